@@ -1,0 +1,83 @@
+"""What the environment tells: the data directory, the secrets of the installation, and where the embedded servers listen."""
+
+import base64
+import hashlib
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# sockaddr_un.sun_path holds 108 bytes with its closing NUL on Linux, 104 on macOS and the BSDs.
+LONGEST_SOCKET_PATH = 100
+
+
+def data_dir() -> Path:
+    """The installation's data directory (``APIMGR_DATA``, ``var/`` by default), made on first use for its owner alone."""
+    path = Path(os.environ.get("APIMGR_DATA") or ROOT / "var").resolve()
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def socket_path(data: Path, name: str) -> Path:
+    """Where the embedded server ``name`` listens: in ``data``, or under the temporary directory when that path is too long."""
+    path = data / f"{name}.sock"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        return path
+    digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"apimgr-{os.getuid()}-{digest}" / f"{name}.sock"
+
+
+def secret(name: str, data: Path) -> str:
+    """A secret of the installation: from ``NAME``, from the file that ``NAME_FILE`` names, else made once in ``data/secrets``.
+
+    A file's last newline is not part of the secret. Raises ``RuntimeError`` when the named file is empty.
+    """
+    if value := os.environ.get(name):
+        return value
+    if named := os.environ.get(f"{name}_FILE"):
+        value = Path(named).read_text().rstrip("\r\n")
+        if not value:
+            raise RuntimeError(f"{name}_FILE names an empty file: {named}")
+        return value
+    folder = data / "secrets"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / name.lower()
+    if not path.exists():
+        # Written aside and linked into place: of several processes starting at once, one wins and all read the same.
+        made = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        descriptor, draft = tempfile.mkstemp(dir=folder)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(made)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(draft)
+    return path.read_text()
+
+
+def derived(master: str, purpose: str) -> bytes:
+    """A 32-byte key for one ``purpose`` from a ``master`` secret, so that no key serves two ends."""
+    return hashlib.blake2b(purpose.encode(), key=hashlib.sha256(master.encode()).digest(), digest_size=32).digest()
+
+
+def seconds(text: str) -> float:
+    """A duration such as ``500ms``, ``20s``, ``15m``, ``2h``, ``30d`` or a bare number of seconds, in seconds.
+
+    Raises ``ValueError`` naming the forms that are allowed.
+    """
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
+    stripped = text.strip().lower()
+    number = stripped.rstrip("mshd")
+    try:
+        value = float(number) * units[stripped[len(number) :]]
+    except (KeyError, ValueError):
+        raise ValueError(f"{text!r} is not a duration: write 500ms, 20s, 15m, 2h or 30d") from None
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{text!r} is not a duration: it must be finite and not negative")
+    return value

@@ -1,0 +1,11 @@
+"""Addresses of the console's port. The gateway has its own."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("accounts/", include("allauth.account.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("api/", include("apps.platform.api.urls")),
+    path("", include("apps.platform.urls")),
+    path("", include("apps.console.urls")),
+]
