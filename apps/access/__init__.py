@@ -1,0 +1,1 @@
+"""May: applications, API keys, plans, access requests and subscriptions."""

@@ -1,0 +1,79 @@
+"""The words of access, and its two workflows as tables."""
+
+from django.db import models
+
+
+class KeyState(models.TextChoices):
+    """Whether a key opens anything."""
+
+    ACTIVE = "active"
+    REVOKED = "revoked"
+
+
+class QuotaPeriod(models.TextChoices):
+    """Calendar periods in UTC."""
+
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+
+
+class RequestState(models.TextChoices):
+    """Where an access request is."""
+
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    NEEDS_INFO = "needs_info", "Needs info"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+
+class RequestVerb(models.TextChoices):
+    """What moves an access request."""
+
+    SUBMIT = "submit"
+    ASK = "ask", "Ask back"
+    APPROVE = "approve"
+    REJECT = "reject"
+    CANCEL = "cancel"
+
+
+#: verb -> (states it may start from, the state it leads to)
+REQUEST_WORKFLOW: dict[RequestVerb, tuple[tuple[RequestState, ...], RequestState]] = {
+    RequestVerb.SUBMIT: ((RequestState.DRAFT, RequestState.NEEDS_INFO), RequestState.SUBMITTED),
+    RequestVerb.ASK: ((RequestState.SUBMITTED,), RequestState.NEEDS_INFO),
+    RequestVerb.APPROVE: ((RequestState.SUBMITTED,), RequestState.APPROVED),
+    RequestVerb.REJECT: ((RequestState.SUBMITTED, RequestState.NEEDS_INFO), RequestState.REJECTED),
+    RequestVerb.CANCEL: ((RequestState.DRAFT, RequestState.SUBMITTED, RequestState.NEEDS_INFO), RequestState.CANCELLED),
+}
+
+
+class SubscriptionState(models.TextChoices):
+    """Whether a subscription lets calls through: only an active one does."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class SubscriptionVerb(models.TextChoices):
+    """What moves a subscription."""
+
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    EXPIRE = "expire"
+    REVOKE = "revoke"
+
+
+#: verb -> (states it may start from, the state it leads to)
+SUBSCRIPTION_WORKFLOW: dict[SubscriptionVerb, tuple[tuple[SubscriptionState, ...], SubscriptionState]] = {
+    SubscriptionVerb.SUSPEND: ((SubscriptionState.ACTIVE,), SubscriptionState.SUSPENDED),
+    SubscriptionVerb.RESUME: ((SubscriptionState.SUSPENDED,), SubscriptionState.ACTIVE),
+    SubscriptionVerb.EXPIRE: ((SubscriptionState.ACTIVE, SubscriptionState.SUSPENDED), SubscriptionState.EXPIRED),
+    SubscriptionVerb.REVOKE: ((SubscriptionState.ACTIVE, SubscriptionState.SUSPENDED), SubscriptionState.REVOKED),
+}
+
+LIVE = (SubscriptionState.ACTIVE, SubscriptionState.SUSPENDED)
+OPEN = (RequestState.DRAFT, RequestState.SUBMITTED, RequestState.NEEDS_INFO)

@@ -1,0 +1,162 @@
+"""Applications and their keys, plans, access requests, subscriptions."""
+
+from django.conf import settings
+from django.db import models
+
+from apps.access.choices import (
+    LIVE,
+    KeyState,
+    QuotaPeriod,
+    RequestState,
+    RequestVerb,
+    SubscriptionState,
+)
+from apps.catalog.models import API
+from apps.tenants.models import Tenant
+
+
+class Plan(models.Model):
+    """How much a subscription may call: a token bucket, and a quota per calendar period. ``None``: without that limit."""
+
+    slug = models.SlugField(max_length=64, unique=True)
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    rate_calls = models.PositiveIntegerField(null=True, blank=True, help_text="Calls per rate_period.")
+    rate_period = models.FloatField(default=1.0, help_text="Seconds.")
+    burst = models.PositiveIntegerField(null=True, blank=True, help_text="Calls at once; empty: as many as rate_calls.")
+    quota = models.PositiveBigIntegerField(null=True, blank=True, help_text="Calls per quota_period.")
+    quota_period = models.CharField(max_length=8, choices=QuotaPeriod.choices, default=QuotaPeriod.MONTH)
+    charge_failures = models.BooleanField(
+        default=True, help_text="A call that the upstream failed counts against the quota."
+    )
+    trust_lease = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Seconds that known keys work while Redis is away; empty: the installation's; 0: not at all.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Application(models.Model):
+    """A program of a tenant, which calls APIs with its keys."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="applications")
+    slug = models.SlugField(max_length=64)
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["tenant__slug", "slug"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "slug"], name="application_slug_in_a_tenant")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class APIKey(models.Model):
+    """A key of an application. Only its HMAC is kept; the secret is shown once, at its creation."""
+
+    application = models.ForeignKey(Application, on_delete=models.CASCADE, related_name="keys")
+    name = models.CharField(max_length=64)
+    prefix = models.CharField(max_length=16, help_text="The first characters, to recognise it by.")
+    digest = models.CharField(max_length=64, unique=True, help_text="HMAC-SHA-256 with the installation's pepper, hex.")
+    state = models.CharField(max_length=8, choices=KeyState.choices, default=KeyState.ACTIVE)
+    api = models.ForeignKey(
+        API, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="Good for this API alone."
+    )
+    successor = models.OneToOneField(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="predecessor",
+        help_text="The key that replaces it.",
+    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+class Subscription(models.Model):
+    """An application's right to call an API under a plan."""
+
+    application = models.ForeignKey(Application, on_delete=models.CASCADE, related_name="subscriptions")
+    api = models.ForeignKey(API, on_delete=models.PROTECT, related_name="subscriptions")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions")
+    state = models.CharField(max_length=12, choices=SubscriptionState.choices, default=SubscriptionState.ACTIVE)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["application", "api"], condition=models.Q(state__in=LIVE), name="one_live_subscription"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.application} → {self.api}"
+
+
+class AccessRequest(models.Model):
+    """An application asks to call an API under a plan, or to change the plan of a running subscription."""
+
+    application = models.ForeignKey(Application, on_delete=models.CASCADE, related_name="access_requests")
+    api = models.ForeignKey(API, on_delete=models.CASCADE, related_name="access_requests")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField()
+    state = models.CharField(max_length=12, choices=RequestState.choices, default=RequestState.DRAFT, db_index=True)
+    subscription = models.ForeignKey(
+        Subscription,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="requests",
+        help_text="The one it would change, or the one it led to.",
+    )
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    submitted_at = models.DateTimeField(null=True, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="When the granted subscription ends.")
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.application} asks for {self.api}"
+
+
+class RequestComment(models.Model):
+    """What was said with a step of an access request: both sides see it."""
+
+    request = models.ForeignKey(AccessRequest, on_delete=models.CASCADE, related_name="comments")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    verb = models.CharField(max_length=8, choices=RequestVerb.choices)
+    text = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["created_at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.verb}: {self.text}"

@@ -1,0 +1,1 @@
+"""Learn: call records, roll-ups, dashboards' figures, explanations."""

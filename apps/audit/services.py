@@ -1,0 +1,86 @@
+"""The one way to change configuration: a transaction that ends with its audit entry and its number."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.audit.models import Entry, Epoch
+
+#: How the present change came in: console, api, command or system. Doors of the control plane set it.
+via: ContextVar[str] = ContextVar("via", default="system")
+
+# The publisher registers itself here, so that this app needs to know nobody.
+_wakers: list[Callable[[], None]] = []
+
+
+def on_change(wake: Callable[[], None]) -> None:
+    """Have ``wake`` called after the commit of every change that gateways must hear of."""
+    if wake not in _wakers:
+        _wakers.append(wake)
+
+
+@dataclass
+class Change:
+    """What a service says of its change while it is making it."""
+
+    verb: str
+    target_type: str
+    target: str = ""
+    tenant: str = ""
+    comment: str = ""
+    changes: dict[str, list[Any]] = field(default_factory=dict)
+    affects: list[list[str]] = field(default_factory=list)
+
+    def affect(self, kind: str, identifier: object) -> None:
+        """Have gateways read ``kind`` (``api``, ``plan``, ``key``, ``application`` or ``tenant``) ``identifier`` anew."""
+        pair = [kind, str(identifier)]
+        if pair not in self.affects:
+            self.affects.append(pair)
+
+    def field(self, name: str, before: Any, after: Any) -> None:
+        """Note that a field went from ``before`` to ``after``, if it did. Not for secrets."""
+        if before != after:
+            self.changes[name] = [before, after]
+
+
+@contextmanager
+def change(
+    *, actor: Any | None, verb: str, target_type: str, target: str = "", tenant: str = "", comment: str = ""
+) -> Iterator[Change]:
+    """One change: one transaction, one audit entry, one number.
+
+    The number is taken by an UPDATE of one row as the transaction's last statement: its lock is held until the commit, so
+    that changes become visible in the order of their numbers. A database sequence would let 6 commit before 5.
+
+    ``actor`` is a user, or ``None`` when the platform itself acts. Raise inside to change nothing.
+    """
+    noted = Change(verb=verb, target_type=target_type, target=target, tenant=tenant, comment=comment)
+    with transaction.atomic():
+        yield noted
+        if not Epoch.objects.filter(pk=1).update(n=F("n") + 1):
+            Epoch.objects.get_or_create(pk=1)
+            Epoch.objects.filter(pk=1).update(n=F("n") + 1)
+        Entry.objects.create(
+            epoch=Epoch.objects.values_list("n", flat=True).get(pk=1),
+            actor_email=getattr(actor, "email", ""),
+            via=via.get(),
+            verb=noted.verb,
+            target_type=noted.target_type,
+            target=noted.target,
+            tenant_slug=noted.tenant,
+            comment=noted.comment,
+            changes=noted.changes,
+            affects=noted.affects,
+        )
+        if noted.affects:
+            transaction.on_commit(_wake)
+
+
+def _wake() -> None:
+    for wake in _wakers:
+        wake()

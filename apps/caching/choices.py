@@ -1,0 +1,56 @@
+"""The words of cache policies and purges. Their meaning is the contract's: see docs/declarative-file.md."""
+
+from django.db import models
+
+
+class CacheMode(models.TextChoices):
+    """Who decides how long an answer is fresh."""
+
+    ORIGIN = "origin", "What the origin's headers say"
+    TTL = "ttl", "The TTL, where the origin gives no lifetime"
+    OVERRIDE = "override", "The TTL, whatever lifetime the origin gives"
+    OFF = "off", "Nothing is cached"
+
+
+class QueryMode(models.TextChoices):
+    """Which query parameters are part of the key, and so are forwarded."""
+
+    ALL = "all", "All"
+    INCLUDE = "include", "Only those named"
+    EXCLUDE = "exclude", "All but those named"
+
+
+class Scope(models.TextChoices):
+    """Among whom a stored answer may be shared."""
+
+    AUTO = "auto", "As narrow as what the upstream was told"
+    SHARED = "shared", "Every caller"
+    TENANT = "tenant", "The caller's tenant"
+    APPLICATION = "application", "The caller's application"
+    SUBJECT = "subject", "The one caller"
+
+
+class ClientDirectives(models.TextChoices):
+    """What becomes of a caller's Cache-Control."""
+
+    HONOUR = "honour", "Obeyed"
+    BOUNDED = "bounded", "Obeyed, with one collapsed revalidation a second per key"
+    IGNORE = "ignore", "Ignored"
+
+
+class Sensitivity(models.TextChoices):
+    """A cap on how answers may be kept."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    PERSONAL = "personal"
+    SECRET = "secret"
+
+
+class PurgeKind(models.TextChoices):
+    """What a purge names."""
+
+    API = "api", "The whole API"
+    PATH = "path", "One path, with every variant"
+    PREFIX = "prefix", "A path prefix"
+    TAG = "tag", "A tag"

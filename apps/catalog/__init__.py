@@ -1,0 +1,1 @@
+"""What: APIs, revisions, upstreams, operations, their lifecycle and import."""

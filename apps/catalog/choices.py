@@ -1,0 +1,54 @@
+"""The words of the catalogue, and the lifecycle of an API as a table."""
+
+from django.db import models
+
+
+class APIState(models.TextChoices):
+    """Where an API is in its life. Gateways serve published and deprecated ones."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    DEPRECATED = "deprecated"
+    RETIRED = "retired"
+
+
+class Transition(models.TextChoices):
+    """What moves an API from one state to another."""
+
+    PUBLISH = "publish"
+    UNPUBLISH = "unpublish"
+    DEPRECATE = "deprecate"
+    RETIRE = "retire"
+
+
+#: transition -> (states it may start from, the state it leads to)
+LIFECYCLE: dict[Transition, tuple[tuple[APIState, ...], APIState]] = {
+    Transition.PUBLISH: ((APIState.DRAFT, APIState.DEPRECATED, APIState.RETIRED), APIState.PUBLISHED),
+    Transition.UNPUBLISH: ((APIState.PUBLISHED, APIState.DEPRECATED), APIState.DRAFT),
+    Transition.DEPRECATE: ((APIState.PUBLISHED,), APIState.DEPRECATED),
+    Transition.RETIRE: ((APIState.DRAFT, APIState.PUBLISHED, APIState.DEPRECATED), APIState.RETIRED),
+}
+
+SERVED = (APIState.PUBLISHED, APIState.DEPRECATED)
+
+
+class Authentication(models.TextChoices):
+    """How callers of an API say who they are."""
+
+    NONE = "none", "Nobody is asked"
+    API_KEY = "api_key", "API key"
+
+
+class Approval(models.TextChoices):
+    """Who decides an access request."""
+
+    MANUAL = "manual", "A person decides"
+    AUTOMATIC = "automatic", "Granted at once"
+
+
+class DebugHeaders(models.TextChoices):
+    """Who sees key and detail in Cache-Status."""
+
+    NONE = "none", "Nobody"
+    SUBSCRIBERS = "subscribers", "Callers with a subscription"
+    ALL = "all", "Everybody"

@@ -1,0 +1,133 @@
+"""APIs and what belongs to one: upstreams, operations, revisions, its OpenAPI document."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+
+from apps.caching.models import CachePolicy
+from apps.catalog.choices import APIState, Approval, Authentication, DebugHeaders
+from apps.tenants.models import Tenant
+
+
+def key_only() -> list[str]:
+    """The default of ``API.authentication``."""
+    return [Authentication.API_KEY]
+
+
+def no_header_rules() -> dict[str, Any]:
+    """The default of ``API.request_headers`` and ``API.response_headers``."""
+    return {"set": {}, "remove": []}
+
+
+class API(models.Model):
+    """An API that the gateway serves under ``listen_path``. What is saved is its newest revision."""
+
+    slug = models.SlugField(max_length=64, unique=True)
+    name = models.CharField(max_length=120)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="apis", help_text="Who owns it.")
+    state = models.CharField(max_length=12, choices=APIState.choices, default=APIState.DRAFT, db_index=True)
+    summary = models.CharField(max_length=200, blank=True)
+    documentation = models.TextField(
+        blank=True, help_text="For its callers, as plain text with blank lines between paragraphs."
+    )
+    tags = models.JSONField(default=list, blank=True)
+
+    listen_path = models.CharField(
+        max_length=200, help_text="Where the gateway serves it: /products/. The longest prefix wins."
+    )
+    hosts = models.JSONField(default=list, blank=True, help_text="Only these Host names; empty: any.")
+    strip_listen_path = models.BooleanField(default=True)
+    authentication = models.JSONField(default=key_only)
+    api_key_header = models.CharField(max_length=64, default="X-API-Key")
+    forward_credential = models.BooleanField(default=False, help_text="Send the caller's key on to the upstream.")
+    approval = models.CharField(max_length=12, choices=Approval.choices, default=Approval.MANUAL)
+    connect_timeout = models.FloatField(default=2.0, help_text="Seconds.")
+    read_timeout = models.FloatField(default=30.0, help_text="Seconds without a byte from the upstream.")
+    retries = models.PositiveSmallIntegerField(
+        default=1, help_text="Idempotent methods only, before any byte of an answer."
+    )
+    body_limit = models.PositiveBigIntegerField(default=10 * 2**20, help_text="Largest request body, in bytes.")
+    debug_headers = models.CharField(max_length=12, choices=DebugHeaders.choices, default=DebugHeaders.SUBSCRIBERS)
+    request_headers = models.JSONField(default=no_header_rules, blank=True)
+    response_headers = models.JSONField(default=no_header_rules, blank=True)
+    cache_policy = models.OneToOneField(CachePolicy, on_delete=models.PROTECT, related_name="api")
+
+    revision = models.PositiveIntegerField(default=0, help_text="Number of the newest revision.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    published_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "API"
+        verbose_name_plural = "APIs"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Upstream(models.Model):
+    """One address that answers for an API; ``weight`` is its share of the calls."""
+
+    api = models.ForeignKey(API, on_delete=models.CASCADE, related_name="upstreams")
+    url = models.CharField(max_length=500)
+    weight = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class Operation(models.Model):
+    """A method and path template of an API, as its OpenAPI document or an administrator describes it."""
+
+    api = models.ForeignKey(API, on_delete=models.CASCADE, related_name="operations")
+    method = models.CharField(max_length=10)
+    path = models.CharField(max_length=300, help_text="Below the listen path, like /items/{id}.")
+    operation_id = models.CharField(max_length=120, blank=True)
+    summary = models.CharField(max_length=300, blank=True)
+    description = models.TextField(blank=True)
+    deprecated = models.BooleanField(default=False)
+    parameters = models.JSONField(default=list, blank=True, help_text="OpenAPI parameter objects, references resolved.")
+
+    class Meta:
+        ordering = ["path", "method"]
+        constraints = [
+            models.UniqueConstraint(fields=["api", "method", "path"], name="one_operation_per_method_and_path")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class OpenAPIDocument(models.Model):
+    """The document that an API's operations were imported from."""
+
+    api = models.OneToOneField(API, on_delete=models.CASCADE, related_name="openapi")
+    document = models.JSONField()
+    version = models.CharField(max_length=16, help_text="Like 3.1.0 or 2.0.")
+    imported_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"OpenAPI {self.version} of {self.api_id}"
+
+
+class Revision(models.Model):
+    """A saved configuration of an API, in the declarative file's words. Never changed; rolling back makes a new one."""
+
+    api = models.ForeignKey(API, on_delete=models.CASCADE, related_name="revisions")
+    number = models.PositiveIntegerField()
+    document = models.JSONField()
+    comment = models.CharField(max_length=300, blank=True)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["api", "number"], name="revisions_are_numbered")]
+
+    def __str__(self) -> str:
+        return f"{self.api_id} r{self.number}"

@@ -1,0 +1,1 @@
+"""Run: the supervisor, the node agent, the demo, start-up checks."""

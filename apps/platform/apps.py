@@ -1,0 +1,9 @@
+"""The app's place in Django's registry."""
+
+from django.apps import AppConfig
+
+
+class PlatformConfig(AppConfig):
+    """Run: the supervisor, the node agent, the demo, start-up checks."""
+
+    name = "apps.platform"

@@ -1,0 +1,1 @@
+"""Who: users, tenants (teams), memberships and roles, sign-in."""

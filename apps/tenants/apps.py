@@ -1,0 +1,9 @@
+"""The app's place in Django's registry."""
+
+from django.apps import AppConfig
+
+
+class TenantsConfig(AppConfig):
+    """Who: users, tenants (teams), memberships and roles, sign-in."""
+
+    name = "apps.tenants"
