@@ -1,0 +1,57 @@
+"""The compiled cache policy of one API: what an administrator decided, in the form in which the core reads it."""
+
+from dataclasses import dataclass
+
+ORIGIN, TTL, OVERRIDE, OFF = "origin", "ttl", "override", "off"
+HONOUR, BOUNDED, IGNORE = "honour", "bounded", "ignore"
+PERSONAL, SECRET = "personal", "secret"
+
+UNREACHABLE_GRACE = 60.0
+"""Seconds a stale answer may stand in for an upstream that can't be reached, where nobody said otherwise."""
+
+PERSONAL_LIFETIME = 300.0
+"""Seconds that an answer of a ``personal`` API may be kept at most."""
+
+HEURISTIC_FRACTION, HEURISTIC_CAP = 0.1, 60.0
+"""RFC 9111 §4.2.2: a tenth of the time since ``Last-Modified``; ours ends at a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How answers of one API are cached. Durations are seconds. Every default is the contract's.
+
+    ``mode`` says who decides the lifetime: ``origin`` (its headers), ``ttl`` (``ttl`` where the origin gives none),
+    ``override`` (``ttl`` instead of the origin's, and nothing else changes) or ``off``.
+
+    ``stale_if_error`` ``None`` means: a minute when the upstream can't be reached, nothing for a 5xx.
+
+    ``origin_stale_beside_s_maxage`` lets the origin's own ``stale-while-revalidate`` and ``stale-if-error`` count although it
+    also sent ``s-maxage``, which by RFC 9111 §5.2.2.10 forbids stale answers; many origins mean it so.
+
+    ``share_with_credentials`` is the audited switch that lets an answer to a call with credentials be shared without the
+    origin's permission (RFC 9111 §3.5).
+    """
+
+    api: str = ""
+    group: str = ""
+    """What else tells the API's entries from those of its other revisions; part of the key."""
+    mode: str = ORIGIN
+    ttl: float = 60.0
+    stale_while_revalidate: float = 0.0
+    stale_if_error: float | None = None
+    methods: tuple[str, ...] = ("GET", "HEAD")
+    query_mode: str = "all"
+    query_names: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    """Request fields in the key besides what ``Vary`` names; lower-case."""
+    scope: str = "auto"
+    client_directives: str = BOUNDED
+    store_set_cookie: bool = False
+    sensitivity: str = "internal"
+    debug_headers: str = "subscribers"
+    origin_stale_beside_s_maxage: bool = False
+    share_with_credentials: bool = False
+    max_variants: int = 64
+    """Stored variants of one URL; one more forgets the oldest."""
+    max_body: int = 8 * 2**20
+    """Bytes of body above which an answer is not stored."""
