@@ -1,5 +1,13 @@
-"""Addresses."""
+"""Addresses of the REST API, its schema and its documentation."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
+from drf_spectacular.views import SpectacularAPIView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from apps.platform.api.routes import router
+from apps.platform.api.views import DocsView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("docs/", DocsView.as_view(), name="api-docs"),
+    path("v1/", include(router.urls)),
+]

@@ -1,0 +1,72 @@
+"""Errors as ``application/problem+json`` (RFC 9457): what was wrong, where, and what to do."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
+from django.core.exceptions import ValidationError as ServiceRefusal
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as rest_exception_handler
+from rest_framework.views import set_rollback
+
+PROBLEM = "application/problem+json"
+
+
+class Conflict(exceptions.APIException):
+    """409: the object is no longer in the state that the action starts from; somebody else was first."""
+
+    status_code = HTTPStatus.CONFLICT
+    default_detail = "Somebody else was first. Read the object again, then decide."
+    default_code = "conflict"
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """Every refusal as a problem document; ``None`` for what is a fault of ours, which stays a 500."""
+    if isinstance(exc, ServiceRefusal):
+        exc = exceptions.ValidationError(messages_by_field(exc))
+    elif isinstance(exc, Http404):
+        # Django's own text names the model: what one may not see isn't there.
+        exc = exceptions.NotFound("There is no such object, or it isn't yours to see.")
+    elif isinstance(exc, PermissionDenied):
+        exc = exceptions.PermissionDenied(str(exc) or None)
+    response = rest_exception_handler(exc, context)
+    if response is None:
+        return None
+    set_rollback()
+    response.data = problem(exc, response.status_code, response.data)
+    response.content_type = PROBLEM
+    return response
+
+
+def messages_by_field(refusal: ServiceRefusal) -> dict[str, list[str]]:
+    """What a service refused, by field; ``detail`` holds what belongs to none."""
+    if not hasattr(refusal, "error_dict"):
+        return {"detail": list(refusal.messages)}
+    return {
+        "detail" if field == NON_FIELD_ERRORS else field: list(messages)
+        for field, messages in refusal.message_dict.items()
+    }
+
+
+def problem(exc: Exception, status: int, data: Any) -> dict[str, Any]:
+    """``type``, ``title``, ``status``, ``code``, ``detail``, and ``errors`` (field -> messages) of a refused body."""
+    title = HTTPStatus(status).phrase
+    document: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
+    if isinstance(exc, exceptions.ValidationError):
+        fields = data if isinstance(data, dict) else {"detail": data}
+        errors = {name: value for name, value in fields.items() if name not in ("detail", "non_field_errors")}
+        whole = [*_texts(fields.get("detail", ())), *_texts(fields.get("non_field_errors", ()))]
+        named = f"These fields need a correction: {', '.join(errors)}." if errors else ""
+        document |= {"code": "invalid", "detail": " ".join(filter(None, [*whole, named]))}
+        if errors:
+            document["errors"] = errors
+        return document
+    code = exc.get_codes() if isinstance(exc, exceptions.APIException) else "error"
+    detail = data.get("detail", title) if isinstance(data, dict) else str(data)
+    return document | {"code": code if isinstance(code, str) else "error", "detail": str(detail)}
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(part) for part in value] if isinstance(value, list | tuple) else [str(value)]
