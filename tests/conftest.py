@@ -1,13 +1,96 @@
-"""What every test stands on: its own data directory, two real Valkeys, and settings that point at them."""
+"""What every test stands on: two real Valkeys, which the settings under test name."""
 
-import atexit
-import os
 import shutil
 import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
-# Before Django reads its settings: nothing of the developer's own installation may be touched.
-_data = tempfile.mkdtemp(prefix="apimgr-tests-")
-atexit.register(shutil.rmtree, _data, True)
-os.environ["APIMGR_DATA"] = _data
-for _name in ("REDIS_URL", "CACHE_REDIS_URL"):
-    os.environ.pop(_name, None)
+import pytest
+import redis
+import redis.asyncio
+from django.conf import settings
+
+from apps.platform.valkey import EmbeddedValkey, Role, ValkeySettings
+from tests.support.ports import free_port
+
+
+@pytest.fixture(scope="session", autouse=True)
+def valkeys() -> Iterator[dict[Role, EmbeddedValkey]]:
+    """The two servers that ``settings.REDIS_URL`` and ``settings.CACHE_REDIS_URL`` name. Never stop or freeze these."""
+    sockets = {Role.STATE: settings.STATE_SOCKET, Role.CACHE: settings.CACHE_SOCKET}
+    servers = {
+        role: EmbeddedValkey(ValkeySettings(role=role, folder=settings.DATA_DIR / role, socket=socket))
+        for role, socket in sockets.items()
+    }
+    for server in servers.values():
+        server.start()
+    yield servers
+    for server in servers.values():
+        server.stop()
+
+
+def _flushed(server: EmbeddedValkey) -> Iterator[redis.Redis]:
+    client = server.client()
+    client.flushall()
+    yield client
+    client.flushall()
+    client.close()
+
+
+@pytest.fixture
+def state_redis(valkeys: dict[Role, EmbeddedValkey]) -> Iterator[redis.Redis]:
+    """The state server, empty before and after the test."""
+    yield from _flushed(valkeys[Role.STATE])
+
+
+@pytest.fixture
+def cache_redis(valkeys: dict[Role, EmbeddedValkey]) -> Iterator[redis.Redis]:
+    """The cache server, empty before and after the test."""
+    yield from _flushed(valkeys[Role.CACHE])
+
+
+@pytest.fixture
+async def async_state_redis(state_redis: redis.Redis) -> AsyncIterator[redis.asyncio.Redis]:
+    """The state server for coroutines, emptied like ``state_redis``: bytes in, bytes out, RESP3."""
+    client = redis.asyncio.Redis.from_url(settings.REDIS_URL, protocol=3)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def async_cache_redis(cache_redis: redis.Redis) -> AsyncIterator[redis.asyncio.Redis]:
+    """The cache server for coroutines, emptied like ``cache_redis``."""
+    client = redis.asyncio.Redis.from_url(settings.CACHE_REDIS_URL, protocol=3)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def extra_valkey() -> Iterator[Callable[..., EmbeddedValkey]]:
+    """Makes servers of the test's own, which it may freeze, kill and start again.
+
+    ``extra_valkey("state", tcp=False, **directives)`` is running when it returns: ``.url``, ``.client()``,
+    ``.send(signal.SIGSTOP)``, ``.kill()``, ``.stop()``, ``.start()``. Underscores in directives stand for dashes.
+    """
+    servers: list[EmbeddedValkey] = []
+    folder = Path(tempfile.mkdtemp(prefix="apimgr-valkey-"))
+
+    def make(role: str = "state", *, tcp: bool = False, **directives: str) -> EmbeddedValkey:
+        name = f"{role}{len(servers)}"
+        server = EmbeddedValkey(
+            ValkeySettings(
+                role=Role(role),
+                folder=folder / name,
+                socket=folder / f"{name}.sock",
+                port=free_port() if tcp else 0,
+                extra={key.replace("_", "-"): value for key, value in directives.items()},
+            )
+        )
+        server.start()
+        servers.append(server)
+        return server
+
+    yield make
+    for server in servers:
+        server.stop()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,26 @@
+"""The settings under test: the project's own, in a data directory that lives as long as the test run.
+
+pytest-django reads settings before any conftest, so this is the place where nothing of a developer's own installation is touched.
+``DATABASE_URL`` and ``CELERY_BROKER_URL`` are left alone: the suite runs on PostgreSQL and RabbitMQ where they name one.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+# A short name: a Unix socket's path holds about 100 bytes.
+_data = tempfile.mkdtemp(prefix="apimgr-tests-")
+atexit.register(shutil.rmtree, _data, True)
+os.environ["APIMGR_DATA"] = _data
+_READ = {
+    *("CACHE_REDIS_URL", "CONSOLE_PORT", "CONSOLE_URL", "DEBUG", "DEMO", "EMAIL_URL", "GATEWAY_PORT", "GATEWAY_URL"),
+    *("GATEWAY_WORKERS", "KEY_PEPPER", "L1_BYTES", "REDIS_URL", "SECRET_KEY", "TRUSTED_PROXIES", "TRUST_LEASE"),
+}
+for _name in _READ:
+    os.environ.pop(_name, None)
+
+from apimgr.settings import *  # noqa: E402, F403
+
+# Hashing a password well takes a quarter of a second; no test is about how hard it is.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
