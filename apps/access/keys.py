@@ -1,0 +1,71 @@
+"""API keys as text: made, recognised, and turned into what is stored. Pure: no Django, no input or output.
+
+A key of ours is ``amk_``, 43 base-62 digits (256 random bits) and 6 more that hold the CRC-32 of what stands before them,
+so that a mistyped key, or one that a secret scanner found, is told from a real one without asking anybody.
+Keys of other forms are imported and have no checksum.
+"""
+
+import hashlib
+import hmac
+import secrets
+import zlib
+from functools import lru_cache
+
+MARK = "amk_"
+"""How every key of ours begins."""
+
+SHORTEST = 16
+"""Characters that an imported key has at least."""
+
+LONGEST = 512
+"""Characters that any key has at most."""
+
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_DIGIT_SET = frozenset(_DIGITS)
+_BODY = 43  # the fewest base-62 digits that hold 256 bits
+_CHECK = 6  # the fewest that hold 32
+_LENGTH = len(MARK) + _BODY + _CHECK
+
+
+def make_key() -> str:
+    """A new key: 256 bits from the operating system, and their checksum."""
+    body = MARK + _base62(int.from_bytes(secrets.token_bytes(32)), _BODY)
+    return body + _checksum(body)
+
+
+def looks_like_ours(secret: str) -> bool:
+    """Whether ``secret`` has the form of our keys, right or wrong checksum."""
+    return len(secret) == _LENGTH and secret.startswith(MARK) and _DIGIT_SET.issuperset(secret[len(MARK) :])
+
+
+def checksum_ok(secret: str) -> bool:
+    """Whether the checksum of a key that looks like ours is right: if not, nobody ever had this key."""
+    return secret[-_CHECK:] == _checksum(secret[:-_CHECK])
+
+
+def digest(pepper: bytes, secret: str) -> str:
+    """What is stored instead of ``secret``: its HMAC-SHA-256 with the installation's ``pepper``, as 64 hex digits."""
+    return hmac.digest(_hmac_key(pepper), secret.encode("utf-8", "surrogateescape"), hashlib.sha256).hex()
+
+
+def shown_prefix(secret: str) -> str:
+    """The first characters, by which people recognise a key: few enough to leave an imported one unguessable."""
+    return secret[: len(MARK) + 8] if looks_like_ours(secret) else secret[:4]
+
+
+@lru_cache(maxsize=4)
+def _hmac_key(pepper: bytes) -> bytes:
+    # A key of its own, so that the pepper serves no second end (MACs of the snapshot are derived from it too).
+    return hashlib.blake2b(b"api key", key=hashlib.sha256(pepper).digest(), digest_size=32).digest()
+
+
+def _checksum(body: str) -> str:
+    return _base62(zlib.crc32(body.encode("utf-8", "surrogateescape")), _CHECK)
+
+
+def _base62(number: int, width: int) -> str:
+    digits = []
+    for _ in range(width):
+        number, digit = divmod(number, 62)
+        digits.append(_DIGITS[digit])
+    return "".join(reversed(digits))

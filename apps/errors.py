@@ -1,0 +1,8 @@
+"""What services raise besides Django's own ``PermissionDenied`` and ``ValidationError`` (by field, the model's field names)."""
+
+
+class Conflict(Exception):
+    """The change came too late: somebody else moved the object first, or it is no longer in a state that allows this.
+
+    The message is for the person who asked; it says who was first where that is known.
+    """
