@@ -5,6 +5,7 @@ from django.db import models
 
 from apps.access.choices import (
     LIVE,
+    OPEN,
     KeyState,
     QuotaPeriod,
     RequestState,
@@ -141,6 +142,11 @@ class AccessRequest(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["application", "api"], condition=models.Q(state__in=OPEN), name="one_open_request"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.application} asks for {self.api}"

@@ -50,21 +50,29 @@ class Change:
 
 @contextmanager
 def change(
-    *, actor: Any | None, verb: str, target_type: str, target: str = "", tenant: str = "", comment: str = ""
+    *,
+    actor: Any | None,
+    verb: str,
+    target_type: str,
+    target: str = "",
+    tenant: str = "",
+    comment: str = "",
+    one_at_a_time: bool = False,
 ) -> Iterator[Change]:
     """One change: one transaction, one audit entry, one number.
 
     The number is taken by an UPDATE of one row as the transaction's last statement: its lock is held until the commit, so
     that changes become visible in the order of their numbers. A database sequence would let 6 commit before 5.
 
-    ``actor`` is a user, or ``None`` when the platform itself acts. Raise inside to change nothing.
+    ``actor`` is a user, or whoever acts for the platform. Raise inside to change nothing. ``one_at_a_time`` takes the lock at the
+    start instead, for a change that must look at other rows before it may happen (may no two APIs listen on one path).
     """
     noted = Change(verb=verb, target_type=target_type, target=target, tenant=tenant, comment=comment)
     with transaction.atomic():
+        if one_at_a_time:
+            _count(0)
         yield noted
-        if not Epoch.objects.filter(pk=1).update(n=F("n") + 1):
-            Epoch.objects.get_or_create(pk=1)
-            Epoch.objects.filter(pk=1).update(n=F("n") + 1)
+        _count(1)
         Entry.objects.create(
             epoch=Epoch.objects.values_list("n", flat=True).get(pk=1),
             actor_email=getattr(actor, "email", ""),
@@ -79,6 +87,12 @@ def change(
         )
         if noted.affects:
             transaction.on_commit(_wake)
+
+
+def _count(changes: int) -> None:
+    if not Epoch.objects.filter(pk=1).update(n=F("n") + changes):
+        Epoch.objects.get_or_create(pk=1)
+        Epoch.objects.filter(pk=1).update(n=F("n") + changes)
 
 
 def _wake() -> None:

@@ -43,7 +43,6 @@ class Sensitivity(models.TextChoices):
 
     PUBLIC = "public"
     INTERNAL = "internal"
-    PERSONAL = "personal"
     SECRET = "secret"
 
 

@@ -1,0 +1,30 @@
+"""Letters to users and members."""
+
+from allauth.account.forms import default_token_generator
+from allauth.account.utils import user_pk_to_url_str
+from django.conf import settings
+from django.urls import reverse
+
+from apps.mail import post
+from apps.tenants.models import Tenant, User
+
+
+def password_link(user: User) -> str:
+    """Where ``user`` may choose a password, once and for a limited time (Django's password reset)."""
+    parts = {"uidb36": user_pk_to_url_str(user), "key": default_token_generator.make_token(user)}
+    return f"{settings.CONSOLE_URL}{reverse('account_reset_password_from_key', kwargs=parts)}"
+
+
+def invitation(user: User, tenant: Tenant, role: str, inviter: User | None) -> None:
+    """Tell ``user`` of their new tenant, and where to choose a password if they have none."""
+    who = str(inviter) if inviter else "The platform"
+
+    def body() -> str:
+        way_in = (
+            f"Sign in at {settings.CONSOLE_URL}/"
+            if user.has_usable_password()
+            else f"Choose a password here, then sign in:\n{password_link(user)}"
+        )
+        return f"{who} made you a member of {tenant} ({role.lower()}).\n\n{way_in}\n"
+
+    post([user.email], f"You are a member of {tenant}", body)

@@ -1,0 +1,290 @@
+"""Changing users, tenants, memberships and tokens. Errors: ``PermissionDenied``, ``ValidationError`` by field, ``Conflict``."""
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import NamedTuple, TypedDict, Unpack
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import ProtectedError
+from django.utils import timezone
+
+from apps.audit.services import Change, change
+from apps.errors import Conflict
+from apps.tenants import policies
+from apps.tenants.actors import Actor, Platform, user_of
+from apps.tenants.choices import Role, TenantState
+from apps.tenants.models import Membership, Tenant, Token, User
+from apps.tenants.notices import invitation
+
+SHORTEST_TOKEN = 32
+
+
+class UserFields(TypedDict, total=False):
+    """What ``user_update`` changes."""
+
+    email: str
+    name: str
+    is_administrator: bool
+
+
+class NewToken(NamedTuple):
+    """A token and its secret, which is nowhere else."""
+
+    token: Token
+    secret: str
+
+
+def allow(permitted: bool, refusal: str) -> None:
+    """Go on, or raise ``PermissionDenied`` with the reason for the reader."""
+    if not permitted:
+        raise PermissionDenied(refusal)
+
+
+def user_create(
+    *, actor: Actor, email: str, name: str = "", password: str | None = None, is_administrator: bool = False
+) -> User:
+    """A new user, without a password until one is set or chosen."""
+    allow(policies.can_create_user(actor), "Only a platform administrator may add users.")
+    with change(actor=actor, verb="user.create", target_type="user") as noted:
+        return _new_user(actor, noted, email, name, password, is_administrator)
+
+
+def user_update(*, actor: Actor, user: User, **fields: Unpack[UserFields]) -> User:
+    """Change a user's name, or, as an administrator, their address and rights."""
+    allow(policies.can_update_user(actor, user), "Only this user or a platform administrator may change this.")
+    if "email" in fields:
+        fields["email"] = fields["email"].strip().lower()
+    before = {name: getattr(user, name) for name in fields}
+    changed = {name: value for name, value in fields.items() if value != before[name]}
+    if not changed:
+        return user
+    if changed.keys() - {"name"}:
+        allow(
+            policies.can_administrate_user(actor, user),
+            "Only another platform administrator may change a user's address or rights.",
+        )
+    with change(actor=actor, verb="user.update", target_type="user", target=user.email) as noted:
+        for name, value in changed.items():
+            setattr(user, name, value)
+            noted.field(name, before[name], value)
+        user.full_clean()
+        user.save()
+    return user
+
+
+def user_deactivate(*, actor: Actor, user: User) -> User:
+    """End a user's access to the console and the REST API. Keys of applications go on."""
+    return _user_active(actor, user, False, "user.deactivate")
+
+
+def user_activate(*, actor: Actor, user: User) -> User:
+    """Let a deactivated user in again."""
+    return _user_active(actor, user, True, "user.activate")
+
+
+def user_set_password(*, actor: Actor, user: User, password: str) -> User:
+    """Set a password. The validators of the settings hold, except for the platform's own (an operator's file says what it says)."""
+    allow(policies.can_set_password(actor, user), "Only this user or a platform administrator may set this password.")
+    _check_password(actor, user, password)
+    with change(actor=actor, verb="user.set_password", target_type="user", target=user.email):
+        user.set_password(password)
+        user.save(update_fields=["password"])
+    return user
+
+
+def user_invite(*, actor: Actor, tenant: Tenant, email: str, role: Role | str, name: str = "") -> Membership:
+    """Make somebody a member, as a new user where needed, who gets a link by e-mail to choose a password."""
+    allow(policies.can_manage_members(actor, tenant), "Only an owner of the tenant may invite members.")
+    address = email.strip().lower()
+    user = User.objects.filter(email__iexact=address).first()
+    if user and Membership.objects.filter(user=user, tenant=tenant).exists():
+        raise ValidationError({"email": f"{address} is a member of {tenant} already."})
+    with change(actor=actor, verb="user.invite", target_type="user", target=address, tenant=tenant.slug) as noted:
+        if user is None:
+            user = _new_user(actor, noted, address, name, None, False)
+        membership = _set_role(noted, tenant, user, role)
+        invitation(user, tenant, str(membership.get_role_display()), user_of(actor))
+    return membership
+
+
+def tenant_create(*, actor: Actor, slug: str, name: str, owner: User | None = None) -> Tenant:
+    """A new tenant, with its first owner where one is named."""
+    allow(policies.can_create_tenant(actor), "Only a platform administrator may add tenants.")
+    with change(actor=actor, verb="tenant.create", target_type="tenant", target=slug, tenant=slug) as noted:
+        tenant = Tenant(slug=slug, name=name)
+        tenant.full_clean()
+        tenant.save()
+        noted.field("name", None, name)
+        noted.affect("tenant", slug)
+        if owner:
+            _set_role(noted, tenant, owner, Role.OWNER)
+    return tenant
+
+
+def tenant_update(*, actor: Actor, tenant: Tenant, name: str) -> Tenant:
+    """Rename a tenant."""
+    allow(policies.can_update_tenant(actor, tenant), "Only an owner of the tenant may rename it.")
+    if name == tenant.name:
+        return tenant
+    with change(
+        actor=actor, verb="tenant.update", target_type="tenant", target=tenant.slug, tenant=tenant.slug
+    ) as noted:
+        noted.field("name", tenant.name, name)
+        tenant.name = name
+        tenant.full_clean()
+        tenant.save()
+    return tenant
+
+
+def tenant_suspend(*, actor: Actor, tenant: Tenant, comment: str = "") -> Tenant:
+    """Have the gateways refuse all keys of a tenant. Nothing is lost."""
+    return _tenant_state(actor, tenant, TenantState.ACTIVE, TenantState.SUSPENDED, "tenant.suspend", comment)
+
+
+def tenant_resume(*, actor: Actor, tenant: Tenant, comment: str = "") -> Tenant:
+    """Let a suspended tenant's keys work again."""
+    return _tenant_state(actor, tenant, TenantState.SUSPENDED, TenantState.ACTIVE, "tenant.resume", comment)
+
+
+def tenant_delete(*, actor: Actor, tenant: Tenant) -> None:
+    """Remove a tenant that owns no API and no application."""
+    allow(policies.can_delete_tenant(actor, tenant), "Only a platform administrator may delete tenants.")
+    slug = tenant.slug
+    with change(actor=actor, verb="tenant.delete", target_type="tenant", target=slug, tenant=slug) as noted:
+        try:
+            tenant.delete()
+        except ProtectedError as error:
+            raise ValidationError(f"{tenant} still owns {len(error.protected_objects)} APIs or applications.") from None
+        noted.affect("tenant", slug)
+
+
+def membership_set(*, actor: Actor, tenant: Tenant, user: User, role: Role | str) -> Membership:
+    """Give ``user`` a role in ``tenant``, in place of the one they have."""
+    allow(policies.can_manage_members(actor, tenant), "Only an owner of the tenant may change its members.")
+    existing = Membership.objects.filter(tenant=tenant, user=user).first()
+    if existing and existing.role == role:
+        return existing
+    with change(actor=actor, verb="membership.set", target_type="user", target=user.email, tenant=tenant.slug) as noted:
+        return _set_role(noted, tenant, user, role)
+
+
+def membership_remove(*, actor: Actor, membership: Membership) -> None:
+    """Take somebody out of a tenant; never its last owner."""
+    tenant, user = membership.tenant, membership.user
+    allow(policies.can_manage_members(actor, tenant), "Only an owner of the tenant may change its members.")
+    with change(
+        actor=actor, verb="membership.remove", target_type="user", target=user.email, tenant=tenant.slug
+    ) as noted:
+        noted.field("role", membership.role, None)
+        _keep_an_owner(membership)
+        membership.delete()
+
+
+def token_create(
+    *, actor: Actor, user: User, name: str, expires_at: datetime | None = None, secret: str | None = None
+) -> NewToken:
+    """A token for the REST API, which acts as ``user``. ``secret``: the one to use, of 32 characters at least; else a new one."""
+    allow(policies.can_create_token(actor, user), "A token acts as its owner: only they may make it.")
+    if secret is not None and len(secret) < SHORTEST_TOKEN:
+        raise ValidationError({"secret": f"A token has at least {SHORTEST_TOKEN} characters."})
+    _check_future(expires_at)
+    secret = secret or f"amt_{secrets.token_urlsafe(32)}"
+    token = Token(
+        user=user,
+        name=name,
+        prefix=secret[:8],
+        digest=hashlib.sha256(secret.encode()).hexdigest(),
+        expires_at=expires_at,
+    )
+    with change(actor=actor, verb="token.create", target_type="token", target=f"{user.email}: {name}"):
+        token.full_clean()
+        token.save()
+    return NewToken(token, secret)
+
+
+def token_revoke(*, actor: Actor, token: Token) -> None:
+    """End a token at once."""
+    allow(policies.can_revoke_token(actor, token), "Only its owner or a platform administrator may revoke this token.")
+    with change(actor=actor, verb="token.revoke", target_type="token", target=f"{token.user.email}: {token.name}"):
+        token.delete()
+
+
+def _new_user(actor: Actor, noted: Change, email: str, name: str, password: str | None, is_administrator: bool) -> User:
+    user = User(email=email.strip().lower(), name=name, is_administrator=is_administrator)
+    if password is None:
+        user.set_unusable_password()
+    else:
+        _check_password(actor, user, password)
+        user.set_password(password)
+    user.full_clean()
+    user.save()
+    noted.target = user.email
+    noted.field("name", None, name)
+    noted.field("is_administrator", False, is_administrator)
+    return user
+
+
+def _check_password(actor: Actor, user: User, password: str) -> None:
+    if not password:
+        raise ValidationError({"password": "A password can't be empty."})
+    if isinstance(actor, Platform):
+        return
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise ValidationError({"password": error.messages}) from None
+
+
+def _check_future(expires_at: datetime | None) -> None:
+    if expires_at is not None and expires_at <= timezone.now():
+        raise ValidationError({"expires_at": "This is in the past."})
+
+
+def _user_active(actor: Actor, user: User, active: bool, verb: str) -> User:
+    allow(
+        policies.can_administrate_user(actor, user),
+        "Only another platform administrator may let users in or lock them out.",
+    )
+    if user.is_active == active:
+        return user
+    with change(actor=actor, verb=verb, target_type="user", target=user.email) as noted:
+        noted.field("is_active", user.is_active, active)
+        user.is_active = active
+        user.save(update_fields=["is_active"])
+    return user
+
+
+def _tenant_state(actor: Actor, tenant: Tenant, old: TenantState, new: TenantState, verb: str, comment: str) -> Tenant:
+    allow(policies.can_suspend_tenant(actor, tenant), "Only a platform administrator may suspend or resume tenants.")
+    with change(
+        actor=actor, verb=verb, target_type="tenant", target=tenant.slug, tenant=tenant.slug, comment=comment
+    ) as noted:
+        if not Tenant.objects.filter(pk=tenant.pk, state=old).update(state=new):
+            tenant.refresh_from_db()
+            raise Conflict(f"{tenant} is {tenant.get_state_display().lower()} already.")
+        tenant.state = new
+        noted.field("state", old.value, new.value)
+        noted.affect("tenant", tenant.slug)
+    return tenant
+
+
+def _set_role(noted: Change, tenant: Tenant, user: User, role: Role | str) -> Membership:
+    membership = Membership.objects.filter(tenant=tenant, user=user).first() or Membership(tenant=tenant, user=user)
+    noted.field("role", membership.role or None, str(role))
+    if membership.pk and role != Role.OWNER:
+        _keep_an_owner(membership)
+    membership.role = role
+    membership.full_clean()
+    membership.save()
+    return membership
+
+
+def _keep_an_owner(leaving: Membership) -> None:
+    """Refuse to take away the last owner. The owners' rows are locked, so that two can't leave at once."""
+    owners = Membership.objects.select_for_update().filter(tenant=leaving.tenant_id, role=Role.OWNER)
+    if [row.pk for row in owners] == [leaving.pk]:
+        raise ValidationError(
+            {"role": f"{leaving.user} is the last owner of {leaving.tenant}: make somebody else an owner first."}
+        )
