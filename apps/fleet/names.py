@@ -1,11 +1,24 @@
 """Names in the state Redis. Gateways and the control plane both read them from here. Nothing else is imported."""
 
-EPOCH = "apimgr:epoch"  # hash: incarnation, n
-PARTS = "apimgr:parts"  # hash: "api:products" -> sealed part
-CREDENTIAL = "apimgr:key:"  # + digest -> sealed credential record
-EVENTS = "apimgr:events"  # stream: what changed, in order
+EPOCH = "apimgr:epoch"  # hash: incarnation, n, step (of a push under way), seq (of the last event)
+PARTS = "apimgr:parts"  # + incarnation, hash: "api:products" -> sealed part
+CREDENTIAL = "apimgr:key:"  # + incarnation and digest -> sealed credential record
+EVENTS = "apimgr:events"  # stream: what changed, in order; an event's id is incarnation-seq
+MISTRUST = "apimgr:mistrust"  # set by a follower that knows more than Redis does: Redis came back older
+REFILLER = "apimgr:refiller"  # token of the process that is writing everything anew
+CELERY = "apimgr:celery"  # when a Celery worker last ran a tick, Unix seconds
 PURGE_CLOCK = "apimgr:purge:clock"  # counter: the installation's purge clock
 PURGES = "apimgr:purge:tags"  # hash: tag -> clock of its last purge
 WORKERS = "apimgr:workers"  # hash: worker id -> what it last said of itself
 ALLOWANCES = "apimgr:allowance:"  # + subscription id: token bucket and quota
 CALLS = "apimgr:calls"  # stream: call records on their way to the database
+
+
+def parts(incarnation: int) -> str:
+    """The hash of the snapshot's parts in one incarnation of the state."""
+    return f"{PARTS}:{incarnation}"
+
+
+def credential(incarnation: int, digest: str) -> str:
+    """Where the credential record of the key with this ``digest`` is, in one incarnation of the state."""
+    return f"{CREDENTIAL}{incarnation}:{digest}"
