@@ -1,6 +1,7 @@
 """Settings. Everything that differs between installations comes from the environment: see docs/configuration.md."""
 
 import os
+import socket
 from pathlib import Path
 
 import environ
@@ -24,12 +25,22 @@ DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
+# Loopback unless said otherwise: in a container, 0.0.0.0.
+LISTEN_HOST = env.str("LISTEN_HOST", default="127.0.0.1")
 CONSOLE_PORT = env.int("CONSOLE_PORT", default=8000)
 GATEWAY_PORT = env.int("GATEWAY_PORT", default=8080)
 GATEWAY_WORKERS = env.int("GATEWAY_WORKERS", default=min(2, os.cpu_count() or 1))
 GATEWAY_URL = env.str("GATEWAY_URL", default=f"http://127.0.0.1:{GATEWAY_PORT}").rstrip("/")
 L1_BYTES = env.int("L1_BYTES", default=64 * 2**20)
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+# Call records wait in the spool until the database has them; over its budget the oldest are deleted, and counted.
+NODE_NAME = env.str("NODE_NAME", default=socket.gethostname())
+SPOOL_DIR = DATA_DIR / "spool"
+SPOOL_BYTES = env.int("SPOOL_BYTES", default=2**30)
+# How many days are kept: single calls, and figures by minute, hour and day.
+CALL_LOG_DAYS = env.int("CALL_LOG_DAYS", default=7)
+MINUTE_FIGURES_DAYS, HOUR_FIGURES_DAYS, DAY_FIGURES_DAYS = 2, 90, 3 * 365
+
 TRUST_LEASE = seconds(env.str("TRUST_LEASE", default="15m"))
 
 # State is append-only and must not evict; cached responses may be lost at any time.
@@ -226,7 +237,6 @@ CELERY_TASK_DEFAULT_QUEUE = "apimgr"
 # A tick that waited longer than its period is worth nothing: the next one does its work.
 CELERY_BEAT_SCHEDULE = {
     "analytics.ingest": {"task": "analytics.ingest", "schedule": 1.0, "options": {"expires": 5}},
-    "analytics.roll_up": {"task": "analytics.roll_up", "schedule": 60.0, "options": {"expires": 60}},
     "analytics.retention": {"task": "analytics.retention", "schedule": 3600.0, "options": {"expires": 3600}},
     "fleet.reconcile": {"task": "fleet.reconcile", "schedule": 3.0, "options": {"expires": 5}},
     "access.expire": {"task": "access.expire", "schedule": 15.0, "options": {"expires": 15}},

@@ -22,3 +22,15 @@ def parts(incarnation: int) -> str:
 def credential(incarnation: int, digest: str) -> str:
     """Where the credential record of the key with this ``digest`` is, in one incarnation of the state."""
     return f"{CREDENTIAL}{incarnation}:{digest}"
+
+
+CALLS_GROUP = "ingestion"  # its consumer group
+CALLS_TAKEN = (
+    "apimgr:calls:taken"  # hash: incarnation -> JSON [[first, last], ...] of frames that the database has settled
+)
+CALLS_WRITTEN = (
+    "apimgr:calls:written"  # hash: incarnation -> JSON [last frame in its spool, Unix time of the oldest unsettled]
+)
+CALLS_LOCK = "apimgr:calls:ingesting"  # who ingests now
+CALLS_SEEN = "apimgr:calls:seen"  # Unix time of Celery's last ingestion tick: how its state is known
+AGENTS = "apimgr:agents"  # hash: node -> JSON of what its agent last said of its spool

@@ -1,26 +1,31 @@
-"""The call record: what is known of one call when it has ended. Written by gateways, read by analytics."""
+"""What gateways write about calls: read by the node agent and by analytics.
+
+Records travel inside frames (see ``spool``) which carry the *frame number*: it counts from 1 within one life of one worker (an
+incarnation) without gaps, and that is how a loss is noticed. A call's own identity is its ``call_id``.
+"""
 
 import msgspec
 
+CALL, BEGUN, ENDED = "call", "begun", "ended"
 
-class CallRecord(msgspec.Struct, array_like=True, omit_defaults=False):
+
+class CallRecord(msgspec.Struct, array_like=True, tag=1):
     """One call. Times: ``at`` in Unix seconds, durations in milliseconds; sizes in bytes; unknown texts are empty.
 
-    ``number`` counts from 1 within an incarnation of one worker, without gaps: that is how a loss is noticed. An identity
-    is ``call_id``, made of node, incarnation, worker and number. ``kind`` is ``call`` for a whole call, ``begun`` for the start
-    of a streamed one (makes no row) and ``ended`` for its end.
+    ``kind`` is ``call`` for a whole call, ``begun`` for the start of a streamed answer (makes no row; once per call, when the
+    first bytes have left) and ``ended`` for its end, under the same ``call_id``. A ``begun`` whose worker died
+    becomes an ``ended`` with the code ``gateway_crash``.
     """
 
     kind: str
-    number: int
-    call_id: str
+    call_id: str  # SpoolWriter.next_call_id()
     request_id: str
-    at: float
-    api: str
+    at: float  # the head of the request was parsed
+    api: str  # slug, empty: no route
     revision: int
     operation: str  # "GET /items/{id}", empty when none matches
-    tenant: str
-    application: str
+    tenant: str  # of the caller
+    application: str  # "acme/bot"
     key_id: int  # 0: no key
     plan: str
     method: str
@@ -39,3 +44,19 @@ class CallRecord(msgspec.Struct, array_like=True, omit_defaults=False):
     attempts: int = 0  # upstream calls made for it
     flags: tuple[str, ...] = ()  # like local_share, collapsed, client_left
     trace: tuple[tuple[str, str, float], ...] = ()  # (stage, decision, milliseconds from the start)
+
+
+class LossRecord(msgspec.Struct, array_like=True, tag=2):
+    """Frames ``first`` to ``last`` of an incarnation are gone, and why: so that a loss is counted and shown, not guessed."""
+
+    incarnation: str
+    first: int
+    last: int
+    cause: str  # disk_full, spool_error: never written; torn: cut off by a crash; over_budget: deleted unshipped
+    at: float
+
+
+Record = CallRecord | LossRecord
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Record).decode
