@@ -1,13 +1,102 @@
 """HTTP caching as pure decisions (RFC 9111): no input or output, no clock, no Django. Everything is passed in.
 
-A call goes through it like this; the gateway's part is between the arrows::
+A call goes through it like this; the caller's part stands between the arrows::
 
+    normalise_target(raw)                            -> Target               one form of the path; route on it
     plan_request(request, policy, identity)          -> RequestPlan          may we look, and where
-        store.find(plan)                                                     look
-    on_entry(plan, stored, now)                      -> Serve | Revalidate | Fetch | GatewayTimeout
-        ask the upstream                                                     forward
-    on_response(plan, stored, head, times, birth)    -> Store | NoStore | Refreshed | Serve | Refetch
-    on_error(plan, stored, failure, now)             -> Serve | Failed
-    answer_from(stored, plan, now)                   -> Answer               200, 206, 304, 416, HEAD
+        look in the tiers, driving find(plan)
+    on_entry(plan, held, now)                        -> Serve | Revalidate | Fetch | GatewayTimeout
+        ask the upstream with plan.upstream_headers(…)
+    on_response(plan, held, head, requested_at, now, birth)
+                                                     -> Store | NoStore | Refreshed | Serve | Refetch
+    on_error(plan, held, failure, now)               -> Serve | Failed
+    answer_from(held, plan, now)                     -> Answer               200, 206, 304, 416, HEAD
     on_unsafe(request, policy, head)                 -> tags to purge
+
+Every decision carries a ``Reason``.
 """
+
+from apps.caching.http.answer import Answer, answer_from
+from apps.caching.http.cache_status import cache_status, forwarded_because
+from apps.caching.http.decisions import (
+    Failed,
+    Failure,
+    Fetch,
+    GatewayTimeout,
+    NoStore,
+    Refetch,
+    Refreshed,
+    Revalidate,
+    Serve,
+    Store,
+)
+from apps.caching.http.entry import Birth, Entry, Variants
+from apps.caching.http.held import Held
+from apps.caching.http.identity import ANONYMOUS, Identity, Scope
+from apps.caching.http.invalidation import (
+    SAFE_METHODS,
+    on_unsafe,
+    paths_meant,
+    tag_of_api,
+    tag_of_key,
+    tag_of_path,
+    tag_of_prefix,
+    tags_of,
+)
+from apps.caching.http.lookup import find
+from apps.caching.http.messages import Headers, Request, ResponseHead
+from apps.caching.http.normalise import Target, normalise_target
+from apps.caching.http.plan import RequestPlan, plan_request
+from apps.caching.http.policy import Policy
+from apps.caching.http.reasons import Reason
+from apps.caching.http.serving import on_entry, on_error
+from apps.caching.http.storing import may_share, on_not_modified, on_response
+from apps.caching.http.vary import placement
+
+__all__ = [
+    "ANONYMOUS",
+    "SAFE_METHODS",
+    "Answer",
+    "Birth",
+    "Entry",
+    "Failed",
+    "Failure",
+    "Fetch",
+    "GatewayTimeout",
+    "Headers",
+    "Held",
+    "Identity",
+    "NoStore",
+    "Policy",
+    "Reason",
+    "Refetch",
+    "Refreshed",
+    "Request",
+    "RequestPlan",
+    "ResponseHead",
+    "Revalidate",
+    "Scope",
+    "Serve",
+    "Store",
+    "Target",
+    "Variants",
+    "answer_from",
+    "cache_status",
+    "find",
+    "forwarded_because",
+    "may_share",
+    "normalise_target",
+    "on_entry",
+    "on_error",
+    "on_not_modified",
+    "on_response",
+    "on_unsafe",
+    "paths_meant",
+    "placement",
+    "plan_request",
+    "tag_of_api",
+    "tag_of_key",
+    "tag_of_path",
+    "tag_of_prefix",
+    "tags_of",
+]

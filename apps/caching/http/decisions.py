@@ -20,7 +20,9 @@ class Failure(Enum):
 
 @dataclass(slots=True)
 class Serve:
-    """Answer from ``held``. With ``refresh``, ask the upstream once in the background (``conditional`` are its conditions)."""
+    """Answer from ``held``. With ``refresh``, ask the upstream once in the background (``conditional`` are its
+    conditions).
+    """
 
     held: Held
     reason: Reason
@@ -54,7 +56,8 @@ class GatewayTimeout:
 
 @dataclass(slots=True)
 class Store:
-    """Forward the answer and store it: ``entry`` is complete but for ``body`` (and for what the gateway does to ``headers``).
+    """Forward the answer and store it: ``entry`` is complete but for ``body`` (and for what the gateway does to
+    ``headers``).
 
     ``length`` is the ``Content-Length`` that the body must have, or ``None``.
     """
@@ -68,8 +71,8 @@ class Store:
 class NoStore:
     """Forward the answer and don't store it.
 
-    ``pass_for``: seconds during which calls with this fetch key shall not wait for each other (hit-for-miss). ``ends`` says that what is
-    stored under the key is wrong from now on and must be dropped.
+    ``pass_for``: seconds during which calls with this fetch key shall not wait for each other (hit-for-miss).
+    ``ends`` says that what is stored under the key is wrong from now on and must be dropped.
     """
 
     reason: Reason
@@ -79,7 +82,9 @@ class NoStore:
 
 @dataclass(slots=True)
 class Refreshed:
-    """A 304 (or a HEAD) confirmed the stored answer: store ``entry``, which has the old body and new fields, and answer from it."""
+    """A 304 (or a HEAD) confirmed the stored answer: store ``entry``, which has the old body and new fields, and
+    answer from it.
+    """
 
     entry: Entry
     reason: Reason

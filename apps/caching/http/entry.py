@@ -1,10 +1,10 @@
-"""What is stored for an answer, and the form in which a worker holds it ready.
+"""What is stored for an answer.
 
-An ``Entry`` is complete by itself: every number that a hit needs was computed when it was stored, and it carries the scope,
-the owner and the rule under which it may be used, so that each hit can check them again.
+An ``Entry`` is complete by itself: every number that a hit needs was computed when it was stored, and it carries the
+scope, the owner and the rule under which it may be used, so that each hit can check them again.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from apps.caching.http.messages import Headers
 
@@ -12,17 +12,25 @@ Birth = tuple[int, int]
 """(incarnation of the state store, purge clock) that the worker knew when the fetch *began*."""
 
 Selecting = tuple[tuple[bytes, bytes | None], ...]
-"""The request fields that ``Vary`` names with their normalised values; ``None``: the request didn't have the field."""
+"""The request fields that ``Vary`` names with their normalised values; ``None``: the request didn't have the field.
+"""
+
+MAX_LIFE = 7 * 86400.0
+"""Seconds after which an entry is gone, whatever its lifetime: what bounds how long a purge must be remembered."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """A stored answer. Times are Unix seconds.
+    """A stored answer. Times are Unix seconds. ``key`` is the primary key under which, or as a variant of which, it
+    stands.
 
-    ``fresh_until`` ends *ttl*; ``swr_until`` and the two ``sie_…_until`` end *grace* (served stale while one call refreshes, when
-    the upstream answers 5xx, when it can't be reached); ``keep_until`` ends *keep*: until then it may still be validated.
-    ``age_at_receipt`` is the corrected initial age of RFC 9111 §4.2.3. ``validate_always`` is the origin's ``no-cache``.
-    ``max_stale_allowed`` is false where the origin forbids every stale use (``must-revalidate`` and its kin).
+    ``fresh_until`` ends *ttl*; ``swr_until`` and the two ``sie_…_until`` end *grace* (served stale while one call
+    refreshes it, when the upstream answers 5xx, when it can't be reached); ``keep_until`` ends *keep*: until then it
+    may still be validated. ``age_at_receipt`` is the corrected initial age of RFC 9111 §4.2.3. ``validate_always`` is
+    the origin's ``no-cache``. ``stale_allowed`` is false where the origin forbids every stale use
+    (``must-revalidate`` and its kin). ``open_to_credentials`` says that calls that forward credentials may use it too
+    (§3.5). ``tags`` are the origin's surrogate keys; the tags of its API and path follow from ``api`` and ``path``.
+    ``personal`` entries are encrypted at rest.
     """
 
     key: bytes
@@ -38,27 +46,31 @@ class Entry:
     sie_unreachable_until: float
     keep_until: float
     validate_always: bool
-    max_stale_allowed: bool
+    stale_allowed: bool
     scope: int
     owner: bytes
     rule: str
+    open_to_credentials: bool
     selecting: Selecting
     api: str
     path: bytes
     tags: tuple[str, ...]
     birth: Birth
+    personal: bool = False
 
 
 @dataclass(slots=True)
 class Variants:
-    """What stands under a primary key when answers vary: the lists of field names seen, the most preferred first."""
+    """What stands under a primary key when answers vary.
 
-    key: bytes
+    ``specs`` are the lists of field names that ``Vary`` gave, the preferred first; ``keys`` the stored variants'
+    keys, newest last, which bounds their number.
+    """
+
     specs: tuple[tuple[bytes, ...], ...]
+    keys: tuple[bytes, ...]
     keep_until: float
-    tags: tuple[str, ...] = ()
-    recent: tuple[bytes, ...] = field(default=())
-    """Keys of stored variants, newest last: the bound on variants of one URL."""
 
 
 Record = Entry | Variants
+"""What stands under a key."""

@@ -1,15 +1,73 @@
 """An entry as a worker holds it: with the bytes of its head ready, so that a hit only adds what is new per call."""
 
+from http import HTTPStatus
+
 from apps.caching.http.entry import Entry
+from apps.caching.http.fields import first
+from apps.caching.http.messages import Headers
+
+_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+NOT_MODIFIED_FIELDS = frozenset(
+    {b"cache-control", b"content-location", b"date", b"etag", b"expires", b"last-modified", b"set-cookie", b"vary"}
+)
+"""What a 304 carries: enough to update the caller's copy (RFC 9110 §15.4.5)."""
+
+OVERHEAD = 2048
+"""Bytes that Python needs for an entry besides its body and its head; measured, rounded up."""
+
+BODILESS = frozenset({204, 205, 304})
+"""Statuses whose answers have no content, and so no ``content-length`` (RFC 9110 §8.6)."""
+
+
+def render(status: int, headers: Headers) -> bytes:
+    """Status line and field lines of an HTTP/1.1 answer, without the blank line that ends a head."""
+    lines = [b"HTTP/1.1 %d %s\r\n" % (status, _PHRASES.get(status, b""))]
+    lines += [b"%s: %s\r\n" % field for field in headers]
+    return b"".join(lines)
 
 
 class Held:
-    """``head`` is the status line and every stored field line with ``content-length``, without ``age`` and the final blank line.
+    """An entry and what is prepared of it.
 
-    ``soft`` is set when a soft purge made the entry stale; ``purges_seen`` is the purge clock at which it was last found alive.
+    ``headers`` are the stored fields with ``content-length``; ``head`` is their rendered form with the status line,
+    without ``age`` and the final blank line. ``age_zero`` is when the answer's age was 0. ``soft`` is set while a
+    soft purge makes the entry stale; ``purges_seen`` is the purge clock at which it was last found alive. ``size`` is
+    what it counts in the in-process tier.
     """
 
-    __slots__ = ("entry", "etag", "fresh_until", "head", "last_modified", "not_modified", "purges_seen", "size", "soft")
+    __slots__ = (
+        "age_zero",
+        "entry",
+        "etag",
+        "fresh_until",
+        "head",
+        "headers",
+        "last_modified",
+        "purges_seen",
+        "size",
+        "soft",
+    )
 
     def __init__(self, entry: Entry) -> None:
-        raise NotImplementedError
+        self.entry = entry
+        headers = entry.headers
+        if entry.status not in BODILESS:
+            headers = (*headers, (b"content-length", b"%d" % len(entry.body)))
+        self.headers = headers
+        self.head = render(entry.status, headers)
+        self.age_zero = entry.received_at - entry.age_at_receipt
+        self.fresh_until = entry.fresh_until
+        self.etag = first(headers, b"etag")
+        self.last_modified = first(headers, b"last-modified")
+        self.soft = False
+        self.purges_seen: tuple[int, int] | None = None
+        self.size = OVERHEAD + len(entry.body) + 3 * len(self.head)
+
+    def age(self, now: float) -> int:
+        """The current age in whole seconds (RFC 9111 §4.2.3, §5.1)."""
+        return max(0, int(now - self.age_zero))
+
+    def __repr__(self) -> str:
+        entry = self.entry
+        return f"Held({entry.status} {entry.api}{entry.path.decode('ascii', 'replace')}, {len(entry.body)} bytes)"

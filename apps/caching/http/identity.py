@@ -1,11 +1,19 @@
 """Among whom an answer may be shared, and under which rule (RFC 9111 §3.5, §7.3).
 
-What counts is what the upstream saw. The credential that the gateway itself checked is removed before forwarding, so it is
-no credential here: the upstream could not have made its answer depend on it.
+What counts is what the upstream saw. The credential that the gateway itself checked is removed before forwarding, so
+it is no credential here: the upstream could not have made its answer depend on it.
+
+Before the upstream has answered, a call has a *base* scope: the narrowest of what the policy says, what the gateway
+tells the upstream, and what the API's sensitivity demands. A call that forwards ``Authorization`` or ``Cookie`` may
+use what is stored under the base scope only if the origin permits that (§3.5); everything else is its subject's own.
 """
 
+import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+
+from apps.caching.http.directives import ResponseDirectives
+from apps.caching.http.policy import PERSONAL, Policy
 
 
 class Scope(IntEnum):
@@ -31,3 +39,72 @@ class Identity:
 
 
 ANONYMOUS = Identity()
+
+_OF_POLICY = {
+    "auto": Scope.SHARED,
+    "shared": Scope.SHARED,
+    "tenant": Scope.TENANT,
+    "application": Scope.APPLICATION,
+    "subject": Scope.SUBJECT,
+}
+
+
+def base_scope(policy: Policy, identity: Identity) -> Scope:
+    """The widest scope that a call's answer can have. Never wider than what the upstream was told."""
+    if policy.sensitivity == PERSONAL:
+        return Scope.SUBJECT
+    return max(_OF_POLICY[policy.scope], identity.told)
+
+
+def owner(scope: int, identity: Identity, authorization: bytes | None, cookie: bytes | None) -> bytes | None:
+    """Names the caller within a scope; ``None`` where the call has no such identity, so that nothing may be stored
+    for it.
+
+    A subject is everything that tells one caller from another. Two callers that differ in any of it are two subjects.
+    """
+    if scope == Scope.SHARED:
+        return b""
+    if scope == Scope.TENANT:
+        return identity.tenant.encode() or None
+    if scope == Scope.APPLICATION:
+        return identity.application.encode() or None
+    parts = (
+        identity.tenant.encode(),
+        identity.application.encode(),
+        identity.subject.encode(),
+        b"" if authorization is None else b"=" + authorization,
+        b"" if cookie is None else b"=" + cookie,
+    )
+    if not any(parts):
+        return None
+    return hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in parts)).digest()
+
+
+def permits_sharing(said: ResponseDirectives) -> str | None:
+    """The directive by which the origin lets an answer to a call with credentials be shared (RFC 9111 §3.5), or
+    ``None``.
+    """
+    if said.public:
+        return "public"
+    if said.s_maxage is not None:
+        return "s-maxage"
+    if said.must_revalidate:
+        return "must-revalidate"
+    return None
+
+
+def scope_of_answer(policy: Policy, base: Scope, credentialed: bool, said: ResponseDirectives) -> tuple[Scope, str]:
+    """The scope under which an answer may be stored, and the rule that says so."""
+    if policy.sensitivity == PERSONAL:
+        return Scope.SUBJECT, "sensitivity personal"
+    rule = "policy" if base == _OF_POLICY[policy.scope] and policy.scope != "auto" else "told upstream"
+    if base == Scope.SHARED and policy.scope == "auto":
+        rule = "nothing told"
+    if not credentialed or base == Scope.SUBJECT:
+        return base, rule
+    permission = permits_sharing(said)
+    if permission:
+        return base, f"credentials, {permission}"
+    if policy.share_with_credentials:
+        return base, "credentials, shared by the policy's switch"
+    return Scope.SUBJECT, "credentials forwarded"

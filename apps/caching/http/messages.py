@@ -8,11 +8,12 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(slots=True)
 class Request:
-    """One call, as it would be forwarded: the credential that the gateway itself checked is already taken out of ``headers``.
+    """One call, as it would be forwarded: the credential that the gateway itself checked is already taken out of
+    ``headers``.
 
-    ``path`` comes from ``normalise.target`` and is relative to the API's listen path (always with a leading slash); ``query``
-    is what stands behind the first ``?``, or ``None`` without one. ``host`` is lower-case, as the caller addressed us.
-    ``has_body`` is true when the call has ``Content-Length`` (other than 0) or ``Transfer-Encoding``.
+    ``path`` comes from ``normalise.target`` and is relative to the API's listen path (always with a leading slash);
+    ``query`` is what stands behind the first ``?``, or ``None`` without one. ``host`` is lower-case, as the caller
+    addressed us. ``has_body`` is true when the call has ``Content-Length`` (other than 0) or ``Transfer-Encoding``.
     """
 
     method: str

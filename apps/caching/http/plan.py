@@ -1,36 +1,207 @@
 """The first decision of a call: may the cache be asked, under which keys, and what would be forwarded."""
 
-from dataclasses import dataclass
-
-from apps.caching.http.identity import Identity
+from apps.caching.http import keys
+from apps.caching.http.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
+from apps.caching.http.fields import UNKEYED_ECHOES, end_to_end, lines_of
+from apps.caching.http.identity import Identity, Scope, base_scope, owner
 from apps.caching.http.messages import Headers, Request
-from apps.caching.http.policy import Policy
+from apps.caching.http.normalise import accept_encoding, accept_language, field_value, select_query
+from apps.caching.http.policy import IGNORE, OFF, SECRET, Policy
 from apps.caching.http.reasons import Reason
+from apps.caching.http.validation import CONDITIONS
+
+_NOTICED = frozenset(
+    {
+        b"authorization",
+        b"cache-control",
+        b"cookie",
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+        b"if-range",
+        b"if-unmodified-since",
+        b"pragma",
+        b"range",
+        b"upgrade",
+    }
+)
 
 
-@dataclass(slots=True)
 class RequestPlan:
     """What the cache means to do with a call.
 
-    ``bypass`` is the reason why the cache is not asked at all, or ``None``. ``keys`` are the primary keys to look under, in order
-    of preference (two where an answer may turn out to be shared or the subject's own). ``fetch_key`` names the upstream call for
-    collapsing: calls with equal fetch keys may wait for one upstream call; ``None`` must not wait. ``query`` is what is
-    keyed, and so what is forwarded.
+    ``bypass`` is the reason why the cache is not asked at all, or ``None``. ``base`` is the widest scope that the
+    answer can have; ``keys`` are the primary keys to look under, in order of preference, and ``owners`` the owner
+    that an entry under each must have: one, or two where the call forwards credentials and its answer may be shared
+    or its subject's own. ``noticed`` holds the fields that bear on caching, repeated ones combined. ``directives``
+    are the caller's, as far as the policy lets them count. ``plain`` says that a stored answer can be served whole.
+    ``fetch_key`` names the upstream call for collapsing: calls with equal fetch keys may wait for one; ``None`` must
+    not wait. ``query`` is what is keyed, and so what is forwarded. ``missed`` is why a look-up found nothing to use.
     """
 
-    request: Request
-    policy: Policy
-    identity: Identity
-    bypass: Reason | None
-    keys: tuple[bytes, ...]
-    fetch_key: bytes | None
-    query: bytes | None
+    __slots__ = (
+        "base",
+        "bypass",
+        "credentialed",
+        "directives",
+        "fetch_key",
+        "identity",
+        "keys",
+        "missed",
+        "noticed",
+        "owners",
+        "plain",
+        "policy",
+        "query",
+        "request",
+    )
+
+    def __init__(self, request: Request, policy: Policy, identity: Identity, noticed: dict[bytes, bytes]) -> None:
+        self.request = request
+        self.policy = policy
+        self.identity = identity
+        self.noticed = noticed
+        self.bypass: Reason | None = None
+        self.base = Scope.SHARED
+        self.credentialed = False
+        self.keys: tuple[bytes, ...] = ()
+        self.owners: tuple[tuple[int, bytes], ...] = ()
+        self.directives: RequestDirectives = NO_REQUEST_DIRECTIVES
+        self.plain = not noticed
+        self.fetch_key: bytes | None = None
+        self.missed = Reason.NOT_FOUND
+        self.query: bytes | None = request.query
+
+    @property
+    def key_text(self) -> str:
+        """The primary key for people: what ``key`` in ``Cache-Status`` shows."""
+        return self.keys[0].hex() if self.keys else ""
+
+    def key_parts(self) -> tuple[tuple[str, str], ...]:
+        """The labelled parts of the first key, for "explain". Owners are shown as names or digests, never as
+        credentials.
+        """
+        if not self.keys:
+            return ()
+        return tuple(
+            (label, _shown(label, part)) for label, part in zip(keys.LABELS, _parts(self, *self.owners[0]), strict=True)
+        )
 
     def upstream_headers(self, conditional: Headers = ()) -> Headers:
-        """The fields to send upstream: normalised, without hop-by-hop fields, with ``conditional`` in place of the caller's conditions."""
-        raise NotImplementedError
+        """The fields to send upstream.
+
+        A bypassing call goes as it came, but for hop-by-hop fields. A cacheable one goes in the form in which it is
+        keyed: negotiation fields normalised, fields that the origin might echo removed unless they are keyed, and
+        ``conditional`` in place of the caller's own conditions, which are judged against the stored answer. A range
+        that isn't stored is asked for as it is.
+        """
+        if self.bypass is not None:
+            return end_to_end(self.request.headers)
+        unwanted = (CONDITIONS if self.range_wanted is None else CONDITIONS - {b"if-range"}) | (
+            UNKEYED_ECHOES.difference(name.encode() for name in self.policy.headers)
+        )
+        fields = end_to_end(self.request.headers, unwanted)
+        for name, normalise in ((b"accept-encoding", accept_encoding), (b"accept-language", accept_language)):
+            lines = lines_of(fields, name)
+            if lines:
+                fields = (*(pair for pair in fields if pair[0] != name), (name, normalise(b", ".join(lines))))
+        return fields + conditional
+
+    @property
+    def range_wanted(self) -> bytes | None:
+        """The caller's ``Range``, which only GET has (RFC 9110 §14.2)."""
+        return self.noticed.get(b"range") if self.request.method == "GET" else None
+
+    def __repr__(self) -> str:
+        what = self.bypass.code if self.bypass else self.key_text[:12]
+        return f"RequestPlan({self.request.method} {self.request.path.decode('ascii', 'replace')}: {what})"
+
+
+def _parts(plan: RequestPlan, scope: int, owned_by: bytes) -> tuple[bytes | None, ...]:
+    request, policy = plan.request, plan.policy
+    return (
+        request.scheme.encode(),
+        request.host,
+        policy.api.encode(),
+        policy.group.encode(),
+        b"GET",  # HEAD is answered from GET (RFC 9110 §9.3.2)
+        request.path,
+        plan.query,
+        _key_headers(policy, request.headers) if policy.headers else b"",
+        b"%d" % scope,
+        owned_by,
+    )
+
+
+def _key_headers(policy: Policy, headers: Headers) -> bytes:
+    parts: list[bytes | None] = []
+    for name in policy.headers:
+        field = name.encode()
+        parts += (field, field_value(field, lines_of(headers, field)))
+    return keys.pack(parts)
+
+
+def _shown(label: str, part: bytes | None) -> str:
+    if part is None:
+        return "(none)"
+    if label == "scope":
+        return Scope(int(part)).name.lower()
+    try:
+        text = part.decode()
+    except UnicodeDecodeError:
+        return part.hex()
+    return text if text.isprintable() else part.hex()
 
 
 def plan_request(request: Request, policy: Policy, identity: Identity) -> RequestPlan:
-    """Decides whether and where to look. Never fails: a call that the cache can't serve has a plan with ``bypass`` set."""
-    raise NotImplementedError
+    """Decides whether and where to look. Never fails: a call that the cache can't serve has a plan with ``bypass``
+    set.
+    """
+    noticed: dict[bytes, bytes] = {}
+    for name, value in request.headers:
+        if name in _NOTICED:
+            noticed[name] = noticed[name] + b", " + value if name in noticed else value
+    plan = RequestPlan(request, policy, identity, noticed)
+    plan.bypass = _bypass(request, policy, noticed)
+    if plan.bypass is not None:
+        return plan
+
+    authorization, cookie = noticed.get(b"authorization"), noticed.get(b"cookie")
+    plan.credentialed = authorization is not None or cookie is not None
+    plan.base = base_scope(policy, identity)
+    owned_by = owner(plan.base, identity, authorization, cookie)
+    if owned_by is None:
+        plan.bypass = Reason.NO_IDENTITY
+        return plan
+    if request.query is not None and policy.query_mode != "all":
+        plan.query = select_query(request.query, policy.query_mode, policy.query_names)
+
+    if not plan.credentialed or plan.base == Scope.SUBJECT:
+        plan.owners = ((plan.base, owned_by),)
+    else:
+        own = owner(Scope.SUBJECT, identity, authorization, cookie) or b""
+        plan.owners = ((plan.base, owned_by), (Scope.SUBJECT, own))
+    plan.keys = tuple([keys.primary_key(_parts(plan, *owned)) for owned in plan.owners])
+
+    if noticed and policy.client_directives != IGNORE:
+        plan.directives = request_directives(noticed.get(b"cache-control"), noticed.get(b"pragma"))
+    if plan.range_wanted is None and request.method == "GET" and not plan.directives.no_store:
+        plan.fetch_key = plan.keys[-1]
+    return plan
+
+
+def _bypass(request: Request, policy: Policy, noticed: dict[bytes, bytes]) -> Reason | None:
+    if policy.mode == OFF:
+        return Reason.MODE_OFF
+    if policy.sensitivity == SECRET:
+        return Reason.SECRET
+    if request.method not in policy.methods or request.method not in ("GET", "HEAD"):
+        return Reason.METHOD
+    if request.has_body:
+        return Reason.REQUEST_BODY
+    if noticed:
+        if b"if-match" in noticed or b"if-unmodified-since" in noticed:
+            return Reason.REQUEST_PRECONDITION
+        if b"upgrade" in noticed:
+            return Reason.UPGRADE
+    return None

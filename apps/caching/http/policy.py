@@ -25,11 +25,11 @@ class Policy:
 
     ``stale_if_error`` ``None`` means: a minute when the upstream can't be reached, nothing for a 5xx.
 
-    ``origin_stale_beside_s_maxage`` lets the origin's own ``stale-while-revalidate`` and ``stale-if-error`` count although it
-    also sent ``s-maxage``, which by RFC 9111 §5.2.2.10 forbids stale answers; many origins mean it so.
+    ``origin_stale_beside_s_maxage`` lets the origin's own ``stale-while-revalidate`` and ``stale-if-error`` count
+    although it also sent ``s-maxage``, which by RFC 9111 §5.2.2.10 forbids stale answers; many origins mean it so.
 
-    ``share_with_credentials`` is the audited switch that lets an answer to a call with credentials be shared without the
-    origin's permission (RFC 9111 §3.5).
+    ``share_with_credentials`` is the audited switch that lets an answer to a call with credentials be shared without
+    the origin's permission (RFC 9111 §3.5).
     """
 
     api: str = ""

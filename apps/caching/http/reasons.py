@@ -1,6 +1,7 @@
 """Why the cache did what it did: one stable code for each decision, and a sentence for the person who asks.
 
-The same code stands in ``Cache-Status`` (``detail``), in the call record, in "explain this request" and in the console.
+The same code stands in ``Cache-Status`` (``detail``), in the call record, in "explain this request" and in the
+console.
 """
 
 from enum import Enum
@@ -40,8 +41,14 @@ class Reason(Enum):
     ALWAYS_VALIDATE = "always_validate", "The origin wants each use of the answer validated (no-cache)."
     REQUEST_NO_CACHE = "request_no_cache", "The caller asked for validation (no-cache)."
     REQUEST_MAX_AGE = "request_max_age", "The stored answer is older than the caller accepts (max-age)."
-    REQUEST_MIN_FRESH = "request_min_fresh", "The stored answer is not fresh for as long as the caller wants (min-fresh)."
-    ONLY_IF_CACHED = "only_if_cached", "The caller wants a stored answer or none (only-if-cached), and there is none to use."
+    REQUEST_MIN_FRESH = (
+        "request_min_fresh",
+        "The stored answer is not fresh for as long as the caller wants (min-fresh).",
+    )
+    ONLY_IF_CACHED = (
+        "only_if_cached",
+        "The caller wants a stored answer or none (only-if-cached), and there is none to use.",
+    )
     INVALID_VALIDATION = "invalid_validation", "The upstream confirmed another answer than the stored one."
     RANGE_NOT_STORED = "range_not_stored", "A part was asked for, and the whole is not stored."
 
@@ -53,14 +60,23 @@ class Reason(Enum):
     REQUEST_PRECONDITION = "request_precondition", "The call has a condition that only the origin may judge (If-Match)."
     UPGRADE = "upgrade", "The call asks for another protocol."
     NO_IDENTITY = "no_identity", "The policy's scope needs a caller identity that this call doesn't have."
-    UNCACHEABLE_BEFORE = "uncacheable_before", "A recent answer under this key could not be stored, so the call did not wait."
+    UNCACHEABLE_BEFORE = (
+        "uncacheable_before",
+        "A recent answer under this key could not be stored, so the call did not wait.",
+    )
 
     # What came back was stored, or not.
     STORED = "stored", "The answer is stored for as long as the origin said."
     STORED_TTL = "stored_ttl", "The answer is stored for the policy's TTL, because the origin gives no lifetime."
     STORED_OVERRIDE = "stored_override", "The answer is stored for the policy's TTL in place of the origin's lifetime."
-    STORED_HEURISTIC = "stored_heuristic", "The answer is stored for a tenth of its age since Last-Modified, a minute at most."
-    STORED_FOR_VALIDATION = "stored_for_validation", "The answer is stored, and validated with the origin before each use."
+    STORED_HEURISTIC = (
+        "stored_heuristic",
+        "The answer is stored for a tenth of its age since Last-Modified, a minute at most.",
+    )
+    STORED_FOR_VALIDATION = (
+        "stored_for_validation",
+        "The answer is stored, and validated with the origin before each use.",
+    )
     NO_STORE = "no_store", "The origin forbids storing the answer (no-store)."
     PRIVATE = "private", "The origin allows only the caller's own cache to store the answer (private)."
     REQUEST_NO_STORE = "request_no_store", "The caller forbids storing the answer (no-store)."
@@ -71,6 +87,10 @@ class Reason(Enum):
     PARTIAL = "partial", "A part is never stored as the whole."
     NO_LIFETIME = "no_lifetime", "Neither the origin nor the policy gives the answer a lifetime."
     ALREADY_STALE = "already_stale", "The answer was stale when it came, and nothing can validate it."
+    NO_VALIDATOR = (
+        "no_validator",
+        "The answer has to be validated before each use, and has nothing to validate it with.",
+    )
     MUST_UNDERSTAND = "must_understand", "The origin requires that its status be understood, and it isn't."
     TOO_LARGE = "too_large", "The answer is larger than the policy stores."
     INCOMPLETE = "incomplete", "The answer broke off."

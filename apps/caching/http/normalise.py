@@ -1,0 +1,142 @@
+"""One form for paths, queries and negotiation fields, so that what is keyed is what is forwarded (RFC 3986 §6.2, RFC
+9111 §4.1).
+
+Only unreserved characters are decoded. An encoded slash stays encoded: to an origin, ``/a%2Fb`` and ``/a/b`` may be
+two things. Dot segments are resolved here, before anything is routed or keyed, because clients and servers on the way
+would resolve them anyway.
+"""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from apps.caching.http.fields import members
+
+_PLAIN_TARGET = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@/]*(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/?]*)?")
+_REFUSED = re.compile(rb'[\x00-\x20\x7f"<>\\#]|%(?![0-9A-Fa-f]{2})')
+_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+class Target(NamedTuple):
+    """A request target: the normalised path, and the query behind the first ``?`` (``None`` without one)."""
+
+    path: bytes
+    query: bytes | None
+
+
+def _one_form(match: re.Match[bytes]) -> bytes:
+    text = match[0]
+    byte = int(text[1:], 16) if text[:1] == b"%" else text[0]
+    return bytes((byte,)) if byte in _UNRESERVED else b"%%%02X" % byte
+
+
+def remove_dot_segments(path: bytes) -> bytes:
+    """RFC 3986 §5.2.4 for an absolute path. Empty segments stay."""
+    kept: list[bytes] = []
+    segments = path.split(b"/")[1:]
+    for segment in segments:
+        if segment == b"..":
+            if kept:
+                kept.pop()
+        elif segment != b".":
+            kept.append(segment)
+    if segments[-1] in (b".", b".."):
+        kept.append(b"")
+    return b"/" + b"/".join(kept)
+
+
+def _normalise(raw: bytes) -> Target | None:
+    if raw[:1] != b"/" or _REFUSED.search(raw):
+        return None
+    path, question, query = raw.partition(b"?")
+    if not _PLAIN_TARGET.fullmatch(raw):
+        path, query = _ESCAPE.sub(_one_form, path), _ESCAPE.sub(_one_form, query)
+    if b"/." in path:
+        path = remove_dot_segments(path)
+    return Target(path, query if question else None)
+
+
+_remembered = lru_cache(maxsize=4096)(_normalise)
+
+
+def normalise_target(raw: bytes) -> Target | None:
+    """The one form of an origin-form request target; ``None``: refuse it with 400.
+
+    Refused: anything that doesn't begin with ``/``, controls, spaces, ``"``, ``<``, ``>``, ``\\``, ``#`` and broken
+    percent-encoding. Other characters outside the grammar, non-ASCII bytes among them, become percent-encoded.
+    """
+    return _remembered(raw) if len(raw) <= 512 else _normalise(raw)
+
+
+def _parameter_name(parameter: bytes) -> str:
+    return unquote_to_bytes(parameter.partition(b"=")[0].replace(b"+", b" ")).decode("utf-8", "surrogateescape")
+
+
+@lru_cache(maxsize=2048)
+def select_query(query: bytes, mode: str, names: tuple[str, ...]) -> bytes | None:
+    """The part of a normalised query that is keyed and forwarded: the order stays. ``None``: nothing is left.
+
+    ``mode`` ``include`` keeps the named parameters, ``exclude`` all others, ``all`` everything. Names are compared
+    decoded, so that no spelling of a name slips through.
+    """
+    if mode == "all":
+        return query
+    wanted = mode == "include"
+    kept = [part for part in query.split(b"&") if part and (_parameter_name(part) in names) is wanted]
+    return b"&".join(kept) if kept else None
+
+
+def _weight(parameters: list[bytes]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition(b"=")
+        if name.strip(b" \t").lower() == b"q":
+            try:
+                return max(0.0, min(1.0, float(value.strip(b" \t"))))
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+@lru_cache(maxsize=512)
+def _preferences(value: bytes, aliases: bool) -> bytes:
+    best: dict[bytes, float] = {}
+    for member in members([value]):
+        name, *parameters = member.split(b";")
+        name = name.strip(b" \t").lower()
+        if aliases and name.startswith(b"x-"):
+            name = name[2:]  # RFC 9110 §8.4.1: x-gzip and x-compress are gzip and compress
+        best[name] = max(best.get(name, 0.0), _weight(parameters))
+    ranked = sorted(best.items(), key=lambda item: (-item[1], item[0]))
+    ranks = {weight: rank for rank, weight in enumerate(dict.fromkeys(weight for _, weight in ranked if weight > 0))}
+    return b", ".join(
+        name + (b";q=0" if weight == 0 else b"" if not ranks[weight] else b";q=0.%03d" % max(1, 1000 - ranks[weight]))
+        for name, weight in ranked
+    )
+
+
+def accept_encoding(value: bytes) -> bytes:
+    """``Accept-Encoding`` in one form: lower case, by preference then by name; weights become ranks, refusals
+    (``q=0``) stay.
+    """
+    return _preferences(value, True)
+
+
+def accept_language(value: bytes) -> bytes:
+    """``Accept-Language`` in the same form."""
+    return _preferences(value, False)
+
+
+def field_value(name: bytes, lines: list[bytes]) -> bytes | None:
+    """A request field's lines in one form (RFC 9111 §4.1): combined, with one space after each comma; ``None``
+    without the field.
+    """
+    if not lines:
+        return None
+    value = b", ".join(members(lines))
+    if name == b"accept-encoding":
+        return accept_encoding(value)
+    if name == b"accept-language":
+        return accept_language(value)
+    return value

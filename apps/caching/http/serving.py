@@ -1,0 +1,142 @@
+"""What to do with what is stored: serve it, ask whether it is still right, or fetch anew (RFC 9111 §4, RFC 5861)."""
+
+from apps.caching.http.decisions import Failed, Failure, Fetch, GatewayTimeout, Revalidate, Serve
+from apps.caching.http.entry import Entry
+from apps.caching.http.held import Held
+from apps.caching.http.identity import Scope
+from apps.caching.http.plan import RequestPlan
+from apps.caching.http.policy import BOUNDED
+from apps.caching.http.reasons import Reason
+from apps.caching.http.validation import conditional_fields
+from apps.caching.http.vary import matches
+
+VALIDATION_INTERVAL = 1.0
+"""Seconds within which, under ``bounded``, callers who ask for validation share the last one."""
+
+STALE_STATUSES = frozenset({500, 502, 503, 504})
+"""Answers that a stale one may replace (RFC 5861 §4)."""
+
+
+def may_use(plan: RequestPlan, entry: Entry) -> Reason | None:
+    """Checks anew, on every hit, that this caller may be served this entry. ``None``: yes.
+
+    ``SCOPE_MISMATCH`` can't come from honest data, because the key holds scope and owner: it is an alarm.
+    """
+    if (entry.scope, entry.owner) != _owner_under(plan, entry.key):
+        return Reason.SCOPE_MISMATCH
+    if plan.credentialed and entry.scope != Scope.SUBJECT and not entry.open_to_credentials:
+        return Reason.AUTHORIZATION
+    if entry.selecting and not matches(entry, plan.request.headers):
+        return Reason.VARY_MISMATCH
+    return None
+
+
+def _owner_under(plan: RequestPlan, key: bytes) -> tuple[int, bytes] | None:
+    for planned, owned_by in zip(plan.keys, plan.owners, strict=True):
+        if planned == key:
+            return owned_by
+    return None
+
+
+def on_entry(plan: RequestPlan, held: Held | None, now: float) -> Serve | Revalidate | Fetch | GatewayTimeout:
+    """Decides what becomes of a call, given the stored answer that it selects.
+
+    ``now`` is Unix seconds. A stale answer that may be served while it is refreshed comes with ``refresh`` set: the
+    caller starts one refresh per fetch key.
+    """
+    asked = plan.directives
+    if held is None:
+        return _without(plan, plan.missed)
+    entry = held.entry
+    refusal = may_use(plan, entry)
+    if refusal is not None:
+        return _without(plan, refusal)
+    if now >= entry.keep_until:
+        return _without(plan, Reason.EXPIRED)
+
+    fresh = now < held.fresh_until and not held.soft and not entry.validate_always
+    if fresh:
+        if not plan.noticed:
+            return Serve(held, Reason.FRESH)
+        objection = _objection(plan, held, now)
+        if objection is None:
+            return Serve(held, Reason.FRESH)
+        if plan.policy.client_directives == BOUNDED and now - entry.validated_at < VALIDATION_INTERVAL:
+            return Serve(held, Reason.RECENTLY_VALIDATED)
+        reason = objection
+    else:
+        reason = _staleness(held)
+        wants_fresh = asked.no_cache or asked.min_fresh is not None or _too_old(plan, held, now)
+        if not wants_fresh:
+            if (
+                now < entry.swr_until
+                and not entry.validate_always
+                and (not held.soft or entry.swr_until > entry.fresh_until)
+            ):
+                return Serve(held, Reason.STALE_WHILE_REVALIDATE, True, True, conditional_fields(held))
+            if (
+                asked.max_stale is not None
+                and entry.stale_allowed
+                and not held.soft
+                and now - held.fresh_until <= asked.max_stale
+            ):
+                return Serve(held, Reason.MAX_STALE, True)
+    if asked.only_if_cached:
+        return GatewayTimeout(Reason.ONLY_IF_CACHED)
+    if plan.range_wanted is not None:
+        # The part is asked for as it is: a 304 could confirm the whole, but a 206 could not be stored in its place.
+        return Fetch(reason)
+    return Revalidate(held, conditional_fields(held), reason)
+
+
+def _without(plan: RequestPlan, reason: Reason) -> Fetch | GatewayTimeout:
+    if plan.directives.only_if_cached:
+        return GatewayTimeout(Reason.ONLY_IF_CACHED)
+    if reason is Reason.NOT_FOUND and plan.range_wanted is not None:
+        return Fetch(Reason.RANGE_NOT_STORED)
+    return Fetch(reason)
+
+
+def _staleness(held: Held) -> Reason:
+    if held.entry.validate_always:
+        return Reason.ALWAYS_VALIDATE
+    return Reason.SOFT_PURGED if held.soft else Reason.EXPIRED
+
+
+def _too_old(plan: RequestPlan, held: Held, now: float) -> bool:
+    """Whether the caller's ``max-age`` refuses the answer (§5.2.1.1); ``max-stale`` beside it speaks of staleness,
+    not of age.
+    """
+    limit = plan.directives.max_age
+    return limit is not None and held.age(now) > limit
+
+
+def _objection(plan: RequestPlan, held: Held, now: float) -> Reason | None:
+    """Why the caller doesn't want a fresh answer (§5.2.1), or ``None``."""
+    asked = plan.directives
+    if asked.no_cache:
+        return Reason.REQUEST_NO_CACHE
+    if asked.max_age is not None and (asked.max_age == 0 or _too_old(plan, held, now)):
+        return Reason.REQUEST_MAX_AGE
+    if asked.min_fresh is not None and held.fresh_until - now < asked.min_fresh:
+        return Reason.REQUEST_MIN_FRESH
+    return None
+
+
+def on_error(plan: RequestPlan, held: Held | None, failure: Failure | int, now: float) -> Serve | Failed:
+    """Decides whether a stale answer may stand in for an upstream that failed (§4.2.4, RFC 5861 §4).
+
+    ``failure`` is how it failed, or the status that it answered. A caller who asked for validation may be served too:
+    it asked for the newest answer there is, and there is no newer one. Where stale answers are forbidden, grace ends
+    with freshness.
+    """
+    if held is None or may_use(plan, held.entry) is not None or now >= held.entry.keep_until:
+        return Failed(Reason.UPSTREAM_FAILED)
+    entry = held.entry
+    if isinstance(failure, Failure):
+        until = entry.sie_unreachable_until
+    else:
+        until = entry.sie_5xx_until if failure in STALE_STATUSES else 0.0
+    if now < until and not entry.validate_always and (not held.soft or until > entry.fresh_until):
+        return Serve(held, Reason.STALE_IF_ERROR, stale=now >= held.fresh_until or held.soft)
+    return Failed(Reason.UPSTREAM_FAILED)

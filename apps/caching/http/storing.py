@@ -1,0 +1,266 @@
+"""What becomes of an upstream's answer: stored, passed on, or used to refresh what is stored (RFC 9111 §3,
+§4.3.3-4.3.5).
+"""
+
+from dataclasses import replace
+
+from apps.caching.http import dates
+from apps.caching.http.decisions import Failed, NoStore, Refetch, Refreshed, Serve, Store
+from apps.caching.http.directives import ResponseDirectives, delta_seconds
+from apps.caching.http.entry import MAX_LIFE, Birth, Entry
+from apps.caching.http.fields import PER_CALL, end_to_end, first, lines_of, members
+from apps.caching.http.freshness import grace, initial_age, lifetime
+from apps.caching.http.held import Held
+from apps.caching.http.identity import scope_of_answer
+from apps.caching.http.messages import Headers, ResponseHead
+from apps.caching.http.plan import RequestPlan
+from apps.caching.http.policy import PERSONAL, PERSONAL_LIFETIME
+from apps.caching.http.reasons import Reason
+from apps.caching.http.serving import STALE_STATUSES, may_use, on_error
+from apps.caching.http.targeted import Governing, directives_for
+from apps.caching.http.validation import confirms, describes_same_body, merged_headers
+from apps.caching.http.vary import field_names, selecting
+
+KEEP = 3600.0
+"""Seconds past every other use during which an answer with a validator is kept, for a conditional request."""
+
+PASS_FOR = 10.0
+"""Seconds during which calls for what turned out not to be cacheable don't wait for each other (hit-for-miss)."""
+
+ENDING = frozenset({404, 410, 451})
+"""Answers to a refresh that end what was stored, storable or not: the origin says that it is no more."""
+
+FORBIDDING = frozenset({401, 403})
+"""Answers to a refresh that end what was stored for this scope: the caller may not have it any more."""
+
+UNDERSTOOD = frozenset(
+    {200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 406, 409, 410, 411, 412, 413, 414, 415, 416}
+    | {417, 421, 422, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 511}
+)
+"""Statuses whose requirements on caches this one meets (``must-understand``, RFC 9111 §5.2.2.3)."""
+
+_NO_COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
+
+
+def on_response(
+    plan: RequestPlan,
+    held: Held | None,
+    head: ResponseHead,
+    requested_at: float,
+    now: float,
+    birth: Birth,
+) -> Store | NoStore | Refreshed | Serve | Refetch:
+    """Decides what an upstream's final answer means. ``now`` is when its head had come, ``requested_at`` when the
+    request left.
+
+    ``held`` is the stored answer that the request was about, if there was one; ``birth`` is what the worker knew of
+    purges when the fetch began.
+    """
+    if plan.bypass is not None:
+        return NoStore(plan.bypass)
+    if held is not None and may_use(plan, held.entry) is not None:
+        held = None
+    if head.status == 304:
+        return on_not_modified(plan, held, head, requested_at, now, birth)
+    if held is not None and head.status in STALE_STATUSES:
+        stand_in = on_error(plan, held, head.status, now)
+        # A failed refresh never replaces an answer that is still worth something.
+        return NoStore(Reason.UPSTREAM_FAILED) if isinstance(stand_in, Failed) else stand_in
+    if plan.request.method == "HEAD":
+        return _on_head(plan, held, head, requested_at, now, birth)
+    return _judged(plan, held, head, requested_at, now, birth)
+
+
+def _judged(
+    plan: RequestPlan, held: Held | None, head: ResponseHead, requested_at: float, now: float, birth: Birth
+) -> Store | NoStore:
+    said = directives_for(head.headers)
+    refusal = _refusal(plan, head, said.directives)
+    if refusal is not None:
+        return _not_stored(refusal, held, head.status)
+    entry, reason = _entry(plan, head, said, requested_at, now, birth)
+    if entry is None:
+        return _not_stored(reason, held, head.status)
+    length = first(head.headers, b"content-length")
+    expected = delta_seconds(length.strip()) if length is not None else None
+    if expected is not None and expected > plan.policy.max_body:
+        return _not_stored(Reason.TOO_LARGE, held, head.status)
+    return Store(entry, reason, expected)
+
+
+def _not_stored(reason: Reason, held: Held | None, status: int) -> NoStore:
+    ends = held is not None and (status in ENDING or status in FORBIDDING or 200 <= status < 400)
+    return NoStore(reason, 0.0 if reason in (Reason.REQUEST_NO_STORE, Reason.PARTIAL) else PASS_FOR, ends)
+
+
+def _refusal(plan: RequestPlan, head: ResponseHead, said: ResponseDirectives) -> Reason | None:
+    """Why an answer must not be stored (§3), its lifetime aside."""
+    status, headers = head.status, head.headers
+    if status == 206 or (status == 200 and first(headers, b"content-range") is not None):
+        return Reason.PARTIAL
+    if status < 200:
+        return Reason.STATUS
+    understood = said.must_understand and status in UNDERSTOOD
+    if said.must_understand and not understood:
+        return Reason.MUST_UNDERSTAND
+    if said.no_store and not understood:
+        return Reason.NO_STORE
+    if said.private:
+        return Reason.PRIVATE
+    if plan.directives.no_store:
+        return Reason.REQUEST_NO_STORE
+    if not plan.policy.store_set_cookie and any(name in _NO_COOKIES for name, _ in headers):
+        return Reason.SET_COOKIE
+    if field_names(headers) is None:
+        return Reason.VARY_STAR
+    return None
+
+
+def _entry(
+    plan: RequestPlan,
+    head: ResponseHead,
+    governing: Governing,
+    requested_at: float,
+    now: float,
+    birth: Birth,
+) -> tuple[Entry | None, Reason]:
+    """The entry of a storable answer, its body aside; ``None`` and why, if it would be of no use."""
+    policy, said = plan.policy, governing.directives
+    seconds, reason = lifetime(policy, ResponseHead(head.status, governing.headers), said, plan.credentialed, now)
+    has_validator = head.status == 200 and any(name in (b"etag", b"last-modified") for name, _ in head.headers)
+    if seconds is None:
+        if reason is Reason.STATUS or not has_validator:
+            return None, reason
+        seconds, reason = 0.0, Reason.STORED_FOR_VALIDATION
+    if said.no_cache:
+        if not has_validator:
+            return None, Reason.NO_VALIDATOR
+        reason = Reason.STORED_FOR_VALIDATION
+
+    age = initial_age(head.headers, requested_at, now)
+    fresh_until = now - age + seconds
+    allowed = grace(policy, said)
+    keep = KEEP if has_validator else 0.0
+    swr_until, sie_5xx_until, sie_unreachable_until = (
+        fresh_until + part for part in (allowed.while_revalidate, allowed.on_5xx, allowed.unreachable)
+    )
+    last_use = max(fresh_until, swr_until, sie_5xx_until, sie_unreachable_until)
+    longest = PERSONAL_LIFETIME if policy.sensitivity == PERSONAL else MAX_LIFE
+    keep_until = min(max(last_use, now) + keep, now + longest)
+    if fresh_until <= now and not has_validator and not _is_worth_grace(swr_until, sie_5xx_until, now):
+        return None, Reason.ALREADY_STALE
+
+    scope, rule = scope_of_answer(policy, plan.base, plan.credentialed, said)
+    index = next(index for index, (owned_scope, _) in enumerate(plan.owners) if owned_scope == scope)
+    names = field_names(head.headers) or ()
+    chosen = selecting(names, plan.request.headers)
+    return (
+        Entry(
+            key=plan.keys[index],
+            status=head.status,
+            headers=_stored_headers(head.headers, said, now),
+            body=b"",
+            received_at=now,
+            validated_at=now,
+            age_at_receipt=age,
+            fresh_until=fresh_until,
+            swr_until=swr_until,
+            sie_5xx_until=sie_5xx_until,
+            sie_unreachable_until=sie_unreachable_until,
+            keep_until=keep_until,
+            validate_always=said.no_cache,
+            stale_allowed=allowed.allowed,
+            scope=int(scope),
+            owner=plan.owners[index][1],
+            rule=rule,
+            open_to_credentials=_open_to_credentials(plan, said),
+            selecting=chosen,
+            api=policy.api,
+            path=plan.request.path,
+            tags=surrogate_keys(head.headers),
+            birth=birth,
+            personal=policy.sensitivity == PERSONAL,
+        ),
+        reason,
+    )
+
+
+def _is_worth_grace(swr_until: float, sie_5xx_until: float, now: float) -> bool:
+    """An answer that comes stale is kept where somebody asked for stale answers; the default minute alone is no
+    reason.
+    """
+    return max(swr_until, sie_5xx_until) > now
+
+
+def _open_to_credentials(plan: RequestPlan, said: ResponseDirectives) -> bool:
+    return plan.policy.share_with_credentials or said.public or said.s_maxage is not None or said.must_revalidate
+
+
+def _stored_headers(headers: Headers, said: ResponseDirectives, now: float) -> Headers:
+    """The fields to store (§3.1), with a ``Date`` where the origin sent none (RFC 9110 §6.6.1)."""
+    kept = end_to_end(headers, PER_CALL, {b"content-length"}, said.no_cache_fields, said.private_fields)
+    if not any(name == b"date" for name, _ in kept):
+        kept = (*kept, (b"date", dates.format_date(now)))
+    return kept
+
+
+def surrogate_keys(headers: Headers) -> tuple[str, ...]:
+    """The origin's own tags: ``Surrogate-Key`` (separated by spaces) and ``Cache-Tag`` (by commas); 64 of 128
+    characters at most.
+    """
+    found = [key for line in lines_of(headers, b"surrogate-key") for key in line.split()]
+    found += members(lines_of(headers, b"cache-tag"))
+    texts = dict.fromkeys(key.decode("latin-1")[:128] for key in found)
+    return tuple(texts)[:64]
+
+
+def on_not_modified(
+    plan: RequestPlan, held: Held | None, head: ResponseHead, requested_at: float, now: float, birth: Birth
+) -> NoStore | Refreshed | Refetch:
+    """A 304: the stored answer lives on with new fields and a new lifetime (§4.3.3, §4.3.4).
+
+    One that speaks of another answer than the stored one is followed by an unconditional request. One without a
+    stored answer belongs to the caller.
+    """
+    if held is None:
+        return NoStore(Reason.CONDITIONAL)
+    if not confirms(held, head.headers):
+        return Refetch(Reason.INVALID_VALIDATION)
+    return _refreshed(plan, held, head.headers, requested_at, now, birth) or Refetch(Reason.INVALID_VALIDATION)
+
+
+def _refreshed(
+    plan: RequestPlan, held: Held, headers: Headers, requested_at: float, now: float, birth: Birth
+) -> Refreshed | None:
+    entry = held.entry
+    unwanted = PER_CALL if plan.policy.store_set_cookie else PER_CALL | _NO_COOKIES
+    merged = merged_headers(entry, headers, unwanted)
+    # ``Age`` isn't stored, yet the age of this confirmation counts.
+    timed = (*merged, *((b"age", value) for value in lines_of(headers, b"age")))
+    if not lines_of(headers, b"date"):
+        timed = (*(pair for pair in timed if pair[0] != b"date"), (b"date", dates.format_date(now)))
+    head = ResponseHead(entry.status, timed)
+    said = directives_for(timed)
+    if _refusal(plan, head, said.directives) is not None:
+        return None
+    fresh, _ = _entry(plan, head, said, requested_at, now, birth)
+    if fresh is None:
+        return None
+    return Refreshed(replace(fresh, body=entry.body), Reason.VALIDATED)
+
+
+def _on_head(
+    plan: RequestPlan, held: Held | None, head: ResponseHead, requested_at: float, now: float, birth: Birth
+) -> NoStore | Refreshed:
+    """An answer to HEAD has no body to store, but it refreshes or ends the stored answer to GET (§4.3.5)."""
+    if held is None or head.status != 200:
+        ends = held is not None and head.status in ENDING | FORBIDDING
+        return NoStore(Reason.HEAD_ONLY, ends=ends)
+    if not describes_same_body(held, head.headers):
+        return NoStore(Reason.HEAD_ONLY, ends=True)
+    return _refreshed(plan, held, head.headers, requested_at, now, birth) or NoStore(Reason.HEAD_ONLY, ends=True)
+
+
+def may_share(plan: RequestPlan, decision: Store) -> bool:
+    """Whether a call that waited for another's upstream call may have its answer: same scope and owner, same variant."""
+    return plan.bypass is None and may_use(plan, decision.entry) is None

@@ -1,0 +1,57 @@
+"""Variants: which stored answer a request selects (RFC 9111 §4.1)."""
+
+from collections.abc import Sequence
+
+from apps.caching.http.entry import Entry, Selecting, Variants
+from apps.caching.http.fields import lines_of, members
+from apps.caching.http.keys import variant_key
+from apps.caching.http.messages import Headers
+from apps.caching.http.normalise import field_value
+
+MAX_SPECS = 8
+"""Different lists of field names remembered for one URL: each costs a look-up."""
+
+
+def field_names(headers: Headers) -> tuple[bytes, ...] | None:
+    """The request fields that an answer's ``Vary`` names, sorted and once each; ``None`` if any member is ``*``."""
+    names = {member.lower() for member in members(lines_of(headers, b"vary"))}
+    return None if b"*" in names else tuple(sorted(names))
+
+
+def selecting(names: Sequence[bytes], request_headers: Headers) -> Selecting:
+    """The named fields of a request in one form."""
+    return tuple((name, field_value(name, lines_of(request_headers, name))) for name in names)
+
+
+def matches(entry: Entry, request_headers: Headers) -> bool:
+    """Whether the request selects this stored answer."""
+    stored = entry.selecting
+    return not stored or selecting([name for name, _ in stored], request_headers) == stored
+
+
+def candidate_keys(primary: bytes, variants: Variants, request_headers: Headers) -> tuple[bytes, ...]:
+    """Where this request's variant may stand, in order of preference."""
+    return tuple(variant_key(primary, selecting(spec, request_headers)) for spec in variants.specs)
+
+
+def placement(
+    known: object, entry: Entry, max_variants: int
+) -> tuple[tuple[tuple[bytes, Entry | Variants], ...], tuple[bytes, ...]]:
+    """Where an entry goes, given what is ``known`` to stand under its primary key: the records to write, and the keys
+    that the bound on variants pushes out.
+
+    Without ``Vary`` it stands under the primary key itself. With it, the primary key tells which fields matter. The
+    newest list of fields is preferred; an answer without ``Vary`` comes last, because origins forget the field on
+    their default answer (RFC 9111 §4.1).
+    """
+    variants = known if isinstance(known, Variants) else None
+    if not entry.selecting and variants is None:
+        return ((entry.key, entry),), ()
+    key = variant_key(entry.key, entry.selecting)
+    spec = tuple(name for name, _ in entry.selecting)
+    specs = (spec, *(other for other in variants.specs if other != spec)) if variants else (spec,)
+    specs = tuple(sorted(specs, key=lambda names: not names)[:MAX_SPECS])
+    keys = (*(other for other in variants.keys if other != key), key) if variants else (key,)
+    keep_until = max(entry.keep_until, variants.keep_until if variants else 0.0)
+    index = Variants(specs, keys[-max_variants:], keep_until)
+    return ((entry.key, index), (key, entry)), keys[:-max_variants]
