@@ -11,14 +11,15 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 from rest_framework.views import set_rollback
 
+from apps.errors import Conflict
+
 PROBLEM = "application/problem+json"
 
 
-class Conflict(exceptions.APIException):
+class Late(exceptions.APIException):
     """409: the object is no longer in the state that the action starts from; somebody else was first."""
 
     status_code = HTTPStatus.CONFLICT
-    default_detail = "Somebody else was first. Read the object again, then decide."
     default_code = "conflict"
 
 
@@ -26,6 +27,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     """Every refusal as a problem document; ``None`` for what is a fault of ours, which stays a 500."""
     if isinstance(exc, ServiceRefusal):
         exc = exceptions.ValidationError(messages_by_field(exc))
+    elif isinstance(exc, Conflict):
+        exc = Late(str(exc))
     elif isinstance(exc, Http404):
         # Django's own text names the model: what one may not see isn't there.
         exc = exceptions.NotFound("There is no such object, or it isn't yours to see.")

@@ -3,7 +3,12 @@
 from rest_framework.routers import SimpleRouter
 
 from apps.platform.api import schema
+from apps.tenants.api import views as tenants
 
 __all__ = ["router", "schema"]
 
 router = SimpleRouter()
+router.register("tenants", tenants.TenantViewSet, "api-tenant")
+router.register(r"tenants/(?P<tenant>[^/.]+)/memberships", tenants.MembershipViewSet, "api-membership")
+router.register("users", tenants.UserViewSet, "api-user")
+router.register(r"users/(?P<user>\d+)/tokens", tenants.TokenViewSet, "api-token")
