@@ -1,0 +1,98 @@
+"""What doors send: whole answers, streamed ones, and the fields that every answer of ours carries."""
+
+from collections.abc import AsyncIterator
+from time import time
+
+from apps.caching.http import Answer as StoredAnswer
+from apps.caching.http.dates import format_date
+from apps.caching.http.held import render
+from apps.gateway import problems
+from apps.gateway.exchange import Exchange
+from apps.gateway.problems import Problem
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+BODILESS = frozenset({204, 205, 304})
+"""Statuses whose answers have no body, and here no ``content-length``: a server would wait for what it announces."""
+
+
+class Answer:
+    """A whole answer. ``headers`` are complete but for what ``own_lines`` adds; for HEAD, ``body`` is empty."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Fields, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def head(self) -> bytes:
+        """Status line and field lines for HTTP/1.1, without the blank line that ends a head."""
+        return render(self.status, self.headers)
+
+
+class Streamed:
+    """An answer whose body comes in parts. ``chunks`` raises when it breaks off; closing it frees what is behind it.
+
+    Without ``content-length`` in ``headers`` the length isn't known.
+    """
+
+    __slots__ = ("chunks", "headers", "status")
+
+    def __init__(self, status: int, headers: Fields, chunks: AsyncIterator[bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        self.chunks = chunks
+
+
+Whole = Answer | StoredAnswer
+AnyAnswer = Whole | Streamed
+
+
+def own_lines(x: Exchange) -> bytes:
+    """The field lines that every answer carries, for HTTP/1.1; the last thing before the blank line."""
+    return b"x-request-id: %b\r\nx-call-id: %b\r\ncache-status: %b\r\nx-cache: %b\r\n%b" % (
+        x.request_id,
+        x.call_id,
+        x.cache_status,
+        x.cache,
+        x.limit_lines,
+    )
+
+
+def own_fields(x: Exchange) -> list[tuple[bytes, bytes]]:
+    """The same as pairs."""
+    pairs = (line.partition(b": ") for line in own_lines(x).split(b"\r\n")[:-1])
+    return [(name, value) for name, _, value in pairs]
+
+
+class _Date:
+    """The ``Date`` of now, rendered once a second."""
+
+    second = 0
+    value = b""
+
+
+def date() -> bytes:
+    """The present time as ``Date`` has it."""
+    now = int(time())
+    if now != _Date.second:
+        _Date.second, _Date.value = now, format_date(now)
+    return _Date.value
+
+
+def refuse(x: Exchange, problem: Problem, detail: str | None = None, extra: Fields = ()) -> Answer:
+    """The problem as an answer; the exchange notes it for the record. ``detail`` is a sentence of ours, never a caller's text."""
+    x.code = x.reason = problem.code
+    x.cache = b"BYPASS"
+    x.cache_status = b"apimgr;detail=" + problem.code.encode()
+    body = problems.document(problem, detail, x.request_id, x.call_id)
+    headers = (
+        (b"content-type", problems.CONTENT_TYPE),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"date", date()),
+        *extra,
+    )
+    return Answer(problem.status, headers, b"" if x.method == "HEAD" else body)

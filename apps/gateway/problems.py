@@ -1,0 +1,60 @@
+"""The gateway's own errors as problem documents (RFC 9457), each with a stable code.
+
+What a caller reads is fixed text per code and at most a sentence of ours: never a secret, a stack trace or an upstream's address.
+"""
+
+from enum import Enum
+
+CONTENT_TYPE = b"application/problem+json"
+
+
+class Problem(Enum):
+    """``code`` is stable; ``title`` is the same for each occurrence; ``detail`` is what is said where nothing more is known."""
+
+    code: str
+    status: int
+    title: str
+    detail: str
+
+    def __new__(cls, code: str, status: int, title: str, detail: str) -> "Problem":
+        member = object.__new__(cls)
+        member._value_ = code
+        member.code, member.status, member.title, member.detail = code, status, title, detail
+        return member
+
+    INVALID_REQUEST = "invalid_request", 400, "Invalid request", "The request is not well-formed."
+    MISSING_CREDENTIAL = "missing_credential", 401, "Missing credential", "This API needs a key, and the call has none."
+    INVALID_CREDENTIAL = "invalid_credential", 401, "Invalid credential", "The key is unknown, expired or revoked."
+    NOT_SUBSCRIBED = "not_subscribed", 403, "Not subscribed", "The key's application has no active subscription to this API."
+    UNKNOWN_API = "unknown_api", 404, "Unknown API", "Nothing is published at this address."
+    REQUEST_TIMEOUT = "request_timeout", 408, "Request timeout", "The request did not arrive in time."
+    BODY_TOO_LARGE = "body_too_large", 413, "Body too large", "The request's body is larger than this API allows."
+    TARGET_TOO_LONG = "target_too_long", 414, "Target too long", "The request target is too long."
+    RATE_LIMITED = "rate_limited", 429, "Rate limited", "The plan's rate limit is reached."
+    QUOTA_EXCEEDED = "quota_exceeded", 429, "Quota exceeded", "The plan's quota for this period is used up."
+    HEADER_TOO_LARGE = "header_too_large", 431, "Header too large", "The request's head is too large."
+    INTERNAL_ERROR = "internal_error", 500, "Internal error", "The gateway failed."
+    UPSTREAM_UNREACHABLE = "upstream_unreachable", 502, "Upstream unreachable", "The API can't be reached at the moment."
+    UPSTREAM_INVALID = "upstream_invalid", 502, "Invalid upstream answer", "The API's answer could not be used."
+    NOT_READY = "not_ready", 503, "Not ready", "The gateway can't check credentials at the moment."
+    UPSTREAM_TIMEOUT = "upstream_timeout", 504, "Upstream timeout", "The API did not answer in time."
+    NOT_STORED = "not_stored", 504, "Not stored", "The call wanted a stored answer only, and there is none."
+
+
+_TEXTS = {
+    problem: (
+        '{"type":"urn:apimgr:problem:%s","title":"%s","status":%d,"code":"%s","detail":"'
+        % (problem.code, problem.title, problem.status, problem.code)
+    ).encode()
+    for problem in Problem
+}
+
+
+def document(problem: Problem, detail: str | None, request_id: bytes, call_id: bytes) -> bytes:
+    """The JSON text of a problem. ``detail`` must be a sentence of ours (it is not escaped); identities are already plain."""
+    return b'%b%b","request_id":"%b","call_id":"%b"}' % (
+        _TEXTS[problem],
+        (problem.detail if detail is None else detail).encode(),
+        request_id,
+        call_id,
+    )

@@ -1,0 +1,309 @@
+"""The upstream client: what the rest of the gateway knows of upstream connections, and the pool behind it."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from apps.gateway.upstream.addresses import may_connect
+from apps.gateway.upstream.connection import Connection, Fields, write_body
+from apps.gateway.upstream.errors import Broken, TimedOut, Unreachable, UpstreamError
+
+IDLE = 30.0
+"""Seconds that a connection nobody uses is kept."""
+
+FRESH = 1.0
+"""Seconds of idleness after which a connection may have been closed by the other side just now: calls that must not be sent twice don't take it."""
+
+IDLE_PER_ORIGIN = 256
+"""Connections to one origin that are kept while nobody uses them."""
+
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""Idempotent methods (RFC 9110 §9.2.2): a call may be sent again when its connection broke before any byte of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an upstream's URL leads. ``base`` is its path without the last slash; ``authority`` goes into ``Host``."""
+
+    scheme: str
+    host: str
+    port: int
+    authority: bytes
+    base: bytes
+
+    @property
+    def name(self) -> str:
+        """``host:port``, for the call record."""
+        return f"{self.host}:{self.port}"
+
+
+@lru_cache(maxsize=4096)
+def origin_of(url: str) -> Origin:
+    """The origin that an upstream's ``http`` or ``https`` URL names. Raises ``ValueError`` for another scheme or without a host."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is no http(s) URL")
+    default = 443 if parts.scheme == "https" else 80
+    port = parts.port or default
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    authority = host if port == default else f"{host}:{port}"
+    base = parts.path.rstrip("/")
+    return Origin(parts.scheme, parts.hostname, port, authority.encode("idna" if not host.isascii() else "ascii"), base.encode())
+
+
+class UpstreamResponse(Protocol):
+    """An upstream's final answer: its head is here, its body may still come."""
+
+    status: int
+    fields: Fields
+
+    @property
+    def whole(self) -> bytes | None:
+        """The body, when all of it came with the head; else ``None``. May be asked once, before ``read``."""
+
+    async def read(self) -> bytes:
+        """The next part of the body, ``b""`` when it is complete. Raises ``UpstreamError`` when it ends early or too slowly."""
+
+    def close(self) -> None:
+        """Give the connection back, or end it when the answer isn't complete. May be called again."""
+
+
+class UpstreamClient(Protocol):
+    """Sends one request to one origin."""
+
+    async def send(
+        self,
+        origin: Origin,
+        method: str,
+        target: bytes,
+        fields: Fields,
+        body: AsyncIterator[bytes] | None,
+        connect_timeout: float,
+        read_timeout: float,
+    ) -> UpstreamResponse:
+        """Send a request and wait for the head of its answer.
+
+        ``fields`` hold everything but framing and ``Host``; with ``body`` they hold its ``content-length`` where that is known. Timeouts are
+        seconds; the read timeout is between two arrivals. Raises ``UpstreamError``, and whatever ``body`` raises.
+        """
+
+    async def close(self) -> None:
+        """End all connections."""
+
+
+class _Response:
+    """An answer on a pooled connection."""
+
+    __slots__ = ("_connection", "_key", "_pool", "_read_timeout", "_upload", "fields", "status")
+
+    def __init__(
+        self,
+        pool: "HTTP1Client",
+        key: "_Key",
+        connection: Connection,
+        read_timeout: float,
+        upload: "asyncio.Task[None] | None",
+    ) -> None:
+        self._pool, self._key, self._connection = pool, key, connection
+        self._read_timeout, self._upload = read_timeout, upload
+        self.status, self.fields = connection.status, connection.fields
+
+    @property
+    def whole(self) -> bytes | None:
+        return self._connection.take() if self._connection.complete else None
+
+    async def read(self) -> bytes:
+        return await self._connection.read(self._read_timeout)
+
+    def close(self) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        self._connection = None  # type: ignore[assignment]
+        if self._upload is not None and not self._upload.done():
+            # The upstream answered without reading the rest: what is left would be taken for another request.
+            self._upload.cancel()
+            connection.abort()
+        elif connection.reusable:
+            self._pool.keep(self._key, connection)
+        else:
+            connection.abort()
+
+
+_Key = tuple[str, str, int]
+
+
+class HTTP1Client:
+    """Pools HTTP/1.1 connections by origin, the most recently used first."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, may_connect: "object" = may_connect) -> None:
+        self._loop = loop
+        self._idle: dict[_Key, list[Connection]] = {}
+        self._may_connect = may_connect
+        self._tls: ssl.SSLContext | None = None
+
+    async def send(
+        self,
+        origin: Origin,
+        method: str,
+        target: bytes,
+        fields: Fields,
+        body: AsyncIterator[bytes] | None,
+        connect_timeout: float,
+        read_timeout: float,
+    ) -> UpstreamResponse:
+        chunked = body is not None and not any(name == b"content-length" for name, _ in fields)
+        lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode("ascii"), target, origin.authority)]
+        lines += [b"%b: %b\r\n" % field for field in fields]
+        if chunked:
+            lines.append(b"transfer-encoding: chunked\r\n")
+        elif body is None and method in ("POST", "PUT", "PATCH"):
+            lines.append(b"content-length: 0\r\n")
+        lines.append(b"\r\n")
+        head = b"".join(lines)
+        key = (origin.scheme, origin.host, origin.port)
+        repeatable = body is None and method in REPEATABLE
+        connection = self._pooled(key, repeatable)
+        if connection is not None:
+            try:
+                return await self._call(key, connection, head, method == "HEAD", body, chunked, read_timeout)
+            except Broken:
+                # The upstream closed the idle connection while we took it: no byte of an answer came, so ask once more.
+                if not repeatable or connection.wire_bytes:
+                    raise
+        connection = await self._connect(origin, connect_timeout)
+        return await self._call(key, connection, head, method == "HEAD", body, chunked, read_timeout)
+
+    async def close(self) -> None:
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.abort()
+        self._idle.clear()
+
+    def keep(self, key: _Key, connection: Connection) -> None:
+        """Take a connection back whose call has ended."""
+        kept = self._idle.setdefault(key, [])
+        if len(kept) >= IDLE_PER_ORIGIN:
+            connection.abort()
+            return
+        connection.idle_since = self._loop.time()
+        kept.append(connection)
+
+    def sweep(self) -> None:
+        """Close what was idle for too long. To be called every now and then."""
+        oldest = self._loop.time() - IDLE
+        for key, connections in list(self._idle.items()):
+            stay = [c for c in connections if not c.closed and c.idle_since > oldest]
+            for connection in connections:
+                if connection not in stay:
+                    connection.abort()
+            if stay:
+                self._idle[key] = stay
+            else:
+                del self._idle[key]
+
+    def _pooled(self, key: _Key, repeatable: bool) -> Connection | None:
+        kept = self._idle.get(key)
+        while kept:
+            connection = kept.pop()
+            if connection.closed:
+                continue
+            if not repeatable and connection.idle_since < self._loop.time() - FRESH:
+                connection.abort()
+                continue
+            return connection
+        return None
+
+    async def _call(
+        self,
+        key: _Key,
+        connection: Connection,
+        head: bytes,
+        head_only: bool,
+        body: AsyncIterator[bytes] | None,
+        chunked: bool,
+        read_timeout: float,
+    ) -> UpstreamResponse:
+        upload: asyncio.Task[None] | None = None
+        try:
+            connection.begin(head, head_only)
+            if body is None:
+                await connection.head(read_timeout)
+            else:
+                upload = self._loop.create_task(write_body(connection, body, chunked))
+                await self._head_while_sending(connection, upload, read_timeout)
+        except BaseException:
+            if upload is not None:
+                upload.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await upload
+            connection.abort()
+            raise
+        return _Response(self, key, connection, read_timeout, upload)
+
+    async def _head_while_sending(self, connection: Connection, upload: "asyncio.Task[None]", timeout: float) -> None:
+        # The read timeout begins when the request is out; until then an answer may come early (413, 401).
+        answer = self._loop.create_task(connection.head(86400.0))
+        try:
+            await asyncio.wait({answer, upload}, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                error = upload.exception()
+                if isinstance(error, UpstreamError):
+                    await asyncio.wait({answer}, timeout=0.05)  # an early answer may be on its way before the reset
+                if error is not None and not (answer.done() and answer.exception() is None):
+                    raise error
+                try:
+                    await asyncio.wait_for(asyncio.shield(answer), timeout)
+                except TimeoutError:
+                    raise TimedOut("the read timeout passed", sent=True) from None
+            else:
+                answer.result()
+        finally:
+            if not answer.done():
+                answer.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await answer
+
+    async def _connect(self, origin: Origin, timeout: float) -> Connection:
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._connect_any(origin)
+        except TimeoutError:
+            raise TimedOut("the connect timeout passed", sent=False) from None
+
+    async def _connect_any(self, origin: Origin) -> Connection:
+        try:
+            found = await self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise Unreachable(f"{origin.host} has no address", sent=False) from error
+        allowed = [address for *_, address in found if self._may_connect(address[0])]  # type: ignore[operator]
+        if not allowed:
+            raise Unreachable(f"{origin.host} has only addresses that may not be called", sent=False)
+        tls = self._tls_context() if origin.scheme == "https" else None
+        error: OSError | None = None
+        for address in allowed:
+            try:
+                _, connection = await self._loop.create_connection(
+                    lambda: Connection(self._loop),
+                    address[0],
+                    address[1],
+                    ssl=tls,
+                    server_hostname=origin.host if tls else None,
+                )
+            except OSError as failed:  # ssl.SSLError is one
+                error = failed
+            else:
+                return connection
+        raise Unreachable(f"{origin.name} can't be reached", sent=False) from error
+
+    def _tls_context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+            self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls

@@ -1,0 +1,243 @@
+"""One HTTP/1.1 connection to an upstream, on asyncio's transport and httptools' parser.
+
+A connection carries one call at a time. Header bytes are neither decoded nor re-encoded, nothing is added, nothing is followed. The
+end of an answer is what its framing says (RFC 9112 §6.3); an answer that ends before that raises ``Broken``.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+import httptools
+
+from apps.gateway.upstream.errors import Broken, TimedOut, UpstreamError
+
+Fields = list[tuple[bytes, bytes]]
+
+HIGH_WATER = 256 * 1024
+"""Bytes of an answer that are held for a slow reader before the upstream is no longer read."""
+
+HEAD_LIMIT = 64 * 1024
+"""Bytes that the head of an answer may have."""
+
+FIELD_LIMIT = 256
+"""Fields that the head of an answer may have."""
+
+_BODILESS = frozenset({204, 304})
+
+
+class Connection(asyncio.Protocol):
+    """``send`` a request, await ``head``, then ``read`` chunks until ``b""``. ``release`` says whether it can be used again."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.transport: asyncio.Transport | None = None
+        self.closed = False
+        self.used = 0
+        self.idle_since = 0.0
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._reset()
+
+    def _reset(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+        self.status = 0
+        self.fields: Fields = []
+        self.head_done = False
+        self.complete = True  # nothing is under way
+        self.error: UpstreamError | None = None
+        self.wire_bytes = 0
+        self._head_only = False
+        self._framed = False
+        self._keep_alive = False
+        self._chunks: deque[bytes] = deque()
+        self._buffered = 0
+        self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        if self.complete:
+            # Bytes that nobody asked for would be taken for the next call's answer.
+            self.abort()
+            return
+        self.wire_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if not self.complete:
+                self._fail(Broken("the answer is not HTTP/1.1", sent=True))
+            else:
+                self.abort()
+            return
+        if not self.head_done and self.wire_bytes > HEAD_LIMIT:
+            self._fail(Broken("the head of the answer is too large", sent=True))
+        elif self.head_done:
+            self._wake()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._writable.set()
+        if self.complete:
+            return
+        # Without Content-Length or chunks the end of the connection is the end of the body (RFC 9112 §6.3 rule 8).
+        if exc is None and self.head_done and not self._framed:
+            self.complete = True
+            self._wake()
+        else:
+            self._fail(Broken("the connection ended before the answer did", sent=True))
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    # httptools' callbacks
+
+    def on_message_begin(self) -> None:
+        self.status = 0
+        self.fields = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head_done:
+            return  # a trailer: nothing that we forward may hide there
+        if len(self.fields) >= FIELD_LIMIT:
+            raise ValueError("too many fields")
+        self.fields.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        status = self.parser.get_status_code()
+        if status == 101:
+            raise ValueError("nobody asked to switch protocols")
+        if status < 200:
+            return
+        self.status = status
+        self.head_done = True
+        self._keep_alive = self.parser.should_keep_alive()
+        self._framed = any(
+            name == b"content-length" or (name == b"transfer-encoding" and value.lower().endswith(b"chunked"))
+            for name, value in self.fields
+        )
+        if self._head_only:
+            self.complete = True
+            self.parser = httptools.HttpResponseParser(self)
+
+    def on_body(self, body: bytes) -> None:
+        if not body or self.complete:
+            return
+        self._chunks.append(body)
+        self._buffered += len(body)
+        if self._buffered > HIGH_WATER and not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self.status:
+            self.complete = True
+
+    # a call
+
+    def begin(self, head: bytes, head_only: bool) -> None:
+        """Write the request's ``head``. ``head_only``: the answer has no body, whatever its fields say (HEAD)."""
+        assert self.transport is not None
+        self._reset()
+        self.complete = False
+        self._head_only = head_only
+        self.used += 1
+        self.transport.write(head)
+
+    async def write(self, data: bytes) -> None:
+        """Write a part of the request's body, waiting while the upstream doesn't read."""
+        if self.closed or self.transport is None or self.transport.is_closing():
+            raise Broken("the connection ended while the request was sent", sent=True)
+        self.transport.write(data)
+        if not self._writable.is_set():
+            await self._writable.wait()
+
+    async def head(self, timeout: float) -> None:
+        """Wait until ``status`` and ``fields`` are there. Raises ``TimedOut`` or ``Broken``."""
+        while not self.head_done:
+            if self.error is not None:
+                raise self.error
+            await self._wait(timeout)
+
+    async def read(self, timeout: float) -> bytes:
+        """The next part of the body; ``b""`` when it is complete. Raises ``TimedOut`` or ``Broken``."""
+        while not self._chunks:
+            if self.error is not None:
+                raise self.error
+            if self.complete:
+                return b""
+            await self._wait(timeout)
+        return self.take()
+
+    def take(self) -> bytes:
+        """What is here of the body, perhaps ``b""``; never waits."""
+        if len(self._chunks) == 1:
+            data = self._chunks.popleft()
+        else:
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+        self._buffered = 0
+        if self._paused and self.transport is not None:
+            self._paused = False
+            if not self.closed:
+                self.transport.resume_reading()
+        return data
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another call may follow: the answer is whole and both sides keep the connection."""
+        return (
+            self.complete
+            and not self._chunks
+            and not self.closed
+            and self.error is None
+            and self._keep_alive
+            and (self._framed or self._head_only or self.status in _BODILESS)
+        )
+
+    def abort(self) -> None:
+        """Close at once; whatever was under way is lost."""
+        self.closed = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    async def _wait(self, timeout: float) -> None:
+        waiter = self._waiter = self.loop.create_future()
+        timer = self.loop.call_later(timeout, self._time_out)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _time_out(self) -> None:
+        self._fail(TimedOut("the read timeout passed", sent=True))
+
+    def _fail(self, error: UpstreamError) -> None:
+        if self.error is None:
+            self.error = error
+        self.abort()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+async def write_body(connection: Connection, body: AsyncIterator[bytes], chunked: bool) -> None:
+    """Send a request's body as it comes, in chunks where its length isn't known."""
+    async for data in body:
+        if data:
+            await connection.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+    if chunked:
+        await connection.write(b"0\r\n\r\n")

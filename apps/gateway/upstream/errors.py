@@ -1,0 +1,21 @@
+"""How a call to an upstream fails, in the words of the caching core's ``Failure`` and of the problem codes."""
+
+
+class UpstreamError(Exception):
+    """No answer, or not all of it. ``sent`` says whether the upstream may have seen (part of) the request."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Unreachable(UpstreamError):
+    """No connection: refused, unresolvable, an address that may not be called, or a failed TLS handshake."""
+
+
+class TimedOut(UpstreamError):
+    """The connect or the read timeout passed."""
+
+
+class Broken(UpstreamError):
+    """The connection ended or what came was no HTTP/1.1."""
