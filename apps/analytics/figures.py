@@ -1,0 +1,132 @@
+"""What is counted of calls, for any group of them. Figures of parts add up to the figures of the whole."""
+
+from typing import Any
+
+import msgspec
+
+from apps.analytics.histograms import Histogram, bucket_of, merge, quantiles
+
+#: Answered without waiting for the upstream.
+_FROM_CACHE = ("HIT", "STALE")
+#: Whose share of (these and MISS) is the hit ratio.
+SERVED_BY_CACHE = ("HIT", "STALE", "REVALIDATED")
+
+
+class Figures(msgspec.Struct, array_like=True):
+    """Counts and latency histograms of some calls. Times in milliseconds, sizes in bytes.
+
+    New fields go at the end, with a default: older rows don't have them.
+    """
+
+    calls: int = 0
+    request_bytes: int = 0
+    response_bytes: int = 0
+    upstream_calls: int = 0
+    upstream_answers: int = 0  # calls that waited for the upstream, and
+    upstream_time: float = 0.0  # how long they did, together
+    caches: dict[str, int] = {}  # HIT, STALE, REVALIDATED, MISS, BYPASS -> calls
+    statuses: dict[int, int] = {}
+    codes: dict[str, int] = {}  # problem codes of refusals and own errors
+    reasons: dict[str, int] = {}
+    hit: Histogram = {}  # latency of HIT and STALE: of answers that waited for no upstream
+    miss: Histogram = {}  # latency of MISS
+    other: Histogram = {}  # latency of the rest
+
+    def count(
+        self,
+        *,
+        cache: str,
+        status: int,
+        code: str,
+        reason: str,
+        duration: float,
+        upstream_duration: float,
+        attempts: int,
+        request_bytes: int,
+        response_bytes: int,
+    ) -> None:
+        """Add one call. The names are those of a call record, and of a row of the call log."""
+        self.calls += 1
+        self.request_bytes += request_bytes
+        self.response_bytes += response_bytes
+        self.upstream_calls += attempts
+        if upstream_duration > 0:
+            self.upstream_answers += 1
+            self.upstream_time += upstream_duration
+        self.caches[cache] = self.caches.get(cache, 0) + 1
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        if code:
+            self.codes[code] = self.codes.get(code, 0) + 1
+        if reason:
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        histogram = self.hit if cache in _FROM_CACHE else self.miss if cache == "MISS" else self.other
+        bucket = bucket_of(duration)
+        histogram[bucket] = histogram.get(bucket, 0) + 1
+
+    def add(self, other: "Figures") -> None:
+        """Add the figures of other calls."""
+        self.calls += other.calls
+        self.request_bytes += other.request_bytes
+        self.response_bytes += other.response_bytes
+        self.upstream_calls += other.upstream_calls
+        self.upstream_answers += other.upstream_answers
+        self.upstream_time += other.upstream_time
+        for into, more in (
+            (self.caches, other.caches),
+            (self.statuses, other.statuses),
+            (self.codes, other.codes),
+            (self.reasons, other.reasons),
+        ):
+            _add_counts(into, more)
+        for mine, theirs in ((self.hit, other.hit), (self.miss, other.miss), (self.other, other.other)):
+            merge(mine, theirs)
+
+    @property
+    def errors(self) -> int:
+        """Calls answered with 4xx or 5xx."""
+        return sum(count for status, count in self.statuses.items() if status >= 400)
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """(HIT + STALE + REVALIDATED) / (those + MISS), or ``None`` when there were none: refusals and bypasses don't count."""
+        served = sum(self.caches.get(cache, 0) for cache in SERVED_BY_CACHE)
+        asked = served + self.caches.get("MISS", 0)
+        return served / asked if asked else None
+
+    @property
+    def saved_calls(self) -> int:
+        """Upstream calls that the cache made unnecessary."""
+        return sum(self.caches.get(cache, 0) for cache in _FROM_CACHE)
+
+    @property
+    def upstream_mean(self) -> float | None:
+        """Mean milliseconds that a call waited for the upstream, among those that did."""
+        return self.upstream_time / self.upstream_answers if self.upstream_answers else None
+
+    def latency(self) -> dict[str, dict[str, float | None]]:
+        """p50, p95 and p99 in milliseconds of all calls, of hits and of misses; each within 1 %."""
+        everything: Histogram = {}
+        for histogram in (self.hit, self.miss, self.other):
+            merge(everything, histogram)
+        return {"all": _percentiles(everything), "hit": _percentiles(self.hit), "miss": _percentiles(self.miss)}
+
+    def by_class(self) -> dict[str, int]:
+        """Calls by class of status: ``{"2xx": 10, ...}``."""
+        classes: dict[str, int] = {}
+        for status, count in sorted(self.statuses.items()):
+            _add_counts(classes, {f"{status // 100}xx": count})
+        return classes
+
+
+def _add_counts(into: dict[Any, int], more: dict[Any, int]) -> None:
+    for name, count in more.items():
+        into[name] = into.get(name, 0) + count
+
+
+def _percentiles(histogram: Histogram) -> dict[str, float | None]:
+    p50, p95, p99 = quantiles(histogram, (0.50, 0.95, 0.99))
+    return {"p50": p50, "p95": p95, "p99": p99}
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Figures).decode
