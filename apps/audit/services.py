@@ -35,6 +35,11 @@ class Change:
     comment: str = ""
     changes: dict[str, list[Any]] = field(default_factory=dict)
     affects: list[list[str]] = field(default_factory=list)
+    dropped: bool = False
+
+    def drop(self) -> None:
+        """Nothing changed after all: leave no entry."""
+        self.dropped = True
 
     def affect(self, kind: str, identifier: object) -> None:
         """Have gateways read ``kind`` (``api``, ``plan``, ``key``, ``application`` or ``tenant``) ``identifier`` anew."""
@@ -57,22 +62,23 @@ def change(
     target: str = "",
     tenant: str = "",
     comment: str = "",
-    one_at_a_time: bool = False,
 ) -> Iterator[Change]:
     """One change: one transaction, one audit entry, one number.
 
-    The number is taken by an UPDATE of one row as the transaction's last statement: its lock is held until the commit, so
-    that changes become visible in the order of their numbers. A database sequence would let 6 commit before 5.
+    Changes happen one at a time: the row that numbers them is locked until the commit. So they become visible in the order of
+    their numbers (a sequence would let 6 commit before 5), what a service checks still holds when it writes, and two of them
+    can't deadlock, since each takes this lock first.
 
-    ``actor`` is a user, or whoever acts for the platform. Raise inside to change nothing. ``one_at_a_time`` takes the lock at the
-    start instead, for a change that must look at other rows before it may happen (may no two APIs listen on one path).
+    ``actor`` is a user, or whoever acts for the platform. Raise inside to change nothing.
     """
     noted = Change(verb=verb, target_type=target_type, target=target, tenant=tenant, comment=comment)
     with transaction.atomic():
-        if one_at_a_time:
-            _count(0)
+        if Epoch.objects.select_for_update().filter(pk=1).first() is None:
+            Epoch.objects.get_or_create(pk=1)
         yield noted
-        _count(1)
+        if noted.dropped:
+            return
+        Epoch.objects.filter(pk=1).update(n=F("n") + 1)
         Entry.objects.create(
             epoch=Epoch.objects.values_list("n", flat=True).get(pk=1),
             actor_email=getattr(actor, "email", ""),
@@ -87,12 +93,6 @@ def change(
         )
         if noted.affects:
             transaction.on_commit(_wake)
-
-
-def _count(changes: int) -> None:
-    if not Epoch.objects.filter(pk=1).update(n=F("n") + changes):
-        Epoch.objects.get_or_create(pk=1)
-        Epoch.objects.filter(pk=1).update(n=F("n") + changes)
 
 
 def _wake() -> None:

@@ -1,0 +1,256 @@
+"""APIs as the REST API shows and takes them: in the declarative file's words, by the code that ``apply`` reads with."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from rest_framework import serializers
+
+from apps.caching.api.serializers import CacheWords
+from apps.catalog import document, services
+from apps.catalog.choices import SERVED, APIState, Transition
+from apps.catalog.document import Parsed
+from apps.catalog.models import API, Operation, Revision, Upstream
+from apps.catalog.selectors import apis_configured_by
+from apps.platform.api.fields import NameField, PersonField
+from apps.platform.api.receipts import WithReceipt
+from apps.platform.api.serializers import CommentSerializer, ObjectWords, Words
+from apps.tenants.selectors import tenants_visible_to
+
+#: What whoever may ask for access sees of an API; the rest is its configuration.
+CATALOGUE = (
+    "slug",
+    "tenant",
+    "name",
+    "summary",
+    "documentation",
+    "tags",
+    "listen_path",
+    "hosts",
+    "authentication",
+    "api_key_header",
+    "approval",
+    "published",
+    "deprecated",
+)
+
+
+class UpstreamWords(serializers.Serializer):
+    """One address that answers for an API."""
+
+    url = serializers.CharField()
+    weight = serializers.IntegerField(required=False, default=1, min_value=0)
+
+
+class TimeoutWords(serializers.Serializer):
+    """How long the gateway waits for an upstream."""
+
+    connect = serializers.CharField(required=False, help_text="Like 2s, or a number of seconds.")
+    read = serializers.CharField(required=False)
+
+
+class HeaderWords(serializers.Serializer):
+    """Headers to set and to remove."""
+
+    set = serializers.DictField(child=serializers.CharField(), required=False)
+    remove = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class APISerializer(WithReceipt, Words):
+    """An API in the words of the declarative file. The fields below are for the schema; ``apps.catalog.document`` reads."""
+
+    slug = serializers.SlugField(max_length=64, help_text="Set at creation; never changes.")
+    tenant = serializers.SlugField(help_text="Who owns it. Set at creation.")
+    name = serializers.CharField(required=False)
+    summary = serializers.CharField(required=False)
+    documentation = serializers.CharField(required=False)
+    tags = serializers.ListField(child=serializers.CharField(), required=False)
+    listen_path = serializers.CharField(help_text="Where the gateway serves it: /products/.")
+    hosts = serializers.ListField(child=serializers.CharField(), required=False)
+    authentication = serializers.ListField(child=serializers.CharField(), required=False)
+    api_key_header = serializers.CharField(required=False)
+    approval = serializers.CharField(required=False, help_text="manual or automatic.")
+    published = serializers.BooleanField(required=False)
+    deprecated = serializers.BooleanField(required=False)
+    strip_listen_path = serializers.BooleanField(required=False)
+    upstreams = UpstreamWords(many=True, required=False)
+    forward_credential = serializers.BooleanField(required=False)
+    timeouts = TimeoutWords(required=False)
+    retries = serializers.IntegerField(required=False)
+    body_limit = serializers.IntegerField(required=False, help_text="Largest request body, in bytes.")
+    cache = CacheWords(required=False)
+    sensitivity = serializers.CharField(required=False, help_text="public, internal or secret.")
+    debug_headers = serializers.CharField(required=False, help_text="none, subscribers or all.")
+    request_headers = HeaderWords(required=False)
+    response_headers = HeaderWords(required=False)
+    comment = serializers.CharField(write_only=True, required=False, help_text="Said with this change.")
+    expected_revision = serializers.IntegerField(
+        write_only=True, required=False, help_text="409 unless this is the newest revision still."
+    )
+    state = serializers.ChoiceField(APIState.choices, read_only=True)
+    revision = serializers.IntegerField(read_only=True)
+    created_at = serializers.DateTimeField(read_only=True)
+    updated_at = serializers.DateTimeField(read_only=True)
+    published_at = serializers.DateTimeField(read_only=True, allow_null=True)
+
+    OWN = ("state", "revision", "created_at", "updated_at", "published_at")
+
+    def to_representation(self, instance: API) -> dict[str, Any]:
+        """Its document, or what the catalogue tells of it, and where it is in its life."""
+        words = document.to_document(instance)
+        if not getattr(instance, "configurable", False):
+            words = {name: value for name, value in words.items() if name in CATALOGUE}
+        own = {name: self.fields[name] for name in (*self.OWN, "receipt") if hasattr(instance, name)}
+        for name, field in own.items():
+            value = getattr(instance, name)
+            words[name] = None if value is None else field.to_representation(value)
+        return words
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """The document that the body is, and what stands beside one."""
+        if not isinstance(data, Mapping):
+            raise serializers.ValidationError("Send an object with named fields.")
+        beside = {name: data[name] for name in ("comment", "expected_revision") if name in data}
+        words = {name: value for name, value in data.items() if name not in {*self.OWN, *beside, "receipt"}}
+        found: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
+        for name in beside:
+            try:
+                found[name] = self.fields[name].run_validation(beside[name])
+            except serializers.ValidationError as refusal:
+                errors[name] = refusal.detail
+        self._identity(words, found, errors)
+        try:
+            found["document"] = document.read_document(words)
+        except ValidationError as refusal:
+            errors |= refusal.message_dict
+        if errors:
+            raise serializers.ValidationError(errors)
+        return found
+
+    def _identity(self, words: dict[str, Any], found: dict[str, Any], errors: dict[str, Any]) -> None:
+        """Take slug and tenant out of ``words``: needed at creation, unchangeable later."""
+        for name in ("slug", "tenant"):
+            value = words.pop(name, None)
+            if isinstance(self.instance, API):
+                held = self.instance.slug if name == "slug" else self.instance.tenant.slug
+                if value not in (None, held):
+                    errors[name] = ["This is set at creation and never changes."]
+            elif value is None:
+                errors[name] = ["This is needed to make an API."]
+            else:
+                found[name] = value
+        if "tenant" in found:
+            tenants = tenants_visible_to(self.context["request"].user)
+            found["tenant"] = tenants.filter(slug=found["tenant"]).first() if isinstance(found["tenant"], str) else None
+            if found["tenant"] is None:
+                errors["tenant"] = ["There is no such tenant, or you may not see it."]
+
+    def create(self, validated_data: dict[str, Any]) -> API:
+        """A new API, published too if the document says so; or nothing of it."""
+        parsed: Parsed = validated_data.pop("document")
+        validated_data.pop("expected_revision", None)
+        with in_document_words(), transaction.atomic():
+            api = services.api_create(
+                actor=self.actor,
+                upstreams=parsed.upstreams or [],
+                policy=parsed.policy,
+                **validated_data,
+                **parsed.fields,
+            )
+            return self._live(api, parsed, validated_data.get("comment", ""))
+
+    def update(self, instance: API, validated_data: dict[str, Any]) -> API:
+        """Change what the document names, in one."""
+        parsed: Parsed = validated_data.pop("document")
+        with in_document_words(), transaction.atomic():
+            api = services.api_update(
+                actor=self.actor,
+                api=instance,
+                upstreams=parsed.upstreams,
+                policy=parsed.policy,
+                **validated_data,
+                **parsed.fields,
+            )
+            return self._live(api, parsed, validated_data.get("comment", ""))
+
+    def _live(self, api: API, parsed: Parsed, comment: str) -> API:
+        """Take the API to where the document wants it in its life."""
+        for step in steps_towards(APIState(api.state), published=parsed.published, deprecated=parsed.deprecated):
+            api = services.api_transition(actor=self.actor, api=api, transition=step, comment=comment)
+        return api
+
+
+def steps_towards(state: APIState, *, published: bool | None, deprecated: bool | None) -> list[Transition]:
+    """What takes an API from ``state`` to what a document says; ``None``: it doesn't say."""
+    if published is False:
+        return [Transition.UNPUBLISH] if state in SERVED else []
+    steps = []
+    if (published and state not in SERVED) or (deprecated is False and state == APIState.DEPRECATED):
+        steps.append(Transition.PUBLISH)
+        state = APIState.PUBLISHED
+    if deprecated and state == APIState.PUBLISHED:
+        steps.append(Transition.DEPRECATE)
+    return steps
+
+
+@contextmanager
+def in_document_words() -> Iterator[None]:
+    """Have a service's errors name the words of the document rather than the model's fields."""
+    try:
+        yield
+    except ValidationError as refusal:
+        raise document.in_document_words(refusal) from None
+
+
+class UpstreamSerializer(WithReceipt, ObjectWords):
+    """One address that answers for an API; ``weight`` is its share of the calls."""
+
+    fixed = frozenset({"api"})
+    api = NameField(visible=apis_configured_by)
+
+    class Meta:
+        model = Upstream
+        fields = ["id", "api", "url", "weight", "receipt"]
+
+    def create(self, validated_data: dict[str, Any]) -> Upstream:
+        """One more."""
+        return services.upstream_add(actor=self.actor, **validated_data)
+
+    def update(self, instance: Upstream, validated_data: dict[str, Any]) -> Upstream:
+        """Another address or share."""
+        return services.upstream_update(actor=self.actor, upstream=instance, **validated_data)
+
+
+class OperationSerializer(serializers.ModelSerializer):
+    """A method and path template of an API."""
+
+    class Meta:
+        model = Operation
+        fields = ["method", "path", "operation_id", "summary", "description", "deprecated", "parameters"]
+
+
+class RevisionSerializer(serializers.ModelSerializer):
+    """A saved configuration of an API."""
+
+    author = PersonField(allow_null=True)
+
+    class Meta:
+        model = Revision
+        fields = ["number", "document", "comment", "author", "created_at"]
+
+
+class RollBackSerializer(CommentSerializer):
+    """Which revision to take up again, as a new one."""
+
+    number = serializers.IntegerField(min_value=1)
+
+
+class ImportedSerializer(WithReceipt, serializers.Serializer):
+    """What an OpenAPI document described."""
+
+    operations = serializers.IntegerField(help_text="One per path and method.")
+    added = serializers.IntegerField()
+    removed = serializers.IntegerField()

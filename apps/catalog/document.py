@@ -1,0 +1,201 @@
+"""An API in the declarative file's words, both ways: what revisions keep, what export writes, what apply and REST read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict, cast
+
+from django.core.exceptions import ValidationError
+
+from apps import words
+from apps.caching.document import PolicyFields, cache_document, default_fields, in_words, read_policy, sensitivity
+from apps.caching.models import CachePolicy
+from apps.catalog.choices import SERVED, APIState, Approval, Authentication, DebugHeaders
+from apps.catalog.models import API
+
+
+class UpstreamFields(TypedDict, total=False):
+    """One upstream; ``weight`` is 1 unless said."""
+
+    url: str
+    weight: int
+
+
+class OperationFields(TypedDict, total=False):
+    """One operation, as the model has it."""
+
+    method: str
+    path: str
+    operation_id: str
+    summary: str
+    description: str
+    deprecated: bool
+    parameters: list[dict[str, Any]]
+
+
+class APIFields(TypedDict, total=False):
+    """Fields of an API; durations in seconds, sizes in bytes."""
+
+    name: str
+    summary: str
+    documentation: str
+    tags: list[str]
+    listen_path: str
+    hosts: list[str]
+    strip_listen_path: bool
+    authentication: list[str]
+    api_key_header: str
+    forward_credential: bool
+    approval: str
+    connect_timeout: float
+    read_timeout: float
+    retries: int
+    body_limit: int
+    debug_headers: str
+    request_headers: dict[str, Any]
+    response_headers: dict[str, Any]
+
+
+@dataclass
+class Parsed:
+    """What a document says of an API, as ``api_create`` and ``api_update`` take it; ``None``: it doesn't say."""
+
+    fields: APIFields
+    upstreams: list[UpstreamFields] | None = None
+    policy: PolicyFields | None = None
+    published: bool | None = None
+    deprecated: bool | None = None
+
+
+def _header_rules(value: object) -> dict[str, Any]:
+    found = words.read(value, {"set": _pairs, "remove": words.many(words.text)})
+    return {"set": found.get("set", {}), "remove": found.get("remove", [])}
+
+
+def _pairs(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise ValueError("Expected an object of header names and values.")
+    return {words.text(name): words.text(item) for name, item in value.items()}
+
+
+_UPSTREAM: dict[str, words.Reader] = {"url": words.text, "weight": words.integer}
+_TIMEOUTS: dict[str, words.Reader] = {"connect": words.duration, "read": words.duration}
+_HEALTH: dict[str, words.Reader] = {"active": words.off, "passive": words.off}
+
+#: word -> its reader; the word is the model's field unless it is handled below
+_API: dict[str, words.Reader] = {
+    "name": words.text,
+    "summary": words.text,
+    "documentation": words.text,
+    "tags": words.many(words.text),
+    "listen_path": words.text,
+    "hosts": words.many(words.text),
+    "strip_listen_path": words.boolean,
+    "upstreams": words.many(lambda value: words.read(value, _UPSTREAM)),
+    "authentication": words.many(words.one_of(Authentication.values, not_yet=("jwt", "introspection"))),
+    "api_key_header": words.text,
+    "forward_credential": words.boolean,
+    "approval": words.one_of(Approval.values),
+    "timeouts": lambda value: words.read(value, _TIMEOUTS),
+    "retries": words.integer,
+    "breaker": words.off,
+    "health": lambda value: words.read(value, _HEALTH),
+    "body_limit": words.integer,
+    "cache": read_policy,
+    "sensitivity": sensitivity,
+    "debug_headers": words.one_of(DebugHeaders.values),
+    "request_headers": _header_rules,
+    "response_headers": _header_rules,
+    "published": words.boolean,
+    "deprecated": words.boolean,
+}
+
+#: what a service calls a field -> what the document calls it
+WORDS = {"connect_timeout": "timeouts.connect", "read_timeout": "timeouts.read"}
+
+
+def read_document(data: object, *, whole: bool = False) -> Parsed:
+    """What ``data`` says of an API. ``slug`` and ``tenant`` are the caller's.
+
+    Only what it names is in the result; with ``whole`` an object that it has (``cache``, ``timeouts``) is complete: what stands not
+    in it has its default. Raises ``ValidationError`` by path in the document.
+    """
+    found = words.read(data, _API)
+    found.pop("breaker", None)
+    found.pop("health", None)
+    parsed = Parsed(APIFields())
+    parsed.upstreams = found.pop("upstreams", None)
+    parsed.published = found.pop("published", None)
+    parsed.deprecated = found.pop("deprecated", None)
+    policy: dict[str, Any] | None = found.pop("cache", None)
+    if policy is not None and whole:
+        policy = default_fields() | policy
+    if "sensitivity" in found:
+        policy = (policy or {}) | {"sensitivity": found.pop("sensitivity")}
+    parsed.policy = cast(PolicyFields, policy) if policy is not None else None
+    if (timeouts := found.pop("timeouts", None)) is not None:
+        for word, value in timeouts.items():
+            found[f"{word}_timeout"] = value
+        if whole:
+            fresh = API()
+            found = {"connect_timeout": fresh.connect_timeout, "read_timeout": fresh.read_timeout} | found
+    parsed.fields = cast(APIFields, found)
+    return parsed
+
+
+def configuration(api: API) -> dict[str, Any]:
+    """What a revision keeps: all of the document that a roll-back restores."""
+    return {
+        "name": api.name,
+        "summary": api.summary,
+        "documentation": api.documentation,
+        "tags": api.tags,
+        "listen_path": api.listen_path,
+        "hosts": api.hosts,
+        "strip_listen_path": api.strip_listen_path,
+        "upstreams": [{"url": upstream.url, "weight": upstream.weight} for upstream in api.upstreams.all()],
+        "authentication": api.authentication,
+        "api_key_header": api.api_key_header,
+        "forward_credential": api.forward_credential,
+        "approval": str(api.approval),
+        "timeouts": {
+            "connect": words.duration_text(api.connect_timeout),
+            "read": words.duration_text(api.read_timeout),
+        },
+        "retries": api.retries,
+        "body_limit": api.body_limit,
+        "cache": cache_document(api.cache_policy),
+        "sensitivity": str(api.cache_policy.sensitivity),
+        "debug_headers": str(api.debug_headers),
+        "request_headers": api.request_headers,
+        "response_headers": api.response_headers,
+    }
+
+
+def to_document(api: API) -> dict[str, Any]:
+    """The API as it stands in the declarative file. No query when tenant, cache policy and upstreams are loaded."""
+    document = {"slug": api.slug, "tenant": api.tenant.slug} | configuration(api) | {"published": api.state in SERVED}
+    if api.state == APIState.DEPRECATED:
+        document["deprecated"] = True
+    return document
+
+
+def in_document_words(error: ValidationError) -> ValidationError:
+    """A service's error by model field, by path in the document instead."""
+    policy_fields = {field.name for field in CachePolicy._meta.get_fields()} - {"id", "api", "sensitivity"}
+    renamed: words.Errors = {}
+    for field, messages in words.by_path(error).items():
+        path = f"cache.{next(iter(in_words({field: []})))}" if field in policy_fields else WORDS.get(field, field)
+        renamed.setdefault(path or "__all__", []).extend(messages)
+    return ValidationError(dict(renamed))
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """``{path: [before, after]}`` of two documents, objects compared word by word and lists as a whole."""
+    found: dict[str, list[Any]] = {}
+    for word in dict.fromkeys([*before, *after]):
+        old, new = before.get(word), after.get(word)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found.update({f"{word}.{inner}": pair for inner, pair in differences(old, new).items()})
+        elif old != new:
+            found[word] = [old, new]
+    return found

@@ -1,0 +1,222 @@
+"""What an API may say, checked field by field, so that an error stands next to its field."""
+
+import ipaddress
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
+
+from apps.catalog.addresses import refusal_of_url
+from apps.catalog.choices import APIState, Authentication
+from apps.catalog.document import OperationFields, UpstreamFields
+from apps.catalog.models import API
+
+Errors = dict[str, list[str]]
+
+RESERVED = "/_gateway/"
+LONGEST_TIMEOUT = 3600.0
+MOST_RETRIES = 10
+LARGEST_BODY = 2**40
+LARGEST_WEIGHT = 1000
+MOST_UPSTREAMS = 100
+MOST_OPERATIONS = 2000
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_VALUE = re.compile(r"[\t\x20-\x7e]*\Z")
+_LISTEN_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+/)*\Z")
+_HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+_TAG = re.compile(r"[\w][\w .:/-]{0,39}\Z")
+
+#: what the gateway itself sets or removes on every call: rules can't touch it (RFC 9110 §7.6.1, RFC 9112 §6)
+FRAMING = frozenset(
+    {
+        "connection",
+        "content-length",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def normalise(api: API) -> None:
+    """Bring fields into the one form that is stored: hosts in lower case, lists without repetition."""
+    for field in ("hosts", "tags", "authentication"):
+        value = getattr(api, field)
+        if _are_texts(value):
+            texts = [item.strip().lower().removesuffix(".") if field == "hosts" else item.strip() for item in value]
+            setattr(api, field, list(dict.fromkeys(texts)))
+    for field in ("request_headers", "response_headers"):
+        rules = getattr(api, field)
+        if isinstance(rules, Mapping):
+            setattr(api, field, {"set": rules.get("set", {}), "remove": rules.get("remove", [])})
+
+
+def api_errors(api: API) -> Errors:
+    """What is wrong with a normalised API's own fields, by model field. No queries."""
+    errors = {
+        "listen_path": listen_path_error(api.listen_path),
+        "hosts": hosts_error(api.hosts),
+        "authentication": _authentication_error(api.authentication),
+        "api_key_header": _key_header_error(api.api_key_header),
+        "connect_timeout": _timeout_error(api.connect_timeout),
+        "read_timeout": _timeout_error(api.read_timeout),
+        "retries": None if _within(api.retries, 0, MOST_RETRIES) else f"Between 0 and {MOST_RETRIES}.",
+        "body_limit": None if _within(api.body_limit, 0, LARGEST_BODY) else "Between 0 and 1 TiB, in bytes.",
+        "tags": None
+        if _are_texts(api.tags) and len(api.tags) <= 20 and all(_TAG.match(tag) for tag in api.tags)
+        else "At most 20 tags of up to 40 letters, digits, spaces and . : / - characters.",
+        "request_headers": rules_error(api.request_headers),
+        "response_headers": rules_error(api.response_headers),
+    }
+    return {field: [error] for field, error in errors.items() if error}
+
+
+def listen_path_error(path: object) -> str | None:
+    """What is wrong with a listen path."""
+    if not isinstance(path, str) or not path.startswith("/") or not path.endswith("/"):
+        return "A listen path starts and ends with a slash, like /products/."
+    if any(segment in {".", ".."} for segment in path.split("/")):
+        return "A listen path has no . or .. segments."
+    if not _LISTEN_PATH.match(path):
+        return "A listen path has letters, digits and -._~!$&'()*+,;=:@ between single slashes."
+    if path.lower().startswith(RESERVED):
+        return f"{RESERVED} is the gateway's own."
+    return None
+
+
+def hosts_error(hosts: object) -> str | None:
+    """What is wrong with a list of host names."""
+    if not _are_texts(hosts):
+        return "A list of host names."
+    if len(hosts) > 100:
+        return "At most 100 hosts."
+    for host in hosts:
+        if not _is_host(host):
+            return (
+                f"{host!r} is not a host name (without scheme, port and path; international names in their xn-- form)."
+            )
+    return None
+
+
+def rules_error(rules: object) -> str | None:
+    """What is wrong with header rules: ``{"set": {name: value}, "remove": [name]}``."""
+    if not isinstance(rules, Mapping) or set(rules) != {"set", "remove"}:
+        return "Expected the fields set and remove."
+    values, names = rules["set"], rules["remove"]
+    if not isinstance(values, Mapping) or not _are_texts(list(values)) or not _are_texts(list(values.values())):
+        return "Expected header names and texts under set."
+    if not _are_texts(names):
+        return "Expected a list of header names under remove."
+    if len(values) + len(names) > 100:
+        return "At most 100 header rules."
+    for name in [*values, *names]:
+        if not _TOKEN.match(name):
+            return f"{name!r} is not a header name."
+        if name.lower() in FRAMING:
+            return f"{name} belongs to the connection: the gateway sets it."
+    for name, value in values.items():
+        if not _VALUE.match(value) or len(value) > 4096:
+            return f"The value of {name} has line breaks, controls or non-ASCII characters, or is longer than 4,096."
+    lowered = [name.lower() for name in [*values, *names]]
+    if len(set(lowered)) < len(lowered):
+        return "Each header may be named once."
+    return None
+
+
+def upstreams_error(upstreams: Sequence[UpstreamFields]) -> Errors:
+    """What is wrong with a list of upstreams, by field: ``upstreams`` for the list, ``upstreams.0.url`` inside."""
+    errors: Errors = {}
+    if len(upstreams) > MOST_UPSTREAMS:
+        return {"upstreams": [f"At most {MOST_UPSTREAMS} upstreams."]}
+    seen: set[str] = set()
+    for index, upstream in enumerate(upstreams):
+        url, weight = upstream.get("url"), upstream.get("weight", 1)
+        if not isinstance(url, str) or not url:
+            errors[f"upstreams.{index}.url"] = ["An upstream has a URL."]
+            continue
+        if refusal := refusal_of_url(url) or ("At most 500 characters." if len(url) > 500 else None):
+            errors[f"upstreams.{index}.url"] = [refusal]
+        elif url in seen:
+            errors[f"upstreams.{index}.url"] = ["This upstream is there already: give it a greater weight."]
+        seen.add(url)
+        if not _within(weight, 1, LARGEST_WEIGHT):
+            errors[f"upstreams.{index}.weight"] = [f"Between 1 and {LARGEST_WEIGHT}."]
+    return errors
+
+
+def operations_error(operations: Sequence[OperationFields]) -> Errors:
+    """What is wrong with a list of operations, by field."""
+    errors: Errors = {}
+    if len(operations) > MOST_OPERATIONS:
+        return {"operations": [f"At most {MOST_OPERATIONS} operations."]}
+    seen: set[tuple[str, str]] = set()
+    for index, operation in enumerate(operations):
+        method, path = operation.get("method", ""), operation.get("path", "")
+        if method not in METHODS:
+            errors[f"operations.{index}.method"] = [f"One of {', '.join(METHODS)}."]
+        elif not path.startswith("/") or len(path) > 300:
+            errors[f"operations.{index}.path"] = ["A path starts with a slash and has at most 300 characters."]
+        elif (method, path) in seen:
+            errors[f"operations.{index}.path"] = [f"{method} {path} is there already."]
+        seen.add((method, path))
+    return errors
+
+
+def collision(api: API) -> API | None:
+    """Another API, not retired, on the same listen path and an overlapping set of hosts. One query.
+
+    Nested paths don't collide: the longest wins. Nor does a named host with "any host": the named one wins.
+    """
+    others = API.objects.filter(listen_path=api.listen_path).exclude(state=APIState.RETIRED).exclude(pk=api.pk)
+    for other in others:
+        if not (api.hosts or other.hosts) or set(api.hosts) & set(other.hosts):
+            return other
+    return None
+
+
+def _authentication_error(value: object) -> str | None:
+    if not _are_texts(value) or not value:
+        return "Name at least one way for callers to say who they are, or none."
+    if unknown := [word for word in value if word not in Authentication.values]:
+        return f"{', '.join(unknown)} is not available. Available: {', '.join(Authentication.values)}."
+    return None
+
+
+def _key_header_error(value: object) -> str | None:
+    if not isinstance(value, str) or not _TOKEN.match(value):
+        return "This is not a header name."
+    if value.lower() in FRAMING | {"cookie", "authorization", "content-type", "accept"}:
+        return f"{value} has another meaning: choose a header of its own, like X-API-Key."
+    return None
+
+
+def _timeout_error(value: object) -> str | None:
+    if not isinstance(value, int | float) or not math.isfinite(value) or not 0 < value <= LONGEST_TIMEOUT:
+        return "More than 0 and at most an hour."
+    return None
+
+
+def _is_host(host: str) -> bool:
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            ipaddress.IPv6Address(host[1:-1])
+        except ValueError:
+            return False
+        return True
+    return 0 < len(host) <= 253 and all(_HOST_LABEL.match(label) for label in host.split("."))
+
+
+def _within(value: Any, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _are_texts(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
