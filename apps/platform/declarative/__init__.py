@@ -1,0 +1,1 @@
+"""The declarative file: the platform as YAML or JSON, read (``reader``), made true (``applying``) and written (``exporting``)."""

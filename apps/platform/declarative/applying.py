@@ -1,0 +1,34 @@
+"""Makes the platform what a declarative file says.
+
+A plan line says what changed: it is the difference between an object's document before and after its service ran, so that
+``--dry-run`` (everything is done and rolled back) can't promise anything else than what happens.
+"""
+
+from django.db import transaction
+
+from apps.platform.declarative.entries import check_outline, entries_of
+from apps.platform.declarative.making import STEPS
+from apps.platform.declarative.pruning import PRUNERS
+from apps.platform.declarative.reader import Source
+from apps.platform.declarative.run import Run
+
+
+def apply(source: Source, *, prune: bool = False, dry_run: bool = False) -> list[str]:
+    """Apply ``source`` in one transaction and return the plan lines; with ``dry_run`` it is rolled back at the end.
+
+    Raises ``FileError``, and nothing is changed.
+    """
+    check_outline(source)
+    run = Run(source)
+    with transaction.atomic():
+        for name, step in STEPS.items():
+            listed = entries_of(source, name)
+            if listed is not None:
+                step(run, listed)
+        if prune:
+            for name, pruner in PRUNERS.items():
+                if name in source.data:
+                    pruner(run)
+        if dry_run:
+            transaction.set_rollback(True)
+    return run.lines

@@ -1,0 +1,86 @@
+"""Writes the platform as a declarative file. Secrets are left out: applied again, the file keeps the keys that exist."""
+
+from typing import Any
+
+import yaml
+
+from apps.access.choices import LIVE, KeyState
+from apps.access.document import plan_document
+from apps.access.models import Application, Plan, Subscription
+from apps.catalog.document import to_document
+from apps.catalog.models import API
+from apps.tenants.models import Tenant, User
+
+
+def export() -> dict[str, Any]:
+    """The platform as the data of a declarative file, version 1."""
+    return {
+        "version": 1,
+        "tenants": [{"slug": tenant.slug, "name": tenant.name} for tenant in Tenant.objects.all()],
+        "users": [_user(user) for user in User.objects.filter(is_active=True).prefetch_related("memberships__tenant")],
+        "plans": [plan_document(plan) for plan in Plan.objects.order_by("slug")],
+        "apis": [
+            to_document(api)
+            for api in API.objects.select_related("tenant", "cache_policy")
+            .prefetch_related("upstreams")
+            .order_by("slug")
+        ],
+        "applications": [
+            _application(application)
+            for application in Application.objects.select_related("tenant").prefetch_related("keys")
+        ],
+        "subscriptions": [
+            _subscription(subscription)
+            for subscription in Subscription.objects.filter(state__in=LIVE)
+            .select_related("application__tenant", "api", "plan")
+            .order_by("application__tenant__slug", "application__slug", "api__slug")
+        ],
+    }
+
+
+def as_yaml(data: dict[str, Any]) -> str:
+    """The file's text: names in their own order, no aliases."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _user(user: User) -> dict[str, Any]:
+    memberships = [{"tenant": row.tenant.slug, "role": str(row.role)} for row in user.memberships.all()]
+    return {
+        "email": user.email,
+        "name": user.name,
+        "administrator": user.is_administrator,
+        "memberships": memberships,
+    }
+
+
+def _application(application: Application) -> dict[str, Any]:
+    keys = [
+        {"name": key.name} | ({"expires_at": key.expires_at.isoformat()} if key.expires_at else {})
+        for key in application.keys.all()
+        if key.state == KeyState.ACTIVE and key.api_id is None
+    ]
+    return {
+        "tenant": application.tenant.slug,
+        "slug": application.slug,
+        "name": application.name,
+        "description": application.description,
+        "keys": keys,
+    }
+
+
+def _subscription(subscription: Subscription) -> dict[str, Any]:
+    application = subscription.application
+    document: dict[str, Any] = {
+        "application": f"{application.tenant.slug}/{application.slug}",
+        "api": subscription.api.slug,
+        "plan": subscription.plan.slug,
+        "state": str(subscription.state),
+    }
+    if subscription.expires_at:
+        document["expires_at"] = subscription.expires_at.isoformat()
+    return document

@@ -1,0 +1,49 @@
+"""``manage.py purge --api SLUG``: end cached answers, with the receipt."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from apps.fleet.receipts import wait_for_receipt
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand
+
+from apps.audit.services import via
+from apps.caching import services
+from apps.caching.choices import PurgeKind
+from apps.catalog.models import API
+from apps.tenants.actors import PLATFORM
+
+
+class Command(BaseCommand):
+    """The whole API, one path with its variants, a path prefix, or a tag."""
+
+    help = "Purge an API's cached answers and print the receipt."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """What to purge; paths are below the API's listen path."""
+        parser.add_argument("--api", required=True, metavar="SLUG")
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--path")
+        what.add_argument("--prefix")
+        what.add_argument("--tag")
+        parser.add_argument("--soft", action="store_true", help="Make entries stale instead of dead.")
+
+    def handle(self, *args: Any, api: str, soft: bool, **options: Any) -> None:
+        """Exit status: 0 in force on every worker, 3 on k of n, 1 refused and nothing changed."""
+        via.set("command")
+        kind = next((kind for kind in ("path", "prefix", "tag") if options[kind] is not None), "api")
+        try:
+            row = API.objects.get(slug=api)
+            purge = services.purge(
+                actor=PLATFORM, api=row, kind=PurgeKind(kind), value=options.get(kind) or "", soft=soft
+            )
+        except API.DoesNotExist:
+            self.stderr.write(f"There is no API {api}. Nothing was changed.")
+            raise SystemExit(1) from None
+        except ValidationError as error:
+            self.stderr.write(f"{' '.join(error.messages)} Nothing was changed.")
+            raise SystemExit(1) from None
+        receipt = wait_for_receipt(purge_clock=purge.clock)
+        services.receipt_note(purge, receipt.workers, receipt.in_force, receipt.slowest_ms)
+        self.stdout.write(f"Purged {purge}: {receipt.sentence}")
+        raise SystemExit(receipt.exit_status)
