@@ -1,7 +1,197 @@
-"""The shared tier of cached responses behind Django's cache API."""
+"""The shared tier of cached responses behind Django's cache API.
 
+django-redis is synchronous; Django's default for asynchronous calls is a thread per call. ``ResponsesCache`` speaks
+to Redis natively from coroutines, with the same keys, serializer and compressor, so that the control plane and the
+gateways see the same entries.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django_redis.cache import RedisCache
+from django_redis.client import DefaultClient
+from django_redis.pool import ConnectionFactory
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from apps.caching.serializer import REJECTED
+from apps.fleet.connections import connect, connect_async
+
+SOCKET_TIMEOUT = 1.0
+"""Seconds that any one exchange with the cache may take. The store waits much shorter; this is what frees a
+connection.
+"""
+
+# Django makes a backend for each task, and a connection belongs to the loop that opened it.
+_async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncRedis]] = WeakKeyDictionary()
+_sync_clients: dict[str, Redis] = {}
+
+
+class Connections(ConnectionFactory):
+    """One client for each URL in this process, through the same door as everything else (Sentinel included)."""
+
+    def connect(self, url: str) -> Redis:
+        """The process's client of ``url``."""
+        client = _sync_clients.get(url)
+        if client is None:
+            client = _sync_clients[url] = connect(url, timeout=SOCKET_TIMEOUT)
+        return client
+
+
+class ResponsesClient(DefaultClient):
+    """django-redis's client with our connections, and with values that are always serialized."""
+
+    def __init__(self, server: Any, params: dict[str, Any], backend: RedisCache) -> None:
+        # A Sentinel URL names several hosts, and django-redis would split it at the commas.
+        super().__init__([server] if isinstance(server, str) else server, params, backend)
+        self.connection_factory = Connections(self._options)
+
+    def encode(self, value: Any, *, allow_int: bool = True) -> bytes:
+        """Serialized and sealed; numbers too, so that none can be planted."""
+        return self._compressor.compress(self._serializer.dumps(value))
+
+    def decode(self, value: bytes) -> Any:
+        """What was stored, or ``REJECTED``."""
+        return self._serializer.loads(self._compressor.decompress(value))
 
 
 class ResponsesCache(RedisCache):
-    """django-redis's cache for cached responses."""
+    """Cached responses, for code of both kinds. A value without our seal is a miss. Errors of the connection are
+    raised.
+    """
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        options = {
+            "CLIENT_CLASS": "apps.caching.backend.ResponsesClient",
+            "SERIALIZER": "apps.caching.serializer.EntrySerializer",
+            **params.get("OPTIONS", {}),
+        }
+        super().__init__(server, {**params, "OPTIONS": options})
+
+    def get(self, key: str, default: Any = None, version: int | None = None, client: Any = None) -> Any:
+        """The value, or ``default``."""
+        value = super().get(key, default, version, client)
+        return default if value is REJECTED else value
+
+    def get_many(self, keys: Iterable[str], version: int | None = None, client: Any = None) -> dict[str, Any]:
+        """The values that are there."""
+        found = super().get_many(list(keys), version=version, client=client)
+        return {key: value for key, value in found.items() if value is not REJECTED}
+
+    @property
+    def url(self) -> str:
+        """Where the entries are."""
+        return str(self._server)
+
+    @property
+    def redis(self) -> AsyncRedis:
+        """The running loop's client of the server."""
+        loop = asyncio.get_running_loop()
+        clients = _async_clients.setdefault(loop, {})
+        client = clients.get(self.url)
+        if client is None:
+            client = clients[self.url] = connect_async(self.url, timeout=SOCKET_TIMEOUT)
+        return client
+
+    def _name(self, key: str, version: int | None) -> str:
+        return str(self.client.make_key(key, version=version))
+
+    def _milliseconds(self, timeout: Any) -> int | None:
+        seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
+        return None if seconds is None else int(seconds * 1000)
+
+    async def aget(self, key: str, default: Any = None, version: int | None = None) -> Any:
+        """``get`` without a thread."""
+        found = await self.aget_many([key], version)
+        return found.get(key, default)
+
+    async def aget_many(self, keys: Iterable[str], version: int | None = None) -> dict[str, Any]:
+        """``get_many`` in one exchange."""
+        wanted = list(keys)
+        if not wanted:
+            return {}
+        names = [self._name(key, version) for key in wanted]
+        values = [await self.redis.get(names[0])] if len(names) == 1 else await self.redis.mget(names)
+        decoded = {
+            key: self.client.decode(value) for key, value in zip(wanted, values, strict=True) if value is not None
+        }
+        return {key: value for key, value in decoded.items() if value is not REJECTED}
+
+    # ruff: noqa: ASYNC109 (the signatures are Django's, and this timeout is the entry's)
+
+    async def aset(
+        self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None, nx: bool = False
+    ) -> bool:
+        """``set``; a timeout that isn't positive deletes."""
+        milliseconds = self._milliseconds(timeout)
+        if milliseconds is not None and milliseconds <= 0:
+            await self.adelete(key, version)
+            return False
+        stored = await self.redis.set(self._name(key, version), self.client.encode(value), px=milliseconds, nx=nx)
+        return bool(stored)
+
+    async def aadd(self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
+        """``set`` where nothing stands yet."""
+        return await self.aset(key, value, timeout, version, nx=True)
+
+    async def awrite(self, values: Iterable[tuple[str, Any, float]], gone: Iterable[str] = ()) -> int:
+        """Writes several values, each with its own timeout in seconds, and deletes others, in one exchange.
+
+        Returns how many commands that took.
+        """
+        async with self.redis.pipeline(transaction=False) as pipeline:
+            for key, value, timeout in values:
+                pipeline.set(self._name(key, None), self.client.encode(value), px=max(1, int(timeout * 1000)))
+            names = [self._name(key, None) for key in gone]
+            if names:
+                pipeline.delete(*names)
+            return len(await pipeline.execute())
+
+    async def aset_many(
+        self, data: Mapping[str, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> list[str]:
+        """``set_many`` in one exchange. Returns the keys that could not be stored: none, or it raises."""
+        milliseconds = self._milliseconds(timeout)
+        async with self.redis.pipeline(transaction=False) as pipeline:
+            for key, value in data.items():
+                name = self._name(key, version)
+                if milliseconds is not None and milliseconds <= 0:
+                    pipeline.delete(name)
+                else:
+                    pipeline.set(name, self.client.encode(value), px=milliseconds)
+            await pipeline.execute()
+        return []
+
+    async def adelete(self, key: str, version: int | None = None) -> bool:
+        """Whether something was deleted."""
+        return bool(await self.redis.delete(self._name(key, version)))
+
+    async def adelete_many(self, keys: Iterable[str], version: int | None = None) -> int:
+        """How many were deleted."""
+        names = [self._name(key, version) for key in keys]
+        return int(await self.redis.delete(*names)) if names else 0
+
+    async def ahas_key(self, key: str, version: int | None = None) -> bool:
+        """Whether a value stands there, ours or not."""
+        return bool(await self.redis.exists(self._name(key, version)))
+
+    async def atouch(self, key: str, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
+        """Gives a value a new timeout; whether there was one."""
+        name, milliseconds = self._name(key, version), self._milliseconds(timeout)
+        if milliseconds is None:
+            return bool(await self.redis.persist(name) or await self.redis.exists(name))
+        return bool(await self.redis.pexpire(name, milliseconds))
+
+    async def aclose(self, **kwargs: Any) -> None:
+        """Django closes caches after each request; the client stays, as it serves the whole loop. See
+        ``close_clients``.
+        """
+
+
+async def close_clients() -> None:
+    """Closes what the running loop opened; a worker calls it when it stops."""
+    for client in _async_clients.pop(asyncio.get_running_loop(), {}).values():
+        await client.aclose()

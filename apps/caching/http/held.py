@@ -32,7 +32,7 @@ class Held:
 
     ``headers`` are the stored fields with ``content-length``; ``head`` is their rendered form with the status line,
     without ``age`` and the final blank line. ``age_zero`` is when the answer's age was 0. ``soft`` is set while a
-    soft purge makes the entry stale; ``purges_seen`` is the purge clock at which it was last found alive. ``size`` is
+    soft purge makes the entry stale; ``purges_seen`` is the version of the purge table that last found it alive. ``size`` is
     what it counts in the in-process tier.
     """
 
@@ -61,7 +61,7 @@ class Held:
         self.etag = first(headers, b"etag")
         self.last_modified = first(headers, b"last-modified")
         self.soft = False
-        self.purges_seen: tuple[int, int] | None = None
+        self.purges_seen = -1
         self.size = OVERHEAD + len(entry.body) + 3 * len(self.head)
 
     def age(self, now: float) -> int:

@@ -1,0 +1,227 @@
+"""Purges: one clock for the installation, a table of purged tags in each worker, and the script that advances both.
+
+A purge takes the next number of the purge clock and writes it beside its tags. An entry remembers the number its
+worker knew when its fetch *began*; it is dead if any of its tags was purged later. So a purge costs the same whether
+a tag has ten entries or a million, and an answer that was on its way when the purge came is dead as well.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from apps.caching.http import Birth, Entry, Held, tags_of
+from apps.caching.http.entry import MAX_LIFE
+from apps.fleet import names
+from apps.fleet.events import APPEND
+
+NOT_LOADED: Birth = (-1, -1)
+"""The birth of what is fetched before the table was loaded: of no incarnation, and so dead."""
+
+FLOOR = "*"
+"""The row that stands for everything folded: entries born before its clock are dead. No tag looks like it."""
+
+MAX_ROWS = 100_000
+"""Purged tags that are remembered one by one; beyond it the older half folds into the floor."""
+
+PURGE = f"""
+{APPEND}
+local epoch, events, clock_name, rows = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+if not redis.call('HGET', epoch, 'incarnation') then
+  return redis.error_reply('NOEPOCH the state is empty: it is about to be written anew')
+end
+local soft, at, tags = ARGV[1], ARGV[2], {{unpack(ARGV, 3)}}
+local clock = redis.call('INCR', clock_name)
+for _, tag in ipairs(tags) do
+  local hard_clock, soft_clock = '0', '0'
+  local row = redis.call('HGET', rows, tag)
+  if row then hard_clock, soft_clock = string.match(row, '^(%d+) (%d+)') end
+  if soft == '1' then soft_clock = clock else hard_clock = clock end
+  redis.call('HSET', rows, tag, hard_clock .. ' ' .. soft_clock .. ' ' .. at)
+end
+append(epoch, events, {{'kind', 'purge', 'clock', clock, 'soft', soft, 'tags', table.concat(tags, '\\n')}})
+return {{clock, redis.call('HLEN', rows)}}
+"""
+"""Lua, KEYS: epoch, events, purge clock, purged tags. ARGV: soft (0 or 1), Unix seconds, tags. Returns {{clock,
+rows}}.
+"""
+
+FOLD = """
+local rows, floor_row, cutoff = KEYS[1], ARGV[1], tonumber(ARGV[2])
+local function newest(row)
+  local hard_clock, soft_clock = string.match(row, '^(%d+) (%d+)')
+  return math.max(tonumber(hard_clock), tonumber(soft_clock))
+end
+local floor = cutoff
+local present = redis.call('HGET', rows, floor_row)
+if present then floor = math.max(floor, newest(present)) end
+redis.call('HSET', rows, floor_row, floor .. ' 0 ' .. ARGV[3])
+for index = 4, #ARGV do
+  local row = redis.call('HGET', rows, ARGV[index])
+  if row and newest(row) <= cutoff then redis.call('HDEL', rows, ARGV[index]) end
+end
+return floor
+"""
+"""Lua, KEYS: purged tags. ARGV: the floor's row, the clock up to which rows fold, Unix seconds, the tags of those
+rows.
+"""
+
+
+class StateIsEmpty(Exception):
+    """The state Redis lost its contents and is about to be written anew; until then nothing can be purged, and
+    nothing stored before that will ever be served again.
+    """
+
+
+def _arguments(tags: Iterable[str], soft: bool, now: float) -> list[bytes]:
+    encoded = [tag.encode("utf-8", "surrogateescape") for tag in dict.fromkeys(tags)]
+    if not encoded or len(encoded) > 5000:
+        raise ValueError("A purge names between 1 and 5,000 tags.")
+    if any(b"\n" in tag or not tag for tag in encoded):
+        raise ValueError("A tag is not empty and holds no line break.")
+    return [b"1" if soft else b"0", b"%d" % int(now), *encoded]
+
+
+_KEYS = [names.EPOCH, names.EVENTS, names.PURGE_CLOCK, names.PURGES]
+
+
+def purge(client: Any, tags: Iterable[str], *, soft: bool = False, now: float | None = None) -> int:
+    """Purges tags on the whole installation and returns the purge clock after it. ``client`` is a ``redis.Redis`` of
+    the state.
+
+    A soft purge makes entries stale instead of dead. Purging the same tags twice is harmless. Raises ``ValueError``
+    for tags that are none, ``StateIsEmpty``, and redis-py's errors when the state can't be reached.
+    """
+    now = time.time() if now is None else now
+    arguments = _arguments(tags, soft, now)
+    try:
+        clock, rows = client.register_script(PURGE)(keys=_KEYS, args=arguments)
+    except Exception as error:
+        raise _explained(error) from error
+    if rows > MAX_ROWS and clock % 100 == 0:
+        fold(client, now)
+    return int(clock)
+
+
+async def purge_async(client: Any, tags: Iterable[str], *, soft: bool = False, now: float | None = None) -> int:
+    """``purge`` for gateways: ``client`` is a ``redis.asyncio.Redis`` of the state. Rows are folded by the control
+    plane.
+    """
+    arguments = _arguments(tags, soft, time.time() if now is None else now)
+    try:
+        clock, _ = await client.register_script(PURGE)(keys=_KEYS, args=arguments)
+    except Exception as error:
+        raise _explained(error) from error
+    return int(clock)
+
+
+def _explained(error: Exception) -> Exception:
+    return StateIsEmpty(str(error)) if "NOEPOCH" in str(error) else error
+
+
+def fold(client: Any, now: float, *, max_rows: int = MAX_ROWS) -> int:
+    """Folds rows older than the longest life of an entry, and the older half where there are too many, into the
+    floor.
+
+    Returns the floor. It is for a periodic task: it reads the whole table.
+    """
+    rows = {tag: _row(row) for tag, row in client.hgetall(names.PURGES).items()}
+    floor = max(rows.pop(FLOOR.encode(), (0, 0, 0.0))[:2])
+    clocks = sorted(max(hard, soft) for hard, soft, _ in rows.values())
+    cutoff = max((max(hard, soft) for hard, soft, at in rows.values() if at < now - MAX_LIFE), default=0)
+    if len(clocks) > max_rows:
+        cutoff = max(cutoff, clocks[len(clocks) - max_rows // 2 - 1])
+    if cutoff <= floor:
+        return floor
+    folded = [tag for tag, (hard, soft, _) in rows.items() if max(hard, soft) <= cutoff]
+    script = client.register_script(FOLD)
+    for start in range(0, len(folded), 5000):
+        script(keys=[names.PURGES], args=[FLOOR, cutoff, int(now), *folded[start : start + 5000]])
+    return cutoff
+
+
+def _row(row: bytes) -> tuple[int, int, float]:
+    """``(hard clock, soft clock, Unix seconds of the last purge)`` of a row."""
+    hard, soft, at = row.split()
+    return int(hard), int(soft), float(at)
+
+
+class PurgeTable:
+    """The purges a worker knows. Fed by the follower of the event stream; asked on every hit.
+
+    ``clock`` is the newest purge known. A hit costs one comparison while nothing was purged since the entry was last
+    looked at. Before ``load`` was called, every entry is dead: nobody knows what was purged.
+    """
+
+    def __init__(self, max_rows: int = MAX_ROWS) -> None:
+        self.incarnation: int | None = None
+        self.clock = 0
+        self._floor = 0
+        self._hard: dict[str, int] = {}
+        self._soft: dict[str, int] = {}
+        self._max_rows = max_rows
+        self._version = 0
+
+    def load(self, incarnation: int, clock: int, rows: Mapping[bytes, bytes]) -> None:
+        """Takes the whole table as it stands in Redis. Entries born in another incarnation are dead from now on."""
+        self.incarnation = incarnation
+        self.clock = clock
+        self._floor = 0
+        self._hard, self._soft = {}, {}
+        for name, row in rows.items():
+            hard, soft, _ = _row(row)
+            tag = name.decode("utf-8", "surrogateescape")
+            if tag == FLOOR:
+                self._floor = max(hard, soft)
+                continue
+            if hard:
+                self._hard[tag] = hard
+            if soft:
+                self._soft[tag] = soft
+        self._version += 1
+
+    def apply(self, tags: Iterable[str], clock: int, soft: bool) -> None:
+        """Notes one purge; noting it twice, or late, changes nothing."""
+        known = self._soft if soft else self._hard
+        for tag in tags:
+            if clock > known.get(tag, 0):
+                known[tag] = clock
+        self.clock = max(self.clock, clock)
+        if len(self._hard) + len(self._soft) > self._max_rows:
+            self._fold()
+        self._version += 1
+
+    def _fold(self) -> None:
+        """Forgets the older half of the rows: whatever was born before them is dead in this worker."""
+        clocks = sorted((*self._hard.values(), *self._soft.values()))
+        self._floor = max(self._floor, clocks[len(clocks) // 2])
+        self._hard = {tag: clock for tag, clock in self._hard.items() if clock > self._floor}
+        self._soft = {tag: clock for tag, clock in self._soft.items() if clock > self._floor}
+
+    def birth(self) -> Birth:
+        """What a fetch that begins now is born with."""
+        return NOT_LOADED if self.incarnation is None else (self.incarnation, self.clock)
+
+    def is_alive(self, held: Held) -> bool:
+        """Whether a stored answer may still be used. Sets its ``soft`` when a soft purge made it stale."""
+        if held.purges_seen == self._version and self.incarnation is not None:
+            return True
+        if self.is_dead(held.entry):
+            return False
+        born = held.entry.birth[1]
+        held.soft = bool(self._soft) and any(self._soft.get(tag, 0) > born for tag in tags_of(held.entry))
+        held.purges_seen = self._version
+        return True
+
+    def is_dead(self, entry: Entry) -> bool:
+        """Whether a purge ended an entry: it was born in another incarnation, before the floor, or before a purge of
+        one of its tags.
+        """
+        incarnation, born = entry.birth
+        if incarnation != self.incarnation or born < self._floor:
+            return True
+        if not self._hard:
+            return False
+        return any(self._hard.get(tag, 0) > born for tag in tags_of(entry))
+
+    def __len__(self) -> int:
+        return len(self._hard) + len(self._soft)

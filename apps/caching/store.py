@@ -1,0 +1,323 @@
+"""The two tiers of stored answers as one gateway worker uses them.
+
+The in-process tier answers at once and never awaits. The shared tier is asked with a short bound on the wait, behind
+a breaker: while the cache server is away, slow or frozen, a worker goes on with its own tier and the upstream.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from redis.exceptions import RedisError
+
+from apps.caching.backend import ResponsesCache
+from apps.caching.breaker import Breaker
+from apps.caching.http import Birth, Entry, Held, Reason, RequestPlan, Variants, find, placement
+from apps.caching.http.keys import variant_key
+from apps.caching.local import Local, LocalStats
+from apps.caching.purges import PurgeTable
+from apps.caching.serializer import Rejections
+
+READ_WAIT = 0.05
+"""Seconds that a call waits for the shared tier to say what it has."""
+
+WRITE_WAIT = 0.02
+"""Seconds that an answer's last byte waits for the shared tier to have the entry."""
+
+ROOM = 0.7
+"""Where cache and state are one server: the part of its memory above which the shared tier stops writing."""
+
+MAX_PASSES = 10_000
+"""Keys remembered as not cacheable (hit-for-miss)."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class StoreStats:
+    """Counters since the worker started. ``rejected`` and ``alarms`` must stay 0."""
+
+    local_hits: int = 0
+    shared_hits: int = 0
+    misses: int = 0
+    shared_writes: int = 0
+    shared_failures: int = 0
+    shared_skipped: int = 0
+    purged: int = 0
+    alarms: int = 0
+
+    @property
+    def rejected(self) -> int:
+        """Values in the shared tier that this installation didn't write."""
+        return Rejections.count
+
+
+class ResponseStore:
+    """What one worker remembers. Methods without ``await`` touch memory only.
+
+    ``shares_server`` says that the cache server is the state server too, so that filling it would stop the platform.
+    """
+
+    def __init__(self, l1_bytes: int, backend: ResponsesCache | None, *, shares_server: bool = False) -> None:
+        self.purges = PurgeTable()
+        self.local = Local(l1_bytes)
+        self.breaker = Breaker()
+        self.stats = StoreStats()
+        self._backend = backend
+        self._shares_server = shares_server
+        self._has_room = True
+        self._room_known_until = 0.0
+        self._passes: dict[bytes, float] = {}
+        self._writing: set[asyncio.Future[Any]] = set()
+
+    @property
+    def local_stats(self) -> LocalStats:
+        """Size and evictions of the in-process tier."""
+        return self.local.stats
+
+    def birth(self) -> Birth:
+        """What the worker knows of purges now: take it before a request leaves for the upstream."""
+        return self.purges.birth()
+
+    # Looking up
+
+    def find_local(self, plan: RequestPlan, now: float) -> Held | None:
+        """The stored answer that this call selects, from this worker's own memory."""
+        keys = plan.keys
+        if len(keys) == 1:
+            record = self.local.get(keys[0])
+            if record is None:
+                return None
+            if isinstance(record, Held) and not record.entry.selecting:
+                # The common case without the generator: one key, no variants. ``on_entry`` makes the same checks as ``find``.
+                return record if self._usable(keys[0], record, plan, now) else None
+        finding = find(plan)
+        wanted = next(finding)
+        while True:
+            found: list[Held | Variants | None] = []
+            for key in wanted:
+                record = self.local.get(key)
+                if isinstance(record, Held) and not self._usable(key, record, plan, now):
+                    record = None
+                found.append(record)
+            try:
+                wanted = finding.send(found)
+            except StopIteration as end:
+                held: Held | None = end.value
+                return held
+
+    async def find(self, plan: RequestPlan, now: float) -> Held | None:
+        """The same from both tiers; what the shared one has is kept here too.
+
+        A stale answer in this worker's memory is compared with the shared tier's: another worker may have refreshed
+        it.
+        """
+        local_hit = False
+        finding = find(plan)
+        wanted = next(finding)
+        while True:
+            found = [self._known(key, plan, now) for key in wanted]
+            missing = [
+                index
+                for index, record in enumerate(found)
+                if record is None or (isinstance(record, Held) and (record.soft or now >= record.fresh_until))
+            ]
+            if missing:
+                fetched = await self._fetch([wanted[index] for index in missing], plan, now)
+                for index, record in zip(missing, fetched, strict=True):
+                    if record is not None and _is_newer(record, found[index]):
+                        found[index] = record
+                        self.local.put(wanted[index], record)
+            local_hit = not missing
+            try:
+                wanted = finding.send(found)
+            except StopIteration as end:
+                held: Held | None = end.value
+                self._count(held, local_hit)
+                return held
+
+    def _count(self, held: Held | None, local_hit: bool) -> None:
+        if held is None:
+            self.stats.misses += 1
+        elif local_hit:
+            self.stats.local_hits += 1
+        else:
+            self.stats.shared_hits += 1
+
+    def _known(self, key: bytes, plan: RequestPlan, now: float) -> Held | Variants | None:
+        record = self.local.get(key)
+        if isinstance(record, Held) and not self._usable(key, record, plan, now):
+            return None
+        return record
+
+    def _usable(self, key: bytes, held: Held, plan: RequestPlan, now: float) -> bool:
+        if now < held.entry.keep_until and self.purges.is_alive(held):
+            return True
+        if now < held.entry.keep_until:
+            plan.missed = Reason.PURGED
+            self.stats.purged += 1
+        self.local.drop(key)
+        return False
+
+    async def _fetch(self, keys: Sequence[bytes], plan: RequestPlan, now: float) -> list[Held | Variants | None]:
+        """What the shared tier has under these keys; nothing, at once, while it is away."""
+        backend = self._backend
+        if backend is None:
+            return [None] * len(keys)
+        values = await self._bounded(lambda: backend.aget_many([key.hex() for key in keys]), READ_WAIT)
+        found: list[Held | Variants | None] = []
+        for key in keys:
+            record = (values or {}).get(key.hex())
+            if isinstance(record, Entry):
+                held = Held(record)
+                found.append(held if self._usable(key, held, plan, now) else None)
+            else:
+                found.append(record if isinstance(record, Variants) else None)
+        return found
+
+    # Storing
+
+    async def put(self, plan: RequestPlan, entry: Entry) -> Held:
+        """Stores a complete entry in both tiers, and returns it as held here.
+
+        Waits for the shared tier, ``WRITE_WAIT`` at most, and never fails: what could not be written there will be
+        fetched again by another worker. An entry that was purged while it was fetched is stored nowhere.
+        """
+        held = Held(entry)
+        now = entry.validated_at
+        if not self.purges.is_alive(held):
+            self.stats.purged += 1
+            return held
+        known: object = self.local.get(entry.key)
+        if entry.selecting and not isinstance(known, Variants):
+            (known,) = await self._fetch([entry.key], plan, now)
+        records, dropped = placement(known, entry, plan.policy.max_variants)
+        for key, record in records:
+            self.local.put(key, held if isinstance(record, Entry) else record)
+        for key in dropped:
+            self.local.drop(key)
+        self._passes.pop(plan.fetch_key or b"", None)
+        await self._write(records, dropped, now)
+        return held
+
+    async def _write(
+        self, records: Sequence[tuple[bytes, Entry | Variants]], dropped: Sequence[bytes], now: float
+    ) -> None:
+        backend = self._backend
+        if backend is None:
+            return
+        if self._shares_server and not await self._room(backend):
+            self.stats.shared_skipped += 1
+            return
+        values = [(key.hex(), record, record.keep_until - now) for key, record in records]
+        written = await self._bounded(
+            lambda: backend.awrite(values, [key.hex() for key in dropped]), WRITE_WAIT, leave_running=True
+        )
+        if written is not None:
+            self.stats.shared_writes += 1
+
+    async def drop(self, plan: RequestPlan, held: Held | None = None) -> None:
+        """Forgets the stored answer ``held``, or all that stands under the plan's keys, in both tiers."""
+        if held is not None:
+            keys = [held.entry.key]
+            if held.entry.selecting:
+                keys = [variant_key(held.entry.key, held.entry.selecting)]
+        else:
+            keys = list(plan.keys)
+        for key in keys:
+            self.local.drop(key)
+        backend = self._backend
+        if backend is not None:
+            await self._bounded(
+                lambda: backend.adelete_many([key.hex() for key in keys]), WRITE_WAIT, leave_running=True
+            )
+
+    # Hit-for-miss
+
+    def remember_pass(self, fetch_key: bytes | None, until: float) -> None:
+        """Calls with this fetch key don't wait for each other before ``until`` (Unix seconds)."""
+        if fetch_key is None:
+            return
+        if len(self._passes) >= MAX_PASSES:
+            self._passes.pop(next(iter(self._passes)))
+        self._passes[fetch_key] = until
+
+    def is_pass(self, fetch_key: bytes | None, now: float) -> bool:
+        """Whether a recent answer under this key turned out not to be cacheable."""
+        until = self._passes.get(fetch_key) if fetch_key is not None else None
+        if until is None:
+            return False
+        if now >= until:
+            del self._passes[fetch_key or b""]
+            return False
+        return True
+
+    # The shared tier's presence
+
+    async def _bounded(
+        self, operation: Callable[[], Awaitable[T]], wait: float, *, leave_running: bool = False
+    ) -> T | None:
+        """Runs an exchange with the shared tier, waiting ``wait`` seconds at most and not at all while the breaker is
+        open.
+
+        ``None`` where there is no result. With ``leave_running`` a late exchange is finished in the background, so
+        that a slow write is not wasted.
+        """
+        if not self.breaker.allows(time.monotonic()):
+            self.stats.shared_skipped += 1
+            return None
+        task = asyncio.ensure_future(operation())
+        done, _ = await asyncio.wait({task}, timeout=wait)
+        if not done:
+            self.breaker.failed(time.monotonic())
+            self.stats.shared_failures += 1
+            if leave_running:
+                self._writing.add(task)
+                task.add_done_callback(self._finished_late)
+            else:
+                task.cancel()
+                task.add_done_callback(_retrieved)
+            return None
+        error = task.exception()
+        if error is None:
+            self.breaker.succeeded()
+            return task.result()
+        if not isinstance(error, (RedisError, OSError, TimeoutError)):
+            raise error
+        self.breaker.failed(time.monotonic())
+        self.stats.shared_failures += 1
+        return None
+
+    def _finished_late(self, task: "asyncio.Future[Any]") -> None:
+        self._writing.discard(task)
+        _retrieved(task)
+
+    async def _room(self, backend: ResponsesCache) -> bool:
+        """Whether the one server has memory to spare; asked once a second."""
+        now = time.monotonic()
+        if now >= self._room_known_until:
+            self._room_known_until = now + 1.0
+            memory = await self._bounded(lambda: backend.redis.info("memory"), READ_WAIT)
+            if memory is not None:
+                limit = memory.get("maxmemory", 0)
+                self._has_room = not limit or memory["used_memory"] < ROOM * limit
+        return self._has_room
+
+    async def close(self) -> None:
+        """Waits for writes under way, a second at most."""
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=1.0)
+
+
+def _is_newer(fetched: Held | Variants, known: Held | Variants | None) -> bool:
+    if isinstance(known, Held) and isinstance(fetched, Held):
+        return fetched.entry.validated_at > known.entry.validated_at
+    return True
+
+
+def _retrieved(task: "asyncio.Future[Any]") -> None:
+    """Takes note of a late failure, so that asyncio doesn't report it as never retrieved."""
+    if not task.cancelled():
+        task.exception()
