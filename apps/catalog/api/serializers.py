@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from rest_framework import serializers
 
-from apps.caching.api.serializers import CacheWords
+from apps.caching.api.words import CacheWords
 from apps.catalog import document, services
 from apps.catalog.choices import SERVED, APIState, Transition
 from apps.catalog.document import Parsed

@@ -48,7 +48,7 @@ def messages_by_field(refusal: ServiceRefusal) -> dict[str, list[str]]:
     if not hasattr(refusal, "error_dict"):
         return {"detail": list(refusal.messages)}
     return {
-        "detail" if field == NON_FIELD_ERRORS else field: list(messages)
+        "detail" if field in ("", NON_FIELD_ERRORS) else field: list(messages)
         for field, messages in refusal.message_dict.items()
     }
 

@@ -2,6 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
+from apps.catalog.api import views as catalog
 from apps.platform.api import schema
 from apps.tenants.api import views as tenants
 
@@ -12,3 +13,5 @@ router.register("tenants", tenants.TenantViewSet, "api-tenant")
 router.register(r"tenants/(?P<tenant>[^/.]+)/memberships", tenants.MembershipViewSet, "api-membership")
 router.register("users", tenants.UserViewSet, "api-user")
 router.register(r"users/(?P<user>\d+)/tokens", tenants.TokenViewSet, "api-token")
+router.register("apis", catalog.APIViewSet, "api-api")
+router.register("upstreams", catalog.UpstreamViewSet, "api-upstream")

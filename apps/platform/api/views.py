@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.views.generic import TemplateView
 from drf_spectacular.utils import extend_schema
@@ -55,6 +56,11 @@ class Resource(ViaAPI, mixins.ListModelMixin, mixins.RetrieveModelMixin, Generic
     def comment(self) -> str:
         """What was said with a decision."""
         return self.body(CommentSerializer)["comment"]
+
+    def page(self, kind: type[BaseSerializer], rows: QuerySet) -> Response:
+        """A page of ``rows`` that belong to the object of the address."""
+        found = self.paginate_queryset(rows)
+        return self.get_paginated_response(kind(found, many=True, context=self.get_serializer_context()).data)
 
     def answer(self, changed: Any, status: int = 200) -> Response:
         """The object after its change, with its receipt."""

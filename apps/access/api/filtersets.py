@@ -1,0 +1,56 @@
+"""Filters of plans, applications, keys, access requests and subscriptions."""
+
+import django_filters
+
+from apps.access.choices import KeyState, RequestState, SubscriptionState
+from apps.platform.api.filters import ApplicationFilter as OfApplication
+from apps.platform.api.filters import StrictFilterSet
+
+
+class PlanFilter(StrictFilterSet):
+    """Of plans."""
+
+    name = django_filters.CharFilter(lookup_expr="icontains")
+    ordering = django_filters.OrderingFilter(fields=["name", "slug", "created_at"])
+
+
+class ApplicationFilter(StrictFilterSet):
+    """Of applications."""
+
+    tenant = django_filters.CharFilter("tenant__slug")
+    slug = django_filters.CharFilter()
+    name = django_filters.CharFilter(lookup_expr="icontains")
+    ordering = django_filters.OrderingFilter(fields=[("tenant__slug", "tenant"), "slug", "name", "created_at"])
+
+
+class KeyFilter(StrictFilterSet):
+    """Of keys."""
+
+    application = OfApplication()
+    tenant = django_filters.CharFilter("application__tenant__slug")
+    state = django_filters.ChoiceFilter(choices=KeyState.choices)
+    prefix = django_filters.CharFilter()
+    name = django_filters.CharFilter()
+    ordering = django_filters.OrderingFilter(fields=["created_at", "expires_at", "last_used_at", "name"])
+
+
+class AccessRequestFilter(StrictFilterSet):
+    """Of access requests."""
+
+    application = OfApplication()
+    tenant = django_filters.CharFilter("application__tenant__slug", label="Who asks.")
+    api = django_filters.CharFilter("api__slug")
+    plan = django_filters.CharFilter("plan__slug")
+    state = django_filters.ChoiceFilter(choices=RequestState.choices)
+    ordering = django_filters.OrderingFilter(fields=["created_at", "submitted_at", "decided_at"])
+
+
+class SubscriptionFilter(StrictFilterSet):
+    """Of subscriptions."""
+
+    application = OfApplication()
+    tenant = django_filters.CharFilter("application__tenant__slug", label="Who calls.")
+    api = django_filters.CharFilter("api__slug")
+    plan = django_filters.CharFilter("plan__slug")
+    state = django_filters.ChoiceFilter(choices=SubscriptionState.choices)
+    ordering = django_filters.OrderingFilter(fields=["created_at", "changed_at", "expires_at"])

@@ -1,0 +1,245 @@
+"""Plans, applications, keys, access requests and subscriptions as the REST API shows and takes them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from rest_framework import serializers
+
+from apps import words
+from apps.access import selectors, services
+from apps.access.document import plan_document, read_plan
+from apps.access.models import AccessRequest, APIKey, Application, Plan, RequestComment, Subscription
+from apps.catalog.selectors import apis_visible_to
+from apps.platform.api.fields import ApplicationField, NameField, PersonField, application_name
+from apps.platform.api.receipts import ReceiptSerializer, WithReceipt
+from apps.platform.api.serializers import CommentSerializer, ObjectWords, Words
+from apps.tenants.selectors import tenants_visible_to
+
+
+class PlanSerializer(WithReceipt, Words):
+    """A plan in the words of the declarative file. The fields are for the schema; ``apps.access.document`` reads."""
+
+    slug = serializers.SlugField(max_length=64, help_text="Set at creation; never changes.")
+    name = serializers.CharField(required=False)
+    description = serializers.CharField(required=False)
+    rate_limit = serializers.CharField(required=False, allow_null=True, help_text="Like 100/s or 1000/h.")
+    burst = serializers.IntegerField(required=False, allow_null=True, help_text="Calls at once.")
+    quota = serializers.CharField(required=False, allow_null=True, help_text="Like 1000000/month.")
+    charge_failures = serializers.BooleanField(required=False)
+    trust_lease = serializers.CharField(
+        required=False, allow_null=True, help_text="How long known keys work while Redis is away; null: the default."
+    )
+
+    def to_representation(self, instance: Plan) -> dict[str, Any]:
+        """Its document."""
+        document = plan_document(instance)
+        if hasattr(instance, "receipt"):
+            document["receipt"] = ReceiptSerializer(instance.receipt).data
+        return document
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The plan's fields that the body names."""
+        if not isinstance(data, Mapping):
+            raise serializers.ValidationError("Send an object with named fields.")
+        told = {name: value for name, value in data.items() if name not in ("slug", "receipt")}
+        errors: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
+        try:
+            fields |= read_plan(told)
+        except ValidationError as refusal:
+            errors |= refusal.message_dict
+        slug = data.get("slug")
+        if isinstance(self.instance, Plan):
+            if slug not in (None, self.instance.slug):
+                errors["slug"] = ["This is set at creation and never changes."]
+        elif not isinstance(slug, str):
+            errors["slug"] = ["This is needed to make a plan."]
+        else:
+            fields["slug"] = slug
+        if errors:
+            raise serializers.ValidationError(errors)
+        return fields
+
+    def create(self, validated_data: dict[str, Any]) -> Plan:
+        """A new plan."""
+        return services.plan_create(actor=self.actor, **({"name": validated_data["slug"]} | validated_data))
+
+    def update(self, instance: Plan, validated_data: dict[str, Any]) -> Plan:
+        """Change what is named, for everybody who has this plan."""
+        return services.plan_update(actor=self.actor, plan=instance, **validated_data)
+
+
+class ApplicationSerializer(WithReceipt, ObjectWords):
+    """A program of a tenant; ``id`` is what other objects name it by."""
+
+    fixed = frozenset({"tenant", "slug"})
+    id = serializers.SerializerMethodField()
+    tenant = NameField(visible=tenants_visible_to)
+
+    class Meta:
+        model = Application
+        fields = ["id", "tenant", "slug", "name", "description", "created_at", "receipt"]
+
+    def get_id(self, application: Application) -> str:
+        """``acme/bot``."""
+        return application_name(application)
+
+    def create(self, validated_data: dict[str, Any]) -> Application:
+        """A new application."""
+        return services.application_create(actor=self.actor, **validated_data)
+
+    def update(self, instance: Application, validated_data: dict[str, Any]) -> Application:
+        """Another name or description."""
+        return services.application_update(actor=self.actor, application=instance, **validated_data)
+
+
+class KeySerializer(WithReceipt, ObjectWords):
+    """A key. ``secret`` is in the answer to its creation and nowhere else, ever."""
+
+    application = ApplicationField(visible=selectors.applications_visible_to)
+    api = NameField(allow_null=True)
+    successor = serializers.PrimaryKeyRelatedField(read_only=True, help_text="The key that replaces it.")
+    secret = serializers.CharField(
+        required=False,
+        trim_whitespace=False,
+        help_text="Leave it out and a key is made, which is better. A given one is taken as it is.",
+    )
+
+    class Meta:
+        model = APIKey
+        fields = [
+            "id",
+            "application",
+            "name",
+            "prefix",
+            "state",
+            "api",
+            "successor",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+            "last_used_at",
+            "secret",
+            "receipt",
+        ]
+        read_only_fields = ["prefix", "state", "revoked_at", "last_used_at"]
+
+    def create(self, validated_data: dict[str, Any]) -> APIKey:
+        """A new key, or the given one."""
+        secret = validated_data.get("secret")
+        if secret is None:
+            return shown_once(services.key_create(actor=self.actor, **validated_data))
+        key = services.key_import(actor=self.actor, **validated_data)
+        vars(key)["secret"] = secret
+        return key
+
+
+def shown_once(made: services.NewKey) -> APIKey:
+    """The key with its secret on it, for the one answer that shows it."""
+    vars(made.key)["secret"] = made.secret
+    return made.key
+
+
+class RotateSerializer(Words):
+    """How a key is rotated."""
+
+    overlap = serializers.CharField(required=False, default="24h", help_text="How long the old key works on, like 24h.")
+
+    def validate_overlap(self, value: str) -> float:
+        """In seconds."""
+        try:
+            return words.duration(value)
+        except ValueError as refusal:
+            raise serializers.ValidationError(str(refusal)) from None
+
+
+class RequestCommentSerializer(serializers.ModelSerializer):
+    """What was said with a step of an access request."""
+
+    author = PersonField(allow_null=True)
+
+    class Meta:
+        model = RequestComment
+        fields = ["author", "verb", "text", "created_at"]
+
+
+class AccessRequestSerializer(WithReceipt, ObjectWords):
+    """An application asks to call an API under a plan, or to change the plan of a running subscription."""
+
+    fixed = frozenset({"application", "api", "submit"})
+    application = ApplicationField(visible=selectors.applications_visible_to)
+    api = NameField(visible=apis_visible_to)
+    plan = NameField(visible=selectors.plans_visible_to)
+    requested_by = PersonField(allow_null=True)
+    decided_by = PersonField(allow_null=True)
+    subscription = serializers.PrimaryKeyRelatedField(
+        read_only=True, help_text="The one it would change, or the one it led to."
+    )
+    comments = RequestCommentSerializer(many=True, read_only=True)
+    submit = serializers.BooleanField(write_only=True, required=False, default=True, help_text="False: a draft.")
+
+    class Meta:
+        model = AccessRequest
+        fields = [
+            "id",
+            "application",
+            "api",
+            "plan",
+            "reason",
+            "state",
+            "subscription",
+            "requested_by",
+            "decided_by",
+            "created_at",
+            "submitted_at",
+            "decided_at",
+            "expires_at",
+            "comments",
+            "submit",
+            "receipt",
+        ]
+        read_only_fields = ["state", "submitted_at", "decided_at", "expires_at"]
+
+    def create(self, validated_data: dict[str, Any]) -> AccessRequest:
+        """Ask. An API that approves automatically has granted it when this returns."""
+        return services.request_create(actor=self.actor, **validated_data)
+
+    def update(self, instance: AccessRequest, validated_data: dict[str, Any]) -> AccessRequest:
+        """Another reason or plan, while nobody is deciding."""
+        return services.request_update(actor=self.actor, access_request=instance, **validated_data)
+
+
+class ApprovalSerializer(CommentSerializer):
+    """What is said with an approval, and when the subscription ends."""
+
+    expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class NeededCommentSerializer(Words):
+    """What is said with a decision that has to be explained."""
+
+    comment = serializers.CharField(max_length=10_000, help_text="What the applicant reads.")
+
+
+class SubscriptionSerializer(WithReceipt, ObjectWords):
+    """An application's right to call an API under a plan."""
+
+    fixed = frozenset({"application", "api", "expires_at"})
+    application = ApplicationField(visible=selectors.applications_visible_to)
+    api = NameField(visible=apis_visible_to)
+    plan = NameField(visible=selectors.plans_visible_to)
+
+    class Meta:
+        model = Subscription
+        fields = ["id", "application", "api", "plan", "state", "created_at", "changed_at", "expires_at", "receipt"]
+        read_only_fields = ["state"]
+
+    def create(self, validated_data: dict[str, Any]) -> Subscription:
+        """Grant access without a request: for those who decide requests."""
+        return services.subscription_create(actor=self.actor, **validated_data)
+
+    def update(self, instance: Subscription, validated_data: dict[str, Any]) -> Subscription:
+        """Change the plan."""
+        plan = validated_data.get("plan", instance.plan)
+        return services.subscription_change_plan(actor=self.actor, subscription=instance, plan=plan)

@@ -1,0 +1,161 @@
+"""Routes of plans, applications, keys, access requests and subscriptions."""
+
+from datetime import timedelta
+
+from django.db.models import QuerySet
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.access import selectors, services
+from apps.access.api import filtersets, serializers
+from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
+from apps.platform.api.fields import application_terms
+from apps.platform.api.views import Creatable, Deletable, Updatable, verb
+
+
+class PlanViewSet(Creatable, Updatable, Deletable):
+    """How much a subscription may call."""
+
+    serializer_class = serializers.PlanSerializer
+    filterset_class = filtersets.PlanFilter
+    lookup_field = "slug"
+
+    def get_queryset(self) -> QuerySet[Plan]:
+        """All of them, for whoever is signed in."""
+        return selectors.plans_visible_to(self.request.user)
+
+    def remove(self, found: Plan) -> None:
+        """Remove a plan that nobody has."""
+        services.plan_delete(actor=self.actor, plan=found)
+
+
+class ApplicationViewSet(Creatable, Updatable, Deletable):
+    """Programs of one's own tenants, as ``tenant/slug``."""
+
+    serializer_class = serializers.ApplicationSerializer
+    filterset_class = filtersets.ApplicationFilter
+    lookup_field = "slug"
+    lookup_url_kwarg = "application"
+    lookup_value_regex = "[^/.]+/[^/.]+"
+
+    def get_queryset(self) -> QuerySet[Application]:
+        """Those of one's own tenants."""
+        return selectors.applications_visible_to(self.request.user).select_related("tenant")
+
+    def get_object(self) -> Application:
+        """The one that the address names by tenant and slug."""
+        return get_object_or_404(self.get_queryset(), **application_terms(self.kwargs["application"]))
+
+    def remove(self, found: Application) -> None:
+        """Remove it with its keys and subscriptions."""
+        services.application_delete(actor=self.actor, application=found)
+
+
+class KeyViewSet(Creatable):
+    """Keys of one's own applications. A secret is in the answer to its creation and nowhere else."""
+
+    serializer_class = serializers.KeySerializer
+    filterset_class = filtersets.KeyFilter
+    lookup_value_regex = r"\d+"
+
+    def get_queryset(self) -> QuerySet[APIKey]:
+        """Those of one's own applications."""
+        return selectors.keys_visible_to(self.request.user).select_related("application__tenant", "api")
+
+    @verb(request=serializers.RotateSerializer)
+    def rotate(self, request: Request, pk: str) -> Response:
+        """Make its successor, which is the answer; the old one works on for the overlap."""
+        key = self.get_object()
+        overlap = timedelta(seconds=self.body(serializers.RotateSerializer)["overlap"])
+        return self.answer(serializers.shown_once(services.key_rotate(actor=self.actor, key=key, overlap=overlap)), 201)
+
+    @verb()
+    def revoke(self, request: Request, pk: str) -> Response:
+        """End it at once."""
+        return self.answer(services.key_revoke(actor=self.actor, key=self.get_object(), comment=self.comment()))
+
+
+class AccessRequestViewSet(Creatable, Updatable):
+    """Who asks for what, and what became of it."""
+
+    serializer_class = serializers.AccessRequestSerializer
+    filterset_class = filtersets.AccessRequestFilter
+    lookup_value_regex = r"\d+"
+
+    def get_queryset(self) -> QuerySet[AccessRequest]:
+        """Those of one's own applications, and those that one decides."""
+        return (
+            selectors.requests_visible_to(self.request.user)
+            .select_related("application__tenant", "api", "plan", "requested_by", "decided_by")
+            .prefetch_related("comments__author")
+        )
+
+    def answer(self, changed: AccessRequest, status: int = 200) -> Response:
+        """The request as it stands now, with what was said."""
+        return super().answer(self.get_queryset().get(pk=changed.pk), status)
+
+    @verb()
+    def submit(self, request: Request, pk: str) -> Response:
+        """Hand it in, for the first time or after a question."""
+        asked = self.get_object()
+        return self.answer(services.request_submit(actor=self.actor, access_request=asked, comment=self.comment()))
+
+    @verb(request=serializers.NeededCommentSerializer)
+    def ask(self, request: Request, pk: str) -> Response:
+        """Ask the applicant back."""
+        asked = self.get_object()
+        told = self.body(serializers.NeededCommentSerializer)
+        return self.answer(services.request_ask(actor=self.actor, access_request=asked, **told))
+
+    @verb(request=serializers.ApprovalSerializer)
+    def approve(self, request: Request, pk: str) -> Response:
+        """Grant it; the gateways let its calls through as the receipt says."""
+        asked = self.get_object()
+        told = self.body(serializers.ApprovalSerializer)
+        return self.answer(services.request_approve(actor=self.actor, access_request=asked, **told))
+
+    @verb(request=serializers.NeededCommentSerializer)
+    def reject(self, request: Request, pk: str) -> Response:
+        """Refuse it."""
+        asked = self.get_object()
+        told = self.body(serializers.NeededCommentSerializer)
+        return self.answer(services.request_reject(actor=self.actor, access_request=asked, **told))
+
+    @verb()
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Take it back."""
+        asked = self.get_object()
+        return self.answer(services.request_cancel(actor=self.actor, access_request=asked, comment=self.comment()))
+
+
+class SubscriptionViewSet(Creatable, Updatable):
+    """Which application may call which API under which plan."""
+
+    serializer_class = serializers.SubscriptionSerializer
+    filterset_class = filtersets.SubscriptionFilter
+    lookup_value_regex = r"\d+"
+
+    def get_queryset(self) -> QuerySet[Subscription]:
+        """Those of one's own applications, and those of one's own APIs."""
+        return selectors.subscriptions_visible_to(self.request.user).select_related(
+            "application__tenant", "api", "plan"
+        )
+
+    @verb()
+    def suspend(self, request: Request, pk: str) -> Response:
+        """Let no call through until it is resumed."""
+        found = self.get_object()
+        return self.answer(services.subscription_suspend(actor=self.actor, subscription=found, comment=self.comment()))
+
+    @verb()
+    def resume(self, request: Request, pk: str) -> Response:
+        """Let calls through again."""
+        found = self.get_object()
+        return self.answer(services.subscription_resume(actor=self.actor, subscription=found, comment=self.comment()))
+
+    @verb()
+    def revoke(self, request: Request, pk: str) -> Response:
+        """End it for good."""
+        found = self.get_object()
+        return self.answer(services.subscription_revoke(actor=self.actor, subscription=found, comment=self.comment()))

@@ -1,0 +1,19 @@
+"""Filters of the audit log."""
+
+import django_filters
+
+from apps.platform.api.filters import StrictFilterSet
+
+
+class EntryFilter(StrictFilterSet):
+    """Of entries."""
+
+    actor = django_filters.CharFilter("actor_email", lookup_expr="iexact")
+    via = django_filters.CharFilter()
+    verb = django_filters.CharFilter()
+    target_type = django_filters.CharFilter()
+    target = django_filters.CharFilter()
+    tenant = django_filters.CharFilter("tenant_slug")
+    since = django_filters.IsoDateTimeFilter("at", lookup_expr="gte")
+    until = django_filters.IsoDateTimeFilter("at", lookup_expr="lt")
+    ordering = django_filters.OrderingFilter(fields=["epoch"])

@@ -1,0 +1,92 @@
+"""Cache policies and purges as the REST API shows and takes them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from rest_framework import serializers
+
+from apps.caching import services
+from apps.caching.api.words import CacheWords
+from apps.caching.choices import PurgeKind
+from apps.caching.document import PolicyFields, in_words, policy_document, read_policy
+from apps.caching.models import Purge
+from apps.catalog.models import API
+from apps.catalog.selectors import apis_visible_to
+from apps.platform.api.fields import NameField
+from apps.platform.api.receipts import ReceiptSerializer, WithReceipt, with_receipt
+from apps.platform.api.serializers import Words
+from apps.words import by_path
+
+
+class CachePolicySerializer(WithReceipt, CacheWords):
+    """How an API's answers are cached: the ``cache`` and ``sensitivity`` words of the declarative file."""
+
+    api = NameField()
+    sensitivity = serializers.CharField(required=False, help_text="public, internal or secret.")
+
+    def to_representation(self, instance: API) -> dict[str, Any]:
+        """The policy of an API."""
+        words = {"api": instance.slug} | policy_document(instance.cache_policy)
+        if hasattr(instance, "receipt"):
+            words["receipt"] = ReceiptSerializer(instance.receipt).data
+        return words
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The policy's fields that the body names."""
+        if not isinstance(data, Mapping):
+            raise serializers.ValidationError("Send an object with named fields.")
+        if data.get("api", self.instance.slug) != self.instance.slug:
+            raise serializers.ValidationError({"api": ["A policy stays with its API."]})
+        try:
+            return read_policy({name: value for name, value in data.items() if name not in ("api", "receipt")})
+        except ValidationError as refusal:
+            raise serializers.ValidationError(refusal.message_dict) from None
+
+    def update(self, instance: API, validated_data: PolicyFields) -> API:
+        """Change what the body names."""
+        try:
+            services.policy_update(actor=self.context["request"].user, api=instance, **validated_data)
+        except ValidationError as refusal:
+            raise ValidationError(in_words(by_path(refusal))) from None
+        return instance
+
+
+class PurgeSerializer(WithReceipt, Words):
+    """A purge of a path with every variant, of a path prefix, of a tag, or of the whole API when none of them is named."""
+
+    id = serializers.IntegerField(read_only=True)
+    api = NameField(visible=apis_visible_to, write_only=True)
+    path = serializers.CharField(required=False, write_only=True, help_text="Below the listen path, like /items/1.")
+    prefix = serializers.CharField(required=False, write_only=True)
+    tag = serializers.CharField(required=False, write_only=True)
+    soft = serializers.BooleanField(required=False, default=False, help_text="Entries become stale rather than dead.")
+    kind = serializers.ChoiceField(PurgeKind.choices, read_only=True)
+    value = serializers.CharField(read_only=True)
+    clock = serializers.IntegerField(read_only=True, help_text="The installation's purge clock after it.")
+    at = serializers.DateTimeField(read_only=True)
+    actor = serializers.CharField(source="actor_email", read_only=True)
+    workers = serializers.IntegerField(read_only=True)
+    in_force = serializers.IntegerField(read_only=True)
+    slowest_ms = serializers.FloatField(read_only=True, allow_null=True)
+
+    def to_representation(self, instance: Purge) -> dict[str, Any]:
+        """As noted, under the API's name (which may be gone)."""
+        return {"api": instance.api_slug} | super().to_representation(instance)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """At most one of path, prefix and tag."""
+        named = [kind for kind in (PurgeKind.PATH, PurgeKind.PREFIX, PurgeKind.TAG) if kind.value in attrs]
+        if len(named) > 1:
+            raise serializers.ValidationError({kind.value: ["Name one of path, prefix and tag."] for kind in named})
+        kind = named[0] if named else PurgeKind.API
+        return {"api": attrs["api"], "soft": attrs["soft"], "kind": kind, "value": attrs.get(kind.value, "")}
+
+    def create(self, validated_data: dict[str, Any]) -> Purge:
+        """Purge, and note on how many workers it is in force: waits for them, 5 s at most."""
+        purge = services.purge(actor=self.actor, **validated_data)
+        receipt = with_receipt(purge, purge_clock=purge.clock).receipt
+        services.receipt_note(
+            purge=purge, workers=receipt.workers, in_force=receipt.in_force, slowest_ms=receipt.slowest_ms
+        )
+        return purge

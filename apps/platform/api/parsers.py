@@ -1,0 +1,48 @@
+"""Request bodies, bounded: Django bounds only those that it reads itself."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import IO, Any
+
+from rest_framework.exceptions import APIException
+from rest_framework.parsers import BaseParser, JSONParser
+
+JSON_LIMIT = 2 * 2**20
+FILE_LIMIT = 10 * 2**20
+
+
+class TooLarge(APIException):
+    """413: the body is larger than this route takes."""
+
+    status_code = 413
+    default_code = "too_large"
+
+
+def read_bounded(stream: IO[bytes], limit: int) -> bytes:
+    """The whole body; raises ``TooLarge`` without reading on once it has more than ``limit`` bytes."""
+    body = stream.read(limit + 1)
+    if len(body) > limit:
+        raise TooLarge(f"The body is too large: {limit // 2**20} MiB is the limit.")
+    return body
+
+
+class JSONBody(JSONParser):
+    """JSON of 2 MiB at most."""
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The value; raises ``TooLarge`` or ``ParseError``."""
+        return super().parse(BytesIO(read_bounded(stream, JSON_LIMIT)), media_type, parser_context)
+
+
+class FileBody(BaseParser):
+    """Any document of 10 MiB at most, as bytes."""
+
+    media_type = "*/*"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The bytes of the body; raises ``TooLarge``."""
+        return read_bounded(stream, FILE_LIMIT)
