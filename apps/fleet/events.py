@@ -1,9 +1,12 @@
 """The event stream: what changed, in order, for every follower. Pure: no Redis client, no ORM.
 
 An event's id in the stream is ``incarnation-seq``, and ``seq`` grows by one with each event. So a follower that
-reads from the id it stopped at either gets the next number, or knows that something was trimmed and starts over; and
-a Redis whose last id is lower than the follower's came back older than it was.
+reads on from the id where it stopped either gets the next number, or knows that something was trimmed and starts
+over. Each event also names the time of the one before it (``after``): a Redis that came back older and went on from
+there is noticed even when its numbers fit.
 """
+
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,14 +18,28 @@ MOST_DIGESTS = 2_000
 
 APPEND = f"""
 local function append(epoch, events, fields)
-  local incarnation = redis.call('HGET', epoch, 'incarnation')
-  if not incarnation then return nil end
-  local id = incarnation .. '-' .. redis.call('HINCRBY', epoch, 'seq', 1)
-  return redis.call('XADD', events, 'MAXLEN', '~', '{LONGEST}', id, unpack(fields))
+  local at = redis.call('HMGET', epoch, 'incarnation', 'at')
+  if not at[1] then return nil end
+  local now = redis.call('TIME')
+  now = now[1] .. string.format('%06d', now[2])
+  local id = at[1] .. '-' .. redis.call('HINCRBY', epoch, 'seq', 1)
+  redis.call('HSET', epoch, 'at', now)
+  redis.call('XADD', events, 'MAXLEN', '~', '{LONGEST}', id, 'at', now, 'after', at[2] or '0', unpack(fields))
+  return id
 end
 """
 """Lua: ``append(KEYS[epoch], KEYS[events], fields)`` adds an event and returns its id; ``nil`` when Redis holds no
 epoch."""
+
+
+class Position(NamedTuple):
+    """A place in the stream: the last event's incarnation, number and time (Redis's clock, microseconds), and the
+    epoch."""
+
+    incarnation: int
+    seq: int
+    at: int
+    n: int
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -36,6 +53,8 @@ class Event(msgspec.Struct, frozen=True):
 
     incarnation: int
     seq: int
+    at: int
+    after: int
     kind: str
     n: int = 0
     parts: tuple[str, ...] = ()
@@ -46,21 +65,18 @@ class Event(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
 
 
-def position(identifier: bytes) -> tuple[int, int]:
-    """``(incarnation, seq)`` of an id in the stream. Raises ``ValueError`` for anything else."""
-    incarnation, seq = identifier.split(b"-")
-    return int(incarnation), int(seq)
-
-
 def parse(identifier: bytes, fields: dict[bytes, bytes]) -> Event:
     """An entry of the stream as an ``Event``. Raises ``ValueError`` when it is none."""
-    incarnation, seq = position(identifier)
+    incarnation, seq = identifier.split(b"-")
     kind = fields.get(b"kind", b"").decode()
     if kind not in ("change", "purge", "refill"):
-        raise ValueError(f"Event {identifier!r} has an unknown kind {kind!r}.")
+        raise ValueError(f"Event {identifier!r} is of an unknown kind {kind!r}.")
+    tags = fields.get(b"tags", b"").decode("utf-8", "surrogateescape")
     return Event(
-        incarnation=incarnation,
-        seq=seq,
+        incarnation=int(incarnation),
+        seq=int(seq),
+        at=int(fields.get(b"at", 0)),
+        after=int(fields.get(b"after", 0)),
         kind=kind,
         n=int(fields.get(b"n", 0)),
         parts=tuple(fields.get(b"parts", b"").decode().split()),
@@ -68,9 +84,7 @@ def parse(identifier: bytes, fields: dict[bytes, bytes]) -> Event:
         all_keys=fields.get(b"all_keys") == b"1",
         clock=int(fields.get(b"clock", 0)),
         soft=fields.get(b"soft") == b"1",
-        tags=tuple(fields.get(b"tags", b"").decode("utf-8", "surrogateescape").split("\n"))
-        if fields.get(b"tags")
-        else (),
+        tags=tuple(tags.split("\n")) if tags else (),
     )
 
 

@@ -32,5 +32,4 @@ CALLS_WRITTEN = (
     "apimgr:calls:written"  # hash: incarnation -> JSON [last frame in its spool, Unix time of the oldest unsettled]
 )
 CALLS_LOCK = "apimgr:calls:ingesting"  # who ingests now
-CALLS_SEEN = "apimgr:calls:seen"  # Unix time of Celery's last ingestion tick: how its state is known
 AGENTS = "apimgr:agents"  # hash: node -> JSON of what its agent last said of its spool

@@ -47,9 +47,11 @@ class Lease:
             return now < self.ends
         return now < self.contact + max(limit, CLOSED_AFTER)
 
-    def left(self, now: float) -> float:
-        """Seconds until it ends; 0 when it has."""
-        return max(0.0, self.ends - now)
+    def left(self, now: float, limit: float | None = None) -> float:
+        """Seconds for which ``valid`` will still be true; 0 when it isn't."""
+        if limit is None or limit >= self.seconds:
+            return max(0.0, self.ends - now)
+        return max(0.0, self.contact + max(limit, CLOSED_AFTER) - now)
 
     def inherit(self, contact: float, boot: str, now: float) -> bool:
         """Take over what is left of a lease that another process had in this same boot; says whether anything was.

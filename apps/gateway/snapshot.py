@@ -89,3 +89,9 @@ class Credential(msgspec.Struct, frozen=True, array_like=True):
     grants: dict[str, Grant]
     expires_at: float | None = None
     only_api: str | None = None
+
+
+class Incarnation(msgspec.Struct, frozen=True, array_like=True):
+    """Sealed, it shows that a state was written by this installation's control plane."""
+
+    number: int

@@ -9,6 +9,7 @@ import enum
 from collections.abc import Iterable, Mapping
 from typing import Generic, Literal, Protocol, TypeVar
 
+from apps.fleet.events import Position
 from apps.gateway.lease import Lease
 from apps.gateway.snapshot import API, Credential, Plan
 
@@ -143,8 +144,9 @@ class Routes:
         if not hosts:
             del self._paths[key]
 
-    def __contains__(self, slug: str) -> bool:
-        return slug in self._apis
+    def get(self, slug: str) -> API | None:
+        """The API with this slug."""
+        return self._apis.get(slug)
 
     def __len__(self) -> int:
         return len(self._apis)
@@ -169,23 +171,37 @@ def bare_host(host: bytes) -> bytes:
 class World:
     """What one worker knows. Reading is for everybody, changing for the follower.
 
-    ``incarnation`` and ``epoch`` name the last change applied, ``position`` the last event (incarnation, seq).
-    ``refused`` are the names of values whose seal was broken: what stood there before still holds, and the worker
-    doesn't claim to be up to date.
+    ``position`` is the last event applied; ``None``: nothing is known yet. ``version`` grows with everything that is
+    applied but purges. ``refused`` are the names of values whose seal is broken: what stood there before still
+    holds, and the worker doesn't claim to be up to date. ``workers`` is how many serve in the whole installation.
     """
 
     def __init__(self, purges: Purges, trust_lease: float) -> None:
         self.purges = purges
         self.lease = Lease(trust_lease)
-        self.loaded = False
-        self.incarnation = 0
-        self.epoch = 0
-        self.position = (0, 0)
+        self.position: Position | None = None
+        self.version = 0
+        self.workers = 1
         self.refused: set[str] = set()
         self.routes = Routes()
         self.plans: dict[str, Plan] = {}
         self.credentials: Recent[Credential] = Recent(CREDENTIALS_KEPT)
         self.unknown: Recent[bool] = Recent(UNKNOWN_KEPT)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether anything is known."""
+        return self.position is not None
+
+    @property
+    def incarnation(self) -> int:
+        """Of the state that it knows; 0: none."""
+        return self.position.incarnation if self.position else 0
+
+    @property
+    def epoch(self) -> int:
+        """The number of the last change of configuration that is in force here."""
+        return self.position.n if self.position else 0
 
     def route(self, host: bytes, path: bytes) -> API | None:
         """The API that serves ``path`` (normalised, without query) at ``host`` (the ``Host`` field): the longest
@@ -208,7 +224,7 @@ class World:
 
     def ready(self, now: float) -> bool:
         """Whether it can answer every kind of call at ``now`` (monotonic)."""
-        return self.loaded and now < self.lease.ends
+        return self.position is not None and now < self.lease.ends
 
     def forget(self, digest: str) -> None:
         """Have a key looked up anew, known or unknown."""
@@ -220,9 +236,27 @@ class World:
         self.credentials.clear()
         self.unknown.clear()
 
-    def replace(self, *, incarnation: int, epoch: int, seq: int, routes: Routes, plans: dict[str, Plan]) -> None:
-        """Swap in a whole snapshot. Keys are looked up anew."""
-        self.routes, self.plans = routes, plans
-        self.incarnation, self.epoch, self.position = incarnation, epoch, (incarnation, seq)
-        self.forget_all_keys()
-        self.loaded = True
+    def put(self, part: API | Plan) -> None:
+        """Have a part of the snapshot in place of what stood under its slug."""
+        if isinstance(part, API):
+            self.routes.put(part)
+        else:
+            self.plans[part.slug] = part
+
+    def part(self, name: str) -> API | Plan | None:
+        """The part ``name``, like ``api:products``."""
+        kind, _, slug = name.partition(":")
+        return self.routes.get(slug) if kind == "api" else self.plans.get(slug)
+
+    def drop(self, name: str) -> None:
+        """Have the part ``name`` (like ``api:products``) no more."""
+        kind, _, slug = name.partition(":")
+        if kind == "api":
+            self.routes.drop(slug)
+        else:
+            self.plans.pop(slug, None)
+
+    def moved(self, position: Position) -> None:
+        """Everything up to ``position`` is applied."""
+        self.position = position
+        self.version += 1

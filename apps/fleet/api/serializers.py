@@ -1,0 +1,22 @@
+"""Gateway workers as the REST API shows them."""
+
+from rest_framework import serializers
+
+
+class GatewaySerializer(serializers.Serializer):
+    """One gateway worker, as it last said of itself."""
+
+    worker = serializers.CharField(help_text="Its name among all workers.")
+    node = serializers.CharField()
+    number = serializers.IntegerField()
+    pid = serializers.IntegerField()
+    version = serializers.CharField()
+    incarnation = serializers.IntegerField()
+    epoch = serializers.IntegerField(help_text="The last change of configuration that it has applied.")
+    lag = serializers.IntegerField(help_text="Changes that it is behind.")
+    purge_clock = serializers.IntegerField()
+    lease_left = serializers.FloatField(help_text="Seconds that its trust lease still runs.")
+    in_flight = serializers.IntegerField(help_text="Calls that it is answering.")
+    since = serializers.DateTimeField(help_text="When it started.")
+    heard = serializers.DateTimeField(help_text="When it last spoke.")
+    troubled = serializers.ListField(child=serializers.CharField(), help_text="Upstreams that it can't reach.")

@@ -1,0 +1,313 @@
+"""The disk copy of what gateways know (LMDB): written by the node agent alone, read by the workers when Redis can't be.
+
+It holds what Redis holds, sealed as it is: parts of the snapshot, credential records, purged tags; and in ``meta``
+how far it is and when that was last confirmed, which bounds the trust that a worker may put in it. A whole reading
+goes into a new *generation* beside the one in use; the old one is deleted when the new one is complete.
+"""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import lmdb
+import msgspec
+
+from apps.fleet import names
+from apps.fleet.connections import Client
+from apps.fleet.events import Event, Position
+from apps.fleet.workers import BEAT
+from apps.gateway.lease import boot_id
+from apps.gateway.tail import Heartbeat, Tail, heartbeat_of, read_parts, still_in
+
+logger = logging.getLogger(__name__)
+
+LARGEST = 16 * 2**30
+"""Bytes of address space kept for the copy: more than ten million keys. The file itself grows with its contents."""
+
+BATCH = 1_000
+"""Records read from Redis, written or deleted at once."""
+
+STAMP_EVERY = 2.0
+"""Seconds between two notes of the last confirmation: what a lease inherited from the copy may be too short by."""
+
+_META, _PARTS, _KEYS, _PURGES = b"meta", b"parts", b"keys", b"purges"
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """How far the copy is. ``contact`` is the monotonic time, in the boot ``boot``, at which Redis last confirmed that
+    there is nothing newer; ``clock`` is the purge clock."""
+
+    generation: int
+    position: Position
+    clock: int
+    contact: float
+    boot: str
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """What a worker starts from. ``parts`` are sealed, by name."""
+
+    position: Position
+    parts: list[tuple[bytes, bytes]]
+    purges: dict[bytes, bytes]
+    clock: int
+    contact: float
+    boot: str
+
+
+_decode_meta = msgspec.msgpack.Decoder(Meta).decode
+
+
+def _prefix(generation: int) -> bytes:
+    return generation.to_bytes(8)
+
+
+def _read_all(transaction: lmdb.Transaction, table: lmdb._Database, generation: int) -> Iterator[tuple[bytes, bytes]]:
+    prefix = _prefix(generation)
+    with transaction.cursor(table) as cursor:
+        if cursor.set_range(prefix):
+            for key, value in cursor:
+                name = bytes(key)
+                if not name.startswith(prefix):
+                    return
+                yield name[len(prefix) :], bytes(value)
+
+
+class DiskCopyReader:
+    """The copy in the folder ``path`` for one worker. Every question may be asked while it is being written, or
+    isn't there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._environment: lmdb.Environment | None = None
+        self._tables: dict[bytes, lmdb._Database] = {}
+
+    def load(self) -> Copy | None:
+        """All but the credential records; ``None``: there is no complete copy."""
+        with self._reading() as transaction:
+            meta = self._meta(transaction)
+            if transaction is None or meta is None:
+                return None
+            return Copy(
+                position=meta.position,
+                parts=list(_read_all(transaction, self._tables[_PARTS], meta.generation)),
+                purges=dict(_read_all(transaction, self._tables[_PURGES], meta.generation)),
+                clock=meta.clock,
+                contact=meta.contact,
+                boot=meta.boot,
+            )
+
+    def credential(self, digest: str, known: Position) -> bytes | None:
+        """The sealed record of a key; ``None``: it isn't here, or the copy is older than what the asker ``known``
+        already heard of, and then the record may have been revoked since."""
+        with self._reading() as transaction:
+            meta = self._meta(transaction)
+            if transaction is None or meta is None:
+                return None
+            if meta.position.incarnation != known.incarnation or meta.position.n < known.n:
+                return None
+            value = transaction.get(_prefix(meta.generation) + digest.encode(), db=self._tables[_KEYS])
+            return None if value is None else bytes(value)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._environment is not None:
+            self._environment.close()
+            self._environment = None
+
+    def _meta(self, transaction: lmdb.Transaction | None) -> Meta | None:
+        packed = transaction.get(_META, db=self._tables[_META]) if transaction is not None else None
+        return None if packed is None else _decode_meta(packed)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[lmdb.Transaction | None]:
+        try:
+            environment = self._environment or self._open()
+            transaction = environment.begin()
+        except lmdb.Error as error:
+            logger.debug("there is no disk copy: %s", error)
+            yield None
+            return
+        with transaction:
+            yield transaction
+
+    def _open(self) -> lmdb.Environment:
+        environment = lmdb.open(str(self._path), readonly=True, create=False, max_dbs=4, map_size=LARGEST)
+        try:
+            tables = {name: environment.open_db(name, create=False) for name in (_META, _PARTS, _KEYS, _PURGES)}
+        except lmdb.Error:
+            environment.close()
+            raise
+        self._environment, self._tables = environment, tables
+        return environment
+
+
+class DiskCopyWriter:
+    """Keeps the copy in the folder ``path`` at what the state Redis at ``redis_url`` holds. One per machine."""
+
+    def __init__(self, *, path: Path, redis_url: str, mac_key: bytes) -> None:
+        self._path = path
+        self._tail = Tail(redis_url, self, mac_key)
+        self._environment, self._tables = self._open()
+        self._meta = self._read_meta()
+        self._stamped = 0.0
+
+    @property
+    def position(self) -> Position | None:
+        """How far the copy is; ``None``: it isn't complete yet."""
+        return self._meta.position if self._meta else None
+
+    @property
+    def connected(self) -> bool:
+        """Whether it follows Redis now."""
+        return self._tail.connected
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow until ``stop`` is set."""
+        following = asyncio.create_task(self._tail.run(), name="disk copy")
+        try:
+            await stop.wait()
+        finally:
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await following
+            await self._tail.close()
+            self._environment.close()
+
+    # What follows is for the tail.
+
+    async def load(self, client: Client, at: Position) -> None:
+        """Write a new generation from everything that Redis holds, then make it the one in use."""
+        generation = self._meta.generation + 1 if self._meta else 1
+        await self._in_thread(self._delete_all_but, self._meta.generation if self._meta else None)
+        async for page in read_parts(client, at.incarnation):
+            await self._put(generation, _PARTS, page)
+        prefix = names.credential(at.incarnation, "").encode()
+        cursor: int = 0
+        while True:
+            cursor, keys = await client.scan(cursor=cursor, match=prefix + b"*", count=BATCH)
+            if keys:
+                values = await client.mget(keys)
+                await self._put(
+                    generation, _KEYS, {key[len(prefix) :]: value for key, value in zip(keys, values, strict=True)}
+                )
+            if not cursor:
+                break
+        purges = await client.hgetall(names.PURGES)
+        await self._put(generation, _PURGES, purges)
+        clock = int(await client.get(names.PURGE_CLOCK) or 0)
+        await still_in(client, at.incarnation)
+        await self._move(Meta(generation, at, clock, contact=-1.0, boot=""))
+        await self._in_thread(self._delete_all_but, generation)
+
+    async def apply(self, client: Client, events: Sequence[Event], after: Position) -> None:
+        """Copy what the events name."""
+        meta = self._meta
+        if meta is None or any(event.all_keys for event in events):
+            await self.load(client, after)
+            return
+        generation = meta.generation
+        parts = list(dict.fromkeys(name for event in events for name in event.parts))
+        if parts:
+            values = await client.hmget(names.parts(after.incarnation), parts)
+            await self._put(
+                generation, _PARTS, {name.encode(): value for name, value in zip(parts, values, strict=True)}
+            )
+        digests = list(dict.fromkeys(digest for event in events for digest in event.digests))
+        for start in range(0, len(digests), BATCH):
+            batch = digests[start : start + BATCH]
+            values = await client.mget([names.credential(after.incarnation, digest) for digest in batch])
+            await self._put(
+                generation, _KEYS, {each.encode(): value for each, value in zip(batch, values, strict=True)}
+            )
+        tags = list(dict.fromkeys(tag.encode("utf-8", "surrogateescape") for event in events for tag in event.tags))
+        clock = meta.clock
+        if tags:
+            values = await client.hmget(names.PURGES, tags)
+            await self._put(generation, _PURGES, dict(zip(tags, values, strict=True)))
+            clock = max(clock, *(event.clock for event in events))
+        await still_in(client, after.incarnation)
+        await self._move(Meta(generation, after, clock, contact=meta.contact, boot=meta.boot))
+
+    async def beat(self, client: Client) -> Heartbeat:
+        """Ask where Redis is; nothing is said of the copy, which answers no calls."""
+        return heartbeat_of(await client.eval(BEAT, 2, names.WORKERS, names.EPOCH, "", ""))
+
+    def confirm(self, contact: float) -> None:
+        """Note that the copy is up to date; now and then on disk."""
+        if contact - self._stamped >= STAMP_EVERY and self._meta is not None:
+            self._stamped = contact
+            self._write_meta(msgspec.structs.replace(self._meta, contact=contact, boot=boot_id()))
+
+    def absent(self) -> None:
+        """The copy stays as it is."""
+
+    # What follows is its own.
+
+    def _open(self) -> tuple[lmdb.Environment, dict[bytes, lmdb._Database]]:
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            return self._open_tables()
+        except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.VersionMismatchError) as error:
+            logger.error("the disk copy is damaged and is made anew: %s", error)
+            shutil.rmtree(self._path)
+            self._path.mkdir(mode=0o700)
+            return self._open_tables()
+
+    def _open_tables(self) -> tuple[lmdb.Environment, dict[bytes, lmdb._Database]]:
+        environment = lmdb.open(str(self._path), max_dbs=4, map_size=LARGEST, mode=0o600)
+        environment.reader_check()
+        return environment, {name: environment.open_db(name) for name in (_META, _PARTS, _KEYS, _PURGES)}
+
+    def _read_meta(self) -> Meta | None:
+        with self._environment.begin() as transaction:
+            packed = transaction.get(_META, db=self._tables[_META])
+        return None if packed is None else _decode_meta(packed)
+
+    def _write_meta(self, meta: Meta) -> None:
+        with self._environment.begin(write=True) as transaction:
+            transaction.put(_META, msgspec.msgpack.encode(meta), db=self._tables[_META])
+        self._meta = meta
+
+    async def _move(self, meta: Meta) -> None:
+        await self._in_thread(self._write_meta, meta)
+
+    async def _put(self, generation: int, table: bytes, rows: Mapping[bytes, bytes | None]) -> None:
+        """Write rows; a row without a value is deleted."""
+        await self._in_thread(self._put_now, generation, table, rows.items())
+
+    def _put_now(self, generation: int, table: bytes, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
+        prefix, database = _prefix(generation), self._tables[table]
+        with self._environment.begin(write=True) as transaction:
+            for name, value in rows:
+                if value is None:
+                    transaction.delete(prefix + name, db=database)
+                else:
+                    transaction.put(prefix + name, value, db=database)
+
+    def _delete_all_but(self, generation: int | None) -> None:
+        """Delete other generations, some rows at a time."""
+        kept = None if generation is None else _prefix(generation)
+        for table in (_PARTS, _KEYS, _PURGES):
+            database = self._tables[table]
+            more = True
+            while more:
+                with self._environment.begin(write=True) as transaction, transaction.cursor(database) as cursor:
+                    doomed: list[bytes] = []
+                    more = cursor.first()
+                    while more and len(doomed) < BATCH:
+                        key = bytes(cursor.key())
+                        if kept is not None and key.startswith(kept):
+                            more = cursor.set_range(_prefix(generation + 1))  # type: ignore[operator]
+                            continue
+                        doomed.append(key)
+                        more = cursor.next()
+                    for key in doomed:
+                        transaction.delete(key, db=database)
+
+    async def _in_thread(self, function: Callable[..., None], *arguments: object) -> None:
+        """LMDB waits for the disk when it commits: not on the event loop."""
+        await asyncio.to_thread(function, *arguments)

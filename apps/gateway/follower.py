@@ -1,0 +1,320 @@
+"""Each worker's link to the control plane: keeps its world up to date, looks keys up, says how far it is.
+
+Redis may be away, frozen or empty at any time: nothing here blocks the loop, every wait is bounded, and what can't
+be known raises ``Unavailable``, which a caller sees as 503 and never as a refusal of a good key.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from apimgr import __version__
+from apps.fleet import names
+from apps.fleet.connections import AWAY, Client, connect_async
+from apps.fleet.events import Event, Position
+from apps.fleet.sealing import BrokenSeal, unseal
+from apps.fleet.workers import BEAT, Report, node_name
+from apps.gateway.diskcopy import DiskCopyReader
+from apps.gateway.snapshot import API, Credential, Plan
+from apps.gateway.tail import Heartbeat, NotFilled, Tail, heartbeat_of, read_parts, still_in
+from apps.gateway.world import UNKNOWN, Routes, Unknown, World
+
+logger = logging.getLogger(__name__)
+
+LOOKUP_TIMEOUT = 0.5
+"""Seconds that the look-up of a key may take: somebody is waiting for an answer."""
+
+GOODBYE_TIMEOUT = 0.5
+
+
+class Unavailable(Exception):
+    """It can't be known now whether this key opens anything: 503, never 401 or 403."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the gateway adds to a heartbeat: calls in flight, and upstreams (host:port) that fail now."""
+
+    in_flight: int = 0
+    troubled: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A look-up under way; ``dirty``: an event touched its key meanwhile, so its answer may be of before."""
+
+    task: asyncio.Task[Credential | Literal[Unknown.UNKNOWN]]
+    dirty: bool = False
+
+
+class Follower:
+    """Keeps ``world`` up to date from ``redis_url``. One per worker; ``worker`` is its number on this machine."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        worker: int,
+        redis_url: str,
+        mac_key: bytes,
+        disk: DiskCopyReader | None = None,
+        status: Callable[[], Status] = Status,
+        node: str | None = None,
+    ) -> None:
+        self.world = world
+        self._mac_key = mac_key
+        self._disk = disk
+        self._status = status
+        self._node = node or node_name()
+        self._number = worker
+        self._since = time.time()
+        self._tail = Tail(redis_url, self, mac_key)
+        self._lookups = connect_async(redis_url, timeout=LOOKUP_TIMEOUT)
+        self._flights: dict[str, _Flight] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._first = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the last exchange with Redis went well, and what it holds can be believed."""
+        return self._tail.connected
+
+    @property
+    def position(self) -> Position | None:
+        """What is applied: for the tail."""
+        return self.world.position
+
+    async def start(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  its end is no error
+        """Begin to follow. Returns when the world is loaded, from Redis or else from the disk copy, or after
+        ``timeout`` seconds; whether it is loaded. Goes on trying either way."""
+        self._task = asyncio.create_task(self._tail.run(), name="follower")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._first.wait()
+        return self.world.loaded
+
+    async def stop(self) -> None:
+        """Stop following and say goodbye, so that receipts no longer count this worker. Takes a second at most."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        with contextlib.suppress(*AWAY):
+            async with asyncio.timeout(GOODBYE_TIMEOUT):
+                await self._lookups.hdel(names.WORKERS, self._report().worker)
+        for client in (self._tail, self._lookups):
+            with contextlib.suppress(*AWAY):
+                async with asyncio.timeout(GOODBYE_TIMEOUT / 2):
+                    await (client.close() if isinstance(client, Tail) else client.aclose())
+
+    async def lookup(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN]:
+        """The key with this digest, asked of Redis, else of the disk copy. Callers of one key share one question.
+
+        Raises ``Unavailable``.
+        """
+        flight = self._flights.get(digest)
+        if flight is None:
+            flight = _Flight(asyncio.create_task(self._look_up(digest)))
+            self._flights[digest] = flight
+            flight.task.add_done_callback(lambda task: self._landed(digest, task))
+        return await asyncio.shield(flight.task)
+
+    # What follows is for the tail.
+
+    async def load(self, client: Client, at: Position) -> None:
+        """Read the whole snapshot, then swap it in."""
+        routes, plans, refused = Routes(), dict[str, Plan](), set[str]()
+        async for page in read_parts(client, at.incarnation):
+            for part in self._open(at.incarnation, page.items(), refused).values():
+                _keep(part, routes, plans)
+        for part in filter(None, map(self.world.part, refused)):
+            _keep(part, routes, plans)
+        purges = await client.hgetall(names.PURGES)
+        clock = int(await client.get(names.PURGE_CLOCK) or 0)
+        await still_in(client, at.incarnation)
+        self._replace(at, routes, plans, refused)
+        self.world.purges.load(at.incarnation, clock, purges)
+
+    async def apply(self, client: Client, events: Sequence[Event], after: Position) -> None:
+        """Read the parts that changed, then apply everything at once."""
+        changed = list(dict.fromkeys(name for event in events for name in event.parts))
+        sealed = await client.hmget(names.parts(after.incarnation), changed) if changed else []
+        if changed:
+            # Parts are of the incarnation that was followed only if it still is the present one.
+            await still_in(client, after.incarnation)
+        world = self.world
+        present = {name.encode(): value for name, value in zip(changed, sealed, strict=True) if value is not None}
+        world.refused.difference_update(changed)
+        for part in self._open(after.incarnation, present.items(), world.refused).values():
+            world.put(part)
+        for name in changed:
+            if name.encode() not in present:
+                world.drop(name)
+        for event in events:
+            if event.kind == "purge":
+                world.purges.apply(event.tags, event.clock, event.soft)
+            else:
+                self._forget(event)
+        world.moved(after)
+
+    async def beat(self, client: Client) -> Heartbeat:
+        """Say how far this worker is; one that knows nothing yet doesn't count yet."""
+        worker, packed = "", b""
+        if self.world.loaded:
+            report = self._report()
+            worker, packed = report.worker, msgspec.msgpack.encode(report)
+        reply = await client.eval(BEAT, 2, names.WORKERS, names.EPOCH, worker, packed)
+        heartbeat = heartbeat_of(reply)
+        self.world.workers = max(1, heartbeat.workers)
+        return heartbeat
+
+    def confirm(self, contact: float) -> None:
+        """Renew the lease."""
+        self.world.lease.renew(contact)
+        self._first.set()
+
+    def absent(self) -> None:
+        """Without Redis at the start there is the disk copy."""
+        if not self.world.loaded and self._disk is not None:
+            self._load_from_disk(self._disk)
+        if self.world.loaded:
+            self._first.set()
+
+    # What follows is its own.
+
+    def _report(self) -> Report:
+        world, status = self.world, self._status()
+        return Report(
+            node=self._node,
+            number=self._number,
+            pid=os.getpid(),
+            incarnation=world.incarnation,
+            n=world.epoch,
+            clock=world.purges.clock,
+            lease=world.lease.seconds,
+            in_flight=status.in_flight,
+            version=__version__,
+            since=self._since,
+            refused=len(world.refused),
+            troubled=status.troubled,
+        )
+
+    def _open(
+        self, incarnation: int, sealed: Iterable[tuple[bytes, bytes]], refused: set[str]
+    ) -> dict[str, API | Plan]:
+        """Parts by name; the names of those whose seal is broken are added to ``refused``."""
+        opened: dict[str, API | Plan] = {}
+        for raw, value in sealed:
+            name = raw.decode()
+            try:
+                if name.startswith("api:"):
+                    opened[name] = unseal(self._mac_key, incarnation, name, value, API)
+                else:
+                    opened[name] = unseal(self._mac_key, incarnation, name, value, Plan)
+            except BrokenSeal as error:
+                logger.error("refused a part of the snapshot: %s", error)
+                refused.add(name)
+        return opened
+
+    def _replace(self, at: Position, routes: Routes, plans: dict[str, Plan], refused: set[str]) -> None:
+        world = self.world
+        world.routes, world.plans, world.refused = routes, plans, refused
+        world.forget_all_keys()
+        for flight in self._flights.values():
+            flight.dirty = True
+        world.moved(at)
+
+    def _forget(self, event: Event) -> None:
+        if event.all_keys:
+            self.world.forget_all_keys()
+            for flight in self._flights.values():
+                flight.dirty = True
+        for digest in event.digests:
+            self.world.forget(digest)
+            if digest in self._flights:
+                self._flights[digest].dirty = True
+
+    def _landed(self, digest: str, task: asyncio.Task[Credential | Literal[Unknown.UNKNOWN]]) -> None:
+        del self._flights[digest]
+        if not task.cancelled():
+            task.exception()  # taken note of even if every caller has left
+
+    async def _look_up(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN]:
+        while True:
+            found = await self._ask(digest)
+            # No await from here on: an event applied before has marked the flight, one applied later will drop the record.
+            flight = self._flights[digest]
+            if not flight.dirty:
+                break
+            flight.dirty = False
+        if found is UNKNOWN:
+            self.world.unknown.put(digest, True)
+        else:
+            self.world.credentials.put(digest, found)
+        return found
+
+    async def _ask(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN]:
+        if self.connected:
+            try:
+                return await self._ask_redis(digest)
+            except (*AWAY, NotFilled) as error:
+                logger.warning("a key could not be looked up: %s", str(error) or type(error).__name__)
+        if self._disk is not None and (position := self.world.position) is not None:
+            sealed = self._disk.credential(digest, position)
+            if sealed is not None:
+                return self._unseal(digest, position.incarnation, sealed)
+        raise Unavailable("The state Redis is away, and this key isn't known here.")
+
+    async def _ask_redis(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN]:
+        position = self.world.position
+        if position is None:
+            raise NotFilled("nothing was read of it yet")
+        pipeline = self._lookups.pipeline(transaction=True)
+        pipeline.hmget(names.EPOCH, "incarnation", "seq")
+        pipeline.get(names.credential(position.incarnation, digest))
+        (incarnation, seq), sealed = await pipeline.execute()
+        if incarnation is None or (int(incarnation), int(seq or 0)) < position[:2]:
+            raise NotFilled("it is older than it was")
+        if int(incarnation) != position.incarnation:
+            # It was filled anew a moment ago, and the tail is about to load that: its seal shows that the record is genuine.
+            sealed = await self._lookups.get(names.credential(int(incarnation), digest))
+            if sealed is None:
+                raise NotFilled("it was filled anew just now")
+        if sealed is None:
+            return UNKNOWN
+        return self._unseal(digest, int(incarnation), sealed)
+
+    def _unseal(self, digest: str, incarnation: int, sealed: bytes) -> Credential:
+        try:
+            return unseal(self._mac_key, incarnation, f"key:{digest}", sealed, Credential)
+        except BrokenSeal as error:
+            logger.error("refused a credential record: %s", error)
+            raise Unavailable("The record of this key is damaged.") from None
+
+    def _load_from_disk(self, disk: DiskCopyReader) -> None:
+        copy = disk.load()
+        if copy is None:
+            return
+        routes, plans, refused = Routes(), dict[str, Plan](), set[str]()
+        for part in self._open(copy.position.incarnation, copy.parts, refused).values():
+            _keep(part, routes, plans)
+        self._replace(copy.position, routes, plans, refused)
+        self.world.purges.load(copy.position.incarnation, copy.clock, copy.purges)
+        now = time.monotonic()
+        self.world.lease.inherit(copy.contact, copy.boot, now)
+        logger.warning("started from the disk copy; the trust lease holds %.0f s more", self.world.lease.left(now))
+
+
+def _keep(part: API | Plan, routes: Routes, plans: dict[str, Plan]) -> None:
+    if isinstance(part, API):
+        routes.put(part)
+    else:
+        plans[part.slug] = part
