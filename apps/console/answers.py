@@ -1,0 +1,77 @@
+"""How a form's page answers: as a page or in a dialog, with the service's refusals beside the fields, with the receipt at the end."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from django.contrib import messages
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django_htmx.http import HttpResponseClientRedirect
+
+from apps.console.guard import Signed
+from apps.errors import Conflict
+from apps.fleet.receipts import wait_for_receipt
+
+T = TypeVar("T")
+
+
+def attempt(form: BaseForm, service: Callable[[], T], names: Mapping[str, str] | None = None) -> T | None:
+    """Call a service for a valid form; what it refuses is put beside the form's fields and ``None`` returned.
+
+    ``names`` maps the model's field names to the form's, where they differ.
+    """
+    if not form.is_valid():
+        return None
+    try:
+        return service()
+    except ValidationError as refused:
+        for name, errors in _by_field(refused).items():
+            field = (names or {}).get(name, name)
+            form.add_error(field if field in form.fields else None, errors)
+    except Conflict as late:
+        form.add_error(None, str(late))
+    return None
+
+
+def _by_field(refused: ValidationError) -> dict[str, list[str]]:
+    if hasattr(refused, "error_dict"):
+        return refused.message_dict
+    return {NON_FIELD_ERRORS: refused.messages}
+
+
+def form_page(
+    request: Signed,
+    form: BaseForm,
+    *,
+    heading: str,
+    submit: str,
+    back: str,
+    template: str = "forms/form.html",
+    **context: Any,
+) -> HttpResponse:
+    """A form on its own page; in a dialog when htmx asked. 422 when it was refused, so that scripts and tests can tell."""
+    htmx = bool(request.htmx)
+    return render(
+        request,
+        "forms/dialog.html" if htmx and template == "forms/form.html" else template,
+        {"form": form, "heading": heading, "submit": submit, "back": back, **context},
+        status=422 if form.errors else 200,
+    )
+
+
+def done(request: HttpRequest, to: str, text: str = "", level: int = messages.SUCCESS) -> HttpResponse:
+    """On to ``to`` with a message, whether a browser or htmx asked."""
+    if text:
+        messages.add_message(request, level, text)
+    if getattr(request, "htmx", False):
+        return HttpResponseClientRedirect(to)
+    return HttpResponseRedirect(to)
+
+
+def done_with_receipt(request: HttpRequest, to: str, text: str) -> HttpResponse:
+    """On to ``to``; the message ends with what the gateways said. Waits for them, 5 s at most."""
+    receipt = wait_for_receipt()
+    level = messages.SUCCESS if receipt.complete else messages.WARNING
+    return done(request, to, f"{text}: {receipt.sentence}.", level)

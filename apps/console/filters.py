@@ -1,0 +1,163 @@
+"""What lists can be narrowed by."""
+
+from typing import Any
+
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django_filters import CharFilter, ChoiceFilter, ModelChoiceFilter
+
+from apps.access.choices import RequestState, SubscriptionState
+from apps.access.models import AccessRequest, Application, Plan, Subscription
+from apps.audit.models import Entry
+from apps.caching.models import Purge
+from apps.catalog.choices import APIState
+from apps.catalog.models import API
+from apps.catalog.selectors import apis_visible_to
+from apps.console.lists import ConsoleFilterSet
+from apps.tenants.choices import TenantState
+from apps.tenants.models import Tenant, User
+from apps.tenants.selectors import tenants_visible_to
+
+
+def tenants_of_reader(request: Any) -> QuerySet[Tenant]:
+    """The tenants that the reader may choose from."""
+    return tenants_visible_to(request.user)
+
+
+def apis_of_reader(request: Any) -> QuerySet[API]:
+    """The APIs that the reader may choose from."""
+    return apis_visible_to(request.user)
+
+
+def text_in(*fields: str) -> Any:
+    """A search over some columns, in any case."""
+
+    def search(_: Any, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        condition = Q()
+        for field in fields:
+            condition |= Q(**{f"{field}__icontains": value})
+        return queryset.filter(condition)
+
+    return search
+
+
+def with_tag(queryset: QuerySet[API], name: str, value: str) -> QuerySet[API]:
+    """APIs with this tag; tags are a JSON list, which both databases can read as text."""
+    return queryset.annotate(tags_text=Cast("tags", TextField())).filter(tags_text__contains=f'"{value}"')
+
+
+class APIFilters(ConsoleFilterSet):
+    """APIs by state, owner and tag."""
+
+    q = CharFilter(method=text_in("name", "slug", "listen_path", "summary"), label="Search")
+    state = ChoiceFilter(choices=APIState.choices, empty_label="Any state")
+    owner = ModelChoiceFilter(
+        field_name="tenant", queryset=tenants_of_reader, to_field_name="slug", empty_label="Any owner", label="Owner"
+    )
+    tag = CharFilter(method="tagged", label="Tag")
+
+    class Meta:
+        model = API
+        fields: list[str] = []
+
+    def tagged(self, queryset: QuerySet[API], name: str, value: str) -> QuerySet[API]:
+        """By one tag."""
+        return with_tag(queryset, name, value)
+
+
+class CatalogueFilters(ConsoleFilterSet):
+    """The catalogue by words and tag."""
+
+    q = CharFilter(method=text_in("name", "slug", "summary", "documentation"), label="Search")
+    tag = CharFilter(method="tagged", label="Tag")
+
+    class Meta:
+        model = API
+        fields: list[str] = []
+
+    def tagged(self, queryset: QuerySet[API], name: str, value: str) -> QuerySet[API]:
+        """By one tag."""
+        return with_tag(queryset, name, value)
+
+
+class RequestFilters(ConsoleFilterSet):
+    """Access requests by state and API."""
+
+    q = CharFilter(method=text_in("application__name", "api__name", "reason"), label="Search")
+    state = ChoiceFilter(choices=RequestState.choices, empty_label="Any state")
+    api = ModelChoiceFilter(queryset=apis_of_reader, to_field_name="slug", empty_label="Any API", label="API")
+
+    class Meta:
+        model = AccessRequest
+        fields: list[str] = []
+
+
+class SubscriptionFilters(ConsoleFilterSet):
+    """Subscriptions by state, API and plan."""
+
+    q = CharFilter(method=text_in("application__name", "application__tenant__name", "api__name"), label="Search")
+    state = ChoiceFilter(choices=SubscriptionState.choices, empty_label="Any state")
+    api = ModelChoiceFilter(queryset=apis_of_reader, to_field_name="slug", empty_label="Any API", label="API")
+    plan = ModelChoiceFilter(queryset=Plan.objects.all(), to_field_name="slug", empty_label="Any plan")
+
+    class Meta:
+        model = Subscription
+        fields: list[str] = []
+
+
+class ApplicationFilters(ConsoleFilterSet):
+    """Applications by tenant."""
+
+    q = CharFilter(method=text_in("name", "slug", "description", "tenant__name"), label="Search")
+    tenant = ModelChoiceFilter(queryset=tenants_of_reader, to_field_name="slug", empty_label="Any tenant")
+
+    class Meta:
+        model = Application
+        fields: list[str] = []
+
+
+class PurgeFilters(ConsoleFilterSet):
+    """Purges by API."""
+
+    q = CharFilter(method=text_in("value", "actor_email"), label="Search")
+    api = CharFilter(field_name="api_slug", label="API")
+
+    class Meta:
+        model = Purge
+        fields: list[str] = []
+
+
+class AuditFilters(ConsoleFilterSet):
+    """The audit log by verb, person and object."""
+
+    q = CharFilter(method=text_in("verb", "target", "actor_email", "comment"), label="Search")
+    tenant = CharFilter(field_name="tenant_slug", label="Tenant")
+    target = CharFilter(label="Object")
+
+    class Meta:
+        model = Entry
+        fields: list[str] = []
+
+
+class TenantFilters(ConsoleFilterSet):
+    """Tenants by state."""
+
+    q = CharFilter(method=text_in("name", "slug"), label="Search")
+    state = ChoiceFilter(choices=TenantState.choices, empty_label="Any state")
+
+    class Meta:
+        model = Tenant
+        fields: list[str] = []
+
+
+class UserFilters(ConsoleFilterSet):
+    """People by name or address."""
+
+    q = CharFilter(method=text_in("email", "name"), label="Search")
+    tenant = ModelChoiceFilter(
+        field_name="memberships__tenant", queryset=tenants_of_reader, to_field_name="slug", empty_label="Any tenant"
+    )
+
+    class Meta:
+        model = User
+        fields: list[str] = []

@@ -1,0 +1,214 @@
+"""Forms about applications, keys, plans, requests and subscriptions."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from apps.access.choices import QuotaPeriod
+from apps.access.models import Application, Plan
+from apps.console.forms.apis import TenantField, checked_slug
+from apps.console.forms.fields import ConsoleForm, DurationField, MomentField, helped, text_area
+from apps.tenants.models import Tenant
+
+
+class ApplicationForm(ConsoleForm):
+    """A program of a tenant."""
+
+    name = forms.CharField(max_length=120, help_text="The program that will call APIs, like “Mobile shop”.")
+    description = forms.CharField(required=False, widget=text_area(2))
+
+
+class NewApplicationForm(ApplicationForm):
+    """The same with what never changes afterwards."""
+
+    tenant = TenantField()
+    slug = forms.SlugField(
+        required=False,
+        max_length=64,
+        label="Short name",
+        help_text="For addresses and files; made of the name if empty.",
+    )
+    field_order = ["name", "tenant", "description", "slug"]
+
+    def __init__(self, *args: Any, tenants: QuerySet[Tenant], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["tenant"].offer(tenants)  # type: ignore[attr-defined]
+
+    def clean_slug(self) -> str:
+        """Made of the name if empty."""
+        return checked_slug(self, self.cleaned_data.get("name", ""))
+
+
+class KeyForm(ConsoleForm):
+    """A new key."""
+
+    name = forms.CharField(max_length=64, help_text="Where it is used, like “ci” or “production”.")
+    expires_at = MomentField(label="Good until", help_text="In UTC. Empty: until it is revoked.")
+
+    def clean_expires_at(self) -> Any:
+        """In the future."""
+        return in_the_future(self.cleaned_data["expires_at"])
+
+
+class RotateForm(ConsoleForm):
+    """A key's successor."""
+
+    overlap = DurationField(
+        initial=24 * 3600.0,
+        label="The old key works for",
+        help_text="Time to put the new one in place, like 24h. 0s ends it at once.",
+    )
+
+    def overlap_time(self) -> timedelta:
+        """As a span."""
+        return timedelta(seconds=self.cleaned_data["overlap"])
+
+
+class PlanForm(ConsoleForm):
+    """How much a subscription may call."""
+
+    name = forms.CharField(max_length=120)
+    description = forms.CharField(required=False, widget=text_area(2), help_text="For those who choose a plan.")
+    rate_calls = helped(
+        forms.IntegerField(required=False, min_value=1, label="Calls", help_text="Empty: no limit of the rate."), "rate"
+    )
+    rate_period = DurationField(initial=1.0, label="in each", help_text="Like 1s or 1m.")
+    burst = helped(
+        forms.IntegerField(
+            required=False, min_value=1, label="At once", help_text="Size of the bucket; empty: as many as the rate."
+        ),
+        "burst",
+    )
+    quota = forms.IntegerField(required=False, min_value=1, help_text="Calls per period; empty: no quota.")
+    quota_period = forms.ChoiceField(
+        choices=QuotaPeriod.choices, initial=QuotaPeriod.MONTH, help_text="Calendar periods, in UTC."
+    )
+    charge_failures = forms.BooleanField(
+        required=False, initial=True, label="A call that the upstream failed counts against the quota"
+    )
+    trust_lease = helped(
+        DurationField(
+            required=False,
+            label="Trust lease",
+            help_text="How long known keys work while Redis is away. Empty: as the installation says; 0s: not at all.",
+        ),
+        "trust-lease",
+    )
+
+    @staticmethod
+    def initial_of(plan: Plan) -> dict[str, Any]:
+        """What the form shows of ``plan``."""
+        return {name: getattr(plan, name) for name in PlanForm.base_fields}
+
+
+class NewPlanForm(PlanForm):
+    """The same with what never changes afterwards."""
+
+    slug = forms.SlugField(
+        required=False,
+        max_length=64,
+        label="Short name",
+        help_text="For addresses and files; made of the name if empty.",
+    )
+
+    def clean_slug(self) -> str:
+        """Made of the name if empty."""
+        return checked_slug(self, self.cleaned_data.get("name", ""))
+
+
+class AskForm(ConsoleForm):
+    """A request for access."""
+
+    application = forms.ModelChoiceField(
+        queryset=Application.objects.none(),
+        empty_label="Choose an application",
+        help_text="The program that will call.",
+    )
+    plan = forms.ModelChoiceField(
+        queryset=Plan.objects.all(),
+        to_field_name="slug",
+        empty_label="Choose a plan",
+        help_text="How much it may call.",
+    )
+    reason = forms.CharField(widget=text_area(3), help_text="What for, and how much: it helps whoever decides.")
+
+    def __init__(self, *args: Any, applications: QuerySet[Application], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, choices in (("application", applications), ("plan", Plan.objects.all())):
+            field = self.fields[name]
+            field.queryset = choices  # type: ignore[attr-defined]
+            found = list(choices[:2])
+            if len(found) == 1:
+                field.initial = found[0].pk if name == "application" else found[0].slug  # type: ignore[attr-defined]
+                field.empty_label = None  # type: ignore[attr-defined]
+
+
+class EditRequestForm(ConsoleForm):
+    """What may still be changed of a request, and an answer to a question."""
+
+    plan = forms.ModelChoiceField(queryset=Plan.objects.all(), to_field_name="slug", empty_label=None)
+    reason = forms.CharField(widget=text_area(3))
+    comment = forms.CharField(required=False, widget=text_area(3), label="Your answer")
+
+
+class ApproveForm(ConsoleForm):
+    """Yes, perhaps until some day."""
+
+    comment = forms.CharField(required=False, widget=text_area(2), help_text="Reaches the applicant.")
+    expires_at = MomentField(label="Good until", help_text="In UTC. Empty: no end.")
+
+    def clean_expires_at(self) -> Any:
+        """In the future."""
+        return in_the_future(self.cleaned_data["expires_at"])
+
+
+class ReplyForm(ConsoleForm):
+    """A step that needs a word to the applicant."""
+
+    comment = forms.CharField(widget=text_area(3), help_text="Reaches the applicant in the console and by e-mail.")
+
+
+class WordForm(ConsoleForm):
+    """A step with a word, if wanted."""
+
+    comment = forms.CharField(required=False, widget=text_area(2), help_text="Both sides see it.")
+
+
+class ChangePlanForm(ConsoleForm):
+    """Another plan for a running subscription."""
+
+    plan = forms.ModelChoiceField(queryset=Plan.objects.all(), to_field_name="slug", empty_label=None)
+
+
+class TryForm(ConsoleForm):
+    """A real call to one API."""
+
+    application = forms.ModelChoiceField(
+        queryset=Application.objects.none(), empty_label=None, help_text="In whose name; it gets a key for 60 s."
+    )
+    method = forms.ChoiceField(
+        choices=[(method, method) for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")]
+    )
+    path = forms.CharField(required=False, max_length=2000, help_text="Below the listen path, with the query.")
+    headers = forms.CharField(
+        required=False,
+        widget=forms.Textarea({"rows": 2, "spellcheck": "false"}),
+        help_text="One Name: value per line.",
+    )
+    body = forms.CharField(
+        required=False, max_length=200_000, widget=forms.Textarea({"rows": 3, "spellcheck": "false"})
+    )
+
+    def __init__(self, *args: Any, applications: QuerySet[Application], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["application"].queryset = applications  # type: ignore[attr-defined]
+
+
+def in_the_future(moment: Any) -> Any:
+    """``moment``, which must lie ahead where there is one."""
+    if moment is not None and moment <= timezone.now():
+        raise forms.ValidationError("This time has passed.")
+    return moment

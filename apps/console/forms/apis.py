@@ -1,0 +1,365 @@
+"""Forms about APIs."""
+
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+from django.utils.text import slugify
+
+from apps.caching.choices import CacheMode, PurgeKind
+from apps.catalog.choices import Approval, Authentication, DebugHeaders
+from apps.catalog.models import API
+from apps.console.forms.fields import ConsoleForm, DurationField, HeadersField, WordsField, helped, text_area
+from apps.tenants.models import Tenant
+
+LARGEST_DOCUMENT = 5 * 2**20
+MIB = 2**20
+
+
+class TenantField(forms.ModelChoiceField):
+    """Which of the reader's tenants; the only one is chosen already."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(queryset=Tenant.objects.none(), to_field_name="slug", empty_label="Choose a tenant", **options)
+
+    def offer(self, tenants: QuerySet[Tenant]) -> None:
+        """Let the reader choose from these."""
+        self.queryset = tenants
+        found = list(tenants[:2])
+        if len(found) == 1:
+            self.initial = found[0].slug
+            self.empty_label = None
+
+
+def checked_slug(form: forms.Form, tried: str) -> str:
+    """The slug that was typed, else one made of the name."""
+    typed = form.cleaned_data.get("slug") or slugify(tried)[:64]
+    if not typed:
+        raise forms.ValidationError("Give a short name of letters, digits and dashes.")
+    return str(typed)
+
+
+class RegisterForm(ConsoleForm):
+    """The least that makes an API, the rest with good defaults."""
+
+    name = forms.CharField(max_length=120, help_text="What its callers know it by.")
+    listen_path = helped(
+        forms.CharField(
+            max_length=200, help_text="Where the gateway serves it, from slash to slash. The longest prefix wins."
+        ),
+        "listen-path",
+    )
+    upstream_url = helped(
+        forms.CharField(
+            max_length=500,
+            label="Upstream",
+            help_text="The http(s) address that answers. What follows the listen path is appended.",
+        ),
+        "upstream",
+    )
+    tenant = TenantField(label="Owner", help_text="The tenant whose members look after it.")
+    slug = forms.SlugField(
+        required=False,
+        max_length=64,
+        label="Short name",
+        help_text="For addresses and files; made of the name if empty.",
+    )
+    summary = forms.CharField(required=False, max_length=200, help_text="One line for the catalogue.")
+    tags = WordsField(separators=",", help_text="Separated by commas.")
+    authentication = helped(
+        forms.ChoiceField(
+            choices=Authentication.choices,
+            initial=Authentication.API_KEY,
+            label="Callers",
+            help_text="How they say who they are.",
+        ),
+        "authentication",
+    )
+    approval = helped(
+        forms.ChoiceField(
+            choices=Approval.choices,
+            initial=Approval.MANUAL,
+            label="Access requests",
+            help_text="Who decides when a tenant asks for access.",
+        ),
+        "approval",
+    )
+    mode = helped(
+        forms.ChoiceField(
+            choices=CacheMode.choices,
+            initial=CacheMode.ORIGIN,
+            label="Cache",
+            help_text="Who decides how long an answer is fresh.",
+        ),
+        "cache-mode",
+    )
+    ttl = DurationField(initial=60.0, label="TTL", help_text="Used where the choice above says so, like 60s or 15m.")
+
+    def __init__(self, *args: Any, tenants: QuerySet[Tenant], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["tenant"].offer(tenants)  # type: ignore[attr-defined]
+
+    def clean_listen_path(self) -> str:
+        """With the slashes that people leave out."""
+        return f"/{self.cleaned_data['listen_path'].strip('/')}/".replace("//", "/")
+
+    def clean_slug(self) -> str:
+        """Made of the name if empty."""
+        return checked_slug(self, self.cleaned_data.get("name", ""))
+
+
+class SettingsForm(ConsoleForm):
+    """What an API is, and who may call it how."""
+
+    name = forms.CharField(max_length=120, help_text="What its callers know it by.")
+    summary = forms.CharField(required=False, max_length=200, help_text="One line for the catalogue.")
+    tags = WordsField(separators=",", help_text="Separated by commas.")
+    listen_path = helped(
+        forms.CharField(max_length=200, help_text="Where the gateway serves it, from slash to slash."), "listen-path"
+    )
+    hosts = helped(WordsField(help_text="Only these Host names; empty: any."), "hosts")
+    strip_listen_path = helped(
+        forms.BooleanField(
+            required=False,
+            label="Leave the listen path out of the upstream's address",
+            help_text="Otherwise the whole path is appended.",
+        ),
+        "strip-listen-path",
+    )
+    authentication = helped(
+        forms.ChoiceField(choices=Authentication.choices, label="Callers", help_text="How they say who they are."),
+        "authentication",
+    )
+    api_key_header = forms.CharField(max_length=64, label="Header of the key", help_text="Where callers put their key.")
+    forward_credential = helped(
+        forms.BooleanField(
+            required=False,
+            label="Send the caller's key on to the upstream",
+            help_text="Answers then belong to one caller in the cache.",
+        ),
+        "forward-credential",
+    )
+    approval = helped(
+        forms.ChoiceField(
+            choices=Approval.choices, label="Access requests", help_text="Who decides when a tenant asks."
+        ),
+        "approval",
+    )
+    debug_headers = helped(
+        forms.ChoiceField(
+            choices=DebugHeaders.choices,
+            label="Cache-Status details",
+            help_text="Who sees the cache key and the reason in each answer.",
+        ),
+        "debug-headers",
+    )
+    comment = forms.CharField(
+        required=False, max_length=300, label="What changes, and why", help_text="For the revision."
+    )
+    expected_revision = forms.IntegerField(widget=forms.HiddenInput)
+
+    @staticmethod
+    def initial_of(api: API) -> dict[str, Any]:
+        """What the form shows of ``api``."""
+        return {
+            "name": api.name,
+            "summary": api.summary,
+            "tags": api.tags,
+            "listen_path": api.listen_path,
+            "hosts": api.hosts,
+            "strip_listen_path": api.strip_listen_path,
+            "authentication": api.authentication[0] if api.authentication else Authentication.API_KEY,
+            "api_key_header": api.api_key_header,
+            "forward_credential": api.forward_credential,
+            "approval": api.approval,
+            "debug_headers": api.debug_headers,
+            "expected_revision": api.revision,
+        }
+
+    def changes(self) -> dict[str, Any]:
+        """What ``api_update`` gets."""
+        data = dict(self.cleaned_data)
+        data["authentication"] = [data["authentication"]]
+        return data
+
+
+class TrafficForm(ConsoleForm):
+    """How calls reach the upstreams."""
+
+    connect_timeout = helped(
+        DurationField(label="Connect within", help_text="Else the next upstream, or 502."), "timeouts"
+    )
+    read_timeout = helped(
+        DurationField(label="Wait for bytes", help_text="So long without a byte from the upstream ends in 504."),
+        "timeouts",
+    )
+    retries = helped(
+        forms.IntegerField(
+            min_value=0, max_value=10, help_text="Idempotent methods only, and only before any byte of an answer."
+        ),
+        "retries",
+    )
+    body_mib = forms.FloatField(
+        min_value=0, label="Largest request body", help_text="In MiB; larger ones are answered with 413."
+    )
+    set_request_headers = HeadersField(
+        label="Set on the way to the upstream", help_text="One Name: value per line; replaces what the caller sent."
+    )
+    remove_request_headers = WordsField(label="Remove from requests", help_text="Names, separated by commas.")
+    set_response_headers = HeadersField(label="Set on answers", help_text="One Name: value per line.")
+    remove_response_headers = WordsField(label="Remove from answers", help_text="Names, separated by commas.")
+    comment = forms.CharField(
+        required=False, max_length=300, label="What changes, and why", help_text="For the revision."
+    )
+    expected_revision = forms.IntegerField(widget=forms.HiddenInput)
+
+    #: a service's field -> the form's
+    NAMES = {
+        "body_limit": "body_mib",
+        "request_headers": "set_request_headers",
+        "response_headers": "set_response_headers",
+    }
+
+    @staticmethod
+    def initial_of(api: API) -> dict[str, Any]:
+        """What the form shows of ``api``."""
+        return {
+            "connect_timeout": api.connect_timeout,
+            "read_timeout": api.read_timeout,
+            "retries": api.retries,
+            "body_mib": f"{api.body_limit / MIB:g}",
+            "set_request_headers": api.request_headers.get("set", {}),
+            "remove_request_headers": api.request_headers.get("remove", []),
+            "set_response_headers": api.response_headers.get("set", {}),
+            "remove_response_headers": api.response_headers.get("remove", []),
+            "expected_revision": api.revision,
+        }
+
+    def changes(self) -> dict[str, Any]:
+        """What ``api_update`` gets."""
+        data = self.cleaned_data
+        return {
+            "connect_timeout": data["connect_timeout"],
+            "read_timeout": data["read_timeout"],
+            "retries": data["retries"],
+            "body_limit": round(data["body_mib"] * MIB),
+            "request_headers": {"set": data["set_request_headers"], "remove": data["remove_request_headers"]},
+            "response_headers": {"set": data["set_response_headers"], "remove": data["remove_response_headers"]},
+            "comment": data["comment"],
+            "expected_revision": data["expected_revision"],
+        }
+
+
+class UpstreamForm(ConsoleForm):
+    """One upstream of several; an empty row is none."""
+
+    url = forms.CharField(
+        required=False, max_length=500, label="Address", widget=forms.TextInput({"spellcheck": "false"})
+    )
+    weight = forms.IntegerField(required=False, min_value=1, max_value=1000, initial=1, label="Share")
+
+
+UpstreamFormSet = forms.formset_factory(UpstreamForm, extra=2, max_num=100)
+
+
+class DocumentationForm(ConsoleForm):
+    """What callers read."""
+
+    documentation = forms.CharField(
+        required=False, widget=text_area(14), help_text="Plain text, with blank lines between paragraphs."
+    )
+    comment = forms.CharField(
+        required=False, max_length=300, label="What changes, and why", help_text="For the revision."
+    )
+    expected_revision = forms.IntegerField(widget=forms.HiddenInput)
+
+
+class DocumentForm(ConsoleForm):
+    """An OpenAPI document to read."""
+
+    document = forms.FileField(
+        label="OpenAPI document",
+        help_text="OpenAPI 3 or Swagger 2, as JSON or YAML, up to 5 MiB. References outside the document are refused.",
+        widget=forms.ClearableFileInput({"accept": ".json,.yaml,.yml,application/json,application/yaml"}),
+    )
+
+    def clean_document(self) -> bytes:
+        """The file's bytes."""
+        uploaded = self.cleaned_data["document"]
+        if uploaded.size > LARGEST_DOCUMENT:
+            raise forms.ValidationError("This file is larger than 5 MiB.")
+        return bytes(uploaded.read())
+
+
+class NewFromDocumentForm(DocumentForm):
+    """A new API out of an OpenAPI document."""
+
+    tenant = TenantField(label="Owner", help_text="The tenant whose members look after it.")
+    listen_path = forms.CharField(
+        required=False, max_length=200, help_text="Where the gateway serves it; made of the title if empty."
+    )
+    upstream_url = forms.CharField(
+        required=False, max_length=500, label="Upstream", help_text="The document's first server if empty."
+    )
+
+    def __init__(self, *args: Any, tenants: QuerySet[Tenant], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["tenant"].offer(tenants)  # type: ignore[attr-defined]
+
+    def clean_listen_path(self) -> str | None:
+        """With the slashes that people leave out."""
+        typed = self.cleaned_data["listen_path"].strip("/")
+        return f"/{typed}/" if typed else None
+
+
+class CommentForm(ConsoleForm):
+    """A step with a word about it."""
+
+    comment = forms.CharField(required=False, max_length=300, label="Why", help_text="For the audit log.")
+
+
+class ConfirmForm(ConsoleForm):
+    """A step that can't be undone: the thing's name is typed."""
+
+    confirm = forms.CharField(label="Name")
+
+    def __init__(self, *args: Any, name: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.name = name
+        self.fields["confirm"].label = f"Type {name} to go on"
+
+    def clean_confirm(self) -> str:
+        """The same name."""
+        if self.cleaned_data["confirm"].strip() != self.name:
+            raise forms.ValidationError(f"Type {self.name}, exactly.")
+        return self.name
+
+
+class PurgeForm(ConsoleForm):
+    """What to purge of one API."""
+
+    kind = forms.ChoiceField(choices=PurgeKind.choices, label="What", widget=forms.RadioSelect, initial=PurgeKind.API)
+    value = forms.CharField(
+        required=False,
+        max_length=2000,
+        label="Path, prefix or tag",
+        help_text="A path below the listen path, like /items/7, or a surrogate key.",
+    )
+    soft = forms.BooleanField(
+        required=False,
+        label="Soft",
+        help_text="Entries become stale rather than dead: they may stand in while one call refreshes.",
+    )
+
+
+class PurgeAnyForm(PurgeForm):
+    """What to purge, of which API."""
+
+    api = forms.ModelChoiceField(
+        queryset=API.objects.none(), to_field_name="slug", label="API", empty_label="Choose an API"
+    )
+    field_order = ["api", "kind", "value", "soft"]
+
+    def __init__(self, *args: Any, apis: QuerySet[API], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["api"].queryset = apis  # type: ignore[attr-defined]

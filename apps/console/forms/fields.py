@@ -1,0 +1,108 @@
+"""Fields that people write as they would say it: durations, lists of words, header rules."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from apimgr.environment import seconds
+from apps.words import duration_text
+
+
+class ConsoleForm(forms.Form):
+    """A form whose fields may link to their place on the help page (``help_anchor``)."""
+
+    required_css_class = "required"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
+
+
+def helped(field: forms.Field, anchor: str) -> forms.Field:
+    """``field`` with a link to ``anchor`` on the help page beside its line of help."""
+    field.help_anchor = anchor  # type: ignore[attr-defined]
+    return field
+
+
+class DurationField(forms.CharField):
+    """A duration such as ``60s`` or ``15m``; its value is seconds (``None`` when empty and not required)."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("widget", forms.TextInput({"class": "short", "autocomplete": "off"}))
+        super().__init__(**options)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Seconds as they are written here."""
+        return duration_text(float(value)) if isinstance(value, int | float) else value
+
+    def to_python(self, value: Any) -> Any:
+        """Seconds."""
+        text = super().to_python(value)
+        if not text:
+            return None
+        try:
+            return seconds(text)
+        except ValueError as refused:
+            raise ValidationError(str(refused)) from None
+
+
+class WordsField(forms.CharField):
+    """A list of words separated by commas or spaces; its value is a list."""
+
+    def __init__(self, *, separators: str = ", ", **options: Any) -> None:
+        options.setdefault("required", False)
+        super().__init__(**options)
+        self.separators = separators
+
+    def prepare_value(self, value: Any) -> Any:
+        """The list as one text."""
+        return ", ".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        """The list, without repetition."""
+        text = super().to_python(value) or ""
+        for separator in self.separators:
+            text = text.replace(separator, "\n")
+        return list(dict.fromkeys(word.strip() for word in text.splitlines() if word.strip()))
+
+
+class HeadersField(forms.CharField):
+    """Headers to set, one ``Name: value`` per line; its value is a mapping."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("required", False)
+        options.setdefault("widget", forms.Textarea({"rows": 3, "spellcheck": "false"}))
+        super().__init__(**options)
+
+    def prepare_value(self, value: Any) -> Any:
+        """The mapping as lines."""
+        return "\n".join(f"{name}: {text}" for name, text in value.items()) if isinstance(value, dict) else value
+
+    def to_python(self, value: Any) -> Any:
+        """The mapping."""
+        headers: dict[str, str] = {}
+        for line in (super().to_python(value) or "").splitlines():
+            if not line.strip():
+                continue
+            name, colon, text = line.partition(":")
+            if not colon or not name.strip():
+                raise ValidationError(f"“{line.strip()}” is not a header: write Name: value.")
+            headers[name.strip()] = text.strip()
+        return headers
+
+
+class MomentField(forms.DateTimeField):
+    """A date and time, in UTC, typed in the browser's own control; optional by default."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("required", False)
+        options.setdefault(
+            "widget", forms.DateTimeInput({"type": "datetime-local", "class": "w-auto"}, format="%Y-%m-%dT%H:%M")
+        )
+        super().__init__(**options)
+
+
+def text_area(rows: int = 3) -> forms.Textarea:
+    """A text area of so many lines."""
+    return forms.Textarea({"rows": rows})

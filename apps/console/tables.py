@@ -1,0 +1,310 @@
+"""List pages as declarations."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django_tables2 import Column, Table
+
+from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
+from apps.audit.models import Entry
+from apps.caching.models import Purge
+from apps.catalog.models import API, Revision
+from apps.console import figures
+from apps.console.columns import (
+    ActionsColumn,
+    BesideColumn,
+    NameColumn,
+    NumberColumn,
+    StateColumn,
+    TimeColumn,
+    link,
+)
+from apps.console.lists import first_letters
+from apps.console.spark import spark
+from apps.console.templatetags.console import state
+from apps.tenants.models import Membership, Tenant, User
+
+
+def api_url(api: API) -> str:
+    """The page of an API."""
+    return reverse("console:api", args=[api.slug])
+
+
+def application_url(application: Application) -> str:
+    """The page of an application."""
+    return reverse("console:application", args=[application.tenant.slug, application.slug])
+
+
+def request_url(request: AccessRequest) -> str:
+    """The page of an access request."""
+    return reverse("console:request", args=[request.pk])
+
+
+def tenant_url(tenant: Tenant) -> str:
+    """The page of a tenant."""
+    return reverse("console:tenant", args=[tenant.slug])
+
+
+class ConsoleTable(Table):
+    """A table; ``beside`` holds numbers of its rows that come from elsewhere (analytics), by name."""
+
+    def __init__(self, *args: Any, beside: Mapping[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.beside = beside or {}
+
+
+def slug_of(api: API) -> str:
+    """The name under which analytics knows an API."""
+    return api.slug
+
+
+class APITable(ConsoleTable):
+    """APIs with the traffic of the last day."""
+
+    name = NameColumn(url=api_url, below=lambda api: api.listen_path)
+    tenant = Column("Owner", accessor="tenant__name")
+    state = StateColumn()
+    calls = BesideColumn(verbose_name="Calls, 24 h", key=slug_of, read=lambda row: row["calls"])
+    hit_ratio = BesideColumn(
+        verbose_name="Hit ratio", key=slug_of, read=lambda row: row["hit_ratio"], form=figures.percent
+    )
+    p95 = BesideColumn(
+        verbose_name="p95", key=slug_of, read=lambda row: row["latency"]["all"]["p95"], form=figures.milliseconds
+    )
+    spark = BesideColumn(verbose_name="Trend", key=slug_of, read=lambda row: row.get("spark"), form=spark)
+
+    class Meta:
+        order_by = "name"
+
+
+class RequestTable(ConsoleTable):
+    """Access requests: who asks for what."""
+
+    application = NameColumn(
+        verbose_name="Who", url=request_url, below=lambda row: row.application.tenant.name, accessor="application__name"
+    )
+    api = Column("API", accessor="api__name")
+    plan = Column(accessor="plan__name")
+    reason = Column(orderable=False)
+    state = StateColumn()
+    asked = TimeColumn(verbose_name="Asked", accessor="submitted_at")
+
+    class Meta:
+        order_by = "-asked"
+
+    def render_reason(self, value: str) -> str:
+        """Its beginning."""
+        return first_letters(value, 70)
+
+
+class QueueTable(RequestTable):
+    """The same with the decision in place."""
+
+    actions = ActionsColumn("access/request_actions.html")
+
+    class Meta:
+        order_by = "asked"
+
+
+class SubscriptionTable(ConsoleTable):
+    """Who may call what."""
+
+    application = NameColumn(
+        url=lambda row: application_url(row.application),
+        below=lambda row: row.application.tenant.name,
+        accessor="application__name",
+    )
+    api = Column("API", accessor="api__name")
+    plan = Column(accessor="plan__name")
+    state = StateColumn()
+    since = TimeColumn(verbose_name="Since", accessor="created_at")
+    until = TimeColumn(verbose_name="Until", accessor="expires_at", none="no end")
+    actions = ActionsColumn("access/subscription_actions.html")
+
+    class Meta:
+        order_by = "-since"
+
+    def render_api(self, record: Subscription) -> SafeString:
+        """The API's page."""
+        return link(api_url(record.api), record.api)
+
+
+class PlanTable(ConsoleTable):
+    """Plans and what they allow."""
+
+    name = NameColumn(url=lambda plan: reverse("console:plan", args=[plan.slug]), below=lambda plan: plan.description)
+    rate = Column("Rate", accessor="rate_calls", empty_values=(), orderable=False)
+    quota = Column(empty_values=(), orderable=False)
+    subscriptions = NumberColumn(accessor="live_subscriptions")
+
+    def render_rate(self, record: Plan) -> str:
+        """The token bucket in words."""
+        if record.rate_calls is None:
+            return "no limit"
+        per = "s" if record.rate_period == 1 else figures.duration(record.rate_period)
+        return f"{record.rate_calls:,} per {per}, up to {record.burst or record.rate_calls:,} at once"
+
+    def render_quota(self, record: Plan) -> str:
+        """The quota in words."""
+        return "no limit" if record.quota is None else f"{record.quota:,} per {record.quota_period}"
+
+
+class ApplicationTable(ConsoleTable):
+    """Applications with their keys and subscriptions counted."""
+
+    name = NameColumn(url=application_url, below=lambda row: row.description)
+    tenant = Column(accessor="tenant__name")
+    keys = NumberColumn(verbose_name="Keys", accessor="active_keys")
+    subscriptions = NumberColumn(verbose_name="May call", accessor="live_subscriptions")
+    used = TimeColumn(verbose_name="Last call", accessor="last_used", none="never")
+    calls = BesideColumn(
+        verbose_name="Calls, 24 h", key=lambda row: f"{row.tenant.slug}/{row.slug}", read=lambda row: row["calls"]
+    )
+
+
+class KeyTable(ConsoleTable):
+    """Keys of an application."""
+
+    name = Column()
+    prefix = Column(verbose_name="Starts with")
+    state = StateColumn(accessor="shown_state", orderable=False)
+    created = TimeColumn(accessor="created_at")
+    used = TimeColumn(verbose_name="Last used", accessor="last_used_at", none="never")
+    expires = TimeColumn(accessor="expires_at", none="no end")
+    actions = ActionsColumn("access/key_actions.html")
+
+    class Meta:
+        order_by = "-created"
+
+    def render_prefix(self, value: str) -> SafeString:
+        """The first characters, as they look in the key."""
+        return format_html("<code>{}…</code>", value)
+
+    def render_name(self, record: APIKey) -> SafeString:
+        """The name, and what it is limited to."""
+        if record.api_id is None:
+            return format_html('<span class="table-name">{}</span>', record.name)
+        return format_html(
+            '<span class="table-name">{}</span><span class="cell-sub">only {}</span>', record.name, record.api
+        )
+
+
+class RevisionTable(ConsoleTable):
+    """What was saved of an API, by whom."""
+
+    number = NameColumn(
+        verbose_name="Revision", url=lambda row: reverse("console:api_revision", args=[row.api.slug, row.number])
+    )
+    comment = Column(orderable=False, default="–")
+    author = Column(orderable=False, default="the platform")
+    created_at = TimeColumn(verbose_name="Saved")
+
+    class Meta:
+        order_by = "-number"
+
+    def render_number(self, record: Revision) -> SafeString:
+        """Its number, marked when it is the one in force."""
+        text = link(reverse("console:api_revision", args=[record.api.slug, record.number]), f"Revision {record.number}")
+        return format_html("{} {}", text, state("active", "newest")) if record.number == record.api.revision else text
+
+
+class PurgeTable(ConsoleTable):
+    """Purges with their receipts."""
+
+    what = Column("Purged", accessor="kind", orderable=False)
+    api = Column("API", accessor="api_slug")
+    who = Column("By", accessor="actor_email", default="the platform")
+    at = TimeColumn(verbose_name="When")
+    receipt = Column(empty_values=(), orderable=False)
+
+    class Meta:
+        order_by = "-at"
+
+    def render_what(self, record: Purge) -> SafeString:
+        """Kind and value, and whether it was a soft one."""
+        value = format_html(" <code>{}</code>", record.value) if record.value else ""
+        return format_html("{}{}{}", record.get_kind_display(), value, ", soft" if record.soft else "")
+
+    def render_receipt(self, record: Purge) -> SafeString:
+        """In force on how many workers."""
+        if not record.workers:
+            return SafeString('<span class="quiet">no gateway ran</span>')
+        kind = "active" if record.in_force >= record.workers else "pending"
+        slowest = "" if record.slowest_ms is None else f", slowest {figures.milliseconds(record.slowest_ms)}"
+        return format_html(
+            '<span class="receipt m-{}">in force on {} of {}{}</span>', kind, record.in_force, record.workers, slowest
+        )
+
+
+class AuditTable(ConsoleTable):
+    """Who did what, when."""
+
+    what = NameColumn(
+        accessor="verb",
+        url=lambda entry: reverse("console:audit_entry", args=[entry.epoch]),
+        below=lambda entry: entry.comment,
+    )
+    target = Column(orderable=False)
+    who = Column("By", accessor="actor_email", default="the platform")
+    via = Column()
+    at = TimeColumn(verbose_name="When")
+    epoch = NumberColumn(verbose_name="Number")
+
+    class Meta:
+        order_by = "-epoch"
+
+    def render_target(self, record: Entry) -> str:
+        """What it was done to."""
+        return f"{record.target_type} {record.target}".strip()
+
+
+class TenantTable(ConsoleTable):
+    """Tenants, their people and programs counted."""
+
+    name = NameColumn(url=tenant_url, below=lambda tenant: tenant.slug)
+    state = StateColumn()
+    people = NumberColumn(accessor="people")
+    applications = NumberColumn(accessor="programs")
+    apis = NumberColumn(verbose_name="APIs", accessor="owned_apis")
+    created_at = TimeColumn(verbose_name="Since")
+
+
+class MemberTable(ConsoleTable):
+    """People of a tenant."""
+
+    user = Column("Who", accessor="user__email")
+    role = Column()
+    since = TimeColumn(accessor="created_at")
+    actions = ActionsColumn("platform/member_actions.html")
+
+    def render_user(self, record: Membership) -> SafeString:
+        """Name and address."""
+        below = format_html('<span class="cell-sub">{}</span>', record.user.email) if record.user.name else ""
+        return format_html('<span class="table-name">{}</span>{}', record.user, below)
+
+    def render_role(self, record: Membership) -> str:
+        """The role as a word."""
+        return record.get_role_display()
+
+
+class UserTable(ConsoleTable):
+    """People of the platform."""
+
+    email = NameColumn(
+        verbose_name="Who", url=lambda user: reverse("console:user", args=[user.pk]), below=lambda user: user.name
+    )
+    tenants = Column(empty_values=(), orderable=False)
+    is_active = Column("State")
+    last_login = TimeColumn(verbose_name="Last sign-in", none="never")
+
+    def render_is_active(self, record: User) -> SafeString:
+        """Whether they may sign in."""
+        return state("active" if record.is_active else "inactive")
+
+    def render_tenants(self, record: User) -> str:
+        """Where they are members, and as what."""
+        roles = [f"{membership.tenant} ({membership.role})" for membership in record.memberships.all()]
+        return ", ".join((["platform administrator"] if record.is_administrator else []) + roles) or figures.DASH

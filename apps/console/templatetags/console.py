@@ -1,0 +1,177 @@
+"""Tags and filters of the console's templates: figures, times, badges, icons, fields."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect, Select, SelectMultiple
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.console import figures, meanings
+
+register = template.Library()
+
+SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
+
+register.filter("number", figures.number)
+register.filter("percent", figures.percent)
+register.filter("ms", figures.milliseconds)
+register.filter("size", figures.size)
+register.filter("duration", figures.duration)
+register.filter("counted", figures.counted)
+
+
+@register.filter
+def dash(value: object) -> object:
+    """The value, or a dash where there is none. 0 is a value."""
+    return figures.DASH if value is None or value == "" else value
+
+
+@register.filter
+def word(state: str) -> str:
+    """A state as readers see it."""
+    return meanings.word(state)
+
+
+@register.filter
+def initials(name: object) -> str:
+    """One or two letters that stand for a person or a tenant."""
+    words = str(name).split("@")[0].replace(".", " ").replace("-", " ").split()
+    return "".join(part[0] for part in words[:2]).upper() or "?"
+
+
+@register.filter
+def get(mapping: dict[Any, Any], key: Any) -> Any:
+    """A value of a mapping by a key that is itself a variable."""
+    return mapping.get(key)
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """An icon of the sprite. Without a label it is decoration."""
+    address = f"{static(SPRITE)}#{name}"
+    if label:
+        return format_html('<svg class="icon" role="img" aria-label="{}"><use href="{}"></use></svg>', label, address)
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}"></use></svg>', address)
+
+
+def _badge(meaning: meanings.Meaning, text: object) -> SafeString:
+    return format_html(
+        '<span class="tag m-{}{}">{}{}</span>',
+        meaning.name,
+        " tag-outline" if meaning.outline else "",
+        icon(meaning.icon),
+        text,
+    )
+
+
+@register.simple_tag
+def state(value: str, text: str = "") -> SafeString:
+    """A state as a badge: colour, shape and word."""
+    return _badge(meanings.of_state(value), text or meanings.word(value))
+
+
+@register.simple_tag
+def result(value: str) -> SafeString:
+    """A cache result as a badge."""
+    return _badge(meanings.of_result(value), value) if value else SafeString(figures.DASH)
+
+
+@register.simple_tag
+def status(value: int) -> SafeString:
+    """An HTTP status as a badge; 0 is no answer."""
+    return _badge(meanings.of_status(value), value or "no answer")
+
+
+@register.simple_tag
+def ago(when: datetime | None, none: str = figures.DASH) -> SafeString:
+    """A time: relative for reading, the exact one in the reader's zone as a tooltip (the script sees to both)."""
+    if when is None:
+        return SafeString(none)
+    return format_html(
+        '<time class="nowrap" datetime="{}" title="{}">{}</time>',
+        when.isoformat(),
+        when.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        _relative((timezone.now() - when).total_seconds()),
+    )
+
+
+def _relative(seconds: float) -> str:
+    for unit, length in (
+        ("year", 31536000),
+        ("month", 2592000),
+        ("week", 604800),
+        ("day", 86400),
+        ("hour", 3600),
+        ("minute", 60),
+    ):
+        if abs(seconds) >= length:
+            words = figures.counted(int(abs(seconds) // length), unit)
+            return f"{words} ago" if seconds > 0 else f"in {words}"
+    return "just now" if seconds >= 0 else "in a moment"
+
+
+@register.simple_tag
+def at(when: datetime | None, none: str = figures.DASH) -> SafeString:
+    """An exact time in the reader's zone."""
+    if when is None:
+        return SafeString(none)
+    return format_html(
+        '<time datetime="{}" data-exact>{}</time>', when.isoformat(), when.strftime("%Y-%m-%d %H:%M:%S UTC")
+    )
+
+
+@register.simple_tag
+def field(bound: BoundField, label: str = "", placeholder: str = "", unit: str = "") -> str:
+    """A form field with its label, one line of help, and its errors beside it."""
+    kind, attrs = _dressed(bound)
+    if placeholder:
+        attrs["placeholder"] = placeholder
+    return render_to_string(
+        "forms/field.html",
+        {
+            "field": bound,
+            "kind": kind,
+            "label": label or bound.label,
+            "unit": unit,
+            "widget": bound.as_widget(attrs=attrs),
+        },
+    )
+
+
+@register.simple_tag
+def bare(bound: BoundField, label: str = "") -> SafeString:
+    """A field inside a sentence: the control with an accessible name, and its errors after it."""
+    _, attrs = _dressed(bound)
+    attrs["aria-label"] = label or str(bound.label)
+    return format_html("{}{}", bound.as_widget(attrs=attrs), _inline_errors(bound))
+
+
+def _inline_errors(bound: BoundField) -> SafeString:
+    if not bound.errors:
+        return SafeString("")
+    return format_html('<span class="t-error" id="{}_error"> {} </span>', bound.auto_id, " ".join(bound.errors))
+
+
+def _dressed(bound: BoundField) -> tuple[str, dict[str, Any]]:
+    """What kind of control a field has, and the class that goes with it."""
+    widget = bound.field.widget
+    if isinstance(widget, CheckboxSelectMultiple | RadioSelect):
+        return "choices", {"class": "form-check-input"}
+    if isinstance(widget, CheckboxInput):
+        return "check", {"class": "form-check-input"}
+    if isinstance(widget, Select | SelectMultiple):
+        return "select", {"class": "form-select"}
+    kept = str(widget.attrs.get("class", ""))
+    return "input", {"class": f"form-control {kept}".strip()}
+
+
+@register.simple_tag(takes_context=True)
+def here(context: template.Context, *names: str) -> SafeString:
+    """``aria-current`` when the page is one of the named routes."""
+    match = getattr(context.get("request"), "resolver_match", None)
+    return SafeString('aria-current="page"' if match and match.url_name in names else "")

@@ -1,0 +1,32 @@
+"""What analytics says beside the rows of a list, for the last 24 hours."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from apps.analytics.selectors import Scope, breakdown, compare, sparklines
+from apps.tenants.models import User
+
+DAY = timedelta(hours=24)
+MOST = 500
+"""Rows of a breakdown that a list page asks for."""
+
+
+def by_api(user: User) -> dict[str, Any]:
+    """Calls, hit ratio, latency and a spark line of each API, by slug."""
+    scope, since = Scope.of(user), timezone.now() - DAY
+    rows = {row["name"]: row for row in breakdown(scope=scope, by="api", top=MOST, since=since)}
+    lines = sparklines(scope=scope, by="api", since=since)
+    return {name: {**row, "spark": lines.get(name)} for name, row in rows.items()}
+
+
+def by_application(user: User) -> dict[str, Any]:
+    """Calls of each application, by ``tenant/slug``."""
+    rows = breakdown(scope=Scope.of(user), by="application", top=MOST, since=timezone.now() - DAY)
+    return {row["name"]: row for row in rows}
+
+
+def last_day(user: User, **narrowed: str) -> dict[str, Any]:
+    """The last 24 hours (``now``) and the 24 before (``before``)."""
+    return compare(scope=Scope.of(user), since=timezone.now() - DAY, **narrowed)

@@ -1,0 +1,225 @@
+"""The tabs of one API."""
+
+import json
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from apps.access.choices import LIVE
+from apps.access.selectors import requests_decidable_by, subscriptions_visible_to
+from apps.caching.selectors import purges_visible_to
+from apps.caching.services import policy_update
+from apps.catalog.choices import LIFECYCLE, Transition
+from apps.catalog.document import to_document
+from apps.catalog.models import API, Revision
+from apps.catalog.policies import (
+    can_delete_api,
+    can_edit_api,
+    can_publish_api,
+    can_view_configuration,
+)
+from apps.catalog.selectors import revision_changes, revisions_visible_to
+from apps.catalog.services import api_update
+from apps.console import traffic
+from apps.console.answers import attempt, done_with_receipt
+from apps.console.examples import curl_of
+from apps.console.forms.apis import DocumentationForm, SettingsForm, TrafficForm, UpstreamFormSet
+from apps.console.forms.cache import PolicyForm, SampleForm
+from apps.console.guard import Signed, of, page
+from apps.console.lists import listing
+from apps.console.loaders import a_revision, an_api
+from apps.console.policy_words import sentences
+from apps.console.preview import preview
+from apps.console.tables import PurgeTable, QueueTable, RevisionTable, SubscriptionTable
+
+FORM = ("GET", "HEAD", "POST")
+
+#: route, label
+TABS = (
+    ("api", "Overview"),
+    ("api_operations", "Operations"),
+    ("api_access", "Access"),
+    ("api_cache", "Cache"),
+    ("api_traffic", "Traffic"),
+    ("api_documentation", "Documentation"),
+    ("api_revisions", "Revisions"),
+    ("api_settings", "Settings"),
+)
+
+
+def tabbed(request: Signed, api: API, template: str, status: int = 200, **context: Any) -> HttpResponse:
+    """A page of an API with its header: what may be done with it now, and the tabs."""
+    user = request.user
+    may_publish = can_publish_api(user, api)
+    steps = [verb for verb, (starts, _) in LIFECYCLE.items() if may_publish and api.state in starts]
+    frame = {
+        "api": api,
+        "tabs": [(reverse(f"console:{route}", args=[api.slug]), label, route) for route, label in TABS],
+        "steps": [step for step in steps if step != Transition.PUBLISH],
+        "can_publish": Transition.PUBLISH in steps,
+        "can_edit": can_edit_api(user, api),
+        "can_delete": can_delete_api(user, api),
+    }
+    return render(request, template, frame | context, status=status)
+
+
+def _slug(api: API, route: str) -> str:
+    return reverse(f"console:{route}", args=[api.slug])
+
+
+@page(load=an_api, may=can_view_configuration)
+def overview(request: Signed, api: API) -> HttpResponse:
+    """Figures of the last day, its upstreams, and how to call it."""
+    return tabbed(
+        request,
+        api,
+        "apis/overview.html",
+        traffic=traffic.last_day(request.user, api=api.slug),
+        upstreams=api.upstreams.all(),
+        policy_words=sentences(api.cache_policy),
+        curl=curl_of(api),
+    )
+
+
+@page(load=an_api, may=can_view_configuration)
+def operations(request: Signed, api: API) -> HttpResponse:
+    """Its methods and paths."""
+    document = getattr(api, "openapi", None)
+    return tabbed(request, api, "apis/operations.html", operations=api.operations.all(), document=document)
+
+
+@page(load=an_api, may=can_view_configuration)
+def access(request: Signed, api: API) -> HttpResponse:
+    """Who may call it, and who asks."""
+    waiting = requests_decidable_by(request.user).filter(api=api).select_related("application__tenant", "api", "plan")
+    live = subscriptions_visible_to(request.user).filter(api=api, state__in=LIVE)
+    rows = live.select_related("application__tenant", "api__tenant", "plan")
+    waiting_table = listing(request, waiting, QueueTable, prefix="waiting-")["table"]
+    return tabbed(
+        request,
+        api,
+        "apis/access.html",
+        waiting=waiting_table,
+        table=listing(request, rows, SubscriptionTable)["table"],
+    )
+
+
+@page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
+def cache(request: Signed, api: API) -> HttpResponse:
+    """Its cache policy in sentences, what a sample request would get, and its purges."""
+    form = PolicyForm(request.POST or None, initial=PolicyForm.initial_of(api.cache_policy))
+    if request.method == "POST":
+
+        def save() -> Any:
+            return policy_update(
+                actor=request.user, api=api, comment=form.cleaned_data["comment"], **form.policy_fields()
+            )
+
+        if attempt(form, save):
+            return done_with_receipt(request, _slug(api, "api_cache"), "The cache policy is saved")
+    sample = SampleForm(initial={name: field.initial for name, field in SampleForm.base_fields.items()})
+    purges = purges_visible_to(request.user).filter(api_slug=api.slug)
+    return tabbed(
+        request,
+        api,
+        "apis/cache.html",
+        status=422 if form.errors else 200,
+        form=form,
+        sample=sample,
+        words=sentences(api.cache_policy),
+        preview=preview(api, api.cache_policy, sample.initial),
+        purges=listing(request, purges, PurgeTable, per_page=10, exclude=("api",))["table"],
+    )
+
+
+@page(load=an_api, may=can_view_configuration, methods=FORM)
+def cache_preview(request: Signed, api: API) -> HttpResponse:
+    """What a sample request would get under the policy as it is typed: nothing is saved."""
+    form = PolicyForm(request.POST or None, initial=PolicyForm.initial_of(api.cache_policy))
+    sample = SampleForm(request.POST or None)
+    outcome = None
+    words: list[str] = []
+    if form.is_valid():
+        policy = api.cache_policy
+        for name, value in form.policy_fields().items():
+            setattr(policy, name, value)
+        words = sentences(policy)
+        if sample.is_valid():
+            outcome = preview(api, policy, sample.cleaned_data)
+    return render(
+        request,
+        "apis/cache_preview.html",
+        {"api": api, "preview": outcome, "words": words, "sample": sample, "form": form},
+    )
+
+
+@page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
+def traffic_tab(request: Signed, api: API) -> HttpResponse:
+    """Upstreams, timeouts, limits, header rules."""
+    form = TrafficForm(request.POST or None, initial=TrafficForm.initial_of(api))
+    present = [{"url": upstream.url, "weight": upstream.weight} for upstream in api.upstreams.all()]
+    upstreams = UpstreamFormSet(request.POST or None, initial=present, prefix="upstreams")
+    if request.method == "POST" and upstreams.is_valid():
+        kept = [row for row in upstreams.cleaned_data if row.get("url")]
+        wanted = [{"url": row["url"], "weight": row.get("weight") or 1} for row in kept]
+
+        def save() -> Any:
+            return api_update(actor=request.user, api=api, upstreams=wanted, **form.changes())
+
+        if attempt(form, save, TrafficForm.NAMES):
+            return done_with_receipt(request, _slug(api, "api_traffic"), "The traffic settings are saved")
+    return tabbed(
+        request,
+        api,
+        "apis/traffic.html",
+        status=422 if form.errors or (request.method == "POST" and not upstreams.is_valid()) else 200,
+        form=form,
+        upstreams=upstreams,
+    )
+
+
+@page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
+def documentation(request: Signed, api: API) -> HttpResponse:
+    """What its callers read."""
+    start = {"documentation": api.documentation, "expected_revision": api.revision}
+    form = DocumentationForm(request.POST or None, initial=start)
+    if request.method == "POST" and attempt(form, lambda: api_update(actor=request.user, api=api, **form.cleaned_data)):
+        return done_with_receipt(request, _slug(api, "api_documentation"), "The documentation is saved")
+    return tabbed(request, api, "apis/documentation.html", status=422 if form.errors else 200, form=form)
+
+
+@page(load=an_api, may=can_view_configuration)
+def revisions(request: Signed, api: API) -> HttpResponse:
+    """What was changed, by whom."""
+    rows = revisions_visible_to(request.user).filter(api=api).select_related("api", "author")
+    return tabbed(request, api, "apis/revisions.html", table=listing(request, rows, RevisionTable)["table"])
+
+
+@page(load=a_revision, may=of("api", can_view_configuration))
+def revision(request: Signed, found: Revision) -> HttpResponse:
+    """One revision: what it changed, and the whole of it."""
+    return tabbed(
+        request,
+        found.api,
+        "apis/revision.html",
+        revision=found,
+        changes=[(name, *map(_shown, pair)) for name, pair in revision_changes(found).items()],
+        document=json.dumps(found.document, indent=2, ensure_ascii=False),
+    )
+
+
+def _shown(value: object) -> str:
+    """A value of a document as text; an absent one is nothing."""
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
+def settings_tab(request: Signed, api: API) -> HttpResponse:
+    """What it is, and who may call it how."""
+    form = SettingsForm(request.POST or None, initial=SettingsForm.initial_of(api))
+    if request.method == "POST" and attempt(form, lambda: api_update(actor=request.user, api=api, **form.changes())):
+        return done_with_receipt(request, _slug(api, "api_settings"), "The settings are saved")
+    document = json.dumps(to_document(api), indent=2, ensure_ascii=False)
+    return tabbed(request, api, "apis/settings.html", status=422 if form.errors else 200, form=form, document=document)

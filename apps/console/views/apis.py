@@ -1,0 +1,114 @@
+"""APIs: the list, a new one, one out of an OpenAPI document."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from apps.catalog.models import API
+from apps.catalog.selectors import apis_configured_by
+from apps.catalog.services import api_create, api_create_from_openapi, api_publish
+from apps.console import traffic
+from apps.console.answers import attempt, done, done_with_receipt, form_page
+from apps.console.filters import APIFilters
+from apps.console.forms.apis import NewFromDocumentForm, RegisterForm
+from apps.console.guard import Signed, anyone, page
+from apps.console.lists import listing
+from apps.console.tables import APITable
+from apps.tenants.choices import Role
+from apps.tenants.models import User
+from apps.tenants.policies import tenants_of
+
+FORM = ("GET", "HEAD", "POST")
+
+
+def may_register(user: User) -> bool:
+    """Whoever may register an API for some tenant."""
+    return user.is_administrator or tenants_of(user, Role.OWNER, Role.DEVELOPER).exists()
+
+
+@page(may=anyone)
+def apis(request: Signed) -> HttpResponse:
+    """The reader's APIs with their traffic."""
+    rows = apis_configured_by(request.user).select_related("tenant")
+    context = listing(request, rows, APITable, APIFilters, beside=traffic.by_api(request.user))
+    return render(request, "apis/list.html", {**context, "may_register": may_register(request.user)})
+
+
+@page(may=may_register, methods=FORM)
+def register(request: Signed) -> HttpResponse:
+    """A new API by hand."""
+    form = RegisterForm(request.POST or None, tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER))
+    if request.method == "POST" and (api := attempt(form, lambda: _create(request.user, form), _NAMES)):
+        return _registered(request, api)
+    return form_page(
+        request,
+        form,
+        heading="Register an API",
+        submit="Register",
+        back=reverse("console:apis"),
+        template="apis/register.html",
+    )
+
+
+#: a service's field -> the form's
+_NAMES = {"upstreams": "upstream_url", "upstreams.0.url": "upstream_url"}
+
+
+def _create(user: User, form: RegisterForm) -> API:
+    data = form.cleaned_data
+    return api_create(
+        actor=user,
+        tenant=data["tenant"],
+        slug=data["slug"],
+        upstreams=[{"url": data["upstream_url"]}],
+        policy={"mode": data["mode"], "ttl": data["ttl"]},
+        name=data["name"],
+        listen_path=data["listen_path"],
+        summary=data["summary"],
+        tags=data["tags"],
+        authentication=[data["authentication"]],
+        approval=data["approval"],
+    )
+
+
+def _registered(request: Signed, api: API) -> HttpResponse:
+    to = reverse("console:api", args=[api.slug])
+    if request.POST.get("then") == "publish":
+        api_publish(actor=request.user, api=api)
+        return done_with_receipt(request, to, f"{api} is published")
+    return done(request, to, f"{api} is registered as a draft. Publish it to have it served.")
+
+
+@page(may=may_register, methods=FORM)
+def import_new(request: Signed) -> HttpResponse:
+    """A new API out of an OpenAPI document."""
+    form = NewFromDocumentForm(
+        request.POST or None, request.FILES or None, tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER)
+    )
+
+    def create() -> API:
+        data = form.cleaned_data
+        return api_create_from_openapi(
+            actor=request.user,
+            tenant=data["tenant"],
+            content=data["document"],
+            listen_path=data["listen_path"] or None,
+            upstream_url=data["upstream_url"] or None,
+        )
+
+    if request.method == "POST" and (api := attempt(form, create, _NAMES)):
+        count = api.operations.count()
+        return done(
+            request,
+            reverse("console:api_operations", args=[api.slug]),
+            f"{api} is registered as a draft, with {count} operation{'' if count == 1 else 's'}.",
+        )
+    return form_page(
+        request,
+        form,
+        heading="Import an OpenAPI document",
+        submit="Import",
+        back=reverse("console:apis"),
+        multipart=True,
+        explain="Each path and method becomes an operation; title and description become the API's.",
+    )

@@ -1,0 +1,89 @@
+"""The overview, the search, the help page."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from apps.access.choices import LIVE, OPEN
+from apps.access.selectors import (
+    applications_visible_to,
+    requests_decidable_by,
+    requests_visible_to,
+    subscriptions_visible_to,
+)
+from apps.analytics.selectors import Scope, breakdown
+from apps.catalog.selectors import apis_visible_to
+from apps.console import traffic
+from apps.console.guard import Signed, anyone, page
+from apps.console.steps import first_steps
+from apps.fleet.selectors import parts_state
+from apps.tenants.models import User
+from apps.tenants.selectors import tenants_visible_to, users_visible_to
+
+SHOWN = 5
+SEARCHED = 8
+
+
+@page(may=anyone)
+def overview(request: Signed) -> HttpResponse:
+    """What waits, what flows, what is broken; for a tenant its own."""
+    user = request.user
+    context = {"steps": first_steps(user), "traffic": traffic.last_day(user)}
+    context |= _for_administrator(user) if user.is_administrator else _for_tenant(user)
+    template = "overview/administrator.html" if user.is_administrator else "overview/tenant.html"
+    return render(request, template, context)
+
+
+def _for_administrator(user: User) -> dict[str, Any]:
+    waiting = requests_decidable_by(user).select_related("application__tenant", "api", "plan").order_by("submitted_at")
+    rows = [row for row in breakdown(scope=Scope.of(user), by="api", top=traffic.MOST) if row["calls"]]
+    return {
+        "waiting": waiting[:SHOWN],
+        "waiting_count": waiting.count(),
+        "slowest": sorted(rows, key=lambda row: row["latency"]["all"]["p95"] or 0, reverse=True)[:SHOWN],
+        "failing": sorted(
+            (row for row in rows if row["errors"]), key=lambda row: row["errors"] / row["calls"], reverse=True
+        )[:SHOWN],
+        "parts": parts_state(),
+    }
+
+
+def _for_tenant(user: User) -> dict[str, Any]:
+    soon = timezone.now() + timedelta(days=14)
+    subscriptions = subscriptions_visible_to(user).filter(state__in=LIVE).select_related("application", "api", "plan")
+    return {
+        "open_requests": requests_visible_to(user)
+        .filter(state__in=OPEN)
+        .select_related("application__tenant", "api", "plan")[:SHOWN],
+        "waiting_count": requests_decidable_by(user).count(),
+        "subscriptions": subscriptions[:SHOWN],
+        "ending": subscriptions.filter(expires_at__lt=soon)[:SHOWN],
+        "tenants": tenants_visible_to(user),
+    }
+
+
+@page(may=anyone)
+def search(request: Signed) -> HttpResponse:
+    """APIs, applications, tenants and people by name, of what the reader may see."""
+    text = request.GET.get("q", "").strip()
+    found: dict[str, Any] = {}
+    if text:
+        user = request.user
+        named = Q(name__icontains=text) | Q(slug__icontains=text)
+        found = {
+            "apis": apis_visible_to(user).filter(named | Q(listen_path__icontains=text))[:SEARCHED],
+            "applications": applications_visible_to(user).filter(named).select_related("tenant")[:SEARCHED],
+            "tenants": tenants_visible_to(user).filter(named)[:SEARCHED],
+            "users": users_visible_to(user).filter(Q(name__icontains=text) | Q(email__icontains=text))[:SEARCHED],
+        }
+    return render(request, "overview/search.html", {"search_query": text, "nothing": not any(found.values()), **found})
+
+
+@page(may=anyone)
+def help_page(request: Signed) -> HttpResponse:
+    """Every setting with its default and its trade-off, and the keys of the keyboard."""
+    return render(request, "overview/help.html")
