@@ -1,0 +1,212 @@
+"""``make bench``: cached hits and forwarded calls on one core, apimgr and Debian's nginx in turns.
+
+The server under test has one core to itself, wrk the other. Five rounds of each, in turns; the medians and their ratio are
+printed. Takes about two minutes, ends by itself, and talks to loopback only.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS = 5
+SECONDS = 4
+CONNECTIONS = 32
+SERVER_CORE, CLIENT_CORE = 0, 1
+DEBIAN_NGINX = "/usr/sbin/nginx"
+
+FILE = """
+version: 1
+tenants: [{{slug: bench, name: Benchmark}}]
+plans: [{{slug: bench, name: Benchmark, rate_limit: 1000000/s, burst: 1000000, quota: 1000000000/month}}]
+apis:
+  - slug: bench
+    name: Benchmark
+    tenant: bench
+    listen_path: /bench/
+    upstreams: [{{url: "http://127.0.0.1:{origin}/"}}]
+    cache: {{mode: origin}}
+    published: true
+applications:
+  - {{tenant: bench, slug: wrk, name: wrk, keys: [{{name: wrk, secret_env: BENCH_KEY}}]}}
+subscriptions:
+  - {{application: bench/wrk, api: bench, plan: bench}}
+"""
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def needs() -> list[str]:
+    """What is missing to run, as sentences."""
+    missing = []
+    if not shutil.which("wrk"):
+        missing.append("wrk is missing: install Debian's package wrk.")
+    if not Path(DEBIAN_NGINX).exists():
+        missing.append("nginx is missing: install Debian's package nginx-light.")
+    if len(os.sched_getaffinity(0)) < 2:
+        missing.append("Two cores are needed: one for the server, one for the client.")
+    return missing
+
+
+def wait_for(url: str, headers: dict[str, str] | None = None, seconds: float = 60) -> None:
+    """Return when ``url`` answers 200. Raises ``TimeoutError``."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            request = urllib.request.Request(url, headers=headers or {})
+            if urllib.request.urlopen(request, timeout=2).status == 200:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"{url} did not answer 200 within {seconds:g} s")
+
+
+@contextlib.contextmanager
+def running(argv: list[str], core: int, log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process on one core for as long as the block lasts."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["taskset", "-c", str(core), *argv],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def gateway_pids(session: int) -> list[int]:
+    """The gateway workers that ``up``, the leader of ``session``, started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"gateway" in words and os.getsid(int(entry.name)) == session:
+                found.append(int(entry.name))
+    return found
+
+
+def calls_per_second(port: int, path: str, key: str) -> float:
+    """One round of wrk. Raises ``RuntimeError`` when an answer was no 2xx."""
+    said = subprocess.run(
+        [
+            "taskset", "-c", str(CLIENT_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}", "-H", f"X-API-Key: {key}",
+            f"http://127.0.0.1:{port}{path}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS + 30,
+    ).stdout  # fmt: skip
+    if "Non-2xx" in said:
+        raise RuntimeError(said)
+    found = re.search(r"Requests/sec:\s+([0-9.]+)", said)
+    if found is None:
+        raise RuntimeError(said)
+    return float(found[1])
+
+
+def measure(apimgr: int, nginx: int, key: str) -> None:
+    """Print calls/s of both and their ratio, for hits and for forwarded calls."""
+    print(
+        f"{ROUNDS} rounds of {SECONDS} s in turns, {CONNECTIONS} connections, 1 KB answers, one core for the server\n"
+    )
+    print(f"{'':<10}{'apimgr':>12}{'nginx':>12}{'ratio':>8}")
+    for name, path in (("hit", "/bench/cached/1"), ("forward", "/bench/passed/1")):
+        rates: dict[int, list[float]] = {apimgr: [], nginx: []}
+        for _ in range(ROUNDS):
+            for port, measured in rates.items():
+                measured.append(calls_per_second(port, path, key))
+        ours, theirs = (statistics.median(rates[port]) for port in (apimgr, nginx))
+        print(f"{name:<10}{ours:>10,.0f}/s{theirs:>10,.0f}/s{ours / theirs:>8.2f}")
+        spread = ", ".join(f"{ours / theirs:.2f}" for ours, theirs in zip(rates[apimgr], rates[nginx], strict=True))
+        print(f"{'':<10}each round: {spread}")
+
+
+def main() -> int:
+    """Set both up, measure, take both down."""
+    if missing := needs():
+        print("\n".join(missing), file=sys.stderr)
+        return 2
+    key = secrets.token_urlsafe(32)
+    origin, apimgr, nginx, console = (free_port() for _ in range(4))
+    with tempfile.TemporaryDirectory(prefix="apimgr-bench-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        os.chmod(folder, 0o755)  # nginx's worker is another user when root runs this
+        environment = {
+            "APIMGR_DATA": str(folder / "var"),
+            "CONSOLE_PORT": str(console),
+            "GATEWAY_PORT": str(apimgr),
+            "GATEWAY_WORKERS": "1",
+            "BENCH_KEY": key,
+        }
+        keys = "\n".join(f'        "{secrets.token_urlsafe(32)}" "app{number}";' for number in range(999))
+        configuration = (ROOT / "benchmarks" / "nginx.conf").read_text()
+        (folder / "nginx.conf").write_text(
+            configuration.format(folder=folder, origin=origin, port=nginx, keys=f'{keys}\n        "{key}" "wrk";')
+        )
+        (folder / "bench.yaml").write_text(FILE.format(origin=origin))
+        python = sys.executable
+        stack.enter_context(
+            running([python, "-m", "benchmarks.origin", str(origin)], CLIENT_CORE, folder / "origin.log")
+        )
+        peer = [
+            DEBIAN_NGINX,
+            "-c",
+            str(folder / "nginx.conf"),
+            "-p",
+            str(folder),
+            "-e",
+            str(folder / "nginx.error.log"),
+        ]
+        stack.enter_context(running(peer, SERVER_CORE, folder / "nginx.log"))
+        up = stack.enter_context(
+            running([python, "manage.py", "up", "--no-demo"], CLIENT_CORE, folder / "up.log", **environment)
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{apimgr}/_gateway/readyz")
+            for pid in gateway_pids(up.pid):
+                os.sched_setaffinity(pid, {SERVER_CORE})
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    os.sched_setaffinity(int(thread.name), {SERVER_CORE})
+            subprocess.run(
+                [python, "manage.py", "apply", str(folder / "bench.yaml")],
+                cwd=ROOT, env={**os.environ, **environment}, check=True, capture_output=True, timeout=60,
+            )  # fmt: skip
+            for port in (apimgr, nginx):
+                wait_for(f"http://127.0.0.1:{port}/bench/cached/1", {"X-API-Key": key})
+            measure(apimgr, nginx, key)
+        except (TimeoutError, subprocess.CalledProcessError, urllib.error.URLError) as error:
+            said = getattr(error, "stderr", b"") or b""
+            print(f"{error}\n{said.decode()}\n{(folder / 'up.log').read_text()[-4000:]}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
