@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 
 from apps.access import services as access
 from apps.access.choices import LIVE, KeyState, SubscriptionState
+from apps.access.document import WORDS as PLAN_WORDS
 from apps.access.document import plan_document, read_plan
 from apps.access.keys import digest
 from apps.access.models import APIKey, Application, Plan, Subscription
@@ -297,10 +298,9 @@ def _from_environment(run: Run, entry: Entry, variable: str | None, word: str) -
 
 def in_plan_words(error: ValidationError) -> ValidationError:
     """A service's error by field of a plan, by the file's word instead."""
-    renamed = {"rate_calls": "rate_limit", "rate_period": "rate_limit", "quota_period": "quota"}
     if not hasattr(error, "error_dict"):
         return error
-    return ValidationError({renamed.get(name, name): messages for name, messages in error.message_dict.items()})
+    return ValidationError({PLAN_WORDS.get(name, name): messages for name, messages in error.message_dict.items()})
 
 
 STEPS: dict[str, Callable[[Run, list[Entry]], None]] = {
