@@ -12,8 +12,8 @@ from django import db
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from apps.fleet.connections import connect
-from apps.fleet.workers import reap
+from apps.fleet.connections import AWAY, connect
+from apps.fleet.workers import worker_reaped
 from apps.platform import installation
 from apps.platform.children import Child
 from apps.platform.datalock import DataDirectoryInUse, DataLock
@@ -120,8 +120,11 @@ def _note_crash(log: LogStream) -> Callable[[Child, int], None]:
 
 
 def _reap(log: LogStream, worker: int, pid: int) -> None:
-    if not reap(settings.REDIS_URL, pid=pid):
-        log.line("up", f"gateway {worker} ended and Redis could not be told: receipts count it until its lease ends")
+    try:
+        with connect(settings.REDIS_URL) as client:
+            worker_reaped(client, pid=pid)
+    except AWAY as error:
+        log.line("up", f"gateway {worker} ended and the fleet can't be told ({error}): receipts count it until its lease ends")
 
 
 async def _redis_is_fit(supervisor: Supervisor) -> None:
