@@ -11,7 +11,10 @@ import redis.asyncio
 from django.conf import settings
 
 from apps.platform.valkey import EmbeddedValkey, Role, ValkeySettings
+from tests.support.cast import cast
 from tests.support.ports import free_port
+
+__all__ = ["cast"]
 
 
 @pytest.fixture(scope="session", autouse=True)

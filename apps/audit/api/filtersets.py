@@ -3,6 +3,7 @@
 import django_filters
 
 from apps.platform.api.filters import StrictFilterSet
+from apps.platform.api.times import TimeFilter
 
 
 class EntryFilter(StrictFilterSet):
@@ -14,6 +15,6 @@ class EntryFilter(StrictFilterSet):
     target_type = django_filters.CharFilter()
     target = django_filters.CharFilter()
     tenant = django_filters.CharFilter("tenant_slug")
-    since = django_filters.IsoDateTimeFilter("at", lookup_expr="gte")
-    until = django_filters.IsoDateTimeFilter("at", lookup_expr="lt")
+    since = TimeFilter("at", lookup_expr="gte")
+    until = TimeFilter("at", lookup_expr="lt")
     ordering = django_filters.OrderingFilter(fields=["epoch"])

@@ -1,0 +1,58 @@
+"""Plans in the declarative file's words, both ways."""
+
+from typing import Any, TypedDict, cast
+
+from apps import words
+from apps.access.models import Plan
+
+
+class PlanFields(TypedDict, total=False):
+    """Fields of a plan. ``None``: without that limit. Periods and leases in seconds."""
+
+    name: str
+    description: str
+    rate_calls: int | None
+    rate_period: float
+    burst: int | None
+    quota: int | None
+    quota_period: str
+    charge_failures: bool
+    trust_lease: float | None
+
+
+_PLAN: dict[str, words.Reader] = {
+    "name": words.text,
+    "description": words.text,
+    "rate_limit": words.optional(words.rate),
+    "burst": words.optional(words.integer),
+    "quota": words.optional(words.quota),
+    "charge_failures": words.boolean,
+    "trust_lease": words.optional(words.duration),
+}
+
+#: what a service calls a field -> what the document calls it
+WORDS = {"rate_calls": "rate_limit", "rate_period": "rate_limit", "quota_period": "quota"}
+
+
+def read_plan(data: object) -> PlanFields:
+    """The fields that ``data`` names; ``slug`` is the caller's. Raises ``ValidationError`` by path."""
+    found = words.read(data, _PLAN)
+    if "rate_limit" in found:
+        limit = found.pop("rate_limit")
+        found["rate_calls"], found["rate_period"] = limit or (None, 1.0)
+    if "quota" in found:
+        found["quota"], found["quota_period"] = found["quota"] or (None, "month")
+    return cast(PlanFields, found)
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The plan as it stands in the file."""
+    document: dict[str, Any] = {"slug": plan.slug, "name": plan.name}
+    if plan.description:
+        document["description"] = plan.description
+    document["rate_limit"] = words.rate_text(plan.rate_calls, plan.rate_period) if plan.rate_calls else None
+    document["burst"] = plan.burst
+    document["quota"] = f"{plan.quota}/{plan.quota_period}" if plan.quota is not None else None
+    document["charge_failures"] = plan.charge_failures
+    document["trust_lease"] = None if plan.trust_lease is None else words.duration_text(plan.trust_lease)
+    return document

@@ -1,0 +1,128 @@
+"""Who may do what with applications, keys, plans, requests and subscriptions. Deny is the default.
+
+Administrators may do everything. Two sides: the tenant of an application asks and uses; the owners of an API's tenant (its approvers) decide.
+"""
+
+from django.db.models import Q, QuerySet
+
+from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
+from apps.catalog.models import API
+from apps.tenants.actors import Actor
+from apps.tenants.choices import Role
+from apps.tenants.models import Tenant
+from apps.tenants.policies import has_role, is_administrator, is_member, is_signed_in, tenants_of
+
+
+def can_manage_plans(user: Actor | None) -> bool:
+    """Administrators: plans are the platform's."""
+    return is_administrator(user)
+
+
+def can_create_application(user: Actor | None, tenant: Tenant) -> bool:
+    """Owners and developers of the tenant."""
+    return has_role(user, tenant, Role.OWNER, Role.DEVELOPER)
+
+
+def can_view_application(user: Actor | None, application: Application) -> bool:
+    """Members of its tenant."""
+    return is_member(user, application.tenant)
+
+
+def can_edit_application(user: Actor | None, application: Application) -> bool:
+    """Owners and developers of its tenant."""
+    return can_create_application(user, application.tenant)
+
+
+def can_manage_keys(user: Actor | None, application: Application) -> bool:
+    """Owners and developers of its tenant: make, import, rotate, revoke."""
+    return can_create_application(user, application.tenant)
+
+
+def can_request_access(user: Actor | None, application: Application) -> bool:
+    """Owners and developers of its tenant."""
+    return can_create_application(user, application.tenant)
+
+
+def can_view_request(user: Actor | None, access_request: AccessRequest) -> bool:
+    """Members of the tenant that asks, and of the tenant that is asked."""
+    return is_member(user, access_request.application.tenant) or is_member(user, access_request.api.tenant)
+
+
+def can_edit_request(user: Actor | None, access_request: AccessRequest) -> bool:
+    """Those who may ask for its application: edit, submit."""
+    return can_request_access(user, access_request.application)
+
+
+def can_cancel_request(user: Actor | None, access_request: AccessRequest) -> bool:
+    """Those who may ask for its application."""
+    return can_request_access(user, access_request.application)
+
+
+def can_decide_request(user: Actor | None, access_request: AccessRequest) -> bool:
+    """Approvers: owners of the API's tenant. Ask back, approve, reject."""
+    return can_approve_for(user, access_request.api)
+
+
+def can_approve_for(user: Actor | None, api: API) -> bool:
+    """Owners of the API's tenant."""
+    return has_role(user, api.tenant, Role.OWNER)
+
+
+def can_view_subscription(user: Actor | None, subscription: Subscription) -> bool:
+    """Members of the tenant that calls, and of the tenant that is called."""
+    return is_member(user, subscription.application.tenant) or is_member(user, subscription.api.tenant)
+
+
+def can_manage_subscription(user: Actor | None, subscription: Subscription) -> bool:
+    """Approvers: suspend, resume, change the plan."""
+    return can_approve_for(user, subscription.api)
+
+
+def can_revoke_subscription(user: Actor | None, subscription: Subscription) -> bool:
+    """Approvers, and owners of the tenant that holds it: it may be given up."""
+    return can_approve_for(user, subscription.api) or has_role(user, subscription.application.tenant, Role.OWNER)
+
+
+def plans_visible_to(user: Actor | None) -> QuerySet[Plan]:
+    """Everybody who is signed in: one picks a plan when asking for access."""
+    return Plan.objects.all() if is_signed_in(user) else Plan.objects.none()
+
+
+def applications_visible_to(user: Actor | None) -> QuerySet[Application]:
+    """Those of one's own tenants."""
+    return Application.objects.filter(tenant__in=tenants_of(user)).select_related("tenant")
+
+
+def applications_usable_by(user: Actor | None) -> QuerySet[Application]:
+    """Those that one may make keys and requests for."""
+    return Application.objects.filter(tenant__in=tenants_of(user, Role.OWNER, Role.DEVELOPER)).select_related("tenant")
+
+
+def keys_visible_to(user: Actor | None) -> QuerySet[APIKey]:
+    """Those of one's own tenants, without the passing ones of "Try it"."""
+    return APIKey.objects.filter(application__tenant__in=tenants_of(user), api=None).select_related(
+        "application__tenant", "created_by", "successor"
+    )
+
+
+def requests_visible_to(user: Actor | None) -> QuerySet[AccessRequest]:
+    """Those that one's own tenants made, and those for their APIs once they were submitted."""
+    own = tenants_of(user)
+    made = Q(application__tenant__in=own)
+    received = Q(api__tenant__in=own, submitted_at__isnull=False)
+    return AccessRequest.objects.filter(made | received).select_related(
+        "application__tenant", "api__tenant", "plan", "subscription__plan", "requested_by", "decided_by"
+    )
+
+
+def requests_decidable_by(user: Actor | None) -> QuerySet[AccessRequest]:
+    """Those in the APIs that one approves for, in any state but draft."""
+    return requests_visible_to(user).filter(api__tenant__in=tenants_of(user, Role.OWNER), submitted_at__isnull=False)
+
+
+def subscriptions_visible_to(user: Actor | None) -> QuerySet[Subscription]:
+    """Those of one's own tenants, and those to their APIs."""
+    own = tenants_of(user)
+    return Subscription.objects.filter(Q(application__tenant__in=own) | Q(api__tenant__in=own)).select_related(
+        "application__tenant", "api__tenant", "plan"
+    )

@@ -1,0 +1,59 @@
+"""Changing applications, keys, plans, requests and subscriptions. Errors as in ``apps.errors``."""
+
+from apps.access.services.applications import application_create, application_delete, application_update
+from apps.access.services.keys import (
+    NewKey,
+    key_create,
+    key_import,
+    key_revoke,
+    key_rotate,
+    trial_key_create,
+    trial_keys_clean,
+)
+from apps.access.services.plans import plan_create, plan_delete, plan_update
+from apps.access.services.requests import (
+    request_approve,
+    request_ask,
+    request_cancel,
+    request_create,
+    request_reject,
+    request_submit,
+    request_update,
+)
+from apps.access.services.subscriptions import (
+    subscription_change_plan,
+    subscription_create,
+    subscription_resume,
+    subscription_revoke,
+    subscription_suspend,
+    subscriptions_expire,
+)
+
+__all__ = [
+    "NewKey",
+    "application_create",
+    "application_delete",
+    "application_update",
+    "key_create",
+    "key_import",
+    "key_revoke",
+    "key_rotate",
+    "plan_create",
+    "plan_delete",
+    "plan_update",
+    "request_approve",
+    "request_ask",
+    "request_cancel",
+    "request_create",
+    "request_reject",
+    "request_submit",
+    "request_update",
+    "subscription_change_plan",
+    "subscription_create",
+    "subscription_resume",
+    "subscription_revoke",
+    "subscription_suspend",
+    "subscriptions_expire",
+    "trial_key_create",
+    "trial_keys_clean",
+]

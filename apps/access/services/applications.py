@@ -1,0 +1,79 @@
+"""Applications: programs of a tenant."""
+
+from typing import TypedDict, Unpack
+
+from apps.access.choices import LIVE
+from apps.access.models import Application
+from apps.access.policies import can_create_application, can_edit_application
+from apps.audit.services import change
+from apps.tenants.actors import Actor
+from apps.tenants.models import Tenant
+from apps.tenants.services import allow
+
+
+class ApplicationFields(TypedDict, total=False):
+    """What ``application_update`` changes."""
+
+    name: str
+    description: str
+
+
+def named(application: Application) -> str:
+    """``acme/bot``: how the file, the REST API and the audit log name an application."""
+    return f"{application.tenant.slug}/{application.slug}"
+
+
+def application_create(*, actor: Actor, tenant: Tenant, slug: str, name: str, description: str = "") -> Application:
+    """A new application, without keys and subscriptions."""
+    allow(can_create_application(actor, tenant), "Only owners and developers of the tenant may add applications to it.")
+    application = Application(tenant=tenant, slug=slug, name=name, description=description)
+    with change(
+        actor=actor,
+        verb="application.create",
+        target_type="application",
+        target=named(application),
+        tenant=tenant.slug,
+    ) as noted:
+        application.full_clean()
+        application.save()
+        noted.field("name", None, name)
+    return application
+
+
+def application_update(*, actor: Actor, application: Application, **fields: Unpack[ApplicationFields]) -> Application:
+    """Change name or description. Returns the saved application."""
+    allow(can_edit_application(actor, application), "Only owners and developers of its tenant may change it.")
+    with change(
+        actor=actor,
+        verb="application.update",
+        target_type="application",
+        target=named(application),
+        tenant=application.tenant.slug,
+    ) as noted:
+        application = Application.objects.select_related("tenant").get(pk=application.pk)
+        for name, value in fields.items():
+            noted.field(name, getattr(application, name), value)
+            setattr(application, name, value)
+        if not noted.changes:
+            noted.drop()
+        application.full_clean()
+        application.save()
+    return application
+
+
+def application_delete(*, actor: Actor, application: Application) -> None:
+    """Remove an application with its keys, subscriptions and requests: its keys stop working at once."""
+    allow(can_edit_application(actor, application), "Only owners and developers of its tenant may delete it.")
+    with change(
+        actor=actor,
+        verb="application.delete",
+        target_type="application",
+        target=named(application),
+        tenant=application.tenant.slug,
+    ) as noted:
+        keys = list(application.keys.values_list("digest", flat=True))
+        noted.field("keys", len(keys), 0)
+        noted.field("subscriptions", application.subscriptions.filter(state__in=LIVE).count(), 0)
+        for digest in keys:
+            noted.affect("key", digest)
+        application.delete()

@@ -1,0 +1,181 @@
+"""API keys: made, imported, rotated, revoked. A secret leaves here once, in the answer to its creation."""
+
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from apps.access import keys
+from apps.access.choices import KeyState
+from apps.access.models import APIKey, Application
+from apps.access.policies import can_manage_keys
+from apps.access.services.applications import named
+from apps.audit.services import Change, change
+from apps.catalog.models import API
+from apps.catalog.policies import can_view_api
+from apps.errors import Conflict
+from apps.tenants.actors import PLATFORM, Actor, user_of
+from apps.tenants.services import allow
+
+OVERLAP = timedelta(hours=24)
+LONGEST_OVERLAP = timedelta(days=365)
+TRIAL = timedelta(seconds=60)
+TRIAL_NAME = "Try it"
+_REFUSAL = "Only owners and developers of its tenant may manage this application's keys."
+
+
+class NewKey(NamedTuple):
+    """A key and its secret, which is nowhere else."""
+
+    key: APIKey
+    secret: str
+
+
+def key_create(*, actor: Actor, application: Application, name: str, expires_at: datetime | None = None) -> NewKey:
+    """A new key of 256 random bits."""
+    allow(can_manage_keys(actor, application), _REFUSAL)
+    return _make(actor, "key.create", application, name, keys.make_key(), expires_at)
+
+
+def key_import(
+    *, actor: Actor, application: Application, name: str, secret: str, expires_at: datetime | None = None
+) -> APIKey:
+    """A key that exists elsewhere: any form, 16 visible ASCII characters or more (it travels in a header)."""
+    allow(can_manage_keys(actor, application), _REFUSAL)
+    if not keys.SHORTEST <= len(secret) <= keys.LONGEST:
+        raise ValidationError({"secret": f"A key has {keys.SHORTEST} to {keys.LONGEST} characters."})
+    if not all("!" <= character <= "~" for character in secret):
+        raise ValidationError({"secret": "A key has visible ASCII characters only: it travels in a header."})
+    if keys.looks_like_ours(secret) and not keys.checksum_ok(secret):
+        raise ValidationError({"secret": "This looks like a key of this platform, but its checksum is wrong."})
+    return _make(actor, "key.import", application, name, secret, expires_at).key
+
+
+def key_rotate(*, actor: Actor, key: APIKey, overlap: timedelta = OVERLAP) -> NewKey:
+    """A successor with the same name; the old key works for ``overlap`` longer. Other keys are left alone.
+
+    ``Conflict`` when the key is revoked, expired or already has a successor.
+    """
+    allow(can_manage_keys(actor, key.application), _REFUSAL)
+    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+        raise ValidationError({"overlap": f"Between 0 and {LONGEST_OVERLAP.days} days."})
+    now = timezone.now()
+    ends = now + overlap
+    with _changing("key.rotate", actor, key.application, key) as noted:
+        old = APIKey.objects.select_related("application__tenant").get(pk=key.pk)
+        if old.state == KeyState.REVOKED:
+            raise Conflict(f"{old} is revoked: make a new key instead.")
+        if old.expires_at and old.expires_at <= now:
+            raise Conflict(f"{old} has expired: make a new key instead.")
+        if old.successor_id:
+            raise Conflict(f"{old} was rotated already: rotate its successor.")
+        secret = keys.make_key()
+        new = _row(actor, old.application, old.name, secret, None)
+        new.save()
+        old.successor = new
+        noted.field("expires_at", _iso(old.expires_at), _iso(min(old.expires_at or ends, ends)))
+        old.expires_at = min(old.expires_at or ends, ends)
+        old.save(update_fields=["successor", "expires_at"])
+        noted.field("successor", None, new.prefix)
+        noted.affect("key", old.digest)
+        noted.affect("key", new.digest)
+    key.refresh_from_db()
+    return NewKey(new, secret)
+
+
+def key_revoke(*, actor: Actor, key: APIKey, comment: str = "") -> APIKey:
+    """End a key for good. Other keys of the application are left alone. ``Conflict`` when it is revoked already."""
+    allow(can_manage_keys(actor, key.application), _REFUSAL)
+    now = timezone.now()
+    with _changing("key.revoke", actor, key.application, key, comment) as noted:
+        revoked = APIKey.objects.filter(pk=key.pk, state=KeyState.ACTIVE).update(state=KeyState.REVOKED, revoked_at=now)
+        if not revoked:
+            raise Conflict(f"{key} is revoked already.")
+        noted.field("state", KeyState.ACTIVE.value, KeyState.REVOKED.value)
+        noted.affect("key", key.digest)
+    key.refresh_from_db()
+    return key
+
+
+def trial_key_create(*, actor: Actor, application: Application, api: API) -> NewKey:
+    """A key for "Try it": good for one API and one minute, under the application's own subscription."""
+    allow(can_manage_keys(actor, application) and can_view_api(actor, api), _REFUSAL)
+    return _make(actor, "key.try", application, TRIAL_NAME, keys.make_key(), timezone.now() + TRIAL, only=api)
+
+
+def trial_keys_clean(*, now: datetime) -> int:
+    """Forget the keys of "Try it" that ended an hour ago; how many."""
+    old = APIKey.objects.filter(api__isnull=False, expires_at__lt=now - timedelta(hours=1))
+    if not old.exists():
+        return 0
+    with change(actor=PLATFORM, verb="key.clean", target_type="key") as noted:
+        digests = list(old.values_list("digest", flat=True)[:1000])
+        for digest in digests:
+            noted.affect("key", digest)
+        noted.field("keys", len(digests), 0)
+        APIKey.objects.filter(digest__in=digests).delete()
+    return len(digests)
+
+
+def _make(
+    actor: Actor,
+    verb: str,
+    application: Application,
+    name: str,
+    secret: str,
+    expires_at: datetime | None,
+    only: API | None = None,
+) -> NewKey:
+    if expires_at is not None and expires_at <= timezone.now():
+        raise ValidationError({"expires_at": "This is in the past."})
+    key = _row(actor, application, name, secret, expires_at, only)
+    with _changing(verb, actor, application, key) as noted:
+        if APIKey.objects.filter(digest=key.digest).exists():
+            raise ValidationError({"secret": "This key exists already."})
+        key.full_clean()
+        key.save()
+        noted.field("name", None, name)
+        noted.field("expires_at", None, _iso(expires_at))
+        if only:
+            noted.field("api", None, only.slug)
+        noted.affect("key", key.digest)
+    return NewKey(key, secret)
+
+
+def _row(
+    actor: Actor,
+    application: Application,
+    name: str,
+    secret: str,
+    expires_at: datetime | None,
+    only: API | None = None,
+) -> APIKey:
+    return APIKey(
+        application=application,
+        name=name,
+        prefix=keys.shown_prefix(secret),
+        digest=keys.digest(settings.KEY_PEPPER, secret),
+        created_by=user_of(actor),
+        expires_at=expires_at,
+        api=only,
+    )
+
+
+def _changing(
+    verb: str, actor: Actor, application: Application, key: APIKey, comment: str = ""
+) -> AbstractContextManager[Change]:
+    return change(
+        actor=actor,
+        verb=verb,
+        target_type="key",
+        target=f"{named(application)}: {key.name} ({key.prefix}…)",
+        tenant=application.tenant.slug,
+        comment=comment,
+    )
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,74 @@
+"""Plans: limits that subscriptions are made under."""
+
+import math
+from typing import Unpack
+
+from django.core.exceptions import ValidationError
+
+from apps import words
+from apps.access.document import PlanFields
+from apps.access.models import AccessRequest, Plan
+from apps.access.policies import can_manage_plans
+from apps.audit.services import Change, change
+from apps.tenants.actors import Actor
+from apps.tenants.services import allow
+
+LARGEST = 10**12
+_REFUSAL = "Only a platform administrator may change plans."
+
+
+def plan_create(*, actor: Actor, slug: str, **fields: Unpack[PlanFields]) -> Plan:
+    """A new plan. Limits that aren't named don't limit."""
+    allow(can_manage_plans(actor), _REFUSAL)
+    with change(actor=actor, verb="plan.create", target_type="plan", target=slug) as noted:
+        plan = Plan(slug=slug)
+        _write(noted, plan, fields)
+    return plan
+
+
+def plan_update(*, actor: Actor, plan: Plan, **fields: Unpack[PlanFields]) -> Plan:
+    """Change a plan, for its running subscriptions too, at once. Returns the saved plan."""
+    allow(can_manage_plans(actor), _REFUSAL)
+    with change(actor=actor, verb="plan.update", target_type="plan", target=plan.slug) as noted:
+        plan = Plan.objects.get(pk=plan.pk)
+        _write(noted, plan, fields)
+        if not noted.changes:
+            noted.drop()
+    return plan
+
+
+def plan_delete(*, actor: Actor, plan: Plan) -> None:
+    """Remove a plan that no subscription and no request has ever used."""
+    allow(can_manage_plans(actor), _REFUSAL)
+    with change(actor=actor, verb="plan.delete", target_type="plan", target=plan.slug) as noted:
+        uses = plan.subscriptions.count()
+        asked = AccessRequest.objects.filter(plan=plan).count()
+        if uses or asked:
+            raise ValidationError(f"{plan} is used by {uses} subscriptions and {asked} access requests.")
+        noted.affect("plan", plan.slug)
+        plan.delete()
+
+
+def _write(noted: Change, plan: Plan, fields: PlanFields) -> None:
+    for name, value in fields.items():
+        noted.field(name, getattr(plan, name) if plan.pk else None, value)
+        setattr(plan, name, value)
+    errors: words.Errors = {}
+    try:
+        plan.full_clean()
+    except ValidationError as error:
+        errors = words.by_path(error)
+    for name, least in (("rate_calls", 1), ("burst", 1), ("quota", 0)):
+        number = getattr(plan, name)
+        if number is not None and not (isinstance(number, int) and least <= number <= LARGEST):
+            errors[name] = [f"Between {least} and {LARGEST:,}; empty: no limit."]
+    if not (math.isfinite(plan.rate_period) and 0.001 <= plan.rate_period <= 31 * 86400):
+        errors["rate_period"] = ["Between a millisecond and 31 days."]
+    if plan.burst is not None and plan.rate_calls is None:
+        errors["burst"] = ["A burst needs a rate limit beside it."]
+    if plan.trust_lease is not None and not (math.isfinite(plan.trust_lease) and 0 <= plan.trust_lease <= 7 * 86400):
+        errors["trust_lease"] = ["Between 0 and 7 days; empty: the installation's."]
+    if errors:
+        raise ValidationError({field or "__all__": messages for field, messages in errors.items()})
+    plan.save()
+    noted.affect("plan", plan.slug)
