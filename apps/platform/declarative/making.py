@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from apps.access import services as access
 from apps.access.choices import LIVE, KeyState, SubscriptionState
 from apps.access.document import WORDS as PLAN_WORDS
-from apps.access.document import plan_document, read_plan
+from apps.access.document import PlanFields, plan_document, read_plan
 from apps.access.keys import digest
 from apps.access.models import APIKey, Application, Plan, Subscription
 from apps.catalog import services as catalog
@@ -86,7 +86,7 @@ def _plans(run: Run, listed: list[Entry]) -> None:
     for entry in listed:
         slug = _slug(run, entry)
         run.once(entry, "plan", slug)
-        said = run.read(entry, lambda data: read_plan({word: value for word, value in data.items() if word != "slug"}))
+        said = run.read(entry, _read_plan)
         plan = Plan.objects.filter(slug=slug).first()
         with run.blaming(entry, in_plan_words):
             if plan is None:
@@ -95,6 +95,11 @@ def _plans(run: Run, listed: list[Entry]) -> None:
             else:
                 before = plan_document(plan)
                 run.changed("plan", slug, before, plan_document(access.plan_update(actor=PLATFORM, plan=plan, **said)))
+
+
+def _read_plan(data: Any) -> PlanFields:
+    """One entry of ``plans`` without its slug."""
+    return read_plan({word: value for word, value in data.items() if word != "slug"})
 
 
 def _apis(run: Run, listed: list[Entry]) -> None:

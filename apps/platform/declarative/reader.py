@@ -87,8 +87,10 @@ def read_text(content: bytes, name: str = "file") -> Source:
         line = content.count(b"\n", 0, error.start) + 1
         raise FileError([f"{name}:{line}: is not UTF-8"]) from None
     except yaml.MarkedYAMLError as error:
-        line = (error.problem_mark or error.context_mark).line + 1 if error.problem_mark or error.context_mark else 1
-        raise FileError([f"{name}:{line}: is not YAML: {error.problem or error.context}"]) from None
+        mark = error.problem_mark or error.context_mark
+        raise FileError(
+            [f"{name}:{mark.line + 1 if mark else 1}: is not YAML: {error.problem or error.context}"]
+        ) from None
     except yaml.YAMLError as error:
         raise FileError([f"{name}:1: is not YAML: {error}"]) from None
     except RecursionError:

@@ -1,0 +1,229 @@
+"""``apply`` and ``export``: the platform becomes what the file says, twice is once, and a bad file changes nothing."""
+
+import pytest
+import yaml
+from django.conf import settings
+
+from apps.access.choices import KeyState, SubscriptionState
+from apps.access.keys import digest
+from apps.access.models import APIKey, Application, Plan, Subscription
+from apps.audit.models import Entry
+from apps.catalog.choices import APIState
+from apps.catalog.models import API
+from apps.platform.declarative.applying import apply
+from apps.platform.declarative.exporting import as_yaml, export
+from apps.platform.declarative.reader import FileError, read_text
+from apps.tenants.models import Membership, Tenant, User
+
+pytestmark = pytest.mark.django_db
+
+EXAMPLE = (settings.BASE_DIR / "docs" / "examples" / "apimgr.yaml").read_text()
+
+
+@pytest.fixture(autouse=True)
+def secrets(monkeypatch):
+    monkeypatch.setenv("ANN_PASSWORD", "correct horse battery")
+    monkeypatch.setenv("BOT_KEY", "a-key-of-another-form-0001")
+
+
+def applied(text, **options):
+    return apply(read_text(text.encode()), **options)
+
+
+def refusal_of(text, **options):
+    with pytest.raises(FileError) as refused:
+        applied(text, **options)
+    return refused.value.problems
+
+
+def test_the_documented_example_makes_the_whole_platform():
+    lines = applied(EXAMPLE)
+    assert lines == [
+        "+ tenant platform",
+        "+ tenant acme",
+        "+ user ann@acme.test",
+        "+ membership ann@acme.test of acme: owner",
+        "+ plan standard",
+        "+ api products",
+        "+ application acme/bot",
+        "+ key acme/bot/ci",
+        "+ subscription acme/bot → products",
+    ]
+    api = API.objects.get(slug="products")
+    assert (api.state, api.retries, api.cache_policy.stale_if_error) == (APIState.PUBLISHED, 1, 600.0)
+    assert User.objects.get(email="ann@acme.test").check_password("correct horse battery")
+    assert APIKey.objects.get().digest == digest(settings.KEY_PEPPER, "a-key-of-another-form-0001")
+    assert Subscription.objects.get().state == SubscriptionState.ACTIVE
+    assert Plan.objects.get().rate_calls == 100
+
+
+def test_applied_again_the_same_file_changes_nothing_and_writes_nothing():
+    applied(EXAMPLE)
+    entries = Entry.objects.count()
+    assert applied(EXAMPLE) == []
+    assert Entry.objects.count() == entries
+
+
+def test_a_dry_run_promises_what_would_happen_and_changes_nothing():
+    promised = applied(EXAMPLE, dry_run=True)
+    assert not Tenant.objects.exists()
+    assert not Entry.objects.exists()
+    assert promised == applied(EXAMPLE)
+
+
+def test_a_changed_value_is_one_line_that_says_from_what_to_what():
+    applied(EXAMPLE)
+    lines = applied(EXAMPLE.replace("ttl: 60s", "ttl: 90s").replace("rate_limit: 100/s", "rate_limit: 50/s"))
+    assert lines == ["~ plan standard: rate_limit 100/s → 50/s", "~ api products: cache.ttl 60s → 90s"]
+
+
+def test_lists_that_the_file_does_not_have_are_left_alone_with_prune_too():
+    applied(EXAMPLE)
+    assert applied("version: 1\ntenants: [{slug: platform}, {slug: acme}]", prune=True) == []
+    assert API.objects.exists()
+
+
+def test_what_the_lists_do_not_name_goes_only_with_prune():
+    applied(EXAMPLE)
+    without = EXAMPLE.split("applications:")[0] + "applications: []\nsubscriptions: []\n"
+    assert applied(without) == []
+    assert applied(without, prune=True) == [
+        "- subscription acme/bot → products",
+        "- application acme/bot",
+    ]
+    assert not Application.objects.exists()
+
+
+def test_prune_never_locks_an_administrator_out():
+    ada = User.objects.create_user("ada@platform.test", is_administrator=True)
+    bob = User.objects.create_user("bob@platform.test")
+    assert applied("version: 1\nusers: []", prune=True) == ["- user bob@platform.test"]
+    ada.refresh_from_db()
+    bob.refresh_from_db()
+    assert (ada.is_active, bob.is_active) == (True, False)
+
+
+def test_prune_takes_memberships_that_a_named_user_does_not_have_in_the_file():
+    applied(EXAMPLE)
+    charlie = User.objects.create_user("charlie@acme.test")
+    Membership.objects.create(user=charlie, tenant=Tenant.objects.get(slug="acme"), role="viewer")
+    text = "version: 1\nusers:\n - {email: charlie@acme.test}\n - {email: ann@acme.test, memberships: [{tenant: acme, role: owner}]}"
+    assert applied(text, prune=True) == ["- membership charlie@acme.test of acme"]
+
+
+def test_an_exported_file_applied_again_keeps_the_keys_and_changes_nothing():
+    applied(EXAMPLE)
+    exported = as_yaml(export())
+    assert "a-key-of-another-form" not in exported
+    assert applied(exported, prune=True) == []
+    assert APIKey.objects.get().state == KeyState.ACTIVE
+
+
+def test_an_exported_file_makes_the_same_platform_elsewhere_but_for_the_secrets():
+    applied(EXAMPLE)
+    before = export()
+    Subscription.objects.all().delete()
+    Application.objects.all().delete()
+    API.objects.all().delete()
+    Plan.objects.all().delete()
+    Membership.objects.all().delete()
+    Tenant.objects.all().delete()
+    data = yaml.safe_load(as_yaml(before))
+    data["applications"][0]["keys"][0]["secret"] = "a-key-of-another-form-0001"
+    applied(yaml.safe_dump(data))
+    assert export() == before
+
+
+def test_a_new_secret_under_the_same_name_replaces_the_key():
+    applied(EXAMPLE)
+    lines = applied(EXAMPLE.replace("secret_env: BOT_KEY", 'secret: "another-secret-0002-long"'))
+    assert lines == ["~ key acme/bot/ci: secret"]
+    assert APIKey.objects.get(state=KeyState.ACTIVE).digest == digest(settings.KEY_PEPPER, "another-secret-0002-long")
+
+
+def test_a_subscription_is_suspended_resumed_and_revoked_by_its_state():
+    applied(EXAMPLE)
+    line = "- {application: acme/bot, api: products, plan: standard, state: active}"
+    for state, moved in (
+        ("suspended", "active → suspended"),
+        ("active", "suspended → active"),
+        ("revoked", "active → revoked"),
+    ):
+        lines = applied(EXAMPLE.replace(line, line.replace("state: active", f"state: {state}")))
+        assert lines == [f"~ subscription acme/bot → products: state {moved}"]
+
+
+def test_an_api_is_taken_from_the_gateways_and_given_back():
+    applied(EXAMPLE)
+    assert applied(EXAMPLE.replace("published: true", "published: false")) == ["~ api products: published true → false"]
+    assert API.objects.get().state == APIState.DRAFT
+    assert applied(EXAMPLE) == ["~ api products: published false → true"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("version: 1", "version: 2", "must be 1"),
+        ("tenants:\n", "tenant:\n", "no list"),
+        ("mode: origin  ", "mode: always  ", "one of"),
+        ("ttl: 60s", "ttl: soon", "duration"),
+        ("ttl: 60s", "tll: 60s", "Unknown word"),
+        ("breaker: off", "breaker: {failures: 5, window: 10s, open: 30s}", "not available yet"),
+        ("active: off", "active: on", "not available yet"),
+        ("sensitivity: internal", "sensitivity: personal", "not available yet"),
+        ("authentication: [api_key]", "authentication: [jwt]", "not available yet"),
+        ("listen_path: /products/", "listen_path: products", "/"),
+        ("http://127.0.0.1:9000/", "ftp://127.0.0.1/", "http"),
+        ("http://127.0.0.1:9000/", "http://169.254.169.254/", "metadata"),
+        ("rate_limit: 100/s", "rate_limit: fast", "rate"),
+        ("quota: 1000000/month", "quota: 1000000/year", "quota"),
+        ("role: owner", "role: king", "one of"),
+        ("secret_env: BOT_KEY", "secret_env: NOT_SET", "NOT_SET is not set"),
+        ("secret_env: BOT_KEY", 'secret: "short"', "16"),
+        ("api: products, plan", "api: nothing, plan", "no API nothing"),
+        ("plan: standard, state", "plan: gold, state", "no plan gold"),
+        ("tenant: platform ", "tenant: nobody ", "no tenant nobody"),
+        ("state: active", "state: sleeping", "one of"),
+    ],
+)
+def test_a_bad_file_changes_nothing_and_names_the_line(old, new, word):
+    assert old in EXAMPLE
+    text = EXAMPLE.replace(old, new, 1)
+    line = text[: text.index(new)].count("\n") + 1
+    problems = refusal_of(text)
+    assert problems[0].startswith(f"file:{line}: "), problems
+    assert word.lower() in problems[0].lower(), problems
+    assert not Tenant.objects.exists()
+    assert not Entry.objects.exists()
+
+
+def test_every_problem_of_an_entry_is_told_at_once():
+    text = EXAMPLE.replace("ttl: 60s", "ttl: soon").replace("retries: 1 ", "retries: many ")
+    assert len(refusal_of(text)) == 2
+
+
+def test_one_object_twice_in_the_file_is_refused():
+    assert "twice" in refusal_of("version: 1\ntenants: [{slug: a}, {slug: a}]")[0]
+
+
+def test_a_key_without_a_secret_must_exist():
+    text = EXAMPLE.replace(", secret_env: BOT_KEY", "")
+    assert "secret_env" in refusal_of(text)[0]
+
+
+def test_the_secret_of_another_key_is_refused():
+    applied(EXAMPLE)
+    more = "version: 1\napplications: [{tenant: acme, slug: other, keys: [{name: x, secret_env: BOT_KEY}]}]"
+    assert "used before" in refusal_of(more)[0]
+
+
+def test_an_api_cannot_change_its_owner():
+    applied(EXAMPLE)
+    assert "owner" in refusal_of(EXAMPLE.replace("tenant: platform ", "tenant: acme "))[0]
+
+
+def test_what_cannot_be_removed_stops_the_prune_and_changes_nothing():
+    applied(EXAMPLE)
+    text = "version: 1\nplans: []"
+    assert "standard" in refusal_of(text, prune=True)[0]
+    assert Plan.objects.exists()
