@@ -6,3 +6,7 @@ class Conflict(Exception):
 
     The message is for the person who asked; it says who was first where that is known.
     """
+
+
+class Unavailable(Exception):
+    """A part that the change needs is away: nothing was changed, and trying again later may help."""

@@ -1,0 +1,81 @@
+"""Changing cache policies, and purging. Errors as in ``apps.errors``."""
+
+from typing import Unpack
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from apps.audit.services import change
+from apps.caching import http, purges
+from apps.caching.choices import PurgeKind
+from apps.caching.document import PolicyFields
+from apps.caching.models import CachePolicy, Purge
+from apps.caching.policies import can_purge
+from apps.catalog.models import API
+from apps.catalog.services import api_update
+from apps.errors import Unavailable
+from apps.fleet.connections import AWAY, connect
+from apps.tenants.actors import Actor, user_of
+from apps.tenants.services import allow
+
+TIMEOUT = 2.0
+"""Seconds that a purge waits for the state Redis."""
+LONGEST_VALUE = 2000
+
+
+def policy_update(*, actor: Actor, api: API, comment: str = "", **fields: Unpack[PolicyFields]) -> CachePolicy:
+    """Change how an API's answers are cached, in force at once; makes a revision of the API. Absent fields stay."""
+    return api_update(actor=actor, api=api, policy=fields, comment=comment).cache_policy
+
+
+def purge(*, actor: Actor, api: API, kind: PurgeKind | str, value: str = "", soft: bool = False) -> Purge:
+    """End what is stored of an API: all of it, a path with every query and variant, a prefix by whole segments, or a tag.
+
+    ``value`` is a path as people see it, below the listen path or with it. ``soft`` makes answers stale instead of dead. Returns
+    with the purge in Redis; whether every worker knows it is the receipt's to say (``purge_clock=result.clock``).
+    ``Unavailable``: Redis is away.
+    """
+    allow(can_purge(actor, api), "Only owners and developers of the API's tenant may purge it.")
+    tags = _tags(api, kind, value)
+    try:
+        with connect(settings.REDIS_URL, timeout=TIMEOUT) as client:
+            clock = purges.purge(client, tags, soft=soft)
+    except (*AWAY, purges.StateIsEmpty) as error:
+        raise Unavailable("Redis can't be reached: nothing was purged. Try again in a moment.") from error
+    with change(actor=actor, verb="cache.purge", target_type="api", target=api.slug, tenant=api.tenant.slug) as noted:
+        noted.field("purged", None, f"{kind} {value}".strip() + (" (soft)" if soft else ""))
+        return Purge.objects.create(
+            api_slug=api.slug,
+            kind=kind,
+            value=value,
+            soft=soft,
+            clock=clock,
+            actor_email=getattr(user_of(actor), "email", ""),
+        )
+
+
+def receipt_note(*, purge: Purge, workers: int, in_force: int, slowest_ms: float | None) -> Purge:
+    """Note what the fleet said of a purge. Not a decision of anybody's: no audit entry."""
+    purge.workers, purge.in_force, purge.slowest_ms = workers, in_force, slowest_ms
+    purge.save(update_fields=["workers", "in_force", "slowest_ms"])
+    return purge
+
+
+def _tags(api: API, kind: PurgeKind | str, value: str) -> list[str]:
+    if kind not in PurgeKind.values:
+        raise ValidationError({"kind": f"One of {', '.join(PurgeKind.values)}."})
+    if kind == PurgeKind.API:
+        if value:
+            raise ValidationError({"value": "A purge of the whole API names nothing else."})
+        return [http.tag_of_api(api.slug)]
+    if not value or len(value) > LONGEST_VALUE:
+        raise ValidationError({"value": f"Between 1 and {LONGEST_VALUE:,} characters."})
+    if kind == PurgeKind.TAG:
+        if any(character <= " " or character == "\x7f" for character in value):
+            raise ValidationError({"value": "A tag has no spaces and no controls."})
+        return [http.tag_of_key(api.slug, value)]
+    paths = http.paths_meant(value, api.listen_path)
+    if not paths:
+        raise ValidationError({"value": "A path starts with a slash, like /items/1."})
+    tag_of = http.tag_of_path if kind == PurgeKind.PATH else http.tag_of_prefix
+    return [tag_of(api.slug, path) for path in paths]
