@@ -227,3 +227,9 @@ def test_what_cannot_be_removed_stops_the_prune_and_changes_nothing():
     text = "version: 1\nplans: []"
     assert "standard" in refusal_of(text, prune=True)[0]
     assert Plan.objects.exists()
+
+
+def test_the_end_of_a_running_subscription_is_not_changed_silently():
+    applied(EXAMPLE)
+    text = EXAMPLE.replace("state: active", "state: active, expires_at: 2030-01-01T00:00:00Z")
+    assert "revoke it" in refusal_of(text)[0]

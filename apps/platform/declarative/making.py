@@ -255,6 +255,10 @@ def _subscriptions(run: Run, listed: list[Entry]) -> None:
                 )
                 run.added("subscription", name)
                 before = None
+            elif "expires_at" in said and said["expires_at"] != live.expires_at:
+                raise run.source.refuse(
+                    (*entry.path, "expires_at"), "a running subscription keeps its end: revoke it, then grant a new one"
+                )
             elif live.plan_id != plan.pk:
                 live = access.subscription_change_plan(actor=PLATFORM, subscription=live, plan=plan)
             _move_subscription(live, state)
