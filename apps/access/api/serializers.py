@@ -99,7 +99,9 @@ class KeySerializer(WithReceipt, ObjectWords):
 
     application = ApplicationField(visible=selectors.applications_visible_to)
     api = NameField(allow_null=True)
-    successor = serializers.PrimaryKeyRelatedField(read_only=True, help_text="The key that replaces it.")
+    successor = serializers.IntegerField(
+        source="successor_id", read_only=True, allow_null=True, help_text="The key that replaces it."
+    )
     secret = serializers.CharField(
         required=False,
         trim_whitespace=False,
@@ -173,8 +175,11 @@ class AccessRequestSerializer(WithReceipt, ObjectWords):
     plan = NameField(visible=selectors.plans_visible_to)
     requested_by = PersonField(allow_null=True)
     decided_by = PersonField(allow_null=True)
-    subscription = serializers.PrimaryKeyRelatedField(
-        read_only=True, help_text="The one it would change, or the one it led to."
+    subscription = serializers.IntegerField(
+        source="subscription_id",
+        read_only=True,
+        allow_null=True,
+        help_text="The one it would change, or the one it led to.",
     )
     comments = RequestCommentSerializer(many=True, read_only=True)
     submit = serializers.BooleanField(write_only=True, required=False, default=True, help_text="False: a draft.")

@@ -4,6 +4,7 @@ import django_filters
 
 from apps.caching.choices import CacheMode, PurgeKind
 from apps.platform.api.filters import StrictFilterSet
+from apps.platform.api.times import TimeFilter
 
 
 class CachePolicyFilter(StrictFilterSet):
@@ -21,6 +22,6 @@ class PurgeFilter(StrictFilterSet):
     api = django_filters.CharFilter("api_slug")
     kind = django_filters.ChoiceFilter(choices=PurgeKind.choices)
     soft = django_filters.BooleanFilter()
-    since = django_filters.IsoDateTimeFilter("at", lookup_expr="gte")
-    until = django_filters.IsoDateTimeFilter("at", lookup_expr="lt")
+    since = TimeFilter("at", lookup_expr="gte")
+    until = TimeFilter("at", lookup_expr="lt")
     ordering = django_filters.OrderingFilter(fields=["at"])

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from rest_framework.exceptions import ValidationError
-from rest_framework.pagination import BasePagination
+from rest_framework.pagination import BasePagination, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
@@ -82,3 +82,20 @@ class PagePagination(BasePagination):
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         """For the OpenAPI document."""
         return [parameter("page", "Number of the page.", type="integer", minimum=1, default=1), PAGE_SIZE]
+
+
+class NewestFirst(CursorPagination):
+    """Pages of a log that grows while it is read: a cursor stays where it was. ``page_size`` as in numbered pages."""
+
+    ordering = ("-at", "-id")
+    page_size = DEFAULT_PAGE_SIZE
+    page_size_query_param = "page_size"
+    max_page_size = MAX_PAGE_SIZE
+
+    def get_page_size(self, request: Request) -> int:
+        """As asked, a thousand at most."""
+        return min(positive_integer(request, "page_size", DEFAULT_PAGE_SIZE), MAX_PAGE_SIZE)
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """For the OpenAPI document."""
+        return page_schema(schema)

@@ -2,6 +2,8 @@
 
 from rest_framework.routers import SimpleRouter
 
+from apps.access.api import views as access
+from apps.audit.api import views as audit
 from apps.catalog.api import views as catalog
 from apps.platform.api import schema
 from apps.tenants.api import views as tenants
@@ -15,3 +17,9 @@ router.register("users", tenants.UserViewSet, "api-user")
 router.register(r"users/(?P<user>\d+)/tokens", tenants.TokenViewSet, "api-token")
 router.register("apis", catalog.APIViewSet, "api-api")
 router.register("upstreams", catalog.UpstreamViewSet, "api-upstream")
+router.register("plans", access.PlanViewSet, "api-plan")
+router.register("applications", access.ApplicationViewSet, "api-application")
+router.register("keys", access.KeyViewSet, "api-key")
+router.register("access-requests", access.AccessRequestViewSet, "api-access-request")
+router.register("subscriptions", access.SubscriptionViewSet, "api-subscription")
+router.register("audit", audit.EntryViewSet, "api-audit")
