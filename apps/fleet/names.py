@@ -6,12 +6,22 @@ CREDENTIAL = "apimgr:key:"  # + incarnation and digest -> sealed credential reco
 EVENTS = "apimgr:events"  # stream: what changed, in order; an event's id is incarnation-seq
 MISTRUST = "apimgr:mistrust"  # set by a follower that knows more than Redis does: Redis came back older
 REFILLER = "apimgr:refiller"  # token of the process that is writing everything anew
-CELERY = "apimgr:celery"  # when a Celery worker last ran a tick, Unix seconds
+CELERY = "apimgr:celery"  # when a Celery worker last ran a tick, Unix seconds; gone when that is long ago
+FOLDED = "apimgr:purge:folded"  # there while old purges were folded lately
 PURGE_CLOCK = "apimgr:purge:clock"  # counter: the installation's purge clock
 PURGES = "apimgr:purge:tags"  # hash: tag -> clock of its last purge
 WORKERS = "apimgr:workers"  # hash: worker id -> what it last said of itself
 ALLOWANCES = "apimgr:allowance:"  # + subscription id: token bucket and quota
 CALLS = "apimgr:calls"  # stream: call records on their way to the database
+CALLS_GROUP = "ingestion"  # its consumer group
+CALLS_TAKEN = (
+    "apimgr:calls:taken"  # hash: incarnation -> JSON [[first, last], ...]: frames that the database has settled
+)
+CALLS_WRITTEN = (
+    "apimgr:calls:written"  # hash: incarnation -> JSON [last frame in the spool, time of the oldest unsettled]
+)
+CALLS_LOCK = "apimgr:calls:ingesting"  # who ingests now
+AGENTS = "apimgr:agents"  # hash: node -> JSON of what its agent last said of its spool
 
 
 def parts(incarnation: int) -> str:
@@ -22,14 +32,3 @@ def parts(incarnation: int) -> str:
 def credential(incarnation: int, digest: str) -> str:
     """Where the credential record of the key with this ``digest`` is, in one incarnation of the state."""
     return f"{CREDENTIAL}{incarnation}:{digest}"
-
-
-CALLS_GROUP = "ingestion"  # its consumer group
-CALLS_TAKEN = (
-    "apimgr:calls:taken"  # hash: incarnation -> JSON [[first, last], ...] of frames that the database has settled
-)
-CALLS_WRITTEN = (
-    "apimgr:calls:written"  # hash: incarnation -> JSON [last frame in its spool, Unix time of the oldest unsettled]
-)
-CALLS_LOCK = "apimgr:calls:ingesting"  # who ingests now
-AGENTS = "apimgr:agents"  # hash: node -> JSON of what its agent last said of its spool

@@ -32,7 +32,7 @@ LARGEST_RECORD = 2**20
 RETRY_SECONDS = 0.05  # how often a full disk is tried again: calls shouldn't pay for it
 AGENT = 1023  # the agent's own number among the workers of a node
 
-_HEADER = struct.Struct("<IIQ")  # length of the record; CRC-32 of the record, seeded with its number; number
+HEADER = struct.Struct("<IIQ")  # length of the record; CRC-32 of the record, seeded with its number; number
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, whose order is that of the numbers
 _PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 _INCARNATION_DIGITS = 18
@@ -58,6 +58,16 @@ def incarnation_of(call_id: str) -> str:
     return call_id[:_INCARNATION_DIGITS]
 
 
+def is_incarnation(text: str) -> bool:
+    """Whether this has the form of an incarnation's name."""
+    return len(text) == _INCARNATION_DIGITS and all(character in _ALPHABET for character in text)
+
+
+def worker_of(incarnation: str) -> int:
+    """The worker's number on its node."""
+    return _PAIRS.index(incarnation[13:15])
+
+
 def segment_path(folder: Path, incarnation: str, segment: int) -> Path:
     """Where a segment lies; segments count from 1."""
     return folder / f"{incarnation}-{segment:06d}.spool"
@@ -65,7 +75,7 @@ def segment_path(folder: Path, incarnation: str, segment: int) -> Path:
 
 def frame(number: int, record: bytes) -> bytes:
     """One frame, as it is in a segment and in the stream."""
-    return _HEADER.pack(len(record), crc32(record, number & 0xFFFFFFFF), number) + record
+    return HEADER.pack(len(record), crc32(record, number & 0xFFFFFFFF), number) + record
 
 
 class Frame(NamedTuple):
@@ -78,13 +88,13 @@ class Frame(NamedTuple):
 
 def frames(data: bytes, offset: int = 0) -> Iterator[Frame]:
     """The whole and sound frames of ``data`` from ``offset`` on; stops at the first that is neither."""
-    while offset + _HEADER.size <= len(data):
-        length, checksum, number = _HEADER.unpack_from(data, offset)
-        end = offset + _HEADER.size + length
+    while offset + HEADER.size <= len(data):
+        length, checksum, number = HEADER.unpack_from(data, offset)
+        end = offset + HEADER.size + length
         # A length of 0 is what a hole in a file looks like after a power cut.
         if not 0 < length <= LARGEST_RECORD or end > len(data):
             return
-        record = data[offset + _HEADER.size : end]
+        record = data[offset + HEADER.size : end]
         if crc32(record, number & 0xFFFFFFFF) != checksum:
             return
         yield Frame(number, record, end)

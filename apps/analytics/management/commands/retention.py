@@ -1,0 +1,18 @@
+"""``manage.py retention``: delete what is older than it is kept, now."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from apps.analytics.retention import delete_old
+
+
+class Command(BaseCommand):
+    """Delete calls and figures older than the settings say. Celery does the same each hour."""
+
+    help = "Delete calls and figures that are older than they are kept."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Say what went."""
+        for kind, count in delete_old().items():
+            self.stdout.write(f"{kind}: {count} deleted")

@@ -1,0 +1,75 @@
+"""How long calls and figures are kept. Deleted in small steps, so that neither calls' ingestion nor the console waits for it."""
+
+import time
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from apps.analytics.choices import Cause, Period
+from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollUp, SetAside
+
+STEP = 500
+#: Between two steps, on SQLite, which has one writer at a time.
+_PAUSE = 0.02
+#: How long after its last sign an incarnation's account is kept. Old records that come later still are counted anew.
+_ACCOUNTS = timedelta(days=30)
+
+
+def delete_old(*, now: datetime | None = None, seconds: float = float("inf")) -> dict[str, int]:
+    """Delete what is older than the settings say, for about ``seconds`` at most. Rows deleted by kind."""
+    now = now or timezone.now()
+    until = time.monotonic() + seconds
+    days = {
+        Period.MINUTE: settings.MINUTE_FIGURES_DAYS,
+        Period.HOUR: settings.HOUR_FIGURES_DAYS,
+        Period.DAY: settings.DAY_FIGURES_DAYS,
+    }
+    log = now - timedelta(days=settings.CALL_LOG_DAYS)
+    deleted = {"calls": _delete(CallRecord.objects.filter(at__lt=log).order_by("at"), until)}
+    for period, kept in days.items():
+        old = RollUp.objects.filter(period=period, bucket__lt=now - timedelta(days=kept)).order_by()
+        deleted[f"figures by {period.label.lower()}"] = _delete(old, until)
+    deleted["set aside"] = _delete(SetAside.objects.filter(at__lt=log).order_by(), until)
+    last = now - timedelta(days=settings.DAY_FIGURES_DAYS)
+    deleted["losses"] = _delete(Loss.objects.filter(at__lt=last).order_by(), until)
+    deleted["incarnations"] = _close_accounts(now - _ACCOUNTS, until)
+    return deleted
+
+
+def _delete(queryset: models.QuerySet, until: float) -> int:
+    """Delete the rows of ``queryset`` in steps. No other row depends on them."""
+    total = 0
+    while time.monotonic() < until:
+        keys = list(queryset.values_list("pk", flat=True)[:STEP])
+        if keys:
+            total += queryset.model._base_manager.filter(pk__in=keys)._raw_delete(queryset.db)
+        if len(keys) < STEP:
+            break
+        if connection.vendor == "sqlite":
+            time.sleep(_PAUSE)
+    return total
+
+
+def _close_accounts(before: datetime, until: float) -> int:
+    """Let go of the intervals of incarnations long gone. What is still missing of them stays on the books as lost."""
+    closed = 0
+    for life in Incarnation.objects.filter(last_at__lt=before).iterator(chunk_size=STEP):
+        if time.monotonic() >= until:
+            break
+        with transaction.atomic():
+            Loss.objects.bulk_create(
+                Loss(
+                    incarnation=life.pk,
+                    first=gap.first - gap.missing_before,
+                    last=gap.first - 1,
+                    count=gap.missing_before,
+                    cause=Cause.NEVER_CAME,
+                    at=gap.first_at,
+                )
+                for gap in Interval.objects.filter(incarnation=life, missing_before__gt=0)
+            )
+            life.delete()
+        closed += 1
+    return closed

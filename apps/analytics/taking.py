@@ -1,0 +1,322 @@
+"""One transaction of ingestion: rows of the call log, figures, and the account of what came, together or not at all."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+
+from apps.analytics.choices import DIMENSIONS, Cause, Period
+from apps.analytics.figures import Figures, decode, encode
+from apps.analytics.intervals import Intervals
+from apps.analytics.models import CallRecord, Incarnation, Ingestion, Interval, Loss, RollUp, SetAside, roll_up_id
+from apps.analytics.stream import Batch
+from apps.gateway import records
+from apps.gateway.spool import Frame, frames, is_incarnation, worker_of
+
+#: Statements name at most this many keys at once: SQLite's bound on variables is far away.
+_CHUNK = 500
+_TEXTS: dict[str, int] = {
+    each.name: each.max_length
+    for each in CallRecord._meta.concrete_fields
+    if each.max_length and each.name in records.CallRecord.__struct_fields__
+}
+_NUMBERS = (
+    *("revision", "key_id", "status", "duration", "upstream_duration", "upstream_status"),
+    *("request_bytes", "response_bytes", "attempts"),
+)
+_NUMBERS_END = 2**53  # of frames, sizes and the like: what a double holds, and a database's bigint
+_Decoded = list[tuple[Frame, records.Record | Exception]]
+
+
+@dataclass
+class Taken:
+    """What a transaction did: what is settled of each incarnation it touched, new rows, and when each key was last used."""
+
+    settled: dict[str, Intervals]
+    calls: int = 0
+    set_aside: int = 0
+    keys: dict[int, datetime] = field(default_factory=dict)
+
+
+@dataclass
+class _Item:
+    """A row on its way, and the frame that it came in."""
+
+    row: CallRecord
+    incarnation: str
+    frame: Frame
+    ended: bool
+
+
+@transaction.atomic
+def take(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> Taken:
+    """Settle the frames of ``batches``: those that the database has already are passed over, whatever order they come in.
+
+    At most 1,000 frames should come at once. With ``unreadable`` every frame is set aside for that reason. Raises ``DatabaseError``
+    when the database is away, and whatever a record that nobody foresaw can bring about; then nothing happened.
+    """
+    _lock()
+    came = [(batch, _decoded(batch, unreadable)) for batch in batches]
+    account = Account.of(_nodes(came))
+    items: list[_Item] = []
+    for batch, decoded in came:
+        for frame, record in decoded:
+            if frame.number in account.settled[batch.incarnation]:
+                continue
+            if isinstance(record, Exception):
+                account.set_aside(batch.incarnation, frame, record)
+                continue
+            account.settle(batch.incarnation, frame.number, record.at)
+            if isinstance(record, records.LossRecord):
+                account.lose(record)
+            elif record.kind != records.BEGUN:
+                items.append(_Item(_row(record), batch.incarnation, frame, record.kind == records.ENDED))
+    rows = _insert(_without_known_endings(items), account)
+    add_figures(rows)
+    account.save()
+    keys: dict[int, datetime] = {}
+    for row in rows:
+        if row.key_id:
+            keys[row.key_id] = max(row.at, keys.get(row.key_id, row.at))
+    return Taken(settled=account.settled, calls=len(rows), set_aside=account.refused, keys=keys)
+
+
+class Account:
+    """Which numbers of which incarnations are settled, while a transaction adds to it."""
+
+    def __init__(self, nodes: dict[str, str]) -> None:
+        self.settled: dict[str, Intervals] = {life: Intervals() for life in nodes}
+        self.refused = 0
+        self._nodes = nodes
+        self._before: dict[str, list[Interval]] = {life: [] for life in nodes}
+        self._starts: dict[str, dict[int, datetime]] = {life: {} for life in nodes}
+        self._losses: list[Loss] = []
+        self._aside: list[SetAside] = []
+
+    @classmethod
+    def of(cls, nodes: dict[str, str]) -> "Account":
+        """The account of these incarnations as the database has it; ``nodes`` says where each lives. One query."""
+        account = cls(nodes)
+        for interval in Interval.objects.filter(incarnation__in=nodes).order_by("first"):
+            life = interval.incarnation_id
+            account.settled[life].add(interval.first, interval.last)
+            account._before[life].append(interval)
+            account._starts[life][interval.first] = interval.first_at
+        return account
+
+    def settle(self, life: str, number: int, at: float) -> None:
+        """This number has come."""
+        self._settle(life, number, number, moment(at))
+
+    def lose(self, loss: records.LossRecord) -> None:
+        """These numbers won't come. Those that have come all the same don't count."""
+        at = moment(loss.at)
+        for first, last in self.settled[loss.incarnation].missing(loss.first, loss.last):
+            self._settle(loss.incarnation, first, last, at)
+            self._losses.append(_loss(loss.incarnation, first, last, loss.cause, at))
+
+    def set_aside(self, life: str, frame: Frame, error: Exception) -> None:
+        """This number has come, but can't become a row."""
+        now = datetime.now(UTC)
+        self.refused += 1
+        self._settle(life, frame.number, frame.number, now)
+        self._losses.append(_loss(life, frame.number, frame.number, Cause.UNREADABLE, now))
+        text = f"{type(error).__name__}: {error}".replace("\0", "")
+        self._aside.append(SetAside(incarnation=life, number=frame.number, error=text[:500], record=frame.record))
+
+    def save(self) -> None:
+        """Write it. A handful of queries, whatever the number of records."""
+        now = datetime.now(UTC)
+        Incarnation.objects.bulk_create(
+            [
+                Incarnation(id=life, node=node[:255], worker=worker_of(life), last_at=now)
+                for life, node in self._nodes.items()
+            ],
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["last_at"],
+        )
+        gone, kept = [], []
+        for life, settled in self.settled.items():
+            before = {interval.first: interval for interval in self._before[life]}
+            previous = 0
+            for first, last in settled:
+                missing = first - previous - 1
+                old = before.pop(first, None)
+                if old is None or (old.last, old.missing_before) != (last, missing):
+                    at = self._starts[life][first]
+                    kept.append(
+                        Interval(incarnation_id=life, first=first, last=last, first_at=at, missing_before=missing)
+                    )
+                previous = last
+            gone += [interval.pk for interval in before.values()]
+        for chunk in _chunks(gone):
+            Interval.objects.filter(pk__in=chunk).delete()
+        Interval.objects.bulk_create(
+            kept,
+            update_conflicts=True,
+            unique_fields=["incarnation", "first"],
+            update_fields=["last", "first_at", "missing_before"],
+        )
+        Loss.objects.bulk_create(self._losses)
+        SetAside.objects.bulk_create(self._aside)
+
+    def _settle(self, life: str, first: int, last: int, at: datetime) -> None:
+        self.settled[life].add(first, last)
+        self._starts[life][first] = at
+
+
+def moment(at: float) -> datetime:
+    """A moment from Unix seconds. Raises ``ValueError`` for one that no calendar has."""
+    try:
+        return datetime.fromtimestamp(at, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"{at} is no time") from error
+
+
+def _lock() -> None:
+    """Whoever else ingests waits here until this transaction has ended."""
+    if not Ingestion.objects.filter(pk=1).update(at=datetime.now(UTC)):
+        Ingestion.objects.get_or_create(pk=1)
+        Ingestion.objects.filter(pk=1).update(at=datetime.now(UTC))
+
+
+def _decoded(batch: Batch, unreadable: Exception | None) -> _Decoded:
+    """The frames of a batch with what is in them, or why that can't be read."""
+    decoded: _Decoded = []
+    for frame in frames(batch.frames):
+        if not 0 < frame.number < _NUMBERS_END:
+            continue
+        try:
+            if unreadable:
+                raise unreadable
+            record = records.decode(frame.record)
+            _check(record)
+            decoded.append((frame, record))
+        except (msgspec.MsgspecError, ValueError) as error:
+            decoded.append((frame, error))
+    return decoded
+
+
+def _nodes(came: Iterable[tuple[Batch, _Decoded]]) -> dict[str, str]:
+    """Where each incarnation lives of which something is told: the agent of a node tells of the losses of others there."""
+    nodes = {}
+    for batch, decoded in came:
+        nodes[batch.incarnation] = batch.node
+        for _, record in decoded:
+            if isinstance(record, records.LossRecord):
+                nodes.setdefault(record.incarnation, batch.node)
+    return nodes
+
+
+def _check(record: records.Record) -> None:
+    """Raises ``ValueError`` for what has the right types and still makes no sense."""
+    moment(record.at)
+    if isinstance(record, records.LossRecord):
+        if not is_incarnation(record.incarnation) or not 0 < record.first <= record.last < _NUMBERS_END:
+            raise ValueError(f"{record} is no loss")
+        return
+    if record.kind not in (records.CALL, records.BEGUN, records.ENDED):
+        raise ValueError(f"{record.kind!r} is no kind of record")
+    for name in _NUMBERS:
+        if not 0 <= getattr(record, name) < _NUMBERS_END:  # not true of NaN either
+            raise ValueError(f"{name} is {getattr(record, name)}")
+
+
+def _row(record: records.CallRecord) -> CallRecord:
+    values: dict[str, Any] = {name: _text(getattr(record, name), longest) for name, longest in _TEXTS.items()}
+    values |= {name: getattr(record, name) for name in _NUMBERS}
+    trace = [[_text(stage, 64), _text(decision, 255), milliseconds] for stage, decision, milliseconds in record.trace]
+    return CallRecord(at=moment(record.at), flags=[_text(flag, 64) for flag in record.flags], trace=trace, **values)
+
+
+def _text(value: str, longest: int) -> str:
+    """Cut to what the column holds, without the NUL that PostgreSQL refuses: a caller chose some of these texts."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}")[:longest]
+
+
+def _without_known_endings(items: list[_Item]) -> list[_Item]:
+    """A call ends once: recovery may have ended one whose real end was shipped before its segment was deleted."""
+    endings = [item.row.call_id for item in items if item.ended]
+    known: set[str] = set()
+    for chunk in _chunks(endings):
+        known |= set(CallRecord.objects.filter(call_id__in=chunk).values_list("call_id", flat=True))
+    kept = []
+    for item in items:
+        if item.ended and item.row.call_id in known:
+            continue
+        if item.ended:
+            known.add(item.row.call_id)
+        kept.append(item)
+    return kept
+
+
+def _insert(items: list[_Item], account: Account) -> list[CallRecord]:
+    """Insert the rows, and return those that are in. One that the database refuses is found by halving and set aside."""
+    if not items:
+        return []
+    rows = [item.row for item in items]
+    try:
+        with transaction.atomic():
+            return CallRecord.objects.bulk_create(rows)
+    except (OperationalError, InterfaceError):  # the database's trouble, not a row's
+        raise
+    except (DatabaseError, ValueError, OverflowError) as error:
+        if len(items) == 1:
+            account.set_aside(items[0].incarnation, items[0].frame, error)
+            return []
+        half = len(items) // 2
+        return _insert(items[:half], account) + _insert(items[half:], account)
+
+
+def add_figures(rows: Iterable[CallRecord]) -> None:
+    """Add the rows to the figures of their minutes, hours and days, at every level. Two queries per 500 rows of figures."""
+    fresh: dict[tuple[int, tuple[str, str, str, str]], Figures] = defaultdict(Figures)
+    for row in rows:
+        minute = int(row.at.timestamp()) // Period.MINUTE * Period.MINUTE
+        fresh[minute, (row.api, row.tenant, row.application, row.operation)].count(
+            cache=row.cache,
+            status=row.status,
+            code=row.code,
+            reason=row.reason,
+            duration=row.duration,
+            upstream_duration=row.upstream_duration,
+            attempts=row.attempts,
+            request_bytes=row.request_bytes,
+            response_bytes=row.response_bytes,
+        )
+    changed: dict[Any, tuple[RollUp, Figures]] = {}
+    for (minute, names), figures in fresh.items():
+        named = dict(zip(("api", "tenant", "application", "operation"), names, strict=True))
+        for level, dimensions in DIMENSIONS.items():
+            kept = {name: value if name in dimensions else "" for name, value in named.items()}
+            for period in Period:
+                bucket = minute // period * period
+                key = roll_up_id(period, bucket, level, tuple(kept.values()))
+                if key not in changed:
+                    row_of = RollUp(id=key, period=period, bucket=moment(bucket), level=level, **kept)
+                    changed[key] = row_of, Figures()
+                changed[key][1].add(figures)
+    for chunk in _chunks(list(changed)):
+        for key, packed in RollUp.objects.filter(pk__in=chunk).values_list("pk", "packed"):
+            changed[key][1].add(decode(packed))
+        batch = []
+        for key in chunk:
+            row_of, figures = changed[key]
+            row_of.calls, row_of.packed = figures.calls, encode(figures)
+            batch.append(row_of)
+        RollUp.objects.bulk_create(
+            batch, update_conflicts=True, unique_fields=["id"], update_fields=["calls", "packed"]
+        )
+
+
+def _loss(life: str, first: int, last: int, cause: str, at: datetime) -> Loss:
+    return Loss(incarnation=life, first=first, last=last, count=last - first + 1, cause=cause[:12], at=at)
+
+
+def _chunks(keys: list[Any]) -> Iterable[list[Any]]:
+    return (keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK))

@@ -1,0 +1,37 @@
+"""``manage.py agent``: what each machine with gateways runs once."""
+
+import signal
+import threading
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.platform import agent
+from apps.platform.ready import say_ready
+
+
+class Command(BaseCommand):
+    """Ship call records, sync them to the disk, keep the gateways' disk copy, until SIGTERM or SIGINT."""
+
+    help = "Ship this machine's call records and keep its disk copy of configuration."
+    requires_system_checks = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until told to stop."""
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        try:
+            agent.run(
+                spool=settings.SPOOL_DIR,
+                budget=settings.SPOOL_BYTES,
+                redis_url=settings.REDIS_URL,
+                node=settings.NODE_NAME,
+                disk_copy=settings.DATA_DIR / "gateway" / "copy",
+                mac_key=settings.SNAPSHOT_MAC_KEY,
+                stop=stop,
+                on_ready=say_ready,
+            )
+        except agent.AnotherAgent as error:
+            raise CommandError(str(error)) from error
