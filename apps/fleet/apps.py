@@ -7,3 +7,10 @@ class FleetConfig(AppConfig):
     """Tell: turns rows into what gateways read, numbers each change, and collects receipts."""
 
     name = "apps.fleet"
+
+    def ready(self) -> None:
+        """Have every commit of a change wake the publisher."""
+        from apps.audit.services import on_change
+        from apps.fleet.publisher import wake
+
+        on_change(wake)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -176,6 +177,18 @@ class DiskCopyWriter:
                 await following
             await self._tail.close()
             self._environment.close()
+
+    def serve(self, stop: threading.Event) -> None:
+        """``run`` for a thread: blocks until ``stop`` is set."""
+        asyncio.run(self._serve(stop))
+
+    async def _serve(self, stop: threading.Event) -> None:
+        ended = asyncio.Event()
+        running = asyncio.create_task(self.run(ended))
+        while not running.done() and not await asyncio.to_thread(stop.wait, 0.5):
+            pass
+        ended.set()
+        await running
 
     # What follows is for the tail.
 

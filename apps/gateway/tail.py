@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from apps.fleet import names
 from apps.fleet.connections import AWAY, Client, connect_async
 from apps.fleet.events import Event, Position, parse
-from apps.fleet.sealing import BrokenSeal, seal, unseal
+from apps.fleet.sealing import BrokenSeal, unseal
 from apps.gateway.snapshot import Incarnation
 
 logger = logging.getLogger(__name__)
@@ -69,11 +69,6 @@ class Sink(Protocol):
 
     def absent(self) -> None:
         """Redis can't be followed now. Called for each failed attempt."""
-
-
-def proof_of(key: bytes, incarnation: int) -> bytes:
-    """What shows followers that an incarnation was begun by this installation's control plane."""
-    return seal(key, incarnation, "incarnation", Incarnation(incarnation))
 
 
 def heartbeat_of(reply: Sequence[Any]) -> Heartbeat:

@@ -1,0 +1,235 @@
+"""Rows in, what gateways read out. Everything is compiled from the rows as they are now, so that doing it twice
+changes nothing.
+
+A name whose row is gone, or isn't served any more, compiles to ``None``: a tombstone.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from django.db.models import Prefetch, Q, QuerySet
+
+from apps.access.choices import LIVE, KeyState
+from apps.access.models import APIKey, Application, Subscription
+from apps.access.models import Plan as PlanRow
+from apps.caching.http.policy import Policy
+from apps.caching.models import CachePolicy
+from apps.catalog.choices import SERVED
+from apps.catalog.models import API as APIRow
+from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Operation, Plan, Upstream
+from apps.tenants.choices import TenantState
+
+CHUNK = 500
+"""Rows read, and records compiled, at once: few enough for SQLite's limit on parameters too."""
+
+T = TypeVar("T")
+
+Part = API | Plan
+
+
+@dataclass(frozen=True)
+class Affected:
+    """What changes name, taken apart: slugs of APIs and plans, and how keys are found."""
+
+    apis: frozenset[str]
+    plans: frozenset[str]
+    digests: frozenset[str]
+    applications: frozenset[tuple[str, str]]
+    tenants: frozenset[str]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no gateway needs to hear of it."""
+        return not (self.apis or self.plans or self.digests or self.applications or self.tenants)
+
+
+def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
+    """The pairs of audit entries: ``api``, ``plan`` and ``tenant`` by slug, ``application`` by ``tenant/slug``,
+    ``key`` by digest.
+
+    Raises ``ValueError`` for any other kind: nothing of a change may be lost silently.
+    """
+    found: dict[str, set[str]] = {kind: set() for kind in ("api", "plan", "key", "application", "tenant")}
+    for kind, identifier in pairs:
+        if kind not in found:
+            raise ValueError(f"An audit entry affects a {kind!r}, which gateways don't know.")
+        found[kind].add(identifier)
+    return Affected(
+        apis=frozenset(found["api"]),
+        plans=frozenset(found["plan"]),
+        digests=frozenset(found["key"]),
+        applications=frozenset((tenant, slug) for tenant, _, slug in (a.partition("/") for a in found["application"])),
+        tenants=frozenset(found["tenant"]),
+    )
+
+
+def parts_of(affected: Affected) -> dict[str, Part | None]:
+    """The snapshot's parts that are to be written anew, by name."""
+    apis = set(affected.apis)
+    if affected.tenants:
+        apis |= set(APIRow.objects.filter(tenant__slug__in=affected.tenants).values_list("slug", flat=True))
+    parts: dict[str, Part | None] = {f"api:{slug}": None for slug in apis}
+    parts |= {f"plan:{slug}": None for slug in affected.plans}
+    for slugs in _chunks(sorted(apis)):
+        parts |= {f"api:{row.slug}": compile_api(row) for row in _apis().filter(slug__in=slugs)}
+    for slugs in _chunks(sorted(affected.plans)):
+        parts |= {f"plan:{row.slug}": compile_plan(row) for row in PlanRow.objects.filter(slug__in=slugs)}
+    return parts
+
+
+def credentials_of(affected: Affected) -> Iterator[dict[str, Credential | None]]:
+    """The credential records that are to be written anew, by digest, some at a time."""
+    for digests in _chunks(sorted(affected.digests)):
+        gone: dict[str, Credential | None] = dict.fromkeys(digests)
+        yield gone | _compiled(_keys().filter(digest__in=digests))
+    owners = Q(application__tenant__slug__in=affected.tenants)
+    for tenant, slug in affected.applications:
+        owners |= Q(application__tenant__slug=tenant, application__slug=slug)
+    if affected.applications or affected.tenants:
+        yield from _in_chunks(_keys().filter(owners))
+
+
+def all_parts() -> Iterator[dict[str, Part]]:
+    """Every part of the snapshot, some at a time."""
+    for rows in _by_pk(_apis()):
+        yield {f"api:{row.slug}": compile_api(row) for row in rows}
+    for plans in _by_pk(PlanRow.objects.all()):
+        yield {f"plan:{row.slug}": compile_plan(row) for row in plans}
+
+
+def all_credentials() -> Iterator[dict[str, Credential | None]]:
+    """Every credential record, some at a time."""
+    yield from _in_chunks(_keys())
+
+
+def compile_api(row: APIRow) -> API:
+    """A served API. Reads its upstreams, operations, cache policy and tenant: prefetch them."""
+    return API(
+        slug=row.slug,
+        tenant=row.tenant.slug,
+        revision=row.revision,
+        listen_path=row.listen_path,
+        hosts=tuple(row.hosts),
+        strip_listen_path=row.strip_listen_path,
+        authentication=tuple(row.authentication),
+        api_key_header=row.api_key_header.lower(),
+        forward_credential=row.forward_credential,
+        upstreams=tuple(Upstream(url=upstream.url, weight=upstream.weight) for upstream in row.upstreams.all()),
+        connect_timeout=row.connect_timeout,
+        read_timeout=row.read_timeout,
+        retries=row.retries,
+        body_limit=row.body_limit,
+        debug_headers=row.debug_headers,
+        request_headers=_header_rules(row.request_headers),
+        response_headers=_header_rules(row.response_headers),
+        policy=compile_policy(row, row.cache_policy),
+        operations=tuple(Operation(method=each.method, path=each.path) for each in row.operations.all()),
+    )
+
+
+def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
+    """An API's cache policy as the caching core reads it."""
+    return Policy(
+        api=api.slug,
+        # Another API that takes the slug over one day finds none of this one's entries.
+        group=str(api.pk),
+        mode=row.mode,
+        ttl=row.ttl,
+        stale_while_revalidate=row.stale_while_revalidate,
+        stale_if_error=row.stale_if_error,
+        methods=tuple(row.methods) or Policy().methods,
+        query_mode=row.query_mode,
+        query_names=tuple(row.query_names),
+        headers=tuple(name.lower() for name in row.headers),
+        scope=row.scope,
+        client_directives=row.client_directives,
+        store_set_cookie=row.store_set_cookie,
+        sensitivity=row.sensitivity,
+        debug_headers=api.debug_headers,
+    )
+
+
+def compile_plan(row: PlanRow) -> Plan:
+    """A plan's limits."""
+    rate = None if row.rate_calls is None else row.rate_calls / row.rate_period
+    return Plan(
+        slug=row.slug,
+        rate=rate,
+        burst=row.burst if row.burst is not None or row.rate_calls is None else row.rate_calls,
+        quota=row.quota,
+        quota_period=row.quota_period,
+        charge_failures=row.charge_failures,
+        trust_lease=row.trust_lease,
+    )
+
+
+def compile_credential(row: APIKey) -> Credential:
+    """One key. Reads its application, tenant, API and the application's live subscriptions: prefetch them."""
+    application: Application = row.application
+    state = row.state
+    if state == KeyState.ACTIVE and application.tenant.state == TenantState.SUSPENDED:
+        state = "tenant_suspended"
+    return Credential(
+        key_id=row.pk,
+        digest=row.digest,
+        state=state,
+        tenant=application.tenant.slug,
+        application=f"{application.tenant.slug}/{application.slug}",
+        grants={
+            each.api.slug: Grant(
+                subscription=each.pk, plan=each.plan.slug, state=each.state, expires_at=_unix(each.expires_at)
+            )
+            for each in application.subscriptions.all()
+        },
+        expires_at=_unix(row.expires_at),
+        only_api=row.api.slug if row.api else None,
+    )
+
+
+def _compiled(rows: Iterable[APIKey]) -> dict[str, Credential | None]:
+    return {row.digest: compile_credential(row) for row in rows}
+
+
+def _apis() -> QuerySet[APIRow]:
+    served = APIRow.objects.filter(state__in=SERVED)
+    return served.select_related("tenant", "cache_policy").prefetch_related("upstreams", "operations")
+
+
+def _keys() -> QuerySet[APIKey]:
+    live = Subscription.objects.filter(state__in=LIVE).select_related("api", "plan")
+    return APIKey.objects.select_related("application__tenant", "api").prefetch_related(
+        Prefetch("application__subscriptions", queryset=live)
+    )
+
+
+def _by_pk(rows: QuerySet[Any]) -> Iterator[list[Any]]:
+    """All rows in chunks by primary key: no long transaction, no cursor held open, at most ``CHUNK`` in memory."""
+    last = 0
+    while chunk := list(rows.filter(pk__gt=last).order_by("pk")[:CHUNK]):
+        last = chunk[-1].pk
+        yield chunk
+
+
+def _in_chunks(keys: QuerySet[APIKey]) -> Iterator[dict[str, Credential | None]]:
+    for rows in _by_pk(keys):
+        yield _compiled(rows)
+
+
+def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(values)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _header_rules(rules: Mapping[str, Any]) -> HeaderRules:
+    return HeaderRules(
+        set=tuple((name.lower(), value) for name, value in rules.get("set", {}).items()),
+        remove=tuple(name.lower() for name in rules.get("remove", [])),
+    )
+
+
+def _unix(at: datetime | None) -> float | None:
+    return at.timestamp() if at else None

@@ -1,0 +1,145 @@
+"""From the outbox to Redis: reads the audit entries after Redis's epoch, compiles what they affect, pushes it.
+
+Whoever commits a change wakes it, and the reconciler looks every few seconds: nothing depends on a wake-up having
+come. Any number of publishers may run at once.
+"""
+
+import logging
+import random
+import time
+import uuid
+from itertools import chain
+from typing import TypeGuard
+
+from django.db import DatabaseError
+from django.db.models import F
+
+from apps.access.models import APIKey
+from apps.audit.models import Entry, Epoch
+from apps.catalog.models import API
+from apps.fleet import names, state
+from apps.fleet.compile import affected_by, all_credentials, all_parts, credentials_of, parts_of
+from apps.fleet.connections import AWAY, Client
+from apps.gateway.snapshot import Credential
+
+logger = logging.getLogger(__name__)
+
+ENTRIES = 200
+"""Audit entries that one push covers at most."""
+
+INLINE = 2_000
+"""APIs and keys up to which a refill is done by whoever notices; a larger one is the reconciler's: nobody waits for
+it."""
+
+PATIENCE = 1.0
+"""Seconds after which a publisher that others keep getting in the way of gives up: they are doing its work."""
+
+
+class PublicationFailed(Exception):
+    """The change is in the database but not at the gateways yet. The reconciler goes on; the message says why."""
+
+
+def current_epoch() -> tuple[int, int]:
+    """``(incarnation, n)`` as the database has it."""
+    row = Epoch.objects.filter(pk=1).values_list("incarnation", "n").first()
+    return row or (1, 0)
+
+
+def publish_pending(*, inline: int = INLINE) -> tuple[int, int]:
+    """Bring Redis to the database's epoch, and return what that was. Refills it where it can't be brought there, if
+    there are at most ``inline`` APIs and keys.
+
+    Raises ``PublicationFailed``.
+    """
+    deadline = time.monotonic() + PATIENCE
+    redis = state.client()
+    try:
+        while True:
+            # In this order: what Redis held a moment ago can't be ahead of the database now.
+            held = state.held(redis)
+            goal = current_epoch()
+            if _continues(held, goal):
+                if held.n == goal[1]:
+                    return goal
+                if _push_some(redis, held):
+                    deadline = time.monotonic() + PATIENCE
+                    continue
+            elif not redis.exists(names.REFILLER):
+                if inline < APIKey.objects.count() + API.objects.count():
+                    raise PublicationFailed("The state Redis must be filled anew; the reconciler does it.")
+                refill()
+                continue
+            if time.monotonic() > deadline:
+                raise PublicationFailed("Another process is publishing just now.")
+            time.sleep(random.uniform(0.01, 0.1))  # noqa: S311
+    except AWAY as error:
+        raise PublicationFailed(f"The state Redis can't be reached: {str(error) or type(error).__name__}") from error
+
+
+def wake() -> None:
+    """Publish after a commit. Never raises: the change is made, and the reconciler will publish it."""
+    try:
+        publish_pending()
+    except (PublicationFailed, DatabaseError) as error:
+        logger.warning("a change waits for the reconciler: %s", error)
+    except Exception:
+        logger.exception("a change waits for the reconciler")
+
+
+def refill() -> tuple[int, int]:
+    """Write everything anew in a new incarnation, then have everybody read that, if it still needs doing. Returns what
+    everybody reads then.
+
+    Until the last moment readers see what was there before. Raises ``PublicationFailed`` when another process refills.
+    """
+    redis, token = state.client(), uuid.uuid4().hex
+    if not redis.set(names.REFILLER, token, nx=True, px=state.REFILL_LOCK):
+        raise PublicationFailed("Another process is writing everything anew.")
+    held = state.held(redis)
+    if _continues(held, current_epoch()):
+        redis.delete(names.REFILLER)
+        return held.incarnation, held.n
+    incarnation = _next_incarnation(above=held.incarnation if held else 0)
+    n = current_epoch()[1]
+    logger.warning("writing the state anew: incarnation %d, epoch %d", incarnation, n)
+    written = 0
+    for parts, records in chain(((each, {}) for each in all_parts()), (({}, each) for each in all_credentials())):
+        if not state.fill(redis, token, incarnation, parts, records):
+            raise PublicationFailed("Another process took over writing everything anew.")
+        written += len(parts) + len(records)
+    if not state.switch(redis, token, incarnation, n):
+        raise PublicationFailed("Another process took over writing everything anew.")
+    logger.warning("wrote the state anew: incarnation %d, %d parts and records", incarnation, written)
+    return incarnation, n
+
+
+def _continues(held: state.Held | None, goal: tuple[int, int]) -> TypeGuard[state.Held]:
+    """Whether what Redis holds is an earlier state of what the database holds, and the way from it is known."""
+    if held is None or not held.genuine or held.mistrusted or held.incarnation != goal[0] or held.n > goal[1]:
+        return False
+    return held.n == goal[1] or Entry.objects.filter(epoch=held.n + 1).exists()
+
+
+def _next_incarnation(above: int) -> int:
+    Epoch.objects.get_or_create(pk=1)
+    Epoch.objects.filter(pk=1).update(incarnation=F("incarnation") + 1)
+    Epoch.objects.filter(pk=1, incarnation__lte=above).update(incarnation=above + 1)
+    return Epoch.objects.values_list("incarnation", flat=True).get(pk=1)
+
+
+def _push_some(redis: Client, held: state.Held) -> bool:
+    """Push the next entries after ``held``; whether that went through."""
+    entries = list(Entry.objects.filter(epoch__gt=held.n).order_by("epoch").values_list("epoch", "affects")[:ENTRIES])
+    affected = affected_by(chain.from_iterable(affects for _, affects in entries))
+    parts = parts_of(affected)
+    digests: list[str] = []
+    waiting: dict[str, Credential | None] = {}
+    for records in credentials_of(affected):
+        digests += records
+        if waiting:
+            if not state.push(redis, held, {}, waiting):
+                return False
+            held = held._replace(step=held.step + 1)
+        waiting = records
+    names_of = (sorted(parts), digests)
+    return state.push(redis, held, parts, waiting, n=entries[-1][0], names_of=names_of)

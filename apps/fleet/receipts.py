@@ -1,0 +1,167 @@
+"""Receipts: on how many workers a change is in force, measured by what they say of themselves."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from apps.fleet import models, names, state
+from apps.fleet.connections import AWAY
+from apps.fleet.publisher import PublicationFailed, current_epoch, publish_pending
+from apps.fleet.workers import Heard, read
+
+SETTLING = 3.0
+"""Seconds that workers have, after a refill, to say that they are there: an emptied Redis has forgotten them."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.02
+"""Seconds between two looks at what the workers say."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """``in_force`` of ``workers`` serve by the change; ``slowest_ms`` is how long the last of those took, from the
+    asking.
+
+    ``everywhere_by`` is when the last trust lease ends of those that didn't answer: from then on they serve no call
+    with credentials until they heard of the change. ``None``: nobody is missing.
+    """
+
+    incarnation: int
+    epoch: int
+    workers: int
+    in_force: int
+    slowest_ms: float | None
+    everywhere_by: datetime | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is in force on every worker."""
+        return self.everywhere_by is None
+
+    @property
+    def exit_status(self) -> int:
+        """Of a command that made the change."""
+        return 0 if self.complete else 3
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        if self.complete and not self.workers:
+            return "in force as soon as a gateway runs; none does"
+        begin = f"in force on {self.in_force} of {self.workers} worker{'' if self.workers == 1 else 's'}"
+        if self.everywhere_by is not None:
+            return f"{begin}, everywhere by {timezone.localtime(self.everywhere_by):%H:%M:%S}"
+        return f"{begin}, slowest {math.ceil(self.slowest_ms or 0)} ms"
+
+
+def wait_for_receipt(*, epoch: int | None = None, purge_clock: int | None = None, timeout: float = 5.0) -> Receipt:
+    """Publish what is pending and wait until every worker is at ``epoch`` (the database's present one by default)
+    and, where given, at ``purge_clock``; at most ``timeout`` seconds. Call it after the commit. Never raises for an
+    absent Redis.
+    """
+    started = time.monotonic()
+    try:
+        incarnation, present = publish_pending()
+    except PublicationFailed:
+        return _kept(_nowhere(epoch))
+    waiting = _Waiting(incarnation, present if epoch is None else epoch, purge_clock, started)
+    pause = FIRST_PAUSE
+    while not waiting.look():
+        left = started + timeout - time.monotonic()
+        if left <= 0:
+            break
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+    return _kept(waiting.receipt())
+
+
+class _Waiting:
+    """One wait: what was asked for, and what the workers said last."""
+
+    def __init__(self, incarnation: int, epoch: int, purge_clock: int | None, started: float) -> None:
+        self._goal = incarnation, epoch
+        self._purge_clock = purge_clock
+        self._started = started
+        self._expected = _workers_of_the_last_receipt()
+        self._now = 0.0
+        self._alive: Sequence[Heard] = ()
+        self._missing: Sequence[Heard] = ()
+        self._answered: float | None = None
+        self._away = False
+
+    def look(self) -> bool:
+        """Ask Redis what the workers say; whether there is nothing left to wait for."""
+        redis = state.client()
+        try:
+            self._now, heard = read(redis)
+            filled = float(redis.hget(names.EPOCH, "filled") or 0)
+        except AWAY:
+            self._away = True
+            return False
+        self._away = False
+        self._alive = [each for each in heard if each.lease_until > self._now]
+        missing = [each for each in self._alive if not self._in_force(each)]
+        if self._answered is None or len(missing) < len(self._missing):
+            self._answered = time.monotonic() - self._started
+        self._missing = missing
+        settling = len(self._alive) < self._expected and self._now < filled + SETTLING
+        return not missing and not settling
+
+    def receipt(self) -> Receipt:
+        """What is known now."""
+        if self._away:
+            return _nowhere(self._goal[1])
+        by = None
+        if self._missing:
+            left = max(each.lease_until for each in self._missing) - self._now
+            by = timezone.now() + timedelta(seconds=left)
+        in_force = len(self._alive) - len(self._missing)
+        return Receipt(
+            incarnation=self._goal[0],
+            epoch=self._goal[1],
+            workers=len(self._alive),
+            in_force=in_force,
+            slowest_ms=self._answered * 1000 if in_force and self._answered is not None else None,
+            everywhere_by=by,
+        )
+
+    def _in_force(self, heard: Heard) -> bool:
+        report = heard.report
+        # A worker that refused a damaged value can't know whether it was this change's.
+        if report.refused or (report.incarnation, report.n) < self._goal:
+            return False
+        # In a later incarnation everything stored before is dead, purged or not.
+        return self._purge_clock is None or report.incarnation > self._goal[0] or report.clock >= self._purge_clock
+
+
+def _nowhere(epoch: int | None) -> Receipt:
+    """The change couldn't be published, or nobody can be asked: every lease has ended one lease's length from now."""
+    incarnation, present = current_epoch()
+    return Receipt(
+        incarnation=incarnation,
+        epoch=present if epoch is None else epoch,
+        workers=_workers_of_the_last_receipt() or settings.GATEWAY_WORKERS,
+        in_force=0,
+        slowest_ms=None,
+        everywhere_by=timezone.now() + timedelta(seconds=settings.TRUST_LEASE),
+    )
+
+
+def _workers_of_the_last_receipt() -> int:
+    return models.Receipt.objects.values_list("workers", flat=True).first() or 0
+
+
+def _kept(receipt: Receipt) -> Receipt:
+    models.Receipt.objects.create(
+        incarnation=receipt.incarnation,
+        epoch=receipt.epoch,
+        workers=receipt.workers,
+        in_force=receipt.in_force,
+        slowest_ms=receipt.slowest_ms,
+        everywhere_by=receipt.everywhere_by,
+    )
+    return receipt

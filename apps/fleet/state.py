@@ -1,0 +1,190 @@
+"""The state Redis as the publisher sees it: what it holds, and the scripts that change it. No rows here.
+
+Everything that could be done by two publishers at once is conditional on what was read before: incarnation, epoch
+and *step*. A change too large for one script is pushed in steps; whoever comes between makes the other start over,
+so that nothing compiled earlier ever overwrites what was compiled later.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from django.conf import settings
+
+from apps.fleet import names
+from apps.fleet.connections import Client, connect
+from apps.fleet.events import APPEND, change_fields
+from apps.fleet.sealing import BrokenSeal, seal, unseal
+from apps.gateway.snapshot import API, Credential, Incarnation, Plan
+
+TIMEOUT = 0.8
+"""Seconds that any one exchange may take: a person waits behind it."""
+
+REFILL_LOCK = 15_000
+"""Milliseconds without progress after which a refill counts as dead, and another process may begin one."""
+
+_WRITE = """
+local function write(first_key, first_value, parts_key, parts)
+  local at = first_value
+  for _ = 1, parts do
+    if ARGV[at + 1] == '' then redis.call('HDEL', parts_key, ARGV[at])
+    else redis.call('HSET', parts_key, ARGV[at], ARGV[at + 1]) end
+    at = at + 2
+  end
+  for key = first_key, #KEYS do
+    if ARGV[at] == '' then redis.call('DEL', KEYS[key]) else redis.call('SET', KEYS[key], ARGV[at]) end
+    at = at + 1
+  end
+  return at
+end
+"""
+
+PUSH = f"""
+{APPEND}
+{_WRITE}
+local at = redis.call('HMGET', KEYS[1], 'incarnation', 'n', 'step')
+if at[1] ~= ARGV[1] or at[2] ~= ARGV[2] or (at[3] or '0') ~= ARGV[3] then return 0 end
+local rest = write(4, 6, KEYS[3], tonumber(ARGV[5]))
+if ARGV[4] == '' then
+  redis.call('HINCRBY', KEYS[1], 'step', 1)
+else
+  redis.call('HSET', KEYS[1], 'n', ARGV[4], 'step', 0)
+  append(KEYS[1], KEYS[2], {{unpack(ARGV, rest)}})
+end
+return 1
+"""
+"""KEYS: epoch, events, parts, records... ARGV: incarnation, epoch and step as read; the new epoch (empty: a step of
+many); number of parts; their names and values; values of the records; fields of the event. Empty values delete.
+"""
+
+FILL = f"""
+{_WRITE}
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+write(3, 4, KEYS[2], tonumber(ARGV[3]))
+return 1
+"""
+"""KEYS: refiller, parts, records... ARGV: token, milliseconds, number of parts, names and values, values of records."""
+
+SWITCH = f"""
+{APPEND}
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local now = redis.call('TIME')
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+redis.call('HSET', KEYS[2], 'incarnation', ARGV[2], 'n', ARGV[3], 'step', 0, 'seq', 0, 'at', 0,
+           'proof', ARGV[4], 'filled', now[1])
+append(KEYS[2], KEYS[3], {{'kind', 'refill', 'n', ARGV[3]}})
+return 1
+"""
+"""KEYS: refiller, epoch, events, purged tags, mistrust. ARGV: token, incarnation, epoch, proof. Readers go over to
+the new incarnation with this; purged tags are dropped because everything stored before is dead.
+"""
+
+
+class Held(NamedTuple):
+    """What Redis holds. ``genuine``: its proof is this installation's. ``mistrusted``: a follower knew more than it
+    does."""
+
+    incarnation: int
+    n: int
+    step: int
+    genuine: bool
+    mistrusted: bool
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> Client:
+    return connect(url, timeout=TIMEOUT)
+
+
+def client() -> Client:
+    """The control plane's client of the state Redis, one per process."""
+    return _client(settings.REDIS_URL)
+
+
+def proof_of(incarnation: int) -> bytes:
+    """What shows followers that an incarnation was begun by this installation's control plane."""
+    return seal(settings.SNAPSHOT_MAC_KEY, incarnation, "incarnation", Incarnation(incarnation))
+
+
+def held(redis: Client) -> Held | None:
+    """What Redis holds; ``None``: nothing."""
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.hmget(names.EPOCH, "incarnation", "n", "step", "proof")
+    pipeline.get(names.MISTRUST)
+    (incarnation, n, step, proof), mistrust = pipeline.execute()
+    if incarnation is None:
+        return None
+    try:
+        unseal(settings.SNAPSHOT_MAC_KEY, int(incarnation), "incarnation", proof or b"", Incarnation)
+        genuine = True
+    except (BrokenSeal, ValueError, OverflowError):
+        return Held(0, 0, 0, genuine=False, mistrusted=False)
+    mistrusted = mistrust is not None and mistrust.isdigit() and int(mistrust) >= int(incarnation)
+    return Held(int(incarnation), int(n or 0), int(step or 0), genuine, mistrusted)
+
+
+def push(
+    redis: Client,
+    at: Held,
+    parts: Mapping[str, API | Plan | None],
+    records: Mapping[str, Credential | None],
+    *,
+    n: int | None = None,
+    names_of: tuple[Sequence[str], Sequence[str]] = ((), ()),
+) -> bool:
+    """Write parts and records, if Redis still is ``at``. With ``n``, the epoch becomes ``n`` and followers are told
+    of the parts and digests in ``names_of``; without, it is a step of many. False: somebody else was there."""
+    event = change_fields(n, tuple(names_of[0]), tuple(names_of[1])) if n is not None else []
+    keys, values = _values(at.incarnation, parts, records)
+    arguments = [at.incarnation, at.n, at.step, "" if n is None else n, len(parts), *values, *event]
+    stable = [names.EPOCH, names.EVENTS, names.parts(at.incarnation)]
+    return bool(redis.register_script(PUSH)(keys=[*stable, *keys], args=arguments))
+
+
+def fill(
+    redis: Client,
+    token: str,
+    incarnation: int,
+    parts: Mapping[str, API | Plan],
+    records: Mapping[str, Credential | None],
+) -> bool:
+    """Write parts and records of an incarnation that nobody reads yet. False: somebody else refills now."""
+    keys, values = _values(incarnation, parts, records)
+    arguments = [token, REFILL_LOCK, len(parts), *values]
+    return bool(redis.register_script(FILL)(keys=[names.REFILLER, names.parts(incarnation), *keys], args=arguments))
+
+
+def switch(redis: Client, token: str, incarnation: int, n: int) -> bool:
+    """Have everybody read ``incarnation``, which is complete up to epoch ``n``. False: somebody else refills now."""
+    keys = [names.REFILLER, names.EPOCH, names.EVENTS, names.PURGES, names.MISTRUST]
+    return bool(redis.register_script(SWITCH)(keys=keys, args=[token, incarnation, n, proof_of(incarnation)]))
+
+
+def sweep(redis: Client) -> int:
+    """Delete what is left of earlier incarnations, once per incarnation; how many names went."""
+    incarnation, swept = (int(value or 0) for value in redis.hmget(names.EPOCH, "incarnation", "swept"))
+    if not incarnation or swept == incarnation:
+        return 0
+    gone = 0
+    for pattern in (f"{names.PARTS}:*", f"{names.CREDENTIAL}*"):
+        for name in redis.scan_iter(match=pattern, count=1000):
+            number = name.split(b":")[2]
+            # A higher one is being written.
+            if number.isdigit() and int(number) < incarnation:
+                gone += redis.unlink(name)
+    redis.hset(names.EPOCH, "swept", incarnation)
+    return gone
+
+
+def _values(
+    incarnation: int, parts: Mapping[str, API | Plan | None], records: Mapping[str, Credential | None]
+) -> tuple[list[str], list[bytes | str]]:
+    """Keys of the records, and the scripts' values: names and sealed parts, then sealed records."""
+    key = settings.SNAPSHOT_MAC_KEY
+    values: list[bytes | str] = []
+    for name, part in parts.items():
+        values += [name, b"" if part is None else seal(key, incarnation, name, part)]
+    for digest, record in records.items():
+        values.append(b"" if record is None else seal(key, incarnation, f"key:{digest}", record))
+    return [names.credential(incarnation, digest) for digest in records], values

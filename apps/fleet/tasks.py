@@ -1,0 +1,33 @@
+"""What Celery does for the fleet."""
+
+import logging
+import sys
+import time
+
+from celery import shared_task
+from django.db import DatabaseError
+
+from apps.caching.purges import fold
+from apps.fleet import names, state
+from apps.fleet.connections import AWAY
+from apps.fleet.publisher import PublicationFailed, publish_pending
+from apps.fleet.services import forget_the_dead
+
+logger = logging.getLogger(__name__)
+
+FOLD_EVERY = 3600
+"""Seconds between two foldings of the table of purged tags, which read all of it."""
+
+
+@shared_task(name="fleet.reconcile")
+def reconcile() -> None:
+    """Publish what a process that died left behind, refill a Redis that lost something, and clean up."""
+    try:
+        publish_pending(inline=sys.maxsize)
+        redis = state.client()
+        state.sweep(redis)
+        forget_the_dead(redis)
+        if redis.set(names.FOLDED, 1, nx=True, ex=FOLD_EVERY):
+            fold(redis, time.time())
+    except (PublicationFailed, DatabaseError, *AWAY) as error:
+        logger.warning("the fleet is not reconciled: %s", error)
