@@ -4,6 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.fleet.receipts import wait_for_receipt
+
 
 class ReceiptSerializer(serializers.Serializer):
     """On how many gateway workers a change is in force, and what is known of the others."""
@@ -25,7 +27,5 @@ class WithReceipt(serializers.Serializer):
 
 def with_receipt(changed: Any, *, purge_clock: int | None = None) -> Any:
     """``changed`` with the receipt of its last change on it. Waits for the gateways, 5 s at most."""
-    from apps.fleet.receipts import wait_for_receipt
-
     changed.receipt = wait_for_receipt(purge_clock=purge_clock)
     return changed
