@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 from django.core.management import call_command
+from django.db import transaction
 
 from apps.tenants.actors import PLATFORM
 from apps.tenants.models import User
@@ -44,6 +45,7 @@ def migrate() -> None:
     call_command("migrate", verbosity=0, interactive=False)
 
 
+@transaction.atomic
 def administrator_make(wishes: AdministratorWishes) -> FirstAdministrator | None:
     """Make the first administrator; ``None`` when there is one already."""
     if User.objects.filter(is_administrator=True).exists():

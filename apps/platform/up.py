@@ -17,7 +17,7 @@ from apps.fleet.workers import worker_reaped
 from apps.platform import installation
 from apps.platform.children import Child
 from apps.platform.datalock import DataDirectoryInUse, DataLock
-from apps.platform.demo.credentials import kept
+from apps.platform.demo.lifecycle import Demo, demo_prepare
 from apps.platform.first_start import AdministratorWishes, FirstAdministrator, administrator_make, migrate
 from apps.platform.installation import Listeners
 from apps.platform.logstream import LogStream
@@ -84,24 +84,27 @@ async def _serve(
 ) -> None:
     await supervisor.start([installation.valkey_plan(server) for server in installation.valkeys()])
     await _redis_is_fit(supervisor)
-    made = await _in_thread(supervisor, lambda: _first_start(wishes))
+    made, shown = await _in_thread(supervisor, lambda: _first_start(wishes, demo=demo))
     await supervisor.start(
         [
             *installation.gateways(listeners.gateway),
             installation.agent(),
             *installation.celery(),
             installation.console(listeners.console),
+            *([shown.origin()] if shown else []),
         ]
     )
     await _ready(supervisor)
-    log.plain(welcome(made, kept(settings.DATA_DIR) if demo else None))
+    log.plain(welcome(made, shown.credentials if shown else None))
+    if shown and shown.is_new:
+        await supervisor.start([shown.traffic()])
     await supervisor.stopping.wait()
 
 
-def _first_start(wishes: AdministratorWishes) -> FirstAdministrator | None:
+def _first_start(wishes: AdministratorWishes, *, demo: bool) -> tuple[FirstAdministrator | None, Demo | None]:
     try:
         migrate()
-        return administrator_make(wishes)
+        return administrator_make(wishes), demo_prepare() if demo else None
     except db.DatabaseError as error:
         raise CannotStart(f"The database can't be used: {str(error).strip()}") from error
     except ValidationError as error:
@@ -124,7 +127,10 @@ def _reap(log: LogStream, worker: int, pid: int) -> None:
         with connect(settings.REDIS_URL) as client:
             worker_reaped(client, pid=pid)
     except AWAY as error:
-        log.line("up", f"gateway {worker} ended and the fleet can't be told ({error}): receipts count it until its lease ends")
+        log.line(
+            "up",
+            f"gateway {worker} ended and the fleet can't be told ({error}): receipts count it until its lease ends",
+        )
 
 
 async def _redis_is_fit(supervisor: Supervisor) -> None:

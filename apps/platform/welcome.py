@@ -22,7 +22,7 @@ def welcome(made: FirstAdministrator | None, demo: Credentials | None) -> str:
     if demo is not None:
         lines += ["", "  People of the demo (all with the password " + demo.password + ")"]
         lines += [f"    {person.email:<22} {person.role} of {person.tenant}" for person in demo.people]
-        call = f"curl -i -H 'X-API-Key: {demo.key}' {gateway}{demo.path}"
+        call = f"curl -i -H 'X-API-Key: {demo.key}' {gateway}{demo.call}"
         note = "  A call (the second time it comes from the cache):"
     else:
         call, note = f"curl -i {gateway}/_gateway/readyz", "  Whether the gateway is ready:"

@@ -45,15 +45,14 @@ def worker(queue: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_a_task_reaches_a_worker_through_the_broker(tmp_path, state_redis):
     queue, path, text = f"tests-{uuid.uuid4().hex}", tmp_path / "note", uuid.uuid4().hex
-    with worker(queue) as process:
-        with app.connection_for_write() as connection:
-            app.send_task("tests.note", args=[str(path), text], queue=queue, connection=connection)
-            wait_until(lambda: path.exists() or process.poll() is not None, timeout=60)
-            wait_until(lambda: path.read_text() == text, timeout=1)
-            with contextlib.closing(connection.channel()) as channel:
-                channel.queue_delete(queue)
+    with worker(queue) as process, app.connection_for_write() as connection:
+        app.send_task("tests.note", args=[str(path), text], queue=queue, connection=connection)
+        wait_until(lambda: path.exists() or process.poll() is not None, timeout=60)
+        wait_until(lambda: path.read_text() == text, timeout=1)
+        with contextlib.closing(connection.channel()) as channel:
+            channel.queue_delete(queue)
 
 
-def test_the_broker_is_the_state_server_unless_named(monkeypatch):
+def test_the_broker_is_the_state_server_unless_named():
     named = os.environ.get("CELERY_BROKER_URL")
-    assert settings.CELERY_BROKER_URL == (named or f"redis+socket://{settings.STATE_SOCKET}")
+    assert (named or f"redis+socket://{settings.STATE_SOCKET}") == settings.CELERY_BROKER_URL

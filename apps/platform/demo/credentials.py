@@ -1,4 +1,4 @@
-"""The demo's passwords and key, kept so that every start can show a call that works."""
+"""The demo's passwords, keys and port, kept so that every start can show a call that works."""
 
 import os
 from pathlib import Path
@@ -17,13 +17,14 @@ class Person(msgspec.Struct, frozen=True):
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """What the demo's seed made. ``keys`` maps ``tenant/application`` to its secret."""
+    """What the demo's seed made. ``keys`` maps ``tenant/application`` to its secret; ``call`` is a path that ``caller`` may get."""
 
     password: str
     people: list[Person]
     keys: dict[str, str]
     caller: str
-    path: str
+    call: str
+    origin_port: int
 
     @property
     def key(self) -> str:

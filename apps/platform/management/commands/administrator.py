@@ -1,0 +1,28 @@
+"""``manage.py administrator``: the first administrator, where nobody runs ``up``."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.platform.first_start import AdministratorWishes, administrator_make
+
+
+class Command(BaseCommand):
+    """Does what the first ``up`` does: from ``APIMGR_ADMIN_*``, or with secrets made here and shown once."""
+
+    help = "Make the first administrator, unless there is one."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make it and say what was made. Raises ``CommandError`` when the environment's values can't be used."""
+        try:
+            made = administrator_make(AdministratorWishes.take())
+        except ValidationError as error:
+            raise CommandError(f"The first administrator can't be made: {' '.join(error.messages)}") from error
+        if made is None:
+            self.stdout.write("There is an administrator already.")
+            return
+        self.stdout.write(f"Made the administrator {made.email}.")
+        for name, secret in (("password", made.password), ("token", made.token)):
+            if secret:
+                self.stdout.write(f"  {name}, shown this once: {secret}")
