@@ -1,0 +1,43 @@
+"""Why one call was answered as it was: every decision that the gateway noted, in words."""
+
+from dataclasses import dataclass
+
+from apps.analytics.models import CallRecord
+from apps.caching.http.reasons import Reason
+from apps.gateway.problems import Problem
+
+_REASONS = {reason.code: reason.sentence for reason in Reason}
+_PROBLEMS = {problem.code: problem.detail for problem in Problem}
+_CRASH = "The gateway died while it sent this answer."
+
+
+@dataclass(frozen=True)
+class Step:
+    """One decision. ``ms``: milliseconds since the head of the request was parsed."""
+
+    stage: str
+    decision: str
+    ms: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A call with its decisions, and the one sentence that says why it was answered so."""
+
+    call: CallRecord
+    sentence: str
+    steps: tuple[Step, ...]
+
+
+def call_trace(call: CallRecord) -> Trace:
+    """What was decided on ``call``, from its record alone."""
+    steps = tuple(Step(stage, decision, ms, sentence_of(decision)) for stage, decision, ms in call.trace)
+    return Trace(call, sentence_of(call.code) or sentence_of(call.reason), steps)
+
+
+def sentence_of(code: str) -> str:
+    """What a reason or a problem code says to a person; empty for a decision that speaks for itself."""
+    if code == "gateway_crash":
+        return _CRASH
+    return _REASONS.get(code) or _PROBLEMS.get(code, "")

@@ -1,0 +1,432 @@
+"""What is read of calls: the log, and figures for dashboards. Every question is asked within a ``Scope``.
+
+Figures come from roll-ups, so that neither the number of queries nor their cost grows with the number of calls.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from django.conf import settings
+from django.db.models import Q, QuerySet, Sum
+from django.utils import timezone
+
+from apps.analytics import completeness
+from apps.analytics.choices import DIMENSIONS, Level, Period
+from apps.analytics.completeness import Completeness
+from apps.analytics.explain import Trace, call_trace
+from apps.analytics.figures import Figures, decode
+from apps.analytics.models import CallRecord, RollUp
+from apps.analytics.policies import ALL, Scope, calls_visible_to
+from apps.analytics.windows import Kept, Span, down, spans, steps, up
+
+__all__ = [
+    "ALL",
+    "Scope",
+    "Series",
+    "Trace",
+    "breakdown",
+    "call_trace",
+    "calls",
+    "calls_visible_to",
+    "compare",
+    "latest_completeness",
+    "savings",
+    "sparklines",
+    "summary",
+    "timeseries",
+]
+
+DEFAULT_SPAN = timedelta(hours=24)
+#: A span that starts or ends within a minute is exact to the microsecond while that minute has at most this many calls.
+EXACT_CALLS = 2000
+
+By = Literal["api", "tenant", "application", "operation", "status", "reason", "code", "cache"]
+_COUNTED = {"status": "statuses", "reason": "reasons", "code": "codes", "cache": "caches"}
+
+
+@dataclass(frozen=True)
+class Series:
+    """Figures by step of time, oldest first; ``step`` in seconds. A point has ``at`` (its start) and ``gap`` besides a summary."""
+
+    step: int
+    points: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Of which calls, and when. ``exact`` ends are those that somebody asked for."""
+
+    scope: Scope
+    names: dict[str, str]
+    since: datetime
+    until: datetime
+    exact: tuple[bool, bool]
+
+    @classmethod
+    def asked(
+        cls,
+        scope: Scope,
+        api: str = "",
+        tenant: str = "",
+        application: str = "",
+        operation: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> "_Question":
+        named = {"api": api, "tenant": tenant, "application": application, "operation": operation}
+        names = {name: value for name, value in named.items() if value}
+        if application and not tenant:
+            names["tenant"] = application.partition("/")[0]
+        exact = since is not None, until is not None
+        now = timezone.now()
+        until = until or now
+        return cls(scope, names, since or until - DEFAULT_SPAN, until, exact)
+
+    def level(self, by: Iterable[str] = ()) -> Level:
+        """The coarsest level that can answer, grouped by these columns."""
+        needed = {*self.names, *by}
+        if not self._is_covered():
+            needed |= {"api", "tenant"}
+        return next(level for level, dimensions in DIMENSIONS.items() if needed <= set(dimensions))
+
+    def condition(self) -> Q:
+        """On roll-ups and on calls alike."""
+        condition = Q(**self.names)
+        return condition if self._is_covered() else condition & self.scope.condition()
+
+    def roll_ups(self, level: Level, buckets: Sequence[Span]) -> QuerySet[RollUp]:
+        """The roll-ups of some buckets of time."""
+        times = Q(pk__in=())
+        for span in buckets:
+            times |= Q(period=span.period, bucket__gte=_moment(span.start), bucket__lt=_moment(span.end))
+        return RollUp.objects.filter(self.condition(), times, level=level).order_by()
+
+    def buckets(self) -> list[Span]:
+        """The whole buckets around the span."""
+        return spans(self.since.timestamp(), self.until.timestamp(), _kept())
+
+    def _is_covered(self) -> bool:
+        return self.scope.covers(api=self.names.get("api", ""), tenant=self.names.get("tenant", ""))
+
+
+def summary(
+    *,
+    scope: Scope,
+    api: str = "",
+    tenant: str = "",
+    application: str = "",
+    operation: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> dict[str, Any]:
+    """The figures of a span: the last 24 hours when ``since`` is ``None``, the open minute included.
+
+    ``{calls, errors, bytes, hit_ratio, latency: {all|hit|miss: {p50, p95, p99}}, completeness: {received, expected}, caches,
+    statuses, upstream_calls, upstream_mean}``: latency in milliseconds. Whose calls a lost record told of is not known:
+    ``expected`` counts every lost one.
+    """
+    question = _Question.asked(scope, api, tenant, application, operation, since, until)
+    figures = _exact(question)
+    missing = completeness.missing_between(question.since, question.until)
+    under_way = completeness.under_way()
+    if under_way.records and under_way.oldest < question.until.timestamp():
+        missing += under_way.records
+    return _shown(figures, missing)
+
+
+def compare(
+    *, scope: Scope, since: datetime | None = None, until: datetime | None = None, **names: str
+) -> dict[str, Any]:
+    """``{"now": summary, "before": summary}``: ``before`` is the span of equal length that ended where this one starts."""
+    until = until or timezone.now()
+    since = since or until - DEFAULT_SPAN
+    return {
+        "now": summary(scope=scope, since=since, until=until, **names),
+        "before": summary(scope=scope, since=since - (until - since), until=since, **names),
+    }
+
+
+def timeseries(
+    *,
+    scope: Scope,
+    api: str = "",
+    tenant: str = "",
+    application: str = "",
+    operation: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    step: int | None = None,
+) -> Series:
+    """The same by step of time; a fitting ``step`` (seconds) is chosen when none is given. Steps are whole: ends are widened.
+
+    A point with ``gap`` has records missing, or some of its records are still under way.
+    """
+    question = _Question.asked(scope, api, tenant, application, operation, since, until)
+    level = question.level()
+    span, step = steps(
+        question.since.timestamp(), question.until.timestamp(), step, _kept(), coarse=level is Level.FULL
+    )
+    points: dict[int, Figures] = {at: Figures() for at in range(span.start, span.end, step)}
+    for bucket, packed in question.roll_ups(level, [span]).values_list("bucket", "packed").iterator(chunk_size=2000):
+        points[down(bucket.timestamp(), step)].add(decode(packed))
+    missing: dict[int, int] = defaultdict(int)
+    for at, count in completeness.missing_by_time(_moment(span.start), _moment(span.end)):
+        missing[down(at, step)] += count
+    under_way = completeness.under_way()
+    late_from = under_way.oldest if under_way.records else float("inf")
+    shown = []
+    for at, figures in points.items():
+        point = _shown(figures, missing[at])
+        shown.append({"at": _moment(at), "gap": missing[at] > 0 or at + step > late_from, **point})
+    return Series(step, shown)
+
+
+def breakdown(
+    *,
+    scope: Scope,
+    by: By = "api",
+    top: int = 10,
+    api: str = "",
+    tenant: str = "",
+    application: str = "",
+    operation: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[dict[str, Any]]:
+    """The ``top`` parts with most calls: ``{name, calls, …}`` like a summary; of status, reason, code and cache only these two.
+
+    The name is empty for calls to no known API, without a key, or of no known operation.
+    """
+    question = _Question.asked(scope, api, tenant, application, operation, since, until)
+    if by in _COUNTED:
+        counted = getattr(_whole(question), _COUNTED[by])
+        ordered = sorted(counted.items(), key=lambda pair: (-pair[1], str(pair[0])))
+        return [{"name": str(name), "calls": count} for name, count in ordered[:top]]
+    columns = ("api", "operation") if by == "operation" else (by,)
+    rows = question.roll_ups(question.level(columns), question.buckets())
+    largest = rows.values_list(*columns).annotate(n=Sum("calls")).order_by("-n", *columns)[:top]
+    parts: dict[tuple[str, ...], Figures] = {row[:-1]: Figures() for row in largest}
+    names = Q(pk__in=())
+    for key in parts:
+        names |= Q(**dict(zip(columns, key, strict=True)))
+    for *key, packed in rows.filter(names).values_list(*columns, "packed").iterator(chunk_size=2000):
+        parts[tuple(key)].add(decode(packed))
+    return [
+        {**dict(zip(columns, key, strict=True)), "name": key[-1], **_shown(figures, 0)}
+        for key, figures in parts.items()
+    ]
+
+
+def sparklines(
+    *,
+    scope: Scope,
+    by: Literal["api", "tenant", "application"] = "api",
+    names: Iterable[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    points: int = 24,
+    **filters: str,
+) -> dict[str, list[int]]:
+    """Calls by step of time of each API, tenant or application, for lists. One query, whatever their number."""
+    question = _Question.asked(scope, since=since, until=until, **filters)
+    length = (question.until - question.since).total_seconds()
+    span, step = steps(
+        question.since.timestamp(), question.until.timestamp(), up(length / points, Period.MINUTE), _kept(), coarse=True
+    )
+    rows = question.roll_ups(question.level((by,)), [span])
+    if names is not None:
+        rows = rows.filter(**{f"{by}__in": list(names)})
+    lines: dict[str, list[int]] = defaultdict(lambda: [0] * ((span.end - span.start) // step))
+    for name, bucket, count in rows.values_list(by, "bucket").annotate(n=Sum("calls")):
+        lines[name][int(bucket.timestamp() - span.start) // step] += count
+    return dict(lines)
+
+
+def savings(
+    *,
+    scope: Scope,
+    top: int = 10,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    **names: str,
+) -> list[dict[str, Any]]:
+    """What the cache saved, of the ``top`` APIs by calls: ``{name, calls, ms}``: upstream calls not made and time not waited.
+
+    The time is an estimate: each saved call would have taken what the upstream's answers took on average in that span. ``None``
+    when there was none to go by.
+    """
+    question = _Question.asked(scope, since=since, until=until, **names)
+    rows = question.roll_ups(question.level(("api",)), question.buckets())
+    largest = rows.values_list("api").annotate(n=Sum("calls")).order_by("-n", "api")[:top]
+    parts = {name: Figures() for name, _ in largest}
+    for name, packed in rows.filter(api__in=parts).values_list("api", "packed").iterator(chunk_size=2000):
+        parts[name].add(decode(packed))
+    return [
+        {
+            "name": name,
+            "calls": figures.saved_calls,
+            "ms": None if figures.upstream_mean is None else figures.saved_calls * figures.upstream_mean,
+        }
+        for name, figures in parts.items()
+    ]
+
+
+def calls(
+    *,
+    scope: Scope,
+    api: str = "",
+    tenant: str = "",
+    application: str = "",
+    operation: str = "",
+    status: str = "",
+    cache: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    call_id: str = "",
+    request_id: str = "",
+    path: str = "",
+) -> QuerySet[CallRecord]:
+    """The call log, newest first. ``status`` is like ``404`` or ``5xx``; ``path`` finds what starts with it.
+
+    Raises ``ValueError`` for a ``status`` that is neither.
+    """
+    exactly = {
+        "api": api,
+        "tenant": tenant,
+        "application": application,
+        "operation": operation,
+        "cache": cache,
+        "call_id": call_id,
+        "request_id": request_id,
+    }
+    found = CallRecord.objects.filter(scope.condition(), **{name: value for name, value in exactly.items() if value})
+    if status.endswith("xx"):
+        found = found.filter(status__gte=int(status[:-2]) * 100, status__lt=int(status[:-2]) * 100 + 100)
+    elif status:
+        found = found.filter(status=int(status))
+    if since:
+        found = found.filter(at__gte=since)
+    if until:
+        found = found.filter(at__lt=until)
+    if path:
+        found = found.filter(path__startswith=path)
+    return found.order_by("-at", "-id")
+
+
+def latest_completeness() -> Completeness:
+    """The account of the last 24 hours, and how far behind the figures are."""
+    until = timezone.now()
+    since = until - DEFAULT_SPAN
+    question = _Question.asked(ALL, since=None, until=None)
+    received = sum(count for (count,) in question.roll_ups(Level.ALL, question.buckets()).values_list("calls"))
+    causes = completeness.causes_between(since, until)
+    under_way = completeness.under_way()
+    return Completeness(
+        received=received,
+        expected=received + sum(causes.values()) + under_way.records,
+        under_way=under_way,
+        causes=causes,
+        last_ingestion=completeness.last_ingestion(),
+        in_stream=completeness.in_stream(),
+        agents=completeness.agents(),
+    )
+
+
+def _whole(question: _Question) -> Figures:
+    """The figures of the buckets around the span. One query."""
+    return _added(question.roll_ups(question.level(), question.buckets()).values_list("packed", flat=True))
+
+
+def _exact(question: _Question) -> Figures:
+    """The figures of the span itself. Three queries.
+
+    The minutes at its ends are counted from the log where somebody named the end, while they have few calls.
+    """
+    minute = Period.MINUTE.value
+    buckets = question.buckets()
+    since, until = question.since.timestamp(), question.until.timestamp()
+    figures = Figures()
+    edges: list[tuple[float, float]] = []
+    if question.exact[0] and buckets and buckets[0] == (minute, *buckets[0][1:]) and since % minute:
+        edges.append((since, min(up(since, minute), until)))
+    if (
+        question.exact[1]
+        and buckets
+        and buckets[-1].period == minute
+        and until % minute
+        and down(until, minute) >= since
+    ):
+        edges.append((down(until, minute), until))
+    for start, end in edges:
+        rows = _rows_of(question, start, end)
+        if rows is None:
+            continue
+        figures.add(rows)
+        buckets = _without(buckets, down(start, minute))
+    figures.add(_added(question.roll_ups(question.level(), buckets).values_list("packed", flat=True)))
+    return figures
+
+
+def _rows_of(question: _Question, start: float, end: float) -> Figures | None:
+    """The figures of less than a minute from the log, or ``None`` when it has too many calls."""
+    names = (
+        *("cache", "status", "code", "reason", "duration", "upstream_duration"),
+        *("attempts", "request_bytes", "response_bytes"),
+    )
+    found = CallRecord.objects.filter(question.condition(), at__gte=_moment(start), at__lt=_moment(end)).order_by()
+    rows = list(found.values(*names)[: EXACT_CALLS + 1])
+    if len(rows) > EXACT_CALLS:
+        return None
+    figures = Figures()
+    for row in rows:
+        figures.count(**row)
+    return figures
+
+
+def _without(buckets: list[Span], minute: int) -> list[Span]:
+    """``buckets`` less the minute that starts there."""
+    left: list[Span] = []
+    for span in buckets:
+        if span.period != Period.MINUTE or not span.start <= minute < span.end:
+            left.append(span)
+            continue
+        left += [
+            part
+            for part in (Span(span.period, span.start, minute), Span(span.period, minute + Period.MINUTE, span.end))
+            if part.start < part.end
+        ]
+    return left
+
+
+def _added(packed: Iterable[bytes | memoryview]) -> Figures:
+    figures = Figures()
+    for each in packed:
+        figures.add(decode(each))
+    return figures
+
+
+def _shown(figures: Figures, missing: int) -> dict[str, Any]:
+    return {
+        "calls": figures.calls,
+        "errors": figures.errors,
+        "bytes": figures.response_bytes,
+        "hit_ratio": figures.hit_ratio,
+        "latency": figures.latency(),
+        "completeness": {"received": figures.calls, "expected": figures.calls + missing},
+        "caches": dict(figures.caches),
+        "statuses": figures.by_class(),
+        "upstream_calls": figures.upstream_calls,
+        "upstream_mean": figures.upstream_mean,
+    }
+
+
+def _kept() -> Kept:
+    now = timezone.now().timestamp()
+    return Kept(now - settings.MINUTE_FIGURES_DAYS * 86400, now - settings.HOUR_FIGURES_DAYS * 86400)
+
+
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
