@@ -24,7 +24,8 @@ class Plan:
     """What the supervisor runs and how.
 
     ``grace`` is how long it may take to stop, in seconds; ``inherited`` are descriptors that it keeps; ``once`` marks a command
-    that ends by itself and isn't started again; ``says_ready`` one that tells through ``READY_FD`` (see ``ready.py``).
+    that ends by itself and isn't started again; ``says_ready`` one that tells through ``READY_FD`` (see ``ready.py``). Lines that
+    hold one of ``muted`` are not shown.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Plan:
     inherited: Sequence[int] = ()
     once: bool = False
     says_ready: bool = False
+    muted: Sequence[str] = ()
 
 
 class Child:
@@ -197,7 +199,9 @@ class Child:
                 continue
             if not line:
                 return
-            self._log.line(self.plan.name, line.decode(errors="replace").rstrip())
+            text = line.decode(errors="replace").rstrip()
+            if not any(muted in text for muted in self.plan.muted):
+                self._log.line(self.plan.name, text)
 
 
 def _ending(status: int) -> str:

@@ -43,9 +43,13 @@ def valkeys() -> list[ValkeySettings]:
     return [ValkeySettings(role=role, folder=settings.DATA_DIR / role, socket=path) for role, path in wanted]
 
 
+# Advice for a machine that serves nothing else; our servers hold little and are never copied in memory.
+_VALKEY_ADVICE = ("Memory overcommit must be enabled", "Transparent Huge Pages", "TCP backlog setting")
+
+
 def valkey_plan(server: ValkeySettings) -> Plan:
     """How the supervisor runs an embedded server."""
-    return Plan(name=server.role.value, command=server.prepare(), grace=VALKEY_GRACE)
+    return Plan(name=server.role.value, command=server.prepare(), grace=VALKEY_GRACE, muted=_VALKEY_ADVICE)
 
 
 def gateways(listener: socket.socket) -> list[Plan]:

@@ -1,5 +1,6 @@
 """One log stream of many processes, each line with the name of the one that wrote it."""
 
+import logging
 import os
 import queue
 import threading
@@ -66,3 +67,17 @@ class LogStream:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._out.fileno())
         os.close(nowhere)
+
+
+class LogStreamHandler(logging.Handler):
+    """Brings the supervisor's own log records into the stream."""
+
+    def __init__(self, stream: LogStream, name: str) -> None:
+        super().__init__()
+        self._stream = stream
+        self._name = name
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write each line of the record."""
+        for line in self.format(record).splitlines():
+            self._stream.line(self._name, f"{record.levelname} {record.name} {line}")

@@ -23,9 +23,6 @@ from apps.gateway import records
 from apps.gateway.spool import AGENT, Frame, SpoolWriter, frame, segment_path
 from apps.gateway.spool_reader import Life, Segment, SpoolFolder
 
-LOOK_SECONDS = 0.5  # how often it is asked what the database has settled
-TELL_SECONDS = 1.0
-_PATIENCE = 1.0  # how long a pushed batch may be unsettled before it is looked for in the stream
 _RESENT_AT_ONCE = 100
 _log = logging.getLogger(__name__)
 
@@ -59,6 +56,9 @@ class Shipper:
 
     def __init__(self, folder: Path, client: redis.Redis, node: str, budget: int) -> None:
         """``budget`` bounds the folder, in bytes: over it the oldest segments are deleted, and counted as lost."""
+        self.look_seconds = 0.5  # how often it is asked what the database has settled
+        self.tell_seconds = 1.0
+        self.patience = 1.0  # how long a pushed batch may be unsettled before it is looked for in the stream
         self.folder = SpoolFolder(folder)
         self.lost = 0
         self.away_since: float | None = None  # Unix time
@@ -101,10 +101,10 @@ class Shipper:
         """Ask what is settled, and whether what isn't is still in the stream."""
         now = time.monotonic()
         lives = list(self.folder.lives.values())
-        if now - self._looked < LOOK_SECONDS and all(self._of(life).asked for life in lives):
+        if now - self._looked < self.look_seconds and all(self._of(life).asked for life in lives):
             return
         for _ in range(_RESENT_AT_ONCE):
-            oldest = self._pushed[0] if self._pushed and now - self._pushed[0].when > _PATIENCE else None
+            oldest = self._pushed[0] if self._pushed and now - self._pushed[0].when > self.patience else None
             gone, settled = stream.look(
                 self._client, [oldest.entry] if oldest else [], [life.incarnation for life in lives]
             )
@@ -280,7 +280,7 @@ class Shipper:
     def _tell(self) -> None:
         """Say in Redis what is in the spool, for whoever counts what has come against what was written."""
         now = time.monotonic()
-        if now - self._told < TELL_SECONDS:
+        if now - self._told < self.tell_seconds:
             return
         written: dict[Any, Any] = {}
         unshipped = 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import logging
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -20,7 +21,7 @@ from apps.platform.datalock import DataDirectoryInUse, DataLock
 from apps.platform.demo.lifecycle import Demo, demo_prepare
 from apps.platform.first_start import AdministratorWishes, FirstAdministrator, administrator_make, migrate
 from apps.platform.installation import Listeners
-from apps.platform.logstream import LogStream
+from apps.platform.logstream import LogStream, LogStreamHandler
 from apps.platform.ports import PortTaken, listen
 from apps.platform.supervisor import Supervisor
 from apps.platform.valkey import ValkeyError, is_ready, refuse_evicting
@@ -60,6 +61,7 @@ async def run(*, demo: bool) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     log = LogStream(sys.stdout)
+    logging.getLogger().handlers = [LogStreamHandler(log, "up")]
     supervisor = Supervisor(log, on_crash=_note_crash(log))
     supervisor.watch_signals()
     try:

@@ -75,6 +75,12 @@ async def test_its_lines_carry_its_name(watched):
     await until(lambda: watched.said("one        | trouble\n"))
 
 
+async def test_muted_lines_are_not_shown(watched):
+    await watched.child("print('advice: buy more'); print('news')", once=True, muted=["advice"]).start()
+    await until(lambda: watched.said("news"))
+    assert not watched.said("advice")
+
+
 async def test_it_is_started_again_when_it_was_killed(watched):
     child = watched.child(FOREVER)
     await child.start()
