@@ -1,0 +1,74 @@
+"""Call records for tests, and the whole way that they take."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from apps.analytics.ingestion import ingest_from
+from apps.gateway.records import CALL, CallRecord, encode
+from apps.gateway.spool import SpoolWriter
+from apps.platform.shipper import Shipper
+
+NODE = "node-1"
+BUDGET = 2**30
+
+
+def record(call_id: str, **changes: Any) -> CallRecord:
+    """A call that MISSed, now, unless told otherwise."""
+    values: dict[str, Any] = {
+        "kind": CALL,
+        "call_id": call_id,
+        "request_id": f"request-{call_id}",
+        "at": time.time(),
+        "api": "products",
+        "revision": 1,
+        "operation": "GET /items/{id}",
+        "tenant": "acme",
+        "application": "acme/bot",
+        "key_id": 0,
+        "plan": "standard",
+        "method": "GET",
+        "host": "127.0.0.1",
+        "path": "/products/items/1",
+        "status": 200,
+        "code": "",
+        "cache": "MISS",
+        "reason": "not_found",
+        "duration": 20.0,
+        "upstream_duration": 18.0,
+        "upstream_status": 200,
+        "upstream": "127.0.0.1:9000",
+        "request_bytes": 100,
+        "response_bytes": 1000,
+        "attempts": 1,
+    }
+    return CallRecord(**values | changes)
+
+
+def write(spool: SpoolWriter, count: int = 1, **changes: Any) -> list[str]:
+    """Append ``count`` records; their call ids."""
+    ids = [spool.next_call_id() for _ in range(count)]
+    for call_id in ids:
+        assert spool.append(encode(record(call_id, **changes)))
+    return ids
+
+
+def shipper(folder: Path, client: redis.Redis, budget: int = BUDGET) -> Shipper:
+    """A shipper that asks and tells each time it works."""
+    made = Shipper(folder, client, NODE, budget)
+    made.look_seconds = made.tell_seconds = made.patience = 0.0
+    return made
+
+
+def deliver(folder: Path, client: redis.Redis) -> int:
+    """Ship everything and ingest it, as a fresh agent and a fresh Celery worker would. The number of new calls."""
+    agent = shipper(folder, client)
+    try:
+        agent.work()
+        calls = ingest_from(client)
+        agent.work()
+        return calls + ingest_from(client)
+    finally:
+        agent.close()
