@@ -84,7 +84,8 @@ class RequestPlan:
         if not self.keys:
             return ()
         return tuple(
-            (label, _shown(label, part)) for label, part in zip(keys.LABELS, _parts(self, *self.owners[0]), strict=True)
+            (label, _shown(self, label, part))
+            for label, part in zip(keys.LABELS, _parts(self, *self.owners[0]), strict=True)
         )
 
     def upstream_headers(self, conditional: Headers = ()) -> Headers:
@@ -141,11 +142,17 @@ def _key_headers(policy: Policy, headers: Headers) -> bytes:
     return keys.pack(parts)
 
 
-def _shown(label: str, part: bytes | None) -> str:
+def _shown(plan: RequestPlan, label: str, part: bytes | None) -> str:
     if part is None:
         return "(none)"
     if label == "scope":
         return Scope(int(part)).name.lower()
+    if label == "headers":
+        values = (
+            (name, field_value(name.encode(), lines_of(plan.request.headers, name.encode())))
+            for name in plan.policy.headers
+        )
+        return "; ".join(f"{name}: {'(none)' if value is None else value.decode('latin-1')}" for name, value in values)
     try:
         text = part.decode()
     except UnicodeDecodeError:

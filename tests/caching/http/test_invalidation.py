@@ -1,0 +1,126 @@
+"""Invalidation: RFC 9111 §4.4; tags of entries and what a purge names."""
+
+import pytest
+
+from apps.caching.http import (
+    Policy,
+    ResponseHead,
+    on_unsafe,
+    paths_meant,
+    tag_of_api,
+    tag_of_key,
+    tag_of_path,
+    tag_of_prefix,
+    tags_of,
+)
+from tests.caching.http.build import POLICY, pairs, plan, request, stored
+
+
+def tags(path, *fields):
+    return tags_of(stored([("Cache-Control", "max-age=60"), *fields], the_plan=plan(path=path)).entry)
+
+
+def test_an_entry_has_the_tags_of_its_api_path_prefixes_and_keys():
+    assert tags("/items/7/parts", ("Surrogate-Key", "item-7 items")) == (
+        "a:products",
+        "p:products:/items/7/parts",
+        "x:products:",
+        "x:products:/items",
+        "x:products:/items/7",
+        "x:products:/items/7/parts",
+        "k:products:item-7",
+        "k:products:items",
+    )
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "covered"),
+    [
+        (b"/", "/anything", True),
+        (b"/", "/", True),
+        (b"/items", "/items", True),
+        (b"/items", "/items/", True),
+        (b"/items/", "/items", True),
+        (b"/items", "/items/7", True),
+        (b"/items", "/items7", False),
+        (b"/items/7", "/items", False),
+        (b"/items//7", "/items//7/a", True),
+    ],
+)
+def test_a_prefix_covers_whole_segments(prefix, path, covered):
+    assert (tag_of_prefix("products", prefix) in tags(path)) is covered
+
+
+def test_other_purges_name_exactly_what_they_say():
+    assert tag_of_api("products") in tags("/a")
+    assert tag_of_api("product") not in tags("/a")
+    assert tag_of_path("products", b"/a") in tags("/a")
+    assert tag_of_path("products", b"/a") not in tags("/a/b")
+    assert tag_of_key("products", "k") in tags("/a", ("Cache-Tag", "k"))
+    assert tag_of_key("other", "k") not in tags("/a", ("Cache-Tag", "k"))
+
+
+@pytest.mark.parametrize(
+    ("path", "listen_path", "meant"),
+    [
+        ("/items/7", "/products/", (b"/items/7",)),
+        ("/products/items/7", "/products/", (b"/products/items/7", b"/items/7")),
+        ("/products", "/products/", (b"/products", b"/")),
+        ("/productsX/a", "/products/", (b"/productsX/a",)),
+        ("/a/../b%61?x=1", "/", (b"/ba",)),
+        ("", "/products/", (b"/",)),
+        ("items", "/products/", ()),
+        ("/a b", "/products/", ()),
+    ],
+)
+def test_a_person_may_mean_the_path_with_or_without_the_listen_path(path, listen_path, meant):
+    assert paths_meant(path, listen_path) == meant
+
+
+def unsafe(
+    method="POST", status=200, headers=(), *, path="/items/7", listen_path="/products/", authorities=(), policy=POLICY
+):
+    head = None if status is None else ResponseHead(status, pairs(headers))
+    return on_unsafe(request(method, path), policy, head, listen_path, authorities)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "M-SEARCH", "whatever"])
+@pytest.mark.parametrize(
+    ("status", "ends"),
+    [(200, True), (201, True), (204, True), (303, True), (None, True), (400, False), (404, False), (500, False)],
+)
+def test_an_unsafe_method_ends_its_url_unless_it_failed(method, status, ends):
+    assert unsafe(method, status) == (("p:products:/items/7",) if ends else ())
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE", "QUERY"])
+def test_a_safe_method_ends_nothing(method):
+    assert unsafe(method) == ()
+
+
+def test_where_nothing_is_stored_nothing_ends():
+    assert unsafe(policy=Policy(mode="off")) == ()
+
+
+@pytest.mark.parametrize("name", ["Location", "Content-Location"])
+@pytest.mark.parametrize(
+    ("value", "paths"),
+    [
+        ("/items/8", ["/items/8"]),
+        ("/products/items/8", ["/products/items/8", "/items/8"]),
+        ("8", ["/products/items/8", "/items/8"]),
+        ("?x=1", ["/products/items/7"]),
+        ("http://api.test/items/8", ["/items/8"]),
+        ("http://API.test/items/8", ["/items/8"]),
+        ("http://10.0.0.1:9000/items/8?q", ["/items/8"]),
+        ("//api.test/items/8", ["/items/8"]),
+        ("http://evil/items/8", []),
+        ("http://api.test:81/items/8", []),
+        ("http://[broken", []),
+        ("http://api.test", ["/"]),
+    ],
+)
+def test_the_places_that_the_answer_names_end_too_if_they_are_of_the_same_origin(name, value, paths):
+    found = unsafe(headers=[(name, value)], authorities=["10.0.0.1:9000"])
+    assert found[0] == "p:products:/items/7"
+    assert [tag.removeprefix("p:products:") for tag in found[1:]] == [path for path in paths if path != "/items/7"]
