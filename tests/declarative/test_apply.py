@@ -107,7 +107,8 @@ def test_prune_takes_memberships_that_a_named_user_does_not_have_in_the_file():
     applied(EXAMPLE)
     charlie = User.objects.create_user("charlie@acme.test")
     Membership.objects.create(user=charlie, tenant=Tenant.objects.get(slug="acme"), role="viewer")
-    text = "version: 1\nusers:\n - {email: charlie@acme.test}\n - {email: ann@acme.test, memberships: [{tenant: acme, role: owner}]}"
+    ann = "{email: ann@acme.test, memberships: [{tenant: acme, role: owner}]}"
+    text = f"version: 1\nusers:\n - {{email: charlie@acme.test}}\n - {ann}"
     assert applied(text, prune=True) == ["- membership charlie@acme.test of acme"]
 
 
@@ -233,3 +234,8 @@ def test_the_end_of_a_running_subscription_is_not_changed_silently():
     applied(EXAMPLE)
     text = EXAMPLE.replace("state: active", "state: active, expires_at: 2030-01-01T00:00:00Z")
     assert "revoke it" in refusal_of(text)[0]
+
+
+def test_an_api_in_a_file_is_served_unless_the_file_says_otherwise():
+    applied(EXAMPLE.replace("published: true", "deprecated: false"))
+    assert API.objects.get().state == APIState.PUBLISHED

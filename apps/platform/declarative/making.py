@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -151,7 +152,8 @@ def _api_create(run: Run, entry: Entry, slug: str, tenant: Tenant | None, parsed
     api = catalog.api_create(
         actor=PLATFORM, tenant=tenant, slug=slug, upstreams=parsed.upstreams or [], policy=parsed.policy, **fields
     )
-    _move(api, parsed)
+    # Who writes an API into a file wants it served; a draft is `published: false`.
+    _move(api, replace(parsed, published=parsed.published is not False))
     run.added("api", slug)
 
 

@@ -4,10 +4,10 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from apps.fleet.receipts import wait_for_receipt
 from django.core.management.base import BaseCommand
 
 from apps.audit.services import via
+from apps.fleet.receipts import wait_for_receipt
 from apps.platform.declarative.applying import apply
 from apps.platform.declarative.reader import FileError, read_file
 

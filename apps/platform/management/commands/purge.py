@@ -3,7 +3,6 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from apps.fleet.receipts import wait_for_receipt
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
 
@@ -11,6 +10,8 @@ from apps.audit.services import via
 from apps.caching import services
 from apps.caching.choices import PurgeKind
 from apps.catalog.models import API
+from apps.errors import Unavailable
+from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.actors import PLATFORM
 
 
@@ -40,10 +41,15 @@ class Command(BaseCommand):
         except API.DoesNotExist:
             self.stderr.write(f"There is no API {api}. Nothing was changed.")
             raise SystemExit(1) from None
+        except Unavailable as error:
+            self.stderr.write(f"{error} Nothing was changed.")
+            raise SystemExit(1) from None
         except ValidationError as error:
             self.stderr.write(f"{' '.join(error.messages)} Nothing was changed.")
             raise SystemExit(1) from None
         receipt = wait_for_receipt(purge_clock=purge.clock)
-        services.receipt_note(purge, receipt.workers, receipt.in_force, receipt.slowest_ms)
+        services.receipt_note(
+            purge=purge, workers=receipt.workers, in_force=receipt.in_force, slowest_ms=receipt.slowest_ms
+        )
         self.stdout.write(f"Purged {purge}: {receipt.sentence}")
         raise SystemExit(receipt.exit_status)

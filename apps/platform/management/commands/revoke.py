@@ -3,13 +3,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from apps.fleet.receipts import wait_for_receipt
 from django.core.management.base import BaseCommand
 
 from apps.access import services
 from apps.access.models import APIKey
 from apps.audit.services import via
 from apps.errors import Conflict
+from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.actors import PLATFORM
 
 
