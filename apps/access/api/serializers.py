@@ -1,6 +1,5 @@
 """Plans, applications, keys, access requests and subscriptions as the REST API shows and takes them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -13,13 +12,14 @@ from apps.access.models import AccessRequest, APIKey, Application, Plan, Request
 from apps.catalog.selectors import apis_visible_to
 from apps.platform.api.fields import ApplicationField, NameField, PersonField, application_name
 from apps.platform.api.receipts import ReceiptSerializer, WithReceipt
-from apps.platform.api.serializers import CommentSerializer, ObjectWords, Words
+from apps.platform.api.serializers import CommentSerializer, DocumentWords, ObjectWords, Words
 from apps.tenants.selectors import tenants_visible_to
 
 
-class PlanSerializer(WithReceipt, Words):
+class PlanSerializer(WithReceipt, DocumentWords):
     """A plan in the words of the declarative file. The fields are for the schema; ``apps.access.document`` reads."""
 
+    fixed = frozenset({"slug"})
     slug = serializers.SlugField(max_length=64, help_text="Set at creation; never changes.")
     name = serializers.CharField(required=False)
     description = serializers.CharField(required=False)
@@ -40,34 +40,22 @@ class PlanSerializer(WithReceipt, Words):
 
     def to_internal_value(self, data: Any) -> Any:
         """The plan's fields that the body names."""
-        if not isinstance(data, Mapping):
-            raise serializers.ValidationError("Send an object with named fields.")
-        told = {name: value for name, value in data.items() if name not in ("slug", "receipt")}
-        errors: dict[str, Any] = {}
-        fields: dict[str, Any] = {}
+        told, fields, errors = self.take(data)
         try:
             fields |= read_plan(told)
         except ValidationError as refusal:
             errors |= refusal.message_dict
-        slug = data.get("slug")
-        if isinstance(self.instance, Plan):
-            if slug not in (None, self.instance.slug):
-                errors["slug"] = ["This is set at creation and never changes."]
-        elif not isinstance(slug, str):
-            errors["slug"] = ["This is needed to make a plan."]
-        else:
-            fields["slug"] = slug
         if errors:
             raise serializers.ValidationError(errors)
         return fields
 
     def create(self, validated_data: dict[str, Any]) -> Plan:
         """A new plan."""
-        return services.plan_create(actor=self.actor, **({"name": validated_data["slug"]} | validated_data))
+        return services.plan_create(actor=self.caller, **({"name": validated_data["slug"]} | validated_data))
 
     def update(self, instance: Plan, validated_data: dict[str, Any]) -> Plan:
         """Change what is named, for everybody who has this plan."""
-        return services.plan_update(actor=self.actor, plan=instance, **validated_data)
+        return services.plan_update(actor=self.caller, plan=instance, **validated_data)
 
 
 class ApplicationSerializer(WithReceipt, ObjectWords):
@@ -87,11 +75,11 @@ class ApplicationSerializer(WithReceipt, ObjectWords):
 
     def create(self, validated_data: dict[str, Any]) -> Application:
         """A new application."""
-        return services.application_create(actor=self.actor, **validated_data)
+        return services.application_create(actor=self.caller, **validated_data)
 
     def update(self, instance: Application, validated_data: dict[str, Any]) -> Application:
         """Another name or description."""
-        return services.application_update(actor=self.actor, application=instance, **validated_data)
+        return services.application_update(actor=self.caller, application=instance, **validated_data)
 
 
 class KeySerializer(WithReceipt, ObjectWords):
@@ -131,8 +119,8 @@ class KeySerializer(WithReceipt, ObjectWords):
         """A new key, or the given one."""
         secret = validated_data.get("secret")
         if secret is None:
-            return shown_once(services.key_create(actor=self.actor, **validated_data))
-        key = services.key_import(actor=self.actor, **validated_data)
+            return shown_once(services.key_create(actor=self.caller, **validated_data))
+        key = services.key_import(actor=self.caller, **validated_data)
         vars(key)["secret"] = secret
         return key
 
@@ -208,11 +196,11 @@ class AccessRequestSerializer(WithReceipt, ObjectWords):
 
     def create(self, validated_data: dict[str, Any]) -> AccessRequest:
         """Ask. An API that approves automatically has granted it when this returns."""
-        return services.request_create(actor=self.actor, **validated_data)
+        return services.request_create(actor=self.caller, **validated_data)
 
     def update(self, instance: AccessRequest, validated_data: dict[str, Any]) -> AccessRequest:
         """Another reason or plan, while nobody is deciding."""
-        return services.request_update(actor=self.actor, access_request=instance, **validated_data)
+        return services.request_update(actor=self.caller, access_request=instance, **validated_data)
 
 
 class ApprovalSerializer(CommentSerializer):
@@ -242,9 +230,9 @@ class SubscriptionSerializer(WithReceipt, ObjectWords):
 
     def create(self, validated_data: dict[str, Any]) -> Subscription:
         """Grant access without a request: for those who decide requests."""
-        return services.subscription_create(actor=self.actor, **validated_data)
+        return services.subscription_create(actor=self.caller, **validated_data)
 
     def update(self, instance: Subscription, validated_data: dict[str, Any]) -> Subscription:
         """Change the plan."""
         plan = validated_data.get("plan", instance.plan)
-        return services.subscription_change_plan(actor=self.actor, subscription=instance, plan=plan)
+        return services.subscription_change_plan(actor=self.caller, subscription=instance, plan=plan)

@@ -1,6 +1,5 @@
 """Cache policies and purges as the REST API shows and takes them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,14 +14,15 @@ from apps.catalog.models import API
 from apps.catalog.selectors import apis_visible_to
 from apps.platform.api.fields import NameField
 from apps.platform.api.receipts import ReceiptSerializer, WithReceipt, with_receipt
-from apps.platform.api.serializers import Words
+from apps.platform.api.serializers import DocumentWords, Words
 from apps.words import by_path
 
 
-class CachePolicySerializer(WithReceipt, CacheWords):
+class CachePolicySerializer(WithReceipt, CacheWords, DocumentWords):
     """How an API's answers are cached: the ``cache`` and ``sensitivity`` words of the declarative file."""
 
-    api = NameField()
+    fixed = frozenset({"api"})
+    api = NameField(help_text="A policy stays with its API.")
     sensitivity = serializers.CharField(required=False, help_text="public, internal or secret.")
 
     def to_representation(self, instance: API) -> dict[str, Any]:
@@ -34,19 +34,20 @@ class CachePolicySerializer(WithReceipt, CacheWords):
 
     def to_internal_value(self, data: Any) -> Any:
         """The policy's fields that the body names."""
-        if not isinstance(data, Mapping):
-            raise serializers.ValidationError("Send an object with named fields.")
-        if data.get("api", self.instance.slug) != self.instance.slug:
-            raise serializers.ValidationError({"api": ["A policy stays with its API."]})
+        told, _, errors = self.take(data)
+        fields: Any = {}
         try:
-            return read_policy({name: value for name, value in data.items() if name not in ("api", "receipt")})
+            fields = read_policy(told)
         except ValidationError as refusal:
-            raise serializers.ValidationError(refusal.message_dict) from None
+            errors |= refusal.message_dict
+        if errors:
+            raise serializers.ValidationError(errors)
+        return fields
 
     def update(self, instance: API, validated_data: PolicyFields) -> API:
         """Change what the body names."""
         try:
-            services.policy_update(actor=self.context["request"].user, api=instance, **validated_data)
+            services.policy_update(actor=self.caller, api=instance, **validated_data)
         except ValidationError as refusal:
             raise ValidationError(in_words(by_path(refusal))) from None
         return instance
@@ -84,7 +85,7 @@ class PurgeSerializer(WithReceipt, Words):
 
     def create(self, validated_data: dict[str, Any]) -> Purge:
         """Purge, and note on how many workers it is in force: waits for them, 5 s at most."""
-        purge = services.purge(actor=self.actor, **validated_data)
+        purge = services.purge(actor=self.caller, **validated_data)
         receipt = with_receipt(purge, purge_clock=purge.clock).receipt
         services.receipt_note(
             purge=purge, workers=receipt.workers, in_force=receipt.in_force, slowest_ms=receipt.slowest_ms

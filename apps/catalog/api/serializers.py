@@ -1,6 +1,6 @@
 """APIs as the REST API shows and takes them: in the declarative file's words, by the code that ``apply`` reads with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from apps.catalog.models import API, Operation, Revision, Upstream
 from apps.catalog.selectors import apis_configured_by
 from apps.platform.api.fields import NameField, PersonField
 from apps.platform.api.receipts import WithReceipt
-from apps.platform.api.serializers import CommentSerializer, ObjectWords, Words
+from apps.platform.api.serializers import CommentSerializer, DocumentWords, ObjectWords
 from apps.tenants.selectors import tenants_visible_to
 
 #: What whoever may ask for access sees of an API; the rest is its configuration.
@@ -58,9 +58,10 @@ class HeaderWords(serializers.Serializer):
     remove = serializers.ListField(child=serializers.CharField(), required=False)
 
 
-class APISerializer(WithReceipt, Words):
+class APISerializer(WithReceipt, DocumentWords):
     """An API in the words of the declarative file. The fields below are for the schema; ``apps.catalog.document`` reads."""
 
+    fixed = frozenset({"slug", "tenant"})
     slug = serializers.SlugField(max_length=64, help_text="Set at creation; never changes.")
     tenant = serializers.SlugField(help_text="Who owns it. Set at creation.")
     name = serializers.CharField(required=False)
@@ -110,43 +111,25 @@ class APISerializer(WithReceipt, Words):
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """The document that the body is, and what stands beside one."""
-        if not isinstance(data, Mapping):
-            raise serializers.ValidationError("Send an object with named fields.")
-        beside = {name: data[name] for name in ("comment", "expected_revision") if name in data}
-        words = {name: value for name, value in data.items() if name not in {*self.OWN, *beside, "receipt"}}
-        found: dict[str, Any] = {}
-        errors: dict[str, Any] = {}
-        for name in beside:
-            try:
-                found[name] = self.fields[name].run_validation(beside[name])
-            except serializers.ValidationError as refusal:
-                errors[name] = refusal.detail
-        self._identity(words, found, errors)
+        told, found, errors = self.take(data)
+        for name in ("comment", "expected_revision"):
+            if name in told:
+                try:
+                    found[name] = self.fields[name].run_validation(told.pop(name))
+                except serializers.ValidationError as refusal:
+                    errors[name] = refusal.detail
+        if "tenant" in found:
+            slug = found["tenant"]
+            found["tenant"] = tenants_visible_to(self.caller).filter(slug=slug).first()
+            if found["tenant"] is None:
+                errors["tenant"] = [f"There is no {slug!r}, or you may not see it."]
         try:
-            found["document"] = document.read_document(words)
+            found["document"] = document.read_document(told)
         except ValidationError as refusal:
             errors |= refusal.message_dict
         if errors:
             raise serializers.ValidationError(errors)
         return found
-
-    def _identity(self, words: dict[str, Any], found: dict[str, Any], errors: dict[str, Any]) -> None:
-        """Take slug and tenant out of ``words``: needed at creation, unchangeable later."""
-        for name in ("slug", "tenant"):
-            value = words.pop(name, None)
-            if isinstance(self.instance, API):
-                held = self.instance.slug if name == "slug" else self.instance.tenant.slug
-                if value not in (None, held):
-                    errors[name] = ["This is set at creation and never changes."]
-            elif value is None:
-                errors[name] = ["This is needed to make an API."]
-            else:
-                found[name] = value
-        if "tenant" in found:
-            tenants = tenants_visible_to(self.context["request"].user)
-            found["tenant"] = tenants.filter(slug=found["tenant"]).first() if isinstance(found["tenant"], str) else None
-            if found["tenant"] is None:
-                errors["tenant"] = ["There is no such tenant, or you may not see it."]
 
     def create(self, validated_data: dict[str, Any]) -> API:
         """A new API, published too if the document says so; or nothing of it."""
@@ -154,7 +137,7 @@ class APISerializer(WithReceipt, Words):
         validated_data.pop("expected_revision", None)
         with in_document_words(), transaction.atomic():
             api = services.api_create(
-                actor=self.actor,
+                actor=self.caller,
                 upstreams=parsed.upstreams or [],
                 policy=parsed.policy,
                 **validated_data,
@@ -167,7 +150,7 @@ class APISerializer(WithReceipt, Words):
         parsed: Parsed = validated_data.pop("document")
         with in_document_words(), transaction.atomic():
             api = services.api_update(
-                actor=self.actor,
+                actor=self.caller,
                 api=instance,
                 upstreams=parsed.upstreams,
                 policy=parsed.policy,
@@ -179,7 +162,7 @@ class APISerializer(WithReceipt, Words):
     def _live(self, api: API, parsed: Parsed, comment: str) -> API:
         """Take the API to where the document wants it in its life."""
         for step in steps_towards(APIState(api.state), published=parsed.published, deprecated=parsed.deprecated):
-            api = services.api_transition(actor=self.actor, api=api, transition=step, comment=comment)
+            api = services.api_transition(actor=self.caller, api=api, transition=step, comment=comment)
         return api
 
 
@@ -217,11 +200,11 @@ class UpstreamSerializer(WithReceipt, ObjectWords):
 
     def create(self, validated_data: dict[str, Any]) -> Upstream:
         """One more."""
-        return services.upstream_add(actor=self.actor, **validated_data)
+        return services.upstream_add(actor=self.caller, **validated_data)
 
     def update(self, instance: Upstream, validated_data: dict[str, Any]) -> Upstream:
         """Another address or share."""
-        return services.upstream_update(actor=self.actor, upstream=instance, **validated_data)
+        return services.upstream_update(actor=self.caller, upstream=instance, **validated_data)
 
 
 class OperationSerializer(serializers.ModelSerializer):

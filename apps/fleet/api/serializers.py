@@ -19,4 +19,6 @@ class GatewaySerializer(serializers.Serializer):
     in_flight = serializers.IntegerField(help_text="Calls that it is answering.")
     since = serializers.DateTimeField(help_text="When it started.")
     heard = serializers.DateTimeField(help_text="When it last spoke.")
+    alive = serializers.BooleanField(help_text="It spoke within the last seconds.")
     troubled = serializers.ListField(child=serializers.CharField(), help_text="Upstreams that it can't reach.")
+    refused = serializers.IntegerField(help_text="Values that it refused because their seal is broken.")

@@ -1,14 +1,18 @@
 """Which path of ``/api/v1/`` belongs to which view set: the plural nouns of the contract."""
 
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from apps.access.api import views as access
+from apps.analytics.api import views as analytics
 from apps.audit.api import views as audit
+from apps.caching.api import views as caching
 from apps.catalog.api import views as catalog
+from apps.fleet.api import views as fleet
 from apps.platform.api import schema
 from apps.tenants.api import views as tenants
 
-__all__ = ["router", "schema"]
+__all__ = ["routes", "schema"]
 
 router = SimpleRouter()
 router.register("tenants", tenants.TenantViewSet, "api-tenant")
@@ -23,3 +27,13 @@ router.register("keys", access.KeyViewSet, "api-key")
 router.register("access-requests", access.AccessRequestViewSet, "api-access-request")
 router.register("subscriptions", access.SubscriptionViewSet, "api-subscription")
 router.register("audit", audit.EntryViewSet, "api-audit")
+router.register("cache-policies", caching.CachePolicyViewSet, "api-cache-policy")
+router.register("purges", caching.PurgeViewSet, "api-purge")
+router.register("gateways", fleet.GatewayViewSet, "api-gateway")
+router.register("calls", analytics.CallViewSet, "api-call")
+
+routes = [
+    path("analytics/summary/", analytics.SummaryView.as_view(), name="api-summary"),
+    path("analytics/timeseries/", analytics.TimeseriesView.as_view(), name="api-timeseries"),
+    *router.urls,
+]

@@ -20,7 +20,7 @@ class Words(serializers.Serializer):
     fixed: ClassVar[frozenset[str]] = frozenset()
 
     @property
-    def actor(self) -> User:
+    def caller(self) -> User:
         """Who makes the change."""
         return self.context["request"].user
 
@@ -66,6 +66,32 @@ class ObjectWords(Words, serializers.ModelSerializer):
     def get_validators(self) -> list[Any]:
         """None over several fields, for the same reason."""
         return []
+
+
+class DocumentWords(Words):
+    """An object in the declarative file's words: the file's own code reads them, and the fields are for the schema."""
+
+    def take(self, data: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """What the body says, without what can only be read; the fixed words apart; and what is wrong with those."""
+        if not isinstance(data, Mapping):
+            raise serializers.ValidationError({"detail": ["Send an object with named fields."]})
+        told = {name: value for name, value in data.items() if name not in self.fields or not self._only_read(name)}
+        fixed: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
+        held = self.to_representation(self.instance) if isinstance(self.instance, Model) else None
+        for name in sorted(self.fixed):
+            value = told.pop(name, None)
+            if held is not None:
+                if value not in (None, held[name]):
+                    errors[name] = ["This is set at creation and never changes."]
+            elif isinstance(value, str) and value:
+                fixed[name] = value
+            else:
+                errors[name] = ["This is needed, as text."]
+        return told, fixed, errors
+
+    def _only_read(self, name: str) -> bool:
+        return self.fields[name].read_only and name not in self.fixed
 
 
 class CommentSerializer(Words):

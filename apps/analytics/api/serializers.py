@@ -1,0 +1,157 @@
+"""Call records and figures as the REST API shows them, and the parameters of figures."""
+
+from datetime import datetime
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps.analytics.models import CallRecord
+from apps.platform.api.serializers import Words
+from apps.platform.api.times import read_time
+
+
+class CallSerializer(serializers.ModelSerializer):
+    """One call. Durations in milliseconds, sizes in bytes; ``tenant`` and ``application`` are the caller's."""
+
+    flags = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = CallRecord
+        fields = [
+            "call_id",
+            "request_id",
+            "at",
+            "api",
+            "revision",
+            "operation",
+            "tenant",
+            "application",
+            "key_id",
+            "plan",
+            "method",
+            "host",
+            "path",
+            "status",
+            "code",
+            "cache",
+            "reason",
+            "duration",
+            "upstream_duration",
+            "upstream_status",
+            "request_bytes",
+            "response_bytes",
+            "attempts",
+            "flags",
+        ]
+
+
+class StepSerializer(serializers.Serializer):
+    """One decision of the gateway."""
+
+    stage = serializers.CharField(help_text="Like route, authenticate, limit, cache or forward.")
+    decision = serializers.CharField()
+    ms = serializers.FloatField(help_text="From the start of the call.")
+    sentence = serializers.CharField(help_text="The decision in words.")
+
+
+class ExplainSerializer(serializers.Serializer):
+    """A call, and the trace of every decision on it."""
+
+    call = CallSerializer()
+    sentence = serializers.CharField(help_text="Why the cache did what it did.")
+    steps = StepSerializer(many=True)
+
+
+@extend_schema_field(OpenApiTypes.DATETIME)
+class TimeWord(serializers.Field):
+    """A time in a query string."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        """The time."""
+        try:
+            return read_time(str(data))
+        except ValueError as refusal:
+            raise serializers.ValidationError(str(refusal)) from None
+
+    def to_representation(self, value: datetime) -> str:
+        """Never shown: figures name their own times."""
+        return value.isoformat()
+
+
+class FiguresQuery(Words):
+    """Of which calls figures are asked."""
+
+    api = serializers.CharField(required=False, default="", help_text="Slug.")
+    tenant = serializers.CharField(required=False, default="", help_text="The calling tenant's slug.")
+    application = serializers.CharField(required=False, default="", help_text="Like acme/bot.")
+    operation = serializers.CharField(required=False, default="", help_text="Like GET /items/{id}.")
+    since = TimeWord(required=False, default=None, help_text="The last 24 h without it, the open minute included.")
+    until = TimeWord(required=False, default=None, help_text="Now without it.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """A span that has a length."""
+        if attrs["since"] and attrs["until"] and attrs["since"] >= attrs["until"]:
+            raise serializers.ValidationError({"until": ["This is not after `since`."]})
+        return attrs
+
+
+class SeriesQuery(FiguresQuery):
+    """Of which calls figures are asked, and in which steps."""
+
+    step = serializers.IntegerField(
+        required=False, default=None, min_value=60, max_value=86_400 * 31, help_text="Seconds; fitting ones without it."
+    )
+
+
+class PercentilesSerializer(serializers.Serializer):
+    """Milliseconds; ``null`` when there was no such call."""
+
+    p50 = serializers.FloatField(allow_null=True)
+    p95 = serializers.FloatField(allow_null=True)
+    p99 = serializers.FloatField(allow_null=True)
+
+
+class LatencySerializer(serializers.Serializer):
+    """Latency of all calls, of those answered from the cache, and of those that waited for the upstream."""
+
+    all = PercentilesSerializer()
+    hit = PercentilesSerializer()
+    miss = PercentilesSerializer()
+
+
+class CompletenessSerializer(serializers.Serializer):
+    """How many call records came of those that were written."""
+
+    received = serializers.IntegerField()
+    expected = serializers.IntegerField()
+
+
+class SummarySerializer(serializers.Serializer):
+    """Figures of some calls."""
+
+    calls = serializers.IntegerField()
+    errors = serializers.IntegerField(  # type: ignore[assignment]
+        help_text="Answered with 4xx or 5xx."
+    )
+    bytes = serializers.IntegerField(help_text="Of answers.")
+    hit_ratio = serializers.FloatField(
+        allow_null=True, help_text="(HIT + STALE + REVALIDATED) / (those + MISS); null when there were none."
+    )
+    latency = LatencySerializer()
+    completeness = CompletenessSerializer()
+
+
+class PointSerializer(SummarySerializer):
+    """Figures of one step of time."""
+
+    at = serializers.DateTimeField(help_text="Its start.")
+    gap = serializers.BooleanField(help_text="Records of this step are missing.")
+
+
+class SeriesSerializer(serializers.Serializer):
+    """Figures by step of time, oldest first."""
+
+    step = serializers.IntegerField(help_text="Seconds.")
+    points = PointSerializer(many=True)

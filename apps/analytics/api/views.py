@@ -1,0 +1,65 @@
+"""Routes of the call log and of figures."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+
+from apps.analytics import selectors
+from apps.analytics.api import filtersets, serializers
+from apps.analytics.models import CallRecord
+from apps.analytics.policies import calls_visible_to
+from apps.platform.api.pagination import NewestFirst
+from apps.platform.api.views import Resource, ViaAPI
+
+
+class CallViewSet(Resource):
+    """The call log, newest first."""
+
+    serializer_class = serializers.CallSerializer
+    filterset_class = filtersets.CallFilter
+    pagination_class = NewestFirst
+    lookup_field = "call_id"
+    lookup_value_regex = "[A-Za-z0-9._-]+"
+
+    def get_queryset(self) -> QuerySet[CallRecord]:
+        """Calls of one's own tenants, and of one's own APIs."""
+        return calls_visible_to(self.request.user)
+
+    @extend_schema(responses=serializers.ExplainSerializer)
+    @action(detail=True, filterset_class=None)
+    def explain(self, request: Request, call_id: str) -> Response:
+        """What was decided on this call at each stage, when, and why."""
+        return Response(serializers.ExplainSerializer(selectors.call_trace(self.get_object())).data)
+
+
+class FiguresView(ViaAPI):
+    """Figures of the calls that the caller may see."""
+
+    def asked(self, kind: type[BaseSerializer]) -> dict[str, Any]:
+        """The query string, checked; raises ``ValidationError`` by parameter."""
+        words = kind(data=self.request.query_params.dict())
+        words.is_valid(raise_exception=True)
+        return {**words.validated_data, "scope": selectors.Scope.of(self.request.user)}
+
+
+class SummaryView(FiguresView):
+    """One set of figures for the whole span."""
+
+    @extend_schema(parameters=[serializers.FiguresQuery], responses=serializers.SummarySerializer)
+    def get(self, request: Request) -> Response:
+        """How many calls, how many failed, how much the cache answered, how long it took, and how complete that is."""
+        return Response(serializers.SummarySerializer(selectors.summary(**self.asked(serializers.FiguresQuery))).data)
+
+
+class TimeseriesView(FiguresView):
+    """Figures by bucket of time."""
+
+    @extend_schema(parameters=[serializers.SeriesQuery], responses=serializers.SeriesSerializer)
+    def get(self, request: Request) -> Response:
+        """The same as the summary, for each step of time."""
+        return Response(serializers.SeriesSerializer(selectors.timeseries(**self.asked(serializers.SeriesQuery))).data)
