@@ -78,9 +78,16 @@ def by_path(error: ValidationError) -> Errors:
     return {("" if path == "__all__" else path): list(messages) for path, messages in error.message_dict.items()}
 
 
+def sentences(errors: Errors) -> list[str]:
+    """All messages, each with its place in front."""
+    return [f"{path}: {message}" if path else message for path, found in errors.items() for message in found]
+
+
 def text(value: object) -> str:
-    """Text. A whole number is taken as its digits (a slug like 2026)."""
+    """Text that a database can hold. A whole number is taken as its digits (a slug like 2026)."""
     if isinstance(value, str):
+        if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError("This holds characters that are none (NUL, or half of a pair).")
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

@@ -1,0 +1,33 @@
+"""Changing APIs. Errors as in ``apps.errors``; those of fields are under the model's field names (``upstreams.0.url`` inside)."""
+
+from apps.catalog.services.apis import (
+    api_create,
+    api_delete,
+    api_deprecate,
+    api_publish,
+    api_retire,
+    api_rollback,
+    api_transition,
+    api_unpublish,
+    api_update,
+)
+from apps.catalog.services.imports import ImportResult, api_create_from_openapi, openapi_import
+from apps.catalog.services.upstreams import upstream_add, upstream_remove, upstream_update
+
+__all__ = [
+    "ImportResult",
+    "api_create",
+    "api_create_from_openapi",
+    "api_delete",
+    "api_deprecate",
+    "api_publish",
+    "api_retire",
+    "api_rollback",
+    "api_transition",
+    "api_unpublish",
+    "api_update",
+    "openapi_import",
+    "upstream_add",
+    "upstream_remove",
+    "upstream_update",
+]

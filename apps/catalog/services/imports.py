@@ -1,0 +1,82 @@
+"""Import of OpenAPI documents: operations of an API, or a whole new one."""
+
+from typing import NamedTuple, Unpack
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.text import slugify
+
+from apps import words
+from apps.audit.services import change
+from apps.catalog import openapi, validation
+from apps.catalog.document import APIFields
+from apps.catalog.models import API, OpenAPIDocument
+from apps.catalog.policies import can_create_api, can_edit_api
+from apps.catalog.services.apis import api_create
+from apps.catalog.services.saving import replace_operations
+from apps.tenants.actors import Actor
+from apps.tenants.models import Tenant
+from apps.tenants.services import allow
+
+
+class ImportResult(NamedTuple):
+    """How many operations the API has now, and how many of them came and went."""
+
+    operations: int
+    added: int
+    removed: int
+
+
+def openapi_import(*, actor: Actor, api: API, content: bytes) -> ImportResult:
+    """Make the API's operations those of an OpenAPI 3 or Swagger 2 document, and keep the document. Errors are on ``document``."""
+    allow(can_edit_api(actor, api), "Only owners and developers of its tenant may change this API.")
+    return _take(actor, api, openapi.read(content))
+
+
+@transaction.atomic
+def api_create_from_openapi(
+    *,
+    actor: Actor,
+    tenant: Tenant,
+    content: bytes,
+    slug: str = "",
+    upstream_url: str = "",
+    **fields: Unpack[APIFields],
+) -> API:
+    """A new API, as a draft, from a document: its title, summary and first server, where nothing else is given."""
+    allow(can_create_api(actor, tenant), "Only owners and developers of the tenant may register APIs for it.")
+    description = openapi.read(content)
+    slug = slug or slugify(description.title)[:64]
+    wanted = APIFields(
+        name=description.title or slug,
+        summary=description.summary,
+        documentation=description.documentation,
+        listen_path=f"/{slug}/",
+    )
+    wanted.update(fields)
+    url = upstream_url or next(iter(description.servers), "")
+    api = api_create(
+        actor=actor,
+        tenant=tenant,
+        slug=slug,
+        upstreams=[{"url": url}] if url else [],
+        comment="Imported from an OpenAPI document",
+        **wanted,
+    )
+    _take(actor, api, description)
+    return api
+
+
+def _take(actor: Actor, api: API, description: openapi.Description) -> ImportResult:
+    if errors := validation.operations_error(description.operations):
+        raise ValidationError({"document": words.sentences(errors)})
+    with change(actor=actor, verb="api.import", target_type="api", target=api.slug, tenant=api.tenant.slug) as noted:
+        before = set(api.operations.values_list("method", "path"))
+        replace_operations(noted, api, description.operations)
+        after = set(api.operations.values_list("method", "path"))
+        noted.field("openapi", None, description.version)
+        OpenAPIDocument.objects.update_or_create(
+            api=api, defaults={"document": description.document, "version": description.version}
+        )
+        noted.affect("api", api.slug)
+    return ImportResult(len(after), len(after - before), len(before - after))

@@ -1,0 +1,177 @@
+"""Saving an API's configuration: checked as a whole, written, and kept as a revision, the document that ``export`` would write."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from apps import words
+from apps.audit.services import Change, change
+from apps.caching.document import PolicyFields
+from apps.caching.validation import policy_errors
+from apps.catalog import validation
+from apps.catalog.choices import SERVED, APIState
+from apps.catalog.document import APIFields, OperationFields, UpstreamFields, configuration, differences
+from apps.catalog.models import API, Operation, Revision, Upstream
+from apps.errors import Conflict
+from apps.tenants.actors import Actor, user_of
+
+_HIDDEN = "(hidden)"
+
+
+def update(
+    actor: Actor,
+    api: API,
+    verb: str,
+    fields: APIFields,
+    upstreams: Sequence[UpstreamFields] | None,
+    policy: PolicyFields | None,
+    operations: Sequence[OperationFields] | None,
+    comment: str,
+    expected_revision: int | None,
+) -> API:
+    with change(
+        actor=actor, verb=verb, target_type="api", target=api.slug, tenant=api.tenant.slug, comment=comment
+    ) as noted:
+        # Read anew: what the caller holds may be old, or already carry a form's values.
+        fresh = API.objects.select_related("tenant", "cache_policy").get(pk=api.pk)
+        if expected_revision is not None and fresh.revision != expected_revision:
+            raise Conflict(
+                f"{fresh} was saved by {_author(fresh)} in the meantime (revision {fresh.revision}): look at it first."
+            )
+        write(noted, actor, fresh, fields, upstreams, policy or {}, operations, comment)
+    return fresh
+
+
+def write(
+    noted: Change,
+    actor: Actor,
+    api: API,
+    fields: APIFields,
+    upstreams: Sequence[UpstreamFields] | None,
+    policy: PolicyFields,
+    operations: Sequence[OperationFields] | None,
+    comment: str,
+) -> None:
+    before = copy.deepcopy(configuration(api)) if api.pk else {}
+    listed = [(row.url, row.weight) for row in api.upstreams.all()] if api.pk else []
+    wanted = listed if upstreams is None else [(row.get("url", ""), row.get("weight", 1)) for row in upstreams]
+    for name, value in fields.items():
+        setattr(api, name, value)
+    for name, value in policy.items():
+        setattr(api.cache_policy, name, value)
+    validation.normalise(api)
+    _check(api, upstreams, operations)
+    if api.state in SERVED and not wanted:
+        raise ValidationError({"upstreams": ["A served API has at least one upstream."]})
+
+    api.cache_policy.save()
+    api.cache_policy_id = api.cache_policy.pk
+    api.save()
+    if wanted != listed:
+        _replace_upstreams(api, wanted)
+    redescribed = operations is not None and replace_operations(noted, api, operations)
+    fresh = API.objects.select_related("cache_policy").get(pk=api.pk)
+    document = configuration(fresh)
+    changed = differences(before, document)
+    if changed:
+        api.revision += 1
+        API.objects.filter(pk=api.pk).update(revision=api.revision)
+        Revision.objects.create(
+            api=api, number=api.revision, document=document, comment=comment[:300], author=user_of(actor)
+        )
+    elif not redescribed:
+        noted.drop()
+        return
+    noted.changes.update(_without_secrets(changed))
+    noted.affect("api", api.slug)
+
+
+def _check(api: API, upstreams: Sequence[UpstreamFields] | None, operations: Sequence[OperationFields] | None) -> None:
+    errors: words.Errors = {}
+    for row, exclude in ((api.cache_policy, set[str]()), (api, {"cache_policy"})):
+        try:
+            row.full_clean(exclude=exclude)
+        except ValidationError as error:
+            errors.update(words.by_path(error))
+    found = validation.api_errors(api) | policy_errors(api.cache_policy)
+    if upstreams is not None:
+        found |= validation.upstreams_error(upstreams)
+    if operations is not None:
+        found |= validation.operations_error(operations)
+    # Our sentence about a field says more than Django's.
+    errors.update(found)
+    if "listen_path" not in errors and "hosts" not in errors and api.state != APIState.RETIRED:
+        errors.update(_collision_error(api))
+    if errors:
+        raise ValidationError({field or "__all__": messages for field, messages in errors.items()})
+
+
+def check_servable(api: API) -> None:
+    errors = _collision_error(api)
+    if not api.upstreams.exists():
+        errors["upstreams"] = ["Add an upstream before it is published."]
+    if errors:
+        raise ValidationError(dict(errors))
+
+
+def _collision_error(api: API) -> words.Errors:
+    other = validation.collision(api)
+    if other is None:
+        return {}
+    hosts = " for the same hosts" if api.hosts else ""
+    return {"listen_path": [f"{other} ({other.slug}) listens on {api.listen_path}{hosts} already."]}
+
+
+def _replace_upstreams(api: API, wanted: list[tuple[str, int]]) -> None:
+    """Rows that keep their URL keep their id, unless the order changes: it is the order of ids."""
+    rows = {row.url: row for row in api.upstreams.all()}
+    kept = [url for url, _ in wanted if url in rows]
+    if kept != [url for url in rows if url in kept] or [url for url, _ in wanted][: len(kept)] != kept:
+        api.upstreams.all().delete()
+        rows = {}
+    api.upstreams.exclude(url__in=[url for url, _ in wanted]).delete()
+    for url, weight in wanted:
+        row = rows.get(url) or Upstream(api=api, url=url)
+        row.weight = weight
+        row.full_clean()
+        row.save()
+
+
+def replace_operations(noted: Change, api: API, wanted: Sequence[OperationFields]) -> bool:
+    """Make the operations what is ``wanted``; whether anything changed."""
+    rows = {(row.method, row.path): row for row in api.operations.all()}
+    goal = {(fields["method"], fields["path"]): fields for fields in wanted}
+    defaults = Operation()
+    changed = bool(rows.keys() ^ goal.keys())
+    for name, keys in (("added", goal.keys() - rows.keys()), ("removed", rows.keys() - goal.keys())):
+        if keys:
+            noted.changes[f"operations {name}"] = [None, sorted(f"{method} {path}" for method, path in keys)]
+    api.operations.filter(pk__in=[row.pk for key, row in rows.items() if key not in goal]).delete()
+    for key, fields in goal.items():
+        row = rows.get(key) or Operation(api=api, method=key[0], path=key[1])
+        values: Mapping[str, Any] = {
+            name: fields.get(name, getattr(defaults, name)) for name in OperationFields.__annotations__
+        }
+        if row.pk and all(getattr(row, name) == value for name, value in values.items()):
+            continue
+        changed = True
+        for name, value in values.items():
+            setattr(row, name, value)
+        row.full_clean()
+        row.save()
+    return changed
+
+
+def _without_secrets(changed: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Values of header rules may be credentials for an upstream: the audit log says that they changed, not to what."""
+    return {
+        path: [None if value is None else _HIDDEN for value in pair] if "_headers.set" in path else pair
+        for path, pair in changed.items()
+    }
+
+
+def _author(api: API) -> str:
+    newest = Revision.objects.select_related("author").filter(api=api).first()
+    return str(newest.author) if newest and newest.author else "the platform"

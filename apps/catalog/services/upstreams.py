@@ -1,0 +1,46 @@
+"""Upstreams one by one; each change saves the API, as a revision."""
+
+from django.core.exceptions import ValidationError
+
+from apps import words
+from apps.catalog.document import UpstreamFields
+from apps.catalog.models import API, Upstream
+from apps.catalog.services.apis import api_update
+from apps.tenants.actors import Actor
+
+
+def upstream_add(*, actor: Actor, api: API, url: str, weight: int = 1) -> Upstream:
+    """One more upstream, at the end of the list."""
+    _save(actor, api, [*_listed(api), {"url": url, "weight": weight}], comment=f"Added upstream {url}")
+    return Upstream.objects.get(api=api, url=url)
+
+
+def upstream_update(*, actor: Actor, upstream: Upstream, url: str | None = None, weight: int | None = None) -> Upstream:
+    """Change one upstream's address or share."""
+    wanted = [
+        {"url": url or row.url, "weight": row.weight if weight is None else weight}
+        if row.pk == upstream.pk
+        else {"url": row.url, "weight": row.weight}
+        for row in upstream.api.upstreams.all()
+    ]
+    _save(actor, upstream.api, wanted, comment=f"Changed upstream {upstream.url}")  # type: ignore[arg-type]
+    return Upstream.objects.get(api=upstream.api, url=url or upstream.url)
+
+
+def upstream_remove(*, actor: Actor, upstream: Upstream) -> None:
+    """Take one upstream away; a served API keeps at least one."""
+    wanted = [row for row in _listed(upstream.api) if row["url"] != upstream.url]
+    _save(actor, upstream.api, wanted, comment=f"Removed upstream {upstream.url}")
+
+
+def _listed(api: API) -> list[UpstreamFields]:
+    return [UpstreamFields(url=row.url, weight=row.weight) for row in api.upstreams.all()]
+
+
+def _save(actor: Actor, api: API, upstreams: list[UpstreamFields], comment: str) -> None:
+    """Save the list, with errors of one upstream next to that upstream's own fields."""
+    try:
+        api_update(actor=actor, api=api, upstreams=upstreams, comment=comment)
+    except ValidationError as error:
+        plain = {path.rsplit(".", 1)[-1]: messages for path, messages in words.by_path(error).items()}
+        raise ValidationError({("url" if field == "upstreams" else field): plain[field] for field in plain}) from None
