@@ -1,6 +1,6 @@
 """What doors send: whole answers, streamed ones, and the fields that every answer of ours carries."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from time import time
 
 from apps.caching.http import Answer as StoredAnswer
@@ -33,17 +33,21 @@ class Answer:
 
 
 class Streamed:
-    """An answer whose body comes in parts. ``chunks`` raises when it breaks off; closing it frees what is behind it.
+    """An answer whose body comes in parts. Without ``content-length`` in ``headers`` its length isn't known.
 
-    Without ``content-length`` in ``headers`` the length isn't known.
+    ``read`` gives the next part, ``b""`` at the end, and raises ``UpstreamError`` when the answer breaks off. Whoever has one calls
+    ``close`` in the end, whole or not.
     """
 
-    __slots__ = ("chunks", "headers", "status")
+    __slots__ = ("close", "headers", "read", "status")
 
-    def __init__(self, status: int, headers: Fields, chunks: AsyncIterator[bytes]) -> None:
+    def __init__(
+        self, status: int, headers: Fields, read: Callable[[], Awaitable[bytes]], close: Callable[[], None]
+    ) -> None:
         self.status = status
         self.headers = headers
-        self.chunks = chunks
+        self.read = read
+        self.close = close
 
 
 Whole = Answer | StoredAnswer

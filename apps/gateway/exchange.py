@@ -1,11 +1,12 @@
 """One call on its way through the gateway: what came, what was decided, what goes into its record."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Protocol
 
-from apps.caching.http import Fetch, RequestPlan, Revalidate
-from apps.gateway.snapshot import API, Credential, Grant, Plan
+from apps.caching.http import Fetch, Held, Policy, RequestPlan, Revalidate
+from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Plan
 
 if TYPE_CHECKING:
     from apps.gateway.allowances import Allowance
@@ -13,6 +14,29 @@ if TYPE_CHECKING:
 Fields = tuple[tuple[bytes, bytes], ...]
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@~-]{1,128}")
+
+
+NO_API = API(
+    slug="",
+    tenant="",
+    revision=0,
+    listen_path="/",
+    hosts=(),
+    strip_listen_path=True,
+    authentication=(),
+    api_key_header="",
+    forward_credential=False,
+    upstreams=(),
+    connect_timeout=0,
+    read_timeout=0,
+    retries=0,
+    body_limit=0,
+    debug_headers="none",
+    request_headers=HeaderRules(),
+    response_headers=HeaderRules(),
+    policy=Policy(),
+)
+"""Stands where no API was found."""
 
 
 class ClientLeft(Exception):
@@ -51,10 +75,12 @@ class Exchange:
 
     __slots__ = (
         "allowance",
+        "answering",
         "api",
         "at",
         "attempts",
         "began",
+        "begun",
         "body",
         "cache",
         "cache_plan",
@@ -65,7 +91,10 @@ class Exchange:
         "credential",
         "decision",
         "digest",
+        "ended",
         "flags",
+        "found",
+        "gone",
         "grant",
         "headers",
         "host",
@@ -76,19 +105,28 @@ class Exchange:
         "plan",
         "query",
         "reason",
-        "recorded",
         "request_headers",
         "request_id",
         "scheme",
+        "sent",
         "shared_looked",
+        "silent",
         "stage",
+        "status",
         "target",
         "trace",
+        "unavailable",
         "upstream",
+        "upstream_began",
         "upstream_duration",
         "upstream_status",
         "version",
     )
+
+    cache_plan: RequestPlan
+    """Set once the call is admitted."""
+    decision: Fetch | Revalidate
+    """Set once the call goes to the upstream by way of the cache."""
 
     def __init__(
         self,
@@ -125,7 +163,7 @@ class Exchange:
         self.path = b""
         self.query: bytes | None = None
         self.request_headers: Fields = ()
-        self.api: API | None = None
+        self.api = NO_API
         self.operation = ""
         self.digest = ""
         self.credential: Credential | None = None
@@ -133,9 +171,8 @@ class Exchange:
         self.plan: Plan | None = None
         self.allowance: Allowance | None = None
         self.limit_lines = b""
-        self.cache_plan: RequestPlan | None = None
-        self.decision: Fetch | Revalidate | None = None
         self.shared_looked = False
+        self.found: Held | None = None
         self.cache = b"BYPASS"
         self.cache_status = b"apimgr;fwd=bypass"
         self.reason = ""
@@ -144,6 +181,20 @@ class Exchange:
         self.trace: tuple[tuple[str, str, float], ...] = ()
         self.upstream = ""
         self.upstream_status = 0
+        self.upstream_began = 0.0
         self.upstream_duration = 0.0
         self.attempts = 0
-        self.recorded = False
+        self.silent = False
+        self.status = 0
+        self.sent = 0
+        self.begun = False
+        self.ended = False
+        self.gone = False
+        self.answering: asyncio.Task[None] | None = None
+        self.unavailable = False
+
+    @property
+    def shows_detail(self) -> bool:
+        """Whether this caller may see the cache's key and reason (the API's ``debug_headers``)."""
+        shown_to = self.api.debug_headers
+        return shown_to == "all" or (shown_to == "subscribers" and self.grant is not None)

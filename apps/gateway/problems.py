@@ -25,7 +25,12 @@ class Problem(Enum):
     INVALID_REQUEST = "invalid_request", 400, "Invalid request", "The request is not well-formed."
     MISSING_CREDENTIAL = "missing_credential", 401, "Missing credential", "This API needs a key, and the call has none."
     INVALID_CREDENTIAL = "invalid_credential", 401, "Invalid credential", "The key is unknown, expired or revoked."
-    NOT_SUBSCRIBED = "not_subscribed", 403, "Not subscribed", "The key's application has no active subscription to this API."
+    NOT_SUBSCRIBED = (
+        "not_subscribed",
+        403,
+        "Not subscribed",
+        "The key's application has no active subscription to this API.",
+    )
     UNKNOWN_API = "unknown_api", 404, "Unknown API", "Nothing is published at this address."
     REQUEST_TIMEOUT = "request_timeout", 408, "Request timeout", "The request did not arrive in time."
     BODY_TOO_LARGE = "body_too_large", 413, "Body too large", "The request's body is larger than this API allows."
@@ -34,7 +39,12 @@ class Problem(Enum):
     QUOTA_EXCEEDED = "quota_exceeded", 429, "Quota exceeded", "The plan's quota for this period is used up."
     HEADER_TOO_LARGE = "header_too_large", 431, "Header too large", "The request's head is too large."
     INTERNAL_ERROR = "internal_error", 500, "Internal error", "The gateway failed."
-    UPSTREAM_UNREACHABLE = "upstream_unreachable", 502, "Upstream unreachable", "The API can't be reached at the moment."
+    UPSTREAM_UNREACHABLE = (
+        "upstream_unreachable",
+        502,
+        "Upstream unreachable",
+        "The API can't be reached at the moment.",
+    )
     UPSTREAM_INVALID = "upstream_invalid", 502, "Invalid upstream answer", "The API's answer could not be used."
     NOT_READY = "not_ready", 503, "Not ready", "The gateway can't check credentials at the moment."
     UPSTREAM_TIMEOUT = "upstream_timeout", 504, "Upstream timeout", "The API did not answer in time."

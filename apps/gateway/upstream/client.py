@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -54,7 +54,9 @@ def origin_of(url: str) -> Origin:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     authority = host if port == default else f"{host}:{port}"
     base = parts.path.rstrip("/")
-    return Origin(parts.scheme, parts.hostname, port, authority.encode("idna" if not host.isascii() else "ascii"), base.encode())
+    return Origin(
+        parts.scheme, parts.hostname, port, authority.encode("idna" if not host.isascii() else "ascii"), base.encode()
+    )
 
 
 class UpstreamResponse(Protocol):
@@ -100,7 +102,7 @@ class UpstreamClient(Protocol):
 class _Response:
     """An answer on a pooled connection."""
 
-    __slots__ = ("_connection", "_key", "_pool", "_read_timeout", "_upload", "fields", "status")
+    __slots__ = ("_closed", "_connection", "_key", "_pool", "_read_timeout", "_upload", "fields", "status")
 
     def __init__(
         self,
@@ -111,6 +113,7 @@ class _Response:
         upload: "asyncio.Task[None] | None",
     ) -> None:
         self._pool, self._key, self._connection = pool, key, connection
+        self._closed = False
         self._read_timeout, self._upload = read_timeout, upload
         self.status, self.fields = connection.status, connection.fields
 
@@ -122,10 +125,10 @@ class _Response:
         return await self._connection.read(self._read_timeout)
 
     def close(self) -> None:
-        connection = self._connection
-        if connection is None:
+        if self._closed:
             return
-        self._connection = None  # type: ignore[assignment]
+        self._closed = True
+        connection = self._connection
         if self._upload is not None and not self._upload.done():
             # The upstream answered without reading the rest: what is left would be taken for another request.
             self._upload.cancel()
@@ -142,7 +145,7 @@ _Key = tuple[str, str, int]
 class HTTP1Client:
     """Pools HTTP/1.1 connections by origin, the most recently used first."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, may_connect: "object" = may_connect) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, may_connect: Callable[[str], bool] = may_connect) -> None:
         self._loop = loop
         self._idle: dict[_Key, list[Connection]] = {}
         self._may_connect = may_connect
@@ -247,7 +250,7 @@ class HTTP1Client:
             raise
         return _Response(self, key, connection, read_timeout, upload)
 
-    async def _head_while_sending(self, connection: Connection, upload: "asyncio.Task[None]", timeout: float) -> None:
+    async def _head_while_sending(self, connection: Connection, upload: "asyncio.Task[None]", patience: float) -> None:
         # The read timeout begins when the request is out; until then an answer may come early (413, 401).
         answer = self._loop.create_task(connection.head(86400.0))
         try:
@@ -259,7 +262,7 @@ class HTTP1Client:
                 if error is not None and not (answer.done() and answer.exception() is None):
                     raise error
                 try:
-                    await asyncio.wait_for(asyncio.shield(answer), timeout)
+                    await asyncio.wait_for(asyncio.shield(answer), patience)
                 except TimeoutError:
                     raise TimedOut("the read timeout passed", sent=True) from None
             else:
@@ -270,9 +273,9 @@ class HTTP1Client:
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await answer
 
-    async def _connect(self, origin: Origin, timeout: float) -> Connection:
+    async def _connect(self, origin: Origin, patience: float) -> Connection:
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patience):
                 return await self._connect_any(origin)
         except TimeoutError:
             raise TimedOut("the connect timeout passed", sent=False) from None
@@ -282,25 +285,25 @@ class HTTP1Client:
             found = await self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise Unreachable(f"{origin.host} has no address", sent=False) from error
-        allowed = [address for *_, address in found if self._may_connect(address[0])]  # type: ignore[operator]
+        allowed = [address for *_, address in found if self._may_connect(str(address[0]))]
         if not allowed:
             raise Unreachable(f"{origin.host} has only addresses that may not be called", sent=False)
         tls = self._tls_context() if origin.scheme == "https" else None
-        error: OSError | None = None
+        last: OSError | None = None
         for address in allowed:
             try:
                 _, connection = await self._loop.create_connection(
                     lambda: Connection(self._loop),
-                    address[0],
-                    address[1],
+                    str(address[0]),
+                    origin.port,
                     ssl=tls,
                     server_hostname=origin.host if tls else None,
                 )
             except OSError as failed:  # ssl.SSLError is one
-                error = failed
+                last = failed
             else:
                 return connection
-        raise Unreachable(f"{origin.name} can't be reached", sent=False) from error
+        raise Unreachable(f"{origin.name} can't be reached", sent=False) from last
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:

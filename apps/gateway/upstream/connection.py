@@ -27,11 +27,13 @@ _BODILESS = frozenset({204, 304})
 
 
 class Connection(asyncio.Protocol):
-    """``send`` a request, await ``head``, then ``read`` chunks until ``b""``. ``release`` says whether it can be used again."""
+    """``begin`` a request, await ``head``, then ``read`` chunks until ``b""``. ``reusable`` says whether it can be used again. Waiting is bounded by
+    ``patience``, in seconds."""
+
+    transport: asyncio.Transport
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.transport: asyncio.Transport | None = None
         self.closed = False
         self.used = 0
         self.idle_since = 0.0
@@ -69,10 +71,7 @@ class Connection(asyncio.Protocol):
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            if not self.complete:
-                self._fail(Broken("the answer is not HTTP/1.1", sent=True))
-            else:
-                self.abort()
+            self._fail(Broken("the answer is not HTTP/1.1", sent=True))
             return
         if not self.head_done and self.wire_bytes > HEAD_LIMIT:
             self._fail(Broken("the head of the answer is too large", sent=True))
@@ -135,7 +134,7 @@ class Connection(asyncio.Protocol):
             return
         self._chunks.append(body)
         self._buffered += len(body)
-        if self._buffered > HIGH_WATER and not self._paused and self.transport is not None:
+        if self._buffered > HIGH_WATER and not self._paused:
             self._paused = True
             self.transport.pause_reading()
 
@@ -147,7 +146,6 @@ class Connection(asyncio.Protocol):
 
     def begin(self, head: bytes, head_only: bool) -> None:
         """Write the request's ``head``. ``head_only``: the answer has no body, whatever its fields say (HEAD)."""
-        assert self.transport is not None
         self._reset()
         self.complete = False
         self._head_only = head_only
@@ -156,27 +154,27 @@ class Connection(asyncio.Protocol):
 
     async def write(self, data: bytes) -> None:
         """Write a part of the request's body, waiting while the upstream doesn't read."""
-        if self.closed or self.transport is None or self.transport.is_closing():
+        if self.closed or self.transport.is_closing():
             raise Broken("the connection ended while the request was sent", sent=True)
         self.transport.write(data)
         if not self._writable.is_set():
             await self._writable.wait()
 
-    async def head(self, timeout: float) -> None:
+    async def head(self, patience: float) -> None:
         """Wait until ``status`` and ``fields`` are there. Raises ``TimedOut`` or ``Broken``."""
         while not self.head_done:
             if self.error is not None:
                 raise self.error
-            await self._wait(timeout)
+            await self._wait(patience)
 
-    async def read(self, timeout: float) -> bytes:
+    async def read(self, patience: float) -> bytes:
         """The next part of the body; ``b""`` when it is complete. Raises ``TimedOut`` or ``Broken``."""
         while not self._chunks:
             if self.error is not None:
                 raise self.error
             if self.complete:
                 return b""
-            await self._wait(timeout)
+            await self._wait(patience)
         return self.take()
 
     def take(self) -> bytes:
@@ -187,7 +185,7 @@ class Connection(asyncio.Protocol):
             data = b"".join(self._chunks)
             self._chunks.clear()
         self._buffered = 0
-        if self._paused and self.transport is not None:
+        if self._paused:
             self._paused = False
             if not self.closed:
                 self.transport.resume_reading()
@@ -208,12 +206,11 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once; whatever was under way is lost."""
         self.closed = True
-        if self.transport is not None:
-            self.transport.abort()
+        self.transport.abort()
 
-    async def _wait(self, timeout: float) -> None:
+    async def _wait(self, patience: float) -> None:
         waiter = self._waiter = self.loop.create_future()
-        timer = self.loop.call_later(timeout, self._time_out)
+        timer = self.loop.call_later(patience, self._time_out)
         try:
             await waiter
         finally:

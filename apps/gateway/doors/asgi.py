@@ -1,0 +1,310 @@
+"""The gateway as an ordinary ASGI application: what the lane falls back to, and what runs under any other server."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from time import monotonic, time
+from typing import Any
+
+from apps.gateway.answers import AnyAnswer, Streamed, own_fields, refuse
+from apps.gateway.exchange import BodyTooLarge, BodyTooSlow, ClientLeft, Exchange
+from apps.gateway.gateway import Gateway
+from apps.gateway.problems import Problem
+from apps.gateway.records import BEGUN, CALL, ENDED
+from apps.gateway.stages import Need
+from apps.gateway.stages.record import record
+from apps.gateway.upstream.errors import UpstreamError
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+BODY_WAIT = 30.0
+"""Seconds to wait for the next part of a caller's body."""
+
+LINGER = 1.0
+"""Seconds during which what a refused caller still sends is read and thrown away, so that it gets to see the answer."""
+
+LARGEST_BUFFERED = 32 * 2**20
+"""Bytes of an answer of unknown length that an HTTP/1.0 caller may get: they have to be held."""
+
+EXCHANGE = "apimgr.exchange"
+"""Where in the scope the lane leaves its exchange: ``(exchange, what came of its first half, whether that is still to come)``."""
+
+
+class Body:
+    """The caller's body as ASGI messages bring it."""
+
+    def __init__(self, receive: Receive, length: int | None) -> None:
+        self.length = length
+        self.received = 0
+        self.limit = 0
+        self.finished = False
+        self.on_finished: Callable[[], None] | None = None
+        self._receive = receive
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while not self.finished:
+            try:
+                async with asyncio.timeout(BODY_WAIT):
+                    message = await self._receive()
+            except TimeoutError:
+                raise BodyTooSlow from None
+            if message["type"] != "http.request":
+                raise ClientLeft
+            data = message.get("body", b"")
+            self.received += len(data)
+            self.finished = not message.get("more_body", False)
+            if self.finished and self.on_finished is not None:
+                self.on_finished()
+            if self.limit and self.received > self.limit:
+                raise BodyTooLarge
+            if data:
+                yield data
+
+    async def discard(self) -> None:
+        """Read and throw away what still comes, for a moment."""
+        try:
+            async with asyncio.timeout(LINGER):
+                while not self.finished:
+                    message = await self._receive()
+                    self.finished = message["type"] != "http.request" or not message.get("more_body", False)
+        except TimeoutError:
+            return
+
+
+def exchange_of(gateway: Gateway, scope: Scope, receive: Receive) -> Exchange:
+    """What came, as any ASGI server tells it."""
+    headers = tuple((bytes(name).lower(), bytes(value)) for name, value in scope["headers"])
+    raw_path = scope.get("raw_path") or scope["path"].encode("utf-8")
+    query = scope.get("query_string", b"")
+    target = raw_path.partition(b"?")[0] + (b"?" + query if query else b"")
+    client = scope.get("client")
+    return Exchange(
+        scope["method"].upper(),
+        target,
+        headers,
+        call_id=gateway.spool.next_call_id().encode(),
+        began=monotonic(),
+        at=time(),
+        version=scope.get("http_version", "1.1"),
+        scheme=scope.get("scheme", "http"),
+        client=client[0] if client else "",
+        body=body_of(headers, scope.get("http_version", "1.1"), receive),
+    )
+
+
+def body_of(headers: tuple[tuple[bytes, bytes], ...], version: str, receive: Receive) -> Body | None:
+    """The caller's body, if its head announces one. HTTP/2 has bodies without any announcement in the head."""
+    length: int | None = None
+    announced = version not in ("1.0", "1.1") and not any(name == b"content-length" for name, _ in headers)
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit():
+            length = int(value)
+        elif name == b"transfer-encoding":
+            announced = True
+    if not length and not announced:
+        return None
+    return Body(receive, length)
+
+
+class Application:
+    """The ASGI application of one gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _refuse_other(scope, receive, send)
+            return
+        from_lane: tuple[Exchange, Need | None, bool] | None = scope.get(EXCHANGE)
+        gateway = self.gateway
+        gateway.metrics.in_flight += 1
+        try:
+            if from_lane is not None:
+                x, outcome, fresh = from_lane
+                x.body = body_of(x.headers, x.version, receive)
+                x.answering = asyncio.current_task()  # the lane sees its caller leave, and cancels
+                await _serve(gateway, x, outcome, fresh, send)
+            else:
+                x = exchange_of(gateway, scope, receive)
+                watcher = Watcher(x, receive)
+                try:
+                    await _serve(gateway, x, None, True, send)
+                finally:
+                    watcher.stop()
+        except CutShort:
+            if from_lane is None:
+                raise
+            # Without the end of its answer uvicorn closes the connection.
+        finally:
+            gateway.metrics.in_flight -= 1
+
+
+class Watcher:
+    """Waits for the caller to leave and cancels its call. While a body is read, the reading itself notices."""
+
+    def __init__(self, x: Exchange, receive: Receive) -> None:
+        self._x = x
+        self._receive = receive
+        self._task: asyncio.Task[None] | None = None
+        x.answering = asyncio.current_task()
+        if isinstance(x.body, Body):
+            x.body.on_finished = self._start
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._x.answering is not None and not self._x.ended:
+            self._x.gone = True
+            self._x.answering.cancel()
+
+    def stop(self) -> None:
+        """The call has ended."""
+        if self._task is not None:
+            self._task.cancel()
+
+
+async def _serve(gateway: Gateway, x: Exchange, outcome: Need | None, fresh: bool, send: Send) -> None:
+    try:
+        answer = await _answer(gateway, x, outcome, fresh)
+        await _send(gateway, x, answer, send)
+    except ClientLeft:
+        _left(gateway, x)
+    except asyncio.CancelledError:
+        if not x.gone or x.answering is None:
+            raise
+        x.answering.uncancel()
+        _left(gateway, x)
+
+
+def _left(gateway: Gateway, x: Exchange) -> None:
+    if x.ended:
+        return
+    x.flags = (*x.flags, "client_left")
+    record(gateway, x, x.status or 499, x.sent, ENDED if x.begun else CALL)
+
+
+async def _answer(gateway: Gateway, x: Exchange, outcome: Need | None, fresh: bool) -> AnyAnswer:
+    try:
+        if fresh:
+            begun = gateway.pipeline.begin(x)
+            if begun is not None and not isinstance(begun, Need):
+                return begun
+            outcome = begun
+        return await gateway.pipeline.finish(x, outcome)
+    except ClientLeft:
+        raise
+    except Exception:
+        log.exception("call %s failed", x.call_id.decode())
+        return refuse(x, Problem.INTERNAL_ERROR)
+
+
+async def _send(gateway: Gateway, x: Exchange, answer: AnyAnswer, send: Send) -> None:
+    headers = [*answer.headers, *own_fields(x)]
+    body = x.body if isinstance(x.body, Body) else None
+    unread = body is not None and not body.finished
+    if isinstance(answer, Streamed):
+        if x.version == "1.0" and not any(name == b"content-length" for name, _ in headers):
+            await _send_buffered(gateway, x, answer, headers, send)
+        else:
+            await _send_streamed(gateway, x, answer, headers, send)
+        return
+    if unread:
+        headers.append((b"connection", b"close"))
+    x.status, x.sent, x.ended = answer.status, len(answer.body), True
+    record(gateway, x, answer.status, len(answer.body))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if unread and body is not None:
+        # The caller has the whole answer before its connection ends; closing while it still sends would take the answer from it.
+        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        await body.discard()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    else:
+        await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+
+async def _send_streamed(
+    gateway: Gateway, x: Exchange, answer: Streamed, headers: list[tuple[bytes, bytes]], send: Send
+) -> None:
+    """Send parts as they come. An answer that breaks off must not look complete: then nothing more is said, and the server ends the connection."""
+    x.status = answer.status
+    try:
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        record(gateway, x, answer.status, 0, BEGUN)
+        x.begun = True
+        part = await answer.read()
+        while part:
+            x.sent += len(part)
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            part = await answer.read()
+        _ended(x)
+        record(gateway, x, answer.status, x.sent, ENDED)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except UpstreamError as error:
+        x.code, x.flags = Problem.UPSTREAM_INVALID.code, (*x.flags, "cut_short")
+        _ended(x)
+        record(gateway, x, answer.status, x.sent, ENDED)
+        raise CutShort from error
+    finally:
+        answer.close()
+
+
+class CutShort(Exception):
+    """The upstream's answer broke off after its head had left: the server must end the connection."""
+
+
+async def _send_buffered(
+    gateway: Gateway, x: Exchange, answer: Streamed, headers: list[tuple[bytes, bytes]], send: Send
+) -> None:
+    """For HTTP/1.0, which has no chunks: the whole answer with its length, or an error while there is still time for one."""
+    parts: list[bytes] = []
+    size = 0
+    refused = None
+    try:
+        while part := await answer.read():
+            size += len(part)
+            parts.append(part)
+            if size > LARGEST_BUFFERED:
+                refused = refuse(x, Problem.UPSTREAM_INVALID, "The answer is too large for HTTP/1.0.")
+                break
+    except UpstreamError:
+        refused = refuse(x, Problem.UPSTREAM_INVALID)
+    finally:
+        answer.close()
+    status, body = (answer.status, b"".join(parts)) if refused is None else (refused.status, refused.body)
+    if refused is not None:
+        headers = [*refused.headers, *own_fields(x)]
+    else:
+        headers.append((b"content-length", b"%d" % len(body)))
+    _ended(x)
+    x.status = status
+    record(gateway, x, status, len(body))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _ended(x: Exchange) -> None:
+    x.ended = True
+    if x.upstream_began:
+        x.upstream_duration = (monotonic() - x.upstream_began) * 1000
+
+
+async def _refuse_other(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})

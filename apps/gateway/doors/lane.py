@@ -1,0 +1,299 @@
+"""The fast lane: uvicorn's HTTP/1.1 protocol, which answers at once what the pipeline's first half can answer.
+
+As soon as a head is parsed, ``Pipeline.begin`` is asked. An answer that is here is written to the transport; everything else takes uvicorn's
+ordinary way to the ASGI door, with the exchange as far as it got. The lane owns what it bypasses: the order of pipelined calls, the
+deadline of a head, idle connections, output that nobody reads, the last calls of a stopping worker.
+"""
+
+import logging
+from http import HTTPMethod
+from time import monotonic, time
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from apps.gateway.answers import Whole, own_lines, refuse
+from apps.gateway.doors.asgi import EXCHANGE
+from apps.gateway.exchange import Exchange
+from apps.gateway.gateway import Gateway
+from apps.gateway.head_limits import HEAD_BYTES, TARGET_BYTES
+from apps.gateway.problems import Problem
+from apps.gateway.stages import Need
+from apps.gateway.stages.record import record
+
+log = logging.getLogger(__name__)
+
+HEAD_WAIT = 10.0
+"""Seconds from the first byte of a head to its last."""
+
+IDLE_WAIT = 75.0
+"""Seconds that a connection may be silent; nginx has the same."""
+
+STALL_WAIT = 30.0
+"""Seconds after which a caller that doesn't read its answer is let go."""
+
+LINGER = 2.0
+"""Seconds during which a refused caller may still send: closing at once would take the answer from it."""
+
+LAST_CALL = 1.0
+"""Seconds that an idle connection of a stopping worker gets for one more call."""
+
+SMALL = 16 * 1024
+"""Bytes of a body up to which it is written together with its head."""
+
+_METHODS = {method.value.encode(): method.value for method in HTTPMethod}
+
+
+class Lane(HttpToolsProtocol):
+    """One connection."""
+
+    gateway: Gateway
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.gateway = self.app.gateway  # type: ignore[attr-defined]
+        self.url = b""
+        self.headers = []
+        self._address = ""
+        self._answered = False  # the call whose message is being parsed has its answer
+        self._in_head = False
+        self._head_since = 0.0
+        self._head_bytes = 0
+        self._headers_done = False
+        self._active = monotonic()
+        self._last_call = False
+        self._linger_until = 0.0
+        self._stalled_since = 0.0
+        self._stalled_at = 0
+        self._exchange: Exchange | None = None
+
+    # The connection
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._address = self.client[0] if self.client else ""
+        if self.gateway.stopping:
+            self.shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        x, self._exchange = self._exchange, None
+        if x is not None and x.answering is not None and not x.ended:
+            x.gone = True
+            x.answering.cancel()
+
+    def shutdown(self) -> None:
+        """The worker stops: calls under way are the last ones, and an idle connection gets a moment for one."""
+        self._last_call = True
+        if self._idle:
+            self.loop.call_later(LAST_CALL, self._close_if_idle)
+            return
+        self.cycle.keep_alive = False
+        for cycle, _ in self.pipeline:
+            cycle.keep_alive = False
+
+    @property
+    def _idle(self) -> bool:
+        return (self.cycle is None or self.cycle.response_complete) and not self.pipeline
+
+    def _close_if_idle(self) -> None:
+        if self._idle and not self._in_head and not self.transport.is_closing():
+            self.transport.close()
+
+    def sweep(self, now: float) -> None:
+        """Once a second: enforce the deadlines. ``now`` is monotonic."""
+        if self.transport.is_closing():
+            return
+        if self._linger_until:
+            if now > self._linger_until:
+                self.transport.abort()
+        elif self.flow.write_paused:
+            waiting = self.transport.get_write_buffer_size()
+            if not self._stalled_since or waiting < self._stalled_at:
+                self._stalled_since = now
+            elif now - self._stalled_since > STALL_WAIT:
+                self.transport.abort()
+            self._stalled_at = waiting
+        elif self._in_head and now - self._head_since > HEAD_WAIT:
+            if self._idle:
+                self._turn_away(Problem.REQUEST_TIMEOUT)
+            else:
+                self.cycle.keep_alive = False
+        elif self._idle and not self._in_head and now - self._active > IDLE_WAIT:
+            self.transport.close()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stalled_since = 0.0
+
+    # Parsing
+
+    def data_received(self, data: bytes) -> None:
+        if self._linger_until:
+            return
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # answered like any other call: nothing here upgrades
+        except httptools.HttpParserError:
+            self.send_400_response("")
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if len(self.url) > TARGET_BYTES:
+                self._turn_away(Problem.TARGET_TOO_LONG)
+            elif self._head_bytes > HEAD_BYTES:
+                self._turn_away(Problem.HEADER_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._headers_done = False
+        self._in_head = True
+        self._head_since = monotonic()
+        self._head_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._headers_done:
+            return  # a trailer must not change what was decided on the head
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._headers_done = True
+        self._in_head = False
+        if self.transport.is_closing() or self._linger_until:
+            self._answered = True
+            return
+        x = self._new_exchange()
+        if not self._idle or self.flow.write_paused:
+            self._fall_back(x, None, fresh=True)
+            return
+        if self._has_more(x.headers):
+            self._fall_back(x, None, fresh=True)
+            return
+        try:
+            outcome = self.gateway.pipeline.begin(x)
+        except Exception:
+            log.exception("call %s failed", x.call_id.decode())
+            outcome = refuse(x, Problem.INTERNAL_ERROR)
+        if outcome is None or type(outcome) is Need:
+            self._fall_back(x, outcome, fresh=False)
+        else:
+            self._answered = True
+            self._write(x, outcome)  # type: ignore[arg-type]
+
+    def on_body(self, body: bytes) -> None:
+        if not self._answered:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._answered:
+            self._answered = False
+        else:
+            super().on_message_complete()
+
+    def _has_more(self, headers: tuple[tuple[bytes, bytes], ...]) -> bool:
+        """Whether the head announces a body, an upgrade or an expectation: those calls take the ordinary way."""
+        if self.parser.should_upgrade():
+            return True
+        return any(name in _MORE for name, _ in headers)
+
+    def _new_exchange(self) -> Exchange:
+        method = self.parser.get_method()
+        return Exchange(
+            _METHODS.get(method) or method.decode("latin-1").upper(),
+            self.url,
+            tuple(self.headers),
+            call_id=self.gateway.spool.next_call_id().encode(),
+            began=monotonic(),
+            at=time(),
+            version=self.parser.get_http_version(),
+            scheme=self.scheme or "http",
+            client=self._address,
+        )
+
+    def _fall_back(self, x: Exchange, outcome: Need | None, *, fresh: bool) -> None:
+        """Go uvicorn's way. ``fresh``: the pipeline has not been asked yet."""
+        # ASGI wants a path that can be split; the door refuses what can't be by the exchange's own target.
+        path = x.target.partition(b"?")[0]
+        if not path.startswith(b"/"):
+            self.url = b"/"
+        self.scope = {  # type: ignore[typeddict-item]
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "headers": self.headers,
+            "state": {},
+            EXCHANGE: (x, outcome, fresh),
+        }
+        self._exchange = x
+        super().on_headers_complete()
+        if self._last_call:
+            self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        self._active = monotonic()
+        super().on_response_complete()
+        if self._last_call and self._idle and not self.transport.is_closing():
+            self.transport.close()
+
+    # Answering
+
+    def _write(self, x: Exchange, answer: Whole) -> None:
+        body = answer.body
+        x.ended = True
+        record(self.gateway, x, answer.status, len(body))
+        self._active = x.began
+        stays = self.parser.should_keep_alive() and not self._last_call and x.version == "1.1"
+        if not stays:
+            self.transport.write(b"%b%bconnection: close\r\n\r\n%b" % (answer.head, own_lines(x), body))
+            self.transport.close()
+        elif len(body) <= SMALL:
+            self.transport.write(b"%b%b\r\n%b" % (answer.head, own_lines(x), body))
+        else:
+            self.transport.write(b"%b%b\r\n" % (answer.head, own_lines(x)))
+            self.transport.write(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """What was sent is no HTTP/1.1."""
+        if self._idle:
+            self._turn_away(Problem.INVALID_REQUEST)
+        else:
+            # An earlier call is being answered: its answer is the connection's last.
+            self.cycle.keep_alive = False
+            self.transport.pause_reading()
+
+    def _turn_away(self, problem: Problem) -> None:
+        """Answer what can't be taken as a call, and end the connection once the caller had time to read why."""
+        x = Exchange(
+            "",
+            self.url,
+            (),
+            call_id=self.gateway.spool.next_call_id().encode(),
+            began=self._head_since or monotonic(),
+            at=time(),
+            client=self._address,
+        )
+        x.path = self.url.partition(b"?")[0][:1024]
+        answer = refuse(x, problem)
+        record(self.gateway, x, answer.status, len(answer.body))
+        self.transport.write(b"%b%bconnection: close\r\n\r\n%b" % (answer.head, own_lines(x), answer.body))
+        self._linger_until = monotonic() + LINGER
+        self._in_head = False
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+
+_MORE = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})

@@ -1,0 +1,95 @@
+"""What an upstream is told, and what a caller is told of its answer: the fields of both messages. Pure.
+
+Hop-by-hop fields go no further (RFC 9110 §7.6.1); who called is told in ``Forwarded`` and ``X-Forwarded-*``; the API's header rules
+come last.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+
+from apps.caching.http.fields import end_to_end
+from apps.gateway.answers import BODILESS, date
+from apps.gateway.exchange import Exchange
+from apps.gateway.snapshot import API, HeaderRules, Upstream
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+_REPLACED = frozenset(
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"content-length", b"host"}
+)
+_OURS = frozenset({b"x-request-id", b"x-call-id", b"x-cache", b"alt-svc"})
+_LIMITS = frozenset({b"ratelimit", b"ratelimit-policy"})
+
+
+def upstream_fields(x: Exchange, api: API, planned: Fields) -> list[tuple[bytes, bytes]]:
+    """The fields to send upstream, without ``Host`` and framing. ``planned`` is what the cache plan would forward.
+
+    What a trusted proxy said of the way so far is kept and continued; from others it was removed with the call's head.
+    """
+    fields = [pair for pair in planned if pair[0] not in _REPLACED]
+    given = {name: value for name, value in x.request_headers if name in _REPLACED}
+    client = x.client.encode()
+    if client:
+        before = given.get(b"x-forwarded-for")
+        fields.append((b"x-forwarded-for", client if before is None else before + b", " + client))
+    fields.append((b"x-forwarded-proto", x.scheme.encode()))
+    if x.host:
+        fields.append((b"x-forwarded-host", given.get(b"x-forwarded-host", x.host)))
+    element = b"for=%b;host=%b;proto=%b" % (_node(x.client), b'"%b"' % x.host, x.scheme.encode())
+    before = given.get(b"forwarded")
+    fields.append((b"forwarded", element if before is None else before + b", " + element))
+    fields.append((b"via", b"%b apimgr" % x.version.encode()))
+    fields.append((b"x-request-id", x.request_id))
+    if x.body is not None and x.body.length is not None:
+        fields.append((b"content-length", b"%d" % x.body.length))
+    return list(ruled(fields, api.request_headers))
+
+
+def _node(client: str) -> bytes:
+    """An address as ``Forwarded`` has it (RFC 7239 §6)."""
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return b"unknown"
+    return b'"[%b]"' % client.encode() if address.version == 6 else client.encode()
+
+
+def answer_fields(x: Exchange, api: API, status: int, fields: Sequence[tuple[bytes, bytes]]) -> Fields:
+    """The fields of an upstream's answer as the caller gets them; ``own_lines`` of the answer come on top."""
+    kept = end_to_end(tuple(fields), _OURS if not x.limit_lines else _OURS | _LIMITS)
+    if status in BODILESS:
+        kept = tuple(pair for pair in kept if pair[0] != b"content-length")
+    if not any(name == b"date" for name, _ in kept):
+        kept = (*kept, (b"date", date()))
+    return ruled(kept, api.response_headers)
+
+
+def ruled(fields: Sequence[tuple[bytes, bytes]], rules: HeaderRules) -> Fields:
+    """Fields after an API's header rules: removed first, then set in place of what was there. Framing is not theirs to change."""
+    if not rules.set and not rules.remove:
+        return tuple(fields)
+    given = tuple((name.lower().encode("latin-1"), value.encode("utf-8")) for name, value in rules.set)
+    gone = ({name.lower().encode("latin-1") for name in rules.remove} | {name for name, _ in given}) - _FRAMING
+    return (*(pair for pair in fields if pair[0] not in gone), *(pair for pair in given if pair[0] not in _FRAMING))
+
+
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"trailer", b"te"})
+
+
+def upstream_target(api: API, base: bytes, path: bytes, query: bytes | None) -> bytes:
+    """The request target: the upstream's own path, then the call's (``path`` is below the listen path, with a leading slash)."""
+    prefix = base if api.strip_listen_path else base + api.listen_path.rstrip("/").encode()
+    return prefix + path if query is None else b"%b%b?%b" % (prefix, path, query)
+
+
+def ordered(upstreams: Sequence[Upstream], chance: float) -> list[Upstream]:
+    """Upstreams in the order to try them: one chosen by weight (``chance`` is in [0, 1)), then the others by weight."""
+    if len(upstreams) == 1:
+        return list(upstreams)
+    rest = sorted(upstreams, key=lambda each: -each.weight)
+    point = chance * sum(each.weight for each in rest)
+    for each in rest:
+        point -= each.weight
+        if point < 0:
+            return [each, *(other for other in rest if other is not each)]
+    return rest

@@ -1,0 +1,167 @@
+"""What one worker holds while it serves."""
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from time import monotonic
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from apps.caching import http
+from apps.caching.backend import ResponsesCache
+from apps.caching.purges import StateIsEmpty, purge_async
+from apps.caching.store import ResponseStore
+from apps.gateway.allowances import Allowances
+from apps.gateway.diskcopy import DiskCopyReader
+from apps.gateway.fetches import Fetches
+from apps.gateway.follower import Follower, Status
+from apps.gateway.metrics import Metrics
+from apps.gateway.pipeline import Pipeline
+from apps.gateway.snapshot import API
+from apps.gateway.spool import SpoolWriter
+from apps.gateway.stages.authenticate import digest_of
+from apps.gateway.upstream.client import HTTP1Client, UpstreamClient, origin_of
+from apps.gateway.world import World
+
+log = logging.getLogger(__name__)
+
+INVALIDATION_WAIT = 0.2
+"""Seconds that the answer to an unsafe call waits for its invalidation to be in Redis."""
+
+INVALIDATION_RETRY = 1.0
+"""Seconds between later attempts."""
+
+DIGESTS_KEPT = 20_000
+"""Keys whose HMAC is remembered, so that a hit doesn't compute it."""
+
+
+@dataclass(slots=True, frozen=True)
+class Options:
+    """Where a worker's parts are. ``cache`` is the backend of the shared tier, ``None``: without one."""
+
+    worker: int
+    node: str
+    redis_url: str
+    data_dir: Path
+    spool_dir: Path
+    key_pepper: bytes
+    mac_key: bytes
+    trust_lease: float
+    l1_bytes: int
+    cache: ResponsesCache | None
+    cache_shares_server: bool = False
+    trusted_proxies: Sequence[str] = ()
+
+
+class Gateway:
+    """A worker's parts, and the few things that several stages need."""
+
+    def __init__(self, options: Options, client: UpstreamClient | None = None) -> None:
+        """In the event loop; no input or output yet but for the spool's."""
+        self.options = options
+        self.store = ResponseStore(options.l1_bytes, options.cache, shares_server=options.cache_shares_server)
+        self.world = World(purges=self.store.purges, trust_lease=options.trust_lease)
+        self.spool = SpoolWriter(options.spool_dir, options.node, options.worker)
+        self.metrics = Metrics(options.data_dir / "gateway" / "metrics", options.worker)
+        self.follower = Follower(
+            self.world,
+            worker=options.worker,
+            redis_url=options.redis_url,
+            mac_key=options.mac_key,
+            disk=DiskCopyReader(options.data_dir / "gateway" / "copy"),
+            status=lambda: Status(in_flight=self.metrics.in_flight),
+            node=options.node,
+        )
+        self.allowances = Allowances(options.redis_url, self.spool.incarnation, lambda: self.world.workers)
+        self.client: UpstreamClient = client or HTTP1Client(asyncio.get_running_loop())
+        self.fetches = Fetches(self)
+        self.pipeline = Pipeline(self)
+        self.digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
+        self._trusted = [ipaddress.ip_network(network, strict=False) for network in options.trusted_proxies]
+        self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _nobody
+        self._state: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
+            options.redis_url,
+            protocol=3,
+            socket_connect_timeout=INVALIDATION_WAIT,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=8,
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._away_until = 0.0
+        self.stopping = False
+
+    async def start(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  its end is no error
+        """Load the world and start what runs beside the calls; whether the world is loaded."""
+        loaded = await self.follower.start(timeout)
+        self.allowances.start()
+        self._spawn(self._housekeeping())
+        return loaded
+
+    async def stop(self) -> None:
+        """Give back what is borrowed, say goodbye, close the spool. Two seconds at most."""
+        await self.fetches.stop()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(self.allowances.stop(), self.follower.stop(), self.store.close(), return_exceptions=True)
+        await self.client.close()
+        await self._state.aclose()
+        self.metrics.withdraw()
+        self.spool.close()
+
+    async def invalidate(self, api: API, request: http.Request, head: http.ResponseHead | None) -> None:
+        """End what a call with an unsafe method made wrong, here at once, and everywhere before its answer leaves.
+
+        While Redis is away the answer leaves after ``INVALIDATION_WAIT``, and the others are told when it is back.
+        """
+        authorities = [origin_of(upstream.url).authority.decode() for upstream in api.upstreams]
+        tags = http.on_unsafe(request, api.policy, head, api.listen_path, authorities)
+        if not tags:
+            return
+        if monotonic() < self._away_until or not await self._purge(tags):
+            self.store.purges.apply(tags, self.store.purges.clock + 1, False)
+            self._away_until = monotonic() + INVALIDATION_RETRY
+            self._spawn(self._purge_later(tags))
+
+    async def _purge(self, tags: tuple[str, ...]) -> bool:
+        try:
+            async with asyncio.timeout(INVALIDATION_WAIT):
+                clock = await purge_async(self._state, tags)
+        except (RedisError, OSError, TimeoutError, StateIsEmpty) as error:
+            log.warning("an invalidation waits for Redis: %s", type(error).__name__)
+            return False
+        self.store.purges.apply(tags, clock, False)
+        return True
+
+    async def _purge_later(self, tags: tuple[str, ...]) -> None:
+        while not await self._purge(tags):
+            await asyncio.sleep(INVALIDATION_RETRY)
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self.metrics.publish(self, monotonic())
+            if isinstance(self.client, HTTP1Client):
+                self.client.sweep()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _trusts(self, client: str) -> bool:
+        try:
+            address = ipaddress.ip_address(client)
+        except ValueError:
+            return False
+        return any(address.version == network.version and address in network for network in self._trusted)
+
+
+def _nobody(client: str) -> bool:
+    return False

@@ -1,0 +1,148 @@
+"""What a worker counts, as Prometheus text. Counting is a dictionary entry, so that it can be done on every call.
+
+Workers share a port, so that a scrape reaches any one of them. Each writes its numbers to a file once a second, and whoever is asked tells
+everybody's, with the worker as a label.
+"""
+
+import contextlib
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from apps.gateway.exchange import Exchange
+from apps.gateway.upstream.errors import TimedOut, Unreachable, UpstreamError
+
+if TYPE_CHECKING:
+    from apps.gateway.gateway import Gateway
+
+BUCKETS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 10000.0)
+"""Upper bounds in milliseconds."""
+
+_HELP = {
+    "apimgr_calls_total": ("counter", "Calls answered."),
+    "apimgr_call_seconds": ("histogram", "Time from the parsed head to the last byte."),
+    "apimgr_upstream_failures_total": ("counter", "Upstream calls without an answer."),
+    "apimgr_local_share_calls_total": ("counter", "Calls limited by the local share because Redis was away."),
+    "apimgr_clients_left_total": ("counter", "Calls whose caller left before the end."),
+    "apimgr_calls_in_flight": ("gauge", "Calls being answered."),
+    "apimgr_cache_bytes": ("gauge", "Bytes in the in-process tier."),
+    "apimgr_cache_entries": ("gauge", "Entries in the in-process tier."),
+    "apimgr_cache_alarms_total": (
+        "counter",
+        "Stored answers that were found under another caller's key and not served.",
+    ),
+    "apimgr_records_written_total": ("counter", "Call records written to the spool."),
+    "apimgr_records_lost_total": ("counter", "Call records that could not be written."),
+    "apimgr_lease_seconds": ("gauge", "What is left of the trust lease."),
+    "apimgr_epoch": ("gauge", "Last change of configuration that is in force here."),
+}
+
+Sample = tuple[str, tuple[tuple[str, str], ...], float]
+
+
+class Metrics:
+    """One worker's numbers. ``folder`` is where all workers of this machine leave theirs."""
+
+    def __init__(self, folder: Path, worker: int) -> None:
+        self._folder = folder
+        self._worker = worker
+        self._path = folder / f"{worker}.metrics"
+        self.in_flight = 0
+        self._calls: Counter[tuple[str, int, bytes]] = Counter()
+        self._seconds: dict[bytes, list[float]] = {}
+        self._failures: Counter[tuple[str, str]] = Counter()
+        self._local_share = 0
+        self._left = 0
+
+    def called(self, x: Exchange, status: int, ms: float) -> None:
+        """A call has ended."""
+        self._calls[x.api.slug, status, x.cache] += 1
+        times = self._seconds.get(x.cache)
+        if times is None:
+            times = self._seconds[x.cache] = [0.0] * (len(BUCKETS) + 2)
+        index = 0
+        for bound in BUCKETS:
+            if ms <= bound:
+                break
+            index += 1
+        times[index] += 1
+        times[-1] += ms / 1000
+        if x.flags:
+            self._local_share += "local_share" in x.flags
+            self._left += "client_left" in x.flags
+
+    def upstream_failed(self, api: str, error: UpstreamError) -> None:
+        """An upstream call failed."""
+        kind = (
+            "timeout" if isinstance(error, TimedOut) else "unreachable" if isinstance(error, Unreachable) else "broken"
+        )
+        self._failures[api, kind] += 1
+
+    def samples(self, gateway: "Gateway", now: float) -> list[Sample]:
+        """This worker's numbers; ``now`` is monotonic."""
+        mine = ("worker", str(self._worker))
+        found: list[Sample] = []
+        for (api, status, cache), count in self._calls.items():
+            labels = (("api", api), ("status", str(status)), ("cache", cache.decode()), mine)
+            found.append(("apimgr_calls_total", labels, count))
+        for cache, times in self._seconds.items():
+            running = 0.0
+            bounds = (*(f"{bound / 1000:g}" for bound in BUCKETS), "+Inf")
+            for bound, within in zip(bounds, times[:-1], strict=True):
+                running += within
+                found.append(("apimgr_call_seconds_bucket", (("cache", cache.decode()), ("le", bound), mine), running))
+            found.append(("apimgr_call_seconds_sum", (("cache", cache.decode()), mine), times[-1]))
+            found.append(("apimgr_call_seconds_count", (("cache", cache.decode()), mine), running))
+        for (api, kind), count in self._failures.items():
+            found.append(("apimgr_upstream_failures_total", (("api", api), ("kind", kind), mine), count))
+        stats = gateway.store.local_stats
+        for name, value in (
+            ("apimgr_local_share_calls_total", self._local_share),
+            ("apimgr_clients_left_total", self._left),
+            ("apimgr_calls_in_flight", self.in_flight),
+            ("apimgr_cache_bytes", stats.bytes),
+            ("apimgr_cache_entries", stats.entries),
+            ("apimgr_cache_alarms_total", gateway.store.stats.alarms),
+            ("apimgr_records_written_total", gateway.spool.written),
+            ("apimgr_records_lost_total", gateway.spool.lost),
+            ("apimgr_lease_seconds", gateway.world.lease.left(now)),
+            ("apimgr_epoch", gateway.world.epoch),
+        ):
+            found.append((name, (mine,), value))
+        return found
+
+    def publish(self, gateway: "Gateway", now: float) -> None:
+        """Leave the numbers where the other workers find them."""
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = self._path.with_suffix(".draft")
+            draft.write_bytes(msgspec.json.encode(self.samples(gateway, now)))
+            draft.replace(self._path)
+
+    def withdraw(self) -> None:
+        """This worker ends: its numbers are no more."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
+
+    def text(self, gateway: "Gateway", now: float) -> bytes:
+        """Everybody's numbers."""
+        found = self.samples(gateway, now)
+        for path in sorted(self._folder.glob("*.metrics")) if self._folder.is_dir() else ():
+            if path != self._path:
+                with contextlib.suppress(OSError, msgspec.DecodeError):
+                    found += msgspec.json.decode(path.read_bytes(), type=list[Sample])
+        lines: list[str] = []
+        for name, (kind, words) in _HELP.items():
+            lines += (f"# HELP {name} {words}", f"# TYPE {name} {kind}")
+            for sample, labels, value in found:
+                if sample == name or (kind == "histogram" and sample.rpartition("_")[0] == name):
+                    shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
+                    lines.append(f"{sample}{{{shown}}} {value:g}" if value % 1 else f"{sample}{{{shown}}} {int(value)}")
+        return "\n".join([*lines, ""]).encode()
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,75 @@
+"""Who calls: the key, and the record that the control plane keeps of it."""
+
+from typing import TYPE_CHECKING
+
+from apps.access import keys
+from apps.gateway.answers import Answer, refuse
+from apps.gateway.exchange import Exchange
+from apps.gateway.follower import Unavailable
+from apps.gateway.problems import Problem
+from apps.gateway.stages import Need
+from apps.gateway.world import UNKNOWN
+
+if TYPE_CHECKING:
+    from apps.gateway.gateway import Gateway
+
+
+def authenticate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
+    """Check the key. Refuses with 401 what is missing, malformed, unknown, expired or revoked; 503 when it can't be known."""
+    api = x.api
+    if "api_key" not in api.authentication:
+        return None
+    header = api.api_key_header.lower().encode()
+    values = [value for name, value in x.headers if name == header]
+    if not values:
+        if "none" in api.authentication:
+            return None
+        return _challenge(x, Problem.MISSING_CREDENTIAL)
+    if not api.forward_credential:
+        x.request_headers = tuple(pair for pair in x.request_headers if pair[0] != header)
+    digest = gateway.digest(values[0]) if len(values) == 1 else None
+    if digest is None:
+        return _challenge(x, Problem.INVALID_CREDENTIAL)
+    x.digest = digest
+    if not gateway.world.lease.valid(x.began):
+        return not_ready(x)
+    credential = gateway.world.credential(digest)
+    if credential is None:
+        if x.unavailable:
+            return not_ready(x)
+        return Need(lambda: _look_up(gateway, x, digest))
+    if credential is UNKNOWN:
+        return _challenge(x, Problem.INVALID_CREDENTIAL)
+    x.credential = credential
+    if credential.state == "revoked" or (credential.expires_at is not None and credential.expires_at <= x.at):
+        return _challenge(x, Problem.INVALID_CREDENTIAL)
+    return None
+
+
+async def _look_up(gateway: "Gateway", x: Exchange, digest: str) -> None:
+    try:
+        await gateway.follower.lookup(digest)
+    except Unavailable:
+        x.unavailable = True
+    else:
+        x.unavailable = gateway.world.credential(digest) is None
+
+
+def _challenge(x: Exchange, problem: Problem) -> Answer:
+    value = b'ApiKey realm="%b", header="%b"' % (x.api.slug.encode(), x.api.api_key_header.encode())
+    return refuse(x, problem, extra=((b"www-authenticate", value),))
+
+
+def not_ready(x: Exchange) -> Answer:
+    """503: whether this key is good can't be known at the moment. Never 401 or 403."""
+    return refuse(x, Problem.NOT_READY, extra=((b"retry-after", b"5"),))
+
+
+def digest_of(pepper: bytes, value: bytes) -> str | None:
+    """What a key is known by; ``None`` for what can't be a key, or has our form and a wrong checksum."""
+    if not keys.SHORTEST <= len(value) <= keys.LONGEST:
+        return None
+    secret = value.decode("utf-8", "surrogateescape")
+    if keys.looks_like_ours(secret) and not keys.checksum_ok(secret):
+        return None
+    return keys.digest(pepper, secret)

@@ -1,0 +1,33 @@
+"""May this key call this API."""
+
+from typing import TYPE_CHECKING
+
+from apps.gateway.answers import Answer, refuse
+from apps.gateway.exchange import Exchange
+from apps.gateway.problems import Problem
+from apps.gateway.stages.authenticate import not_ready
+
+if TYPE_CHECKING:
+    from apps.gateway.gateway import Gateway
+
+
+def authorize(gateway: "Gateway", x: Exchange) -> Answer | None:
+    """Check the subscription. Refuses with 403; a call without a key needs none."""
+    credential, api = x.credential, x.api
+    if credential is None:
+        return None
+    if credential.state == "tenant_suspended":
+        return refuse(x, Problem.NOT_SUBSCRIBED, "The tenant is suspended.")
+    if credential.only_api is not None and credential.only_api != api.slug:
+        return refuse(x, Problem.NOT_SUBSCRIBED, "This key is good for another API only.")
+    grant = credential.grants.get(api.slug)
+    if grant is None or (grant.expires_at is not None and grant.expires_at <= x.at):
+        return refuse(x, Problem.NOT_SUBSCRIBED)
+    if grant.state != "active":
+        return refuse(x, Problem.NOT_SUBSCRIBED, "The subscription is suspended.")
+    x.grant = grant
+    plan = x.plan = gateway.world.plan(grant.plan)
+    # Without its plan a subscription's limits aren't known; with a plan of shorter trust, its keys aren't either.
+    if plan is None or not gateway.world.lease.valid(x.began, plan.trust_lease):
+        return not_ready(x)
+    return None

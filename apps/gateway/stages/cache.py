@@ -1,0 +1,86 @@
+"""May the call be answered from what is stored."""
+
+import logging
+from time import time
+from typing import TYPE_CHECKING
+
+from apps.caching import http
+from apps.gateway.answers import Whole, refuse
+from apps.gateway.exchange import Exchange
+from apps.gateway.problems import Problem
+from apps.gateway.stages import Need
+from apps.gateway.stages.route import relative_path
+
+if TYPE_CHECKING:
+    from apps.gateway.gateway import Gateway
+
+log = logging.getLogger(__name__)
+
+
+def plan_cache(x: Exchange) -> http.RequestPlan:
+    """What the cache means to do with the call; the same for each call with this head, so it can be kept."""
+    api = x.api
+    request = http.Request(
+        method=x.method,
+        scheme=x.scheme,
+        host=x.host,
+        path=relative_path(api, x.path),
+        query=x.query,
+        headers=x.request_headers,
+        has_body=x.body is not None,
+    )
+    return http.plan_request(request, api.policy, _identity(x))
+
+
+def _identity(x: Exchange) -> http.Identity:
+    credential = x.credential
+    if credential is None:
+        return http.ANONYMOUS
+    # An upstream that sees the key itself may answer each key differently.
+    told = http.Scope.SUBJECT if x.api.forward_credential else http.Scope.SHARED
+    return http.Identity(credential.tenant, credential.application, f"key:{credential.key_id}", told)
+
+
+def cache(gateway: "Gateway", x: Exchange) -> Whole | Need | None:
+    """Answer from the in-process tier, else from the shared one; else note what to ask the upstream.
+
+    A stale answer that may be served starts one refresh in the background.
+    """
+    plan = x.cache_plan
+    if plan.bypass is not None:
+        x.reason = plan.bypass.code
+        return None
+    now = time()
+    if not x.shared_looked:
+        plan.missed = http.Reason.NOT_FOUND
+        held = gateway.store.find_local(plan, now)
+    else:
+        held, x.found = x.found, None
+    decision = http.on_entry(plan, held, now)
+    if type(decision) is not http.Serve and not x.shared_looked:
+        return Need(lambda: _look_further(gateway, x))
+    if decision.reason is http.Reason.SCOPE_MISMATCH:
+        gateway.store.stats.alarms += 1
+        log.critical("a stored answer of another caller was found under %s; it was not served", plan.key_text)
+    x.reason = decision.reason.code
+    if type(decision) is http.Serve:
+        if decision.refresh:
+            gateway.fetches.refresh(x, plan, decision)
+        served = decision.held
+        x.cache = b"STALE" if decision.stale else b"HIT"
+        x.cache_status = http.cache_status(
+            hit=True,
+            ttl=int(served.fresh_until - now) if not served.soft else 0,
+            key=plan.key_text if x.shows_detail else "",
+            detail=decision.reason if x.shows_detail else None,
+        )
+        return http.answer_from(served, plan, now)
+    if isinstance(decision, http.GatewayTimeout):
+        return refuse(x, Problem.NOT_STORED)
+    x.decision = decision
+    return None
+
+
+async def _look_further(gateway: "Gateway", x: Exchange) -> None:
+    x.found = await gateway.store.find(x.cache_plan, time())
+    x.shared_looked = True

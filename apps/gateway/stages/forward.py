@@ -1,0 +1,125 @@
+"""Asking the upstream: one call with its retries, and calls that go past the cache."""
+
+import random
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from apps.caching import http
+from apps.gateway.answers import BODILESS, Answer, AnyAnswer, Streamed, refuse
+from apps.gateway.exchange import BodyTooLarge, BodyTooSlow, Exchange
+from apps.gateway.forwarding import answer_fields, ordered, upstream_fields, upstream_target
+from apps.gateway.problems import Problem
+from apps.gateway.upstream.client import REPEATABLE, UpstreamResponse, origin_of
+from apps.gateway.upstream.errors import TimedOut, Unreachable, UpstreamError
+
+if TYPE_CHECKING:
+    from apps.gateway.gateway import Gateway
+
+
+async def forward(gateway: "Gateway", x: Exchange) -> AnyAnswer:
+    """Get the answer from the upstream, by way of the cache's fetches where the answer may be stored or shared."""
+    if x.cache_plan.bypass is None:
+        return await gateway.fetches.answer(x)
+    return await pass_by(gateway, x)
+
+
+async def pass_by(gateway: "Gateway", x: Exchange) -> AnyAnswer:
+    """Forward a call that the cache has no part in. A call that may have written something ends what it made wrong before its answer leaves."""
+    plan, api = x.cache_plan, x.api
+    unsafe = x.method not in http.SAFE_METHODS
+    try:
+        response = await ask(gateway, x, plan.upstream_headers())
+    except UpstreamError as error:
+        if unsafe and error.sent:
+            await gateway.invalidate(api, plan.request, None)
+        return failed(gateway, x, error)
+    except (BodyTooLarge, BodyTooSlow) as error:
+        if unsafe:
+            await gateway.invalidate(api, plan.request, None)
+        return refuse(x, Problem.BODY_TOO_LARGE if isinstance(error, BodyTooLarge) else Problem.REQUEST_TIMEOUT)
+    try:
+        if unsafe:
+            head = http.ResponseHead(response.status, tuple(response.fields))
+            await gateway.invalidate(api, plan.request, head)
+        x.cache_status = http.cache_status(
+            forwarded=plan.bypass,
+            upstream_status=response.status,
+            detail=plan.bypass if x.shows_detail else None,
+        )
+        return passed_on(x, response)
+    except BaseException:
+        response.close()
+        raise
+
+
+async def ask(gateway: "Gateway", x: Exchange, planned: http.Headers) -> UpstreamResponse:
+    """One call to the API's upstreams, with its retries; ``planned`` are the fields that the cache plan forwards.
+
+    Retries are for idempotent methods without a body, before any byte of an answer, and not for an upstream that was too slow: the
+    caller has waited for it once. Raises ``UpstreamError``, or what reading the caller's body raises.
+    """
+    plan, api = x.cache_plan, x.api
+    fields = upstream_fields(x, api, planned)
+    x.upstream_began = monotonic()
+    repeatable = x.body is None and x.method in REPEATABLE
+    upstreams = ordered(api.upstreams, random.random())  # noqa: S311  a share of traffic, not a secret
+    tries = 1 + (api.retries if repeatable else 0)
+    try:
+        for attempt in range(tries):
+            origin = origin_of(upstreams[attempt % len(upstreams)].url)
+            x.attempts += 1
+            x.upstream = origin.name
+            try:
+                response = await gateway.client.send(
+                    origin,
+                    x.method,
+                    upstream_target(api, origin.base, plan.request.path, plan.query),
+                    fields,
+                    aiter(x.body) if x.body is not None else None,
+                    api.connect_timeout,
+                    api.read_timeout,
+                )
+            except UpstreamError as error:
+                gateway.metrics.upstream_failed(api.slug, error)
+                if attempt + 1 == tries or (isinstance(error, TimedOut) and error.sent):
+                    raise
+            else:
+                x.upstream_status = response.status
+                return response
+        raise AssertionError("unreachable")
+    finally:
+        x.upstream_duration = (monotonic() - x.upstream_began) * 1000
+
+
+def failed(gateway: "Gateway", x: Exchange, error: UpstreamError) -> Answer:
+    """The upstream's failure as the caller's answer."""
+    if x.allowance is not None and x.plan is not None and not x.plan.charge_failures:
+        x.allowance.refund()
+    cache_status = http.cache_status(forwarded=http.Reason.UPSTREAM_FAILED)
+    if isinstance(error, TimedOut):
+        answer = refuse(x, Problem.UPSTREAM_TIMEOUT)
+    elif isinstance(error, Unreachable):
+        answer = refuse(x, Problem.UPSTREAM_UNREACHABLE)
+    else:
+        answer = refuse(x, Problem.UPSTREAM_INVALID)
+    x.cache_status = cache_status
+    return answer
+
+
+def passed_on(x: Exchange, response: UpstreamResponse) -> AnyAnswer:
+    """An upstream's answer as it is, whole if all of it came with the head, else streamed."""
+    fields = answer_fields(x, x.api, response.status, response.fields)
+    if x.allowance is not None and response.status >= 500 and x.plan is not None and not x.plan.charge_failures:
+        x.allowance.refund()
+    whole = response.whole
+    if whole is None:
+        return Streamed(response.status, fields, response.read, response.close)
+    response.close()
+    return Answer(response.status, with_length(x.method, response.status, fields, whole), whole)
+
+
+def with_length(method: str, status: int, fields: http.Headers, body: bytes) -> http.Headers:
+    """Fields with the ``content-length`` of a whole body, where there is one to tell."""
+    if method == "HEAD" or status in BODILESS or any(name == b"content-length" for name, _ in fields):
+        return fields
+    return (*fields, (b"content-length", b"%d" % len(body)))

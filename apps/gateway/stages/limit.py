@@ -1,0 +1,53 @@
+"""How often a subscription may call."""
+
+from math import ceil
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from apps.gateway.allowances import QUOTA, Allowance
+from apps.gateway.answers import Answer, refuse
+from apps.gateway.exchange import Exchange
+from apps.gateway.problems import Problem
+from apps.gateway.stages import Need
+
+if TYPE_CHECKING:
+    from apps.gateway.gateway import Gateway
+
+
+def limit(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
+    """Take one call from the subscription's allowance. Refuses with 429; needs to borrow when nothing is here."""
+    plan, grant = x.plan, x.grant
+    if plan is None or grant is None or (plan.rate is None and plan.quota is None):
+        return None
+    now = monotonic()
+    allowances = gateway.allowances
+    allowance = allowances.of(grant.subscription, plan, now)
+    if allowance.take(now):
+        if allowance.tokens <= allowance.low:
+            allowances.refill_soon(allowance)
+    elif now < allowance.refused_until and not allowances.away:
+        return _over(x, allowance, now)
+    elif allowances.away:
+        if "local_share" not in x.flags:
+            x.flags += ("local_share",)
+        if not allowance.take_local(now, allowances.workers):
+            return _over(x, allowance, now)
+    else:
+        return Need(lambda: _borrow(gateway, allowance))
+    x.allowance = allowance
+    x.limit_lines = allowance.lines(now)
+    return None
+
+
+async def _borrow(gateway: "Gateway", allowance: Allowance) -> None:
+    allowance.waiting += 1
+    try:
+        await gateway.allowances.borrow(allowance)
+    finally:
+        allowance.waiting -= 1
+
+
+def _over(x: Exchange, allowance: Allowance, now: float) -> Answer:
+    x.limit_lines = allowance.lines(now)
+    problem = Problem.QUOTA_EXCEEDED if allowance.refused_why == QUOTA else Problem.RATE_LIMITED
+    return refuse(x, problem, extra=((b"retry-after", b"%d" % max(1, ceil(allowance.retry_at - now))),))

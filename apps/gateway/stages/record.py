@@ -1,0 +1,53 @@
+"""What is kept of a call."""
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from apps.gateway.exchange import Exchange
+from apps.gateway.records import BEGUN, CALL, CallRecord, encode
+
+if TYPE_CHECKING:
+    from apps.gateway.gateway import Gateway
+
+
+def record(gateway: "Gateway", x: Exchange, status: int, size: int, kind: str = CALL) -> None:
+    """Append the call's record; ``size`` is the bytes of the answer's body. To be called before the last byte leaves."""
+    if x.silent:
+        return
+    ms = (monotonic() - x.began) * 1000
+    api, credential, grant, body = x.api, x.credential, x.grant, x.body
+    gateway.spool.append(
+        encode(
+            CallRecord(
+                kind,
+                x.call_id.decode(),
+                x.request_id.decode(),
+                x.at,
+                api.slug,
+                api.revision,
+                x.operation,
+                credential.tenant if credential is not None else "",
+                credential.application if credential is not None else "",
+                credential.key_id if credential is not None else 0,
+                grant.plan if grant is not None else "",
+                x.method,
+                x.host.decode("latin-1"),
+                x.path.decode("latin-1"),
+                status,
+                x.code,
+                x.cache.decode(),
+                x.reason,
+                ms,
+                x.upstream_duration,
+                x.upstream_status,
+                x.upstream,
+                body.received if body is not None else 0,
+                size,
+                x.attempts,
+                x.flags,
+                x.trace,
+            )
+        )
+    )
+    if kind is not BEGUN:
+        gateway.metrics.called(x, status, ms)

@@ -1,0 +1,76 @@
+"""Which API a call is for, and what of its head goes on."""
+
+import re
+from typing import TYPE_CHECKING
+
+from apps.caching import http
+from apps.gateway.answers import Answer, date, refuse
+from apps.gateway.exchange import Exchange
+from apps.gateway.problems import Problem
+from apps.gateway.snapshot import API
+
+if TYPE_CHECKING:
+    from apps.gateway.gateway import Gateway
+
+# Set by proxies on the way, and believed by applications: from anyone but a trusted proxy they are removed.
+_PROXY_FIELDS = re.compile(
+    rb"x-forwarded-.*|forwarded|x-real-ip|(?:x-|ssl-|x-ssl-)?client-cert(?:-.*)?|x-arr-clientcert"
+)
+_OURS = frozenset({b"host", b"content-length", b"expect", b"x-request-id", b"x-call-id"})
+
+
+def route(gateway: "Gateway", x: Exchange) -> Answer | None:
+    """Find the API. Refuses what isn't well-formed (400) and what nobody publishes (404); sends ``/products`` to ``/products/`` (308)."""
+    target = http.normalise_target(x.target)
+    if target is None:
+        return refuse(x, Problem.INVALID_REQUEST, "The request target is not a normal path.")
+    x.path, x.query = target
+    x.host = next((value.lower() for name, value in x.headers if name == b"host"), b"")
+    if not gateway.world.loaded:
+        return refuse(x, Problem.NOT_READY, "The gateway is starting.", ((b"retry-after", b"1"),))
+    api = gateway.world.route(x.host, x.path)
+    if api is None:
+        return refuse(x, Problem.UNKNOWN_API)
+    x.api = api
+    listen_path = api.listen_path.encode()
+    if x.path + b"/" == listen_path:
+        location = listen_path if x.query is None else listen_path + b"?" + x.query
+        x.reason = "listen_path"
+        return Answer(308, ((b"location", location), (b"content-length", b"0"), (b"date", date())), b"")
+    trusted = gateway.trusts(x.client)
+    headers = tuple(
+        pair for pair in x.headers if pair[0] not in _OURS and (trusted or not _PROXY_FIELDS.fullmatch(pair[0]))
+    )
+    if trusted and any(pair == (b"x-forwarded-proto", b"https") for pair in headers):
+        x.scheme = "https"
+    x.request_headers = headers
+    x.operation = operation_of(api, x.method, relative_path(api, x.path))
+    return None
+
+
+def relative_path(api: API, path: bytes) -> bytes:
+    """The path below the API's listen path, with a leading slash."""
+    return path[len(api.listen_path) - 1 :]
+
+
+def operation_of(api: API, method: str, path: bytes) -> str:
+    """The API's operation that a call falls under, as ``GET /items/{id}``; empty when none does."""
+    for operation in api.operations:
+        if operation.method in (method, "*") and _template(operation.path).fullmatch(path):
+            return f"{operation.method} {operation.path}"
+    return ""
+
+
+_templates: dict[str, re.Pattern[bytes]] = {}
+
+
+def _template(path: str) -> re.Pattern[bytes]:
+    pattern = _templates.get(path)
+    if pattern is None:
+        if len(_templates) > 20_000:
+            _templates.clear()
+        parts = re.split(r"(\{[^{}/]*\})", path)
+        pattern = _templates[path] = re.compile(
+            b"".join(b"[^/]+" if part.startswith("{") else re.escape(part.encode()) for part in parts)
+        )
+    return pattern

@@ -1,0 +1,144 @@
+"""A worker: the process that listens, serves, and stops without failing a call."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.cache import caches
+
+from apps.gateway.doors.asgi import Application
+from apps.gateway.doors.lane import Lane
+from apps.gateway.gateway import Gateway, Options
+from apps.platform.ready import say_ready
+
+log = logging.getLogger(__name__)
+
+DRAIN = 2.5
+"""Seconds after which a stopping worker ends calls that are still under way. ``up`` kills after 4."""
+
+BACKLOG = 2048
+
+
+def options(worker: int) -> Options:
+    """A worker's options from the settings."""
+    return Options(
+        worker=worker,
+        node=settings.NODE_NAME,
+        redis_url=settings.REDIS_URL,
+        data_dir=settings.DATA_DIR,
+        spool_dir=settings.SPOOL_DIR,
+        key_pepper=settings.KEY_PEPPER,
+        mac_key=settings.SNAPSHOT_MAC_KEY,
+        trust_lease=settings.TRUST_LEASE,
+        l1_bytes=settings.L1_BYTES,
+        cache=caches["responses"],  # type: ignore[arg-type]
+        cache_shares_server=settings.CACHE_REDIS_URL == settings.REDIS_URL,
+        trusted_proxies=settings.TRUSTED_PROXIES,
+    )
+
+
+def listening_socket(fd: int | None) -> socket.socket:
+    """The socket to accept on: the inherited one, which other workers share, or one of our own."""
+    if fd is not None:
+        return socket.socket(fileno=fd)
+    listener = socket.create_server((settings.LISTEN_HOST, settings.GATEWAY_PORT), backlog=BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server with a stop that takes the connections' last calls."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self.gateway = gateway
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._sweeper = asyncio.create_task(self._sweep())
+        asyncio.create_task(self._say_ready()).add_done_callback(_retrieved)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more; idle connections get a moment for a last call, calls under way ``DRAIN`` seconds."""
+        self.gateway.stopping = True
+        await super().shutdown(sockets)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGTERM and SIGINT; unlike uvicorn's own, without dying of the signal afterwards: there is more to close."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            now = monotonic()
+            for connection in tuple(self.server_state.connections):
+                if isinstance(connection, Lane):
+                    connection.sweep(now)
+
+    async def _say_ready(self) -> None:
+        while not self.gateway.world.ready(monotonic()):
+            await asyncio.sleep(0.02)
+        say_ready()
+
+
+def _retrieved(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("saying ready failed", exc_info=task.exception())
+
+
+def config(gateway: Gateway) -> uvicorn.Config:
+    """uvicorn as the gateway wants it: our protocol, nothing added, nobody's word taken for who calls."""
+    return uvicorn.Config(
+        Application(gateway),  # type: ignore[arg-type]
+        http=Lane,
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=DRAIN,  # type: ignore[arg-type]
+        backlog=BACKLOG,
+    )
+
+
+async def serve(worker: int, fd: int | None) -> None:
+    """Serve until told to stop."""
+    gateway = Gateway(options(worker))
+    listener = listening_socket(fd)
+    if not await gateway.start():
+        log.warning("nothing is loaded yet: calls are answered with 503 until Redis or a disk copy is there")
+    try:
+        await Server(config(gateway), gateway).serve([listener])
+    finally:
+        await gateway.stop()
+
+
+def run(worker: int, fd: int | None) -> None:
+    """Run a worker in this process."""
+    import uvloop
+
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(worker, fd))
