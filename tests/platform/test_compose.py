@@ -9,7 +9,14 @@ import yaml
 from django.conf import settings
 
 NAMES = (
-    *("SECRET_KEY", "KEY_PEPPER", "FIELD_KEYS", "POSTGRES_PASSWORD", "CONTROL_REDIS_PASSWORD", "GATEWAY_REDIS_PASSWORD"),
+    *(
+        "SECRET_KEY",
+        "KEY_PEPPER",
+        "FIELD_KEYS",
+        "POSTGRES_PASSWORD",
+        "CONTROL_REDIS_PASSWORD",
+        "GATEWAY_REDIS_PASSWORD",
+    ),
     *("CACHE_REDIS_PASSWORD", "APIMGR_ADMIN_EMAIL", "APIMGR_ADMIN_PASSWORD"),
 )
 SECRETS = dict.fromkeys(NAMES, "s3cret-for-tests")
