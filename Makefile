@@ -16,7 +16,7 @@ $(stamp):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; PYTHON=/path/to/python make ... names one."; exit 1; }
 	@echo "Installing the locked dependencies into .venv/ ..."
 	@$(PYTHON) -m venv .venv
-	@$(python) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(python) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	@rm -f .venv/stamp-* && touch $@
 
 test: $(stamp) ## The whole test suite; starts what it needs
