@@ -89,7 +89,7 @@ def _gateways(redis: Client) -> list[Gateway]:
     incarnation, n = current_epoch()
     return [
         Gateway(
-            worker=report.worker,
+            worker=worker,
             node=report.node,
             number=report.number,
             pid=report.pid,
@@ -106,7 +106,7 @@ def _gateways(redis: Client) -> list[Gateway]:
             troubled=report.troubled,
             refused=report.refused,
         )
-        for report, at, lease_until in ((each.report, each.at, each.lease_until) for each in heard)
+        for worker, report, at, lease_until in ((*each, each.lease_until) for each in heard)
     ]
 
 

@@ -26,5 +26,5 @@ def celery_is_alive() -> None:
 def forget_the_dead(redis: Client) -> int:
     """Drop workers whose lease ended long ago; how many. Raises redis-py's errors."""
     now, heard = workers.read(redis)
-    dead = [each.report.worker for each in heard if each.lease_until + KEPT_AFTER_LEASE < now]
+    dead = [each.worker for each in heard if each.lease_until + KEPT_AFTER_LEASE < now]
     return redis.hdel(names.WORKERS, *dead) if dead else 0

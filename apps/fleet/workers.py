@@ -50,8 +50,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heard(NamedTuple):
-    """A report and when Redis heard it, in Unix seconds of Redis's clock."""
+    """A worker's report and when Redis heard it, in Unix seconds of Redis's clock."""
 
+    worker: str
     report: Report
     at: float
 
@@ -84,7 +85,7 @@ def read(client: Client) -> tuple[float, list[Heard]]:
     for name in sorted(rows):
         milliseconds, _, packed = rows[name].partition(b" ")
         try:
-            heard.append(Heard(_decoder.decode(packed), int(milliseconds) / 1000))
+            heard.append(Heard(name.decode(), _decoder.decode(packed), int(milliseconds) / 1000))
         except (msgspec.DecodeError, ValueError):
             continue  # nothing of ours wrote it
     return seconds + microseconds / 1e6, heard

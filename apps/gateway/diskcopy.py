@@ -21,7 +21,7 @@ from apps.fleet.connections import Client
 from apps.fleet.events import Event, Position
 from apps.fleet.workers import BEAT
 from apps.gateway.lease import boot_id
-from apps.gateway.tail import Heartbeat, Tail, heartbeat_of, read_parts, still_in
+from apps.gateway.tail import Heartbeat, Tail, end, heartbeat_of, read_parts, still_in
 
 logger = logging.getLogger(__name__)
 
@@ -172,9 +172,7 @@ class DiskCopyWriter:
         try:
             await stop.wait()
         finally:
-            following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await following
+            await end(following)
             await self._tail.close()
             self._environment.close()
 

@@ -23,7 +23,7 @@ from apps.fleet.sealing import BrokenSeal, unseal
 from apps.fleet.workers import BEAT, Report, node_name
 from apps.gateway.diskcopy import DiskCopyReader
 from apps.gateway.snapshot import API, Credential, Plan
-from apps.gateway.tail import Heartbeat, NotFilled, Tail, heartbeat_of, read_parts, still_in
+from apps.gateway.tail import Heartbeat, NotFilled, Tail, end, heartbeat_of, read_parts, still_in
 from apps.gateway.world import UNKNOWN, Routes, Unknown, World
 
 logger = logging.getLogger(__name__)
@@ -104,9 +104,7 @@ class Follower:
         """Stop following and say goodbye, so that receipts no longer count this worker. Takes a second at most."""
         if self._task is None:
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await end(self._task)
         with contextlib.suppress(*AWAY):
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await self._lookups.hdel(names.WORKERS, self._report().worker)

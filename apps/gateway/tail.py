@@ -79,6 +79,14 @@ def heartbeat_of(reply: Sequence[Any]) -> Heartbeat:
     return Heartbeat(Position(int(incarnation), int(seq or 0), int(at or 0), int(n or 0)), proof or b"", int(workers))
 
 
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task that talks to Redis, and wait for its end. redis-py loses a cancellation now and then (one that comes while it
+    looks whether a pooled connection is readable), so that once is not enough."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)
+
+
 async def still_in(client: Client, incarnation: int) -> None:
     """Raise ``NotFilled`` when Redis has gone on to another incarnation, and what was just read may be half of it."""
     now = await client.hget(names.EPOCH, "incarnation")
@@ -122,6 +130,8 @@ class Tail:
                 why = str(error) or type(error).__name__
                 if why != told:
                     logger.warning("the state Redis can't be followed: %s", why)
+                if isinstance(error, NotFilled):
+                    pause = SHORTEST_PAUSE  # it is there, and will be filled in a moment
             except Exception as error:
                 # Nothing may end a follower while its process lives: without it the lease runs out, and only then is it seen.
                 why = repr(error)
