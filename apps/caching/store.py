@@ -10,8 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from redis.exceptions import RedisError
-
 from apps.caching.backend import ResponsesCache
 from apps.caching.breaker import Breaker
 from apps.caching.http import Birth, Entry, Held, Reason, RequestPlan, Variants, find, placement
@@ -19,6 +17,7 @@ from apps.caching.http.keys import variant_key
 from apps.caching.local import Local, LocalStats
 from apps.caching.purges import PurgeTable
 from apps.caching.serializer import Rejections
+from apps.fleet.connections import AWAY
 
 READ_WAIT = 0.05
 """Seconds that a call waits for the shared tier to say what it has."""
@@ -28,6 +27,9 @@ WRITE_WAIT = 0.02
 
 ROOM = 0.7
 """Where cache and state are one server: the part of its memory above which the shared tier stops writing."""
+
+_TURNS = 4
+"""Turns of the event loop in which a reply that is already here becomes a result; the timer may come first."""
 
 MAX_PASSES = 10_000
 """Keys remembered as not cacheable (hit-for-miss)."""
@@ -70,7 +72,7 @@ class ResponseStore:
         self._has_room = True
         self._room_known_until = 0.0
         self._passes: dict[bytes, float] = {}
-        self._writing: set[asyncio.Future[Any]] = set()
+        self._late: set[asyncio.Future[Any]] = set()
 
     @property
     def local_stats(self) -> LocalStats:
@@ -212,9 +214,7 @@ class ResponseStore:
             self.stats.shared_skipped += 1
             return
         values = [(key.hex(), record, record.keep_until - now) for key, record in records]
-        written = await self._bounded(
-            lambda: backend.awrite(values, [key.hex() for key in dropped]), WRITE_WAIT, leave_running=True
-        )
+        written = await self._bounded(lambda: backend.awrite(values, [key.hex() for key in dropped]), WRITE_WAIT)
         if written is not None:
             self.stats.shared_writes += 1
 
@@ -230,9 +230,7 @@ class ResponseStore:
             self.local.drop(key)
         backend = self._backend
         if backend is not None:
-            await self._bounded(
-                lambda: backend.adelete_many([key.hex() for key in keys]), WRITE_WAIT, leave_running=True
-            )
+            await self._bounded(lambda: backend.adelete_many([key.hex() for key in keys]), WRITE_WAIT)
 
     # Hit-for-miss
 
@@ -256,43 +254,45 @@ class ResponseStore:
 
     # The shared tier's presence
 
-    async def _bounded(
-        self, operation: Callable[[], Awaitable[T]], wait: float, *, leave_running: bool = False
-    ) -> T | None:
+    async def _bounded(self, operation: Callable[[], Awaitable[T]], wait: float) -> T | None:
         """Runs an exchange with the shared tier, waiting ``wait`` seconds at most and not at all while the breaker is
-        open.
+        open. ``None`` where there is no result.
 
-        ``None`` where there is no result. With ``leave_running`` a late exchange is finished in the background, so
-        that a slow write is not wasted.
+        A late exchange goes on in the background until its socket times out: a slow write is not wasted, and
+        cancelling would close a connection for each.
         """
         if not self.breaker.allows(time.monotonic()):
             self.stats.shared_skipped += 1
             return None
+        began = time.monotonic()
         task = asyncio.ensure_future(operation())
-        done, _ = await asyncio.wait({task}, timeout=wait)
-        if not done:
-            self.breaker.failed(time.monotonic())
+        await asyncio.wait({task}, timeout=wait)
+        for _ in range(_TURNS):
+            if task.done():
+                break
+            await asyncio.sleep(0)
+        if not task.done():
+            # A worker that was busy for longer than the wait itself can't tell whether the server was slow.
+            if time.monotonic() - began < 2 * wait:
+                self.breaker.failed(time.monotonic())
             self.stats.shared_failures += 1
-            if leave_running:
-                self._writing.add(task)
-                task.add_done_callback(self._finished_late)
-            else:
-                task.cancel()
-                task.add_done_callback(_retrieved)
+            self._late.add(task)
+            task.add_done_callback(self._finished_late)
             return None
         error = task.exception()
         if error is None:
             self.breaker.succeeded()
             return task.result()
-        if not isinstance(error, (RedisError, OSError, TimeoutError)):
+        if not isinstance(error, AWAY):
             raise error
         self.breaker.failed(time.monotonic())
         self.stats.shared_failures += 1
         return None
 
     def _finished_late(self, task: "asyncio.Future[Any]") -> None:
-        self._writing.discard(task)
-        _retrieved(task)
+        self._late.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.breaker.failed(time.monotonic())
 
     async def _room(self, backend: ResponsesCache) -> bool:
         """Whether the one server has memory to spare; asked once a second."""
@@ -306,18 +306,12 @@ class ResponseStore:
         return self._has_room
 
     async def close(self) -> None:
-        """Waits for writes under way, a second at most."""
-        if self._writing:
-            await asyncio.wait(self._writing, timeout=1.0)
+        """Waits for exchanges under way, a second at most."""
+        if self._late:
+            await asyncio.wait(self._late, timeout=1.0)
 
 
 def _is_newer(fetched: Held | Variants, known: Held | Variants | None) -> bool:
     if isinstance(known, Held) and isinstance(fetched, Held):
         return fetched.entry.validated_at > known.entry.validated_at
     return True
-
-
-def _retrieved(task: "asyncio.Future[Any]") -> None:
-    """Takes note of a late failure, so that asyncio doesn't report it as never retrieved."""
-    if not task.cancelled():
-        task.exception()

@@ -210,7 +210,7 @@ def surrogate_keys(headers: Headers) -> tuple[str, ...]:
     """
     found = [key for line in lines_of(headers, b"surrogate-key") for key in line.split()]
     found += members(lines_of(headers, b"cache-tag"))
-    texts = dict.fromkeys(key.decode("utf-8", "surrogateescape")[:128] for key in found)
+    texts = dict.fromkeys(key.decode("utf-8", "backslashreplace")[:128] for key in found)
     return tuple(texts)[:64]
 
 
