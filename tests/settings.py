@@ -24,3 +24,7 @@ from apimgr.settings import *  # noqa: E402, F403
 
 # Hashing a password well takes a quarter of a second; no test is about how hard it is.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# SQLite in a file, as it is used: in memory its locks are others, and two writers fail each other instead of waiting.
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405
+    DATABASES["default"]["TEST"] = {"NAME": os.path.join(_data, "test.sqlite3")}  # noqa: F405

@@ -32,7 +32,7 @@ LARGEST_RECORD = 2**20
 RETRY_SECONDS = 0.05  # how often a full disk is tried again: calls shouldn't pay for it
 AGENT = 1023  # the agent's own number among the workers of a node
 
-HEADER = struct.Struct("<IIQ")  # length of the record; CRC-32 of the record, seeded with its number; number
+HEADER = struct.Struct("<IIQ")  # length of the record; CRC-32 of the record, seeded with its number (folded); number
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, whose order is that of the numbers
 _PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 _INCARNATION_DIGITS = 18
@@ -75,7 +75,7 @@ def segment_path(folder: Path, incarnation: str, segment: int) -> Path:
 
 def frame(number: int, record: bytes) -> bytes:
     """One frame, as it is in a segment and in the stream."""
-    return HEADER.pack(len(record), crc32(record, number & 0xFFFFFFFF), number) + record
+    return HEADER.pack(len(record), crc32(record, (number ^ number >> 32) & 0xFFFFFFFF), number) + record
 
 
 class Frame(NamedTuple):
@@ -95,7 +95,7 @@ def frames(data: bytes, offset: int = 0) -> Iterator[Frame]:
         if not 0 < length <= LARGEST_RECORD or end > len(data):
             return
         record = data[offset + HEADER.size : end]
-        if crc32(record, number & 0xFFFFFFFF) != checksum:
+        if crc32(record, (number ^ number >> 32) & 0xFFFFFFFF) != checksum:
             return
         yield Frame(number, record, end)
         offset = end
@@ -153,7 +153,7 @@ class SpoolWriter:
         """Write one encoded record. False: it could not be written, and is counted as lost."""
         number = self._number + 1
         data = frame(number, record)
-        if self._lost_from or len(data) > self._room or time.monotonic() > self._until:
+        if self._lost_from or len(record) > LARGEST_RECORD or len(data) > self._room or time.monotonic() > self._until:
             return self._append_with_care(record)
         self._number = number
         return self._write(data)
