@@ -81,11 +81,18 @@ class PurgeSerializer(WithReceipt, Words):
         if len(named) > 1:
             raise serializers.ValidationError({kind.value: ["Name one of path, prefix and tag."] for kind in named})
         kind = named[0] if named else PurgeKind.API
-        return {"api": attrs["api"], "soft": attrs["soft"], "kind": kind, "value": attrs.get(kind.value, "")}
+        value = attrs[kind.value] if named else ""
+        return {"api": attrs["api"], "soft": attrs["soft"], "kind": kind, "value": value}
 
     def create(self, validated_data: dict[str, Any]) -> Purge:
         """Purge, and note on how many workers it is in force: waits for them, 5 s at most."""
-        purge = services.purge(actor=self.caller, **validated_data)
+        try:
+            purge = services.purge(actor=self.caller, **validated_data)
+        except ValidationError as refusal:
+            # The service knows one value; here it stands under the word that says what it is.
+            word = validated_data["kind"].value
+            fields = {(word if path == "value" else path): told for path, told in by_path(refusal).items()}
+            raise ValidationError(fields) from None
         receipt = with_receipt(purge, purge_clock=purge.clock).receipt
         services.receipt_note(
             purge=purge, workers=receipt.workers, in_force=receipt.in_force, slowest_ms=receipt.slowest_ms

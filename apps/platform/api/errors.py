@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 from rest_framework.views import set_rollback
 
-from apps.errors import Conflict
+from apps.errors import Conflict, Unavailable
 
 PROBLEM = "application/problem+json"
 
@@ -23,12 +23,22 @@ class Late(exceptions.APIException):
     default_code = "conflict"
 
 
+class Away(exceptions.APIException):
+    """503: a part that this needs is away; nothing was changed."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_code = "unavailable"
+    wait = 5  # seconds, as Retry-After
+
+
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Every refusal as a problem document; ``None`` for what is a fault of ours, which stays a 500."""
     if isinstance(exc, ServiceRefusal):
         exc = exceptions.ValidationError(messages_by_field(exc))
     elif isinstance(exc, Conflict):
         exc = Late(str(exc))
+    elif isinstance(exc, Unavailable):
+        exc = Away(str(exc))
     elif isinstance(exc, Http404):
         # Django's own text names the model: what one may not see isn't there.
         exc = exceptions.NotFound("There is no such object, or it isn't yours to see.")

@@ -31,11 +31,13 @@ class TenantSerializer(WithReceipt, ObjectWords):
 
     def create(self, validated_data: dict[str, Any]) -> Tenant:
         """A new tenant."""
-        return services.tenant_create(actor=self.actor, **validated_data)
+        return services.tenant_create(actor=self.caller, **validated_data)
 
     def update(self, instance: Tenant, validated_data: dict[str, Any]) -> Tenant:
         """Rename it."""
-        return services.tenant_update(actor=self.actor, tenant=instance, name=validated_data.get("name", instance.name))
+        return services.tenant_update(
+            actor=self.caller, tenant=instance, name=validated_data.get("name", instance.name)
+        )
 
 
 class RoleSerializer(Words):
@@ -72,18 +74,18 @@ class UserSerializer(ObjectWords):
     def create(self, validated_data: dict[str, Any]) -> User:
         """A new user with their memberships, or nothing of it."""
         memberships = validated_data.pop("memberships", [])
-        user = services.user_create(actor=self.actor, **validated_data)
+        user = services.user_create(actor=self.caller, **validated_data)
         for membership in memberships:
-            services.membership_set(actor=self.actor, user=user, **membership)
+            services.membership_set(actor=self.caller, user=user, **membership)
         return user
 
     @transaction.atomic
     def update(self, instance: User, validated_data: dict[str, Any]) -> User:
         """Change what is named."""
         password = validated_data.pop("password", None)
-        user = services.user_update(actor=self.actor, user=instance, **validated_data)
+        user = services.user_update(actor=self.caller, user=instance, **validated_data)
         if password is not None:
-            services.user_set_password(actor=self.actor, user=user, password=password)
+            services.user_set_password(actor=self.caller, user=user, password=password)
         return user
 
 
@@ -100,15 +102,15 @@ class MembershipSerializer(ObjectWords):
     def create(self, validated_data: dict[str, Any]) -> Membership:
         """Make a user whom the caller knows a member; invite anybody else."""
         tenant, role, email = self.context["tenant"], validated_data["role"], validated_data["user"]["email"]
-        known = selectors.users_visible_to(self.actor).filter(email__iexact=email).first()
+        known = selectors.users_visible_to(self.caller).filter(email__iexact=email).first()
         if known:
-            return services.membership_set(actor=self.actor, tenant=tenant, user=known, role=role)
-        return services.user_invite(actor=self.actor, tenant=tenant, email=email, role=role)
+            return services.membership_set(actor=self.caller, tenant=tenant, user=known, role=role)
+        return services.user_invite(actor=self.caller, tenant=tenant, email=email, role=role)
 
     def update(self, instance: Membership, validated_data: dict[str, Any]) -> Membership:
         """Give another role."""
         role = validated_data.get("role", instance.role)
-        return services.membership_set(actor=self.actor, tenant=instance.tenant, user=instance.user, role=role)
+        return services.membership_set(actor=self.caller, tenant=instance.tenant, user=instance.user, role=role)
 
 
 class TokenSerializer(ObjectWords):
@@ -123,6 +125,6 @@ class TokenSerializer(ObjectWords):
 
     def create(self, validated_data: dict[str, Any]) -> Any:
         """A new token of the user of the address, with its secret."""
-        made = services.token_create(actor=self.actor, user=self.context["owner"], **validated_data)
+        made = services.token_create(actor=self.caller, user=self.context["owner"], **validated_data)
         vars(made.token)["secret"] = made.secret
         return made.token
