@@ -87,7 +87,7 @@ def validate(document: dict[str, Any]) -> None:
         raise Refused(
             f"Version {short(version_of(document))!r} is not known: OpenAPI 3.0, 3.1, 3.2 or Swagger 2.0."
         ) from None
-    validator = kind(SchemaPath(_Bounded.from_schema(document, handlers=_Nowhere())))
+    validator = kind(SchemaPath(_Bounded.from_schema(document, handlers=_Nowhere(), resolved_cache_maxsize=4096)))
     try:
         # Not validator.iter_errors(): it keeps every document that it has ever seen in a cache.
         errors = list(islice(validator.schema_validator.iter_errors(document), MOST_ERRORS))

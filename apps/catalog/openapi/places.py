@@ -11,10 +11,12 @@ class Refused(Exception):
 
 
 def at(place: tuple[str, ...]) -> str:
+    """``paths./items.get``: how a place is written."""
     return ".".join(place) or "The document"
 
 
 def short(text: str) -> str:
+    """``text``, cut where a document would fill the page with itself."""
     return text if len(text) <= LONGEST_ERROR else text[:LONGEST_ERROR] + "…"
 
 

@@ -1,0 +1,233 @@
+"""Users, tenants, memberships and tokens: the result, the row, the audit entry."""
+
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.utils import timezone
+
+from apps.audit.models import Entry
+from apps.errors import Conflict
+from apps.tenants import services
+from apps.tenants.actors import PLATFORM
+from apps.tenants.choices import Role, TenantState
+from apps.tenants.models import Membership, Tenant, Token, User
+from apps.tenants.selectors import token_find
+from tests.support.cast import PASSWORD, Cast, make_api, make_tenant
+
+
+def last() -> Entry:
+    return Entry.objects.order_by("-epoch")[0]
+
+
+def test_a_new_user_signs_in_with_the_password_that_was_set(cast: Cast):
+    user = services.user_create(actor=cast.ada, email=" Nina@ACME.test ", name="Nina", password="long enough it is")
+    assert user.email == "nina@acme.test"
+    assert User.objects.get(pk=user.pk).check_password("long enough it is")
+    assert (last().verb, last().target, last().actor_email) == ("user.create", "nina@acme.test", "ada@platform.test")
+    assert "long enough" not in str(last().changes)
+
+
+def test_a_second_user_with_the_same_address_in_another_case_is_refused(cast: Cast):
+    with pytest.raises(ValidationError) as refused:
+        services.user_create(actor=cast.ada, email="ALICE@acme.test")
+    assert "email" in refused.value.message_dict
+
+
+def test_a_weak_password_is_refused_next_to_its_field(cast: Cast):
+    with pytest.raises(ValidationError) as refused:
+        services.user_create(actor=cast.ada, email="nina@acme.test", password="short")
+    assert "password" in refused.value.message_dict
+    assert not User.objects.filter(email="nina@acme.test").exists()
+
+
+def test_an_operator_s_own_password_is_what_they_say_but_never_empty(db):
+    user = services.user_create(actor=PLATFORM, email="op@acme.test", password="short")
+    assert user.check_password("short")
+    with pytest.raises(ValidationError):
+        services.user_set_password(actor=PLATFORM, user=user, password="")
+
+
+def test_only_an_administrator_adds_users(cast: Cast):
+    for actor in (cast.alice, cast.vera):
+        with pytest.raises(PermissionDenied):
+            services.user_create(actor=actor, email="x@acme.test")
+
+
+def test_everybody_may_change_their_own_name_and_nothing_else(cast: Cast):
+    services.user_update(actor=cast.bob, user=cast.bob, name="Robert")
+    assert User.objects.get(pk=cast.bob.pk).name == "Robert"
+    assert last().changes == {"name": ["Bob", "Robert"]}
+    with pytest.raises(PermissionDenied):
+        services.user_update(actor=cast.bob, user=cast.bob, is_administrator=True)
+    with pytest.raises(PermissionDenied):
+        services.user_update(actor=cast.ada, user=cast.ada, is_administrator=False)
+    with pytest.raises(PermissionDenied):
+        services.user_update(actor=cast.alice, user=cast.bob, name="B")
+
+
+def test_an_update_that_changes_nothing_leaves_no_entry(cast: Cast):
+    before = Entry.objects.count()
+    services.user_update(actor=cast.ada, user=cast.bob, name="Bob", email="BOB@acme.test")
+    services.membership_set(actor=cast.alice, tenant=cast.acme, user=cast.bob, role=Role.DEVELOPER)
+    services.tenant_update(actor=cast.alice, tenant=cast.acme, name="Acme")
+    services.user_activate(actor=cast.ada, user=cast.bob)
+    assert Entry.objects.count() == before
+
+
+def test_a_deactivated_user_loses_their_tokens_and_can_come_back(cast: Cast):
+    secret = services.token_create(actor=cast.bob, user=cast.bob, name="script").secret
+    services.user_deactivate(actor=cast.ada, user=cast.bob)
+    assert token_find(secret) is None
+    assert last().verb == "user.deactivate"
+    services.user_activate(actor=cast.ada, user=cast.bob)
+    assert token_find(secret) is not None
+    with pytest.raises(PermissionDenied):
+        services.user_deactivate(actor=cast.ada, user=cast.ada)
+
+
+def test_a_password_is_set_by_its_owner_or_an_administrator(cast: Cast):
+    services.user_set_password(actor=cast.bob, user=cast.bob, password="another long one")
+    assert User.objects.get(pk=cast.bob.pk).check_password("another long one")
+    assert (last().verb, last().changes) == ("user.set_password", {})
+    with pytest.raises(PermissionDenied):
+        services.user_set_password(actor=cast.alice, user=cast.bob, password="another long one")
+
+
+def test_an_owner_invites_somebody_new_who_gets_a_link(cast: Cast, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        membership = services.user_invite(
+            actor=cast.alice, tenant=cast.acme, email="Nina@else.test", role=Role.VIEWER, name="Nina"
+        )
+    assert membership.user.email == "nina@else.test"
+    assert not membership.user.has_usable_password()
+    assert Membership.objects.get(user=membership.user, tenant=cast.acme).role == Role.VIEWER
+    assert (last().verb, last().tenant_slug) == ("user.invite", "acme")
+    [letter] = mail.outbox
+    assert letter.to == ["nina@else.test"]
+    assert "/accounts/password/reset/key/" in letter.body
+
+
+def test_somebody_who_is_a_member_already_is_not_invited_again(cast: Cast):
+    with pytest.raises(ValidationError) as refused:
+        services.user_invite(actor=cast.alice, tenant=cast.acme, email="bob@acme.test", role=Role.OWNER)
+    assert "email" in refused.value.message_dict
+    with pytest.raises(PermissionDenied):
+        services.user_invite(actor=cast.bob, tenant=cast.acme, email="n@acme.test", role=Role.VIEWER)
+
+
+def test_a_role_that_there_is_not_is_refused(cast: Cast):
+    with pytest.raises(ValidationError) as refused:
+        services.membership_set(actor=cast.alice, tenant=cast.acme, user=cast.charlie, role="king")
+    assert "role" in refused.value.message_dict
+
+
+def test_the_last_owner_stays_one(cast: Cast):
+    membership = Membership.objects.get(tenant=cast.acme, user=cast.alice)
+    for attempt in (
+        lambda: services.membership_remove(actor=cast.ada, membership=membership),
+        lambda: services.membership_set(actor=cast.alice, tenant=cast.acme, user=cast.alice, role=Role.VIEWER),
+    ):
+        with pytest.raises(ValidationError) as refused:
+            attempt()
+        assert "last owner" in refused.value.message_dict["role"][0]
+    services.membership_set(actor=cast.alice, tenant=cast.acme, user=cast.bob, role=Role.OWNER)
+    services.membership_remove(actor=cast.bob, membership=membership)
+    assert not Membership.objects.filter(tenant=cast.acme, user=cast.alice).exists()
+    assert last().changes == {"role": ["owner", None]}
+
+
+def test_only_owners_change_members(cast: Cast):
+    membership = Membership.objects.get(tenant=cast.acme, user=cast.vera)
+    for actor in (cast.bob, cast.charlie):
+        with pytest.raises(PermissionDenied):
+            services.membership_remove(actor=actor, membership=membership)
+        with pytest.raises(PermissionDenied):
+            services.membership_set(actor=actor, tenant=cast.acme, user=actor, role=Role.OWNER)
+
+
+def test_a_suspended_tenant_is_told_to_the_gateways_and_can_be_resumed(cast: Cast):
+    services.tenant_suspend(actor=cast.ada, tenant=cast.acme, comment="Unpaid")
+    assert Tenant.objects.get(slug="acme").state == TenantState.SUSPENDED
+    assert (last().verb, last().comment, last().affects) == ("tenant.suspend", "Unpaid", [["tenant", "acme"]])
+    with pytest.raises(Conflict):
+        services.tenant_suspend(actor=cast.ada, tenant=cast.acme)
+    services.tenant_resume(actor=cast.ada, tenant=cast.acme)
+    assert Tenant.objects.get(slug="acme").state == TenantState.ACTIVE
+    with pytest.raises(PermissionDenied):
+        services.tenant_suspend(actor=cast.alice, tenant=cast.acme)
+
+
+def test_a_tenant_has_a_slug_of_its_own_and_its_first_owner(cast: Cast):
+    tenant = services.tenant_create(actor=cast.ada, slug="initech", name="Initech", owner=cast.charlie)
+    assert Membership.objects.get(tenant=tenant, user=cast.charlie).role == Role.OWNER
+    assert (last().verb, last().target) == ("tenant.create", "initech")
+    for slug in ("acme", "no good", ""):
+        with pytest.raises(ValidationError) as refused:
+            services.tenant_create(actor=cast.ada, slug=slug, name="Again")
+        assert "slug" in refused.value.message_dict
+    with pytest.raises(PermissionDenied):
+        services.tenant_create(actor=cast.alice, slug="mine", name="Mine")
+
+
+def test_a_tenant_is_renamed_by_its_owner(cast: Cast):
+    services.tenant_update(actor=cast.alice, tenant=cast.acme, name="Acme Corp")
+    assert last().changes == {"name": ["Acme", "Acme Corp"]}
+    with pytest.raises(PermissionDenied):
+        services.tenant_update(actor=cast.bob, tenant=cast.acme, name="Bob's")
+
+
+def test_a_tenant_that_owns_something_is_not_deleted(cast: Cast):
+    make_api(cast.acme)
+    with pytest.raises(ValidationError):
+        services.tenant_delete(actor=cast.ada, tenant=cast.acme)
+    assert Tenant.objects.filter(slug="acme").exists()
+    empty = make_tenant("empty")
+    services.tenant_delete(actor=cast.ada, tenant=empty)
+    assert not Tenant.objects.filter(slug="empty").exists()
+    assert last().verb == "tenant.delete"
+    with pytest.raises(PermissionDenied):
+        services.tenant_delete(actor=cast.charlie, tenant=cast.globex)
+
+
+def test_a_token_s_secret_is_shown_once_and_kept_as_a_digest(cast: Cast):
+    token, secret = services.token_create(actor=cast.bob, user=cast.bob, name="script")
+    assert secret.startswith("amt_")
+    assert token_find(secret) == token
+    row = Token.objects.values().get(pk=token.pk)
+    assert secret not in str(row)
+    assert secret[8:] not in str(Entry.objects.order_by("-epoch").values()[0])
+    assert Token.objects.get(pk=token.pk).last_used_at is not None
+    assert token_find(secret + "x") is None
+
+
+def test_a_token_is_made_by_its_owner_alone_and_ends(cast: Cast):
+    with pytest.raises(PermissionDenied):
+        services.token_create(actor=cast.ada, user=cast.bob, name="as bob")
+    token, secret = services.token_create(
+        actor=cast.bob, user=cast.bob, name="short", expires_at=timezone.now() + timedelta(hours=1)
+    )
+    Token.objects.filter(pk=token.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert token_find(secret) is None
+    with pytest.raises(ValidationError):
+        services.token_create(actor=cast.bob, user=cast.bob, name="late", expires_at=timezone.now() - timedelta(1))
+    with pytest.raises(ValidationError):
+        services.token_create(actor=cast.bob, user=cast.bob, name="weak", secret="hunter2")
+    with pytest.raises(PermissionDenied):
+        services.token_revoke(actor=cast.charlie, token=token)
+    services.token_revoke(actor=cast.ada, token=token)
+    assert not Token.objects.filter(pk=token.pk).exists()
+    assert last().verb == "token.revoke"
+
+
+def test_the_operator_s_token_is_the_one_from_the_environment(cast: Cast):
+    _, secret = services.token_create(actor=PLATFORM, user=cast.ada, name="first", secret="from-the-environment")
+    assert secret == "from-the-environment"
+    found = token_find(secret)
+    assert found is not None
+    assert found.user == cast.ada
+
+
+def test_the_cast_signs_in_with_its_password(cast: Cast, client):
+    assert client.login(email="alice@acme.test", password=PASSWORD)
