@@ -7,6 +7,7 @@ goes into a new *generation* beside the one in use; the old one is deleted when 
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import shutil
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 import lmdb
 import msgspec
 
+from apps.caching.purges import FLOOR
 from apps.fleet import names
 from apps.fleet.connections import Client
 from apps.fleet.events import Event, Position
@@ -77,6 +79,14 @@ def _read_all(transaction: lmdb.Transaction, table: lmdb._Database, generation: 
                 yield name[len(prefix) :], bytes(value)
 
 
+def _rows_of(purges: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, bytes | None]:
+    """Rows of purged tags as they are kept: a tag may be longer than LMDB's keys (511 bytes), so its digest is the key."""
+    return {
+        hashlib.blake2b(tag, digest_size=16).digest(): None if row is None else msgspec.msgpack.encode((tag, row))
+        for tag, row in purges
+    }
+
+
 class DiskCopyReader:
     """The copy in the folder ``path`` for one worker. Every question may be asked while it is being written, or
     isn't there."""
@@ -95,7 +105,10 @@ class DiskCopyReader:
             return Copy(
                 position=meta.position,
                 parts=list(_read_all(transaction, self._tables[_PARTS], meta.generation)),
-                purges=dict(_read_all(transaction, self._tables[_PURGES], meta.generation)),
+                purges=dict(
+                    msgspec.msgpack.decode(row, type=tuple[bytes, bytes])
+                    for _, row in _read_all(transaction, self._tables[_PURGES], meta.generation)
+                ),
                 clock=meta.clock,
                 contact=meta.contact,
                 boot=meta.boot,
@@ -155,6 +168,7 @@ class DiskCopyWriter:
         self._environment, self._tables = self._open()
         self._meta = self._read_meta()
         self._stamped = 0.0
+        self._floor: bytes | None = None
 
     @property
     def position(self) -> Position | None:
@@ -207,8 +221,7 @@ class DiskCopyWriter:
                 )
             if not cursor:
                 break
-        purges = await client.hgetall(names.PURGES)
-        await self._put(generation, _PURGES, purges)
+        await self._load_purges(client, generation)
         clock = int(await client.get(names.PURGE_CLOCK) or 0)
         await still_in(client, at.incarnation)
         await self._move(Meta(generation, at, clock, contact=-1.0, boot=""))
@@ -234,11 +247,14 @@ class DiskCopyWriter:
             await self._put(
                 generation, _KEYS, {each.encode(): value for each, value in zip(batch, values, strict=True)}
             )
-        tags = list(dict.fromkeys(tag.encode("utf-8", "surrogateescape") for event in events for tag in event.tags))
         clock = meta.clock
+        tags = list(dict.fromkeys(tag.encode("utf-8", "surrogateescape") for event in events for tag in event.tags))
         if tags:
-            values = await client.hmget(names.PURGES, tags)
-            await self._put(generation, _PURGES, dict(zip(tags, values, strict=True)))
+            *values, floor = await client.hmget(names.PURGES, [*tags, FLOOR])
+            if floor == self._floor:
+                await self._put(generation, _PURGES, _rows_of(zip(tags, values, strict=True)))
+            else:
+                await self._load_purges(client, generation)
             clock = max(clock, *(event.clock for event in events))
         await still_in(client, after.incarnation)
         await self._move(Meta(generation, after, clock, contact=meta.contact, boot=meta.boot))
@@ -282,6 +298,14 @@ class DiskCopyWriter:
         with self._environment.begin(write=True) as transaction:
             transaction.put(_META, msgspec.msgpack.encode(meta), db=self._tables[_META])
         self._meta = meta
+
+    async def _load_purges(self, client: Client, generation: int) -> None:
+        """Read the table of purged tags whole: some of it folded into its floor."""
+        rows = await client.hgetall(names.PURGES)
+        self._floor = rows.get(FLOOR.encode())
+        with self._environment.begin() as transaction:
+            gone = [name for name, _ in _read_all(transaction, self._tables[_PURGES], generation)]
+        await self._put(generation, _PURGES, dict.fromkeys(gone) | _rows_of(rows.items()))
 
     async def _move(self, meta: Meta) -> None:
         await self._in_thread(self._write_meta, meta)

@@ -1,0 +1,201 @@
+"""What a worker knows, and what asking costs: counted, not timed."""
+
+import pytest
+
+from apps.caching.http.policy import Policy
+from apps.caching.purges import PurgeTable
+from apps.fleet.events import Position
+from apps.gateway.snapshot import API, Credential, HeaderRules, Plan, Upstream
+from apps.gateway.world import UNKNOWN, Recent, Routes, World, bare_host
+
+
+def api(slug: str, path: str = "", hosts: tuple[str, ...] = ()) -> API:
+    return API(
+        slug=slug,
+        tenant="platform",
+        revision=1,
+        listen_path=path or f"/{slug}/",
+        hosts=hosts,
+        strip_listen_path=True,
+        authentication=("api_key",),
+        api_key_header="x-api-key",
+        forward_credential=False,
+        upstreams=(Upstream("http://127.0.0.1:9/"),),
+        connect_timeout=2.0,
+        read_timeout=30.0,
+        retries=1,
+        body_limit=1000,
+        debug_headers="none",
+        request_headers=HeaderRules(),
+        response_headers=HeaderRules(),
+        policy=Policy(api=slug),
+    )
+
+
+def routes(*apis: API) -> Routes:
+    table = Routes()
+    for each in apis:
+        table.put(each)
+    return table
+
+
+def found(table: Routes, path: bytes, host: bytes = b"localhost") -> str | None:
+    hit = table.find(host, path)
+    return hit.slug if hit else None
+
+
+@pytest.mark.parametrize(
+    ("path", "slug"),
+    [
+        (b"/products/", "products"),
+        (b"/products/items/1", "products"),
+        (b"/products", "products"),
+        (b"/productsx", None),
+        (b"/productsx/1", None),
+        (b"/", None),
+        (b"/a/b/c", "deep"),
+        (b"/a/b/c/d/e/f/g", "deep"),
+        (b"/a/b/x", "shallow"),
+        (b"/a", "shallow"),
+        (b"/ab", None),
+        (b"//products/", None),
+        (b"/products//", "products"),
+    ],
+)
+def test_the_longest_listen_path_on_a_segment_boundary_wins(path, slug):
+    table = routes(api("products"), api("shallow", "/a"), api("deep", "/a/b/c/"))
+    assert found(table, path) == slug
+
+
+def test_the_root_takes_what_nobody_else_does():
+    table = routes(api("root", "/"), api("products"))
+    assert found(table, b"/") == "root"
+    assert found(table, b"/other/x") == "root"
+    assert found(table, b"/products/x") == "products"
+
+
+@pytest.mark.parametrize(
+    ("host", "slug"),
+    [
+        (b"shop.test", "shop"),
+        (b"SHOP.test:8080", "shop"),
+        (b"shop.test.", "shop"),
+        (b"other.test", "any"),
+        (b"[::1]:8080", "six"),
+        (b"", "any"),
+    ],
+)
+def test_a_named_host_beats_any(host, slug):
+    table = routes(api("any", "/p/"), api("shop", "/p/", ("Shop.test", "www.shop.test")), api("six", "/p/", ("[::1]",)))
+    assert found(table, b"/p/1", host) == slug
+
+
+def test_a_longer_path_of_another_host_is_passed_over():
+    table = routes(api("any", "/p/"), api("shop", "/p/q/", ("shop.test",)))
+    assert found(table, b"/p/q/1", b"other.test") == "any"
+    assert found(table, b"/p/q/1", b"shop.test") == "shop"
+
+
+def test_an_api_that_moves_leaves_its_old_place():
+    table = routes(api("products"))
+    table.put(api("products", "/goods/"))
+    assert found(table, b"/products/1") is None
+    assert found(table, b"/goods/1") == "products"
+    assert len(table) == 1
+
+
+def test_two_apis_that_trade_places_are_both_served_whatever_comes_first():
+    table = routes(api("a", "/x/"), api("b", "/y/"))
+    table.put(api("b", "/x/"))
+    table.put(api("a", "/y/"))
+    assert (found(table, b"/x/"), found(table, b"/y/")) == ("b", "a")
+    table.drop("b")
+    assert found(table, b"/x/") is None
+    table.drop("never")
+
+
+class CountingDict(dict):
+    """Counts what is asked of it."""
+
+    asked = 0
+
+    def get(self, *arguments):
+        self.asked += 1
+        return super().get(*arguments)
+
+
+@pytest.mark.parametrize("count", [10, 10_000])
+def test_a_route_costs_the_same_with_10_and_with_10000_apis(count):
+    table = routes(*(api(f"api{number}", f"/team{number % 10}/api{number}/") for number in range(count)))
+    table._paths = CountingDict(table._paths)
+    assert found(table, b"/team7/api7/a/b/c/d") == "api7"
+    assert table._paths.asked == 1
+    table._paths.asked = 0
+    assert found(table, b"/" + b"x/" * 4000) is None
+    assert table._paths.asked == 3
+
+
+def test_a_change_of_one_api_touches_its_own_places_only():
+    table = routes(*(api(f"api{number}") for number in range(1000)))
+    before = dict(table._paths)
+    table.put(api("api7", "/moved/"))
+    changed = {path for path in before.keys() | table._paths.keys() if before.get(path) is not table._paths.get(path)}
+    assert changed == {b"/api7", b"/moved"}
+
+
+@pytest.mark.parametrize(
+    ("host", "name"), [(b"A.b:1", b"a.b"), (b"a.b.", b"a.b"), (b"[::1]:80", b"[::1]"), (b"[::1]", b"[::1]")]
+)
+def test_a_host_is_its_name_alone(host, name):
+    assert bare_host(host) == name
+
+
+def test_a_recent_table_is_bounded_and_keeps_what_is_used():
+    table: Recent[int] = Recent(10)
+    table.put("used", 1)
+    for number in range(1000):
+        table.put(str(number), number)
+        assert table.get("used") == 1
+        assert len(table) <= 11
+    assert table.get("0") is None
+    table.drop("used")
+    assert table.get("used") is None
+    table.clear()
+    assert len(table) == 0
+
+
+def credential(digest: str) -> Credential:
+    return Credential(1, digest, "active", "acme", "acme/bot", {})
+
+
+def test_a_key_is_known_unknown_or_to_be_looked_up():
+    world = World(PurgeTable(), 900)
+    assert world.credential("a") is None
+    world.credentials.put("a", credential("a"))
+    world.unknown.put("b", True)
+    assert world.credential("a").application == "acme/bot"
+    assert world.credential("b") is UNKNOWN
+    world.forget("a")
+    world.forget("b")
+    assert world.credential("a") is world.credential("b") is None
+    world.credentials.put("a", credential("a"))
+    world.forget_all_keys()
+    assert world.credential("a") is None
+
+
+def test_a_world_tells_how_far_it_is():
+    world = World(PurgeTable(), 900)
+    assert (world.loaded, world.incarnation, world.epoch, world.version) == (False, 0, 0, 0)
+    world.put(api("products"))
+    world.put(Plan("gold", 1.0, 1, None, "month", True, None))
+    world.moved(Position(2, 5, 0, 4))
+    assert (world.loaded, world.incarnation, world.epoch, world.version) == (True, 2, 4, 1)
+    assert world.part("api:products").slug == "products"
+    assert world.part("plan:gold") is world.plan("gold")
+    world.drop("api:products")
+    world.drop("plan:gold")
+    assert world.part("api:products") is world.part("plan:gold") is None
+    assert not world.ready(0)
+    world.lease.renew(0)
+    assert world.ready(899)
+    assert not world.ready(900)
