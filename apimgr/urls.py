@@ -9,3 +9,5 @@ urlpatterns = [
     path("", include("apps.platform.urls")),
     path("", include("apps.console.urls")),
 ]
+
+handler500 = "apps.console.views.errors.server_error"

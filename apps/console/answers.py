@@ -1,4 +1,4 @@
-"""How a form's page answers: as a page or in a dialog, with the service's refusals beside the fields, with the receipt at the end."""
+"""How a form's page answers: as a page or in a dialog, refusals beside their fields, the receipt at the end."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRedirect
 
 from apps.console.guard import Signed
-from apps.errors import Conflict
+from apps.errors import Conflict, Unavailable
 from apps.fleet.receipts import wait_for_receipt
 
 T = TypeVar("T")
@@ -26,19 +26,19 @@ def attempt(form: BaseForm, service: Callable[[], T], names: Mapping[str, str] |
         return None
     try:
         return service()
-    except ValidationError as refused:
-        for name, errors in _by_field(refused).items():
+    except ValidationError as invalid:
+        for name, errors in _by_field(invalid).items():
             field = (names or {}).get(name, name)
             form.add_error(field if field in form.fields else None, errors)
-    except Conflict as late:
-        form.add_error(None, str(late))
+    except (Conflict, Unavailable) as refused:
+        form.add_error(None, str(refused))
     return None
 
 
-def _by_field(refused: ValidationError) -> dict[str, list[str]]:
-    if hasattr(refused, "error_dict"):
-        return refused.message_dict
-    return {NON_FIELD_ERRORS: refused.messages}
+def _by_field(invalid: ValidationError) -> dict[str, list[str]]:
+    if hasattr(invalid, "error_dict"):
+        return invalid.message_dict
+    return {NON_FIELD_ERRORS: invalid.messages}
 
 
 def form_page(

@@ -94,7 +94,7 @@ class BesideColumn(Column):
 
 
 class ActionsColumn(Column):
-    """What can be done with the row: a template with ``record`` and the reader."""
+    """What can be done with the row: a template with ``record``, and the tenants where the reader is owner or builder."""
 
     empty_values = ()
 
@@ -104,4 +104,4 @@ class ActionsColumn(Column):
 
     def render(self, record: Model, table: Any) -> str:
         """The buttons."""
-        return render_to_string(self.template, {"record": record, "user": table.request.user})
+        return render_to_string(self.template, {"record": record, "owner_of": table.owner_of, "builder_of": table.builder_of})

@@ -1,6 +1,7 @@
 """List pages as declarations."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from functools import cached_property
 from typing import Any
 
 from django.urls import reverse
@@ -25,7 +26,9 @@ from apps.console.columns import (
 from apps.console.lists import first_letters
 from apps.console.spark import spark
 from apps.console.templatetags.console import state
+from apps.tenants.choices import Role
 from apps.tenants.models import Membership, Tenant, User
+from apps.tenants.policies import is_administrator, tenants_of
 
 
 def api_url(api: API) -> str:
@@ -48,12 +51,35 @@ def tenant_url(tenant: Tenant) -> str:
     return reverse("console:tenant", args=[tenant.slug])
 
 
+class Everything(Container[int]):
+    """Holds whatever is asked for: an administrator's tenants."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
 class ConsoleTable(Table):
     """A table; ``beside`` holds numbers of its rows that come from elsewhere (analytics), by name."""
 
     def __init__(self, *args: Any, beside: Mapping[str, Any] | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
         self.beside = beside or {}
+
+    @cached_property
+    def owner_of(self) -> Container[int]:
+        """Tenants in which the reader is owner: asked once for all rows."""
+        return self._tenants(Role.OWNER)
+
+    @cached_property
+    def builder_of(self) -> Container[int]:
+        """Tenants in which the reader is owner or developer."""
+        return self._tenants(Role.OWNER, Role.DEVELOPER)
+
+    def _tenants(self, *roles: Role) -> Container[int]:
+        user = self.request.user
+        if is_administrator(user):
+            return Everything()
+        return set(tenants_of(user, *roles).values_list("pk", flat=True))
 
 
 def slug_of(api: API) -> str:

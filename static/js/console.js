@@ -77,8 +77,8 @@
       const link = $$("[data-go]").find((element) => element.dataset.go === event.key);
       if (link) { event.preventDefault(); link.click(); }
     } else if (event.key === "?") {
-      const keys = $("#keys");
-      if (keys && !keys.open) { event.preventDefault(); keys.showModal(); }
+      const help = $("[data-help]");
+      if (help) { event.preventDefault(); help.click(); }
     }
   });
 

@@ -24,7 +24,7 @@ class PolicyForm(ConsoleForm):
     store_set_cookie = forms.BooleanField(required=False, label="Store answers that set cookies, without the cookies")
     sensitivity = forms.ChoiceField(
         # the store can't encrypt entries, so that nothing may be declared personal
-        choices=[choice for choice in Sensitivity.choices if choice[0] != Sensitivity.PERSONAL],
+        choices=Sensitivity.choices,
         label="Sensitivity",
     )
     comment = forms.CharField(

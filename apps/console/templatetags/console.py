@@ -11,9 +11,12 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.caching.http import Reason
 from apps.console import figures, meanings
 
 register = template.Library()
+
+_SENTENCES = {each.code: each.sentence for each in Reason}
 
 SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
 
@@ -48,6 +51,13 @@ def initials(name: object) -> str:
 def get(mapping: dict[Any, Any], key: Any) -> Any:
     """A value of a mapping by a key that is itself a variable."""
     return mapping.get(key)
+
+
+@register.filter
+def reason(code: str) -> str:
+    """The sentence of a cache decision's code; a refusal's code as words."""
+    sentence = _SENTENCES.get(code)
+    return sentence or code.replace("_", " ").capitalize() or figures.DASH
 
 
 @register.simple_tag
@@ -141,6 +151,12 @@ def field(bound: BoundField, label: str = "", placeholder: str = "", unit: str =
             "widget": bound.as_widget(attrs=attrs),
         },
     )
+
+
+@register.filter
+def check(bound: BoundField) -> str:
+    """A check box alone, for a label of one's own."""
+    return bound.as_widget(attrs={"class": "form-check-input"})
 
 
 @register.simple_tag

@@ -1,0 +1,1 @@
+"""Dashboards, the call log, and one call explained."""

@@ -1,0 +1,34 @@
+"""Calls that a reader can copy."""
+
+import shlex
+
+from django.conf import settings
+
+from apps.catalog.choices import Authentication
+from apps.catalog.models import API
+
+KEY = "YOUR_KEY"
+
+
+def gateway_address(api: API, path: str = "") -> str:
+    """Where the gateway serves ``path`` of ``api``."""
+    base = f"http://{api.hosts[0]}" if api.hosts else settings.GATEWAY_URL
+    return f"{base}{api.listen_path}{path.lstrip('/')}"
+
+
+def curl_of(
+    api: API, path: str = "", key: str = KEY, method: str = "GET", headers: dict[str, str] | None = None, body: str = ""
+) -> str:
+    """A ``curl`` that calls ``path`` of ``api``, its parts quoted for a shell."""
+    words = ["curl", "-i"]
+    if method == "HEAD":
+        words.append("-I")
+    elif method != "GET":
+        words += ["-X", method]
+    if Authentication.API_KEY in api.authentication:
+        words += ["-H", f"{api.api_key_header}: {key}"]
+    for name, value in (headers or {}).items():
+        words += ["-H", f"{name}: {value}"]
+    if body:
+        words += ["--data-raw", body]
+    return shlex.join([*words, gateway_address(api, path)])

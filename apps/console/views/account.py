@@ -1,0 +1,81 @@
+"""One's own account: name, password, second factor, tokens for the REST API."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+
+from apps.console.answers import attempt, done, form_page
+from apps.console.forms.fields import ConsoleForm
+from apps.console.forms.people import ProfileForm, TokenForm
+from apps.console.guard import Signed, anyone, page
+from apps.console.loaders import a_token
+from apps.tenants.models import Token
+from apps.tenants.policies import can_revoke_token
+from apps.tenants.selectors import memberships_visible_to, tokens_visible_to
+from apps.tenants.services import token_create, token_revoke, user_update
+
+FORM = ("GET", "HEAD", "POST")
+
+
+@page(may=anyone, methods=FORM)
+def account(request: Signed) -> HttpResponse:
+    """The reader's own account."""
+    user = request.user
+    form = ProfileForm(request.POST or None, initial={"name": user.name})
+    if request.method == "POST" and attempt(
+        form, lambda: user_update(actor=user, user=user, name=form.cleaned_data["name"])
+    ):
+        return done(request, reverse("console:account"), "Your name is saved.")
+    context = {
+        "form": form,
+        "memberships": memberships_visible_to(user).filter(user=user),
+        "tokens": tokens_visible_to(user).filter(user=user),
+    }
+    return render(request, "account/account.html", context, status=422 if form.errors else 200)
+
+
+@page(may=anyone, methods=FORM)
+@never_cache
+def token_new(request: Signed) -> HttpResponse:
+    """A new token, shown once."""
+    form = TokenForm(request.POST or None)
+    if request.method == "POST" and (
+        made := attempt(form, lambda: token_create(actor=request.user, user=request.user, **form.cleaned_data))
+    ):
+        template = "account/token_made_dialog.html" if request.htmx else "account/token_made.html"
+        return render(request, template, {"made": made})
+    return form_page(
+        request,
+        form,
+        heading="New token for the REST API",
+        submit="Make the token",
+        back=reverse("console:account"),
+        back_label="Your account",
+        explain="It acts as you. It is shown once, right after this.",
+    )
+
+
+@page(load=a_token, may=can_revoke_token, methods=FORM)
+def token_end(request: Signed, token: Token) -> HttpResponse:
+    """End a token."""
+    form = ConsoleForm(request.POST if request.method == "POST" else None)
+    name = token.name
+
+    def end() -> bool:
+        token_revoke(actor=request.user, token=token)
+        return True
+
+    to = reverse("console:account")
+    if request.method == "POST" and attempt(form, end):
+        return done(request, to, f"The token {name} is revoked.")
+    return form_page(
+        request,
+        form,
+        heading=f"Revoke the token {name}?",
+        submit="Revoke",
+        back=to,
+        back_label="Your account",
+        explain="Whoever uses it is refused from now on.",
+        danger=True,
+    )

@@ -1,0 +1,73 @@
+"""The cache: who hits, why others don't, and purges with their receipts."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.analytics.selectors import Scope, breakdown
+from apps.caching.models import Purge
+from apps.caching.selectors import purges_visible_to
+from apps.caching.services import purge
+from apps.catalog.selectors import apis_editable_by
+from apps.console import traffic
+from apps.console.answers import attempt, form_page
+from apps.console.filters import PurgeFilters
+from apps.console.forms.apis import PurgeAnyForm
+from apps.console.guard import Signed, anyone, page
+from apps.console.lists import listing
+from apps.console.receipts import purge_with_receipt
+from apps.console.tables import PurgeTable
+from apps.tenants.models import User
+
+FORM = ("GET", "HEAD", "POST")
+
+
+def may_purge_some(user: User) -> bool:
+    """Whoever looks after some API."""
+    return apis_editable_by(user).exists()
+
+
+@page(may=anyone)
+def cache(request: Signed) -> HttpResponse:
+    """Hit ratio by API, reasons for misses and bypasses, the latest purges."""
+    user = request.user
+    scope, since = Scope.of(user), timezone.now() - traffic.DAY
+    rows = breakdown(scope=scope, by="api", top=traffic.MOST, since=since)
+    reasons = breakdown(scope=scope, by="reason", top=20, since=since)
+    purges = listing(request, purges_visible_to(user), PurgeTable, PurgeFilters, per_page=10)
+    return render(
+        request,
+        "cache/cache.html",
+        {
+            "traffic": traffic.last_day(user),
+            "apis": sorted(rows, key=lambda row: row["calls"], reverse=True),
+            "reasons": reasons,
+            "may_purge": may_purge_some(user),
+            **purges,
+        },
+    )
+
+
+@page(may=may_purge_some, methods=FORM)
+def purge_any(request: Signed) -> HttpResponse:
+    """Purge cached answers of some API."""
+    form = PurgeAnyForm(request.POST or None, apis=apis_editable_by(request.user))
+
+    def go() -> Purge:
+        data = form.cleaned_data
+        return purge(actor=request.user, api=data["api"], kind=data["kind"], value=data["value"], soft=data["soft"])
+
+    back = reverse("console:cache")
+    if request.method == "POST" and (made := attempt(form, go)):
+        return purge_with_receipt(request, made, back)
+    return form_page(
+        request,
+        form,
+        heading="Purge cached answers",
+        submit="Purge",
+        back=back,
+        back_label="Cache",
+        danger=True,
+        explain="What matches is fetched anew at the next call. The purge is in force once its receipt says so.",
+    )

@@ -1,0 +1,124 @@
+"""The catalogue: what may be asked for, its documentation, asking, and a real call."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from apps.access.choices import LIVE, RequestState
+from apps.access.models import AccessRequest
+from apps.access.selectors import applications_usable_by, plans_visible_to, requests_visible_to, subscriptions_visible_to
+from apps.access.services import request_create, trial_key_create
+from apps.catalog.models import API
+from apps.catalog.policies import can_view_api, can_view_configuration
+from apps.catalog.selectors import apis_in_catalogue
+from apps.console.answers import attempt, done, done_with_receipt, form_page
+from apps.console.examples import curl_of
+from apps.console.filters import CatalogueFilters
+from apps.console.forms.access import AskForm, TryForm
+from apps.console.guard import Signed, anyone, page
+from apps.console.lists import listing
+from apps.console.loaders import a_catalogue_entry, an_api
+from apps.console.preview import headers_of
+from apps.console.tables import APITable, request_url
+from apps.console.trial import Trial, call
+from apps.tenants.models import User
+
+FORM = ("GET", "HEAD", "POST")
+PER_PAGE = 24
+
+
+@page(may=anyone)
+def catalogue(request: Signed) -> HttpResponse:
+    """Every API that may be asked for."""
+    rows = apis_in_catalogue(request.user).select_related("tenant").order_by("name")
+    context = listing(request, rows, APITable, CatalogueFilters, per_page=PER_PAGE)
+    apis = [row.record for row in context["table"].page]
+    held = subscriptions_visible_to(request.user).filter(
+        api__in=apis, state__in=LIVE, application__in=applications_usable_by(request.user)
+    )
+    tags = sorted({tag for tags in rows.values_list("tags", flat=True) for tag in tags})
+    context |= {"apis": apis, "tags": tags, "subscribed": set(held.values_list("api_id", flat=True))}
+    return render(request, "catalogue/list.html", context)
+
+
+@page(load=an_api, may=can_view_api)
+def entry(request: Signed, api: API) -> HttpResponse:
+    """One API for its callers: what it does, how to call it, whether one may."""
+    user = request.user
+    held = subscriptions_visible_to(user).filter(api=api, state__in=LIVE, application__in=applications_usable_by(user))
+    asked = requests_visible_to(user).filter(
+        api=api, state__in=(RequestState.SUBMITTED, RequestState.NEEDS_INFO), application__in=applications_usable_by(user)
+    )
+    return render(
+        request,
+        "catalogue/entry.html",
+        {
+            "api": api,
+            "operations": api.operations.all(),
+            "document": getattr(api, "openapi", None),
+            "plans": plans_visible_to(user),
+            "held": held,
+            "asked": asked,
+            "curl": curl_of(api),
+            "may_configure": can_view_configuration(user, api),
+        },
+    )
+
+
+def may_ask(user: User, *_: object) -> bool:
+    """Whoever builds applications, or could."""
+    return user.is_active
+
+
+@page(load=a_catalogue_entry, may=may_ask, methods=FORM)
+def ask(request: Signed, api: API) -> HttpResponse:
+    """Ask for access."""
+    applications = applications_usable_by(request.user)
+    form = AskForm(request.POST or None, applications=applications)
+
+    def create() -> AccessRequest:
+        return request_create(actor=request.user, api=api, **form.cleaned_data)
+
+    back = reverse("console:catalogue_entry", args=[api.slug])
+    if request.method == "POST" and (asked := attempt(form, create)):
+        if asked.state == RequestState.APPROVED:
+            return done_with_receipt(request, request_url(asked), f"{asked.application} may call {api}")
+        said = f"Your request for {api} is handed in. You hear when it is decided."
+        return done(request, request_url(asked), said)
+    return form_page(
+        request,
+        form,
+        heading=f"Ask for access to {api}",
+        submit="Ask",
+        back=back,
+        back_label=str(api),
+        template="catalogue/ask.html" if not applications.exists() else "forms/form.html",
+        api=api,
+    )
+
+
+@page(load=an_api, may=can_view_api, methods=FORM)
+def try_it(request: Signed, api: API) -> HttpResponse:
+    """A real call through the gateway, in the name of one of the reader's applications."""
+    user = request.user
+    granted = subscriptions_visible_to(user).filter(api=api, state__in=LIVE).values("application")
+    applications = applications_usable_by(user).filter(pk__in=granted)
+    open_to_all = "none" in api.authentication
+    start = {"method": request.GET.get("method", "GET"), "path": request.GET.get("path", "")}
+    form = TryForm(request.POST or None, applications=applications, initial=start)
+    if open_to_all:
+        del form.fields["application"]
+    trial: Trial | None = None
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        key = None if open_to_all else trial_key_create(actor=user, application=data["application"], api=api)
+        trial = call(api, data["method"], data["path"], headers_of(data["headers"]), data["body"], key)
+    context = {
+        "api": api,
+        "form": form,
+        "trial": trial,
+        "may_call": open_to_all or applications.exists(),
+        "curl": curl_of(api, form["path"].value() or "", method=form["method"].value() or "GET"),
+    }
+    template = "catalogue/trial.html" if request.htmx else "catalogue/try.html"
+    return render(request, template, context, status=422 if form.errors else 200)

@@ -1,0 +1,90 @@
+"""Plans: how much a subscription may call."""
+
+from typing import Any
+
+from django.db.models import Count, Q
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from apps.access.choices import LIVE
+from apps.access.models import Plan
+from apps.access.policies import can_manage_plans
+from apps.access.selectors import plans_visible_to
+from apps.access.services import plan_create, plan_delete, plan_update
+from apps.console.answers import attempt, done, done_with_receipt, form_page
+from apps.console.forms.access import NewPlanForm, PlanForm
+from apps.console.forms.fields import ConsoleForm
+from apps.console.guard import Signed, page
+from apps.console.lists import listing
+from apps.console.loaders import a_plan
+from apps.console.tables import PlanTable
+from apps.tenants.models import User
+
+FORM = ("GET", "HEAD", "POST")
+
+
+def plan_editors(user: User, *_: object) -> bool:
+    """Those who make plans."""
+    return can_manage_plans(user)
+
+
+@page(may=plan_editors)
+def plans(request: Signed) -> HttpResponse:
+    """All plans."""
+    live = Count("subscriptions", filter=Q(subscriptions__state__in=LIVE))
+    rows = plans_visible_to(request.user).annotate(live_subscriptions=live)
+    return render(request, "access/plans.html", listing(request, rows, PlanTable))
+
+
+@page(may=plan_editors, methods=FORM)
+def new(request: Signed) -> HttpResponse:
+    """A new plan."""
+    form = NewPlanForm(request.POST or None)
+    if request.method == "POST" and (
+        plan := attempt(form, lambda: plan_create(actor=request.user, **form.cleaned_data))
+    ):
+        return done(request, reverse("console:plans"), f"The plan {plan} is there.")
+    return _page(request, form, "New plan", "Make the plan")
+
+
+@page(load=a_plan, may=plan_editors, methods=FORM)
+def edit(request: Signed, plan: Plan) -> HttpResponse:
+    """Change a plan, for those who have it too."""
+    form = PlanForm(request.POST or None, initial=PlanForm.initial_of(plan))
+    if request.method == "POST" and attempt(
+        form, lambda: plan_update(actor=request.user, plan=plan, **form.cleaned_data)
+    ):
+        return done_with_receipt(request, reverse("console:plans"), f"The plan {plan} is changed")
+    return _page(request, form, f"Plan {plan}", "Save", plan=plan)
+
+
+@page(load=a_plan, may=plan_editors, methods=FORM)
+def delete(request: Signed, plan: Plan) -> HttpResponse:
+    """Remove a plan that nobody uses."""
+    form = ConsoleForm(request.POST if request.method == "POST" else None)
+    name = str(plan)
+
+    def remove() -> bool:
+        plan_delete(actor=request.user, plan=plan)
+        return True
+
+    if request.method == "POST" and attempt(form, remove):
+        return done(request, reverse("console:plans"), f"The plan {name} is deleted.")
+    return form_page(
+        request,
+        form,
+        heading=f"Delete the plan {name}?",
+        submit="Delete",
+        back=reverse("console:plan", args=[plan.slug]),
+        back_label=name,
+        explain="Only a plan that no subscription and no request ever used can go.",
+        danger=True,
+    )
+
+
+def _page(request: Signed, form: ConsoleForm, heading: str, submit: str, **context: Any) -> HttpResponse:
+    back = reverse("console:plans")
+    return form_page(
+        request, form, heading=heading, submit=submit, back=back, template="access/plan.html", **context
+    )

@@ -1,0 +1,129 @@
+"""The platform: gateways, the audit log, the state of every part, sent mails."""
+
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import NamedTuple
+
+from django.conf import settings
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from apps.analytics.selectors import latest_completeness
+from apps.audit.models import Entry
+from apps.audit.selectors import entries_visible_to
+from apps.console.filters import AuditFilters
+from apps.console.guard import Signed, administrators, anyone, page
+from apps.console.lists import listing
+from apps.console.tables import AuditTable
+from apps.fleet.selectors import gateways as gateways_now
+from apps.fleet.selectors import parts_state
+from apps.tenants.models import User
+
+SHOWN_MAILS = 50
+
+
+@page(may=administrators)
+def gateways(request: Signed) -> HttpResponse:
+    """Each worker: what it knows, how long it may trust that, what it does."""
+    workers = gateways_now()
+    return render(
+        request, "platform/gateways.html", {"workers": workers, "nodes": len({worker.node for worker in workers})}
+    )
+
+
+@page(may=anyone)
+def audit(request: Signed) -> HttpResponse:
+    """Who did what, when."""
+    return render(
+        request, "platform/audit.html", listing(request, entries_visible_to(request.user), AuditTable, AuditFilters)
+    )
+
+
+def an_entry(user: User, epoch: int) -> Entry:
+    """An entry of the audit log that the reader may see."""
+    return get_object_or_404(entries_visible_to(user), epoch=epoch)
+
+
+@page(load=an_entry, may=anyone)
+def audit_entry(request: Signed, entry: Entry) -> HttpResponse:
+    """One decision, with what it changed."""
+    changes = [(name, before, after) for name, (before, after) in entry.changes.items()]
+    return render(request, "platform/audit_entry.html", {"entry": entry, "changes": changes})
+
+
+class SentMail(NamedTuple):
+    """An e-mail that became a file."""
+
+    name: str
+    subject: str
+    to: str
+    date: str
+    body: str
+
+
+@page(may=administrators)
+def settings_page(request: Signed) -> HttpResponse:
+    """The state of every part and what its absence means; the installation's settings; sent mails when they are files."""
+    return render(
+        request,
+        "platform/settings.html",
+        {
+            "parts": parts_state(),
+            "completeness": latest_completeness(),
+            "mails": sent_mails() if settings.EMAIL_IS_FILES else None,
+            "facts": installation_facts(),
+        },
+    )
+
+
+def installation_facts() -> list[tuple[str, str, str]]:
+    """Name, value and meaning of what the environment told. No secrets, no passwords in addresses."""
+    return [
+        ("Console", settings.CONSOLE_URL, "CONSOLE_URL, CONSOLE_PORT"),
+        ("Gateway", settings.GATEWAY_URL, "GATEWAY_URL, GATEWAY_PORT"),
+        ("Gateway workers", str(settings.GATEWAY_WORKERS), "GATEWAY_WORKERS"),
+        ("Database", settings.DATABASES["default"]["ENGINE"].rsplit(".", 1)[-1], "DATABASE_URL"),
+        ("State", "embedded Valkey" if settings.REDIS_IS_EMBEDDED else "Redis", "REDIS_URL"),
+        ("Cached responses", "embedded Valkey" if settings.CACHE_REDIS_IS_EMBEDDED else "Redis", "CACHE_REDIS_URL"),
+        ("E-mail", "files" if settings.EMAIL_IS_FILES else "SMTP", "EMAIL_URL"),
+    ]
+
+
+def sent_mails() -> list[SentMail]:
+    """The newest e-mails of the folder, the newest first."""
+    folder = Path(settings.MAIL_DIR)
+    if not folder.is_dir():
+        return []
+    paths = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [read_mail(path) for path in paths[:SHOWN_MAILS]]
+
+
+def read_mail(path: Path) -> SentMail:
+    """One file of Django's file-based backend: a message and a line of dashes. Several in one file: the first."""
+    first = path.read_bytes().split(b"\n" + b"-" * 79)[0]
+    message = message_from_bytes(first, _class=EmailMessage, policy=policy.default)
+    part = message.get_body(("plain",))
+    return SentMail(
+        path.name,
+        str(message["subject"] or ""),
+        str(message["to"] or ""),
+        str(message["date"] or ""),
+        str(part.get_content()) if part is not None else "",
+    )
+
+
+def a_mail(user: User, name: str) -> SentMail:
+    """A sent mail of the folder; nothing outside of it."""
+    if not settings.EMAIL_IS_FILES or not user.is_administrator:
+        raise Http404("There are no mails here.")
+    path = Path(settings.MAIL_DIR) / Path(name).name
+    if path.suffix != ".log" or not path.is_file():
+        raise Http404("There is no such mail.")
+    return read_mail(path)
+
+
+@page(load=a_mail, may=administrators)
+def mail(request: Signed, found: SentMail) -> HttpResponse:
+    """One sent mail."""
+    return render(request, "platform/mail.html", {"mail": found})
