@@ -1,8 +1,9 @@
 """The gateway as an ordinary ASGI application: what the lane falls back to, and what runs under any other server."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from time import monotonic, time
 from typing import Any
 
@@ -175,25 +176,25 @@ class Watcher:
 
 async def _serve(gateway: Gateway, x: Exchange, outcome: Need | None, fresh: bool, send: Send) -> None:
     try:
-        answer = await _answer(gateway, x, outcome, fresh)
+        answer = await answer_to(gateway, x, outcome, fresh)
         await _send(gateway, x, answer, send)
     except ClientLeft:
-        _left(gateway, x)
+        left(gateway, x)
     except asyncio.CancelledError:
         if not x.gone or x.answering is None:
             raise
         x.answering.uncancel()
-        _left(gateway, x)
+        left(gateway, x)
 
 
-def _left(gateway: Gateway, x: Exchange) -> None:
+def left(gateway: Gateway, x: Exchange) -> None:
     if x.ended:
         return
     x.flags = (*x.flags, "client_left")
     record(gateway, x, x.status or 499, x.sent, ENDED if x.begun else CALL)
 
 
-async def _answer(gateway: Gateway, x: Exchange, outcome: Need | None, fresh: bool) -> AnyAnswer:
+async def answer_to(gateway: Gateway, x: Exchange, outcome: Need | None, fresh: bool) -> AnyAnswer:
     try:
         if fresh:
             begun = gateway.pipeline.begin(x)
@@ -235,20 +236,24 @@ async def _send(gateway: Gateway, x: Exchange, answer: AnyAnswer, send: Send) ->
 async def _send_streamed(
     gateway: Gateway, x: Exchange, answer: Streamed, headers: list[tuple[bytes, bytes]], send: Send
 ) -> None:
-    """Send parts as they come. An answer that breaks off must not look complete: then nothing more is said, and the server ends the connection."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    async with contextlib.aclosing(parts(gateway, x, answer)) as body:
+        async for part in body:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def parts(gateway: Gateway, x: Exchange, answer: Streamed) -> AsyncGenerator[bytes, None]:
+    """The parts of a streamed answer, with its records. Raises ``CutShort`` when it breaks off."""
     x.status = answer.status
     try:
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         record(gateway, x, answer.status, 0, BEGUN)
         x.begun = True
-        part = await answer.read()
-        while part:
+        while part := await answer.read():
             x.sent += len(part)
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-            part = await answer.read()
+            yield part
         _ended(x)
         record(gateway, x, answer.status, x.sent, ENDED)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
     except UpstreamError as error:
         x.code, x.flags = Problem.UPSTREAM_INVALID.code, (*x.flags, "cut_short")
         _ended(x)
@@ -259,7 +264,7 @@ async def _send_streamed(
 
 
 class CutShort(Exception):
-    """The upstream's answer broke off after its head had left: the server must end the connection."""
+    """The upstream's answer broke off after its head had left: the server must end the connection, so that it doesn't look complete."""
 
 
 async def _send_buffered(

@@ -1,0 +1,138 @@
+"""The gateway inside a Django site: an async view that takes the path below where it is mounted.
+
+    urlpatterns = [re_path(r"^gateway/", gateway_view(b"/gateway"))]
+
+The site must run under ASGI. Its middleware runs around each call, so this door is for convenience, not for speed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from time import monotonic, time
+from typing import Any
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from apps.gateway.answers import Streamed, own_fields
+from apps.gateway.doors.asgi import answer_to, left, parts
+from apps.gateway.exchange import BodyTooLarge, ClientLeft, Exchange
+from apps.gateway.gateway import Gateway
+from apps.gateway.records import CALL
+from apps.gateway.stages.record import record
+
+PART = 64 * 1024
+"""Bytes of the caller's body that are read at once. Django has received all of it before it calls a view."""
+
+EMBEDDED = 900
+"""The worker number of a gateway inside a site; others count from 0."""
+
+_gateways: dict[asyncio.AbstractEventLoop, "asyncio.Task[Gateway]"] = {}
+
+
+async def embedded() -> Gateway:
+    """The gateway of this event loop, started on first use."""
+    loop = asyncio.get_running_loop()
+    if loop not in _gateways:
+        _gateways[loop] = loop.create_task(_start())
+    return await asyncio.shield(_gateways[loop])
+
+
+async def _start() -> Gateway:
+    from apps.gateway.worker import options
+
+    gateway = Gateway(options(EMBEDDED))
+    await gateway.start()
+    return gateway
+
+
+class Body:
+    """A body that Django has received."""
+
+    def __init__(self, request: ASGIRequest, length: int | None) -> None:
+        self.length = length
+        self.received = 0
+        self.limit = 0
+        self._request = request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while part := self._request.read(PART):
+            self.received += len(part)
+            if self.limit and self.received > self.limit:
+                raise BodyTooLarge
+            yield part
+
+
+class _Fields:
+    """Keeps repeated fields, which Django's own mapping of headers can't."""
+
+    headers: Any
+    fields: list[tuple[bytes, bytes]]
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        """Our fields, and those that the site's middleware added."""
+        yield from self.fields
+        ours = {name.decode("latin-1") for name, _ in self.fields} | {"content-type", "content-length"}
+        for name, value in self.headers.items():
+            if name.lower() not in ours:
+                yield name, value
+
+
+class _Whole(_Fields, HttpResponse):
+    """A whole answer."""
+
+
+class _Parts(_Fields, StreamingHttpResponse):
+    """A streamed answer."""
+
+
+def gateway_view(
+    prefix: bytes = b"", gateway: Callable[[], Coroutine[Any, Any, Gateway]] = embedded
+) -> Callable[..., Coroutine[Any, Any, HttpResponseBase]]:
+    """A view that answers calls below ``prefix`` (the raw path at which it is mounted, without a slash at its end)."""
+
+    @csrf_exempt
+    async def view(request: ASGIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return await _call(await gateway(), request, prefix)
+
+    return view
+
+
+async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpResponseBase:
+    scope = request.scope
+    headers = tuple((bytes(name).lower(), bytes(value)) for name, value in scope["headers"])
+    query = scope.get("query_string", b"")
+    path = scope["raw_path"].partition(b"?")[0].removeprefix(prefix)
+    client = scope.get("client")
+    x = Exchange(
+        scope["method"].upper(),
+        path + (b"?" + query if query else b""),
+        headers,
+        call_id=gateway.spool.next_call_id().encode(),
+        began=monotonic(),
+        at=time(),
+        version=scope.get("http_version", "1.1"),
+        scheme=scope.get("scheme", "http"),
+        client=client[0] if client else "",
+    )
+    length = next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), None)
+    if length or any(name == b"transfer-encoding" for name, _ in headers):
+        x.body = Body(request, length)
+    gateway.metrics.in_flight += 1
+    try:
+        answer = await answer_to(gateway, x, None, True)
+    except (ClientLeft, asyncio.CancelledError):
+        left(gateway, x)
+        request.close()  # without a response Django doesn't
+        raise
+    finally:
+        gateway.metrics.in_flight -= 1
+    response: _Whole | _Parts
+    if isinstance(answer, Streamed):
+        response = _Parts(parts(gateway, x, answer), status=answer.status)
+    else:
+        x.status, x.sent, x.ended = answer.status, len(answer.body), True
+        record(gateway, x, answer.status, len(answer.body), CALL)
+        response = _Whole(answer.body, status=answer.status)
+    response.fields = [*answer.headers, *own_fields(x)]
+    return response
