@@ -162,7 +162,12 @@ def test_a_failure_that_nobody_foresaw_sets_one_batch_aside_and_not_the_others(
 def test_texts_that_callers_choose_are_cut_and_cleaned(state: redis.Redis):
     take([batch(1, path="/" + "x" * 5000, host="a\0b", request_id="r" * 500, method="M" * 99)])
     row = CallRecord.objects.get()
-    assert (len(row.path), row.host, len(row.request_id), len(row.method)) == (2048, "a\N{REPLACEMENT CHARACTER}b", 128, 32)
+    assert (len(row.path), row.host, len(row.request_id), len(row.method)) == (
+        2048,
+        "a\N{REPLACEMENT CHARACTER}b",
+        128,
+        32,
+    )
 
 
 def test_strangers_entries_in_the_stream_are_let_go(state: redis.Redis):
@@ -324,4 +329,3 @@ def test_queries_of_a_transaction_do_not_grow_with_its_records(state: redis.Redi
     take([batch(1)])
     with django_assert_max_num_queries(40):
         take([batch(*range(2, 502))])
-

@@ -174,9 +174,7 @@ def test_a_full_disk_loses_records_that_are_counted_and_told_of_when_it_has_room
     assert numbers[-1][1].call_id == after[0]
 
 
-def test_a_full_disk_is_not_tried_with_every_call(
-    folder: Path, spool: SpoolWriter, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_full_disk_is_not_tried_with_every_call(folder: Path, spool: SpoolWriter, monkeypatch: pytest.MonkeyPatch):
     tries = []
 
     def refuse(descriptor: int, data: bytes) -> int:
@@ -219,9 +217,7 @@ def test_a_frame_cut_short_by_a_limit_is_a_torn_tail_and_what_follows_is_readabl
     assert set(range(1, max(numbers) + 1)) == set(numbers) | told
 
 
-def test_a_folder_that_cannot_be_written_to_loses_records_until_it_can(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_folder_that_cannot_be_written_to_loses_records_until_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spool_module, "RETRY_SECONDS", 0.0)
     folder = tmp_path / "spool"
     folder.write_text("in the way")
