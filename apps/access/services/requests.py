@@ -103,8 +103,8 @@ def request_submit(*, actor: Actor, access_request: AccessRequest, comment: str 
     allow(can_edit_request(actor, access_request), _APPLICANT)
     with _changing("request.submit", actor, access_request, comment) as noted:
         row = _fresh(access_request)
-        _check_askable(row.api, row.subscription, row.plan)
         _move(noted, actor, row, RequestVerb.SUBMIT, comment, submitted_at=timezone.now())
+        _check_askable(row.api, row.subscription, row.plan)
         if row.api.approval == Approval.MANUAL:
             tell_approvers(row)
     if row.api.approval == Approval.AUTOMATIC:
