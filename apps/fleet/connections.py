@@ -4,7 +4,7 @@ Every wait is bounded by a timeout that the caller chose, and nothing is tried a
 default of three silent retries would turn one second of a frozen server into four.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import redis
@@ -30,9 +30,9 @@ def connect(url: str, *, timeout: float = 1.0) -> Client:
     options: dict[str, Any] = {**_options(timeout), "retry": Retry(NoBackoff(), 0)}
     if urlsplit(url).scheme != SENTINEL:
         return redis.Redis.from_url(url, **options)
-    hosts, master, db = _sentinels(url)
-    sentinel = Sentinel(hosts, sentinel_kwargs=_options(timeout), db=db, **options)
-    return sentinel.master_for(master)
+    named = _sentinels(url)
+    sentinel = Sentinel(named.hosts, sentinel_kwargs=_options(timeout), **options, **named.login)
+    return sentinel.master_for(named.master)
 
 
 def connect_async(url: str, *, timeout: float = 1.0) -> Client:
@@ -40,21 +40,34 @@ def connect_async(url: str, *, timeout: float = 1.0) -> Client:
     options: dict[str, Any] = {**_options(timeout), "retry": AsyncRetry(NoBackoff(), 0)}
     if urlsplit(url).scheme != SENTINEL:
         return redis.asyncio.Redis.from_url(url, **options)
-    hosts, master, db = _sentinels(url)
-    sentinel = AsyncSentinel(hosts, sentinel_kwargs=_options(timeout), db=db, **options)
-    return sentinel.master_for(master)
+    named = _sentinels(url)
+    sentinel = AsyncSentinel(named.hosts, sentinel_kwargs=_options(timeout), **options, **named.login)
+    return sentinel.master_for(named.master)
 
 
 def _options(timeout: float) -> dict[str, Any]:
     return {"protocol": 3, "socket_timeout": timeout, "socket_connect_timeout": min(timeout, 1.0)}
 
 
-def _sentinels(url: str) -> tuple[list[tuple[str, int]], str, int]:
-    """``redis+sentinel://h1:26379,h2/master/0`` as (sentinels, name of the master, database)."""
+class Sentinels(NamedTuple):
+    """What an address of sentinels says; ``login`` is for the server itself: database, and user and password if it
+    has any."""
+
+    hosts: list[tuple[str, int]]
+    master: str
+    login: dict[str, Any]
+
+
+def _sentinels(url: str) -> Sentinels:
+    """``redis+sentinel://user:password@h1:26379,h2/master/0``, where everything but the first host and the master
+    may be missing."""
     parts = urlsplit(url)
+    login, _, addresses = parts.netloc.rpartition("@")
     hosts = []
-    for each in parts.netloc.rpartition("@")[2].split(","):
-        host, _, port = each.rpartition(":") if ":" in each else (each, "", "")
+    for each in addresses.split(","):
+        host, _, port = each.partition(":")
         hosts.append((host, int(port or 26379)))
     master, _, db = parts.path.strip("/").partition("/")
-    return hosts, unquote(master), int(db or 0)
+    user, _, password = login.partition(":")
+    named = {"db": int(db or 0), "username": unquote(user) or None, "password": unquote(password) or None}
+    return Sentinels(hosts, unquote(master), {name: value for name, value in named.items() if value is not None})

@@ -17,6 +17,8 @@ from apps.fleet.workers import Heard, read
 SETTLING = 3.0
 """Seconds that workers have, after a refill, to say that they are there: an emptied Redis has forgotten them."""
 
+pause_for = time.sleep
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.02
 """Seconds between two looks at what the workers say."""
 
@@ -74,7 +76,7 @@ def wait_for_receipt(*, epoch: int | None = None, purge_clock: int | None = None
         left = started + timeout - time.monotonic()
         if left <= 0:
             break
-        time.sleep(min(pause, left))
+        pause_for(min(pause, left))
         pause = min(pause * 1.5, LONGEST_PAUSE)
     return _kept(waiting.receipt())
 

@@ -80,7 +80,8 @@ def _read_all(transaction: lmdb.Transaction, table: lmdb._Database, generation: 
 
 
 def _rows_of(purges: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, bytes | None]:
-    """Rows of purged tags as they are kept: a tag may be longer than LMDB's keys (511 bytes), so its digest is the key."""
+    """Rows of purged tags as they are kept: a tag may be longer than LMDB's keys (511 bytes), so its digest is the
+    key."""
     return {
         hashlib.blake2b(tag, digest_size=16).digest(): None if row is None else msgspec.msgpack.encode((tag, row))
         for tag, row in purges

@@ -80,8 +80,8 @@ def heartbeat_of(reply: Sequence[Any]) -> Heartbeat:
 
 
 async def end(task: asyncio.Task[None]) -> None:
-    """Cancel a task that talks to Redis, and wait for its end. redis-py loses a cancellation now and then (one that comes while it
-    looks whether a pooled connection is readable), so that once is not enough."""
+    """Cancel a task that talks to Redis, and wait for its end. redis-py loses a cancellation now and then (one that
+    comes while it looks whether a pooled connection is readable), so that once is not enough."""
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=0.1)

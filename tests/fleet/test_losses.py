@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from apps.access import services as access
 from apps.audit.models import Epoch
 from apps.caching.purges import purge
 from apps.catalog import services as catalog
-from apps.fleet import events, names, publisher, state
+from apps.fleet import events, names, publisher, receipts, state
 from apps.fleet.publisher import PublicationFailed, publish_pending
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
@@ -46,11 +47,22 @@ def test_an_empty_redis_is_filled_in_a_new_incarnation(valkey, workers):
     assert worker.world.purges.birth()[0] == 3 != born[0], "everything cached before is dead"
 
 
-def test_receipts_wait_for_the_workers_that_an_emptied_redis_forgot(valkey, workers):
-    workers(), workers()
+def test_receipts_wait_for_the_workers_that_an_emptied_redis_forgot(valkey, workers, monkeypatch):
+    both = workers(), workers()
     wait_for_receipt()
+    for worker in both:
+        worker.freeze()
     state.client().flushall()
     make_tenant("acme")
+    assert publish_pending()[0] == 3
+    assert not state.client().exists(names.WORKERS)
+
+    def they_come_back(seconds: float) -> None:
+        for worker in both:
+            worker.thaw()
+        time.sleep(seconds)
+
+    monkeypatch.setattr(receipts, "pause_for", they_come_back)
     assert wait_for_receipt().workers == 2
 
 

@@ -1,5 +1,6 @@
 """From a service's commit to what every worker knows."""
 
+import asyncio
 import threading
 from typing import Any
 
@@ -12,6 +13,7 @@ from apps.audit.services import change
 from apps.catalog import services as catalog
 from apps.fleet import names, publisher, state
 from apps.fleet.publisher import PublicationFailed, publish_pending
+from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
 from apps.gateway.world import UNKNOWN
 from apps.tenants import services as tenants
@@ -112,6 +114,52 @@ def test_a_deleted_application_takes_its_keys_along(valkey, workers):
     access.application_delete(actor=PLATFORM, application=application)
     wait_until(lambda: worker.world.credential(digest) is None)
     assert worker.lookup(digest) is UNKNOWN
+
+
+@pytest.mark.parametrize("refilled", [False, True])
+def test_a_look_up_that_a_revocation_overtakes_is_made_again(valkey, workers, monkeypatch, refilled):
+    worker = workers()
+    key = make_key(make_application(make_tenant("acme"))).key
+    wait_for_receipt()
+    ask, answers, release = worker.follower._ask_redis, [], asyncio.Event()
+
+    async def slow(digest: str) -> Any:
+        found = await ask(digest)
+        answers.append(found)
+        if len(answers) == 1:
+            await release.wait()
+        return found
+
+    monkeypatch.setattr(worker.follower, "_ask_redis", slow)
+    asked = asyncio.run_coroutine_threadsafe(worker.follower.lookup(key.digest), worker._loop)
+    wait_until(lambda: answers)
+    if refilled:
+        state.client().set(names.MISTRUST, 2)
+    access.key_revoke(actor=PLATFORM, key=key)
+    assert wait_for_receipt().complete
+    worker._loop.call_soon_threadsafe(release.set)
+    assert asked.result(10).state == "revoked"
+    assert [answer.state for answer in answers] == ["active", "revoked"]
+    assert worker.world.credential(key.digest).state == "revoked"
+
+
+def test_callers_of_one_key_share_one_question(valkey, workers, monkeypatch):
+    worker = workers()
+    key = make_key(make_application(make_tenant("acme"))).key
+    wait_for_receipt()
+    ask, asked = worker.follower._ask_redis, []
+
+    async def counted(digest: str) -> Any:
+        asked.append(digest)
+        return await ask(digest)
+
+    async def fifty() -> list[Any]:
+        return await asyncio.gather(*(worker.follower.lookup(key.digest) for _ in range(50)))
+
+    monkeypatch.setattr(worker.follower, "_ask_redis", counted)
+    assert {found.key_id for found in worker.run(fifty())} == {key.pk}
+    assert asked == [key.digest]
+    assert worker.follower._flights == {}
 
 
 def test_a_change_that_gateways_need_not_hear_of_still_moves_the_epoch(valkey, workers):

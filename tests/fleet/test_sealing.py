@@ -70,12 +70,12 @@ def test_what_is_no_event_is_refused(identifier, given):
 
 
 def test_an_address_of_sentinels_is_read():
-    assert _sentinels("redis+sentinel://one:1,two,user:pw@three:3/my%20master/2") == (
-        [("three", 3)],
+    assert _sentinels("redis+sentinel://me:p%40ss@one:1,two/my%20master/2") == (
+        [("one", 1), ("two", 26379)],
         "my master",
-        2,
+        {"db": 2, "username": "me", "password": "p@ss"},
     )
-    assert _sentinels("redis+sentinel://one:1,two/main") == ([("one", 1), ("two", 26379)], "main", 0)
+    assert _sentinels("redis+sentinel://one/main") == ([("one", 26379)], "main", {"db": 0})
 
 
 async def test_clients_try_nothing_twice_behind_their_callers_back():
