@@ -3,12 +3,20 @@
 import django_filters
 from django.core.validators import RegexValidator
 from django.db.models import QuerySet
+from rest_framework.request import Request
 
 from apps.analytics import selectors
 from apps.platform.api.filters import StrictFilterSet
 from apps.platform.api.times import TimeFilter
 
 RESULTS = ("HIT", "MISS", "STALE", "REVALIDATED", "BYPASS")
+
+
+def scope_of(request: Request) -> selectors.Scope:
+    """What the caller may see of calls, read once for a request."""
+    if not hasattr(request, "scope_of_calls"):
+        vars(request)["scope_of_calls"] = selectors.Scope.of(request.user)
+    return vars(request)["scope_of_calls"]
 
 
 class CallFilter(StrictFilterSet):
@@ -32,4 +40,4 @@ class CallFilter(StrictFilterSet):
     def filter_queryset(self, queryset: QuerySet) -> QuerySet:
         """The calls that fit, newest first, of those that the caller may see."""
         terms = {name: value for name, value in self.form.cleaned_data.items() if value}
-        return selectors.calls(scope=selectors.Scope.of(self.request.user), **terms)
+        return selectors.calls(scope=scope_of(self.request), **terms)

@@ -83,10 +83,10 @@ class TimeWord(serializers.Field):
 class FiguresQuery(Words):
     """Of which calls figures are asked."""
 
-    api = serializers.CharField(required=False, default="", help_text="Slug.")
-    tenant = serializers.CharField(required=False, default="", help_text="The calling tenant's slug.")
-    application = serializers.CharField(required=False, default="", help_text="Like acme/bot.")
-    operation = serializers.CharField(required=False, default="", help_text="Like GET /items/{id}.")
+    api = serializers.CharField(required=False, allow_blank=True, default="", help_text="Slug.")
+    tenant = serializers.CharField(required=False, allow_blank=True, default="", help_text="The calling tenant's slug.")
+    application = serializers.CharField(required=False, allow_blank=True, default="", help_text="Like acme/bot.")
+    operation = serializers.CharField(required=False, allow_blank=True, default="", help_text="Like GET /items/{id}.")
     since = TimeWord(required=False, default=None, help_text="The last 24 h without it, the open minute included.")
     until = TimeWord(required=False, default=None, help_text="Now without it.")
 

@@ -12,7 +12,6 @@ from rest_framework.serializers import BaseSerializer
 from apps.analytics import selectors
 from apps.analytics.api import filtersets, serializers
 from apps.analytics.models import CallRecord
-from apps.analytics.policies import calls_visible_to
 from apps.platform.api.pagination import NewestFirst
 from apps.platform.api.views import Resource, ViaAPI
 
@@ -28,7 +27,7 @@ class CallViewSet(Resource):
 
     def get_queryset(self) -> QuerySet[CallRecord]:
         """Calls of one's own tenants, and of one's own APIs."""
-        return calls_visible_to(self.request.user)
+        return selectors.calls(scope=filtersets.scope_of(self.request))
 
     @extend_schema(responses=serializers.ExplainSerializer)
     @action(detail=True, filterset_class=None)
@@ -44,7 +43,7 @@ class FiguresView(ViaAPI):
         """The query string, checked; raises ``ValidationError`` by parameter."""
         words = kind(data=self.request.query_params.dict())
         words.is_valid(raise_exception=True)
-        return {**words.validated_data, "scope": selectors.Scope.of(self.request.user)}
+        return {**words.validated_data, "scope": filtersets.scope_of(self.request)}
 
 
 class SummaryView(FiguresView):

@@ -14,6 +14,7 @@ from apps.catalog import selectors, services
 from apps.catalog.api import filtersets, serializers
 from apps.catalog.choices import Transition
 from apps.catalog.models import API, Upstream
+from apps.fleet.receipts import wait_for_receipt
 from apps.platform.api.parsers import FileBody
 from apps.platform.api.receipts import with_receipt
 from apps.platform.api.views import Creatable, Deletable, Updatable, verb
@@ -89,10 +90,10 @@ class APIViewSet(Creatable, Updatable, Deletable):
     @action(detail=True, methods=["post"], url_path="import", parser_classes=[FileBody])
     def import_openapi(self, request: Request, slug: str) -> Response:
         """Take the operations from an OpenAPI 3 or Swagger 2 document, which is the body (JSON or YAML)."""
-        result: Any = services.openapi_import(actor=self.actor, api=self.get_object(), content=request.data or b"")
-        counts = {name: getattr(result, name) for name in ("operations", "added", "removed")}
-        body: Any = type("Imported", (), counts)()
-        return Response(serializers.ImportedSerializer(with_receipt(body)).data)
+        content: Any = request.data or b""  # bytes, by the parser; nothing without a body
+        result = services.openapi_import(actor=self.actor, api=self.get_object(), content=content)
+        counts = {"operations": result.operations, "added": result.added, "removed": result.removed}
+        return Response(serializers.ImportedSerializer({**counts, "receipt": wait_for_receipt()}).data)
 
     @extend_schema(responses=serializers.OperationSerializer(many=True), filters=False)
     @action(detail=True, filterset_class=None)
