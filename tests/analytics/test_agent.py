@@ -37,6 +37,7 @@ def start(tmp_path: Path, redis_url: str) -> Iterator[Start]:
     def run() -> subprocess.Popen:
         command = manage("agent", root=settings.BASE_DIR)
         environment = command.full_environment() | {
+            "DJANGO_SETTINGS_MODULE": "apimgr.settings",
             "APIMGR_DATA": str(tmp_path),
             "REDIS_URL": redis_url,
             "NODE_NAME": "n",

@@ -191,9 +191,10 @@ def test_who_dies_between_commit_and_acknowledgement_counts_nothing_twice(
     def killed(*_):
         raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(ingestion, "confirm", killed)
-        ingest_from(state)
+        with pytest.raises(Killed):
+            ingest_from(state)
     assert told()["calls"] == 3
     assert state.xlen(names.CALLS) == 1
     push(state, batch(4))
@@ -209,9 +210,10 @@ def test_who_dies_before_the_commit_leaves_the_entry_to_the_next(state: redis.Re
     def killed(*_, **__):
         raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(taking, "add_figures", killed)
-        ingest_from(state)
+        with pytest.raises(Killed):
+            ingest_from(state)
     assert CallRecord.objects.count() == 0
     assert ingest_from(state) == 3
     assert told()["calls"] == 3

@@ -1,5 +1,7 @@
 """Spans of time cut into buckets."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +21,7 @@ def test_they_cover_the_span_once_with_what_is_kept(since, length):
     unit = KEPT.unit(since)
     assert cut[0].start == down(since, unit)
     assert cut[-1].end == up(until, unit)
-    for one, following in zip(cut, cut[1:], strict=False):
+    for one, following in pairwise(cut):
         assert one.end == following.start
     for span in cut:
         assert span.period >= unit
