@@ -28,7 +28,7 @@ def policy_errors(policy: CachePolicy) -> dict[str, list[str]]:
         errors["methods"] = [f"Only GET and HEAD can be cached, not {', '.join(unknown)}."]
     if not _are_texts(policy.query_names) or any(not name or len(name) > 200 for name in policy.query_names):
         errors["query_names"] = ["A list of names of query parameters."]
-    elif policy.query_mode != QueryMode.ALL and not policy.query_names:
+    elif policy.query_mode in (QueryMode.INCLUDE, QueryMode.EXCLUDE) and not policy.query_names:
         errors["query_names"] = ["Name at least one parameter, or choose all."]
     elif policy.query_mode == QueryMode.ALL and policy.query_names:
         errors["query_names"] = ["Names mean something only with include or exclude."]

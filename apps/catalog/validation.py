@@ -56,7 +56,7 @@ def normalise(api: API) -> None:
     for field in ("request_headers", "response_headers"):
         rules = getattr(api, field)
         if isinstance(rules, Mapping):
-            setattr(api, field, {"set": rules.get("set", {}), "remove": rules.get("remove", [])})
+            setattr(api, field, {"set": {}, "remove": []} | dict(rules))
 
 
 def api_errors(api: API) -> Errors:
