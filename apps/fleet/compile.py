@@ -4,6 +4,7 @@ changes nothing.
 A name whose row is gone, or isn't served any more, compiles to ``None``: a tombstone.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -131,11 +132,10 @@ def compile_api(row: APIRow) -> API:
 
 
 def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
-    """An API's cache policy as the caching core reads it."""
+    """An API's cache policy as the caching core reads it. Reads the API's upstreams."""
     return Policy(
         api=api.slug,
-        # Another API that takes the slug over one day finds none of this one's entries.
-        group=str(api.pk),
+        group=_group(api, row),
         mode=row.mode,
         ttl=row.ttl,
         stale_while_revalidate=row.stale_while_revalidate,
@@ -150,6 +150,30 @@ def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
         sensitivity=row.sensitivity,
         debug_headers=api.debug_headers,
     )
+
+
+def _group(api: APIRow, policy: CachePolicy) -> str:
+    """What tells an API's stored answers from those made under rules that would have stored others: where answers
+    come from, what is sent and kept, and for how long. Another API that takes the slug over one day finds none of
+    this one's either."""
+    decisive = (
+        sorted(upstream.url for upstream in api.upstreams.all()),
+        api.listen_path,
+        api.strip_listen_path,
+        api.forward_credential,
+        api.request_headers,
+        api.response_headers,
+        policy.mode,
+        policy.ttl,
+        policy.stale_while_revalidate,
+        policy.stale_if_error,
+        policy.query_mode,
+        policy.query_names,
+        policy.scope,
+        policy.store_set_cookie,
+        policy.sensitivity,
+    )
+    return f"{api.pk}:{hashlib.blake2b(repr(decisive).encode(), digest_size=8).hexdigest()}"
 
 
 def compile_plan(row: PlanRow) -> Plan:

@@ -133,8 +133,9 @@ class Follower:
         async for page in read_parts(client, at.incarnation):
             for part in self._open(at.incarnation, page.items(), refused).values():
                 _keep(part, routes, plans)
-        for part in filter(None, map(self.world.part, refused)):
-            _keep(part, routes, plans)
+        for name in refused:
+            if (held := self.world.part(name)) is not None:
+                _keep(held, routes, plans)
         purges = await client.hgetall(names.PURGES)
         clock = int(await client.get(names.PURGE_CLOCK) or 0)
         await still_in(client, at.incarnation)
@@ -213,14 +214,16 @@ class Follower:
         for raw, value in sealed:
             name = raw.decode()
             try:
-                if name.startswith("api:"):
-                    opened[name] = unseal(self._mac_key, incarnation, name, value, API)
-                else:
-                    opened[name] = unseal(self._mac_key, incarnation, name, value, Plan)
+                opened[name] = self._open_one(incarnation, name, value)
             except BrokenSeal as error:
                 logger.error("refused a part of the snapshot: %s", error)
                 refused.add(name)
         return opened
+
+    def _open_one(self, incarnation: int, name: str, sealed: bytes) -> API | Plan:
+        if name.startswith("api:"):
+            return unseal(self._mac_key, incarnation, name, sealed, API)
+        return unseal(self._mac_key, incarnation, name, sealed, Plan)
 
     def _replace(self, at: Position, routes: Routes, plans: dict[str, Plan], refused: set[str]) -> None:
         world = self.world

@@ -86,7 +86,8 @@ class Worker:
         self._stopped = True
 
         async def drop() -> None:
-            await end(self.follower._task)
+            if self.follower._task is not None:
+                await end(self.follower._task)
             await self.follower._tail.close()
             await self.follower._lookups.aclose()
 

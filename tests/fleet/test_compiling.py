@@ -1,0 +1,189 @@
+"""Rows in, what gateways read out."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from apps.access import services as access
+from apps.access.models import APIKey
+from apps.caching import services as caching
+from apps.catalog import services as catalog
+from apps.catalog.models import API
+from apps.fleet.compile import (
+    affected_by,
+    all_credentials,
+    all_parts,
+    compile_api,
+    compile_plan,
+    credentials_of,
+    parts_of,
+)
+from apps.gateway.snapshot import HeaderRules, Operation, Upstream
+from apps.tenants.actors import PLATFORM
+from tests.support.cast import make_api, make_application, make_key, make_plan, make_subscription, make_tenant
+
+pytestmark = pytest.mark.django_db
+
+
+def compiled(slug: str = "products"):
+    return parts_of(affected_by([["api", slug]]))[f"api:{slug}"]
+
+
+def test_an_api_is_compiled_with_all_that_a_call_meets():
+    api = make_api(
+        make_tenant("platform"),
+        hosts=["shop.test"],
+        strip_listen_path=False,
+        api_key_header="X-Shop-Key",
+        connect_timeout=1.5,
+        read_timeout=9.0,
+        retries=2,
+        body_limit=1234,
+        request_headers={"set": {"X-From": "apimgr"}, "remove": ["X-Secret"]},
+        policy={"mode": "ttl", "ttl": 30.0, "headers": ["X-Tier"], "query_mode": "include", "query_names": ["q"]},
+    )
+    made = compiled()
+    assert made.tenant == "platform"
+    assert made.revision == api.revision
+    assert made.hosts == ("shop.test",)
+    assert made.strip_listen_path is False
+    assert made.api_key_header == "x-shop-key"
+    assert made.upstreams == (Upstream("http://127.0.0.1:9/", 1),)
+    assert (made.connect_timeout, made.read_timeout, made.retries, made.body_limit) == (1.5, 9.0, 2, 1234)
+    assert made.request_headers == HeaderRules((("x-from", "apimgr"),), ("x-secret",))
+    assert (made.policy.api, made.policy.mode, made.policy.ttl) == ("products", "ttl", 30.0)
+    assert made.policy.methods == ("GET", "HEAD")
+    assert made.policy.headers == ("x-tier",)
+    assert (made.policy.query_mode, made.policy.query_names) == ("include", ("q",))
+
+
+def test_operations_are_compiled():
+    api = make_api(make_tenant("platform"))
+    catalog.api_update(actor=PLATFORM, api=api, operations=[{"method": "GET", "path": "/items/{id}"}])
+    assert compiled().operations == (Operation("GET", "/items/{id}"),)
+
+
+def test_what_is_not_served_or_gone_is_a_tombstone():
+    make_api(make_tenant("platform"), publish=False)
+    parts = parts_of(affected_by([["api", "products"], ["api", "never"], ["plan", "never"]]))
+    assert parts == {"api:products": None, "api:never": None, "plan:never": None}
+    digest = "00" * 32
+    assert list(credentials_of(affected_by([["key", digest]]))) == [{digest: None}]
+
+
+def test_a_plan_without_limits_has_none():
+    plan = compile_plan(make_plan("free", rate_calls=None, burst=None, quota=None, trust_lease=0.0))
+    assert (plan.rate, plan.burst, plan.quota, plan.trust_lease) == (None, None, None, 0.0)
+    plan = compile_plan(make_plan("minute", rate_calls=90, rate_period=60.0, burst=10))
+    assert (plan.rate, plan.burst) == (1.5, 10)
+
+
+def test_a_key_carries_its_grants_and_limits():
+    platform, acme = make_tenant("platform"), make_tenant("acme")
+    api, other = make_api(platform), make_api(platform, slug="other")
+    application = make_application(acme)
+    end = datetime(2030, 1, 1, tzinfo=UTC)
+    subscription = make_subscription(application, api, expires_at=end)
+    make_subscription(application, other, state="revoked")
+    key = make_key(application, expires_at=end).key
+    (records,) = credentials_of(affected_by([["key", key.digest]]))
+    record = records[key.digest]
+    assert (record.key_id, record.application, record.tenant, record.state) == (key.pk, "acme/bot", "acme", "active")
+    assert record.expires_at == end.timestamp()
+    assert set(record.grants) == {"products"}
+    assert record.grants["products"].subscription == subscription.pk
+    assert record.grants["products"].expires_at == end.timestamp()
+    assert record.only_api is None
+
+
+def test_a_trial_key_opens_one_api_alone():
+    api = make_api(make_tenant("platform"))
+    application = make_application(make_tenant("acme"))
+    make_subscription(application, api)
+    key = access.trial_key_create(actor=PLATFORM, application=application, api=api).key
+    (records,) = credentials_of(affected_by([["application", "acme/bot"]]))
+    assert records[key.digest].only_api == "products"
+    assert records[key.digest].expires_at is not None
+
+
+def test_a_tenant_means_its_apis_and_its_keys_and_nobody_elses():
+    acme, globex = make_tenant("acme"), make_tenant("globex")
+    make_api(acme)
+    make_api(globex, slug="other")
+    mine = make_key(make_application(acme)).key.digest
+    make_key(make_application(globex))
+    affected = affected_by([["tenant", "acme"]])
+    assert set(parts_of(affected)) == {"api:products"}
+    assert [set(records) for records in credentials_of(affected)] == [{mine}]
+
+
+def test_applications_of_one_name_in_two_tenants_are_two():
+    mine = make_key(make_application(make_tenant("acme"))).key.digest
+    make_key(make_application(make_tenant("globex")))
+    assert [set(records) for records in credentials_of(affected_by([["application", "acme/bot"]]))] == [{mine}]
+
+
+def test_everything_is_compiled_in_chunks_that_miss_nothing(monkeypatch):
+    monkeypatch.setattr("apps.fleet.compile.CHUNK", 2)
+    platform = make_tenant("platform")
+    for number in range(5):
+        make_api(platform, slug=f"api{number}")
+    make_plan()
+    application = make_application(platform)
+    digests = {make_key(application, name=f"key{number}").key.digest for number in range(5)}
+    parts = [set(chunk) for chunk in all_parts()]
+    assert set().union(*parts) == {f"api:api{number}" for number in range(5)} | {"plan:standard"}
+    assert max(map(len, parts)) == 2
+    records = [set(chunk) for chunk in all_credentials()]
+    assert set().union(*records) == digests
+    assert max(map(len, records)) == 2
+
+
+def test_the_number_of_queries_does_not_grow_with_what_is_compiled(django_assert_num_queries):
+    platform = make_tenant("platform")
+    application = make_application(platform)
+    for number in range(6):
+        make_subscription(application, make_api(platform, slug=f"api{number}"))
+        make_key(application, name=f"key{number}")
+    affected = affected_by([["tenant", "platform"]])
+    with django_assert_num_queries(4):  # slugs of the tenant's APIs; APIs, upstreams, operations
+        assert len(parts_of(affected)) == 6
+    with django_assert_num_queries(3):  # keys, subscriptions; the end of the keys
+        assert sum(map(len, credentials_of(affected))) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "another"),
+    [
+        ({"upstreams": [{"url": "http://127.0.0.1:10/", "weight": 1}]}, True),
+        ({"upstreams": [{"url": "http://127.0.0.1:9/", "weight": 5}]}, False),
+        ({"strip_listen_path": False}, True),
+        ({"response_headers": {"set": {"X-A": "1"}, "remove": []}}, True),
+        ({"read_timeout": 3.0}, False),
+        ({"debug_headers": "all"}, False),
+        ({"policy": {"store_set_cookie": True}}, True),
+        ({"policy": {"ttl": 5.0}}, True),
+        ({"policy": {"client_directives": "ignore"}}, False),
+    ],
+)
+def test_answers_stored_under_other_rules_are_of_another_group(change, another):
+    api = make_api(make_tenant("platform"))
+    before = compiled().policy.group
+    catalog.api_update(actor=PLATFORM, api=api, **change)
+    assert (compiled().policy.group != before) is another
+
+
+def test_an_api_that_takes_a_slug_over_finds_nothing_of_the_old_one():
+    platform = make_tenant("platform")
+    api = make_api(platform, publish=False)
+    old = compile_api(API.objects.get()).policy.group
+    catalog.api_delete(actor=PLATFORM, api=api)
+    make_api(platform)
+    assert compiled().policy.group != old
+
+
+def test_a_policy_changed_by_the_caching_service_is_compiled_too():
+    api = make_api(make_tenant("platform"))
+    caching.policy_update(actor=PLATFORM, api=api, mode="off")
+    assert compiled().policy.mode == "off"
+    assert APIKey.objects.count() == 0
