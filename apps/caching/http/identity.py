@@ -4,7 +4,7 @@ What counts is what the upstream saw. The credential that the gateway itself che
 it is no credential here: the upstream could not have made its answer depend on it.
 
 Before the upstream has answered, a call has a *base* scope: the narrowest of what the policy says, what the gateway
-tells the upstream, and what the API's sensitivity demands. A call that forwards ``Authorization`` or ``Cookie`` may
+tells the upstream, and what the API's sensitivity demands. A call that forwards credentials may
 use what is stored under the base scope only if the origin permits that (§3.5); everything else is its subject's own.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from apps.caching.http.directives import ResponseDirectives
+from apps.caching.http.keys import pack
 from apps.caching.http.policy import PERSONAL, Policy
 
 
@@ -40,6 +41,26 @@ class Identity:
 
 ANONYMOUS = Identity()
 
+CREDENTIAL_FIELDS = frozenset(
+    {
+        b"api-key",
+        b"apikey",
+        b"authorization",
+        b"cookie",
+        b"x-access-token",
+        b"x-amz-security-token",
+        b"x-api-key",
+        b"x-api-token",
+        b"x-auth-token",
+    }
+)
+"""Request fields that are taken for credentials when they are forwarded. RFC 9111 §3.5 speaks of ``Authorization``
+alone; what origins answer by is wider, and an origin that checks a key of its own rarely says so in ``Vary``.
+"""
+
+Credentials = tuple[tuple[bytes, bytes], ...]
+"""The credential fields that a call forwards, with their values, in the order of their names."""
+
 _OF_POLICY = {
     "auto": Scope.SHARED,
     "shared": Scope.SHARED,
@@ -56,7 +77,7 @@ def base_scope(policy: Policy, identity: Identity) -> Scope:
     return max(_OF_POLICY[policy.scope], identity.told)
 
 
-def owner(scope: int, identity: Identity, authorization: bytes | None, cookie: bytes | None) -> bytes | None:
+def owner(scope: int, identity: Identity, credentials: Credentials = ()) -> bytes | None:
     """Names the caller within a scope; ``None`` where the call has no such identity, so that nothing may be stored
     for it.
 
@@ -68,16 +89,12 @@ def owner(scope: int, identity: Identity, authorization: bytes | None, cookie: b
         return identity.tenant.encode() or None
     if scope == Scope.APPLICATION:
         return identity.application.encode() or None
-    parts = (
-        identity.tenant.encode(),
-        identity.application.encode(),
-        identity.subject.encode(),
-        b"" if authorization is None else b"=" + authorization,
-        b"" if cookie is None else b"=" + cookie,
-    )
-    if not any(parts):
+    parts = [identity.tenant.encode(), identity.application.encode(), identity.subject.encode()]
+    if not credentials and not any(parts):
         return None
-    return hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in parts)).digest()
+    for field in credentials:
+        parts += field
+    return hashlib.sha256(pack(parts)).digest()
 
 
 def permits_sharing(said: ResponseDirectives) -> str | None:

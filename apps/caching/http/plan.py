@@ -3,18 +3,16 @@
 from apps.caching.http import keys
 from apps.caching.http.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
 from apps.caching.http.fields import UNKEYED_ECHOES, end_to_end, lines_of
-from apps.caching.http.identity import Identity, Scope, base_scope, owner
+from apps.caching.http.identity import CREDENTIAL_FIELDS, Credentials, Identity, Scope, base_scope, owner
 from apps.caching.http.messages import Headers, Request
 from apps.caching.http.normalise import accept_encoding, accept_language, field_value, select_query
 from apps.caching.http.policy import IGNORE, OFF, SECRET, Policy
 from apps.caching.http.reasons import Reason
 from apps.caching.http.validation import CONDITIONS
 
-_NOTICED = frozenset(
+_NOTICED = CREDENTIAL_FIELDS | frozenset(
     {
-        b"authorization",
         b"cache-control",
-        b"cookie",
         b"if-match",
         b"if-modified-since",
         b"if-none-match",
@@ -173,10 +171,12 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
     if plan.bypass is not None:
         return plan
 
-    authorization, cookie = noticed.get(b"authorization"), noticed.get(b"cookie")
-    plan.credentialed = authorization is not None or cookie is not None
+    credentials: Credentials = ()
+    if noticed and not CREDENTIAL_FIELDS.isdisjoint(noticed):
+        credentials = tuple(sorted((name, value) for name, value in noticed.items() if name in CREDENTIAL_FIELDS))
+        plan.credentialed = True
     plan.base = base_scope(policy, identity)
-    owned_by = owner(plan.base, identity, authorization, cookie)
+    owned_by = owner(plan.base, identity, credentials)
     if owned_by is None:
         plan.bypass = Reason.NO_IDENTITY
         return plan
@@ -186,7 +186,7 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
     if not plan.credentialed or plan.base == Scope.SUBJECT:
         plan.owners = ((plan.base, owned_by),)
     else:
-        own = owner(Scope.SUBJECT, identity, authorization, cookie) or b""
+        own = owner(Scope.SUBJECT, identity, credentials) or b""
         plan.owners = ((plan.base, owned_by), (Scope.SUBJECT, own))
     plan.keys = tuple([keys.primary_key(_parts(plan, *owned)) for owned in plan.owners])
 

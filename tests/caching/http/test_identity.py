@@ -34,14 +34,14 @@ def test_answers_of_a_personal_api_belong_to_the_subject():
 
 
 def test_owners_of_the_wider_scopes():
-    assert owner(Scope.SHARED, CALLER, b"secret", b"cookie") == b""
-    assert owner(Scope.TENANT, CALLER, None, None) == b"acme"
-    assert owner(Scope.APPLICATION, CALLER, None, None) == b"acme/bot"
+    assert owner(Scope.SHARED, CALLER, ((b"authorization", b"secret"),)) == b""
+    assert owner(Scope.TENANT, CALLER) == b"acme"
+    assert owner(Scope.APPLICATION, CALLER) == b"acme/bot"
 
 
 def test_a_caller_without_the_identity_that_a_scope_needs_owns_nothing():
     for scope in (Scope.TENANT, Scope.APPLICATION, Scope.SUBJECT):
-        assert owner(scope, ANONYMOUS, None, None) is None
+        assert owner(scope, ANONYMOUS) is None
 
 
 def test_subjects_that_differ_in_anything_are_two():
@@ -54,13 +54,17 @@ def test_subjects_that_differ_in_anything_are_two():
         ANONYMOUS,
     ]
     values = [None, b"", b"Bearer 1", b"Bearer 2"]
-    owners = [owner(Scope.SUBJECT, *each) for each in itertools.product(identities, values, values)]
+    fields = [
+        tuple((name, value) for name, value in ((b"authorization", one), (b"cookie", other)) if value is not None)
+        for one, other in itertools.product(values, values)
+    ]
+    owners = [owner(Scope.SUBJECT, *each) for each in itertools.product(identities, fields)]
     known = [each for each in owners if each is not None]
     assert len(set(known)) == len(known) == len(owners) - 1
 
 
 def test_a_credential_is_not_readable_in_the_owner():
-    assert b"hunter2" not in (owner(Scope.SUBJECT, CALLER, b"Basic hunter2", None) or b"")
+    assert b"hunter2" not in (owner(Scope.SUBJECT, CALLER, ((b"authorization", b"Basic hunter2"),)) or b"")
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,14 @@ def test_credentials_open_two_places_to_look():
     assert plan([("Cookie", "a=1")]).keys[1] != plan([("Cookie", "a=2")]).keys[1]
 
 
+@pytest.mark.parametrize("name", ["Cookie", "X-API-Key", "ApiKey", "X-Auth-Token"])
+def test_other_fields_that_origins_take_for_credentials_count_too(name):
+    one, other = plan([(name, "1")]), plan([(name, "2")])
+    assert one.credentialed
+    assert one.keys[1] != other.keys[1]
+    assert plan([("Authorization", "1")]).keys[1] != one.keys[1]
+
+
 def test_a_subjects_call_has_one_place_to_look():
     the_plan = plan([("Authorization", "x")], policy=Policy(scope="subject"))
     assert [scope for scope, _ in the_plan.owners] == [Scope.SUBJECT]
