@@ -1,0 +1,304 @@
+"""Charts as data: what the script draws, and the table with the same numbers."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from apps.analytics.selectors import Series
+from apps.console import figures
+from apps.console.analytics.marks import Mark
+
+Point = dict[str, Any]
+Number = float | int | None
+
+FORMATS: dict[str, Callable[[Any], str]] = {
+    "calls": figures.number,
+    "ratio": figures.percent,
+    "ms": figures.milliseconds,
+    "size": figures.size,
+}
+RESULTS = (("HIT", "hit"), ("REVALIDATED", "revalidated"), ("STALE", "stale"), ("MISS", "miss"), ("BYPASS", "bypass"))
+CLASSES = (
+    ("1xx", "draft"),
+    ("2xx", "active"),
+    ("3xx", "revalidated"),
+    ("4xx", "pending"),
+    ("5xx", "error"),
+)
+PERCENTILES = ("p50", "p95", "p99")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series. ``colour`` is a meaning's name; ``kind``: area, line or bar; ``behind``: of the period before.
+
+    ``calls`` narrows the call log to what this series counts, as words of its address.
+    """
+
+    name: str
+    colour: str
+    values: Sequence[Number]
+    unit: str = "calls"
+    kind: str = "line"
+    stacked: bool = False
+    behind: bool = False
+    calls: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A question and the lines that answer it, all over the same steps of time."""
+
+    key: str
+    question: str
+    lines: list[Line]
+    ats: list[datetime]
+    step: int
+    gaps: list[bool]
+    received: int
+    expected: int
+    marks: Sequence[Mark] = ()
+    log: bool = False
+    top: float | None = None
+    bottom: float | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was counted in the span."""
+        return not any(value for line in self.lines if not line.behind for value in line.values)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every record that was written has come."""
+        return self.received >= self.expected
+
+    @property
+    def element(self) -> str:
+        """Id of the script element that holds its data."""
+        return f"chart-{self.key}"
+
+    def data(self) -> dict[str, Any]:
+        """What the script draws. Times in milliseconds of Unix time."""
+        return {
+            "question": self.question,
+            "at": [_milliseconds(at) for at in self.ats],
+            "step": self.step * 1000,
+            "log": self.log,
+            "top": self.top,
+            "bottom": self.bottom,
+            "series": [
+                {
+                    "name": line.name,
+                    "colour": line.colour,
+                    "unit": line.unit,
+                    "kind": line.kind,
+                    "stacked": line.stacked,
+                    "behind": line.behind,
+                    "values": list(line.values),
+                    "calls": line.calls,
+                }
+                for line in self.lines
+            ],
+            "gaps": [[_milliseconds(at), _milliseconds(at) + self.step * 1000] for at in self._gaps()],
+            "marks": [{"at": _milliseconds(mark.at), "label": mark.label} for mark in self.marks],
+        }
+
+    def columns(self) -> list[str]:
+        """Heads of the table's columns, but the first."""
+        return [line.name for line in self.lines]
+
+    def rows(self) -> list[tuple[datetime, bool, list[tuple[str, str]]]]:
+        """The same numbers, newest first, of the steps in which there was something: (start, gap, (series, text) pairs)."""
+        found = []
+        for index, at in enumerate(self.ats):
+            values = [line.values[index] for line in self.lines]
+            if any(values) or self.gaps[index]:
+                texts = [(line.name, FORMATS[line.unit](value)) for line, value in zip(self.lines, values, strict=True)]
+                found.append((at, self.gaps[index], texts))
+        return found[::-1]
+
+    def _gaps(self) -> Iterable[datetime]:
+        return (at for at, gap in zip(self.ats, self.gaps, strict=True) if gap)
+
+
+def chart(key: str, question: str, now: Series, lines: list[Line], marks: Sequence[Mark] = (), **options: Any) -> Chart:
+    """A chart over the steps of ``now``."""
+    return Chart(
+        key=key,
+        question=question,
+        lines=lines,
+        ats=[point["at"] for point in now.points],
+        step=now.step,
+        gaps=[point["gap"] for point in now.points],
+        received=sum(point["completeness"]["received"] for point in now.points),
+        expected=sum(point["completeness"]["expected"] for point in now.points),
+        marks=marks,
+        **options,
+    )
+
+
+def counted(now: Series, of: Callable[[Point], Number]) -> list[Number]:
+    """One number of each step."""
+    return [of(point) for point in now.points]
+
+
+def behind(now: Series, before: Series, of: Callable[[Point], Number]) -> list[Number]:
+    """One number of each step of the period before, under the steps of now. Shorter or longer by a step at its end."""
+    values = [of(point) for point in before.points[: len(now.points)]]
+    return values + [None] * (len(now.points) - len(values))
+
+
+def in_class(name: str) -> Callable[[Point], Number]:
+    """Calls answered with a class of status."""
+    return lambda point: point["statuses"].get(name, 0)
+
+
+def with_result(name: str) -> Callable[[Point], Number]:
+    """Calls with a cache result."""
+    return lambda point: point["caches"].get(name, 0)
+
+
+def percentile(kind: str, name: str) -> Callable[[Point], Number]:
+    """A percentile of the latency of hits or misses."""
+    return lambda point: point["latency"][kind][name]
+
+
+def error_ratio(point: Point) -> Number:
+    """Share of the calls that were answered with 4xx or 5xx; ``None`` without calls."""
+    return point["errors"] / point["calls"] if point["calls"] else None
+
+
+def traffic(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
+    """How much comes in and goes out."""
+    return [
+        chart(
+            "calls",
+            "How many calls come in?",
+            now,
+            [
+                Line("Calls", "primary", counted(now, lambda point: point["calls"]), kind="area"),
+                Line("Before", "quiet", behind(now, before, lambda point: point["calls"]), behind=True),
+            ],
+            marks,
+        ),
+        chart(
+            "answers",
+            "What do callers get back?",
+            now,
+            [
+                Line(name, colour, values, kind="bar", stacked=True, calls={"status": name})
+                for name, colour in CLASSES
+                if any(values := counted(now, in_class(name)))
+            ],
+            marks,
+        ),
+        chart(
+            "bytes",
+            "How much goes out?",
+            now,
+            [
+                Line("Sent", "primary", counted(now, lambda point: point["bytes"]), unit="size", kind="area"),
+                Line("Before", "quiet", behind(now, before, lambda point: point["bytes"]), unit="size", behind=True),
+            ],
+            marks,
+        ),
+    ]
+
+
+def cache(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
+    """What the cache does."""
+    results = [
+        Line(name, colour, values, kind="area", stacked=True, calls={"cache": name})
+        for name, colour in RESULTS
+        if any(values := counted(now, with_result(name)))
+    ]
+    ratio = Line("Hit ratio", "text", counted(now, lambda point: point["hit_ratio"]), unit="ratio")
+    earlier = Line("Before", "quiet", behind(now, before, lambda point: point["hit_ratio"]), unit="ratio", behind=True)
+    lines = [*results, ratio, earlier]
+    return [chart("cache", "How much does the cache answer?", now, lines, marks, top=1.0)]
+
+
+def latency(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
+    """How long callers wait, for hits and for misses: side by side on one logarithmic scale."""
+    every = [
+        value
+        for point in now.points
+        for kind in ("hit", "miss")
+        for name in PERCENTILES
+        if (value := point["latency"][kind][name])
+    ]
+    scale = {"bottom": min(every) / 1.5, "top": max(every) * 1.5} if every else {}
+    return [
+        chart(
+            f"latency-{kind}",
+            question,
+            now,
+            [
+                *(
+                    Line(
+                        name,
+                        colour,
+                        counted(now, percentile(kind, name)),
+                        unit="ms",
+                        calls={"cache": kind.upper()},
+                    )
+                    for name, colour in zip(PERCENTILES, colours, strict=True)
+                ),
+                Line(
+                    "p95 before",
+                    "quiet",
+                    behind(now, before, percentile(kind, "p95")),
+                    unit="ms",
+                    behind=True,
+                ),
+            ],
+            marks,
+            log=True,
+            **scale,
+        )
+        for kind, question, colours in (
+            ("hit", "How long do hits take?", ("hit", "revalidated", "stale")),
+            ("miss", "How long do misses take?", ("miss", "suspended", "error")),
+        )
+    ]
+
+
+def errors(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
+    """What fails."""
+    lines = [
+        Line(name, colour, values, kind="bar", stacked=True, calls={"status": name})
+        for name, colour in CLASSES[3:]
+        if any(values := counted(now, in_class(name)))
+    ]
+    lines += [
+        Line("Share of calls", "text", counted(now, error_ratio), unit="ratio"),
+        Line("Share before", "quiet", behind(now, before, error_ratio), unit="ratio", behind=True),
+    ]
+    return [chart("errors", "How many calls fail?", now, lines, marks)]
+
+
+def callers(now: Series, parts: Sequence[tuple[str, Series]], marks: Sequence[Mark]) -> list[Chart]:
+    """Who calls: the largest tenants, stacked, and the rest."""
+    lines = [
+        Line(
+            name or "without a key",
+            f"series-{index}",
+            counted(part, lambda point: point["calls"]),
+            kind="area",
+            stacked=True,
+            calls={"tenant": name} if name else {},
+        )
+        for index, (name, part) in enumerate(parts, start=1)
+    ]
+    rest = [
+        max(0, point["calls"] - sum(part.points[index]["calls"] for _, part in parts))
+        for index, point in enumerate(now.points)
+    ]
+    if any(rest):
+        lines.append(Line("others", "draft", rest, kind="area", stacked=True))
+    return [chart("tenants", "Who calls?", now, lines, marks)]
+
+
+def _milliseconds(at: datetime) -> int:
+    return round(at.timestamp() * 1000)

@@ -1,0 +1,122 @@
+"""The dashboards: which charts and tables each has, and what they are asked."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from apps.analytics.selectors import By, Scope, Series, breakdown, compare, savings, sparklines, timeseries
+from apps.console.analytics import charts, parts
+from apps.console.analytics.asked import Asked
+from apps.console.analytics.charts import Chart
+from apps.console.analytics.marks import Mark, marks_in
+from apps.tenants.models import User
+
+TOP = 10
+#: Tenants that have a line of their own.
+LINES = 5
+
+#: word of the address -> name; the first is the page without one
+DASHBOARDS = {
+    "traffic": "Traffic",
+    "cache": "Cache",
+    "latency": "Latency",
+    "errors": "Errors",
+    "tenants": "Tenants",
+}
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """What a dashboard shows."""
+
+    charts: list[Chart]
+    tables: list[parts.Table]
+
+
+class Panel:
+    """One question of one reader, asked once however many charts need the answer."""
+
+    def __init__(self, user: User, asked: Asked) -> None:
+        self.asked = asked
+        self.scope = Scope.of(user)
+        self._user = user
+
+    def marks(self) -> list[Mark]:
+        """What happened meanwhile."""
+        return marks_in(self._user, self.asked.window, self.asked.filters.get("api", ""))
+
+    def now(self, **names: str) -> Series:
+        """The span, by step of time."""
+        return timeseries(**{**self._question, **names})
+
+    def before(self, step: int) -> Series:
+        """The span before it, in the same steps."""
+        window = self.asked.window.before
+        return timeseries(**{**self._question, "since": window.since, "until": window.until, "step": step})
+
+    def compared(self) -> dict[str, Any]:
+        """The figures of the span, and of the span before it."""
+        return compare(**self._question)
+
+    def largest(self, by: By, top: int = TOP) -> list[dict[str, Any]]:
+        """The largest parts."""
+        return breakdown(by=by, top=top, **self._question)
+
+    def with_lines(self, by: Literal["api", "tenant", "application"]) -> list[dict[str, Any]]:
+        """The largest parts, each with its spark line."""
+        rows = self.largest(by)
+        lines = sparklines(by=by, names=[row["name"] for row in rows], **self._question)
+        return [{**row, "spark": lines.get(row["name"])} for row in rows]
+
+    def saved(self) -> list[dict[str, Any]]:
+        """What the cache saved."""
+        return savings(top=TOP, **self._question)
+
+    @property
+    def _question(self) -> dict[str, Any]:
+        window = self.asked.window
+        return {"scope": self.scope, "since": window.since, "until": window.until, **self.asked.figures}
+
+
+def dashboard(name: str, panel: Panel) -> Dashboard:
+    """The dashboard of that name."""
+    now = panel.now()
+    return _MAKERS[name](panel, now, panel.before(now.step), panel.marks())
+
+
+def _traffic(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:
+    tables = [parts.apis(panel.asked, panel.with_lines("api"))]
+    if panel.asked.filters.get("api"):
+        tables.append(parts.operations(panel.asked, panel.largest("operation")))
+    return Dashboard(charts.traffic(now, before, marks), tables)
+
+
+def _cache(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:
+    tables = [
+        parts.ratios(panel.asked, panel.largest("api")),
+        parts.reasons(panel.largest("reason", 12)),
+        parts.saved(panel.asked, panel.saved()),
+    ]
+    return Dashboard(charts.cache(now, before, marks), tables)
+
+
+def _latency(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:
+    return Dashboard(charts.latency(now, before, marks), [parts.latencies(panel.asked, panel.largest("api"))])
+
+
+def _errors(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:
+    tables = [
+        parts.failing(panel.asked, panel.largest("api", 50)),
+        parts.statuses(panel.asked, panel.largest("status", 20)),
+        parts.codes(panel.largest("code", 12)),
+    ]
+    return Dashboard(charts.errors(now, before, marks), tables)
+
+
+def _tenants(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:
+    rows = panel.with_lines("tenant")
+    lines = [(row["name"], panel.now(tenant=row["name"])) for row in rows[:LINES] if row["name"]]
+    tables = [parts.tenants(panel.asked, rows), parts.applications(panel.asked, panel.with_lines("application"))]
+    return Dashboard(charts.callers(now, lines, marks), tables)
+
+
+_MAKERS = {"traffic": _traffic, "cache": _cache, "latency": _latency, "errors": _errors, "tenants": _tenants}

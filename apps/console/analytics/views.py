@@ -1,0 +1,145 @@
+"""Pages of analytics: dashboards, the call log, and one call explained."""
+
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.access.selectors import applications_visible_to
+from apps.analytics.models import CallRecord
+from apps.analytics.policies import can_view_call
+from apps.analytics.selectors import Scope, call_trace, calls, calls_visible_to
+from apps.catalog.choices import SERVED
+from apps.catalog.selectors import apis_visible_to, operations_visible_to
+from apps.console.analytics.asked import CALLS, FIGURES, PRESETS, Asked
+from apps.console.analytics.dashboards import DASHBOARDS, Panel, dashboard
+from apps.console.analytics.log import Page, page_of
+from apps.console.analytics.waterfall import waterfall
+from apps.console.examples import curl_of
+from apps.console.guard import Signed, anyone, page
+from apps.tenants.models import User
+from apps.tenants.selectors import tenants_visible_to
+
+#: Names that a filter suggests; others can be typed.
+SUGGESTED = 100
+
+
+@page(may=anyone)
+def dashboards(request: Signed, name: str = "traffic") -> HttpResponse:
+    """One of the dashboards, of the calls that the reader may see."""
+    if name not in DASHBOARDS:
+        raise Http404
+    asked = Asked.of(request.GET.dict(), timezone.now())
+    panel = Panel(request.user, asked)
+    context = {
+        "asked": asked,
+        "name": name,
+        "tabs": _tabs(asked),
+        "presets": _presets(asked, name),
+        "compared": panel.compared(),
+        "suggested": _suggested(request.user, asked),
+        "first_call": _first_call(request.user, panel.scope),
+    }
+    if not context["first_call"]:
+        shown = dashboard(name, panel)
+        context |= {"dashboard": shown, "links": _links(asked, name)}
+    return render(request, "analytics/dashboard.html", context)
+
+
+@page(may=anyone)
+def call_log(request: Signed) -> HttpResponse:
+    """The calls that the reader may see, newest first, in pages that stay put while the log grows."""
+    asked = Asked.of(request.GET.dict(), timezone.now(), CALLS)
+    scope = Scope.of(request.user)
+    refusal = asked.refusal
+    found = Page([], "", True)
+    try:
+        rows = calls(scope=scope, since=asked.window.since, until=_end(asked), **asked.filters)
+        found = page_of(rows, request.GET.get("before", ""))
+    except ValueError:
+        refusal = "Write a status like 404, or a class like 5xx."
+    context = {
+        "asked": asked,
+        "refusal": refusal,
+        "calls": found.rows,
+        "newest": found.newest,
+        "older": asked.address("calls", before=found.older) if found.older else "",
+        "first_page": asked.address("calls"),
+        "presets": _presets(asked, "", "calls"),
+        "suggested": _suggested(request.user, asked),
+        "first_call": "" if found.rows else _first_call(request.user, scope),
+    }
+    return render(request, "analytics/calls.html", context)
+
+
+def a_call(user: User, call_id: str) -> CallRecord:
+    """The call of the address, of those that ``user`` may see."""
+    return get_object_or_404(calls_visible_to(user), call_id=call_id)
+
+
+@page(load=a_call, may=can_view_call)
+def call(request: Signed, record: CallRecord) -> HttpResponse:
+    """One call, explained: every decision, when it was made, and why."""
+    trace = call_trace(record)
+    return render(
+        request,
+        "analytics/call.html",
+        {"call": record, "trace": trace, "steps": waterfall(trace.steps, record.duration)},
+    )
+
+
+def _tabs(asked: Asked) -> list[tuple[str, str, str]]:
+    """(word, name, address) of each dashboard, for the same question."""
+    return [(word, name, _dashboard_address(asked, word)) for word, name in DASHBOARDS.items()]
+
+
+def _dashboard_address(asked: Asked, word: str, **changes: str) -> str:
+    return asked.address("dashboards", **changes) if word == "traffic" else asked.address("dashboard", word, **changes)
+
+
+def _presets(asked: Asked, word: str, route: str = "") -> list[tuple[str, str, bool]]:
+    """(name, address, whether it is the present one) of each span."""
+    return [
+        (
+            name,
+            asked.address(route, span=span) if route else _dashboard_address(asked, word, span=span),
+            asked.window.preset == span,
+        )
+        for span, (name, _) in PRESETS.items()
+    ]
+
+
+def _links(asked: Asked, word: str) -> dict[str, str]:
+    """Where a click and a drag on a chart lead; the script adds the span."""
+    route, *args = ("dashboards",) if word == "traffic" else ("dashboard", word)
+    return {"calls": asked.without_time("calls"), "here": asked.without_time(route, *args)}
+
+
+def _end(asked: Asked) -> Any:
+    """When the log ends: a span up to now stays open for the calls of the next seconds."""
+    return None if asked.window.preset else asked.window.until
+
+
+def _suggested(user: User, asked: Asked) -> dict[str, list[str]]:
+    """What the filters suggest. Three queries, four where an API is chosen."""
+    applications = applications_visible_to(user).values_list("tenant__slug", "slug")[:SUGGESTED]
+    suggested = {
+        "api": list(apis_visible_to(user).order_by("slug").values_list("slug", flat=True)[:SUGGESTED]),
+        "tenant": list(tenants_visible_to(user).order_by("slug").values_list("slug", flat=True)[:SUGGESTED]),
+        "application": [f"{tenant}/{slug}" for tenant, slug in applications],
+        "operation": [],
+    }
+    if api := asked.filters.get("api"):
+        operations = operations_visible_to(user).filter(api__slug=api).values_list("method", "path")[:SUGGESTED]
+        suggested["operation"] = [f"{method} {path}" for method, path in operations]
+    return {name: suggested[name] for name in FIGURES}
+
+
+def _first_call(user: User, scope: Scope) -> dict[str, str] | None:
+    """How to make the first call, while there is none that the reader may see; else ``None``."""
+    if calls(scope=scope).exists():
+        return None
+    api = apis_visible_to(user).filter(state__in=SERVED).order_by("pk").first()
+    return {"curl": curl_of(api), "name": str(api)} if api else {"register": reverse("console:catalogue")}
