@@ -1,6 +1,6 @@
 """What is counted of calls, for any group of them. Figures of parts add up to the figures of the whole."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -10,6 +10,20 @@ from apps.analytics.histograms import Histogram, bucket_of, merge, quantiles
 _FROM_CACHE = ("HIT", "STALE")
 #: Whose share of (these and MISS) is the hit ratio.
 SERVED_BY_CACHE = ("HIT", "STALE", "REVALIDATED")
+
+
+class Countable(Protocol):
+    """What is counted of a call: of a record on its way, or of a row of the log."""
+
+    cache: str
+    status: int
+    code: str
+    reason: str
+    duration: float
+    upstream_duration: float
+    attempts: int
+    request_bytes: int
+    response_bytes: int
 
 
 class Figures(msgspec.Struct, array_like=True):
@@ -32,35 +46,23 @@ class Figures(msgspec.Struct, array_like=True):
     miss: Histogram = {}  # latency of MISS
     other: Histogram = {}  # latency of the rest
 
-    def count(
-        self,
-        *,
-        cache: str,
-        status: int,
-        code: str,
-        reason: str,
-        duration: float,
-        upstream_duration: float,
-        attempts: int,
-        request_bytes: int,
-        response_bytes: int,
-    ) -> None:
-        """Add one call. The names are those of a call record, and of a row of the call log."""
+    def count(self, call: Countable) -> None:
+        """Add one call."""
         self.calls += 1
-        self.request_bytes += request_bytes
-        self.response_bytes += response_bytes
-        self.upstream_calls += attempts
-        if upstream_duration > 0:
+        self.request_bytes += call.request_bytes
+        self.response_bytes += call.response_bytes
+        self.upstream_calls += call.attempts
+        if call.upstream_duration > 0:
             self.upstream_answers += 1
-            self.upstream_time += upstream_duration
-        self.caches[cache] = self.caches.get(cache, 0) + 1
-        self.statuses[status] = self.statuses.get(status, 0) + 1
-        if code:
-            self.codes[code] = self.codes.get(code, 0) + 1
-        if reason:
-            self.reasons[reason] = self.reasons.get(reason, 0) + 1
-        histogram = self.hit if cache in _FROM_CACHE else self.miss if cache == "MISS" else self.other
-        bucket = bucket_of(duration)
+            self.upstream_time += call.upstream_duration
+        self.caches[call.cache] = self.caches.get(call.cache, 0) + 1
+        self.statuses[call.status] = self.statuses.get(call.status, 0) + 1
+        if call.code:
+            self.codes[call.code] = self.codes.get(call.code, 0) + 1
+        if call.reason:
+            self.reasons[call.reason] = self.reasons.get(call.reason, 0) + 1
+        histogram = self.hit if call.cache in _FROM_CACHE else self.miss if call.cache == "MISS" else self.other
+        bucket = bucket_of(call.duration)
         histogram[bucket] = histogram.get(bucket, 0) + 1
 
     def add(self, other: "Figures") -> None:

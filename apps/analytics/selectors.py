@@ -377,12 +377,12 @@ def _rows_of(question: _Question, start: float, end: float) -> Figures | None:
         *("attempts", "request_bytes", "response_bytes"),
     )
     found = CallRecord.objects.filter(question.condition(), at__gte=_moment(start), at__lt=_moment(end)).order_by()
-    rows = list(found.values(*names)[: EXACT_CALLS + 1])
+    rows = list(found.only(*names)[: EXACT_CALLS + 1])
     if len(rows) > EXACT_CALLS:
         return None
     figures = Figures()
     for row in rows:
-        figures.count(**row)
+        figures.count(row)
     return figures
 
 

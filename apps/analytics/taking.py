@@ -1,5 +1,6 @@
 """One transaction of ingestion: rows of the call log, figures, and the account of what came, together or not at all."""
 
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,25 +10,28 @@ from typing import Any
 import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
-from apps.analytics.choices import DIMENSIONS, Cause, Period
+from apps.analytics import bulk
+from apps.analytics.choices import DIMENSIONS, Cause, Level, Period
 from apps.analytics.figures import Figures, decode, encode
 from apps.analytics.intervals import Intervals
 from apps.analytics.models import CallRecord, Incarnation, Ingestion, Interval, Loss, RollUp, SetAside, roll_up_id
 from apps.analytics.stream import Batch
+from apps.analytics.windows import down
 from apps.gateway import records
 from apps.gateway.spool import Frame, frames, is_incarnation, worker_of
 
 #: Statements name at most this many keys at once: SQLite's bound on variables is far away.
 _CHUNK = 500
-_TEXTS: dict[str, int] = {
-    each.name: each.max_length
-    for each in CallRecord._meta.concrete_fields
-    if each.max_length and each.name in records.CallRecord.__struct_fields__
-}
+_COLUMNS = tuple(each.name for each in CallRecord._meta.concrete_fields if each.name != "id")
+_TEXTS = [(each.name, each.max_length) for each in CallRecord._meta.concrete_fields if each.max_length]
 _NUMBERS = (
     *("revision", "key_id", "status", "duration", "upstream_duration", "upstream_status"),
     *("request_bytes", "response_bytes", "attempts"),
 )
+_AT, _FLAGS, _TRACE = (_COLUMNS.index(name) for name in ("at", "flags", "trace"))
+_NAMES = ("api", "tenant", "application", "operation")
+_ROLL_UP_COLUMNS = ("id", "period", "bucket", "level", *_NAMES, "calls", "packed")
+_LONGEST = 255  # of a flag, and of a decision in a trace
 _NUMBERS_END = 2**53  # of frames, sizes and the like: what a double holds, and a database's bigint
 _Decoded = list[tuple[Frame, records.Record | Exception]]
 
@@ -44,12 +48,11 @@ class Taken:
 
 @dataclass
 class _Item:
-    """A row on its way, and the frame that it came in."""
+    """A call on its way to a row, and the frame that it came in."""
 
-    row: CallRecord
+    call: records.CallRecord
     incarnation: str
     frame: Frame
-    ended: bool
 
 
 @transaction.atomic
@@ -74,15 +77,15 @@ def take(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> Ta
             if isinstance(record, records.LossRecord):
                 account.lose(record)
             elif record.kind != records.BEGUN:
-                items.append(_Item(_row(record), batch.incarnation, frame, record.kind == records.ENDED))
-    rows = _insert(_without_known_endings(items), account)
-    add_figures(rows)
+                items.append(_Item(record, batch.incarnation, frame))
+    calls = _insert(_without_known_endings(items), account)
+    add_figures(calls)
     account.save()
-    keys: dict[int, datetime] = {}
-    for row in rows:
-        if row.key_id:
-            keys[row.key_id] = max(row.at, keys.get(row.key_id, row.at))
-    return Taken(settled=account.settled, calls=len(rows), set_aside=account.refused, keys=keys)
+    keys: dict[int, float] = {}
+    for call in calls:
+        if call.key_id:
+            keys[call.key_id] = max(call.at, keys.get(call.key_id, 0.0))
+    return Taken(account.settled, len(calls), account.refused, {key: moment(at) for key, at in keys.items()})
 
 
 class Account:
@@ -214,7 +217,7 @@ def _nodes(came: Iterable[tuple[Batch, _Decoded]]) -> dict[str, str]:
 
 
 def _check(record: records.Record) -> None:
-    """Raises ``ValueError`` for what has the right types and still makes no sense."""
+    """Raises ``ValueError`` for what has the right types and still makes no sense; cleans what a caller chose."""
     moment(record.at)
     if isinstance(record, records.LossRecord):
         if not is_incarnation(record.incarnation) or not 0 < record.first <= record.last < _NUMBERS_END:
@@ -222,47 +225,57 @@ def _check(record: records.Record) -> None:
         return
     if record.kind not in (records.CALL, records.BEGUN, records.ENDED):
         raise ValueError(f"{record.kind!r} is no kind of record")
+    _clean(record)
     for name in _NUMBERS:
         if not 0 <= getattr(record, name) < _NUMBERS_END:  # not true of NaN either
             raise ValueError(f"{name} is {getattr(record, name)}")
 
 
-def _row(record: records.CallRecord) -> CallRecord:
-    values: dict[str, Any] = {name: _text(getattr(record, name), longest) for name, longest in _TEXTS.items()}
-    values |= {name: getattr(record, name) for name in _NUMBERS}
-    trace = [[_text(stage, 64), _text(decision, 255), milliseconds] for stage, decision, milliseconds in record.trace]
-    return CallRecord(at=moment(record.at), flags=[_text(flag, 64) for flag in record.flags], trace=trace, **values)
+def _row(call: records.CallRecord) -> list[Any]:
+    """The values of a row, in the order of its columns."""
+    values = [getattr(call, name) for name in _COLUMNS]
+    values[_AT] = moment(call.at)
+    values[_FLAGS] = [_text(flag, _LONGEST) for flag in call.flags]
+    values[_TRACE] = [[_text(stage, _LONGEST), _text(decision, _LONGEST), ms] for stage, decision, ms in call.trace]
+    return values
+
+
+def _clean(call: records.CallRecord) -> None:
+    """Cut texts to what their columns hold, and replace the NUL that PostgreSQL refuses: a caller chose some of them."""
+    for name, longest in _TEXTS:
+        value = getattr(call, name)
+        if len(value) > longest or "\0" in value:
+            setattr(call, name, _text(value, longest))
 
 
 def _text(value: str, longest: int) -> str:
-    """Cut to what the column holds, without the NUL that PostgreSQL refuses: a caller chose some of these texts."""
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}")[:longest]
 
 
 def _without_known_endings(items: list[_Item]) -> list[_Item]:
     """A call ends once: recovery may have ended one whose real end was shipped before its segment was deleted."""
-    endings = [item.row.call_id for item in items if item.ended]
+    endings = [item.call.call_id for item in items if item.call.kind == records.ENDED]
     known: set[str] = set()
     for chunk in _chunks(endings):
         known |= set(CallRecord.objects.filter(call_id__in=chunk).values_list("call_id", flat=True))
     kept = []
     for item in items:
-        if item.ended and item.row.call_id in known:
-            continue
-        if item.ended:
-            known.add(item.row.call_id)
+        if item.call.kind == records.ENDED:
+            if item.call.call_id in known:
+                continue
+            known.add(item.call.call_id)
         kept.append(item)
     return kept
 
 
-def _insert(items: list[_Item], account: Account) -> list[CallRecord]:
-    """Insert the rows, and return those that are in. One that the database refuses is found by halving and set aside."""
+def _insert(items: list[_Item], account: Account) -> list[records.CallRecord]:
+    """Insert the calls' rows, and return those that are in. One that the database refuses is found by halving and set aside."""
     if not items:
         return []
-    rows = [item.row for item in items]
     try:
         with transaction.atomic():
-            return CallRecord.objects.bulk_create(rows)
+            bulk.insert(CallRecord, _COLUMNS, [_row(item.call) for item in items])
+            return [item.call for item in items]
     except (OperationalError, InterfaceError):  # the database's trouble, not a row's
         raise
     except (DatabaseError, ValueError, OverflowError) as error:
@@ -273,45 +286,36 @@ def _insert(items: list[_Item], account: Account) -> list[CallRecord]:
         return _insert(items[:half], account) + _insert(items[half:], account)
 
 
-def add_figures(rows: Iterable[CallRecord]) -> None:
-    """Add the rows to the figures of their minutes, hours and days, at every level. Two queries per 500 rows of figures."""
-    fresh: dict[tuple[int, tuple[str, str, str, str]], Figures] = defaultdict(Figures)
-    for row in rows:
-        minute = int(row.at.timestamp()) // Period.MINUTE * Period.MINUTE
-        fresh[minute, (row.api, row.tenant, row.application, row.operation)].count(
-            cache=row.cache,
-            status=row.status,
-            code=row.code,
-            reason=row.reason,
-            duration=row.duration,
-            upstream_duration=row.upstream_duration,
-            attempts=row.attempts,
-            request_bytes=row.request_bytes,
-            response_bytes=row.response_bytes,
-        )
-    changed: dict[Any, tuple[RollUp, Figures]] = {}
-    for (minute, names), figures in fresh.items():
-        named = dict(zip(("api", "tenant", "application", "operation"), names, strict=True))
+def add_figures(calls: Iterable[records.CallRecord]) -> None:
+    """Add the calls to the figures of their minutes, hours and days, at every level. Two queries per 500 rows of figures."""
+    by_minute: dict[tuple[int, tuple[str, str, str, str]], Figures] = defaultdict(Figures)
+    for call in calls:
+        by_minute[down(call.at, Period.MINUTE), (call.api, call.tenant, call.application, call.operation)].count(call)
+    by_level: dict[tuple[int, Level, tuple[str, ...]], Figures] = defaultdict(Figures)
+    for (minute, names), figures in by_minute.items():
         for level, dimensions in DIMENSIONS.items():
-            kept = {name: value if name in dimensions else "" for name, value in named.items()}
-            for period in Period:
-                bucket = minute // period * period
-                key = roll_up_id(period, bucket, level, tuple(kept.values()))
-                if key not in changed:
-                    row_of = RollUp(id=key, period=period, bucket=moment(bucket), level=level, **kept)
-                    changed[key] = row_of, Figures()
-                changed[key][1].add(figures)
-    for chunk in _chunks(list(changed)):
-        for key, packed in RollUp.objects.filter(pk__in=chunk).values_list("pk", "packed"):
-            changed[key][1].add(decode(packed))
-        batch = []
+            kept = tuple(name if of in dimensions else "" for of, name in zip(_NAMES, names, strict=True))
+            by_level[minute, level, kept].add(figures)
+    changes: dict[uuid.UUID, tuple[list[Any], list[Figures]]] = {}
+    for (minute, level, kept), figures in by_level.items():
+        for period in Period:
+            bucket = down(minute, period)
+            key = roll_up_id(period, bucket, level, kept)
+            if key not in changes:
+                changes[key] = [key, period, moment(bucket), level, *kept], []
+            changes[key][1].append(figures)
+    for chunk in _chunks(list(changes)):
+        totals = {
+            key: decode(packed) for key, packed in RollUp.objects.filter(pk__in=chunk).values_list("pk", "packed")
+        }
+        rows = []
         for key in chunk:
-            row_of, figures = changed[key]
-            row_of.calls, row_of.packed = figures.calls, encode(figures)
-            batch.append(row_of)
-        RollUp.objects.bulk_create(
-            batch, update_conflicts=True, unique_fields=["id"], update_fields=["calls", "packed"]
-        )
+            row, added = changes[key]
+            total = totals.get(key) or Figures()
+            for figures in added:
+                total.add(figures)
+            rows.append([*row, total.calls, encode(total)])
+        bulk.insert(RollUp, _ROLL_UP_COLUMNS, rows, conflict="id", update=("calls", "packed"))
 
 
 def _loss(life: str, first: int, last: int, cause: str, at: datetime) -> Loss:
