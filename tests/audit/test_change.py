@@ -1,0 +1,120 @@
+"""The one way to change anything: its entry, its number, and who is woken."""
+
+import pytest
+
+from apps.audit import services
+from apps.audit.models import Entry, Epoch
+from apps.audit.selectors import entries_filtered
+from apps.audit.services import change, on_change, via
+from tests.support.cast import Cast
+
+
+@pytest.fixture
+def woken(monkeypatch):
+    calls: list[int] = []
+    monkeypatch.setattr(services, "_wakers", [])
+    on_change(wake := lambda: calls.append(Epoch.objects.get().n))
+    on_change(wake)
+    return calls
+
+
+def test_a_change_leaves_one_entry_with_the_next_number(cast: Cast):
+    before = Epoch.objects.get().n
+    with change(actor=cast.ada, verb="x.do", target_type="x", target="1", tenant="acme", comment="why") as noted:
+        noted.field("a", 1, 2)
+        noted.field("same", 1, 1)
+        noted.affect("api", "products")
+        noted.affect("api", "products")
+    entry = Entry.objects.get(epoch=before + 1)
+    assert Epoch.objects.get().n == before + 1
+    assert (entry.actor_email, entry.via, entry.verb, entry.tenant_slug) == (
+        "ada@platform.test",
+        "system",
+        "x.do",
+        "acme",
+    )
+    assert (entry.changes, entry.affects, entry.comment) == ({"a": [1, 2]}, [["api", "products"]], "why")
+
+
+def test_the_door_is_noted(cast: Cast):
+    token = via.set("api")
+    try:
+        with change(actor=None, verb="x.do", target_type="x"):
+            pass
+    finally:
+        via.reset(token)
+    assert Entry.objects.order_by("-epoch")[0].via == "api"
+
+
+def test_an_error_inside_takes_everything_back(cast: Cast):
+    before = Epoch.objects.get().n, Entry.objects.count()
+
+    def rename_and_fail() -> None:
+        with change(actor=None, verb="x.do", target_type="x"):
+            cast.acme.name = "Changed"
+            cast.acme.save()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        rename_and_fail()
+    cast.acme.refresh_from_db()
+    assert cast.acme.name == "Acme"
+    assert (Epoch.objects.get().n, Entry.objects.count()) == before
+
+
+def test_a_change_that_turns_out_to_be_none_leaves_no_entry(cast: Cast):
+    before = Epoch.objects.get().n, Entry.objects.count()
+    with change(actor=None, verb="x.do", target_type="x") as noted:
+        noted.drop()
+    assert (Epoch.objects.get().n, Entry.objects.count()) == before
+
+
+def test_the_publisher_is_woken_after_the_commit_of_what_concerns_gateways(
+    cast: Cast, woken: list[int], django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True), change(actor=None, verb="x.do", target_type="x"):
+        pass
+    assert woken == []
+    with django_capture_on_commit_callbacks(execute=True):
+        with change(actor=None, verb="x.do", target_type="x") as noted:
+            noted.affect("api", "products")
+        assert woken == []
+    assert woken == [Epoch.objects.get().n]
+
+
+@pytest.mark.django_db
+def test_the_first_change_of_an_installation_is_number_one():
+    with change(actor=None, verb="x.do", target_type="x"):
+        pass
+    assert Entry.objects.get().epoch == 1
+
+
+def test_an_entry_is_never_changed_and_never_deleted(cast: Cast):
+    entry = Entry.objects.order_by("-epoch")[0]
+    entry.comment = "Somebody else did it"
+    with pytest.raises(TypeError):
+        entry.save()
+    with pytest.raises(TypeError):
+        entry.delete()
+
+
+def test_entries_are_found_by_what_is_known_of_them(cast: Cast):
+    everything = Entry.objects.all()
+    with change(
+        actor=cast.ada, verb="cache.purge", target_type="api", target="products", tenant="acme", comment="Stale!"
+    ):
+        pass
+    entry = Entry.objects.order_by("-epoch")[0]
+    for wanted in (
+        {"verb": "cache"},
+        {"verb": "cache.purge"},
+        {"actor": "ADA@platform.test"},
+        {"target_type": "api", "target": "products"},
+        {"text": "stale"},
+        {"tenant": "acme", "verb": "cache"},
+        {"since": entry.at, "verb": "cache"},
+    ):
+        assert list(entries_filtered(everything, **wanted)) == [entry], wanted
+    assert not entries_filtered(everything, verb="cach").exists()
+    assert not entries_filtered(everything, until=entry.at, verb="cache").exists()
+    assert entries_filtered(everything).count() == everything.count()

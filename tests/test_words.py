@@ -1,0 +1,126 @@
+"""The readers that the declarative file and the REST API share."""
+
+import pytest
+from django.core.exceptions import ValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps import words
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("500ms", 0.5),
+        ("2s", 2.0),
+        ("1.5s", 1.5),
+        ("10m", 600.0),
+        ("1h", 3600.0),
+        ("30d", 2592000.0),
+        ("0s", 0.0),
+        (5, 5.0),
+        (0.25, 0.25),
+    ],
+)
+def test_durations_are_read(written: object, seconds: float):
+    assert words.duration(written) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "written", ["", "5", "s", "-2s", "1:30", "2 s", "1h30m", -1, True, None, "1e3s", float("inf"), []]
+)
+def test_what_is_no_duration_is_refused(written: object):
+    with pytest.raises(ValueError, match="duration"):
+        words.duration(written)
+
+
+@given(st.one_of(st.integers(0, 10**7).map(float), st.integers(0, 10**7).map(lambda ms: ms / 1000)))
+def test_a_duration_is_read_as_it_was_written(seconds: float):
+    assert words.duration(words.duration_text(seconds)) == pytest.approx(seconds, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(60.0, "60s"), (600.0, "10m"), (90.0, "90s"), (7200.0, "2h"), (0.5, "500ms"), (0.0, "0s")]
+)
+def test_durations_are_written_as_people_do(seconds: float, text: str):
+    assert words.duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "rate"),
+    [
+        ("100/s", (100, 1.0)),
+        ("60/minute", (60, 60.0)),
+        ("60/m", (60, 60.0)),
+        ("5/10s", (5, 10.0)),
+        ("9 / hour", (9, 3600.0)),
+    ],
+)
+def test_rates_are_read(written: str, rate: tuple[int, float]):
+    assert words.rate(written) == rate
+
+
+@pytest.mark.parametrize("written", ["100", "0/s", "-1/s", "1/0s", "1/week", "x/s", 100, None, "1.5/s"])
+def test_what_is_no_rate_is_refused(written: object):
+    with pytest.raises(ValueError, match=r"rate|duration"):
+        words.rate(written)
+
+
+@given(st.integers(1, 10**9), st.sampled_from([1.0, 60.0, 3600.0, 86400.0, 10.0, 0.5]))
+def test_a_rate_is_read_as_it_was_written(calls: int, period: float):
+    assert words.rate(words.rate_text(calls, period)) == (calls, period)
+
+
+@pytest.mark.parametrize("written", ["100", "5/week", "5/s", "x/day", None, 5])
+def test_what_is_no_quota_is_refused(written: object):
+    with pytest.raises(ValueError, match="quota"):
+        words.quota(written)
+    assert words.quota("1000000/month") == (1_000_000, "month")
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [(True, True), ("yes", True), ("On", True), ("no", False), ("off", False)]
+)
+def test_words_for_true_and_false_are_taken(written: object, value: bool):
+    assert words.boolean(written) is value
+
+
+@pytest.mark.parametrize("written", [1, 0, "maybe", None, []])
+def test_what_is_neither_true_nor_false_is_refused(written: object):
+    with pytest.raises(ValueError, match="true or false"):
+        words.boolean(written)
+
+
+def test_text_that_a_database_can_t_hold_is_refused():
+    for bad in ("a\x00b", "\ud800", 1.5, True, None, []):
+        with pytest.raises(ValueError, match=r"text|characters"):
+            words.text(bad)
+    assert words.text(2026) == "2026"
+
+
+def test_off_is_the_only_value_of_what_is_not_available_yet():
+    words.off("off")
+    words.off(False)
+    for value in (True, "on", {"failures": 5}, None):
+        with pytest.raises(ValueError, match="not available yet"):
+            words.off(value)
+    with pytest.raises(ValueError, match="jwt is not available yet"):
+        words.one_of(["none"], not_yet=("jwt",))("jwt")
+    assert words.one_of(["off"])(False) == "off"
+
+
+def test_everything_that_is_wrong_is_told_with_its_path():
+    table = {"name": words.text, "items": words.many(lambda value: words.read(value, {"ttl": words.duration}))}
+    with pytest.raises(ValidationError) as refused:
+        words.read({"name": 1.5, "items": [{"ttl": "2s"}, {"ttl": "x"}, {"what": 1}, 5], "more": 1}, table)
+    assert set(refused.value.message_dict) == {"name", "items.1.ttl", "items.2.what", "items.3", "more"}
+    assert words.read({"items": [{"ttl": "2s"}]}, table) == {"items": [{"ttl": 2.0}]}
+
+
+def test_lists_and_objects_are_nothing_else():
+    with pytest.raises(ValueError, match="list"):
+        words.many(words.text)("abc")
+    with pytest.raises(ValueError, match="At most 2"):
+        words.many(words.text, at_most=2)(["a", "b", "c"])
+    with pytest.raises(ValueError, match="object"):
+        words.read([], {})
