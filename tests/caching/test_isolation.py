@@ -1,0 +1,10 @@
+"""No caller is ever answered with what is another's (RFC 9111 §3.5, §7)."""
+
+import pytest
+
+from tests.caching.isolation import CHECKS
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_isolation(check):
+    check()

@@ -1,0 +1,227 @@
+"""Seeded faults: each would let an answer leak, and each is caught by the checks of ``isolation``.
+
+A fault is one change of the source of one module. The whole core and the checks are imported anew with it, so that the fault is
+where a careless edit would put it.
+"""
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import apps.caching.http
+
+CORE = Path(apps.caching.http.__file__).parent
+PREFIXES = ("apps.caching.http", "tests.caching.isolation", "tests.caching.http.build", "tests.caching.http.exchange")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``old`` stands once in ``module`` and becomes ``new``."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+
+
+FAULTS = [
+    Fault("the owner is left out of the key", "plan", "        owned_by,\n    )", '        b"",\n    )'),
+    Fault("the scope is left out of the key and not checked", "serving", "!= _owner_under(plan, entry.key)", "is None"),
+    Fault("the host is left out of the key", "plan", "        request.host,", '        b"",'),
+    Fault("the scheme is left out of the key", "plan", "request.scheme.encode(),", 'b"",'),
+    Fault("the API is left out of the key", "plan", "        policy.api.encode(),", '        b"",'),
+    Fault("the revision group is left out of the key", "plan", "        policy.group.encode(),", '        b"",'),
+    Fault(
+        "the query is left out of the key", "plan", "        plan.query,\n        _key", "        None,\n        _key"
+    ),
+    Fault("the policy's key fields are left out", "plan", "if policy.headers else b", "if False else b"),
+    Fault("parts of a key are joined without lengths", "keys", '(len(part).to_bytes(4, "big"), part)', '(b"", part)'),
+    Fault(
+        "an absent part is taken for an empty one",
+        "keys",
+        'b"\\xff" if part is None',
+        'b"\\x00" + bytes(4) if part is None',
+    ),
+    Fault("Vary is ignored when storing", "storing", "chosen = selecting(names, plan.request.headers)", "chosen = ()"),
+    Fault("Vary is not part of the variant's key", "keys", "        parts += (name, value)\n", "        pass\n"),
+    Fault("the variant is not checked", "serving", "if entry.selecting and not matches", "if False and not matches"),
+    Fault("Vary: * is ignored", "vary", 'return None if b"*" in names', 'return () if b"*" in names'),
+    Fault(
+        "only the first line of Vary's fields counts",
+        "vary",
+        "lines_of(request_headers, name))) for",
+        "lines_of(request_headers, name)[:0])) for",
+    ),
+    Fault("private is ignored", "storing", "if said.private:", "if False:"),
+    Fault("no-store is ignored", "storing", "if said.no_store and not understood:", "if False:"),
+    Fault(
+        "directives are read with regard to case",
+        "directives",
+        "found.append((name.lower(), None))",
+        "found.append((name, None))",
+    ),
+    Fault("fields named by private are stored", "storing", "said.private_fields", "frozenset()"),
+    Fault("Set-Cookie is stored", "storing", "if not plan.policy.store_set_cookie and any(", "if False and any("),
+    Fault("a 304's Set-Cookie is stored", "storing", "else PER_CALL | _NO_COOKIES", "else PER_CALL"),
+    Fault(
+        "credentials are not noticed",
+        "plan",
+        "        plan.credentialed = True\n",
+        "        plan.credentialed = False\n",
+    ),
+    Fault(
+        "credentials don't narrow the scope",
+        "identity",
+        'return Scope.SUBJECT, "credentials forwarded"',
+        'return base, "credentials forwarded"',
+    ),
+    Fault(
+        "an anonymous answer is for callers with credentials",
+        "serving",
+        "if plan.credentialed and entry.scope",
+        "if False and entry.scope",
+    ),
+    Fault("one application's two subjects are merged", "identity", "identity.subject.encode()]", "]"),
+    Fault("the credential is not part of the subject", "identity", "        parts += field\n", "        pass\n"),
+    Fault(
+        "only the last of repeated credentials counts",
+        "plan",
+        'noticed[name] + b", " + value if name in noticed else value',
+        "value",
+    ),
+    Fault("credentials are taken without their field's name", "identity", "parts += field\n", "parts += field[1:]\n"),
+    Fault(
+        "two applications are merged",
+        "identity",
+        "return identity.application.encode() or None",
+        "return identity.tenant.encode() or None",
+    ),
+    Fault("two tenants are merged", "identity", "return identity.tenant.encode() or None", 'return b"t"'),
+    Fault(
+        "what the upstream is told is forgotten",
+        "identity",
+        "max(_OF_POLICY[policy.scope], identity.told)",
+        "_OF_POLICY[policy.scope]",
+    ),
+    Fault(
+        "the policy's scope is forgotten", "identity", "max(_OF_POLICY[policy.scope], identity.told)", "identity.told"
+    ),
+    Fault(
+        "personal answers are shared",
+        "identity",
+        "    if policy.sensitivity == PERSONAL:\n        return Scope.SUBJECT\n",
+        "",
+    ),
+    Fault(
+        "personal answers are not marked for encryption",
+        "storing",
+        "personal=policy.sensitivity == PERSONAL",
+        "personal=False",
+    ),
+    Fault("secret answers are stored", "plan", "if policy.sensitivity == SECRET:", "if False:"),
+    Fault(
+        "the check of scope and owner is skipped", "serving", "        return Reason.SCOPE_MISMATCH\n", "        pass\n"
+    ),
+    Fault(
+        "a failure hands out a stranger's answer",
+        "serving",
+        "held is None or may_use(plan, held.entry) is not None or",
+        "held is None or",
+    ),
+    Fault(
+        "a 304 confirms a stranger's answer",
+        "storing",
+        "if held is not None and may_use(plan, held.entry) is not None:",
+        "if False:",
+    ),
+    Fault(
+        "waiters of all scopes share",
+        "storing",
+        "plan.bypass is None and may_use(plan, decision.entry) is None",
+        "plan.bypass is None",
+    ),
+    Fault("all subjects wait for one call", "plan", "plan.fetch_key = plan.keys[-1]", "plan.fetch_key = plan.keys[0]"),
+    Fault(
+        "an encoded slash is decoded",
+        "normalise",
+        "return bytes((byte,)) if byte in _UNRESERVED else",
+        "return bytes((byte,)) if byte in _UNRESERVED or byte == 47 else",
+    ),
+    Fault(
+        "what isn't keyed is forwarded",
+        "plan",
+        "plan.query = select_query(request.query, policy.query_mode, policy.query_names)",
+        "plan.query = request.query",
+    ),
+    Fault(
+        "fields that the origin may echo are forwarded", "plan", "UNKEYED_ECHOES.difference(", "frozenset().difference("
+    ),
+    Fault("a part is stored as the whole", "storing", "if status == 206 or", "if status == 299 or"),
+    Fault("an answer to HEAD is stored", "storing", 'if plan.request.method == "HEAD":', "if False:"),
+    Fault("fields of one call are stored", "storing", "end_to_end(headers, PER_CALL, {b", "end_to_end(headers, {b"),
+    Fault(
+        "hop-by-hop fields are stored",
+        "fields",
+        "return without(headers, HOP_BY_HOP, connection_listed(headers), *unwanted)",
+        "return without(headers, *unwanted)",
+    ),
+]
+
+
+class _Seeded:
+    """Finds the modules of the core, one of them with a fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.name = f"apps.caching.http.{fault.module}"
+        source = (CORE / f"{fault.module}.py").read_text()
+        assert source.count(fault.old) == 1, f"{fault.name}: {source.count(fault.old)} places"
+        self.code = compile(source.replace(fault.old, fault.new), str(CORE / f"{fault.module}.py"), "exec")
+
+    def find_spec(self, name: str, path: object = None, target: object = None):
+        return importlib.machinery.ModuleSpec(name, self) if name == self.name else None
+
+    def create_module(self, spec: object) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(self.code, module.__dict__)
+
+
+def _ours(name: str) -> bool:
+    return name.startswith(PREFIXES)
+
+
+def _caught_by(fault: Fault) -> list[str]:
+    """The checks that fail with the fault."""
+    seeded = _Seeded(fault)
+    before = {name: module for name, module in sys.modules.items() if _ours(name)}
+    for name in before:
+        del sys.modules[name]
+    sys.meta_path.insert(0, seeded)
+    try:
+        checks = importlib.import_module("tests.caching.isolation").CHECKS
+        caught = []
+        for check in checks:
+            try:
+                check()
+            except Exception:  # a crash is caught as surely as a wrong answer
+                caught.append(check.__name__)
+        return caught
+    finally:
+        sys.meta_path.remove(seeded)
+        for name in [name for name in sys.modules if _ours(name)]:
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_seeded_fault_is_caught(fault):
+    assert _caught_by(fault)
+
+
+def test_without_a_fault_nothing_is_caught():
+    assert _caught_by(Fault("none", "keys", 'VERSION = b"\\x01"', 'VERSION = b"\\x02"')) == []
