@@ -1,6 +1,7 @@
 """Who may do what with applications, keys, plans, requests and subscriptions. Deny is the default.
 
-Administrators may do everything. Two sides: the tenant of an application asks and uses; the owners of an API's tenant (its approvers) decide.
+Administrators may do everything. Two sides: the tenant of an application asks and uses; the owners of an API's tenant (its
+approvers) decide.
 """
 
 from django.db.models import Q, QuerySet

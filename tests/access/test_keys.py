@@ -102,6 +102,7 @@ def test_rotation_keeps_the_old_key_for_the_overlap_and_leaves_others_alone(cast
     new, secret = services.key_rotate(actor=cast.bob, key=old, overlap=timedelta(hours=2))
     assert keys.digest(settings.KEY_PEPPER, secret) == new.digest
     assert (old.successor, old.state) == (new, "active")
+    assert old.expires_at is not None
     assert timedelta(hours=2) <= old.expires_at - before < timedelta(hours=2, seconds=30)
     assert new.expires_at is None
     assert APIKey.objects.get(pk=other.pk).expires_at is None
@@ -112,6 +113,7 @@ def test_rotation_gives_a_day_unless_told_otherwise_and_never_lengthens_a_life(c
     bot = make_application(cast.acme)
     key = make_key(bot).key
     services.key_rotate(actor=cast.bob, key=key)
+    assert key.expires_at is not None
     assert timedelta(hours=23) < key.expires_at - timezone.now() <= timedelta(hours=24)
     ends = timezone.now() + timedelta(minutes=5)
     short = make_key(bot, "short", expires_at=ends).key
@@ -186,6 +188,7 @@ def test_a_trial_key_is_good_for_a_minute_and_one_api_and_is_in_no_list(cast: Ca
     api, bot = make_api(cast.platform), make_application(cast.acme)
     key, _ = services.trial_key_create(actor=cast.bob, application=bot, api=api)
     assert key.api == api
+    assert key.expires_at is not None
     assert timedelta(seconds=50) < key.expires_at - timezone.now() <= timedelta(seconds=60)
     assert not keys_visible_to(cast.bob).exists()
     draft = make_api(cast.platform, "hidden", publish=False)

@@ -1,5 +1,7 @@
 """Plans and applications."""
 
+from typing import Any
+
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 
@@ -42,7 +44,7 @@ def test_a_plan_is_made_changed_and_told_to_the_gateways(cast: Cast):
 )
 def test_a_plan_that_makes_no_sense_is_refused_next_to_its_field(cast: Cast, field: str, value: object):
     make_plan("standard")
-    fields = {"slug": "gold", "name": "Gold", "rate_calls": 1} | {field: value}
+    fields: dict[str, Any] = {"slug": "gold", "name": "Gold", "rate_calls": 1} | {field: value}
     with pytest.raises(ValidationError) as refused:
         services.plan_create(actor=cast.ada, **fields)
     assert field in refused.value.message_dict

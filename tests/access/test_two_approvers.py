@@ -80,10 +80,7 @@ def test_of_two_applicants_at_once_one_has_asked():
     bot, api = make_application(cast.acme), make_api(cast.platform)
     make_request(cast.bob, make_application(cast.acme, "first"), api)
     results = at_once(
-        *(
-            lambda who=who: make_request(User.objects.get(pk=who.pk), bot, api)  # type: ignore[misc]
-            for who in (cast.alice, cast.bob)
-        )
+        *(lambda who=who: make_request(User.objects.get(pk=who.pk), bot, api) for who in (cast.alice, cast.bob))
     )
     assert sum(isinstance(result, Conflict) for result in results) == 1, results
     assert AccessRequest.objects.filter(application=bot).count() == 1
@@ -94,7 +91,7 @@ def test_of_two_owners_who_leave_at_once_one_stays():
     cast = make_cast()
     membership_set(actor=cast.ada, tenant=cast.acme, user=cast.bob, role="owner")
     owners = list(Membership.objects.filter(tenant=cast.acme, role="owner"))
-    at_once(*(lambda row=row: membership_remove(actor=cast.ada, membership=row) for row in owners))  # type: ignore[misc]
+    at_once(*(lambda row=row: membership_remove(actor=cast.ada, membership=row) for row in owners))
     assert Membership.objects.filter(tenant=cast.acme, role="owner").count() == 1
 
 
@@ -102,7 +99,7 @@ def test_of_two_owners_who_leave_at_once_one_stays():
 def test_changes_at_once_are_numbered_without_a_gap():
     cast = make_cast()
     first = Epoch.objects.get().n
-    at_once(*(lambda n=n: make_application(cast.acme, f"app-{n}") for n in range(6)))  # type: ignore[misc]
+    at_once(*(lambda n=n: make_application(cast.acme, f"app-{n}") for n in range(6)))
     numbers = list(Entry.objects.filter(verb="application.create").order_by("epoch").values_list("epoch", flat=True))
     assert numbers == list(range(first + 1, first + 7))
     assert Epoch.objects.get().n == first + 6

@@ -318,12 +318,13 @@ def test_hosts_are_kept_in_one_form(cast: Cast):
 def test_upstreams_are_changed_one_by_one_and_each_change_is_a_revision(cast: Cast):
     api = create(cast)
     second = services.upstream_add(actor=cast.olga, api=api, url="http://127.0.0.1:9001/", weight=2)
-    first = api.upstreams.first()
+    first = api.upstreams.all()[0]
     changed = services.upstream_update(actor=cast.olga, upstream=second, weight=5)
     assert (changed.pk, changed.weight) == (second.pk, 5)
-    services.upstream_update(actor=cast.olga, upstream=second, url="http://127.0.0.1:9002/")
+    moved = services.upstream_update(actor=cast.olga, upstream=second, url="http://127.0.0.1:9002/")
+    assert moved.pk == second.pk
     services.upstream_remove(actor=cast.olga, upstream=first)
-    assert list(api.upstreams.values_list("url", "weight")) == [("http://127.0.0.1:9002/", 5)]
+    assert list(api.upstreams.values_list("pk", "url", "weight")) == [(second.pk, "http://127.0.0.1:9002/", 5)]
     assert Revision.objects.filter(api=api).count() == 5
     assert set(errors_of(lambda: services.upstream_add(actor=cast.olga, api=api, url="ftp://x/"))) == {"url"}
 

@@ -100,7 +100,7 @@ def make_api(
 
 def make_plan(slug: str = "standard", **fields: Any) -> Plan:
     """A plan: 100 calls a second, a million a month."""
-    defaults = {"name": slug.title(), "rate_calls": 100, "burst": 200, "quota": 1_000_000}
+    defaults: dict[str, Any] = {"name": slug.title(), "rate_calls": 100, "burst": 200, "quota": 1_000_000}
     return access.plan_create(actor=PLATFORM, slug=slug, **(defaults | fields))
 
 

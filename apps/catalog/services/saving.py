@@ -125,16 +125,22 @@ def _collision_error(api: API) -> words.Errors:
 
 
 def _replace_upstreams(api: API, wanted: list[tuple[str, int]]) -> None:
-    """Rows that keep their URL keep their id, unless the order changes: it is the order of ids."""
-    rows = {row.url: row for row in api.upstreams.all()}
-    kept = [url for url, _ in wanted if url in rows]
-    if kept != [url for url in rows if url in kept] or [url for url, _ in wanted][: len(kept)] != kept:
-        api.upstreams.all().delete()
-        rows = {}
-    api.upstreams.exclude(url__in=[url for url, _ in wanted]).delete()
-    for url, weight in wanted:
-        row = rows.get(url) or Upstream(api=api, url=url)
-        row.weight = weight
+    """As many as before: each row takes its place's values, so that an edited one keeps its id. Else rows are known by URL.
+
+    Ids are the order, so rows are made anew where the ones that stay would not come first.
+    """
+    rows = list(api.upstreams.all())
+    if len(rows) != len(wanted):
+        by_url = {row.url: row for row in rows}
+        kept = [by_url[url] for url, _ in wanted if url in by_url]
+        in_front = [url for url, _ in wanted[: len(kept)]] == [row.url for row in kept]
+        if not in_front or kept != sorted(kept, key=lambda row: row.pk):
+            kept = []
+        api.upstreams.exclude(pk__in=[row.pk for row in kept]).delete()
+        rows = kept
+    rows += [Upstream(api=api) for _ in wanted[len(rows) :]]
+    for row, (url, weight) in zip(rows, wanted, strict=True):
+        row.url, row.weight = url, weight
         row.full_clean()
         row.save()
 
