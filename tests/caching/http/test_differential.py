@@ -1,0 +1,80 @@
+"""The core beside hishel, an independent cache of RFC 9111, over answers that both understand (§3, §4.2).
+
+Where the other is wrong or stricter by choice it isn't asked: ``no-cache`` with a validator, heuristics, and what only our policies know.
+"""
+
+import uuid
+
+import hishel
+import time_machine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.caching.http import Held, Policy, Serve, Store, dates, on_entry
+from tests.caching.http.build import NOW, plan, respond
+
+seconds = st.sampled_from([0, 1, 10, 100])
+directives = st.lists(
+    st.sampled_from(
+        ["no-store", "private", "public", "must-revalidate", "proxy-revalidate", "immutable", "x-unknown=1"]
+    )
+    | seconds.map("max-age={}".format)
+    | seconds.map("s-maxage={}".format),
+    max_size=4,
+    unique_by=lambda text: text.partition("=")[0],
+)
+answers = st.fixed_dictionaries(
+    {
+        "directives": directives,
+        "age": st.none() | seconds,
+        "expires": st.none() | st.sampled_from([-50, 0, 50]),
+        "status": st.sampled_from([200, 404, 410]),
+        "authorization": st.booleans(),
+    }
+)
+
+
+def fields_of(answer):
+    fields = [("Date", dates.format_date(NOW).decode())]
+    if answer["directives"]:
+        fields.append(("Cache-Control", ", ".join(answer["directives"])))
+    if answer["age"] is not None:
+        fields.append(("Age", str(answer["age"])))
+    if answer["expires"] is not None:
+        fields.append(("Expires", dates.format_date(NOW + answer["expires"]).decode()))
+    return fields
+
+
+def theirs(answer, later):
+    """Whether hishel answers from its store ``later`` seconds after."""
+    options = hishel.CacheOptions(shared=True, supported_methods=["GET"], allow_stale=False)
+    authorization = {"authorization": "x"} if answer["authorization"] else {}
+    request = hishel.Request("GET", "http://api.test/items/1", hishel.Headers(authorization))
+    response = hishel.Response(
+        answer["status"], hishel.Headers({name.lower(): value for name, value in fields_of(answer)})
+    )
+    with time_machine.travel(NOW, tick=False):
+        state = hishel.CacheMiss(request=request, options=options).next(response)
+    if not isinstance(state, hishel.StoreAndUse):
+        return False
+    entry = hishel.Entry(uuid.uuid4(), request, state.response)
+    with time_machine.travel(NOW + later, tick=False):
+        return isinstance(hishel.IdleClient(options=options).next(request, [entry]), hishel.FromCache)
+
+
+def ours(answer, later):
+    policy = Policy(api="products", stale_if_error=0.0)
+    the_plan = plan([("Authorization", "x")] if answer["authorization"] else [], policy=policy)
+    decision = respond(the_plan, fields_of(answer), status=answer["status"])
+    if not isinstance(decision, Store):
+        return False
+    return isinstance(on_entry(the_plan, Held(decision.entry), NOW + later), Serve)
+
+
+@given(answers, seconds)
+def test_both_reuse_the_same_answers_at_the_same_age(answer, later):
+    if answer["authorization"]:
+        # A gateway keeps a subject's own answers apart instead of not storing them.
+        assert ours(answer, later) or not theirs(answer, later)
+    else:
+        assert ours(answer, later) == theirs(answer, later)
