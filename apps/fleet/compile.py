@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.access.choices import LIVE, KeyState
-from apps.access.models import APIKey, Application, Subscription
+from apps.access.models import APIKey, Subscription
 from apps.access.models import Plan as PlanRow
 from apps.caching.http.policy import Policy
 from apps.caching.models import CachePolicy
@@ -29,6 +29,26 @@ CHUNK = 500
 T = TypeVar("T")
 
 Part = API | Plan
+
+
+class _Key(NamedTuple):
+    """What of a key's row, its application's and its tenant's goes into its record."""
+
+    pk: int
+    digest: str
+    state: str
+    expires_at: datetime | None
+    only_api: str | None
+    application_id: int
+    application: str
+    tenant: str
+    tenant_state: str
+
+    @staticmethod
+    def columns() -> tuple[str, ...]:
+        """Where they are, seen from a key."""
+        own = ("pk", "digest", "state", "expires_at", "api__slug", "application_id")
+        return (*own, "application__slug", "application__tenant__slug", "application__tenant__state")
 
 
 @dataclass(frozen=True)
@@ -84,13 +104,15 @@ def parts_of(affected: Affected) -> dict[str, Part | None]:
 def credentials_of(affected: Affected) -> Iterator[dict[str, Credential | None]]:
     """The credential records that are to be written anew, by digest, some at a time."""
     for digests in _chunks(sorted(affected.digests)):
-        gone: dict[str, Credential | None] = dict.fromkeys(digests)
-        yield gone | _compiled(_keys().filter(digest__in=digests))
+        records: dict[str, Credential | None] = dict.fromkeys(digests)
+        for found in _keys_where(Q(digest__in=digests)):
+            records |= found
+        yield records
     owners = Q(application__tenant__slug__in=affected.tenants)
     for tenant, slug in affected.applications:
         owners |= Q(application__tenant__slug=tenant, application__slug=slug)
     if affected.applications or affected.tenants:
-        yield from _in_chunks(_keys().filter(owners))
+        yield from _keys_where(owners)
 
 
 def all_parts() -> Iterator[dict[str, Part]]:
@@ -103,7 +125,7 @@ def all_parts() -> Iterator[dict[str, Part]]:
 
 def all_credentials() -> Iterator[dict[str, Credential | None]]:
     """Every credential record, some at a time."""
-    yield from _in_chunks(_keys())
+    yield from _keys_where(Q())
 
 
 def compile_api(row: APIRow) -> API:
@@ -190,31 +212,30 @@ def compile_plan(row: PlanRow) -> Plan:
     )
 
 
-def compile_credential(row: APIKey) -> Credential:
-    """One key. Reads its application, tenant, API and the application's live subscriptions: prefetch them."""
-    application: Application = row.application
-    state = row.state
-    if state == KeyState.ACTIVE and application.tenant.state == TenantState.SUSPENDED:
-        state = "tenant_suspended"
+def _compiled(keys: Iterable[_Key]) -> dict[str, Credential | None]:
+    """Credential records of some keys: one more query, for the live subscriptions of their applications."""
+    keys = list(keys)
+    grants: dict[int, dict[str, Grant]] = {key.application_id: {} for key in keys}
+    live = Subscription.objects.filter(state__in=LIVE, application_id__in=grants)
+    for application, api, subscription, plan, state, expires_at in live.values_list(
+        "application_id", "api__slug", "pk", "plan__slug", "state", "expires_at"
+    ):
+        grants[application][api] = Grant(subscription, plan, state, _unix(expires_at))
+    return {key.digest: _credential(key, grants[key.application_id]) for key in keys}
+
+
+def _credential(key: _Key, grants: dict[str, Grant]) -> Credential:
+    suspended = key.state == KeyState.ACTIVE and key.tenant_state == TenantState.SUSPENDED
     return Credential(
-        key_id=row.pk,
-        digest=row.digest,
-        state=state,
-        tenant=application.tenant.slug,
-        application=f"{application.tenant.slug}/{application.slug}",
-        grants={
-            each.api.slug: Grant(
-                subscription=each.pk, plan=each.plan.slug, state=each.state, expires_at=_unix(each.expires_at)
-            )
-            for each in application.subscriptions.all()
-        },
-        expires_at=_unix(row.expires_at),
-        only_api=row.api.slug if row.api else None,
+        key_id=key.pk,
+        digest=key.digest,
+        state="tenant_suspended" if suspended else key.state,
+        tenant=key.tenant,
+        application=f"{key.tenant}/{key.application}",
+        grants=grants,
+        expires_at=_unix(key.expires_at),
+        only_api=key.only_api,
     )
-
-
-def _compiled(rows: Iterable[APIKey]) -> dict[str, Credential | None]:
-    return {row.digest: compile_credential(row) for row in rows}
 
 
 def _apis() -> QuerySet[APIRow]:
@@ -222,11 +243,17 @@ def _apis() -> QuerySet[APIRow]:
     return served.select_related("tenant", "cache_policy").prefetch_related("upstreams", "operations")
 
 
-def _keys() -> QuerySet[APIKey]:
-    live = Subscription.objects.filter(state__in=LIVE).select_related("api", "plan")
-    return APIKey.objects.select_related("application__tenant", "api").prefetch_related(
-        Prefetch("application__subscriptions", queryset=live)
-    )
+def _keys_where(condition: Q) -> Iterator[dict[str, Credential | None]]:
+    """Records of the keys that ``condition`` picks, in chunks by primary key like ``_by_pk``. Plain columns, no model
+    instances: a million keys take a minute rather than ten."""
+    last = 0
+    while True:
+        rows = APIKey.objects.filter(condition, pk__gt=last).order_by("pk").values_list(*_Key.columns())[:CHUNK]
+        chunk = [_Key(*row) for row in rows]
+        if not chunk:
+            return
+        last = chunk[-1].pk
+        yield _compiled(chunk)
 
 
 def _by_pk(rows: QuerySet[Any]) -> Iterator[list[Any]]:
@@ -235,11 +262,6 @@ def _by_pk(rows: QuerySet[Any]) -> Iterator[list[Any]]:
     while chunk := list(rows.filter(pk__gt=last).order_by("pk")[:CHUNK]):
         last = chunk[-1].pk
         yield chunk
-
-
-def _in_chunks(keys: QuerySet[APIKey]) -> Iterator[dict[str, Credential | None]]:
-    for rows in _by_pk(keys):
-        yield _compiled(rows)
 
 
 def _chunks(values: Iterable[T]) -> Iterator[list[T]]:

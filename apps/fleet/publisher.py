@@ -5,6 +5,7 @@ come. Any number of publishers may run at once.
 """
 
 import logging
+import math
 import random
 import time
 import uuid
@@ -45,13 +46,13 @@ def current_epoch() -> tuple[int, int]:
     return row or (1, 0)
 
 
-def publish_pending(*, inline: int = INLINE) -> tuple[int, int]:
-    """Bring Redis to the database's epoch, and return what that was. Refills it where it can't be brought there, if
-    there are at most ``inline`` APIs and keys.
+def publish_pending(*, thorough: bool = False) -> tuple[int, int]:
+    """Bring Redis to the database's epoch, and return what that was. Refills it where it can't be brought there.
 
-    Raises ``PublicationFailed``.
+    Takes about ``PATIENCE`` at most, and leaves what is larger to the reconciler, which is ``thorough``. Raises
+    ``PublicationFailed``.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = math.inf if thorough else time.monotonic() + PATIENCE
     redis = state.client()
     try:
         while True:
@@ -61,14 +62,15 @@ def publish_pending(*, inline: int = INLINE) -> tuple[int, int]:
             if _continues(held, goal):
                 if held.n == goal[1]:
                     return goal
-                if _push_some(redis, held):
-                    deadline = time.monotonic() + PATIENCE
+                if _push_some(redis, held, deadline):
                     continue
             elif not redis.exists(names.REFILLER):
-                if inline < APIKey.objects.count() + API.objects.count():
+                if not thorough and APIKey.objects.count() + API.objects.count() > INLINE:
                     raise PublicationFailed("The state Redis must be filled anew; the reconciler does it.")
                 refill()
                 continue
+            elif thorough:
+                raise PublicationFailed("Another process is writing everything anew.")
             if time.monotonic() > deadline:
                 raise PublicationFailed("Another process is publishing just now.")
             time.sleep(random.uniform(0.01, 0.1))  # noqa: S311
@@ -127,8 +129,8 @@ def _next_incarnation(above: int) -> int:
     return Epoch.objects.values_list("incarnation", flat=True).get(pk=1)
 
 
-def _push_some(redis: Client, held: state.Held) -> bool:
-    """Push the next entries after ``held``; whether that went through."""
+def _push_some(redis: Client, held: state.Held, deadline: float) -> bool:
+    """Push the next entries after ``held``; whether that went through. Raises ``PublicationFailed`` after ``deadline``."""
     entries = list(Entry.objects.filter(epoch__gt=held.n).order_by("epoch").values_list("epoch", "affects")[:ENTRIES])
     affected = affected_by(chain.from_iterable(affects for _, affects in entries))
     parts = parts_of(affected)
@@ -137,6 +139,8 @@ def _push_some(redis: Client, held: state.Held) -> bool:
     for records in credentials_of(affected):
         digests += records
         if waiting:
+            if time.monotonic() > deadline:
+                raise PublicationFailed("The change concerns very many keys; the reconciler publishes it.")
             if not state.push(redis, held, {}, waiting):
                 return False
             held = held._replace(step=held.step + 1)

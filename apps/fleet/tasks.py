@@ -1,7 +1,6 @@
 """What Celery does for the fleet."""
 
 import logging
-import sys
 import time
 
 from celery import shared_task
@@ -23,7 +22,7 @@ FOLD_EVERY = 3600
 def reconcile() -> None:
     """Publish what a process that died left behind, refill a Redis that lost something, and clean up."""
     try:
-        publish_pending(inline=sys.maxsize)
+        publish_pending(thorough=True)
         redis = state.client()
         state.sweep(redis)
         forget_the_dead(redis)

@@ -148,7 +148,7 @@ def test_the_number_of_queries_does_not_grow_with_what_is_compiled(django_assert
     affected = affected_by([["tenant", "platform"]])
     with django_assert_num_queries(4):  # slugs of the tenant's APIs; APIs, upstreams, operations
         assert len(parts_of(affected)) == 6
-    with django_assert_num_queries(3):  # keys, subscriptions; the end of the keys
+    with django_assert_num_queries(3):  # keys, their subscriptions; no more keys
         assert sum(map(len, credentials_of(affected))) == 6
 
 

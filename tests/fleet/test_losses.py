@@ -290,10 +290,11 @@ def test_a_large_refill_is_left_to_the_reconciler(valkey, workers, monkeypatch):
     workers()
     make_key(make_application(make_tenant("acme")))
     state.client().flushall()
+    monkeypatch.setattr(publisher, "INLINE", 0)
     with pytest.raises(PublicationFailed, match="the reconciler"):
-        publish_pending(inline=0)
+        publish_pending()
     reconcile()
-    assert publish_pending(inline=0)[0] == 3
+    assert publish_pending()[0] == 3
 
 
 def test_two_refills_at_once_are_one(valkey, workers):

@@ -234,6 +234,22 @@ def test_a_publisher_that_died_in_the_middle_of_a_large_change_is_taken_over(val
     assert {worker.lookup(digest).state for digest in digests} == {"tenant_suspended"}
 
 
+def test_a_very_large_change_is_left_to_the_reconciler(valkey, workers, monkeypatch):
+    monkeypatch.setattr("apps.fleet.compile.CHUNK", 1)
+    acme = make_tenant("acme")
+    application = make_application(acme)
+    digests = [make_key(application, name=f"key{number}").key.digest for number in range(3)]
+    worker = workers()
+    with monkeypatch.context() as patch:
+        patch.setattr(publisher, "PATIENCE", 0.0)
+        tenants.tenant_suspend(actor=PLATFORM, tenant=acme)
+        with pytest.raises(PublicationFailed, match="very many keys"):
+            publish_pending()
+    reconcile()
+    assert wait_for_receipt().complete
+    assert {worker.lookup(digest).state for digest in digests} == {"tenant_suspended"}
+
+
 def test_what_was_compiled_before_somebody_else_published_is_not_written(valkey):
     """Two publishers: the slower one read the epoch, compiled, and comes too late."""
     publish_pending()
