@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,122 @@ from tests.support.waiting import wait_until
 
 EMAIL, PASSWORD, TOKEN = "ada@platform.test", "correct horse battery staple", "amt_test-token-that-is-long-enough-0001"
 
+_OURS = (
+    *("APIMGR_DATA", "APIMGR_ADMIN_EMAIL", "APIMGR_ADMIN_PASSWORD", "APIMGR_ADMIN_TOKEN", "DEMO", "L1_BYTES"),
+    *("REDIS_URL", "CACHE_REDIS_URL", "CELERY_BROKER_URL", "DATABASE_URL", "SECRET_KEY", "KEY_PEPPER", "FIELD_KEYS"),
+)
 
-@dataclass
+
 class Installation:
-    """A running installation and how to talk to it."""
+    """An installation with the data directory ``data`` and free ports; further variables of its environment by name."""
 
-    folder: Path
-    console: str
-    gateway: str
-    process: subprocess.Popen[bytes]
-    environment: Mapping[str, str]
+    def __init__(self, data: Path, **environment: str) -> None:
+        self.data = data
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if name not in _OURS},
+            "DJANGO_SETTINGS_MODULE": "apimgr.settings",
+            "APIMGR_DATA": str(data),
+            "CONSOLE_PORT": str(free_port()),
+            "GATEWAY_PORT": str(free_port()),
+            "GATEWAY_WORKERS": "2",
+            **environment,
+        }
+        self.console = f"http://127.0.0.1:{self.environment['CONSOLE_PORT']}"
+        self.gateway = f"http://127.0.0.1:{self.environment['GATEWAY_PORT']}"
+        self._log = Path(tempfile.mkstemp(prefix="apimgr-up-", suffix=".log")[1])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    # Running it
+
+    def launch(self, *arguments: str) -> None:
+        """Start ``manage.py up`` and return at once."""
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "manage.py", "up", *arguments],
+                cwd=settings.BASE_DIR,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def start(self, *arguments: str) -> "Installation":
+        """Start it and wait until it said what to do."""
+        self.launch(*arguments)
+        wait_until(self._started, 90, what="the installation to be ready")
+        return self
+
+    def wait(self, timeout: float = 30) -> int:
+        """Its exit status, once it ended."""
+        return self._up.wait(timeout)
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to ``up`` itself."""
+        self._up.send_signal(number)
+
+    def stop(self) -> None:
+        """End it, and whatever it left behind."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self.send(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.wait(15)
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(10)
 
     @property
-    def log(self) -> str:
-        """Everything that ``up`` and its children said."""
-        return (self.folder / "up.log").read_text(errors="replace")
+    def _up(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise AssertionError("it was never launched")
+        return self._process
+
+    def _started(self) -> bool:
+        if self._up.poll() is not None:
+            raise AssertionError(f"up ended with status {self._up.returncode}:\n{self.output[-8000:]}")
+        return "Ctrl-C stops it all" in self.output and self.is_ready()
+
+    # What it is like
+
+    @property
+    def pid(self) -> int:
+        """The process of ``up``, which is also its session."""
+        return self._up.pid
+
+    @property
+    def output(self) -> str:
+        """Everything that ``up`` and its children said since the last launch."""
+        return self._log.read_text(errors="replace")
+
+    def is_ready(self) -> bool:
+        """Whether gateway and console say that they are."""
+        try:
+            return all(
+                httpx.get(url, timeout=2, trust_env=False).status_code == 200
+                for url in (f"{self.gateway}/_gateway/readyz", f"{self.console}/readyz")
+            )
+        except httpx.TransportError:
+            return False
+
+    def processes(self) -> dict[int, str]:
+        """Command lines of all living processes of its session, by pid."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                if os.getsid(int(entry.name)) == self.pid and state != "Z":
+                    line = (entry / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
+                    found[int(entry.name)] = line.decode(errors="replace")
+        return found
+
+    def pids(self, text: str) -> list[int]:
+        """Its processes whose command line has ``text`` in it, in the order of their numbers."""
+        return sorted(pid for pid, line in self.processes().items() if text in line)
+
+    # Using it
 
     def api(self, method: str, path: str, token: str = TOKEN, **options: Any) -> httpx.Response:
         """A call to the REST API as the administrator, or with another token."""
@@ -58,77 +158,21 @@ class Installation:
             timeout=60,
         )
 
-    def pids(self, word: str) -> list[int]:
-        """Processes of this installation whose command line has ``word`` in it."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError, ValueError):
-                if os.getsid(int(entry.name)) == self.process.pid and word.encode() in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-        return sorted(found)
-
 
 @contextlib.contextmanager
-def installation(*arguments: str, **environment: str) -> Iterator[Installation]:
-    """``manage.py up --no-demo`` (or with ``arguments``) until the block ends; nothing of it is left behind."""
-    with tempfile.TemporaryDirectory(prefix="apimgr-system-") as name:
-        folder = Path(name)
-        ports = {"CONSOLE_PORT": str(free_port()), "GATEWAY_PORT": str(free_port())}
-        inherited = {
-            word: value
-            for word, value in os.environ.items()
-            if word not in ("REDIS_URL", "CACHE_REDIS_URL", "CELERY_BROKER_URL", "DATABASE_URL", "APIMGR_DATA")
-        }
-        everything = {
-            **inherited,
-            "DJANGO_SETTINGS_MODULE": "apimgr.settings",
-            "APIMGR_DATA": str(folder / "var"),
-            "GATEWAY_WORKERS": "2",
+def installation(**environment: str) -> Iterator[Installation]:
+    """A running installation without the demo, whose administrator is EMAIL with PASSWORD and TOKEN."""
+    with tempfile.TemporaryDirectory(prefix="apimgr-system-") as folder:
+        administrator = {
             "APIMGR_ADMIN_EMAIL": EMAIL,
             "APIMGR_ADMIN_PASSWORD": PASSWORD,
             "APIMGR_ADMIN_TOKEN": TOKEN,
-            **ports,
-            **environment,
         }
-        with (folder / "up.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "manage.py", "up", *(arguments or ("--no-demo",))],
-                cwd=settings.BASE_DIR,
-                env=everything,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        running = Installation(
-            folder,
-            f"http://127.0.0.1:{ports['CONSOLE_PORT']}",
-            f"http://127.0.0.1:{ports['GATEWAY_PORT']}",
-            process,
-            everything,
-        )
+        running = Installation(Path(folder) / "data", **{**administrator, **environment})
         try:
-            wait_until(lambda: _ready(running), 90, what="the installation to be ready")
-            yield running
+            yield running.start("--no-demo")
         except BaseException:
-            sys.stderr.write(running.log[-8000:])
+            sys.stderr.write(running.output[-8000:])
             raise
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def _ready(running: Installation) -> bool:
-    if running.process.poll() is not None:
-        raise AssertionError(f"up ended with status {running.process.returncode}:\n{running.log[-8000:]}")
-    try:
-        return all(
-            httpx.get(url, timeout=2, trust_env=False).status_code == 200
-            for url in (f"{running.gateway}/_gateway/readyz", f"{running.console}/readyz")
-        )
-    except httpx.TransportError:
-        return False
+            running.stop()

@@ -71,7 +71,7 @@ def load(running: Installation, slug: str) -> Iterator[Load]:
 
 def prepared(running: Installation, slug: str, upstream: str) -> int:
     """The API is there and every worker knows the key; the calls that this took."""
-    file = running.folder / f"{slug}.yaml"
+    file = running.data / f"{slug}.yaml"
     file.write_text(FILE.format(slug=slug, upstream=upstream))
     done = running.manage("apply", str(file), BOT_KEY=KEY)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -95,7 +95,7 @@ def served_throughout(calls: Load) -> bool:
 
 def test_a_frozen_state_redis_fails_no_call_and_loses_no_record(running, upstream):
     warm = prepared(running, "frozen", upstream)
-    (pid,) = [pid for pid in running.pids("valkey-server") if "state" in command_line(pid)]
+    (pid,) = running.pids("state.conf")
     with load(running, "frozen") as calls:
         wait_until(lambda: calls.statuses[200] > 20)
         os.kill(pid, signal.SIGSTOP)
@@ -128,17 +128,13 @@ def test_a_state_redis_that_is_down_fails_no_call_and_loses_no_record(extra_valk
         wait_until(lambda: every_call_is_in_the_log(running, "down", made), 60)
 
 
-def command_line(pid: int) -> str:
-    """What a process was started with."""
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        return file.read().decode()
-
-
 @pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGTERM"])
 def test_a_gateway_worker_that_ends_is_replaced_and_its_records_arrive(running, upstream, signal_name):
     slug = f"worker-{signal_name.lower()}"
     warm = prepared(running, slug, upstream)
-    victim = running.pids("gateway")[0]
+    victim = running.pids("gateway --worker")[0]
     os.kill(victim, getattr(signal, signal_name))
-    wait_until(lambda: victim not in running.pids("gateway") and len(running.pids("gateway")) == 2, 30)
+    wait_until(
+        lambda: victim not in running.pids("gateway --worker") and len(running.pids("gateway --worker")) == 2, 30
+    )
     wait_until(lambda: every_call_is_in_the_log(running, slug, warm), 30)
