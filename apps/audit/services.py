@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -79,7 +80,7 @@ def change(
         if noted.dropped:
             return
         Epoch.objects.filter(pk=1).update(n=F("n") + 1)
-        Entry.objects.create(
+        entry = Entry.objects.create(
             epoch=Epoch.objects.values_list("n", flat=True).get(pk=1),
             actor_email=getattr(actor, "email", ""),
             via=via.get(),
@@ -92,9 +93,11 @@ def change(
             affects=noted.affects,
         )
         if noted.affects:
-            transaction.on_commit(_wake)
+            transaction.on_commit(partial(_wake, entry.epoch), robust=True)
 
 
-def _wake() -> None:
-    for wake in _wakers:
-        wake()
+def _wake(epoch: int) -> None:
+    """Wake the publisher, once for a transaction of many changes: it publishes all that is there, so the last one's waking does."""
+    if not Entry.objects.filter(epoch__gt=epoch).exclude(affects=[]).exists():
+        for wake in _wakers:
+            wake()

@@ -1,6 +1,7 @@
 """The one way to change anything: its entry, its number, and who is woken."""
 
 import pytest
+from django.db import transaction
 
 from apps.audit import services
 from apps.audit.models import Entry, Epoch
@@ -79,6 +80,25 @@ def test_the_publisher_is_woken_after_the_commit_of_what_concerns_gateways(
         with change(actor=None, verb="x.do", target_type="x") as noted:
             noted.affect("api", "products")
         assert woken == []
+    assert woken == [Epoch.objects.get().n]
+
+
+def test_many_changes_in_one_transaction_wake_the_publisher_once(
+    cast: Cast, woken: list[int], django_capture_on_commit_callbacks
+):
+    def one(*affected: str, fail: bool = False) -> None:
+        with change(actor=None, verb="x.do", target_type="x") as noted:
+            for slug in affected:
+                noted.affect("api", slug)
+            if fail:
+                raise RuntimeError
+
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        for slug in ("a", "b", "c"):
+            one(slug)
+        one()
+        with pytest.raises(RuntimeError):
+            one("d", fail=True)
     assert woken == [Epoch.objects.get().n]
 
 
