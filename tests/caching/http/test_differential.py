@@ -1,6 +1,7 @@
 """The core beside hishel, an independent cache of RFC 9111, over answers that both understand (§3, §4.2).
 
-Where the other is wrong or stricter by choice it isn't asked: ``no-cache`` with a validator, heuristics, and what only our policies know.
+Where the other is wrong or stricter by choice it isn't asked: ``no-cache`` with a validator, heuristics, and what
+only our policies know.
 """
 
 import uuid

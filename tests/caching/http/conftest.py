@@ -1,0 +1,14 @@
+"""A gateway for exchanges on real sockets."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.caching.http.on_sockets import Site
+
+
+@pytest.fixture(scope="module")
+def site(valkeys, tmp_path_factory) -> Iterator[Site]:
+    """One gateway with both tiers behind the fast lane, and an origin; the clock is the test's."""
+    with Site(tmp_path_factory.mktemp("site")) as running:
+        yield running
