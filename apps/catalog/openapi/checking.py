@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from jsonschema.exceptions import ValidationError as SchemaViolation
 from jsonschema_path import SchemaPath
 from jsonschema_path.accessors import SchemaAccessor
 from openapi_spec_validator.shortcuts import get_validator_cls
@@ -110,7 +109,7 @@ def version_of(document: Mapping[str, Any]) -> str:
     return str(document.get("openapi") or document.get("swagger") or "")
 
 
-def _sentence(error: SchemaViolation) -> str:
+def _sentence(error: Any) -> str:
     best = error
     while best.context:  # of several alternatives, the one that fits best says what is wrong
         best = max(best.context, key=lambda inner: len(inner.absolute_path))
