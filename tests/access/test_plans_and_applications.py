@@ -35,6 +35,8 @@ def test_a_plan_is_made_changed_and_told_to_the_gateways(cast: Cast):
         ("rate_calls", 0),
         ("rate_period", 0.0),
         ("rate_period", float("nan")),
+        ("rate_period", "often"),
+        ("rate_period", None),
         ("burst", 0),
         ("quota", 10**13),
         ("quota_period", "year"),

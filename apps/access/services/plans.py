@@ -1,6 +1,5 @@
 """Plans: limits that subscriptions are made under."""
 
-import math
 from typing import Unpack
 
 from django.core.exceptions import ValidationError
@@ -62,13 +61,17 @@ def _write(noted: Change, plan: Plan, fields: PlanFields) -> None:
         number = getattr(plan, name)
         if number is not None and not (isinstance(number, int) and least <= number <= LARGEST):
             errors[name] = [f"Between {least} and {LARGEST:,}; empty: no limit."]
-    if not (math.isfinite(plan.rate_period) and 0.001 <= plan.rate_period <= 31 * 86400):
+    if not _within(plan.rate_period, 0.001, 31 * 86400):
         errors["rate_period"] = ["Between a millisecond and 31 days."]
     if plan.burst is not None and plan.rate_calls is None:
         errors["burst"] = ["A burst needs a rate limit beside it."]
-    if plan.trust_lease is not None and not (math.isfinite(plan.trust_lease) and 0 <= plan.trust_lease <= 7 * 86400):
+    if plan.trust_lease is not None and not _within(plan.trust_lease, 0, 7 * 86400):
         errors["trust_lease"] = ["Between 0 and 7 days; empty: the installation's."]
     if errors:
         raise ValidationError({field or "__all__": messages for field, messages in errors.items()})
     plan.save()
     noted.affect("plan", plan.slug)
+
+
+def _within(seconds: object, least: float, most: float) -> bool:
+    return isinstance(seconds, int | float) and least <= seconds <= most  # which no NaN is
