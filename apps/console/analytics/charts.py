@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil, floor, log10
 from typing import Any
 
 from apps.analytics.selectors import Series
@@ -26,7 +27,8 @@ CLASSES = (
     ("4xx", "pending"),
     ("5xx", "error"),
 )
-PERCENTILES = ("p50", "p95", "p99")
+#: percentile -> how its line is drawn: hits and misses keep their colour
+PERCENTILES = {"p50": "solid", "p95": "dashed", "p99": "dotted"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Line:
     kind: str = "line"
     stacked: bool = False
     behind: bool = False
+    stroke: str = "solid"
     calls: dict[str, str] = field(default_factory=dict)
 
 
@@ -95,6 +98,7 @@ class Chart:
                     "kind": line.kind,
                     "stacked": line.stacked,
                     "behind": line.behind,
+                    "stroke": line.stroke,
                     "values": list(line.values),
                     "calls": line.calls,
                 }
@@ -143,10 +147,22 @@ def counted(now: Series, of: Callable[[Point], Number]) -> list[Number]:
     return [of(point) for point in now.points]
 
 
-def behind(now: Series, before: Series, of: Callable[[Point], Number]) -> list[Number]:
-    """One number of each step of the period before, under the steps of now. Shorter or longer by a step at its end."""
-    values = [of(point) for point in before.points[: len(now.points)]]
-    return values + [None] * (len(now.points) - len(values))
+def behind(now: Series, before: Series, of: Callable[[Point], Number], *, count: bool = False) -> list[Number]:
+    """One number of each step from the period before, which ended where this one starts.
+
+    Of longer ago only longer steps may be kept: a ``count`` of one is then shared out among the steps under it.
+    """
+    if not now.points or not before.points:
+        return [None] * len(now.points)
+    length = timedelta(seconds=now.step * len(now.points))
+    first = before.points[0]["at"]
+    share = now.step / before.step if count else 1
+    values: list[Number] = []
+    for point in now.points:
+        index = int((point["at"] - length - first).total_seconds() // before.step)
+        value = of(before.points[index]) if 0 <= index < len(before.points) else None
+        values.append(value if value is None or share == 1 else value * share)
+    return values
 
 
 def in_class(name: str) -> Callable[[Point], Number]:
@@ -178,7 +194,7 @@ def traffic(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
             now,
             [
                 Line("Calls", "primary", counted(now, lambda point: point["calls"]), kind="area"),
-                Line("Before", "quiet", behind(now, before, lambda point: point["calls"]), behind=True),
+                Line("Before", "quiet", behind(now, before, lambda point: point["calls"], count=True), behind=True),
             ],
             marks,
         ),
@@ -199,7 +215,13 @@ def traffic(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
             now,
             [
                 Line("Sent", "primary", counted(now, lambda point: point["bytes"]), unit="size", kind="area"),
-                Line("Before", "quiet", behind(now, before, lambda point: point["bytes"]), unit="size", behind=True),
+                Line(
+                    "Before",
+                    "quiet",
+                    behind(now, before, lambda point: point["bytes"], count=True),
+                    unit="size",
+                    behind=True,
+                ),
             ],
             marks,
         ),
@@ -228,7 +250,7 @@ def latency(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
         for name in PERCENTILES
         if (value := point["latency"][kind][name])
     ]
-    scale = {"bottom": min(every) / 1.5, "top": max(every) * 1.5} if every else {}
+    scale = {"bottom": 10 ** floor(log10(min(every))), "top": 10 ** ceil(log10(max(every) * 1.01))} if every else {}
     return [
         chart(
             f"latency-{kind}",
@@ -238,12 +260,13 @@ def latency(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
                 *(
                     Line(
                         name,
-                        colour,
+                        kind,
                         counted(now, percentile(kind, name)),
                         unit="ms",
+                        stroke=stroke,
                         calls={"cache": kind.upper()},
                     )
-                    for name, colour in zip(PERCENTILES, colours, strict=True)
+                    for name, stroke in PERCENTILES.items()
                 ),
                 Line(
                     "p95 before",
@@ -257,10 +280,7 @@ def latency(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
             log=True,
             **scale,
         )
-        for kind, question, colours in (
-            ("hit", "How long do hits take?", ("hit", "revalidated", "stale")),
-            ("miss", "How long do misses take?", ("miss", "suspended", "error")),
-        )
+        for kind, question in (("hit", "How long do hits take?"), ("miss", "How long do misses take?"))
     ]
 
 

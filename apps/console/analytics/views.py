@@ -1,5 +1,6 @@
 """Pages of analytics: dashboards, the call log, and one call explained."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.http import Http404, HttpResponse
@@ -14,6 +15,7 @@ from apps.analytics.selectors import Scope, call_trace, calls, calls_visible_to
 from apps.catalog.choices import SERVED
 from apps.catalog.selectors import apis_visible_to, operations_visible_to
 from apps.console.analytics.asked import CALLS, FIGURES, PRESETS, Asked
+from apps.console.analytics.charts import RESULTS
 from apps.console.analytics.dashboards import DASHBOARDS, Panel, dashboard
 from apps.console.analytics.log import Page, page_of
 from apps.console.analytics.waterfall import waterfall
@@ -40,6 +42,7 @@ def dashboards(request: Signed, name: str = "traffic") -> HttpResponse:
         "presets": _presets(asked, name),
         "compared": panel.compared(),
         "suggested": _suggested(request.user, asked),
+        "unfiltered": _dashboard_address(replace(asked, filters={}), name),
         "first_call": _first_call(request.user, panel.scope),
     }
     if not context["first_call"]:
@@ -56,7 +59,7 @@ def call_log(request: Signed) -> HttpResponse:
     refusal = asked.refusal
     found = Page([], "", True)
     try:
-        rows = calls(scope=scope, since=asked.window.since, until=_end(asked), **asked.filters)
+        rows = calls(scope=scope, since=asked.window.since, until=_end(asked), **_named(scope, asked.filters))
         found = page_of(rows, request.GET.get("before", ""))
     except ValueError:
         refusal = "Write a status like 404, or a class like 5xx."
@@ -68,6 +71,8 @@ def call_log(request: Signed) -> HttpResponse:
         "older": asked.address("calls", before=found.older) if found.older else "",
         "first_page": asked.address("calls"),
         "presets": _presets(asked, "", "calls"),
+        "unfiltered": replace(asked, filters={}).address("calls"),
+        "results": [result for result, _ in RESULTS],
         "suggested": _suggested(request.user, asked),
         "first_call": "" if found.rows else _first_call(request.user, scope),
     }
@@ -115,6 +120,14 @@ def _links(asked: Asked, word: str) -> dict[str, str]:
     """Where a click and a drag on a chart lead; the script adds the span."""
     route, *args = ("dashboards",) if word == "traffic" else ("dashboard", word)
     return {"calls": asked.without_time("calls"), "here": asked.without_time(route, *args)}
+
+
+def _named(scope: Scope, filters: dict[str, str]) -> dict[str, str]:
+    """The filters, with an ID read as a call's where it is one: both look alike to who copied it."""
+    identity = filters.get("request_id")
+    if identity and calls(scope=scope, call_id=identity).exists():
+        return {**{name: value for name, value in filters.items() if name != "request_id"}, "call_id": identity}
+    return filters
 
 
 def _end(asked: Asked) -> Any:
