@@ -18,6 +18,8 @@ from apps.analytics.models import Ingestion, Interval, Loss
 from apps.fleet import names
 from apps.fleet.connections import AWAY, connect
 
+#: Seconds that a record may take from the spool into the database before its absence is worth a word.
+GRACE = 10.0
 #: A person waits for this.
 _TIMEOUT = 0.3
 _PATIENCE = 5.0  # how long a Redis that didn't answer isn't asked again
@@ -25,7 +27,7 @@ _PATIENCE = 5.0  # how long a Redis that didn't answer isn't asked again
 
 @dataclass(frozen=True)
 class UnderWay:
-    """Records that were written and have not come yet, as the agents say; ``oldest``: the time of the first of them."""
+    """Records that were written a while ago and have not come, as the agents say; ``oldest``: the time of the first of them."""
 
     records: int = 0
     oldest: float = 0.0
@@ -93,19 +95,25 @@ def causes_between(since: datetime, until: datetime) -> dict[str, int]:
     return causes
 
 
-def under_way() -> UnderWay:
-    """What is written and hasn't come. One query, and one question to Redis; nothing is known while that is away."""
-    written = _ask(lambda client: client.hgetall(names.CALLS_WRITTEN)) or {}
-    told = {life.decode(): json.loads(text) for life, text in written.items()}
+def under_way(since: datetime | None = None, until: datetime | None = None) -> UnderWay:
+    """What was written and hasn't come although it had the time, of calls between two times.
+
+    One query, and one question to Redis; nothing is known while that is away.
+    """
+    told = _ask(lambda client: client.hgetall(names.CALLS_WRITTEN)) or {}
+    written = {life.decode(): json.loads(text) for life, text in told.items()}
     came = dict(
-        Interval.objects.filter(incarnation__in=told).order_by().values_list("incarnation").annotate(n=Max("last"))
+        Interval.objects.filter(incarnation__in=written).order_by().values_list("incarnation").annotate(n=Max("last"))
     )
     records, oldest = 0, 0.0
-    for life, (last, at) in told.items():
+    for life, (last, first_at, told_at) in written.items():
         behind = last - came.get(life, 0)
-        if behind > 0:
-            records += behind
-            oldest = min(oldest or at, at or oldest)
+        if behind <= 0 or first_at > time.time() - GRACE:
+            continue
+        if (since and told_at < since.timestamp()) or (until and first_at >= until.timestamp()):
+            continue
+        records += behind
+        oldest = min(oldest or first_at, first_at)
     return UnderWay(records, oldest)
 
 

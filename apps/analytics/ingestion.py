@@ -41,6 +41,8 @@ def ingest(*, seconds: float = 8.0) -> int:
         _log.warning("Call records wait: Redis is away (%s)", error)
     except (OperationalError, InterfaceError) as error:
         _log.warning("Call records wait: the database is away (%s)", str(error).strip())
+        if not connection.in_atomic_block:
+            connection.close()  # the next tick connects anew
     finally:
         client.close()
     return 0

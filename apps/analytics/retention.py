@@ -44,7 +44,7 @@ def _delete(queryset: models.QuerySet, until: float) -> int:
     while time.monotonic() < until:
         keys = list(queryset.values_list("pk", flat=True)[:STEP])
         if keys:
-            total += queryset.model._base_manager.filter(pk__in=keys)._raw_delete(queryset.db)
+            total += queryset.model._base_manager.filter(pk__in=keys).delete()[0]
         if len(keys) < STEP:
             break
         if connection.vendor == "sqlite":

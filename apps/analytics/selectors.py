@@ -131,9 +131,7 @@ def summary(
     question = _Question.asked(scope, api, tenant, application, operation, since, until)
     figures = _exact(question)
     missing = completeness.missing_between(question.since, question.until)
-    under_way = completeness.under_way()
-    if under_way.records and under_way.oldest < question.until.timestamp():
-        missing += under_way.records
+    missing += completeness.under_way(question.since, question.until).records
     return _shown(figures, missing)
 
 
@@ -175,8 +173,10 @@ def timeseries(
     missing: dict[int, int] = defaultdict(int)
     for at, count in completeness.missing_by_time(_moment(span.start), _moment(span.end)):
         missing[down(at, step)] += count
-    under_way = completeness.under_way()
+    under_way = completeness.under_way(_moment(span.start), _moment(span.end))
     late_from = under_way.oldest if under_way.records else float("inf")
+    if under_way.records:
+        missing[down(max(under_way.oldest, span.start), step)] += under_way.records
     shown = []
     for at, figures in points.items():
         point = _shown(figures, missing[at])

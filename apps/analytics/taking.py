@@ -31,6 +31,7 @@ _NUMBERS = (
 _AT, _FLAGS, _TRACE = (_COLUMNS.index(name) for name in ("at", "flags", "trace"))
 _NAMES = ("api", "tenant", "application", "operation")
 _ROLL_UP_COLUMNS = ("id", "period", "bucket", "level", *_NAMES, "calls", "packed")
+_KEPT_ASIDE = 20  # of a transaction: enough to see what is wrong
 _LONGEST = 255  # of a flag, and of a decision in a trace
 _NUMBERS_END = 2**53  # of frames, sizes and the like: what a double holds, and a database's bigint
 _Decoded = list[tuple[Frame, records.Record | Exception]]
@@ -120,16 +121,17 @@ class Account:
         at = moment(loss.at)
         for first, last in self.settled[loss.incarnation].missing(loss.first, loss.last):
             self._settle(loss.incarnation, first, last, at)
-            self._losses.append(_loss(loss.incarnation, first, last, loss.cause, at))
+            self._lose(loss.incarnation, first, last, loss.cause, at)
 
     def set_aside(self, life: str, frame: Frame, error: Exception) -> None:
         """This number has come, but can't become a row."""
         now = datetime.now(UTC)
         self.refused += 1
         self._settle(life, frame.number, frame.number, now)
-        self._losses.append(_loss(life, frame.number, frame.number, Cause.UNREADABLE, now))
-        text = f"{type(error).__name__}: {error}".replace("\0", "")
-        self._aside.append(SetAside(incarnation=life, number=frame.number, error=text[:500], record=frame.record))
+        self._lose(life, frame.number, frame.number, Cause.UNREADABLE, now)
+        if len(self._aside) < _KEPT_ASIDE:
+            text = f"{type(error).__name__}: {error}".replace("\0", "")
+            self._aside.append(SetAside(incarnation=life, number=frame.number, error=text[:500], record=frame.record))
 
     def save(self) -> None:
         """Write it. A handful of queries, whatever the number of records."""
@@ -171,6 +173,15 @@ class Account:
     def _settle(self, life: str, first: int, last: int, at: datetime) -> None:
         self.settled[life].add(first, last)
         self._starts[life][first] = at
+
+    def _lose(self, life: str, first: int, last: int, cause: str, at: datetime) -> None:
+        previous = self._losses[-1] if self._losses else None
+        if previous and (previous.incarnation, previous.last + 1, previous.cause) == (life, first, cause):
+            previous.last = last
+            previous.count += last - first + 1
+        else:
+            loss = Loss(incarnation=life, first=first, last=last, count=last - first + 1, cause=cause[:12], at=at)
+            self._losses.append(loss)
 
 
 def moment(at: float) -> datetime:
@@ -316,10 +327,6 @@ def add_figures(calls: Iterable[records.CallRecord]) -> None:
                 total.add(figures)
             rows.append([*row, total.calls, encode(total)])
         bulk.insert(RollUp, _ROLL_UP_COLUMNS, rows, conflict="id", update=("calls", "packed"))
-
-
-def _loss(life: str, first: int, last: int, cause: str, at: datetime) -> Loss:
-    return Loss(incarnation=life, first=first, last=last, count=last - first + 1, cause=cause[:12], at=at)
 
 
 def _chunks(keys: list[Any]) -> Iterable[list[Any]]:

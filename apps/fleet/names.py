@@ -14,12 +14,8 @@ WORKERS = "apimgr:workers"  # hash: worker id -> what it last said of itself
 ALLOWANCES = "apimgr:allowance:"  # + subscription id: token bucket and quota
 CALLS = "apimgr:calls"  # stream: call records on their way to the database
 CALLS_GROUP = "ingestion"  # its consumer group
-CALLS_TAKEN = (
-    "apimgr:calls:taken"  # hash: incarnation -> JSON [[first, last], ...]: frames that the database has settled
-)
-CALLS_WRITTEN = (
-    "apimgr:calls:written"  # hash: incarnation -> JSON [last frame in the spool, time of the oldest unsettled]
-)
+CALLS_TAKEN = "apimgr:calls:taken"  # hash: incarnation -> JSON [[first, last], ...]: frames settled in the database
+CALLS_WRITTEN = "apimgr:calls:written"  # hash: incarnation -> JSON [last frame, time of the oldest unsettled, now]
 CALLS_LOCK = "apimgr:calls:ingesting"  # who ingests now
 AGENTS = "apimgr:agents"  # hash: node -> JSON of what its agent last said of its spool
 

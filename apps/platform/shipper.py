@@ -298,7 +298,7 @@ class Shipper:
                     last = max(last, segment.last_number())
                     waiting = segment.read(4096)
                     oldest = oldest or (_time_of(waiting[0].record) if waiting else 0.0)
-            written[life.incarnation] = json.dumps([last, oldest])
+            written[life.incarnation] = json.dumps([last, oldest, time.time()])
         said = {
             "at": time.time(),
             "spool_bytes": sum(each.size() for life in self.folder.lives.values() for each in life.segments),

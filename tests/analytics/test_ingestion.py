@@ -130,6 +130,14 @@ def test_what_is_no_record_is_set_aside_counted_and_blocks_nothing(state: redis.
     assert dict(selectors.latest_completeness().causes) == {"unreadable": 10}
 
 
+def test_a_flood_of_unreadable_records_is_counted_and_only_some_are_kept(state: redis.Redis):
+    poison = b"".join(frame(number, b"\xc1") for number in range(1, 501))
+    take([Batch(LIFE, NODE, poison)])
+    assert told()["completeness"] == {"received": 0, "expected": 500}
+    assert Loss.objects.get().count == 500
+    assert SetAside.objects.count() == 20
+
+
 def test_a_row_that_the_database_refuses_is_found_among_others_and_set_aside(state: redis.Redis):
     take([batch(1)])
     again = Batch(LIFE, NODE, frame(5, encode(record(call_id(1)))))  # a call id that exists
@@ -331,3 +339,22 @@ def test_queries_of_a_transaction_do_not_grow_with_its_records(state: redis.Redi
     take([batch(1)])
     with django_assert_max_num_queries(40):
         take([batch(*range(2, 502))])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_failure_of_the_database_the_next_tick_connects_anew(state: redis.Redis):
+    push(state, batch(1, 2))
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            (backend,) = cursor.fetchone()
+        other = connection.copy()
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [backend])
+        other.close()
+    else:
+        connection.ensure_connection()
+        connection.connection.execute("PRAGMA query_only = ON")  # as on a disk that can't be written to
+    assert ingest() == 0
+    assert ingest() == 2
+    assert told()["calls"] == 2

@@ -2,12 +2,14 @@
 
 import json
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import redis
+from django.utils import timezone
 
-from apps.analytics import selectors, stream
+from apps.analytics import completeness, selectors, stream
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord, Loss
 from apps.fleet import names
@@ -112,9 +114,18 @@ def test_the_stream_stays_under_its_bound_and_the_rest_waits_in_the_spool(
     assert state.xlen(names.CALLS) == 3
     told = json.loads(state.hget(names.AGENTS, NODE))
     assert told["unshipped_bytes"] > 0
-    # What waits in the spool is expected, though nobody has read it yet.
+    # What waits in the spool is expected after a while, though nobody has read it yet.
     assert json.loads(state.hget(names.CALLS_WRITTEN, spool.incarnation))[0] == 20
-    assert selectors.latest_completeness().expected == 20
+    assert selectors.latest_completeness().expected == 0
+    monkeypatch.setattr(completeness, "GRACE", 0.0)
+    told = selectors.latest_completeness()
+    assert (told.received, told.expected, told.missing) == (0, 20, 0)
+    assert told.late > 0
+    assert selectors.summary(scope=selectors.ALL)["completeness"] == {"received": 0, "expected": 20}
+    yesterday = timezone.now() - timedelta(days=1)
+    assert selectors.summary(scope=selectors.ALL, until=yesterday)["completeness"]["expected"] == 0
+    points = selectors.timeseries(scope=selectors.ALL).points
+    assert [point["completeness"]["expected"] for point in points if point["gap"]] == [20]
     while ingest_from(state):
         agent.work()
     assert calls() == 20
