@@ -101,7 +101,7 @@
       opener = document.activeElement;
       dialog().showModal();
     }
-    const first = $("[aria-invalid=true]", event.target) || (event.target.id === "dialog-body" && $("[autofocus],input:not([type=hidden]),textarea,select", event.target));
+    const first = $("[aria-invalid=true]", event.target) || (event.target.id === "dialog-body" ? $("[autofocus],input:not([type=hidden]),textarea,select", event.target) : null);
     first?.focus();
     const said = $("[data-say]", event.target);
     if (said) say(said.dataset.say);
