@@ -103,7 +103,11 @@
       aria: { enabled: false },
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: text },
       grid: { left: 8, right: 8, top: data.marks.length ? 28 : 16, bottom: 40, containLabel: true },
-      legend: { bottom: 4, type: "scroll", icon: "roundRect", itemWidth: 12, itemHeight: 8, textStyle: { color: quiet }, pageTextStyle: { color: quiet }, pageIconColor: quiet, inactiveColor: rule },
+      legend: {
+        bottom: 4, type: "scroll", itemWidth: 18, itemHeight: 8,
+        data: data.series.map((line) => ({ name: line.name, icon: line.kind === "line" ? undefined : "roundRect" })),
+        textStyle: { color: quiet }, pageTextStyle: { color: quiet }, pageIconColor: quiet, inactiveColor: rule,
+      },
       xAxis: {
         type: "time", min: data.at[0], max: last, splitNumber: narrow ? 3 : 6,
         axisLine: { lineStyle: { color: rule } }, axisTick: { show: false },
@@ -123,7 +127,7 @@
       })),
       tooltip: {
         trigger: "axis", renderMode: "richText", confine: true,
-        backgroundColor: surface, borderColor: rule, textStyle: { color: text, fontSize: 12, lineHeight: 18 },
+        backgroundColor: surface, borderColor: rule, textStyle: { color: text, fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 12, lineHeight: 18 },
         axisPointer: { type: "line", lineStyle: { color: quiet } },
         formatter: (points) => {
           const index = points[0]?.dataIndex ?? 0;

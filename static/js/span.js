@@ -13,6 +13,12 @@
   }
   addEventListener("DOMContentLoaded", localise);
 
+  // On a narrow screen the filters make room for what they filter; on a wide one they are always there.
+  const narrow = matchMedia("(max-width: 47.99rem)");
+  const fold = () => document.querySelectorAll("[data-folds]").forEach((details) => { details.open = !narrow.matches; });
+  addEventListener("DOMContentLoaded", fold);
+  narrow.addEventListener("change", fold);
+
   // A filter narrows as soon as it is chosen; empty ones stay out of the address.
   document.addEventListener("submit", (event) => {
     if (!event.target.matches("form[data-narrow]")) return;

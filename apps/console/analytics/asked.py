@@ -48,7 +48,7 @@ class Window:
         """For a sentence: ``the last 24 h``, or the span itself."""
         if self.preset:
             return f"the last {PRESETS[self.preset][0]}"
-        return f"{self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
+        return f"the time from {self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass(frozen=True)
