@@ -4,51 +4,127 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='CachePolicy',
+            name="CachePolicy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('mode', models.CharField(choices=[('origin', "What the origin's headers say"), ('ttl', 'The TTL, where the origin gives no lifetime'), ('override', 'The TTL, whatever lifetime the origin gives'), ('off', 'Nothing is cached')], default='origin', max_length=12)),
-                ('ttl', models.FloatField(default=60.0)),
-                ('stale_while_revalidate', models.FloatField(default=0.0)),
-                ('stale_if_error', models.FloatField(blank=True, help_text="Empty: 60 s when the upstream can't be reached, nothing for a 5xx.", null=True)),
-                ('methods', models.JSONField(blank=True, default=list, help_text='Empty: GET and HEAD.')),
-                ('query_mode', models.CharField(choices=[('all', 'All'), ('include', 'Only those named'), ('exclude', 'All but those named')], default='all', max_length=8)),
-                ('query_names', models.JSONField(blank=True, default=list)),
-                ('headers', models.JSONField(blank=True, default=list, help_text='Request headers in the key besides what Vary names.')),
-                ('scope', models.CharField(choices=[('auto', 'As narrow as what the upstream was told'), ('shared', 'Every caller'), ('tenant', "The caller's tenant"), ('application', "The caller's application"), ('subject', 'The one caller')], default='auto', max_length=12)),
-                ('client_directives', models.CharField(choices=[('honour', 'Obeyed'), ('bounded', 'Obeyed, with one collapsed revalidation a second per key'), ('ignore', 'Ignored')], default='bounded', max_length=8)),
-                ('store_set_cookie', models.BooleanField(default=False)),
-                ('sensitivity', models.CharField(choices=[('public', 'Public'), ('internal', 'Internal'), ('secret', 'Secret')], default='internal', max_length=8)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "mode",
+                    models.CharField(
+                        choices=[
+                            ("origin", "What the origin's headers say"),
+                            ("ttl", "The TTL, where the origin gives no lifetime"),
+                            ("override", "The TTL, whatever lifetime the origin gives"),
+                            ("off", "Nothing is cached"),
+                        ],
+                        default="origin",
+                        max_length=12,
+                    ),
+                ),
+                ("ttl", models.FloatField(default=60.0)),
+                ("stale_while_revalidate", models.FloatField(default=0.0)),
+                (
+                    "stale_if_error",
+                    models.FloatField(
+                        blank=True,
+                        help_text="Empty: 60 s when the upstream can't be reached, nothing for a 5xx.",
+                        null=True,
+                    ),
+                ),
+                ("methods", models.JSONField(blank=True, default=list, help_text="Empty: GET and HEAD.")),
+                (
+                    "query_mode",
+                    models.CharField(
+                        choices=[("all", "All"), ("include", "Only those named"), ("exclude", "All but those named")],
+                        default="all",
+                        max_length=8,
+                    ),
+                ),
+                ("query_names", models.JSONField(blank=True, default=list)),
+                (
+                    "headers",
+                    models.JSONField(
+                        blank=True, default=list, help_text="Request headers in the key besides what Vary names."
+                    ),
+                ),
+                (
+                    "scope",
+                    models.CharField(
+                        choices=[
+                            ("auto", "As narrow as what the upstream was told"),
+                            ("shared", "Every caller"),
+                            ("tenant", "The caller's tenant"),
+                            ("application", "The caller's application"),
+                            ("subject", "The one caller"),
+                        ],
+                        default="auto",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "client_directives",
+                    models.CharField(
+                        choices=[
+                            ("honour", "Obeyed"),
+                            ("bounded", "Obeyed, with one collapsed revalidation a second per key"),
+                            ("ignore", "Ignored"),
+                        ],
+                        default="bounded",
+                        max_length=8,
+                    ),
+                ),
+                ("store_set_cookie", models.BooleanField(default=False)),
+                (
+                    "sensitivity",
+                    models.CharField(
+                        choices=[("public", "Public"), ("internal", "Internal"), ("secret", "Secret")],
+                        default="internal",
+                        max_length=8,
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'cache policies',
+                "verbose_name_plural": "cache policies",
             },
         ),
         migrations.CreateModel(
-            name='Purge',
+            name="Purge",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('api_slug', models.SlugField(max_length=64)),
-                ('kind', models.CharField(choices=[('api', 'The whole API'), ('path', 'One path, with every variant'), ('prefix', 'A path prefix'), ('tag', 'A tag')], max_length=8)),
-                ('value', models.CharField(blank=True, help_text='Path, prefix or tag; empty for the whole API.', max_length=2000)),
-                ('soft', models.BooleanField(default=False, help_text='Entries become stale rather than dead.')),
-                ('clock', models.PositiveBigIntegerField(help_text="The installation's purge clock after this purge.")),
-                ('at', models.DateTimeField(auto_now_add=True, db_index=True)),
-                ('actor_email', models.CharField(blank=True, max_length=254)),
-                ('workers', models.PositiveIntegerField(default=0)),
-                ('in_force', models.PositiveIntegerField(default=0)),
-                ('slowest_ms', models.FloatField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("api_slug", models.SlugField(max_length=64)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("api", "The whole API"),
+                            ("path", "One path, with every variant"),
+                            ("prefix", "A path prefix"),
+                            ("tag", "A tag"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "value",
+                    models.CharField(
+                        blank=True, help_text="Path, prefix or tag; empty for the whole API.", max_length=2000
+                    ),
+                ),
+                ("soft", models.BooleanField(default=False, help_text="Entries become stale rather than dead.")),
+                ("clock", models.PositiveBigIntegerField(help_text="The installation's purge clock after this purge.")),
+                ("at", models.DateTimeField(auto_now_add=True, db_index=True)),
+                ("actor_email", models.CharField(blank=True, max_length=254)),
+                ("workers", models.PositiveIntegerField(default=0)),
+                ("in_force", models.PositiveIntegerField(default=0)),
+                ("slowest_ms", models.FloatField(null=True)),
             ],
             options={
-                'ordering': ['-at'],
+                "ordering": ["-at"],
             },
         ),
     ]
