@@ -346,27 +346,19 @@ def _exact(question: _Question) -> Figures:
     The minutes at its ends are counted from the log where somebody named the end, while they have few calls.
     """
     minute = Period.MINUTE.value
-    buckets = question.buckets()
-    since, until = question.since.timestamp(), question.until.timestamp()
+    start, end = question.since.timestamp(), question.until.timestamp()
     figures = Figures()
-    edges: list[tuple[float, float]] = []
-    if question.exact[0] and buckets and buckets[0] == (minute, *buckets[0][1:]) and since % minute:
-        edges.append((since, min(up(since, minute), until)))
-    if (
-        question.exact[1]
-        and buckets
-        and buckets[-1].period == minute
-        and until % minute
-        and down(until, minute) >= since
-    ):
-        edges.append((down(until, minute), until))
-    for start, end in edges:
-        rows = _rows_of(question, start, end)
-        if rows is None:
-            continue
-        figures.add(rows)
-        buckets = _without(buckets, down(start, minute))
-    figures.add(_added(question.roll_ups(question.level(), buckets).values_list("packed", flat=True)))
+    if _kept().unit(start) == minute:
+        first, last = min(up(start, minute), end), max(down(end, minute), start)
+        if question.exact[0] and start % minute and (rows := _rows_of(question, start, first)):
+            figures.add(rows)
+            start = first
+        if question.exact[1] and end % minute and last >= start and (rows := _rows_of(question, last, end)):
+            figures.add(rows)
+            end = last
+    if start < end:
+        buckets = spans(start, end, _kept())
+        figures.add(_added(question.roll_ups(question.level(), buckets).values_list("packed", flat=True)))
     return figures
 
 
@@ -384,21 +376,6 @@ def _rows_of(question: _Question, start: float, end: float) -> Figures | None:
     for row in rows:
         figures.count(row)
     return figures
-
-
-def _without(buckets: list[Span], minute: int) -> list[Span]:
-    """``buckets`` less the minute that starts there."""
-    left: list[Span] = []
-    for span in buckets:
-        if span.period != Period.MINUTE or not span.start <= minute < span.end:
-            left.append(span)
-            continue
-        left += [
-            part
-            for part in (Span(span.period, span.start, minute), Span(span.period, minute + Period.MINUTE, span.end))
-            if part.start < part.end
-        ]
-    return left
 
 
 def _added(packed: Iterable[bytes | memoryview]) -> Figures:

@@ -155,6 +155,14 @@ def test_a_span_of_seconds_within_one_minute_is_exact():
     assert told["calls"] == 3
 
 
+def test_a_span_that_starts_just_after_the_hour_is_exact():
+    hour = (NOW - timedelta(hours=3)).replace(minute=0, second=0)
+    log(*({"at": hour.timestamp() + second} for second in range(0, 60, 10)))
+    since = hour + timedelta(seconds=15)
+    assert selectors.summary(scope=ALL, since=since, until=hour + timedelta(hours=2))["calls"] == 4
+    assert selectors.summary(scope=ALL, since=hour - timedelta(hours=1), until=since)["calls"] == 2
+
+
 def test_a_busy_minute_at_the_end_of_a_span_is_told_whole_at_the_same_cost(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(selectors, "EXACT_CALLS", 3)
     minute = (NOW - timedelta(minutes=5)).replace(second=0)
