@@ -1,7 +1,9 @@
 """How long calls and figures are kept. Deleted in small steps, so that neither calls' ingestion nor the console waits for it."""
 
+import json
+import logging
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, models, transaction
@@ -9,12 +11,15 @@ from django.utils import timezone
 
 from apps.analytics.choices import Cause, Period
 from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollUp, SetAside
+from apps.fleet import names
+from apps.fleet.connections import AWAY, connect
 
 STEP = 500
 #: Between two steps, on SQLite, which has one writer at a time.
 _PAUSE = 0.02
 #: How long after its last sign an incarnation's account is kept. Old records that come later still are counted anew.
 _ACCOUNTS = timedelta(days=30)
+_log = logging.getLogger(__name__)
 
 
 def delete_old(*, now: datetime | None = None, seconds: float = float("inf")) -> dict[str, int]:
@@ -34,6 +39,7 @@ def delete_old(*, now: datetime | None = None, seconds: float = float("inf")) ->
     deleted["set aside"] = _delete(SetAside.objects.filter(at__lt=log).order_by(), until)
     last = now - timedelta(days=settings.DAY_FIGURES_DAYS)
     deleted["losses"] = _delete(Loss.objects.filter(at__lt=last).order_by(), until)
+    _forget_nodes(now - _ACCOUNTS)
     deleted["incarnations"] = _close_accounts(now - _ACCOUNTS, until)
     return deleted
 
@@ -73,3 +79,31 @@ def _close_accounts(before: datetime, until: float) -> int:
             life.delete()
         closed += 1
     return closed
+
+
+def _forget_nodes(before: datetime) -> None:
+    """Let go of nodes that nothing was heard of since: what lies in their spools will not come. Nothing while Redis is away."""
+    client = connect(settings.REDIS_URL)
+    try:
+        for node, said in client.hgetall(names.AGENTS).items():
+            if json.loads(said)["at"] < before.timestamp():
+                client.hdel(names.AGENTS, node)
+        for life, said in client.hgetall(names.CALLS_WRITTEN).items():
+            last, _, told_at = json.loads(said)
+            if told_at >= before.timestamp() or not client.hdel(names.CALLS_WRITTEN, life):
+                continue
+            client.hdel(names.CALLS_TAKEN, life)
+            came = Interval.objects.filter(incarnation=life.decode()).aggregate(n=models.Max("last"))["n"] or 0
+            if last > came:
+                Loss.objects.create(
+                    incarnation=life.decode(),
+                    first=came + 1,
+                    last=last,
+                    count=last - came,
+                    cause=Cause.NEVER_CAME,
+                    at=datetime.fromtimestamp(told_at, UTC),
+                )
+    except AWAY as error:
+        _log.warning("Nodes that are gone are forgotten later: Redis is away (%s)", error)
+    finally:
+        client.close()

@@ -1,8 +1,10 @@
 """What is older than it is kept goes, in small steps; the account of what was lost stays."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import redis
 from django.core.management import call_command
 
 from apps.analytics import retention, selectors
@@ -11,6 +13,7 @@ from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollU
 from apps.analytics.retention import delete_old
 from apps.analytics.stream import Batch
 from apps.analytics.taking import take
+from apps.fleet import names
 from apps.gateway.records import encode
 from apps.gateway.spool import frame, new_incarnation
 from tests.analytics.records import NODE, record
@@ -74,6 +77,26 @@ def test_gaps_of_a_worker_long_gone_stay_on_the_books(monkeypatch: pytest.Monkey
     assert not Interval.objects.exists()
     assert list(Loss.objects.values_list("first", "last", "count", "cause")) == [(3, 5, 3, "never_came")]
     assert selectors.summary(scope=selectors.ALL)["completeness"] == before
+
+
+def test_what_lies_in_the_spool_of_a_machine_that_is_gone_is_lost_after_a_month(state: redis.Redis):
+    log(0.1, 0.1)
+    other = new_incarnation(NODE, 1, 1_800_000_000.0)
+    for days, written in ((29, 0), (31, 3)):
+        told = (NOW - timedelta(days=days)).timestamp()
+        state.hset(names.CALLS_WRITTEN, LIFE, json.dumps([5, told, told]))
+        state.hset(names.CALLS_WRITTEN, other, json.dumps([7, told, told]))
+        state.hset(names.AGENTS, NODE, json.dumps({"at": told}))
+        delete_old(now=NOW)
+        assert sum(Loss.objects.filter(incarnation=LIFE).values_list("count", flat=True)) == written
+    assert Loss.objects.get(incarnation=other).count == 7
+    assert state.hlen(names.CALLS_WRITTEN) == state.hlen(names.AGENTS) == 0
+
+
+def test_while_redis_is_away_old_calls_go_all_the_same(settings):
+    settings.REDIS_URL = "unix:///nowhere.sock"
+    log(8)
+    assert delete_old(now=NOW)["calls"] == 1
 
 
 def test_what_was_set_aside_goes_with_the_log():
