@@ -101,7 +101,7 @@ def refill() -> tuple[int, int]:
     if _continues(held, current_epoch()):
         redis.delete(names.REFILLER)
         return held.incarnation, held.n
-    incarnation = _next_incarnation(above=held.incarnation if held else 0)
+    incarnation = _next_incarnation(above=held.highest if held else 0)
     n = current_epoch()[1]
     logger.warning("writing the state anew: incarnation %d, epoch %d", incarnation, n)
     written = 0

@@ -23,6 +23,9 @@ TIMEOUT = 0.8
 REFILL_LOCK = 15_000
 """Milliseconds without progress after which a refill counts as dead, and another process may begin one."""
 
+LONGEST_NUMBER = 12
+"""Digits of an incarnation that is believed when a follower names it: gateways can write there, and numbers end."""
+
 _WRITE = """
 local function write(first_key, first_value, parts_key, parts)
   local at = first_value
@@ -82,13 +85,14 @@ the new incarnation with this; purged tags are dropped because everything stored
 
 
 class Held(NamedTuple):
-    """What Redis holds. ``genuine``: its proof is this installation's. ``mistrusted``: a follower knew more than it
-    does."""
+    """What Redis holds. ``genuine``: its proof is this installation's. ``highest`` is the highest incarnation that
+    anybody knew of; ``mistrusted``: a follower knew more than Redis does."""
 
     incarnation: int
     n: int
     step: int
     genuine: bool
+    highest: int
     mistrusted: bool
 
 
@@ -119,9 +123,16 @@ def held(redis: Client) -> Held | None:
         unseal(settings.SNAPSHOT_MAC_KEY, int(incarnation), "incarnation", proof or b"", Incarnation)
         genuine = True
     except (BrokenSeal, ValueError, OverflowError):
-        return Held(0, 0, 0, genuine=False, mistrusted=False)
-    mistrusted = mistrust is not None and mistrust.isdigit() and int(mistrust) >= int(incarnation)
-    return Held(int(incarnation), int(n or 0), int(step or 0), genuine, mistrusted)
+        return Held(0, 0, 0, genuine=False, highest=0, mistrusted=False)
+    known = int(mistrust) if mistrust is not None and mistrust.isdigit() and len(mistrust) <= LONGEST_NUMBER else 0
+    return Held(
+        int(incarnation),
+        int(n or 0),
+        int(step or 0),
+        genuine,
+        highest=max(int(incarnation), known),
+        mistrusted=known >= int(incarnation),
+    )
 
 
 def push(

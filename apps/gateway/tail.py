@@ -128,7 +128,7 @@ class Tail:
                 await self._follow()
             except (*AWAY, NotFilled) as error:
                 why = str(error) or type(error).__name__
-                if why != told:
+                if self.connected or why != told:
                     logger.warning("the state Redis can't be followed: %s", why)
                 if isinstance(error, NotFilled):
                     pause = SHORTEST_PAUSE  # it is there, and will be filled in a moment
@@ -136,10 +136,12 @@ class Tail:
                 # Nothing may end a follower while its process lives: without it the lease runs out, and only then is it seen.
                 why = repr(error)
                 logger.exception("following the state Redis failed")
-            told = "" if self.connected else why
-            self.connected, self._asked = False, None
-            self._sink.absent()
-            await self._client.connection_pool.disconnect()
+            told, self.connected, self._asked = why, False, None
+            try:
+                self._sink.absent()
+                await self._client.connection_pool.disconnect()
+            except Exception:
+                logger.exception("letting go of the state Redis failed")
             if time.monotonic() - started > LONGEST_PAUSE + BLOCK + TIMEOUT:
                 pause = SHORTEST_PAUSE
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311

@@ -179,6 +179,21 @@ def test_the_state_of_another_installation_is_not_believed(valkey, workers, sett
     assert served(worker)
 
 
+def test_a_follower_of_a_much_later_incarnation_is_overtaken_at_once(valkey, workers):
+    """The database is new, but an agent kept its disk copy."""
+    worker = workers()
+    state.client().set(names.MISTRUST, 41)
+    publish_pending()
+    wait_until(lambda: worker.world.incarnation == 42)
+
+
+def test_a_number_that_nobody_can_have_counted_is_not_believed(valkey, workers):
+    workers()
+    for nonsense in (2**62, "x", "-5"):
+        state.client().set(names.MISTRUST, nonsense)
+        assert publish_pending()[0] == 2
+
+
 def test_a_trimmed_stream_has_a_worker_start_over(valkey, workers):
     worker = workers()
     worker.freeze()
