@@ -31,7 +31,11 @@ logger = logging.getLogger(__name__)
 LOOKUP_TIMEOUT = 0.5
 """Seconds that the look-up of a key may take: somebody is waiting for an answer."""
 
+LOOKUPS = 16
+"""Look-ups, and so connections for them, at once: a flood of keys that nobody has stays one worker's affair."""
+
 GOODBYE_TIMEOUT = 0.5
+"""Seconds that saying goodbye may take; a Redis that doesn't hear it counts the worker until its lease ends."""
 
 
 class Unavailable(Exception):
@@ -78,6 +82,7 @@ class Follower:
         self._tail = Tail(redis_url, self, mac_key)
         self._lookups = connect_async(redis_url, timeout=LOOKUP_TIMEOUT)
         self._flights: dict[str, _Flight] = {}
+        self._few = asyncio.Semaphore(LOOKUPS)
         self._task: asyncio.Task[None] | None = None
         self._first = asyncio.Event()
 
@@ -105,6 +110,8 @@ class Follower:
         if self._task is None:
             return
         await end(self._task)
+        for flight in list(self._flights.values()):
+            await end(flight.task)
         with contextlib.suppress(*AWAY):
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await self._lookups.hdel(names.WORKERS, self._report().worker)
@@ -263,11 +270,12 @@ class Follower:
         return found
 
     async def _ask(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN]:
-        if self.connected:
-            try:
-                return await self._ask_redis(digest)
-            except (*AWAY, NotFilled) as error:
-                logger.warning("a key could not be looked up: %s", str(error) or type(error).__name__)
+        async with self._few:
+            if self.connected:  # it may have been found frozen while this look-up waited for its turn
+                try:
+                    return await self._ask_redis(digest)
+                except (*AWAY, NotFilled) as error:
+                    logger.debug("a key could not be looked up: %s", str(error) or type(error).__name__)
         if self._disk is not None and (position := self.world.position) is not None:
             sealed = self._disk.credential(digest, position)
             if sealed is not None:

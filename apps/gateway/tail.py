@@ -79,7 +79,7 @@ def heartbeat_of(reply: Sequence[Any]) -> Heartbeat:
     return Heartbeat(Position(int(incarnation), int(seq or 0), int(at or 0), int(n or 0)), proof or b"", int(workers))
 
 
-async def end(task: asyncio.Task[None]) -> None:
+async def end(task: asyncio.Task[Any]) -> None:
     """Cancel a task that talks to Redis, and wait for its end. redis-py loses a cancellation now and then (one that
     comes while it looks whether a pooled connection is readable), so that once is not enough."""
     while not task.done():

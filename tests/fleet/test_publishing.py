@@ -162,6 +162,18 @@ def test_callers_of_one_key_share_one_question(valkey, workers, monkeypatch):
     assert worker.follower._flights == {}
 
 
+def test_a_flood_of_keys_that_nobody_has_opens_few_connections(valkey, workers):
+    worker = workers()
+
+    async def flood() -> set[Any]:
+        return set(await asyncio.gather(*(worker.follower.lookup(f"{number:064x}") for number in range(500))))
+
+    before = state.client().info("clients")["connected_clients"]
+    assert worker.run(flood()) == {UNKNOWN}
+    assert state.client().info("clients")["connected_clients"] - before <= 16
+    assert worker.world.credential(f"{7:064x}") is UNKNOWN
+
+
 def test_a_change_that_gateways_need_not_hear_of_still_moves_the_epoch(valkey, workers):
     worker = workers()
     tenants.tenant_update(actor=PLATFORM, tenant=make_tenant("acme"), name="Acme Inc.")
