@@ -80,7 +80,7 @@ class Asked:
         else:
             words = {"since": _text(self.window.since), "until": _text(self.window.until)}
         if "span" in changes:
-            words = {}
+            words = {"span": changes["span"]}
         return urlencode({name: value for name, value in {**words, **self.filters, **changes}.items() if value})
 
     def address(self, route: str, *args: str, **changes: str) -> str:

@@ -44,9 +44,9 @@ class Panel:
         """What happened meanwhile."""
         return marks_in(self._user, self.asked.window, self.asked.filters.get("api", ""))
 
-    def now(self, **names: str) -> Series:
-        """The span, by step of time."""
-        return timeseries(**{**self._question, **names})
+    def now(self, step: int | None = None, **names: str) -> Series:
+        """The span, by step of time: a fitting one, unless lines have to have the same."""
+        return timeseries(**{**self._question, **names, "step": step})
 
     def before(self, step: int) -> Series:
         """The span before it, in the same steps."""
@@ -114,7 +114,7 @@ def _errors(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Das
 
 def _tenants(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:
     rows = panel.with_lines("tenant")
-    lines = [(row["name"], panel.now(tenant=row["name"])) for row in rows[:LINES] if row["name"]]
+    lines = [(row["name"], panel.now(now.step, tenant=row["name"])) for row in rows[:LINES] if row["name"]]
     tables = [parts.tenants(panel.asked, rows), parts.applications(panel.asked, panel.with_lines("application"))]
     return Dashboard(charts.callers(now, lines, marks), tables)
 
