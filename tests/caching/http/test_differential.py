@@ -1,7 +1,7 @@
 """The core beside hishel, an independent cache of RFC 9111, over answers that both understand (§3, §4.2).
 
-Where the other is wrong or stricter by choice it isn't asked: ``no-cache`` with a validator, heuristics, and what
-only our policies know.
+Where the other is wrong or stricter by choice it isn't asked: ``Age``, clocks ahead, ``no-cache`` with a validator,
+heuristics, and what only our policies know.
 """
 
 import uuid
@@ -27,7 +27,7 @@ directives = st.lists(
 answers = st.fixed_dictionaries(
     {
         "directives": directives,
-        "age": st.none() | seconds,
+        "date": st.sampled_from([-100, -5, 0]),
         "expires": st.none() | st.sampled_from([-50, 0, 50]),
         "status": st.sampled_from([200, 404, 410]),
         "authorization": st.booleans(),
@@ -36,11 +36,9 @@ answers = st.fixed_dictionaries(
 
 
 def fields_of(answer):
-    fields = [("Date", dates.format_date(NOW).decode())]
+    fields = [("Date", dates.format_date(NOW + answer["date"]).decode())]
     if answer["directives"]:
         fields.append(("Cache-Control", ", ".join(answer["directives"])))
-    if answer["age"] is not None:
-        fields.append(("Age", str(answer["age"])))
     if answer["expires"] is not None:
         fields.append(("Expires", dates.format_date(NOW + answer["expires"]).decode()))
     return fields

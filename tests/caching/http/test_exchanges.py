@@ -1,7 +1,7 @@
 """Whole exchanges, request after request: what a shared cache must and should do (RFC 9111, RFC 9110 §9.3.2, §15; RFC 5861).
 
-Each test is one behaviour; a table holds those that differ in one field only. Every one runs twice: on the core alone, and on
-real sockets through a gateway with both tiers.
+Each test is one behaviour; a table holds those that differ in one field only. Every one runs three times: on the core alone, on
+real sockets through a gateway with both tiers, and through two workers in turn that share only the second.
 """
 
 import sys
@@ -13,10 +13,12 @@ from tests.caching.http.build import NOW
 from tests.caching.http.exchange import Exchange
 
 
-@pytest.fixture(params=["core", "sockets"], autouse=True)
-def _driver(request, monkeypatch):
-    if request.param == "sockets":
-        monkeypatch.setattr(sys.modules[__name__], "Exchange", request.getfixturevalue("site").exchange)
+@pytest.fixture(params=["core", "site", "two_workers"], autouse=True, scope="module")
+def _driver(request):
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param != "core":
+            patch.setattr(sys.modules[__name__], "Exchange", request.getfixturevalue(request.param).exchange)
+        yield
 
 
 def date(offset):
