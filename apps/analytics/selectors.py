@@ -4,23 +4,23 @@ Figures come from roll-ups, so that neither the number of queries nor their cost
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
-from django.conf import settings
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from apps.analytics import completeness
-from apps.analytics.choices import DIMENSIONS, Level, Period
+from apps.analytics.choices import Level, Period
 from apps.analytics.completeness import Completeness
 from apps.analytics.explain import Trace, call_trace
 from apps.analytics.figures import Figures, decode
-from apps.analytics.models import CallRecord, RollUp
+from apps.analytics.models import CallRecord
 from apps.analytics.policies import ALL, Scope, calls_visible_to
-from apps.analytics.windows import Kept, Span, down, spans, steps, up
+from apps.analytics.questions import DEFAULT_SPAN, Question, exactly, kept, moment, whole
+from apps.analytics.windows import down, steps, up
 
 __all__ = [
     "ALL",
@@ -39,10 +39,6 @@ __all__ = [
     "timeseries",
 ]
 
-DEFAULT_SPAN = timedelta(hours=24)
-#: A span that starts or ends within a minute is exact to the microsecond while that minute has at most this many calls.
-EXACT_CALLS = 2000
-
 By = Literal["api", "tenant", "application", "operation", "status", "reason", "code", "cache"]
 _COUNTED = {"status": "statuses", "reason": "reasons", "code": "codes", "cache": "caches"}
 
@@ -53,63 +49,6 @@ class Series:
 
     step: int
     points: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class _Question:
-    """Of which calls, and when. ``exact`` ends are those that somebody asked for."""
-
-    scope: Scope
-    names: dict[str, str]
-    since: datetime
-    until: datetime
-    exact: tuple[bool, bool]
-
-    @classmethod
-    def asked(
-        cls,
-        scope: Scope,
-        api: str = "",
-        tenant: str = "",
-        application: str = "",
-        operation: str = "",
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> "_Question":
-        named = {"api": api, "tenant": tenant, "application": application, "operation": operation}
-        names = {name: value for name, value in named.items() if value}
-        if application and not tenant:
-            names["tenant"] = application.partition("/")[0]
-        exact = since is not None, until is not None
-        now = timezone.now()
-        until = until or now
-        return cls(scope, names, since or until - DEFAULT_SPAN, until, exact)
-
-    def level(self, by: Iterable[str] = ()) -> Level:
-        """The coarsest level that can answer, grouped by these columns."""
-        needed = {*self.names, *by}
-        if not self._is_covered():
-            needed |= {"api", "tenant"}
-        return next(level for level, dimensions in DIMENSIONS.items() if needed <= set(dimensions))
-
-    def condition(self) -> Q:
-        """On roll-ups and on calls alike."""
-        condition = Q(**self.names)
-        return condition if self._is_covered() else condition & self.scope.condition()
-
-    def roll_ups(self, level: Level, buckets: Sequence[Span]) -> QuerySet[RollUp]:
-        """The roll-ups of some buckets of time."""
-        times = Q(pk__in=())
-        for span in buckets:
-            times |= Q(period=span.period, bucket__gte=_moment(span.start), bucket__lt=_moment(span.end))
-        return RollUp.objects.filter(self.condition(), times, level=level).order_by()
-
-    def buckets(self) -> list[Span]:
-        """The whole buckets around the span."""
-        return spans(self.since.timestamp(), self.until.timestamp(), _kept())
-
-    def _is_covered(self) -> bool:
-        return self.scope.covers(api=self.names.get("api", ""), tenant=self.names.get("tenant", ""))
 
 
 def summary(
@@ -128,8 +67,8 @@ def summary(
     statuses, upstream_calls, upstream_mean}``: latency in milliseconds. Whose calls a lost record told of is not known:
     ``expected`` counts every lost one.
     """
-    question = _Question.asked(scope, api, tenant, application, operation, since, until)
-    figures = _exact(question)
+    question = Question.asked(scope, api, tenant, application, operation, since, until)
+    figures = exactly(question)
     missing = completeness.missing_between(question.since, question.until)
     missing += completeness.under_way(question.since, question.until).records
     return _shown(figures, missing)
@@ -139,11 +78,11 @@ def compare(
     *, scope: Scope, since: datetime | None = None, until: datetime | None = None, **names: str
 ) -> dict[str, Any]:
     """``{"now": summary, "before": summary}``: ``before`` is the span of equal length that ended where this one starts."""
-    until = until or timezone.now()
-    since = since or until - DEFAULT_SPAN
+    question = Question.asked(scope, since=since, until=until, **names)
+    before = question.since - (question.until - question.since)
     return {
-        "now": summary(scope=scope, since=since, until=until, **names),
-        "before": summary(scope=scope, since=since - (until - since), until=since, **names),
+        "now": summary(scope=scope, since=question.since, until=question.until, **names),
+        "before": summary(scope=scope, since=before, until=question.since, **names),
     }
 
 
@@ -162,25 +101,23 @@ def timeseries(
 
     A point with ``gap`` has records missing, or some of its records are still under way.
     """
-    question = _Question.asked(scope, api, tenant, application, operation, since, until)
+    question = Question.asked(scope, api, tenant, application, operation, since, until)
     level = question.level()
-    span, step = steps(
-        question.since.timestamp(), question.until.timestamp(), step, _kept(), coarse=level is Level.FULL
-    )
+    span, step = steps(question.since.timestamp(), question.until.timestamp(), step, kept(), coarse=level is Level.FULL)
     points: dict[int, Figures] = {at: Figures() for at in range(span.start, span.end, step)}
     for bucket, packed in question.roll_ups(level, [span]).values_list("bucket", "packed").iterator(chunk_size=2000):
         points[down(bucket.timestamp(), step)].add(decode(packed))
     missing: dict[int, int] = defaultdict(int)
-    for at, count in completeness.missing_by_time(_moment(span.start), _moment(span.end)):
+    for at, count in completeness.missing_by_time(moment(span.start), moment(span.end)):
         missing[down(at, step)] += count
-    under_way = completeness.under_way(_moment(span.start), _moment(span.end))
+    under_way = completeness.under_way(moment(span.start), moment(span.end))
     late_from = under_way.oldest if under_way.records else float("inf")
     if under_way.records:
         missing[down(max(under_way.oldest, span.start), step)] += under_way.records
     shown = []
     for at, figures in points.items():
         point = _shown(figures, missing[at])
-        shown.append({"at": _moment(at), "gap": missing[at] > 0 or at + step > late_from, **point})
+        shown.append({"at": moment(at), "gap": missing[at] > 0 or at + step > late_from, **point})
     return Series(step, shown)
 
 
@@ -200,9 +137,9 @@ def breakdown(
 
     The name is empty for calls to no known API, without a key, or of no known operation.
     """
-    question = _Question.asked(scope, api, tenant, application, operation, since, until)
+    question = Question.asked(scope, api, tenant, application, operation, since, until)
     if by in _COUNTED:
-        counted = getattr(_whole(question), _COUNTED[by])
+        counted = getattr(whole(question), _COUNTED[by])
         ordered = sorted(counted.items(), key=lambda pair: (-pair[1], str(pair[0])))
         return [{"name": str(name), "calls": count} for name, count in ordered[:top]]
     columns = ("api", "operation") if by == "operation" else (by,)
@@ -231,10 +168,10 @@ def sparklines(
     **filters: str,
 ) -> dict[str, list[int]]:
     """Calls by step of time of each API, tenant or application, for lists. One query, whatever their number."""
-    question = _Question.asked(scope, since=since, until=until, **filters)
+    question = Question.asked(scope, since=since, until=until, **filters)
     length = (question.until - question.since).total_seconds()
     span, step = steps(
-        question.since.timestamp(), question.until.timestamp(), up(length / points, Period.MINUTE), _kept(), coarse=True
+        question.since.timestamp(), question.until.timestamp(), up(length / points, Period.MINUTE), kept(), coarse=True
     )
     rows = question.roll_ups(question.level((by,)), [span])
     if names is not None:
@@ -258,7 +195,7 @@ def savings(
     The time is an estimate: each saved call would have taken what the upstream's answers took on average in that span. ``None``
     when there was none to go by.
     """
-    question = _Question.asked(scope, since=since, until=until, **names)
+    question = Question.asked(scope, since=since, until=until, **names)
     rows = question.roll_ups(question.level(("api",)), question.buckets())
     largest = rows.values_list("api").annotate(n=Sum("calls")).order_by("-n", "api")[:top]
     parts = {name: Figures() for name, _ in largest}
@@ -293,7 +230,7 @@ def calls(
 
     Raises ``ValueError`` for a ``status`` that is neither.
     """
-    exactly = {
+    named = {
         "api": api,
         "tenant": tenant,
         "application": application,
@@ -302,7 +239,7 @@ def calls(
         "call_id": call_id,
         "request_id": request_id,
     }
-    found = CallRecord.objects.filter(scope.condition(), **{name: value for name, value in exactly.items() if value})
+    found = CallRecord.objects.filter(scope.condition(), **{name: value for name, value in named.items() if value})
     if status.endswith("xx"):
         found = found.filter(status__gte=int(status[:-2]) * 100, status__lt=int(status[:-2]) * 100 + 100)
     elif status:
@@ -320,7 +257,7 @@ def latest_completeness() -> Completeness:
     """The account of the last 24 hours, and how far behind the figures are."""
     until = timezone.now()
     since = until - DEFAULT_SPAN
-    question = _Question.asked(ALL, since=None, until=None)
+    question = Question.asked(ALL, since=None, until=None)
     received = sum(count for (count,) in question.roll_ups(Level.ALL, question.buckets()).values_list("calls"))
     causes = completeness.causes_between(since, until)
     under_way = completeness.under_way()
@@ -333,56 +270,6 @@ def latest_completeness() -> Completeness:
         in_stream=completeness.in_stream(),
         agents=completeness.agents(),
     )
-
-
-def _whole(question: _Question) -> Figures:
-    """The figures of the buckets around the span. One query."""
-    return _added(question.roll_ups(question.level(), question.buckets()).values_list("packed", flat=True))
-
-
-def _exact(question: _Question) -> Figures:
-    """The figures of the span itself. Three queries.
-
-    The minutes at its ends are counted from the log where somebody named the end, while they have few calls.
-    """
-    minute = Period.MINUTE.value
-    start, end = question.since.timestamp(), question.until.timestamp()
-    figures = Figures()
-    if _kept().unit(start) == minute:
-        first, last = min(up(start, minute), end), max(down(end, minute), start)
-        if question.exact[0] and start % minute and (rows := _rows_of(question, start, first)):
-            figures.add(rows)
-            start = first
-        if question.exact[1] and end % minute and last >= start and (rows := _rows_of(question, last, end)):
-            figures.add(rows)
-            end = last
-    if start < end:
-        buckets = spans(start, end, _kept())
-        figures.add(_added(question.roll_ups(question.level(), buckets).values_list("packed", flat=True)))
-    return figures
-
-
-def _rows_of(question: _Question, start: float, end: float) -> Figures | None:
-    """The figures of less than a minute from the log, or ``None`` when it has too many calls."""
-    names = (
-        *("cache", "status", "code", "reason", "duration", "upstream_duration"),
-        *("attempts", "request_bytes", "response_bytes"),
-    )
-    found = CallRecord.objects.filter(question.condition(), at__gte=_moment(start), at__lt=_moment(end)).order_by()
-    rows = list(found.only(*names)[: EXACT_CALLS + 1])
-    if len(rows) > EXACT_CALLS:
-        return None
-    figures = Figures()
-    for row in rows:
-        figures.count(row)
-    return figures
-
-
-def _added(packed: Iterable[bytes | memoryview]) -> Figures:
-    figures = Figures()
-    for each in packed:
-        figures.add(decode(each))
-    return figures
 
 
 def _shown(figures: Figures, missing: int) -> dict[str, Any]:
@@ -398,12 +285,3 @@ def _shown(figures: Figures, missing: int) -> dict[str, Any]:
         "upstream_calls": figures.upstream_calls,
         "upstream_mean": figures.upstream_mean,
     }
-
-
-def _kept() -> Kept:
-    now = timezone.now().timestamp()
-    return Kept(now - settings.MINUTE_FIGURES_DAYS * 86400, now - settings.HOUR_FIGURES_DAYS * 86400)
-
-
-def _moment(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)

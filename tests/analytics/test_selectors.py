@@ -8,7 +8,7 @@ from math import floor
 import pytest
 from django.utils import timezone
 
-from apps.analytics import selectors
+from apps.analytics import questions, selectors
 from apps.analytics.choices import DIMENSIONS, Period
 from apps.analytics.histograms import ERROR
 from apps.analytics.models import CallRecord, RollUp
@@ -164,7 +164,7 @@ def test_a_span_that_starts_just_after_the_hour_is_exact():
 
 
 def test_a_busy_minute_at_the_end_of_a_span_is_told_whole_at_the_same_cost(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(selectors, "EXACT_CALLS", 3)
+    monkeypatch.setattr(questions, "EXACT_CALLS", 3)
     minute = (NOW - timedelta(minutes=5)).replace(second=0)
     log(*({"at": minute.timestamp() + second} for second in range(0, 60, 10)))
     told = selectors.summary(scope=ALL, since=minute + timedelta(seconds=5), until=minute + timedelta(minutes=2))
@@ -248,6 +248,20 @@ def test_spark_lines_have_a_line_for_each_api_in_one_query(django_assert_num_que
     assert sum(map(sum, lines.values())) == 300
     only = selectors.sparklines(scope=ALL, by="api", names=["orders"])
     assert only == {"orders": lines["orders"]}
+
+
+@pytest.mark.parametrize("first", [datetime.min, datetime(1970, 1, 1)])
+@pytest.mark.parametrize("last", [datetime.min, datetime.max, None])
+def test_a_span_from_or_to_any_end_of_the_calendar_is_answered(first: datetime, last: datetime | None):
+    log({})
+    ends = {"since": first.replace(tzinfo=UTC), "until": last and last.replace(tzinfo=UTC)}
+    count = 0 if last == datetime.min else 1
+    assert selectors.summary(scope=ALL, **ends)["calls"] == count
+    assert selectors.compare(scope=ALL, **ends)["now"]["calls"] == count
+    assert sum(point["calls"] for point in selectors.timeseries(scope=ALL, **ends).points) == count
+    assert len(selectors.timeseries(scope=ALL, step=60, **ends).points) < 2000
+    assert len(selectors.breakdown(scope=ALL, **ends)) == count
+    assert sum(map(sum, selectors.sparklines(scope=ALL, **ends).values())) == count
 
 
 def test_a_comparison_is_with_the_span_just_before():

@@ -1,0 +1,139 @@
+"""A question about calls, and which roll-ups and rows answer it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from apps.analytics.choices import DIMENSIONS, Level, Period
+from apps.analytics.figures import Figures, decode
+from apps.analytics.models import CallRecord, RollUp
+from apps.analytics.policies import Scope
+from apps.analytics.windows import Kept, Span, down, spans, up
+
+DEFAULT_SPAN = timedelta(hours=24)
+#: A span that starts or ends within a minute is exact to the microsecond while that minute has at most this many calls.
+EXACT_CALLS = 2000
+
+
+@dataclass(frozen=True)
+class Question:
+    """Of which calls, and when. ``exact`` ends are those that somebody asked for."""
+
+    scope: Scope
+    names: dict[str, str]
+    since: datetime
+    until: datetime
+    exact: tuple[bool, bool]
+
+    @classmethod
+    def asked(
+        cls,
+        scope: Scope,
+        api: str = "",
+        tenant: str = "",
+        application: str = "",
+        operation: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> "Question":
+        named = {"api": api, "tenant": tenant, "application": application, "operation": operation}
+        names = {name: value for name, value in named.items() if value}
+        if application and not tenant:
+            names["tenant"] = application.partition("/")[0]
+        exact = since is not None, until is not None
+        now = timezone.now()
+        # Nothing is kept from before, and nothing has happened after: no calendar's end is ever near.
+        first, last = now - timedelta(days=settings.DAY_FIGURES_DAYS), now + timedelta(days=1)
+        until = min(until or now, last)
+        return cls(scope, names, max(since or until - DEFAULT_SPAN, first), max(until, first), exact)
+
+    def level(self, by: Iterable[str] = ()) -> Level:
+        """The coarsest level that can answer, grouped by these columns."""
+        needed = {*self.names, *by}
+        if not self._is_covered():
+            needed |= {"api", "tenant"}
+        return next(level for level, dimensions in DIMENSIONS.items() if needed <= set(dimensions))
+
+    def condition(self) -> Q:
+        """On roll-ups and on calls alike."""
+        condition = Q(**self.names)
+        return condition if self._is_covered() else condition & self.scope.condition()
+
+    def roll_ups(self, level: Level, buckets: Sequence[Span]) -> QuerySet[RollUp]:
+        """The roll-ups of some buckets of time."""
+        times = Q(pk__in=())
+        for span in buckets:
+            times |= Q(period=span.period, bucket__gte=moment(span.start), bucket__lt=moment(span.end))
+        return RollUp.objects.filter(self.condition(), times, level=level).order_by()
+
+    def buckets(self) -> list[Span]:
+        """The whole buckets around the span."""
+        return spans(self.since.timestamp(), self.until.timestamp(), kept())
+
+    def _is_covered(self) -> bool:
+        return self.scope.covers(api=self.names.get("api", ""), tenant=self.names.get("tenant", ""))
+
+
+def whole(question: Question) -> Figures:
+    """The figures of the buckets around the span. One query."""
+    return _added(question.roll_ups(question.level(), question.buckets()).values_list("packed", flat=True))
+
+
+def exactly(question: Question) -> Figures:
+    """The figures of the span itself. Three queries.
+
+    The minutes at its ends are counted from the log where somebody named the end, while they have few calls.
+    """
+    minute = Period.MINUTE.value
+    start, end = question.since.timestamp(), question.until.timestamp()
+    figures = Figures()
+    if kept().unit(start) == minute:
+        first, last = min(up(start, minute), end), max(down(end, minute), start)
+        if question.exact[0] and start % minute and (rows := _rows_of(question, start, first)):
+            figures.add(rows)
+            start = first
+        if question.exact[1] and end % minute and last >= start and (rows := _rows_of(question, last, end)):
+            figures.add(rows)
+            end = last
+    if start < end:
+        buckets = spans(start, end, kept())
+        figures.add(_added(question.roll_ups(question.level(), buckets).values_list("packed", flat=True)))
+    return figures
+
+
+def _rows_of(question: Question, start: float, end: float) -> Figures | None:
+    """The figures of less than a minute from the log, or ``None`` when it has too many calls."""
+    names = (
+        *("cache", "status", "code", "reason", "duration", "upstream_duration"),
+        *("attempts", "request_bytes", "response_bytes"),
+    )
+    found = CallRecord.objects.filter(question.condition(), at__gte=moment(start), at__lt=moment(end)).order_by()
+    rows = list(found.only(*names)[: EXACT_CALLS + 1])
+    if len(rows) > EXACT_CALLS:
+        return None
+    figures = Figures()
+    for row in rows:
+        figures.count(row)
+    return figures
+
+
+def _added(packed: Iterable[bytes | memoryview]) -> Figures:
+    figures = Figures()
+    for each in packed:
+        figures.add(decode(each))
+    return figures
+
+
+def kept() -> Kept:
+    """Since when figures by minute and by hour are kept."""
+    now = timezone.now().timestamp()
+    return Kept(now - settings.MINUTE_FIGURES_DAYS * 86400, now - settings.HOUR_FIGURES_DAYS * 86400)
+
+
+def moment(at: float) -> datetime:
+    """A moment from Unix seconds."""
+    return datetime.fromtimestamp(at, UTC)
