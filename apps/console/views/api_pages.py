@@ -23,6 +23,7 @@ from apps.catalog.policies import (
 from apps.catalog.selectors import revision_changes, revisions_visible_to
 from apps.catalog.services import api_update
 from apps.console import traffic
+from apps.console.analytics import embedded
 from apps.console.answers import attempt, done_with_receipt
 from apps.console.examples import curl_of
 from apps.console.forms.apis import DocumentationForm, SettingsForm, TrafficForm, UpstreamFormSet
@@ -77,6 +78,7 @@ def overview(request: Signed, api: API) -> HttpResponse:
         api,
         "apis/overview.html",
         traffic=traffic.last_day(request.user, api=api.slug),
+        day=embedded.last_day(request.user, api=api.slug),
         upstreams=api.upstreams.all(),
         policy_words=sentences(api.cache_policy),
         curl=curl_of(api),
