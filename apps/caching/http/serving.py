@@ -83,10 +83,8 @@ def on_entry(plan: RequestPlan, held: Held | None, now: float) -> Serve | Revali
                 return Serve(held, Reason.MAX_STALE, True)
     if asked.only_if_cached:
         return GatewayTimeout(Reason.ONLY_IF_CACHED)
-    if plan.range_wanted is not None:
-        # The part is asked for as it is: a 304 could confirm the whole, but a 206 could not be stored in its place.
-        return Fetch(reason)
-    return Revalidate(held, conditional_fields(held), reason)
+    # A part is asked for as it is: a 304 could confirm the whole, but the caller wants the part of the newest.
+    return Revalidate(held, conditional_fields(held) if plan.range_wanted is None else (), reason)
 
 
 def _without(plan: RequestPlan, reason: Reason) -> Fetch | GatewayTimeout:

@@ -89,7 +89,8 @@ def _judged(
 
 
 def _not_stored(reason: Reason, held: Held | None, status: int) -> NoStore:
-    ends = held is not None and (status in ENDING or status in FORBIDDING or 200 <= status < 400)
+    superseded = 200 <= status < 400 and status != 206
+    ends = held is not None and (superseded or status in ENDING or status in FORBIDDING)
     return NoStore(reason, 0.0 if reason in (Reason.REQUEST_NO_STORE, Reason.PARTIAL) else PASS_FOR, ends)
 
 

@@ -290,6 +290,15 @@ def test_a_part_is_passed_on_and_never_stored_as_the_whole():
     assert exchange.ask().body == b"body"
 
 
+def test_a_part_of_a_stale_whole_stands_in_for_an_upstream_that_is_away():
+    exchange = Exchange().says(SOON_STALE)
+    exchange.ask()
+    exchange.wait(3).says(SOON_STALE, ("Content-Range", "bytes 0-1/4"), status=206, body=b"bo")
+    assert exchange.ask(("Range", "bytes=0-1")).how == "miss"
+    found = exchange.says(failure=Failure.BROKEN).ask(("Range", "bytes=0-1"))
+    assert (found.how, found.status, found.body) == ("stale", 206, b"bo")
+
+
 # Validation (§4.3)
 
 

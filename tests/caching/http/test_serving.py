@@ -150,7 +150,7 @@ def test_only_if_cached_never_reaches_the_upstream():
 
 def test_a_range_of_a_stale_whole_is_asked_for_as_it_is():
     held = cached("max-age=1", ETAG)
-    assert on_entry(plan([("Range", "bytes=0-1")]), held, NOW + 2) == Fetch(Reason.EXPIRED)
+    assert on_entry(plan([("Range", "bytes=0-1")]), held, NOW + 2) == Revalidate(held, (), Reason.EXPIRED)
     assert on_entry(plan([("Range", "bytes=0-1")]), held, NOW) == Serve(held, Reason.FRESH)
 
 

@@ -339,6 +339,8 @@ def test_a_failed_refresh_never_replaces_a_good_entry(status):
         (200, [("Cache-Control", "no-store")], True),
         (302, [], True),
         (400, [], False),
+        (206, [("Content-Range", "bytes 0-1/9")], False),
+        (416, [], False),
         (429, [], False),
         (408, [], False),
         (501, [("Cache-Control", "no-store")], False),
