@@ -13,10 +13,11 @@ from itertools import chain
 from typing import TypeGuard
 
 from django.db import DatabaseError
-from django.db.models import F
+from django.db.models import F, Max
 
 from apps.access.models import APIKey
 from apps.audit.models import Entry, Epoch
+from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.fleet import names, state
 from apps.fleet.compile import affected_by, all_credentials, all_parts, credentials_of, parts_of
@@ -109,7 +110,9 @@ def refill() -> tuple[int, int]:
         if not state.fill(redis, token, incarnation, parts, records):
             raise PublicationFailed("Another process took over writing everything anew.")
         written += len(parts) + len(records)
-    if not state.switch(redis, token, incarnation, n):
+    # Receipts of purges wait for a clock: it must not begin again below one that somebody was told.
+    clock = Purge.objects.aggregate(newest=Max("clock"))["newest"] or 0
+    if not state.switch(redis, token, incarnation, n, clock):
         raise PublicationFailed("Another process took over writing everything anew.")
     logger.warning("wrote the state anew: incarnation %d, %d parts and records", incarnation, written)
     return incarnation, n

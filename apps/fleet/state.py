@@ -76,11 +76,13 @@ local now = redis.call('TIME')
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 redis.call('HSET', KEYS[2], 'incarnation', ARGV[2], 'n', ARGV[3], 'step', 0, 'seq', 0, 'at', 0,
            'proof', ARGV[4], 'filled', now[1])
+if tonumber(redis.call('GET', KEYS[6]) or '0') < tonumber(ARGV[5]) then redis.call('SET', KEYS[6], ARGV[5]) end
 append(KEYS[2], KEYS[3], {{'kind', 'refill', 'n', ARGV[3]}})
 return 1
 """
-"""KEYS: refiller, epoch, events, purged tags, mistrust. ARGV: token, incarnation, epoch, proof. Readers go over to
-the new incarnation with this; purged tags are dropped because everything stored before is dead.
+"""KEYS: refiller, epoch, events, purged tags, mistrust, purge clock. ARGV: token, incarnation, epoch, proof, a purge
+clock.
+Readers go over to the new incarnation with this; purged tags are dropped because everything stored before is dead.
 """
 
 
@@ -166,10 +168,12 @@ def fill(
     return bool(redis.register_script(FILL)(keys=[names.REFILLER, names.parts(incarnation), *keys], args=arguments))
 
 
-def switch(redis: Client, token: str, incarnation: int, n: int) -> bool:
-    """Have everybody read ``incarnation``, which is complete up to epoch ``n``. False: somebody else refills now."""
-    keys = [names.REFILLER, names.EPOCH, names.EVENTS, names.PURGES, names.MISTRUST]
-    return bool(redis.register_script(SWITCH)(keys=keys, args=[token, incarnation, n, proof_of(incarnation)]))
+def switch(redis: Client, token: str, incarnation: int, n: int, purge_clock: int) -> bool:
+    """Have everybody read ``incarnation``, which is complete up to epoch ``n``. The purge clock goes on from
+    ``purge_clock`` if it was lost. False: somebody else refills now."""
+    keys = [names.REFILLER, names.EPOCH, names.EVENTS, names.PURGES, names.MISTRUST, names.PURGE_CLOCK]
+    arguments = [token, incarnation, n, proof_of(incarnation), purge_clock]
+    return bool(redis.register_script(SWITCH)(keys=keys, args=arguments))
 
 
 def sweep(redis: Client) -> int:

@@ -11,6 +11,7 @@ from django.db.models import F
 
 from apps.access import services as access
 from apps.audit.models import Epoch
+from apps.caching import services as caching
 from apps.caching.purges import purge
 from apps.catalog import services as catalog
 from apps.fleet import events, names, publisher, receipts, state
@@ -64,6 +65,17 @@ def test_receipts_wait_for_the_workers_that_an_emptied_redis_forgot(valkey, work
 
     monkeypatch.setattr(receipts, "pause_for", they_come_back)
     assert wait_for_receipt().workers == 2
+
+
+def test_the_receipt_of_a_purge_comes_though_redis_lost_its_clock(valkey, workers):
+    worker = workers()
+    api = make_api(make_tenant("platform"))
+    for _ in range(3):
+        purged = caching.purge(actor=PLATFORM, api=api, kind="api")
+    assert wait_for_receipt().workers == 1
+    state.client().flushall()
+    assert wait_for_receipt(purge_clock=purged.clock).sentence.startswith("in force on 1 of 1 worker, ")
+    assert worker.world.purges.clock == purged.clock == 3
 
 
 def test_a_redis_that_answers_for_less_than_was_known_makes_nobody_a_stranger(valkey, workers):
