@@ -38,9 +38,12 @@ from apps.caching.http.invalidation import (
     on_unsafe,
     paths_meant,
     tag_of_api,
+    tag_of_application,
     tag_of_key,
     tag_of_path,
     tag_of_prefix,
+    tag_of_subject,
+    tag_of_tenant,
     tags_of,
 )
 from apps.caching.http.lookup import find
@@ -95,8 +98,11 @@ __all__ = [
     "placement",
     "plan_request",
     "tag_of_api",
+    "tag_of_application",
     "tag_of_key",
     "tag_of_path",
     "tag_of_prefix",
+    "tag_of_subject",
+    "tag_of_tenant",
     "tags_of",
 ]

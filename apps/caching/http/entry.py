@@ -28,9 +28,13 @@ class Entry:
     refreshes it, when the upstream answers 5xx, when it can't be reached); ``keep_until`` ends *keep*: until then it
     may still be validated. ``age_at_receipt`` is the corrected initial age of RFC 9111 §4.2.3. ``validate_always`` is
     the origin's ``no-cache``. ``stale_allowed`` is false where the origin forbids every stale use
-    (``must-revalidate`` and its kin). ``open_to_credentials`` says that calls that forward credentials may use it too
-    (§3.5). ``tags`` are the origin's surrogate keys; the tags of its API and path follow from ``api`` and ``path``.
-    ``personal`` entries are encrypted at rest.
+    (``must-revalidate`` and its kin).
+
+    ``owner`` is who owns the entry within its ``scope``, ``rule`` why; ``holder`` names the same in words, as far as
+    the scope goes (tenant, application, subject), so that what ends a grant can end the entry.
+    ``open_to_credentials`` says that calls that forward credentials may use it too (§3.5). ``tags`` are the origin's
+    surrogate keys; the tags of its API and path follow from ``api`` and ``path``. ``personal`` entries are encrypted
+    at rest.
     """
 
     key: bytes
@@ -56,6 +60,7 @@ class Entry:
     path: bytes
     tags: tuple[str, ...]
     birth: Birth
+    holder: tuple[str, ...] = ()
     personal: bool = False
 
 

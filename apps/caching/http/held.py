@@ -32,8 +32,8 @@ class Held:
 
     ``headers`` are the stored fields with ``content-length``; ``head`` is their rendered form with the status line,
     without ``age`` and the final blank line. ``age_zero`` is when the answer's age was 0. ``soft`` is set while a
-    soft purge makes the entry stale; ``purges_seen`` is the version of the purge table that last found it alive. ``size`` is
-    what it counts in the in-process tier.
+    soft purge makes the entry stale; ``purges_seen`` is the version of the purge table that last found it alive.
+    ``size`` is what it counts in the in-process tier.
     """
 
     __slots__ = (

@@ -97,6 +97,11 @@ def owner(scope: int, identity: Identity, credentials: Credentials = ()) -> byte
     return hashlib.sha256(pack(parts)).digest()
 
 
+def holder(scope: int, identity: Identity) -> tuple[str, ...]:
+    """Who owns an entry of this scope, in words: tenant, application, subject, as far as the scope goes."""
+    return (identity.tenant, identity.application, identity.subject)[:scope]
+
+
 def permits_sharing(said: ResponseDirectives) -> str | None:
     """The directive by which the origin lets an answer to a call with credentials be shared (RFC 9111 §3.5), or
     ``None``.

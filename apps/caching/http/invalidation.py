@@ -1,8 +1,9 @@
 """What ends stored answers: unsafe methods and purges, both by tags (RFC 9111 §4.4).
 
-An entry has the tag of its API, of its exact path, of each prefix of that path by whole segments, and of each of its
-surrogate keys. Paths are relative to the API's listen path, in normalised form, with a leading slash. All variants
-and scopes of a URL share them.
+An entry has the tag of its API, of its exact path, of each prefix of that path by whole segments, of each of its
+surrogate keys, and, where it isn't shared by all, of the tenant, the application and the subject that it belongs to.
+Paths are relative to the API's listen path, in normalised form, with a leading slash. All variants and scopes of a
+URL share them.
 """
 
 from collections.abc import Collection
@@ -40,6 +41,21 @@ def tag_of_key(api: str, surrogate_key: str) -> str:
     return f"k:{api}:{surrogate_key}"
 
 
+def tag_of_tenant(tenant: str) -> str:
+    """Every answer that is this tenant's own, or that of one of its applications or subjects, in all APIs."""
+    return f"t:{tenant}"
+
+
+def tag_of_application(application: str) -> str:
+    """Every answer that is this application's own or that of one of its subjects; ``application`` is ``tenant/slug``."""
+    return f"o:{application}"
+
+
+def tag_of_subject(subject: str) -> str:
+    """Every answer that is this subject's own."""
+    return f"s:{subject}"
+
+
 def tags_of(entry: Entry) -> tuple[str, ...]:
     """All tags under which a purge ends this entry."""
     api, path = entry.api, entry.path.decode("latin-1")
@@ -55,6 +71,7 @@ def tags_of(entry: Entry) -> tuple[str, ...]:
         f"p:{api}:{path}",
         *dict.fromkeys(prefixes),
         *(f"k:{api}:{key}" for key in entry.tags),
+        *(f"{kind}:{name}" for kind, name in zip("tos", entry.holder, strict=False) if name),
     )
 
 

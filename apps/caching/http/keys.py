@@ -30,7 +30,9 @@ _remembered = lru_cache(maxsize=4096)(digest)
 
 
 def primary_key(parts: tuple[bytes | None, ...]) -> bytes:
-    """The key under which a call's answer stands. ``parts`` are those that ``LABELS`` names; their order is the key's form."""
+    """The key under which a call's answer stands. ``parts`` are those that ``LABELS`` names; their order is the key's
+    form.
+    """
     path, query = parts[5] or b"", parts[6] or b""
     return digest(parts) if len(path) + len(query) > _MEMO_LIMIT else _remembered(parts)
 

@@ -11,7 +11,7 @@ from apps.caching.http.entry import MAX_LIFE, Birth, Entry
 from apps.caching.http.fields import PER_CALL, end_to_end, first, lines_of, members
 from apps.caching.http.freshness import grace, initial_age, lifetime
 from apps.caching.http.held import Held
-from apps.caching.http.identity import scope_of_answer
+from apps.caching.http.identity import holder, scope_of_answer
 from apps.caching.http.messages import Headers, ResponseHead
 from apps.caching.http.plan import RequestPlan
 from apps.caching.http.policy import PERSONAL, PERSONAL_LIFETIME
@@ -180,6 +180,7 @@ def _entry(
             path=plan.request.path,
             tags=surrogate_keys(head.headers),
             birth=birth,
+            holder=holder(scope, plan.identity),
             personal=policy.sensitivity == PERSONAL,
         ),
         reason,

@@ -3,14 +3,18 @@
 import pytest
 
 from apps.caching.http import (
+    Identity,
     Policy,
     ResponseHead,
     on_unsafe,
     paths_meant,
     tag_of_api,
+    tag_of_application,
     tag_of_key,
     tag_of_path,
     tag_of_prefix,
+    tag_of_subject,
+    tag_of_tenant,
     tags_of,
 )
 from tests.caching.http.build import POLICY, pairs, plan, request, stored
@@ -58,6 +62,28 @@ def test_other_purges_name_exactly_what_they_say():
     assert tag_of_path("products", b"/a") not in tags("/a/b")
     assert tag_of_key("products", "k") in tags("/a", ("Cache-Tag", "k"))
     assert tag_of_key("other", "k") not in tags("/a", ("Cache-Tag", "k"))
+
+
+@pytest.mark.parametrize(
+    ("scope", "named"),
+    [
+        ("shared", set()),
+        ("tenant", {"t:acme"}),
+        ("application", {"t:acme", "o:acme/bot"}),
+        ("subject", {"t:acme", "o:acme/bot", "s:ann"}),
+    ],
+)
+def test_what_is_not_shared_by_all_ends_with_the_grant_of_its_holder(scope, named):
+    the_plan = plan(policy=Policy(api="products", scope=scope), identity=Identity("acme", "acme/bot", "ann"))
+    found = set(tags_of(stored([("Cache-Control", "max-age=60")], the_plan=the_plan).entry))
+    assert {tag_of_tenant("acme"), tag_of_application("acme/bot"), tag_of_subject("ann")} & found == named
+
+
+def test_a_holder_without_a_name_has_no_tag():
+    the_plan = plan([("Authorization", "x")])
+    assert not {tag[0] for tag in tags_of(stored([("Cache-Control", "max-age=60")], the_plan=the_plan).entry)} & set(
+        "tos"
+    )
 
 
 @pytest.mark.parametrize(
