@@ -1,0 +1,171 @@
+"""Dashboards, the call log and the REST documentation in a real browser, under the real Content-Security-Policy."""
+
+import re
+import time
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from apps.console.analytics.dashboards import DASHBOARDS
+from tests.support.calls import HIT, make_calls
+from tests.support.cast import PASSWORD, make_api, make_cast
+
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser complained about: errors of scripts, refusals of the policy."""
+    return []
+
+
+@pytest.fixture
+def reader(
+    transactional_db: None, state_redis: object, live_server, complaints: list[str], monkeypatch
+) -> Iterator[Page]:
+    """A browser in which Ada is signed in, and some calls of the last hour."""
+    # Playwright runs an event loop in this thread, which Django takes for an asynchronous caller of the database.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    people = make_cast()
+    make_api(people.platform)
+    now = time.time()
+    rows = [{"at": now - minute * 60, **(HIT if minute % 2 else {})} for minute in range(1, 59)]
+    make_calls(*rows, {"at": now - 300, "status": 502, "cache": "BYPASS", "code": "upstream_unreachable"})
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_page(base_url=live_server.url, viewport={"width": 1280, "height": 900})
+        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto("/accounts/login/")
+        page.fill("[name=login]", people.ada.email)
+        page.fill("[name=password]", PASSWORD)
+        page.click("form button[type=submit]")
+        page.wait_for_url("**/")
+        complaints.clear()
+        yield page
+        browser.close()
+
+
+def painted(page: Page) -> list[int]:
+    """How many different colours each chart has on its canvas."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll("[data-chart] canvas")].map((canvas) => {
+            const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+            const colours = new Set();
+            for (let at = 0; at < pixels.length; at += 4) colours.add((pixels[at] << 16) | (pixels[at + 1] << 8) | pixels[at + 2]);
+            return colours.size;
+        })"""
+    )
+
+
+def query_of(page: Page) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_every_chart_is_drawn_and_the_policy_has_nothing_against_it(reader, complaints, name):
+    reader.goto(f"/analytics/{name}/?span=1h")
+    charts = reader.locator("[data-chart]")
+    expect(charts.last.locator("canvas")).to_be_visible()
+    assert len(painted(reader)) == charts.count()
+    assert all(colours > 8 for colours in painted(reader))
+    assert complaints == []
+
+
+def test_a_click_on_a_point_leads_to_the_calls_behind_it(reader):
+    reader.goto("/analytics/cache/?span=1h&api=products")
+    box = reader.locator("[data-chart]").bounding_box()
+    with reader.expect_navigation():
+        reader.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    query = query_of(reader)
+    assert urlsplit(reader.url).path == "/calls/"
+    assert query["api"] == "products"
+    assert query["until"] > query["since"]
+    expect(reader.locator("table.calls tbody tr")).to_have_count(1)
+
+
+def test_a_drag_shows_the_span_that_it_covers(reader):
+    reader.goto("/analytics/cache/?span=1h&api=products")
+    box = reader.locator("[data-chart]").bounding_box()
+    reader.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 80)
+    reader.mouse.down()
+    reader.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 90, steps=4)
+    with reader.expect_navigation():
+        reader.mouse.up()
+    query = query_of(reader)
+    assert urlsplit(reader.url).path == "/analytics/cache/"
+    assert set(query) == {"api", "since", "until"}
+
+
+def test_charts_follow_the_theme(reader):
+    reader.goto("/analytics/cache/?span=1h")
+    reader.evaluate("apimgrTheme.set('light')")
+    light = reader.locator("[data-chart]").screenshot()
+    reader.evaluate("apimgrTheme.set('dark')")
+    expect(reader.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    assert reader.locator("[data-chart]").screenshot() != light
+
+
+@pytest.mark.parametrize("address", [*(f"/analytics/{name}/" for name in DASHBOARDS), "/calls/"])
+def test_nothing_is_wider_than_a_telephone(reader, address):
+    reader.set_viewport_size({"width": 375, "height": 812})
+    reader.goto(f"{address}?span=1h")
+    assert reader.evaluate("document.documentElement.scrollWidth") == 375
+    filters = reader.locator("[data-folds]")
+    expect(filters).not_to_have_attribute("open", re.compile(".*"))
+    filters.locator("summary").click()
+    expect(filters.get_by_label("API")).to_be_visible()
+
+
+def test_a_new_call_appears_in_the_log_by_itself(reader, complaints):
+    reader.goto("/calls/?span=1h")
+    expect(reader.get_by_text("/products/new", exact=True)).to_have_count(0)
+    make_calls({"path": "/products/new", "at": time.time()})
+    expect(reader.get_by_text("/products/new", exact=True)).to_be_visible(timeout=10_000)
+    assert complaints == []
+
+
+def test_the_same_numbers_stand_below_the_chart(reader):
+    reader.goto("/analytics/cache/?span=1h")
+    table = reader.get_by_role("region", name="How much does the cache answer?")
+    expect(table).to_be_hidden()
+    reader.get_by_text("The same numbers").click()
+    expect(table.get_by_role("columnheader", name="Hit ratio")).to_be_visible()
+    assert table.locator("tbody tr").count() > 50
+
+
+def test_one_s_own_span_is_typed_in_one_s_own_zone(reader):
+    reader.goto("/calls/?span=1h")
+    reader.get_by_text("Own span").click()
+    form = reader.locator("form[data-zone]")
+    zone = reader.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
+    expect(form.get_by_text(f"Times in {zone}.")).to_be_visible()
+    form.get_by_label("From").fill("2026-01-31T10:00")
+    form.get_by_label("To").fill("2026-01-31T12:00")
+    with reader.expect_navigation():
+        form.get_by_role("button", name="Show").click()
+    assert query_of(reader)["zone"] == zone
+    expect(reader.get_by_text("No such call")).to_be_visible()
+
+
+def test_filters_narrow_and_stay_in_the_address(reader):
+    reader.goto("/calls/?span=1h")
+    with reader.expect_navigation():
+        reader.get_by_label("Cache result").select_option("BYPASS")
+    assert query_of(reader) == {"span": "1h", "cache": "BYPASS"}
+    expect(reader.locator("table.calls tbody tr")).to_have_count(1)
+    reader.locator("table.calls a").click()
+    expect(reader.get_by_role("heading", name="What was decided, and when?")).to_be_visible()
+
+
+def test_the_rest_api_can_be_read_and_tried(reader, complaints):
+    reader.goto("/api/docs/")
+    operation = reader.locator("#operations-users-users_me_retrieve")
+    expect(operation).to_be_visible(timeout=20_000)
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table")).to_contain_text("ada@platform.test")
+    assert complaints == []
