@@ -10,4 +10,5 @@ urlpatterns = [
     path("", include("apps.console.urls")),
 ]
 
-handler500 = "apps.console.views.errors.server_error"
+handler404 = "apimgr.errors.not_found"
+handler500 = "apimgr.errors.server_error"

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from django.db import OperationalError
 from django.urls import URLPattern, URLResolver, get_resolver
 from openapi_spec_validator import validate
 from rest_framework.test import APIClient
 
+from apps.access import selectors
 from apps.tenants.models import User
 from tests.support.calls import make_calls
 from tests.support.cast import (
@@ -148,3 +150,37 @@ def test_no_answer_carries_the_hash_of_a_secret(cast, calls_as, everything):
         assert answer.status_code in (200, 404, 405)
         assert not any(digest in text for digest in digests)
         assert "digest" not in text
+
+
+def test_an_address_that_no_route_has_is_a_problem_below_the_api_and_a_page_elsewhere(client, db):
+    below = client.get("/api/v1/nothing/")
+    assert (below.status_code, below["Content-Type"], below.json()["code"]) == (
+        404,
+        "application/problem+json",
+        "not_found",
+    )
+    elsewhere = client.get("/nothing/at/all/")
+    assert (elsewhere.status_code, elsewhere["Content-Type"]) == (404, "text/html; charset=utf-8")
+
+
+def test_while_the_database_is_away_that_is_said(cast, calls_as, monkeypatch):
+    def away(user):
+        raise OperationalError("could not connect to db.internal")
+
+    monkeypatch.setattr(selectors, "plans_visible_to", away)
+    answer = calls_as(cast.ada).get("/api/v1/plans/")
+    assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (503, "unavailable", "5")
+    assert "internal" not in answer.content.decode()
+
+
+def test_a_fault_of_ours_is_a_problem_that_tells_nothing(cast, calls_as, monkeypatch):
+    def broken(user):
+        raise RuntimeError("postgres://secret@db")
+
+    monkeypatch.setattr(selectors, "plans_visible_to", broken)
+    ada = calls_as(cast.ada)
+    ada.raise_request_exception = False
+    answer = ada.get("/api/v1/plans/")
+    assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
+    assert answer.json()["code"] == "internal_error"
+    assert "secret" not in answer.content.decode()

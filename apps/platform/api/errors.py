@@ -1,11 +1,13 @@
 """Errors as ``application/problem+json`` (RFC 9457): what was wrong, where, and what to do."""
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.exceptions import ValidationError as ServiceRefusal
-from django.http import Http404
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
@@ -14,6 +16,7 @@ from rest_framework.views import set_rollback
 from apps.errors import Conflict, Unavailable
 
 PROBLEM = "application/problem+json"
+_log = logging.getLogger(__name__)
 
 
 class Late(exceptions.APIException):
@@ -39,6 +42,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         exc = Late(str(exc))
     elif isinstance(exc, Unavailable):
         exc = Away(str(exc))
+    elif isinstance(exc, OperationalError | InterfaceError):
+        _log.exception("The database could not be asked")
+        exc = Away("The database can't be reached: nothing was changed. Try again in a moment.")
     elif isinstance(exc, Http404):
         # Django's own text names the model: what one may not see isn't there.
         exc = exceptions.NotFound("There is no such object, or it isn't yours to see.")
@@ -83,3 +89,20 @@ def problem(exc: Exception, status: int, data: Any) -> dict[str, Any]:
 
 def _texts(value: Any) -> list[str]:
     return [str(part) for part in value] if isinstance(value, list | tuple) else [str(value)]
+
+
+def no_address() -> JsonResponse:
+    """404 of an address that no route has."""
+    return _plain(HTTPStatus.NOT_FOUND, "not_found", "There is no such address. /api/docs/ has those that there are.")
+
+
+def our_fault() -> JsonResponse:
+    """500. What went wrong is in the log, not in the answer."""
+    return _plain(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "This is a fault of ours. It is in the console's log."
+    )
+
+
+def _plain(status: HTTPStatus, code: str, detail: str) -> JsonResponse:
+    document = {"type": "about:blank", "title": status.phrase, "status": status, "code": code, "detail": detail}
+    return JsonResponse(document, status=status, content_type=PROBLEM)

@@ -1,0 +1,17 @@
+"""Errors outside of any view: problem documents below ``/api/``, pages elsewhere."""
+
+from django.http import HttpRequest, HttpResponse
+from django.views.defaults import page_not_found
+
+from apps.console.views import errors as pages
+from apps.platform.api import errors as problems
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404."""
+    return problems.no_address() if request.path.startswith("/api/") else page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500, or 503 while the database is away."""
+    return problems.our_fault() if request.path.startswith("/api/") else pages.server_error(request)
