@@ -246,6 +246,46 @@ def test_an_agent_killed_while_it_ends_a_dead_worker_ends_it_once(
     assert files(folder) == files(folder, "ended") == []
 
 
+def test_a_worker_that_dies_while_the_folder_is_read_loses_nothing(
+    folder: Path, state: redis.Redis, monkeypatch: pytest.MonkeyPatch
+):
+    spool = SpoolWriter(folder, NODE, 0, segment_bytes=600)
+    write(spool, 2)
+    agent = shipper(folder, state)
+    listed = agent.folder._listed
+
+    def then_it_writes_on_and_dies():
+        found = listed()
+        monkeypatch.setattr(agent.folder, "_listed", listed)
+        spool.append(encode(record(spool.next_call_id(), kind=BEGUN)))
+        write(spool, 4)
+        spool.close()
+        return found
+
+    monkeypatch.setattr(agent.folder, "_listed", then_it_writes_on_and_dies)
+    for _ in range(3):
+        agent.work()
+        ingest_from(state)
+    assert calls() == 7
+    assert files(folder) == []
+    agent.close()
+
+
+def test_the_end_of_a_dead_worker_is_numbered_after_what_is_settled(folder: Path, state: redis.Redis):
+    spool = SpoolWriter(folder, NODE, 0, segment_bytes=600)
+    spool.append(encode(record(spool.next_call_id(), kind=BEGUN)))
+    write(spool, 3)
+    # A segment that a full disk left empty: what was settled lay in those that are deleted.
+    segment_path(folder, spool.incarnation, 3).touch()
+    deliver(folder, state)
+    assert len(files(folder)) == 2
+    spool.close()
+    deliver(folder, state)
+    assert calls() == 4
+    assert CallRecord.objects.filter(code="gateway_crash").count() == 1
+    assert selectors.summary(scope=selectors.ALL)["completeness"] == {"received": 4, "expected": 4}
+
+
 def test_a_torn_tail_is_counted_as_one_lost_record(folder: Path, state: redis.Redis):
     spool = SpoolWriter(folder, NODE, 0)
     write(spool, 3)
