@@ -88,13 +88,11 @@ def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
 
 
 def parts_of(affected: Affected) -> dict[str, Part | None]:
-    """The snapshot's parts that are to be written anew, by name."""
-    apis = set(affected.apis)
-    if affected.tenants:
-        apis |= set(APIRow.objects.filter(tenant__slug__in=affected.tenants).values_list("slug", flat=True))
-    parts: dict[str, Part | None] = {f"api:{slug}": None for slug in apis}
+    """The snapshot's parts that are to be written anew, by name. A tenant's own APIs are not among them: what is
+    compiled of an API holds nothing of its tenant but the slug, which never changes."""
+    parts: dict[str, Part | None] = {f"api:{slug}": None for slug in affected.apis}
     parts |= {f"plan:{slug}": None for slug in affected.plans}
-    for slugs in _chunks(sorted(apis)):
+    for slugs in _chunks(sorted(affected.apis)):
         parts |= {f"api:{row.slug}": compile_api(row) for row in _apis().filter(slug__in=slugs)}
     for slugs in _chunks(sorted(affected.plans)):
         parts |= {f"plan:{row.slug}": compile_plan(row) for row in PlanRow.objects.filter(slug__in=slugs)}
