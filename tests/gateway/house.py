@@ -86,7 +86,7 @@ class Published:
         self.client.set(names.REFILLER, "test", px=15000)
         parts, records = self._sorted(things)
         assert state.fill(self.client, "test", 1, parts, records)
-        assert state.switch(self.client, "test", 1, 1)
+        assert state.switch(self.client, "test", 1, 1, 0)
 
     def change(self, *things: API | Plan | Credential) -> None:
         """Publish new or changed things."""
