@@ -209,6 +209,7 @@ def test_a_frame_cut_short_by_a_limit_is_a_torn_tail_and_what_follows_is_readabl
     segments = _segments(folder, incarnation)
     records = [each for segment in segments for each in segment.read(2**20)]
     numbers = [each.number for each in records]
+    assert records[-1].record == b"y"
     assert numbers == sorted(set(numbers))
     losses = [decode(each.record) for each in records if not each.record.startswith((b"x", b"y"))]
     told = {number for loss in losses for number in range(loss.first, loss.last + 1)}
