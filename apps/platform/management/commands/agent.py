@@ -1,5 +1,6 @@
 """``manage.py agent``: what each machine with gateways runs once."""
 
+import os
 import signal
 import threading
 from typing import Any
@@ -19,6 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until told to stop."""
+        os.nice(5)  # calls come first
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
