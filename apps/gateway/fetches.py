@@ -259,7 +259,9 @@ class Fetches:
             self.forget(fetch)
             raise
         again = http.on_entry(fetch.plan, held, time())
-        if isinstance(again, http.Serve) and not again.refresh:
+        known = fetch.decision.held.entry if isinstance(fetch.decision, http.Revalidate) else None
+        newer = held is not None and (known is None or held.entry.validated_at > known.validated_at)
+        if isinstance(again, http.Serve) and not again.refresh and newer:
             fetch._resolve(FromStore(again.held, again.reason, True))
             self.forget(fetch)
             return

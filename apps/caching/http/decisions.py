@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import final
 
 from apps.caching.http.entry import Entry
 from apps.caching.http.held import Held
@@ -18,6 +19,7 @@ class Failure(Enum):
     """The connection was reset, or the answer ended early."""
 
 
+@final
 @dataclass(slots=True)
 class Serve:
     """Answer from ``held``. With ``refresh``, ask the upstream once in the background (``conditional`` are its
@@ -31,6 +33,7 @@ class Serve:
     conditional: Headers = ()
 
 
+@final
 @dataclass(slots=True)
 class Revalidate:
     """Ask the upstream whether ``held`` is still right. ``conditional`` may be empty: then a whole answer is fetched."""
@@ -40,6 +43,7 @@ class Revalidate:
     reason: Reason
 
 
+@final
 @dataclass(slots=True)
 class Fetch:
     """Ask the upstream for a whole answer; nothing stored helps."""
@@ -47,6 +51,7 @@ class Fetch:
     reason: Reason
 
 
+@final
 @dataclass(slots=True)
 class GatewayTimeout:
     """Answer 504: the caller wanted only what is stored (RFC 9111 §5.2.1.7)."""
@@ -54,6 +59,7 @@ class GatewayTimeout:
     reason: Reason
 
 
+@final
 @dataclass(slots=True)
 class Store:
     """Forward the answer and store it: ``entry`` is complete but for ``body`` (and for what the gateway does to
@@ -67,6 +73,7 @@ class Store:
     length: int | None
 
 
+@final
 @dataclass(slots=True)
 class NoStore:
     """Forward the answer and don't store it.
@@ -80,6 +87,7 @@ class NoStore:
     ends: bool = False
 
 
+@final
 @dataclass(slots=True)
 class Refreshed:
     """A 304 (or a HEAD) confirmed the stored answer: store ``entry``, which has the old body and new fields, and
@@ -90,6 +98,7 @@ class Refreshed:
     reason: Reason
 
 
+@final
 @dataclass(slots=True)
 class Refetch:
     """The 304 confirmed something else (RFC 9111 §4.3.4): drop what is stored and ask again without a condition."""
@@ -97,6 +106,7 @@ class Refetch:
     reason: Reason
 
 
+@final
 @dataclass(slots=True)
 class Failed:
     """No stored answer may stand in: pass the failure on (502, 504, or the upstream's own 5xx)."""

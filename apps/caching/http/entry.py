@@ -61,6 +61,7 @@ class Entry:
     tags: tuple[str, ...]
     birth: Birth
     holder: tuple[str, ...] = ()
+    fetch_seconds: float = 0.0
     personal: bool = False
 
 

@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 
+from apps.caching.http.early import earliest
 from apps.caching.http.entry import Entry
 from apps.caching.http.fields import first
 from apps.caching.http.messages import Headers
@@ -31,13 +32,15 @@ class Held:
     """An entry and what is prepared of it.
 
     ``headers`` are the stored fields with ``content-length``; ``head`` is their rendered form with the status line,
-    without ``age`` and the final blank line. ``age_zero`` is when the answer's age was 0. ``soft`` is set while a
-    soft purge makes the entry stale; ``purges_seen`` is the version of the purge table that last found it alive.
-    ``size`` is what it counts in the in-process tier.
+    without ``age`` and the final blank line. ``early_from`` is when hits begin to think of refreshing it early;
+    ``age_zero`` is when the answer's age was 0. ``soft`` is set while a soft purge makes the entry stale;
+    ``purges_seen`` is the version of the purge table that last found it alive. ``size`` is what it counts in the
+    in-process tier.
     """
 
     __slots__ = (
         "age_zero",
+        "early_from",
         "entry",
         "etag",
         "fresh_until",
@@ -58,6 +61,7 @@ class Held:
         self.head = render(entry.status, headers)
         self.age_zero = entry.received_at - entry.age_at_receipt
         self.fresh_until = entry.fresh_until
+        self.early_from = earliest(entry.fresh_until, entry.fetch_seconds)
         self.etag = first(headers, b"etag")
         self.last_modified = first(headers, b"last-modified")
         self.soft = False

@@ -22,6 +22,7 @@ class Reason(Enum):
 
     # A stored answer was used.
     FRESH = "fresh", "A stored answer is still fresh."
+    REFRESHED_EARLY = "refreshed_early", "A fresh answer was served while one call refreshes it ahead of its end."
     RECENTLY_VALIDATED = (
         "recently_validated",
         "The caller asked for validation, and the answer was validated within the last second.",

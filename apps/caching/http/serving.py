@@ -1,6 +1,7 @@
 """What to do with what is stored: serve it, ask whether it is still right, or fetch anew (RFC 9111 §4, RFC 5861)."""
 
 from apps.caching.http.decisions import Failed, Failure, Fetch, GatewayTimeout, Revalidate, Serve
+from apps.caching.http.early import refreshes
 from apps.caching.http.entry import Entry
 from apps.caching.http.held import Held
 from apps.caching.http.identity import Scope
@@ -38,11 +39,14 @@ def _owner_under(plan: RequestPlan, key: bytes) -> tuple[int, bytes] | None:
     return None
 
 
-def on_entry(plan: RequestPlan, held: Held | None, now: float) -> Serve | Revalidate | Fetch | GatewayTimeout:
+def on_entry(
+    plan: RequestPlan, held: Held | None, now: float, chance: float = 1.0
+) -> Serve | Revalidate | Fetch | GatewayTimeout:
     """Decides what becomes of a call, given the stored answer that it selects.
 
-    ``now`` is Unix seconds. A stale answer that may be served while it is refreshed comes with ``refresh`` set: the
-    caller starts one refresh per fetch key.
+    ``now`` is Unix seconds; ``chance`` is a draw, uniform in (0, 1], with which a hit may refresh its answer early
+    (1: never). A stale answer that may be served while it is refreshed comes with ``refresh`` set, and so does one
+    refreshed early: the caller starts one refresh per fetch key.
     """
     asked = plan.directives
     if held is None:
@@ -56,10 +60,10 @@ def on_entry(plan: RequestPlan, held: Held | None, now: float) -> Serve | Revali
 
     fresh = now < held.fresh_until and not held.soft and not entry.validate_always
     if fresh:
-        if not plan.noticed:
-            return Serve(held, Reason.FRESH)
-        objection = _objection(plan, held, now)
+        objection = _objection(plan, held, now) if plan.noticed else None
         if objection is None:
+            if now >= held.early_from and refreshes(held.fresh_until, entry.fetch_seconds, now, chance):
+                return Serve(held, Reason.REFRESHED_EARLY, False, True, conditional_fields(held))
             return Serve(held, Reason.FRESH)
         if plan.policy.client_directives == BOUNDED and now - entry.validated_at < VALIDATION_INTERVAL:
             return Serve(held, Reason.RECENTLY_VALIDATED)

@@ -181,6 +181,7 @@ def _entry(
             tags=surrogate_keys(head.headers),
             birth=birth,
             holder=holder(scope, plan.identity),
+            fetch_seconds=max(0.0, now - requested_at),
             personal=policy.sensitivity == PERSONAL,
         ),
         reason,

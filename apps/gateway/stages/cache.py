@@ -1,6 +1,7 @@
 """May the call be answered from what is stored."""
 
 import logging
+from random import random
 from time import time
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def cache(gateway: "Gateway", x: Exchange) -> Whole | Need | None:
         held = gateway.store.find_local(plan, now)
     else:
         held, x.found = x.found, None
-    decision = http.on_entry(plan, held, now)
+    decision = http.on_entry(plan, held, now, 1.0 - random())  # noqa: S311  a share of hits, not a secret
     if type(decision) is not http.Serve and not x.shared_looked:
         return Need(lambda: _look_further(gateway, x))
     if decision.reason is http.Reason.SCOPE_MISMATCH:
