@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,6 +81,7 @@ class Follower:
         self._since = time.time()
         self._tail = Tail(redis_url, self, mac_key)
         self._lookups = connect_async(redis_url, timeout=LOOKUP_TIMEOUT)
+        self._clock = 0  # of the purges that came from Redis: a worker may note more by itself
         self._flights: dict[str, _Flight] = {}
         self._few = asyncio.Semaphore(LOOKUPS)
         self._task: asyncio.Task[None] | None = None
@@ -147,7 +148,7 @@ class Follower:
         clock = int(await client.get(names.PURGE_CLOCK) or 0)
         await still_in(client, at.incarnation)
         self._replace(at, routes, plans, refused)
-        self.world.purges.load(at.incarnation, clock, purges)
+        self._load_purges(at.incarnation, clock, purges)
 
     async def apply(self, client: Client, events: Sequence[Event], after: Position) -> None:
         """Read the parts that changed, then apply everything at once."""
@@ -167,6 +168,7 @@ class Follower:
         for event in events:
             if event.kind == "purge":
                 world.purges.apply(event.tags, event.clock, event.soft)
+                self._clock = max(self._clock, event.clock)
             else:
                 self._forget(event)
         world.moved(after)
@@ -204,7 +206,7 @@ class Follower:
             pid=os.getpid(),
             incarnation=world.incarnation,
             n=world.epoch,
-            clock=world.purges.clock,
+            clock=self._clock,
             lease=world.lease.seconds,
             in_flight=status.in_flight,
             version=__version__,
@@ -239,6 +241,10 @@ class Follower:
         for flight in self._flights.values():
             flight.dirty = True
         world.moved(at)
+
+    def _load_purges(self, incarnation: int, clock: int, rows: Mapping[bytes, bytes]) -> None:
+        self.world.purges.load(incarnation, clock, rows)
+        self._clock = clock
 
     def _forget(self, event: Event) -> None:
         if event.all_keys:
@@ -316,7 +322,7 @@ class Follower:
         for part in self._open(copy.position.incarnation, copy.parts, refused).values():
             _keep(part, routes, plans)
         self._replace(copy.position, routes, plans, refused)
-        self.world.purges.load(copy.position.incarnation, copy.clock, copy.purges)
+        self._load_purges(copy.position.incarnation, copy.clock, copy.purges)
         now = time.monotonic()
         self.world.lease.inherit(copy.contact, copy.boot, now)
         logger.warning("started from the disk copy; the trust lease holds %.0f s more", self.world.lease.left(now))

@@ -150,6 +150,18 @@ def test_a_purge_is_in_force_when_every_worker_has_its_clock(valkey, workers):
     assert (receipt.workers, receipt.in_force) == (2, 1)
 
 
+def test_a_purge_that_a_worker_noted_by_itself_is_no_receipt_of_anothers(valkey, workers):
+    """While Redis is away a worker ends answers by itself; its clock then says more than it heard."""
+    worker = workers()
+    worker.freeze()
+    worker.world.purges.apply(["api:other"], 1, False)
+    clock = purge(state.client(), ["api:products"])
+    assert clock == worker.world.purges.clock == 1
+    assert wait_for_receipt(purge_clock=clock, timeout=0.2).in_force == 0
+    worker.thaw()
+    assert wait_for_receipt(purge_clock=clock).in_force == 1
+
+
 def test_a_worker_that_refused_a_damaged_value_is_not_in_force(valkey, workers):
     worker = workers()
     make_api(make_tenant("platform"))
