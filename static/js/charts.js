@@ -29,9 +29,9 @@
   const tell = (unit, value) => (value === null || value === undefined ? "–" : FORMATS[unit](value));
   const TICKS = { ...FORMATS, calls: (value) => (value >= 10000 ? scaled(value, ["", "k", "M", "G"], 1000).replace(THIN, "") : whole.format(value)) };
 
-  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-  const both = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const both = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
   // A gap is hatched: its colour alone would be one more meaning.
   function hatch() {

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
 from openapi_spec_validator import validate
 from rest_framework.test import APIClient
@@ -19,8 +20,11 @@ from tests.support.cast import (
     make_api,
     make_application,
     make_key,
+    make_plan,
     make_request,
     make_subscription,
+    make_tenant,
+    make_user,
 )
 
 CONTRACT = (
@@ -184,3 +188,23 @@ def test_a_fault_of_ours_is_a_problem_that_tells_nothing(cast, calls_as, monkeyp
     assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
     assert answer.json()["code"] == "internal_error"
     assert "secret" not in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "address", ["users/", "tenants/", "tenants/acme/memberships/", "upstreams/", "cache-policies/", "audit/", "plans/"]
+)
+def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(cast, calls_as, address):
+    make_plan("first")
+    make_api(cast.acme)
+    ada = calls_as(cast.ada)
+    ada.get(f"/api/v1/{address}")
+    with CaptureQueriesContext(connection) as few:
+        before = len(ada.get(f"/api/v1/{address}").json()["results"])
+    for number in range(5):
+        make_user(f"more-{number}@acme.test", cast.acme)
+        make_api(make_tenant(f"more-{number}"), f"more-{number}")
+        make_plan(f"more-{number}")
+    with CaptureQueriesContext(connection) as many:
+        after = len(ada.get(f"/api/v1/{address}").json()["results"])
+    assert after >= before + 5
+    assert len(many) == len(few) <= 4

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.analytics.models import CallRecord
+from apps.platform.api.fields import Measured
 from apps.platform.api.serializers import Words
 from apps.platform.api.times import read_time
 
@@ -15,6 +16,8 @@ from apps.platform.api.times import read_time
 class CallSerializer(serializers.ModelSerializer):
     """One call. Durations in milliseconds, sizes in bytes; ``tenant`` and ``application`` are the caller's."""
 
+    duration = Measured()
+    upstream_duration = Measured()
     flags = serializers.ListField(child=serializers.CharField())
 
     class Meta:
@@ -52,7 +55,7 @@ class StepSerializer(serializers.Serializer):
 
     stage = serializers.CharField(help_text="Like route, authenticate, limit, cache or forward.")
     decision = serializers.CharField()
-    ms = serializers.FloatField(help_text="From the start of the call.")
+    ms = Measured(help_text="From the start of the call.")
     sentence = serializers.CharField(help_text="The decision in words.")
 
 
@@ -108,9 +111,9 @@ class SeriesQuery(FiguresQuery):
 class PercentilesSerializer(serializers.Serializer):
     """Milliseconds; ``null`` when there was no such call."""
 
-    p50 = serializers.FloatField(allow_null=True)
-    p95 = serializers.FloatField(allow_null=True)
-    p99 = serializers.FloatField(allow_null=True)
+    p50 = Measured(allow_null=True)
+    p95 = Measured(allow_null=True)
+    p99 = Measured(allow_null=True)
 
 
 class LatencySerializer(serializers.Serializer):

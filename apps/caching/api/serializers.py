@@ -12,7 +12,7 @@ from apps.caching.document import PolicyFields, in_words, policy_document, read_
 from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.catalog.selectors import apis_visible_to
-from apps.platform.api.fields import NameField
+from apps.platform.api.fields import Measured, NameField
 from apps.platform.api.receipts import ReceiptSerializer, WithReceipt, with_receipt
 from apps.platform.api.serializers import DocumentWords, Words
 from apps.words import by_path
@@ -69,7 +69,7 @@ class PurgeSerializer(WithReceipt, Words):
     actor = serializers.CharField(source="actor_email", read_only=True)
     workers = serializers.IntegerField(read_only=True)
     in_force = serializers.IntegerField(read_only=True)
-    slowest_ms = serializers.FloatField(read_only=True, allow_null=True)
+    slowest_ms = Measured(read_only=True, allow_null=True)
 
     def to_representation(self, instance: Purge) -> dict[str, Any]:
         """As noted, under the API's name (which may be gone)."""

@@ -2,6 +2,8 @@
 
 from rest_framework import serializers
 
+from apps.platform.api.fields import Measured
+
 
 class GatewaySerializer(serializers.Serializer):
     """One gateway worker, as it last said of itself."""
@@ -15,7 +17,7 @@ class GatewaySerializer(serializers.Serializer):
     epoch = serializers.IntegerField(help_text="The last change of configuration that it has applied.")
     lag = serializers.IntegerField(help_text="Changes that it is behind.")
     purge_clock = serializers.IntegerField()
-    lease_left = serializers.FloatField(help_text="Seconds that its trust lease still runs.")
+    lease_left = Measured(help_text="Seconds that its trust lease still runs.")
     in_flight = serializers.IntegerField(help_text="Calls that it is answering.")
     since = serializers.DateTimeField(help_text="When it started.")
     heard = serializers.DateTimeField(help_text="When it last spoke.")

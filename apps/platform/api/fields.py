@@ -79,3 +79,11 @@ class PersonField(NameField):
     def terms(self, name: str) -> dict[str, str]:
         """The look-up of ``name``."""
         return {"email__iexact": name}
+
+
+class Measured(serializers.FloatField):
+    """A measured number, to three digits after the point: what is beyond them is noise."""
+
+    def to_representation(self, value: Any) -> float:
+        """Rounded."""
+        return round(float(value), 3)

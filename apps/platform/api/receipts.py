@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.fleet.receipts import wait_for_receipt
+from apps.platform.api.fields import Measured
 
 
 class ReceiptSerializer(serializers.Serializer):
@@ -12,7 +13,7 @@ class ReceiptSerializer(serializers.Serializer):
 
     workers = serializers.IntegerField(help_text="Gateway workers that counted.")
     in_force = serializers.IntegerField(help_text="Of those, how many answer by the change already.")
-    slowest_ms = serializers.FloatField(allow_null=True, help_text="Until the slowest of them did.")
+    slowest_ms = Measured(allow_null=True, help_text="Until the slowest of them did.")
     everywhere_by = serializers.DateTimeField(
         allow_null=True, help_text="When the change is in force on all of them at the latest, if it isn't yet."
     )
