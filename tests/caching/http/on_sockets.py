@@ -41,15 +41,15 @@ class Site:
         # Whether a busy test machine's shared tier answers within 20 ms is not what these exchanges are about.
         self._stack.enter_context(pytest.MonkeyPatch.context()).setattr(store, "READ_WAIT", 5.0)
         self._stack.enter_context(pytest.MonkeyPatch.context()).setattr(store, "WRITE_WAIT", 5.0)
-        self.traveller = self.clock.start()
         self.run(self._start())
+        self.traveller = self.clock.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.clock.stop()
         self.run(self._stack.aclose())
         self.run(close_clients())
         self.loop.close()
-        self.clock.stop()
         for client in (self.state, self.cache):
             client.flushall()
             client.close()
