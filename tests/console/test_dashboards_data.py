@@ -175,18 +175,18 @@ def test_what_is_missing_is_hatched_and_counted(now, before):
 def test_the_table_has_the_same_numbers_newest_first_with_a_dash_for_none(now, before):
     [made] = charts.cache(now, before, [])
     rows = made.rows()
-    assert [at for at, _, _ in rows] == [NOW + timedelta(minutes=2), NOW + timedelta(minutes=1), NOW]
+    assert [row.at for row in rows] == [NOW + timedelta(minutes=2), NOW + timedelta(minutes=1), NOW]
     newest, gap, oldest = rows
-    assert dict(oldest[2]) == {
+    assert dict(oldest.values) == {
         "HIT": "3",
         "MISS": "1",
         "BYPASS": "0",
         "Hit ratio": "75\u00a0%",
         "Before": "0\u00a0%",
     }
-    assert gap[1] is True
-    assert dict(gap[2])["Hit ratio"] == "–"
-    assert dict(newest[2])["Before"] == "100\u00a0%"
+    assert gap.gap is True
+    assert dict(gap.values)["Hit ratio"] == "–"
+    assert dict(newest.values)["Before"] == "100\u00a0%"
 
 
 def test_marks_stand_at_their_time(now, before):

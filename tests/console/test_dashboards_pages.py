@@ -34,6 +34,7 @@ def reader(client, cast, state_redis):
 
 def data_of(page: str, key: str):
     found = re.search(rf'<script id="chart-{key}" type="application/json">(.*?)</script>', page, re.S)
+    assert found, key
     return json.loads(found[1])
 
 
@@ -80,6 +81,14 @@ def test_every_chart_has_its_question_its_completeness_and_the_same_numbers_in_a
         rows = re.findall(r'<th scope="row".*?</tr>', card, re.S)
         assert rows
         assert all("<td" in row for row in rows)
+
+
+def test_each_row_of_the_numbers_leads_to_its_calls(cast, reader):
+    make_calls({"at": 1_767_268_805.0, "path": "/there"})
+    ada = reader(cast.ada)
+    page = ada.get("/analytics/cache/?since=2026-01-01T12:00:00Z&until=2026-01-01T13:00:00Z&api=products")
+    [address] = set(re.findall(r'<th scope="row"[^>]*><a href="([^"]+)"', page.content.decode()))
+    assert "/there" in ada.get(unescape(address)).content.decode()
 
 
 def test_missing_records_are_said_and_hatched(cast, reader):
@@ -230,7 +239,8 @@ def test_pages_of_the_log_stay_put_while_it_grows(cast, reader):
     first = ada.get("/calls/").content.decode()
     assert re.findall(r'href="/calls/(\w+)/"', first) == ids[:9:-1]
     make_calls({"at": now}, {"at": now})
-    older = unescape(re.search(r'rel="next" href="([^"]+)"', first)[1])
+    [older] = re.findall(r'rel="next" href="([^"]+)"', first)
+    older = unescape(older)
     second = ada.get(older).content.decode()
     assert re.findall(r'href="/calls/(\w+)/"', second) == ids[9::-1]
     assert "hx-trigger" not in second.split('id="list"')[1].split(">")[0]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil, floor, log10
-from typing import Any
+from typing import Any, NamedTuple
 
 from apps.analytics.selectors import Series
 from apps.console import figures
@@ -47,6 +47,15 @@ class Line:
     behind: bool = False
     stroke: str = "solid"
     calls: dict[str, str] = field(default_factory=dict)
+
+
+class Row(NamedTuple):
+    """The numbers of one step: (series, text) pairs, and whether records are missing."""
+
+    at: datetime
+    until: datetime
+    gap: bool
+    values: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -112,14 +121,14 @@ class Chart:
         """Heads of the table's columns, but the first."""
         return [line.name for line in self.lines]
 
-    def rows(self) -> list[tuple[datetime, bool, list[tuple[str, str]]]]:
-        """The same numbers, newest first, of the steps in which there was something: (start, gap, (series, text) pairs)."""
-        found = []
+    def rows(self) -> list[Row]:
+        """The same numbers, newest first, of the steps in which there was something."""
+        found: list[Row] = []
         for index, at in enumerate(self.ats):
             values = [line.values[index] for line in self.lines]
             if any(values) or self.gaps[index]:
                 texts = [(line.name, FORMATS[line.unit](value)) for line, value in zip(self.lines, values, strict=True)]
-                found.append((at, self.gaps[index], texts))
+                found.append(Row(at, at + timedelta(seconds=self.step), self.gaps[index], texts))
         return found[::-1]
 
     def _gaps(self) -> Iterable[datetime]:

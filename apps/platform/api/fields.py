@@ -84,6 +84,6 @@ class PersonField(NameField):
 class Measured(serializers.FloatField):
     """A measured number, to three digits after the point: what is beyond them is noise."""
 
-    def to_representation(self, value: Any) -> float:
+    def to_representation(self, value: Any) -> Any:
         """Rounded."""
         return round(float(value), 3)
