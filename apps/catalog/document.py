@@ -12,6 +12,11 @@ from apps.caching.models import CachePolicy
 from apps.catalog.choices import SERVED, APIState, Approval, Authentication, DebugHeaders
 from apps.catalog.models import API
 
+_RULES = ("request_headers", "response_headers")
+
+#: stands for a value that the reader may not see
+HIDDEN = "(hidden)"
+
 
 class UpstreamFields(TypedDict, total=False):
     """One upstream; ``weight`` is 1 unless said."""
@@ -177,6 +182,28 @@ def to_document(api: API) -> dict[str, Any]:
     if api.state == APIState.DEPRECATED:
         document["deprecated"] = True
     return document
+
+
+def without_secrets(document: Mapping[str, Any]) -> dict[str, Any]:
+    """``document`` for whoever may read a configuration but not change it: header rules set values that may be credentials."""
+    return {word: _rules_without_values(value) if word in _RULES else value for word, value in document.items()}
+
+
+def changes_without_secrets(changed: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """``differences`` for the same readers and for the audit log: that such values changed, not to what."""
+    shown: dict[str, list[Any]] = {}
+    for path, pair in changed.items():
+        if path in _RULES:  # as a whole: an API's first revision
+            shown[path] = [_rules_without_values(rules) for rules in pair]
+        elif path.startswith(tuple(f"{word}.set" for word in _RULES)):
+            shown[path] = [None if value is None else HIDDEN for value in pair]
+        else:
+            shown[path] = pair
+    return shown
+
+
+def _rules_without_values(rules: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if rules is None else {**rules, "set": dict.fromkeys(rules.get("set", {}), HIDDEN)}
 
 
 def in_document_words(error: ValidationError) -> ValidationError:

@@ -7,6 +7,7 @@ from django.db import models
 
 from apps.caching.models import CachePolicy
 from apps.catalog.choices import APIState, Approval, Authentication, DebugHeaders
+from apps.secrets import EncryptedJSONField
 from apps.tenants.models import Tenant
 
 
@@ -49,8 +50,9 @@ class API(models.Model):
     )
     body_limit = models.PositiveBigIntegerField(default=10 * 2**20, help_text="Largest request body, in bytes.")
     debug_headers = models.CharField(max_length=12, choices=DebugHeaders.choices, default=DebugHeaders.SUBSCRIBERS)
-    request_headers = models.JSONField(default=no_header_rules, blank=True)
-    response_headers = models.JSONField(default=no_header_rules, blank=True)
+    # Their values are often credentials for the upstream.
+    request_headers = EncryptedJSONField(row=["slug"], default=no_header_rules, blank=True)
+    response_headers = EncryptedJSONField(row=["slug"], default=no_header_rules, blank=True)
     cache_policy = models.OneToOneField(CachePolicy, on_delete=models.PROTECT, related_name="api")
 
     revision = models.PositiveIntegerField(default=0, help_text="Number of the newest revision.")
@@ -120,7 +122,7 @@ class Revision(models.Model):
 
     api = models.ForeignKey(API, on_delete=models.CASCADE, related_name="revisions")
     number = models.PositiveIntegerField()
-    document = models.JSONField()
+    document = EncryptedJSONField(row=["api_id", "number"])
     comment = models.CharField(max_length=300, blank=True)
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

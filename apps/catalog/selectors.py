@@ -2,33 +2,50 @@
 
 from typing import Any
 
-from apps.catalog.document import differences
-from apps.catalog.models import Revision
+from apps.catalog.document import changes_without_secrets, differences, to_document, without_secrets
+from apps.catalog.models import API, Revision
 from apps.catalog.policies import (
     apis_configured_by,
     apis_editable_by,
     apis_in_catalogue,
     apis_visible_to,
+    can_edit_api,
     documents_visible_to,
     operations_visible_to,
     revisions_visible_to,
     upstreams_visible_to,
 )
+from apps.tenants.actors import Actor
 
 __all__ = [
     "apis_configured_by",
     "apis_editable_by",
     "apis_in_catalogue",
     "apis_visible_to",
+    "document_for",
     "documents_visible_to",
     "operations_visible_to",
-    "revision_changes",
+    "revision_changes_for",
+    "revision_document_for",
     "revisions_visible_to",
     "upstreams_visible_to",
 ]
 
 
-def revision_changes(revision: Revision) -> dict[str, list[Any]]:
-    """What ``revision`` changed: ``{path: [before, after]}``, against the one before it. One query."""
+def document_for(user: Actor | None, api: API) -> dict[str, Any]:
+    """``api`` in the declarative file's words, as ``user`` may see it."""
+    document = to_document(api)
+    return document if can_edit_api(user, api) else without_secrets(document)
+
+
+def revision_document_for(user: Actor | None, revision: Revision) -> dict[str, Any]:
+    """What ``revision`` keeps, as ``user`` may see it."""
+    document: dict[str, Any] = revision.document
+    return document if can_edit_api(user, revision.api) else without_secrets(document)
+
+
+def revision_changes_for(user: Actor | None, revision: Revision) -> dict[str, list[Any]]:
+    """What ``revision`` changed, as ``user`` may see it: ``{path: [before, after]}``, against the one before it. One query."""
     earlier = Revision.objects.filter(api=revision.api_id, number__lt=revision.number).order_by("-number").first()
-    return differences(earlier.document if earlier else {}, revision.document)
+    changed = differences(earlier.document if earlier else {}, revision.document)
+    return changed if can_edit_api(user, revision.api) else changes_without_secrets(changed)

@@ -10,7 +10,7 @@ from apps.audit.models import Entry
 from apps.caching.models import CachePolicy
 from apps.catalog import services
 from apps.catalog.models import API, Revision, Upstream
-from apps.catalog.selectors import revision_changes
+from apps.catalog.selectors import revision_changes_for
 from apps.errors import Conflict
 from apps.tenants.models import User
 from tests.support.cast import Cast, make_api, make_application, make_subscription
@@ -61,7 +61,7 @@ def test_each_save_is_a_revision_and_tells_what_changed(cast: Cast):
     newest = Revision.objects.filter(api=api)[0]
     assert (newest.number, newest.comment) == (2, "Quicker")
     assert last().changes == {"timeouts.read": ["30s", "5s"], "cache.ttl": ["60s", "10s"]}
-    assert revision_changes(newest) == last().changes
+    assert revision_changes_for(cast.olga, newest) == last().changes
 
 
 def test_a_save_without_a_difference_is_none(cast: Cast):

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.caching.api.words import CacheWords
@@ -13,7 +15,7 @@ from apps.catalog import document, services
 from apps.catalog.choices import SERVED, APIState, Transition
 from apps.catalog.document import Parsed
 from apps.catalog.models import API, Operation, Revision, Upstream
-from apps.catalog.selectors import apis_configured_by
+from apps.catalog.selectors import apis_configured_by, revision_document_for
 from apps.platform.api.fields import NameField, PersonField
 from apps.platform.api.receipts import WithReceipt
 from apps.platform.api.serializers import CommentSerializer, DocumentWords, ObjectWords
@@ -103,6 +105,8 @@ class APISerializer(WithReceipt, DocumentWords):
         words = document.to_document(instance)
         if not getattr(instance, "configurable", False):
             words = {name: value for name, value in words.items() if name in CATALOGUE}
+        elif not getattr(instance, "editable", False):
+            words = document.without_secrets(words)
         own = {name: self.fields[name] for name in (*self.OWN, "receipt") if hasattr(instance, name)}
         for name, field in own.items():
             value = getattr(instance, name)
@@ -219,10 +223,16 @@ class RevisionSerializer(serializers.ModelSerializer):
     """A saved configuration of an API."""
 
     author = PersonField(allow_null=True)
+    document = serializers.SerializerMethodField()
 
     class Meta:
         model = Revision
         fields = ["number", "document", "comment", "author", "created_at"]
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_document(self, revision: Revision) -> dict[str, Any]:
+        """The values of header rules are for those who may change the API."""
+        return revision_document_for(self.context["request"].user, revision)
 
 
 class RollBackSerializer(CommentSerializer):

@@ -30,11 +30,12 @@ class APIViewSet(Creatable, Updatable, Deletable):
     lookup_field = "slug"
 
     def get_queryset(self) -> QuerySet[API]:
-        """Served ones, and all of one's own tenants; those rows say whether one may see the configuration."""
+        """Served ones, and all of one's own tenants; rows say whether one may see and change the configuration."""
+        editable = selectors.apis_editable_by(self.request.user).filter(pk=OuterRef("pk"))
         configured = selectors.apis_configured_by(self.request.user).filter(pk=OuterRef("pk"))
         return (
             selectors.apis_visible_to(self.request.user)
-            .annotate(configurable=Exists(configured))
+            .annotate(configurable=Exists(configured), editable=Exists(editable))
             .select_related("tenant", "cache_policy")
             .prefetch_related("upstreams")
         )
@@ -114,7 +115,8 @@ class APIViewSet(Creatable, Updatable, Deletable):
     def revision(self, request: Request, slug: str, number: str) -> Response:
         """One saved configuration."""
         mine = selectors.revisions_visible_to(self.actor).filter(api=self.get_object())
-        return Response(serializers.RevisionSerializer(get_object_or_404(mine, number=number)).data)
+        found = get_object_or_404(mine, number=number)
+        return Response(serializers.RevisionSerializer(found, context=self.get_serializer_context()).data)
 
 
 class UpstreamViewSet(Creatable, Updatable, Deletable):

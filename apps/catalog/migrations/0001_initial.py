@@ -5,6 +5,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import apps.catalog.models
+import apps.secrets
 
 
 class Migration(migrations.Migration):
@@ -94,8 +95,18 @@ class Migration(migrations.Migration):
                         max_length=12,
                     ),
                 ),
-                ("request_headers", models.JSONField(blank=True, default=apps.catalog.models.no_header_rules)),
-                ("response_headers", models.JSONField(blank=True, default=apps.catalog.models.no_header_rules)),
+                (
+                    "request_headers",
+                    apps.secrets.EncryptedJSONField(
+                        blank=True, default=apps.catalog.models.no_header_rules, row=("slug",)
+                    ),
+                ),
+                (
+                    "response_headers",
+                    apps.secrets.EncryptedJSONField(
+                        blank=True, default=apps.catalog.models.no_header_rules, row=("slug",)
+                    ),
+                ),
                 ("revision", models.PositiveIntegerField(default=0, help_text="Number of the newest revision.")),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("updated_at", models.DateTimeField(auto_now=True)),
@@ -189,7 +200,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("number", models.PositiveIntegerField()),
-                ("document", models.JSONField()),
+                ("document", apps.secrets.EncryptedJSONField(row=("api_id", "number"))),
                 ("comment", models.CharField(blank=True, max_length=300)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (

@@ -12,12 +12,17 @@ from apps.caching.document import PolicyFields
 from apps.caching.validation import policy_errors
 from apps.catalog import validation
 from apps.catalog.choices import SERVED, APIState
-from apps.catalog.document import APIFields, OperationFields, UpstreamFields, configuration, differences
+from apps.catalog.document import (
+    APIFields,
+    OperationFields,
+    UpstreamFields,
+    changes_without_secrets,
+    configuration,
+    differences,
+)
 from apps.catalog.models import API, Operation, Revision, Upstream
 from apps.errors import Conflict
 from apps.tenants.actors import Actor, user_of
-
-_HIDDEN = "(hidden)"
 
 
 def update(
@@ -84,7 +89,7 @@ def write(
     elif not redescribed:
         noted.drop()
         return
-    noted.changes.update(_without_secrets(changed))
+    noted.changes.update(changes_without_secrets(changed))
     noted.affect("api", api.slug)
 
 
@@ -168,14 +173,6 @@ def replace_operations(noted: Change, api: API, wanted: Sequence[OperationFields
         row.full_clean()
         row.save()
     return changed
-
-
-def _without_secrets(changed: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """Values of header rules may be credentials for an upstream: the audit log says that they changed, not to what."""
-    return {
-        path: [None if value is None else _HIDDEN for value in pair] if "_headers.set" in path else pair
-        for path, pair in changed.items()
-    }
 
 
 def _author(api: API) -> str:

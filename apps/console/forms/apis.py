@@ -221,17 +221,18 @@ class TrafficForm(ConsoleForm):
     }
 
     @staticmethod
-    def initial_of(api: API) -> dict[str, Any]:
-        """What the form shows of ``api``."""
+    def initial_of(api: API, document: dict[str, Any]) -> dict[str, Any]:
+        """What the form shows of ``api``; its header rules as the reader may see them, from ``document_for``."""
+        requests, answers = document["request_headers"], document["response_headers"]
         return {
             "connect_timeout": api.connect_timeout,
             "read_timeout": api.read_timeout,
             "retries": api.retries,
             "body_mib": f"{api.body_limit / MIB:g}",
-            "set_request_headers": api.request_headers.get("set", {}),
-            "remove_request_headers": api.request_headers.get("remove", []),
-            "set_response_headers": api.response_headers.get("set", {}),
-            "remove_response_headers": api.response_headers.get("remove", []),
+            "set_request_headers": requests["set"],
+            "remove_request_headers": requests["remove"],
+            "set_response_headers": answers["set"],
+            "remove_response_headers": answers["remove"],
             "expected_revision": api.revision,
         }
 

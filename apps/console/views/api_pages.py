@@ -12,7 +12,6 @@ from apps.access.selectors import requests_decidable_by, subscriptions_visible_t
 from apps.caching.selectors import purges_visible_to
 from apps.caching.services import policy_update
 from apps.catalog.choices import LIFECYCLE, Transition
-from apps.catalog.document import to_document
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import (
     can_delete_api,
@@ -20,7 +19,7 @@ from apps.catalog.policies import (
     can_publish_api,
     can_view_configuration,
 )
-from apps.catalog.selectors import revision_changes, revisions_visible_to
+from apps.catalog.selectors import document_for, revision_changes_for, revision_document_for, revisions_visible_to
 from apps.catalog.services import api_update
 from apps.console import traffic
 from apps.console.analytics import embedded
@@ -160,7 +159,7 @@ def cache_preview(request: Signed, api: API) -> HttpResponse:
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
 def traffic_tab(request: Signed, api: API) -> HttpResponse:
     """Upstreams, timeouts, limits, header rules."""
-    form = TrafficForm(request.POST or None, initial=TrafficForm.initial_of(api))
+    form = TrafficForm(request.POST or None, initial=TrafficForm.initial_of(api, document_for(request.user, api)))
     present = [{"url": upstream.url, "weight": upstream.weight} for upstream in api.upstreams.all()]
     upstreams = UpstreamFormSet(request.POST or None, initial=present, prefix="upstreams")
     if request.method == "POST" and upstreams.is_valid():
@@ -207,8 +206,8 @@ def revision(request: Signed, found: Revision) -> HttpResponse:
         found.api,
         "apis/revision.html",
         revision=found,
-        changes=[(name, *map(_shown, pair)) for name, pair in revision_changes(found).items()],
-        document=json.dumps(found.document, indent=2, ensure_ascii=False),
+        changes=[(name, *map(_shown, pair)) for name, pair in revision_changes_for(request.user, found).items()],
+        document=json.dumps(revision_document_for(request.user, found), indent=2, ensure_ascii=False),
     )
 
 
@@ -223,5 +222,5 @@ def settings_tab(request: Signed, api: API) -> HttpResponse:
     form = SettingsForm(request.POST or None, initial=SettingsForm.initial_of(api))
     if request.method == "POST" and attempt(form, lambda: api_update(actor=request.user, api=api, **form.changes())):
         return done_with_receipt(request, _slug(api, "api_settings"), "The settings are saved")
-    document = json.dumps(to_document(api), indent=2, ensure_ascii=False)
+    document = json.dumps(document_for(request.user, api), indent=2, ensure_ascii=False)
     return tabbed(request, api, "apis/settings.html", status=422 if form.errors else 200, form=form, document=document)
