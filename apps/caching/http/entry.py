@@ -33,8 +33,8 @@ class Entry:
     ``owner`` is who owns the entry within its ``scope``, ``rule`` why; ``holder`` names the same in words, as far as
     the scope goes (tenant, application, subject), so that what ends a grant can end the entry.
     ``open_to_credentials`` says that calls that forward credentials may use it too (§3.5). ``tags`` are the origin's
-    surrogate keys; the tags of its API and path follow from ``api`` and ``path``. ``personal`` entries are encrypted
-    at rest.
+    surrogate keys; the tags of its API and path follow from ``api`` and ``path``. ``fetch_seconds`` is how long
+    the upstream took. ``personal`` entries are encrypted at rest.
     """
 
     key: bytes

@@ -48,44 +48,56 @@ def on_entry(
     (1: never). A stale answer that may be served while it is refreshed comes with ``refresh`` set, and so does one
     refreshed early: the caller starts one refresh per fetch key.
     """
-    asked = plan.directives
     if held is None:
         return _without(plan, plan.missed)
-    entry = held.entry
-    refusal = may_use(plan, entry)
+    refusal = may_use(plan, held.entry)
     if refusal is not None:
         return _without(plan, refusal)
-    if now >= entry.keep_until:
+    if now >= held.entry.keep_until:
         return _without(plan, Reason.EXPIRED)
-
-    fresh = now < held.fresh_until and not held.soft and not entry.validate_always
-    if fresh:
+    if _is_fresh(held, now):
         objection = _objection(plan, held, now) if plan.noticed else None
         if objection is None:
-            if now >= held.early_from and refreshes(held.fresh_until, entry.fetch_seconds, now, chance):
-                return Serve(held, Reason.REFRESHED_EARLY, False, True, conditional_fields(held))
-            return Serve(held, Reason.FRESH)
-        if plan.policy.client_directives == BOUNDED and now - entry.validated_at < VALIDATION_INTERVAL:
+            return _serve_fresh(held, now, chance)
+        if plan.policy.client_directives == BOUNDED and now - held.entry.validated_at < VALIDATION_INTERVAL:
             return Serve(held, Reason.RECENTLY_VALIDATED)
-        reason = objection
-    else:
-        reason = _staleness(held)
-        wants_fresh = asked.no_cache or asked.min_fresh is not None or _too_old(plan, held, now)
-        if not wants_fresh:
-            if (
-                now < entry.swr_until
-                and not entry.validate_always
-                and (not held.soft or entry.swr_until > entry.fresh_until)
-            ):
-                return Serve(held, Reason.STALE_WHILE_REVALIDATE, True, True, conditional_fields(held))
-            if (
-                asked.max_stale is not None
-                and entry.stale_allowed
-                and not held.soft
-                and now - held.fresh_until <= asked.max_stale
-            ):
-                return Serve(held, Reason.MAX_STALE, True)
-    if asked.only_if_cached:
+        return _ask_upstream(plan, held, objection)
+    return _serve_stale(plan, held, now) or _ask_upstream(plan, held, _staleness(held))
+
+
+def _is_fresh(held: Held, now: float) -> bool:
+    return now < held.fresh_until and not held.soft and not held.entry.validate_always
+
+
+def _serve_fresh(held: Held, now: float, chance: float) -> Serve:
+    if now >= held.early_from and refreshes(held.fresh_until, held.entry.fetch_seconds, now, chance):
+        return Serve(held, Reason.REFRESHED_EARLY, False, True, conditional_fields(held))
+    return Serve(held, Reason.FRESH)
+
+
+def _serve_stale(plan: RequestPlan, held: Held, now: float) -> Serve | None:
+    """Serves past freshness where origin or policy (SWR) or the caller (``max-stale``) allows it, and the caller
+    didn't ask for a fresh answer.
+    """
+    asked, entry = plan.directives, held.entry
+    if asked.no_cache or asked.min_fresh is not None or entry.validate_always or _too_old(plan, held, now):
+        return None
+    if now < entry.swr_until and _has_grace(held, entry.swr_until):
+        return Serve(held, Reason.STALE_WHILE_REVALIDATE, True, True, conditional_fields(held))
+    if asked.max_stale is None or not entry.stale_allowed or held.soft:
+        return None
+    return Serve(held, Reason.MAX_STALE, True) if now - held.fresh_until <= asked.max_stale else None
+
+
+def _has_grace(held: Held, until: float) -> bool:
+    """Whether ``until`` allows a stale answer at all: what a soft purge made stale is still before the end of its
+    freshness.
+    """
+    return not held.soft or until > held.fresh_until
+
+
+def _ask_upstream(plan: RequestPlan, held: Held, reason: Reason) -> Revalidate | GatewayTimeout:
+    if plan.directives.only_if_cached:
         return GatewayTimeout(Reason.ONLY_IF_CACHED)
     # A part is asked for as it is: a 304 could confirm the whole, but the caller wants the part of the newest.
     return Revalidate(held, conditional_fields(held) if plan.range_wanted is None else (), reason)
@@ -139,6 +151,6 @@ def on_error(plan: RequestPlan, held: Held | None, failure: Failure | int, now: 
         until = entry.sie_unreachable_until
     else:
         until = entry.sie_5xx_until if failure in STALE_STATUSES else 0.0
-    if now < until and not entry.validate_always and (not held.soft or until > entry.fresh_until):
+    if now < until and not entry.validate_always and _has_grace(held, until):
         return Serve(held, Reason.STALE_IF_ERROR, stale=now >= held.fresh_until or held.soft)
     return Failed(Reason.UPSTREAM_FAILED)

@@ -89,9 +89,11 @@ def _judged(
 
 
 def _not_stored(reason: Reason, held: Held | None, status: int) -> NoStore:
-    superseded = 200 <= status < 400 and status != 206
-    ends = held is not None and (superseded or status in ENDING or status in FORBIDDING)
-    return NoStore(reason, 0.0 if reason in (Reason.REQUEST_NO_STORE, Reason.PARTIAL) else PASS_FOR, ends)
+    if reason in (Reason.REQUEST_NO_STORE, Reason.PARTIAL):
+        # It is this call's doing, and says nothing of the next one's answer or of the stored one.
+        return NoStore(reason)
+    ends = held is not None and (200 <= status < 400 or status in ENDING or status in FORBIDDING)
+    return NoStore(reason, PASS_FOR, ends)
 
 
 def _refusal(plan: RequestPlan, head: ResponseHead, said: ResponseDirectives) -> Reason | None:

@@ -122,6 +122,12 @@ def test_a_caller_may_forbid_storing():
     )
 
 
+def test_a_caller_who_forbids_storing_ends_nothing_for_others():
+    held = stored([("Cache-Control", "max-age=1"), ("ETag", '"a"')])
+    asking = plan([("Cache-Control", "no-store")])
+    assert respond(asking, [FRESH], held=held, at=NOW + 5) == NoStore(Reason.REQUEST_NO_STORE)
+
+
 def test_cookies_are_stored_where_the_policy_allows_it():
     held = stored(
         [FRESH, ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")], the_plan=plan(policy=Policy(store_set_cookie=True))
