@@ -85,12 +85,14 @@ class Child:
             _, waiting = await asyncio.wait([self._watcher], timeout=self.plan.grace)
             if waiting:
                 self._log.line("up", f"{self.plan.name} did not stop within {self.plan.grace:g} s and is killed")
-                self.kill()
+                self.abandon()
                 await asyncio.wait([self._watcher], timeout=KILLED)
             self._watcher = None
 
-    def kill(self) -> None:
-        """End it and its whole group at once. It isn't started again after ``stop`` was called."""
+    def abandon(self) -> None:
+        """End it and its whole group at once, without grace and without another start."""
+        self._stopping = True
+        self._woken.set()
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:

@@ -77,6 +77,10 @@ def agent() -> Plan:
     return Plan(name="agent", command=manage("agent", root=settings.BASE_DIR), grace=AGENT_GRACE, says_ready=True)
 
 
+# It is about pickle, which nothing here accepts.
+_CELERY_ADVICE = "ignore:You're running the worker with superuser privileges"
+
+
 def celery() -> list[Plan]:
     """The worker and the clock. Threads: the work is short and waits for the database, and a thread can't be orphaned."""
     return [
@@ -98,7 +102,7 @@ def _celery(*arguments: str) -> Command:
         executable=sys.executable,
         argv=[sys.executable, "-m", "celery", "--app=apimgr", "--quiet", *arguments, "--loglevel=WARNING"],
         cwd=settings.BASE_DIR,
-        environment={"PYTHONUNBUFFERED": "1"},
+        environment={"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": _CELERY_ADVICE},
     )
 
 

@@ -13,6 +13,7 @@ from apps.platform.installation import STOP_ORDER, in_stop_order
 from apps.platform.logstream import LogStream
 
 ROLL_PATIENCE = 15.0  # seconds that a rolled worker may take until it is ready; then the roll stops there
+IMPATIENT = 1.0  # seconds after the first Ctrl-C
 GUARD = Path(__file__).with_name("guard.py")
 
 
@@ -22,6 +23,7 @@ class Supervisor:
     def __init__(self, log: LogStream, *, on_crash: Callable[[Child, int], None] = lambda child, pid: None) -> None:
         self.children: dict[str, Child] = {}
         self.stopping = asyncio.Event()
+        self._interrupted_at: float | None = None
         self._log = log
         self._on_crash = on_crash
         self._rolling = asyncio.Lock()
@@ -35,21 +37,25 @@ class Supervisor:
         self._log.line("up", text)
 
     def watch_signals(self) -> None:
-        """SIGTERM and Ctrl-C stop; once more, and everything is killed. SIGUSR1 rolls the gateways.
+        """SIGTERM and Ctrl-C stop; Ctrl-C once more kills. SIGUSR1 rolls the gateways.
 
         SIGHUP is what a terminal sends when it is closed: then it stops. Without a terminal it rolls, as servers do.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._asked_to_stop)
+        loop.add_signal_handler(signal.SIGTERM, self.stopping.set)
+        loop.add_signal_handler(signal.SIGINT, self._interrupted)
         loop.add_signal_handler(signal.SIGUSR1, self._asked_to_roll)
-        on_hangup = self._asked_to_stop if os.isatty(0) else self._asked_to_roll
+        on_hangup = self.stopping.set if os.isatty(0) else self._asked_to_roll
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
 
-    def _asked_to_stop(self) -> None:
-        if self.stopping.is_set():
+    def _interrupted(self) -> None:
+        """Stop; from a person who has waited for a while, kill. `make` and terminals may send one signal twice at once."""
+        now = asyncio.get_running_loop().time()
+        if self._interrupted_at is None:
+            self._interrupted_at = now
+        elif now - self._interrupted_at > IMPATIENT:
             for child in self.children.values():
-                child.kill()
+                child.abandon()
         self.stopping.set()
 
     def _asked_to_roll(self) -> None:
