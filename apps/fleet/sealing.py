@@ -1,18 +1,20 @@
-"""Seals: whoever can write to Redis still can't change what gateways know. No ORM: gateways open what the control
-plane sealed.
+"""Seals: whoever can write to Redis still can't change what gateways know, and whoever can read it, its files or the
+gateways' disk copies doesn't learn the credentials in header rules. No ORM: gateways open what the control plane sealed.
 
-A sealed value is a MAC (keyed BLAKE2b, RFC 7693, 16 bytes) and the msgpack of a struct. The MAC covers the value's
-name and the incarnation, so that neither two parts nor two times of the same state can be swapped unseen: a plan
-can't stand in for another, and a record of before a refill is worth nothing after it.
+A sealed value is a random nonce and the msgpack of a struct under AES-256-GCM (NIST SP 800-38D). The value's name and
+the incarnation are the additional data, so that neither two parts nor two times of the same state can be swapped
+unseen: a plan can't stand in for another, and a record of before a refill is worth nothing after it.
 """
 
-import hashlib
-import hmac
+import os
+from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-MAC_BYTES = 16
+NONCE_BYTES = 12
 
 T = TypeVar("T")
 
@@ -25,24 +27,25 @@ class BrokenSeal(Exception):
     the type asked for."""
 
 
-def _mac(key: bytes, incarnation: int, name: str, payload: bytes) -> bytes:
-    mac = hashlib.blake2b(key=key, digest_size=MAC_BYTES, person=b"apimgr snapshot")
-    bound = name.encode()
-    mac.update(incarnation.to_bytes(8) + len(bound).to_bytes(4) + bound + payload)
-    return mac.digest()
+_cipher = lru_cache(maxsize=4)(AESGCM)
+
+
+def _bound_to(incarnation: int, name: str) -> bytes:
+    return incarnation.to_bytes(8) + name.encode()
 
 
 def seal(key: bytes, incarnation: int, name: str, value: msgspec.Struct) -> bytes:
     """``value`` ready for Redis. ``name`` is like ``api:products``, ``plan:standard`` or ``key:<digest>``."""
-    payload = _encoder.encode(value)
-    return _mac(key, incarnation, name, payload) + payload
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + _cipher(key).encrypt(nonce, _encoder.encode(value), _bound_to(incarnation, name))
 
 
 def unseal(key: bytes, incarnation: int, name: str, sealed: bytes, kind: type[T]) -> T:
     """What ``seal`` was given. Raises ``BrokenSeal``."""
-    mac, payload = sealed[:MAC_BYTES], sealed[MAC_BYTES:]
-    if not hmac.compare_digest(mac, _mac(key, incarnation, name, payload)):
-        raise BrokenSeal(f"{name} does not carry this installation's seal.")
+    try:
+        payload = _cipher(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound_to(incarnation, name))
+    except (InvalidTag, ValueError):  # ValueError: too short to hold anything
+        raise BrokenSeal(f"{name} does not carry this installation's seal.") from None
     decoder = _decoders.get(kind)
     if decoder is None:
         decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)

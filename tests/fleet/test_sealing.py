@@ -35,6 +35,12 @@ def test_every_byte_of_a_sealed_value_counts():
             unseal(KEY, 3, "plan:gold", short, Plan)
 
 
+def test_a_sealed_value_tells_its_reader_nothing():
+    first, second = seal(KEY, 3, "plan:gold", GOLD), seal(KEY, 3, "plan:gold", GOLD)
+    assert first != second
+    assert b"gold" not in first
+
+
 def test_a_value_of_another_version_is_refused_though_its_seal_is_good():
     with pytest.raises(BrokenSeal, match="this version"):
         unseal(KEY, 3, "plan:gold", seal(KEY, 3, "plan:gold", GOLD), Credential)
