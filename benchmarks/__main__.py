@@ -1,7 +1,8 @@
 """``make bench``: cached hits and forwarded calls on one core, apimgr and Debian's nginx in turns.
 
-The server under test has one core to itself, wrk the other. Five rounds of each, in turns; the medians and their ratio are
-printed. Takes about two minutes, ends by itself, and talks to loopback only.
+The server under test has one core to itself, wrk the other. Five rounds of each, in turns; the
+medians and their ratio are printed, and the processor time of the server per call: it tells the same where others use the cores
+too. Takes about two minutes, ends by itself, and talks to loopback only.
 """
 
 import contextlib
@@ -131,21 +132,43 @@ def calls_per_second(port: int, path: str, key: str) -> float:
     return float(found[1])
 
 
-def measure(apimgr: int, nginx: int, key: str) -> None:
-    """Print calls/s of both and their ratio, for hits and for forwarded calls."""
+def processor_seconds(pids: list[int]) -> float:
+    """User and system time that these processes used so far."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError):  # nginx's cache loader ends by itself
+            ticks += sum(int(word) for word in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that ``pid`` started."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def measure(servers: dict[int, list[int]], key: str) -> None:
+    """Print calls/s and processor time per call of both, and their ratios, for hits and for forwarded calls.
+
+    ``servers``: the processes that answer at a port, apimgr first.
+    """
     print(
         f"{ROUNDS} rounds of {SECONDS} s in turns, {CONNECTIONS} connections, 1 KB answers, one core for the server\n"
     )
     print(f"{'':<10}{'apimgr':>12}{'nginx':>12}{'ratio':>8}")
     for name, path in (("hit", "/bench/cached/1"), ("forward", "/bench/passed/1")):
-        rates: dict[int, list[float]] = {apimgr: [], nginx: []}
+        rates: dict[int, list[float]] = {port: [] for port in servers}
+        used = dict.fromkeys(servers, 0.0)
         for _ in range(ROUNDS):
             for port, measured in rates.items():
+                before = processor_seconds(servers[port])
                 measured.append(calls_per_second(port, path, key))
-        ours, theirs = (statistics.median(rates[port]) for port in (apimgr, nginx))
+                used[port] += processor_seconds(servers[port]) - before
+        ours, theirs = (statistics.median(measured) for measured in rates.values())
         print(f"{name:<10}{ours:>10,.0f}/s{theirs:>10,.0f}/s{ours / theirs:>8.2f}")
-        spread = ", ".join(f"{ours / theirs:.2f}" for ours, theirs in zip(rates[apimgr], rates[nginx], strict=True))
-        print(f"{'':<10}each round: {spread}")
+        our_time, their_time = (used[port] / (sum(rates[port]) * SECONDS) * 1e6 for port in servers)
+        print(f"{'':<10}{our_time:>9.1f} µs{their_time:>9.1f} µs{their_time / our_time:>8.2f}  processor time per call")
+        spread = ", ".join(f"{ours / theirs:.2f}" for ours, theirs in zip(*rates.values(), strict=True))
+        print(f"{'':<10}ratio of each round: {spread}")
 
 
 def main() -> int:
@@ -184,7 +207,7 @@ def main() -> int:
             "-e",
             str(folder / "nginx.error.log"),
         ]
-        stack.enter_context(running(peer, SERVER_CORE, folder / "nginx.log"))
+        server = stack.enter_context(running(peer, SERVER_CORE, folder / "nginx.log"))
         up = stack.enter_context(
             running([python, "manage.py", "up", "--no-demo"], CLIENT_CORE, folder / "up.log", **environment)
         )
@@ -200,7 +223,7 @@ def main() -> int:
             )  # fmt: skip
             for port in (apimgr, nginx):
                 wait_for(f"http://127.0.0.1:{port}/bench/cached/1", {"X-API-Key": key})
-            measure(apimgr, nginx, key)
+            measure({apimgr: gateway_pids(up.pid), nginx: children(server.pid)}, key)
         except (TimeoutError, subprocess.CalledProcessError, urllib.error.URLError) as error:
             said = getattr(error, "stderr", b"") or b""
             print(f"{error}\n{said.decode()}\n{(folder / 'up.log').read_text()[-4000:]}", file=sys.stderr)
