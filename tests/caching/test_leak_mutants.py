@@ -5,6 +5,8 @@ where a careless edit would put it.
 """
 
 import importlib
+import importlib.abc
+import importlib.machinery
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,7 +174,7 @@ FAULTS = [
 ]
 
 
-class _Seeded:
+class _Seeded(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds the modules of the core, one of them with a fault."""
 
     def __init__(self, fault: Fault) -> None:
@@ -181,7 +183,7 @@ class _Seeded:
         assert source.count(fault.old) == 1, f"{fault.name}: {source.count(fault.old)} places"
         self.code = compile(source.replace(fault.old, fault.new), str(CORE / f"{fault.module}.py"), "exec")
 
-    def find_spec(self, name: str, path: object = None, target: object = None):
+    def find_spec(self, name, path, target=None):
         return importlib.machinery.ModuleSpec(name, self) if name == self.name else None
 
     def create_module(self, spec: object) -> None:

@@ -113,10 +113,10 @@ class Exchange:
         conditional = decision.conditional if isinstance(decision, Revalidate) else ()
         said = self.origin.answer(plan.request.method, plan.upstream_headers(conditional))
         if isinstance(said, Failure):
-            judged = on_error(plan, held, said, self.now)
-            if isinstance(judged, Failed):
-                return Outcome("failed", 502, {}, b"", judged.reason.code)
-            return self._answered("stale", judged, plan)
+            stand_in = on_error(plan, held, said, self.now)
+            if isinstance(stand_in, Failed):
+                return Outcome("failed", 502, {}, b"", stand_in.reason.code)
+            return self._answered("stale", stand_in, plan)
         status, headers, body = said
         judged = on_response(plan, held, ResponseHead(status, headers), self.now, self.now, (1, 0))
         if isinstance(judged, Serve):

@@ -5,6 +5,7 @@ the test sets.
 import asyncio
 import contextlib
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from django.conf import settings
 from django.core.cache import caches
 
 from apps.caching import store
-from apps.caching.backend import close_clients
+from apps.caching.backend import ResponsesCache, close_clients
 from apps.caching.http import Failure, Policy
 from apps.gateway.gateway import Gateway
 from tests.caching.http.build import NOW
@@ -65,11 +66,11 @@ class Site:
         self.published.everything(UNLIMITED)
         self.listening = await self._stack.enter_async_context(Listening())
         self.doors: list[Door] = []
+        cache = caches["responses"]
+        assert isinstance(cache, ResponsesCache)
         for number in range(self.workers):
             folder = self.folder / str(number)
-            options = gateway_options(
-                folder, settings.REDIS_URL, caches["responses"], worker=number, l1_bytes=self.l1_bytes
-            )
+            options = gateway_options(folder, settings.REDIS_URL, cache, worker=number, l1_bytes=self.l1_bytes)
             gateway = Gateway(options)
             assert await gateway.start()
             self._stack.push_async_callback(gateway.stop)
@@ -96,14 +97,19 @@ class Site:
 
     async def _served(self, slug: str) -> None:
         for door in self.doors:
-            await until(lambda world=door.gateway.world: world.route(b"api.test", f"/{slug}/".encode()) is not None)
+            await until(partial(_serves, door, slug))
+
+
+def _serves(door: Door, slug: str) -> bool:
+    return door.gateway.world.route(b"api.test", f"/{slug}/".encode()) is not None
 
 
 class Script:
     """What the origin says next of one API, and what it was asked."""
 
     def __init__(self) -> None:
-        self.status, self.headers, self.body = 200, [], b"body"
+        self.status, self.body = 200, b"body"
+        self.headers: list[tuple[str, str]] = []
         self.failure: Failure | None = None
         self.seen: list[tuple[str, dict[bytes, bytes]]] = []
 
