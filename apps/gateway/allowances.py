@@ -25,6 +25,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from apps.fleet import names
+from apps.gateway.bounded import bounded
 from apps.gateway.snapshot import Plan
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class Allowance:
         self.seq = 0
         self.last_spend = now
         self.waiting = 0
-        self.borrowing: asyncio.Future[None] | None = None
+        self.borrowing: asyncio.Task[None] | None = None
         self.refused_until = 0.0
         self.refused_why = 0
         self.retry_at = 0.0
@@ -224,7 +225,7 @@ class Allowances:
             redis_url,
             protocol=3,
             socket_connect_timeout=TIMEOUT,
-            socket_timeout=None,
+            socket_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),
             max_connections=32,
         )
@@ -249,8 +250,8 @@ class Allowances:
         """Give everything back, within ``TIMEOUT``, and end."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for task in self._tasks:
-            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=TIMEOUT)
         if not self.away:
             held = [allowance for allowance in self._table.values() if allowance.tokens]
             await asyncio.gather(*(self._ask(allowance, 0) for allowance in held))
@@ -276,21 +277,32 @@ class Allowances:
     def refill_soon(self, allowance: Allowance) -> None:
         """Borrow more in the background, once at a time."""
         if allowance.borrowing is None and not self.away:
-            task = asyncio.get_running_loop().create_task(self.borrow(allowance))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(allowance)
 
     async def borrow(self, allowance: Allowance) -> None:
-        """Borrow; callers of the same allowance share one asking. Never raises: afterwards there are tokens, a refusal, or ``away``."""
-        if allowance.borrowing is not None:
-            await asyncio.shield(allowance.borrowing)
-            return
-        borrowing = allowance.borrowing = asyncio.get_running_loop().create_future()
-        try:
-            await self._ask(allowance, allowance.wanted(monotonic(), self.workers))
-        finally:
+        """Borrow; callers of the same allowance share one asking, which goes on if they leave.
+
+        Never fails: afterwards there are tokens, a refusal, or ``away``.
+        """
+        task = allowance.borrowing
+        if task is None or task.done():
+            task = self._start(allowance)
+        await asyncio.shield(task)
+
+    def _start(self, allowance: Allowance) -> "asyncio.Task[None]":
+        asking = self._ask(allowance, allowance.wanted(monotonic(), self.workers))
+        task = allowance.borrowing = asyncio.get_running_loop().create_task(asking)
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._borrowed(allowance, task))
+        return task
+
+    def _borrowed(self, allowance: Allowance, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if allowance.borrowing is task:
             allowance.borrowing = None
-            borrowing.set_result(None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("limits: borrowing failed", exc_info=error)
+            self.away = True
 
     async def _ask(self, allowance: Allowance, want: int) -> None:
         began = monotonic()
@@ -314,9 +326,9 @@ class Allowances:
             "" if plan.quota is None else plan.quota,
             plan.quota_period,
         )
+        name = f"{names.ALLOWANCES}{allowance.subscription}"
         try:
-            async with asyncio.timeout(TIMEOUT):
-                reply = await self._script(keys=[f"{names.ALLOWANCES}{allowance.subscription}"], args=arguments)
+            reply = await bounded(self._script(keys=[name], args=arguments), TIMEOUT)
         except (RedisError, OSError, TimeoutError) as error:
             if not self.away:
                 log.warning("limits: Redis doesn't answer (%s); local shares hold", type(error).__name__)
@@ -343,8 +355,7 @@ class Allowances:
 
     async def _probe(self) -> None:
         try:
-            async with asyncio.timeout(TIMEOUT):
-                await self._client.ping()
+            await bounded(self._client.ping(), TIMEOUT)
         except (RedisError, OSError, TimeoutError):
             return
         self.away = False

@@ -114,6 +114,7 @@ class Exchange:
         "stage",
         "status",
         "target",
+        "told_host",
         "trace",
         "unavailable",
         "upstream",
@@ -160,6 +161,7 @@ class Exchange:
                 break
         self.stage = 0
         self.host = b""
+        self.told_host = b""
         self.path = b""
         self.query: bytes | None = None
         self.request_headers: Fields = ()

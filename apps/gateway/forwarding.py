@@ -5,6 +5,7 @@ come last.
 """
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 from apps.caching.http.fields import end_to_end
@@ -17,6 +18,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 _REPLACED = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"content-length", b"host"}
 )
+_FOR = re.compile(rb'(?i)for=("[^"]*"|[^;,\s]+)')
 _OURS = frozenset({b"x-request-id", b"x-call-id", b"x-cache", b"alt-svc"})
 _LIMITS = frozenset({b"ratelimit", b"ratelimit-policy"})
 
@@ -24,20 +26,28 @@ _LIMITS = frozenset({b"ratelimit", b"ratelimit-policy"})
 def upstream_fields(x: Exchange, api: API, planned: Fields) -> list[tuple[bytes, bytes]]:
     """The fields to send upstream, without ``Host`` and framing. ``planned`` is what the cache plan would forward.
 
-    What a trusted proxy said of the way so far is kept and continued; from others it was removed with the call's head.
+    The way that a trusted proxy told of is continued; what others say of it was removed with the call's head.
     """
     fields = [pair for pair in planned if pair[0] not in _REPLACED]
-    given = {name: value for name, value in x.request_headers if name in _REPLACED}
-    client = x.client.encode()
-    if client:
-        before = given.get(b"x-forwarded-for")
-        fields.append((b"x-forwarded-for", client if before is None else before + b", " + client))
+    way = [value for name, value in x.request_headers if name == b"x-forwarded-for"]
+    if not way:
+        way = [
+            node.strip(b'"')
+            for name, value in x.request_headers
+            if name == b"forwarded"
+            for node in _FOR.findall(value)
+        ]
+    if x.client:
+        way.append(x.client.encode())
+    if way:
+        fields.append((b"x-forwarded-for", b", ".join(way)))
     fields.append((b"x-forwarded-proto", x.scheme.encode()))
-    if x.host:
-        fields.append((b"x-forwarded-host", given.get(b"x-forwarded-host", x.host)))
-    element = b"for=%b;host=%b;proto=%b" % (_node(x.client), b'"%b"' % x.host, x.scheme.encode())
-    before = given.get(b"forwarded")
-    fields.append((b"forwarded", element if before is None else before + b", " + element))
+    # Only the host that is in the cache's key: an origin that echoes another one would poison the entry.
+    if x.told_host:
+        fields.append((b"x-forwarded-host", x.told_host))
+    said = b'host="%b";proto=%b' % (x.told_host, x.scheme.encode())
+    nodes = [node.strip() for value in way for node in value.split(b",")]
+    fields.append((b"forwarded", b", ".join(b"for=%b;%b" % (_node(node), said) for node in nodes or [b""])))
     fields.append((b"via", b"%b apimgr" % x.version.encode()))
     fields.append((b"x-request-id", x.request_id))
     if x.body is not None and x.body.length is not None:
@@ -45,13 +55,13 @@ def upstream_fields(x: Exchange, api: API, planned: Fields) -> list[tuple[bytes,
     return list(ruled(fields, api.request_headers))
 
 
-def _node(client: str) -> bytes:
+def _node(client: bytes) -> bytes:
     """An address as ``Forwarded`` has it (RFC 7239 §6)."""
     try:
-        address = ipaddress.ip_address(client)
+        address = ipaddress.ip_address(client.decode("latin-1").strip("[]"))
     except ValueError:
         return b"unknown"
-    return b'"[%b]"' % client.encode() if address.version == 6 else client.encode()
+    return b'"[%b]"' % address.compressed.encode() if address.version == 6 else client
 
 
 def answer_fields(x: Exchange, api: API, status: int, fields: Sequence[tuple[bytes, bytes]]) -> Fields:

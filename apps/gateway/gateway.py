@@ -19,6 +19,7 @@ from apps.caching.backend import ResponsesCache
 from apps.caching.purges import StateIsEmpty, purge_async
 from apps.caching.store import ResponseStore
 from apps.gateway.allowances import Allowances
+from apps.gateway.bounded import bounded
 from apps.gateway.diskcopy import DiskCopyReader
 from apps.gateway.fetches import Fetches
 from apps.gateway.follower import Follower, Status
@@ -90,6 +91,7 @@ class Gateway:
             options.redis_url,
             protocol=3,
             socket_connect_timeout=INVALIDATION_WAIT,
+            socket_timeout=INVALIDATION_WAIT,
             retry=Retry(NoBackoff(), 0),
             max_connections=8,
         )
@@ -131,8 +133,7 @@ class Gateway:
 
     async def _purge(self, tags: tuple[str, ...]) -> bool:
         try:
-            async with asyncio.timeout(INVALIDATION_WAIT):
-                clock = await purge_async(self._state, tags)
+            clock = await bounded(purge_async(self._state, tags), INVALIDATION_WAIT)
         except (RedisError, OSError, TimeoutError, StateIsEmpty) as error:
             log.warning("an invalidation waits for Redis: %s", type(error).__name__)
             return False

@@ -54,6 +54,7 @@ class Admission:
         "query",
         "request_headers",
         "scheme",
+        "told_host",
         "trace",
         "version",
     )
@@ -61,6 +62,7 @@ class Admission:
     def __init__(self, x: Exchange, version: int) -> None:
         self.version = version
         self.host, self.path, self.query, self.scheme = x.host, x.path, x.query, x.scheme
+        self.told_host = x.told_host
         self.request_headers = x.request_headers
         self.api: API = x.api
         self.operation = x.operation
@@ -122,6 +124,7 @@ class Pipeline:
         ):
             return False
         x.host, x.path, x.query, x.scheme = admission.host, admission.path, admission.query, admission.scheme
+        x.told_host = admission.told_host
         x.request_headers = admission.request_headers
         x.api, x.operation = admission.api, admission.operation
         x.credential, x.grant, x.plan = admission.credential, admission.grant, plan

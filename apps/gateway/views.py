@@ -15,7 +15,7 @@ from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.gateway.answers import Streamed, own_fields
-from apps.gateway.doors.asgi import answer_to, left, parts
+from apps.gateway.doors.asgi import CutShort, answer_to, left, parts
 from apps.gateway.exchange import BodyTooLarge, ClientLeft, Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.records import CALL
@@ -129,10 +129,19 @@ async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpRe
         gateway.metrics.in_flight -= 1
     response: _Whole | _Parts
     if isinstance(answer, Streamed):
-        response = _Parts(parts(gateway, x, answer), status=answer.status)
+        response = _Parts(_broken_off(request, parts(gateway, x, answer)), status=answer.status)
     else:
         x.status, x.sent, x.ended = answer.status, len(answer.body), True
         record(gateway, x, answer.status, len(answer.body), CALL)
         response = _Whole(answer.body, status=answer.status)
     response.fields = [*answer.headers, *own_fields(x)]
     return response
+
+
+async def _broken_off(request: ASGIRequest, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        async for part in body:
+            yield part
+    except CutShort:
+        request.close()  # Django lets go of it only after a response that went well
+        raise

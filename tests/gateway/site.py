@@ -21,8 +21,7 @@ urlpatterns = [re_path(r"", gateway_view(gateway=_gateway))]
 def application(gateway: Gateway) -> Any:
     """The site as an ASGI application, serving this gateway."""
     _mounted.append(gateway)
-    handler = _Site()
-    return handler
+    return _Site()
 
 
 class _Site(ASGIHandler):

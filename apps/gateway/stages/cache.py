@@ -24,7 +24,7 @@ def plan_cache(x: Exchange) -> http.RequestPlan:
     request = http.Request(
         method=x.method,
         scheme=x.scheme,
-        host=x.host,
+        host=x.told_host,
         path=relative_path(api, x.path),
         query=x.query,
         headers=x.request_headers,

@@ -41,8 +41,13 @@ def route(gateway: "Gateway", x: Exchange) -> Answer | None:
     headers = tuple(
         pair for pair in x.headers if pair[0] not in _OURS and (trusted or not _PROXY_FIELDS.fullmatch(pair[0]))
     )
-    if trusted and any(pair == (b"x-forwarded-proto", b"https") for pair in headers):
-        x.scheme = "https"
+    x.told_host = x.host
+    if trusted:
+        for name, value in headers:
+            if name == b"x-forwarded-proto" and value in (b"http", b"https"):
+                x.scheme = value.decode()
+            elif name == b"x-forwarded-host" and value:
+                x.told_host = value.lower()
     x.request_headers = headers
     x.operation = operation_of(api, x.method, relative_path(api, x.path))
     return None
