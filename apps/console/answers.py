@@ -35,6 +35,16 @@ def attempt(form: BaseForm, service: Callable[[], T], names: Mapping[str, str] |
     return None
 
 
+def attempted(form: BaseForm, service: Callable[[], object], names: Mapping[str, str] | None = None) -> bool:
+    """The same for a service whose result isn't needed: whether it went through."""
+
+    def call() -> bool:
+        service()
+        return True
+
+    return attempt(form, call, names) is not None
+
+
 def _by_field(invalid: ValidationError) -> dict[str, list[str]]:
     if hasattr(invalid, "error_dict"):
         return invalid.message_dict

@@ -104,4 +104,6 @@ class ActionsColumn(Column):
 
     def render(self, record: Model, table: Any) -> str:
         """The buttons."""
-        return render_to_string(self.template, {"record": record, "owner_of": table.owner_of, "builder_of": table.builder_of})
+        return render_to_string(
+            self.template, {"record": record, "owner_of": table.owner_of, "builder_of": table.builder_of}
+        )

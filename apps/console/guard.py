@@ -25,7 +25,7 @@ Policy = Callable[..., bool]
 class Signed(HttpRequest):
     """A request of a signed-in user."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     htmx: HtmxDetails
 
 

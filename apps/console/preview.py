@@ -1,4 +1,4 @@
-"""What a sample request would get under a cache policy, decided by the same core that the gateways run. Nothing is called or stored."""
+"""What a sample request would get under a cache policy, decided by the core that the gateways run. Nothing is called or stored."""
 
 import time
 from collections.abc import Mapping
@@ -74,7 +74,9 @@ def _calls(plan: http.RequestPlan, sample: Mapping[str, Any]) -> list[Outcome]:
         return [Outcome("The first call", "MISS", [missing.reason.sentence, decided.reason.sentence, again])]
     entry = decided.entry
     entry.body = b""
-    first = Outcome("The first call", "MISS", [missing.reason.sentence, decided.reason.sentence, *_lifetimes(entry, now)])
+    first = Outcome(
+        "The first call", "MISS", [missing.reason.sentence, decided.reason.sentence, *_lifetimes(entry, now)]
+    )
     wait = float(sample.get("age") or 0)
     return [first, _again(plan, entry, now, wait)]
 
@@ -96,7 +98,9 @@ def _again(plan: http.RequestPlan, entry: http.Entry, now: float, wait: float) -
         more = ["One call refreshes it in the background."] if decision.refresh else []
         return Outcome(title, result, [decision.reason.sentence, *more])
     if isinstance(decision, http.Revalidate) and decision.conditional:
-        return Outcome(title, "REVALIDATED", [decision.reason.sentence, "If the origin confirms it with 304, it lives on."])
+        return Outcome(
+            title, "REVALIDATED", [decision.reason.sentence, "If the origin confirms it with 304, it lives on."]
+        )
     return Outcome(title, "MISS", [decision.reason.sentence, "It goes to the upstream."])
 
 
@@ -106,5 +110,7 @@ def headers_of(text: str) -> http.Headers:
     for line in text.splitlines():
         name, colon, value = line.partition(":")
         if colon and name.strip():
-            pairs.append((name.strip().lower().encode("latin-1", "replace"), value.strip().encode("latin-1", "replace")))
+            pairs.append(
+                (name.strip().lower().encode("latin-1", "replace"), value.strip().encode("latin-1", "replace"))
+            )
     return tuple(pairs)

@@ -27,6 +27,6 @@ def by_application(user: User) -> dict[str, Any]:
     return {row["name"]: row for row in rows}
 
 
-def last_day(user: User, **narrowed: str) -> dict[str, Any]:
+def last_day(user: User, *, api: str = "", application: str = "", tenant: str = "") -> dict[str, Any]:
     """The last 24 hours (``now``) and the 24 before (``before``)."""
-    return compare(scope=Scope.of(user), since=timezone.now() - DAY, **narrowed)
+    return compare(scope=Scope.of(user), since=timezone.now() - DAY, api=api, application=application, tenant=tenant)

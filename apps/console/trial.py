@@ -1,5 +1,6 @@
 """“Try it”: a real call through the gateway with a key that is good for one API and a minute."""
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def call(api: API, method: str, path: str, headers: Headers, body: str, made: Ne
     trial.milliseconds = (time.perf_counter() - begun) * 1000
     trial.status, trial.phrase = answer.status_code, answer.reason_phrase
     pairs = [(name.lower(), value) for name, value in answer.headers.multi_items()]
-    trial.headers = tuple(sorted(pairs, key=lambda pair: (FIRST.index(pair[0]) if pair[0] in FIRST else len(FIRST))))
+    trial.headers = tuple(sorted(pairs, key=lambda pair: FIRST.index(pair[0]) if pair[0] in FIRST else len(FIRST)))
     trial.cache = answer.headers.get("x-cache", "")
     trial.call_id = answer.headers.get("x-call-id", "")
     trial.body, trial.note = shown(answer)
@@ -74,8 +75,6 @@ def shown(answer: httpx.Response) -> tuple[str, str]:
         return "", f"{len(content):,} bytes that aren't text."
     text = content[:SHOWN].decode(answer.charset_encoding or "utf-8", "replace")
     if "json" in answer.headers.get("content-type", "") and not note:
-        try:
+        with contextlib.suppress(ValueError):
             text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-        except ValueError:
-            pass
     return text, note

@@ -22,11 +22,7 @@ class PolicyForm(ConsoleForm):
     scope = forms.ChoiceField(choices=Scope.choices, label="Shared among")
     client_directives = forms.ChoiceField(choices=ClientDirectives.choices, label="A caller's Cache-Control")
     store_set_cookie = forms.BooleanField(required=False, label="Store answers that set cookies, without the cookies")
-    sensitivity = forms.ChoiceField(
-        # the store can't encrypt entries, so that nothing may be declared personal
-        choices=Sensitivity.choices,
-        label="Sensitivity",
-    )
+    sensitivity = forms.ChoiceField(choices=Sensitivity.choices, label="Sensitivity")
     comment = forms.CharField(
         required=False, max_length=300, label="What changes, and why", help_text="For the audit log."
     )

@@ -170,7 +170,7 @@ def bare(bound: BoundField, label: str = "") -> SafeString:
 def _inline_errors(bound: BoundField) -> SafeString:
     if not bound.errors:
         return SafeString("")
-    return format_html('<span class="t-error" id="{}_error"> {} </span>', bound.auto_id, " ".join(bound.errors))
+    return format_html('<span class="t-error" id="{}_error"> {} </span>', bound.auto_id, " ".join(map(str, bound.errors)))
 
 
 def _dressed(bound: BoundField) -> tuple[str, dict[str, Any]]:

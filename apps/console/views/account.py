@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
-from apps.console.answers import attempt, done, form_page
+from apps.console.answers import attempt, attempted, done, form_page
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import ProfileForm, TokenForm
 from apps.console.guard import Signed, anyone, page
@@ -23,7 +23,7 @@ def account(request: Signed) -> HttpResponse:
     """The reader's own account."""
     user = request.user
     form = ProfileForm(request.POST or None, initial={"name": user.name})
-    if request.method == "POST" and attempt(
+    if request.method == "POST" and attempted(
         form, lambda: user_update(actor=user, user=user, name=form.cleaned_data["name"])
     ):
         return done(request, reverse("console:account"), "Your name is saved.")
@@ -62,12 +62,11 @@ def token_end(request: Signed, token: Token) -> HttpResponse:
     form = ConsoleForm(request.POST if request.method == "POST" else None)
     name = token.name
 
-    def end() -> bool:
+    def end() -> None:
         token_revoke(actor=request.user, token=token)
-        return True
 
     to = reverse("console:account")
-    if request.method == "POST" and attempt(form, end):
+    if request.method == "POST" and attempted(form, end):
         return done(request, to, f"The token {name} is revoked.")
     return form_page(
         request,

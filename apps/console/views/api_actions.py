@@ -10,7 +10,7 @@ from apps.catalog.choices import Transition
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import can_delete_api, can_edit_api, can_publish_api
 from apps.catalog.services import api_delete, api_rollback, api_transition, openapi_import
-from apps.console.answers import attempt, done, done_with_receipt, form_page
+from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page
 from apps.console.forms.apis import CommentForm, ConfirmForm, DocumentForm, PurgeForm
 from apps.console.guard import Signed, of, page
 from apps.console.loaders import a_revision, an_api, an_api_transition
@@ -61,7 +61,7 @@ def step(request: Signed, found: tuple[API, Transition]) -> HttpResponse:
     title, explain, button, said = STEPS[transition]
     to = reverse("console:api", args=[api.slug])
     form = CommentForm(request.POST or None)
-    if request.method == "POST" and attempt(
+    if request.method == "POST" and attempted(
         form,
         lambda: api_transition(
             actor=request.user, api=api, transition=transition, comment=form.cleaned_data["comment"]
@@ -85,12 +85,11 @@ def delete(request: Signed, api: API) -> HttpResponse:
     """Remove an API for good."""
     form = ConfirmForm(request.POST or None, name=api.slug)
 
-    def remove() -> bool:
+    def remove() -> None:
         api_delete(actor=request.user, api=api)
-        return True
 
     name = str(api)
-    if request.method == "POST" and attempt(form, remove):
+    if request.method == "POST" and attempted(form, remove):
         return done(request, reverse("console:apis"), f"{name} is deleted.")
     return form_page(
         request,
@@ -133,7 +132,7 @@ def restore(request: Signed, revision: Revision) -> HttpResponse:
     """Roll an API back to an earlier revision, which makes a new one."""
     api = revision.api
     form = CommentForm(request.POST or None)
-    if request.method == "POST" and attempt(
+    if request.method == "POST" and attempted(
         form,
         lambda: api_rollback(actor=request.user, api=api, number=revision.number, comment=form.cleaned_data["comment"]),
     ):
@@ -164,7 +163,7 @@ def import_document(request: Signed, api: API) -> HttpResponse:
         return done_with_receipt(
             request,
             to,
-            f"Imported {len(result.operations)} operations, {len(result.added)} new, {len(result.removed)} removed",
+            f"{result.operations} operations now: {result.added} new, {result.removed} removed",
         )
     return form_page(
         request,

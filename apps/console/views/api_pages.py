@@ -12,6 +12,7 @@ from apps.access.selectors import requests_decidable_by, subscriptions_visible_t
 from apps.caching.selectors import purges_visible_to
 from apps.caching.services import policy_update
 from apps.catalog.choices import LIFECYCLE, Transition
+from apps.catalog.document import UpstreamFields
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import (
     can_delete_api,
@@ -23,7 +24,7 @@ from apps.catalog.selectors import document_for, revision_changes_for, revision_
 from apps.catalog.services import api_update
 from apps.console import traffic
 from apps.console.analytics import embedded
-from apps.console.answers import attempt, done_with_receipt
+from apps.console.answers import attempted, done_with_receipt
 from apps.console.examples import curl_of
 from apps.console.forms.apis import DocumentationForm, SettingsForm, TrafficForm, UpstreamFormSet
 from apps.console.forms.cache import PolicyForm, SampleForm
@@ -118,7 +119,7 @@ def cache(request: Signed, api: API) -> HttpResponse:
                 actor=request.user, api=api, comment=form.cleaned_data["comment"], **form.policy_fields()
             )
 
-        if attempt(form, save):
+        if attempted(form, save):
             return done_with_receipt(request, _slug(api, "api_cache"), "The cache policy is saved")
     sample = SampleForm(initial={name: field.initial for name, field in SampleForm.base_fields.items()})
     purges = purges_visible_to(request.user).filter(api_slug=api.slug)
@@ -164,12 +165,12 @@ def traffic_tab(request: Signed, api: API) -> HttpResponse:
     upstreams = UpstreamFormSet(request.POST or None, initial=present, prefix="upstreams")
     if request.method == "POST" and upstreams.is_valid():
         kept = [row for row in upstreams.cleaned_data if row.get("url")]
-        wanted = [{"url": row["url"], "weight": row.get("weight") or 1} for row in kept]
+        wanted = [UpstreamFields(url=row["url"], weight=row.get("weight") or 1) for row in kept]
 
         def save() -> Any:
             return api_update(actor=request.user, api=api, upstreams=wanted, **form.changes())
 
-        if attempt(form, save, TrafficForm.NAMES):
+        if attempted(form, save, TrafficForm.NAMES):
             return done_with_receipt(request, _slug(api, "api_traffic"), "The traffic settings are saved")
     return tabbed(
         request,
@@ -186,7 +187,9 @@ def documentation(request: Signed, api: API) -> HttpResponse:
     """What its callers read."""
     start = {"documentation": api.documentation, "expected_revision": api.revision}
     form = DocumentationForm(request.POST or None, initial=start)
-    if request.method == "POST" and attempt(form, lambda: api_update(actor=request.user, api=api, **form.cleaned_data)):
+    if request.method == "POST" and attempted(
+        form, lambda: api_update(actor=request.user, api=api, **form.cleaned_data)
+    ):
         return done_with_receipt(request, _slug(api, "api_documentation"), "The documentation is saved")
     return tabbed(request, api, "apis/documentation.html", status=422 if form.errors else 200, form=form)
 
@@ -220,7 +223,7 @@ def _shown(value: object) -> str:
 def settings_tab(request: Signed, api: API) -> HttpResponse:
     """What it is, and who may call it how."""
     form = SettingsForm(request.POST or None, initial=SettingsForm.initial_of(api))
-    if request.method == "POST" and attempt(form, lambda: api_update(actor=request.user, api=api, **form.changes())):
+    if request.method == "POST" and attempted(form, lambda: api_update(actor=request.user, api=api, **form.changes())):
         return done_with_receipt(request, _slug(api, "api_settings"), "The settings are saved")
     document = json.dumps(document_for(request.user, api), indent=2, ensure_ascii=False)
     return tabbed(request, api, "apis/settings.html", status=422 if form.errors else 200, form=form, document=document)

@@ -92,8 +92,8 @@ def import_new(request: Signed) -> HttpResponse:
             actor=request.user,
             tenant=data["tenant"],
             content=data["document"],
-            listen_path=data["listen_path"] or None,
-            upstream_url=data["upstream_url"] or None,
+            upstream_url=data["upstream_url"],
+            **({"listen_path": data["listen_path"]} if data["listen_path"] else {}),
         )
 
     if request.method == "POST" and (api := attempt(form, create, _NAMES)):

@@ -13,7 +13,12 @@ from django.views.decorators.cache import never_cache
 from apps.access.choices import LIVE, KeyState
 from apps.access.models import APIKey, Application
 from apps.access.policies import can_edit_application, can_manage_keys, can_view_application
-from apps.access.selectors import applications_visible_to, keys_visible_to, requests_visible_to, subscriptions_visible_to
+from apps.access.selectors import (
+    applications_visible_to,
+    keys_visible_to,
+    requests_visible_to,
+    subscriptions_visible_to,
+)
 from apps.access.services import (
     NewKey,
     application_create,
@@ -25,7 +30,7 @@ from apps.access.services import (
 )
 from apps.catalog.models import API
 from apps.console import traffic
-from apps.console.answers import attempt, done, done_with_receipt, form_page
+from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page
 from apps.console.examples import curl_of
 from apps.console.filters import ApplicationFilters
 from apps.console.forms.access import ApplicationForm, KeyForm, NewApplicationForm, RotateForm
@@ -115,13 +120,11 @@ def edit(request: Signed, application: Application) -> HttpResponse:
     start = {"name": application.name, "description": application.description}
     form = ApplicationForm(request.POST or None, initial=start)
     to = application_url(application)
-    if request.method == "POST" and attempt(
+    if request.method == "POST" and attempted(
         form, lambda: application_update(actor=request.user, application=application, **form.cleaned_data)
     ):
         return done(request, to, "The application is saved.")
-    return form_page(
-        request, form, heading=f"Edit {application}", submit="Save", back=to, back_label=str(application)
-    )
+    return form_page(request, form, heading=f"Edit {application}", submit="Save", back=to, back_label=str(application))
 
 
 @page(load=an_application, may=can_edit_application, methods=FORM)
@@ -130,11 +133,10 @@ def delete(request: Signed, application: Application) -> HttpResponse:
     form = ConfirmForm(request.POST or None, name=application.slug)
     name, to = str(application), application_url(application)
 
-    def remove() -> bool:
+    def remove() -> None:
         application_delete(actor=request.user, application=application)
-        return True
 
-    if request.method == "POST" and attempt(form, remove):
+    if request.method == "POST" and attempted(form, remove):
         return done_with_receipt(request, reverse("console:applications"), f"{name} is deleted")
     return form_page(
         request,
@@ -210,7 +212,7 @@ def revoke(request: Signed, key: APIKey) -> HttpResponse:
     """End a key, on every gateway, now."""
     form = CommentForm(request.POST or None)
     to = application_url(key.application)
-    if request.method == "POST" and attempt(
+    if request.method == "POST" and attempted(
         form, lambda: key_revoke(actor=request.user, key=key, comment=form.cleaned_data["comment"])
     ):
         return done_with_receipt(request, to, f"The key {key.name} is revoked")

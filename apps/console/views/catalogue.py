@@ -6,7 +6,12 @@ from django.urls import reverse
 
 from apps.access.choices import LIVE, RequestState
 from apps.access.models import AccessRequest
-from apps.access.selectors import applications_usable_by, plans_visible_to, requests_visible_to, subscriptions_visible_to
+from apps.access.selectors import (
+    applications_usable_by,
+    plans_visible_to,
+    requests_visible_to,
+    subscriptions_visible_to,
+)
 from apps.access.services import request_create, trial_key_create
 from apps.catalog.models import API
 from apps.catalog.policies import can_view_api, can_view_configuration
@@ -47,7 +52,9 @@ def entry(request: Signed, api: API) -> HttpResponse:
     user = request.user
     held = subscriptions_visible_to(user).filter(api=api, state__in=LIVE, application__in=applications_usable_by(user))
     asked = requests_visible_to(user).filter(
-        api=api, state__in=(RequestState.SUBMITTED, RequestState.NEEDS_INFO), application__in=applications_usable_by(user)
+        api=api,
+        state__in=(RequestState.SUBMITTED, RequestState.NEEDS_INFO),
+        application__in=applications_usable_by(user),
     )
     return render(
         request,

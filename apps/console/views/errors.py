@@ -10,5 +10,5 @@ from django.shortcuts import render
 def server_error(request: HttpRequest) -> HttpResponse:
     """Our mistake; or the database's absence, which is nobody's, and says what goes on without it."""
     if isinstance(sys.exc_info()[1], DatabaseError | InterfaceError):
-        return render(None, "503.html", status=503)  # type: ignore[arg-type]
-    return render(None, "500.html", status=500)  # type: ignore[arg-type]
+        return render(None, "503.html", status=503)
+    return render(None, "500.html", status=500)

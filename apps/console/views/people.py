@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from apps.console.answers import attempt, done, done_with_receipt, form_page
+from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page
 from apps.console.filters import TenantFilters, UserFilters
 from apps.console.forms.apis import CommentForm
 from apps.console.forms.fields import ConsoleForm
@@ -63,9 +63,7 @@ def tenant_new(request: Signed) -> HttpResponse:
         tenant := attempt(form, lambda: tenant_create(actor=request.user, **form.cleaned_data))
     ):
         return done(request, tenant_url(tenant), f"{tenant} is there. Invite its first owner next.")
-    return form_page(
-        request, form, heading="New tenant", submit="Make the tenant", back=reverse("console:tenants")
-    )
+    return form_page(request, form, heading="New tenant", submit="Make the tenant", back=reverse("console:tenants"))
 
 
 @page(load=a_tenant, may=can_view_tenant)
@@ -93,7 +91,7 @@ def tenant(request: Signed, found: Tenant) -> HttpResponse:
 def tenant_edit(request: Signed, found: Tenant) -> HttpResponse:
     """Change its name."""
     form = TenantForm(request.POST or None, initial={"name": found.name})
-    if request.method == "POST" and attempt(
+    if request.method == "POST" and attempted(
         form, lambda: tenant_update(actor=request.user, tenant=found, name=form.cleaned_data["name"])
     ):
         return done(request, tenant_url(found), "The tenant is saved.")
@@ -108,7 +106,7 @@ def tenant_switch(request: Signed, found: Tenant) -> HttpResponse:
     resumes = found.state == TenantState.SUSPENDED
     form = CommentForm(request.POST or None)
     service = tenant_resume if resumes else tenant_suspend
-    if request.method == "POST" and attempt(
+    if request.method == "POST" and attempted(
         form, lambda: service(actor=request.user, tenant=found, comment=form.cleaned_data["comment"])
     ):
         said = f"{found} is active again" if resumes else f"{found} is suspended"
@@ -129,7 +127,7 @@ def tenant_switch(request: Signed, found: Tenant) -> HttpResponse:
 def invite(request: Signed, found: Tenant) -> HttpResponse:
     """A new member of one tenant."""
     form = InviteForm(request.POST or None)
-    if request.method == "POST" and attempt(
+    if request.method == "POST" and attempted(
         form, lambda: user_invite(actor=request.user, tenant=found, **form.cleaned_data)
     ):
         return done(request, tenant_url(found), f"An invitation is on its way to {form.cleaned_data['email']}.")
@@ -148,7 +146,7 @@ def role(request: Signed, membership: Membership) -> HttpResponse:
     """Change a member's role."""
     form = RoleForm(request.POST or None, initial={"role": membership.role})
     to = tenant_url(membership.tenant)
-    if request.method == "POST" and attempt(
+    if request.method == "POST" and attempted(
         form,
         lambda: membership_set(
             actor=request.user, tenant=membership.tenant, user=membership.user, role=form.cleaned_data["role"]
@@ -171,11 +169,10 @@ def remove_member(request: Signed, membership: Membership) -> HttpResponse:
     form = ConsoleForm(request.POST if request.method == "POST" else None)
     to = tenant_url(membership.tenant)
 
-    def remove() -> bool:
+    def remove() -> None:
         membership_remove(actor=request.user, membership=membership)
-        return True
 
-    if request.method == "POST" and attempt(form, remove):
+    if request.method == "POST" and attempted(form, remove):
         return done(request, to, f"{membership.user} is no longer a member of {membership.tenant}.")
     return form_page(
         request,
@@ -200,10 +197,8 @@ def users(request: Signed) -> HttpResponse:
 def invite_any(request: Signed) -> HttpResponse:
     """A new member of some tenant."""
     form = InviteToForm(request.POST or None, tenants=tenants_visible_to(request.user))
-    if request.method == "POST" and attempt(form, lambda: user_invite(actor=request.user, **form.cleaned_data)):
-        return done(
-            request, reverse("console:users"), f"An invitation is on its way to {form.cleaned_data['email']}."
-        )
+    if request.method == "POST" and attempted(form, lambda: user_invite(actor=request.user, **form.cleaned_data)):
+        return done(request, reverse("console:users"), f"An invitation is on its way to {form.cleaned_data['email']}.")
     return form_page(request, form, heading="Invite somebody", submit="Invite", back=reverse("console:users"))
 
 
@@ -220,7 +215,7 @@ def user(request: Signed, found: User) -> HttpResponse:
         return user_update(actor=request.user, user=found, **form.cleaned_data)
 
     to = reverse("console:user", args=[found.pk])
-    if request.method == "POST" and attempt(form, save):
+    if request.method == "POST" and attempted(form, save):
         return done(request, to, "The user is saved.")
     memberships = found.memberships.select_related("tenant")
     return form_page(
@@ -244,7 +239,7 @@ def user_switch(request: Signed, found: User) -> HttpResponse:
     service = user_deactivate if found.is_active else user_activate
     heading = f"Deactivate {found}?" if found.is_active else f"Let {found} in again?"
     submit, danger = ("Deactivate", True) if found.is_active else ("Activate", False)
-    if request.method == "POST" and attempt(form, lambda: service(actor=request.user, user=found)):
+    if request.method == "POST" and attempted(form, lambda: service(actor=request.user, user=found)):
         return done(request, to, f"{found} is {'deactivated' if danger else 'active again'}.")
     return form_page(
         request,

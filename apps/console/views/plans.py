@@ -12,7 +12,7 @@ from apps.access.models import Plan
 from apps.access.policies import can_manage_plans
 from apps.access.selectors import plans_visible_to
 from apps.access.services import plan_create, plan_delete, plan_update
-from apps.console.answers import attempt, done, done_with_receipt, form_page
+from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page
 from apps.console.forms.access import NewPlanForm, PlanForm
 from apps.console.forms.fields import ConsoleForm
 from apps.console.guard import Signed, page
@@ -52,7 +52,7 @@ def new(request: Signed) -> HttpResponse:
 def edit(request: Signed, plan: Plan) -> HttpResponse:
     """Change a plan, for those who have it too."""
     form = PlanForm(request.POST or None, initial=PlanForm.initial_of(plan))
-    if request.method == "POST" and attempt(
+    if request.method == "POST" and attempted(
         form, lambda: plan_update(actor=request.user, plan=plan, **form.cleaned_data)
     ):
         return done_with_receipt(request, reverse("console:plans"), f"The plan {plan} is changed")
@@ -65,11 +65,10 @@ def delete(request: Signed, plan: Plan) -> HttpResponse:
     form = ConsoleForm(request.POST if request.method == "POST" else None)
     name = str(plan)
 
-    def remove() -> bool:
+    def remove() -> None:
         plan_delete(actor=request.user, plan=plan)
-        return True
 
-    if request.method == "POST" and attempt(form, remove):
+    if request.method == "POST" and attempted(form, remove):
         return done(request, reverse("console:plans"), f"The plan {name} is deleted.")
     return form_page(
         request,
@@ -85,6 +84,4 @@ def delete(request: Signed, plan: Plan) -> HttpResponse:
 
 def _page(request: Signed, form: ConsoleForm, heading: str, submit: str, **context: Any) -> HttpResponse:
     back = reverse("console:plans")
-    return form_page(
-        request, form, heading=heading, submit=submit, back=back, template="access/plan.html", **context
-    )
+    return form_page(request, form, heading=heading, submit=submit, back=back, template="access/plan.html", **context)

@@ -23,7 +23,7 @@ from apps.access.services import (
     request_submit,
     request_update,
 )
-from apps.console.answers import attempt, done, done_with_receipt, form_page
+from apps.console.answers import attempted, done, done_with_receipt, form_page
 from apps.console.filters import RequestFilters
 from apps.console.forms.access import ApproveForm, EditRequestForm, ReplyForm, WordForm
 from apps.console.forms.fields import ConsoleForm
@@ -41,7 +41,9 @@ def requests(request: Signed) -> HttpResponse:
     decidable = requests_decidable_by(request.user).filter(state=RequestState.SUBMITTED)
     queue = listing(request, decidable, QueueTable, prefix="queue-")["table"]
     rows = requests_visible_to(request.user)
-    return render(request, "access/requests.html", {"queue": queue, **listing(request, rows, RequestTable, RequestFilters)})
+    return render(
+        request, "access/requests.html", {"queue": queue, **listing(request, rows, RequestTable, RequestFilters)}
+    )
 
 
 @page(load=a_request, may=can_view_request)
@@ -78,7 +80,7 @@ def _step(
 ) -> HttpResponse:
     """One step of the workflow: its form, then back to the request."""
     to = request_url(asked)
-    if request.method == "POST" and attempt(form, service):
+    if request.method == "POST" and attempted(form, service):
         return done_with_receipt(request, to, said) if receipt else done(request, to, f"{said}.")
     return form_page(
         request,

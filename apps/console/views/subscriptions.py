@@ -15,7 +15,7 @@ from apps.access.services import (
     subscription_revoke,
     subscription_suspend,
 )
-from apps.console.answers import attempt, done_with_receipt, form_page
+from apps.console.answers import attempted, done_with_receipt, form_page
 from apps.console.filters import SubscriptionFilters
 from apps.console.forms.access import ChangePlanForm, WordForm
 from apps.console.guard import Signed, anyone, page
@@ -45,12 +45,19 @@ def _step(
 ) -> HttpResponse:
     form = WordForm(request.POST or None)
     to = reverse("console:subscriptions")
-    if request.method == "POST" and attempt(
+    if request.method == "POST" and attempted(
         form, lambda: service(actor=request.user, subscription=held, comment=form.cleaned_data["comment"])
     ):
         return done_with_receipt(request, to, said)
     return form_page(
-        request, form, heading=heading, submit=submit, back=to, back_label="Subscriptions", explain=explain, danger=danger
+        request,
+        form,
+        heading=heading,
+        submit=submit,
+        back=to,
+        back_label="Subscriptions",
+        explain=explain,
+        danger=danger,
     )
 
 
@@ -104,7 +111,7 @@ def change_plan(request: Signed, held: Subscription) -> HttpResponse:
     """Put it under another plan."""
     form = ChangePlanForm(request.POST or None, initial={"plan": held.plan.slug})
     to = reverse("console:subscriptions")
-    if request.method == "POST" and attempt(
+    if request.method == "POST" and attempted(
         form,
         lambda: subscription_change_plan(actor=request.user, subscription=held, plan=form.cleaned_data["plan"]),
     ):
