@@ -19,6 +19,10 @@ _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
+# Dot segments that appear once a later reader decodes slashes, or takes off what follows a semicolon; and NUL.
+_HIDDEN_DOTS = re.compile(rb"(?:/|%2F|%5C)\.\.?(?:;[^/]*)?(?:/|%2F|%5C|$)|%00")
+
+
 class Target(NamedTuple):
     """A request target: the normalised path, and the query behind the first ``?`` (``None`` without one)."""
 
@@ -55,6 +59,8 @@ def _normalise(raw: bytes) -> Target | None:
         path, query = _ESCAPE.sub(_one_form, path), _ESCAPE.sub(_one_form, query)
     if b"/." in path:
         path = remove_dot_segments(path)
+    if (b"%" in path or b"/." in path) and _HIDDEN_DOTS.search(path):
+        return None
     return Target(path, query if question else None)
 
 
@@ -64,8 +70,10 @@ _remembered = lru_cache(maxsize=4096)(_normalise)
 def normalise_target(raw: bytes) -> Target | None:
     """The one form of an origin-form request target; ``None``: refuse it with 400.
 
-    Refused: anything that doesn't begin with ``/``, controls, spaces, ``"``, ``<``, ``>``, ``\\``, ``#`` and broken
-    percent-encoding. Other characters outside the grammar, non-ASCII bytes among them, become percent-encoded.
+    Refused: anything that doesn't begin with ``/``, controls, spaces, ``"``, ``<``, ``>``, ``\\``, ``#``, broken
+    percent-encoding, and in a path ``%00`` and dot segments between encoded slashes or before a semicolon
+    (``/..%2F``, ``/..;/``): origins that resolve them would serve what was neither routed nor keyed. Other characters
+    outside the grammar, non-ASCII bytes among them, become percent-encoded.
     """
     return _remembered(raw) if len(raw) <= 512 else _normalise(raw)
 

@@ -172,6 +172,10 @@ class Lane(HttpToolsProtocol):
         if self.transport.is_closing() or self._linger_until:
             self._answered = True
             return
+        if self.parser.get_http_version() not in ("1.1", "1.0"):
+            self._answered = True
+            self.send_400_response("")
+            return
         x = self._new_exchange()
         if not self._idle or self.flow.write_paused:
             self._fall_back(x, None, fresh=True)
@@ -270,6 +274,9 @@ class Lane(HttpToolsProtocol):
         """What was sent is no HTTP/1.1."""
         if self._idle:
             self._turn_away(Problem.INVALID_REQUEST)
+        elif not self.pipeline and self.cycle.more_body:
+            # The body of the call under way: where it ends is unknown, so neither it nor anything behind it counts.
+            self.transport.close()
         else:
             # An earlier call is being answered: its answer is the connection's last.
             self.cycle.keep_alive = False

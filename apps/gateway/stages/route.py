@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # Set by proxies on the way, and believed by applications: from anyone but a trusted proxy they are removed.
 _PROXY_FIELDS = re.compile(
     rb"x-forwarded-.*|forwarded|x-real-ip|(?:x-|ssl-|x-ssl-)?client-cert(?:-.*)?|x-arr-clientcert"
+    rb"|(?:true-|x-)?client-ip|(?:cf-|fastly-|x-)?connecting-ip|fastly-client-ip|x-cluster-client-ip"
+    rb"|x-original-forwarded-for|x-custom-ip-authorization"
 )
 _OURS = frozenset({b"host", b"content-length", b"expect", b"x-request-id", b"x-call-id"})
 
@@ -24,6 +26,9 @@ def route(gateway: "Gateway", x: Exchange) -> Answer | None:
     target = http.normalise_target(x.target)
     if target is None:
         return refuse(x, Problem.INVALID_REQUEST, "The request target is not a normal path.")
+    if x.method in ("TRACE", "CONNECT"):
+        # The answer to a TRACE repeats what the upstream got: credentials that the gateway added too (RFC 9110 §9.3.8).
+        return refuse(x, Problem.INVALID_REQUEST, "This method is not forwarded.")
     x.path, x.query = target
     x.host = next((value.lower() for name, value in x.headers if name == b"host"), b"")
     if not gateway.world.loaded:

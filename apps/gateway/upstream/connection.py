@@ -49,6 +49,7 @@ class Connection(asyncio.Protocol):
         self.complete = True  # nothing is under way
         self.error: UpstreamError | None = None
         self.wire_bytes = 0
+        self._head_bytes = 0
         self._head_only = False
         self._framed = False
         self._keep_alive = False
@@ -102,34 +103,41 @@ class Connection(asyncio.Protocol):
     # httptools' callbacks
 
     def on_message_begin(self) -> None:
-        self.status = 0
+        if self.head_done:
+            raise ValueError("a second answer to one request")
         self.fields = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head_done:
             return  # a trailer: nothing that we forward may hide there
-        if len(self.fields) >= FIELD_LIMIT:
-            raise ValueError("too many fields")
+        self._head_bytes += len(name) + len(value) + 4
+        if len(self.fields) >= FIELD_LIMIT or self._head_bytes > HEAD_LIMIT:
+            raise ValueError("too many fields, or too large ones")
         self.fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        status = self.parser.get_status_code()
+        status, version = self.parser.get_status_code(), self.parser.get_http_version()
+        if version not in ("1.1", "1.0") or not 100 <= status <= 599:
+            raise ValueError("neither HTTP/1.1 nor HTTP/1.0, or no status (RFC 9110 §15)")
         if status == 101:
             raise ValueError("nobody asked to switch protocols")
         if status < 200:
             return
+        encodings = [value for name, value in self.fields if name == b"transfer-encoding"]
+        # Nobody asked for another coding (RFC 9112 §6.1): without knowing it, where the answer ends is a guess.
+        if encodings and (len(encodings) > 1 or encodings[0].lower() != b"chunked" or version == "1.0"):
+            raise ValueError("the answer's framing is ambiguous")
         self.status = status
         self.head_done = True
         self._keep_alive = self.parser.should_keep_alive()
-        self._framed = any(
-            name == b"content-length" or (name == b"transfer-encoding" and value.lower().endswith(b"chunked"))
-            for name, value in self.fields
-        )
+        self._framed = bool(encodings) or any(name == b"content-length" for name, _ in self.fields)
         if self._head_only:
             self.complete = True
             self.parser = httptools.HttpResponseParser(self)
 
     def on_body(self, body: bytes) -> None:
+        if self._head_only:
+            self._keep_alive = False  # the answer to a HEAD has no body; whoever sends one loses count
         if not body or self.complete:
             return
         self._chunks.append(body)
@@ -162,10 +170,10 @@ class Connection(asyncio.Protocol):
 
     async def head(self, patience: float) -> None:
         """Wait until ``status`` and ``fields`` are there. Raises ``TimedOut`` or ``Broken``."""
-        while not self.head_done:
-            if self.error is not None:
-                raise self.error
+        while self.error is None and not self.head_done:
             await self._wait(patience)
+        if self.error is not None:
+            raise self.error
 
     async def read(self, patience: float) -> bytes:
         """The next part of the body; ``b""`` when it is complete. Raises ``TimedOut`` or ``Broken``."""

@@ -1,0 +1,134 @@
+"""Messages that two readers would take for different things, from callers and from upstreams: none gets through."""
+
+import json
+from typing import Any
+
+import pytest
+
+from apps.gateway.snapshot import HeaderRules
+from tests.gateway.house import KEY, CutShort, Door, Origin, Published, api, ok
+from tests.support.waiting import until
+
+HEAD = f"host: api.test\r\nx-api-key: {KEY}\r\n".encode()
+STORABLE = b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        STORABLE + b"content-length: 2\r\ncontent-length: 2\r\n\r\nok",
+        STORABLE + b"content-length: 2\r\ncontent-length: 1\r\n\r\nok",
+        STORABLE + b"content-length: 2, 2\r\n\r\nok",
+        STORABLE + b"content-length: -2\r\n\r\nok",
+        STORABLE + b"content-length: +2\r\n\r\nok",
+        STORABLE + b"content-length: 18446744073709551618\r\n\r\nok",
+        STORABLE + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        STORABLE + b"transfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        STORABLE + b"transfer-encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        STORABLE + b"transfer-encoding: chunked, gzip\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        STORABLE + b"transfer-encoding: gzip\r\n\r\nok",
+        STORABLE + b"transfer-encoding: identity\r\n\r\nok",
+        STORABLE + b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        STORABLE.replace(b"1.1", b"1.0") + b"transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        STORABLE + b"content-length : 2\r\n\r\nok",
+        STORABLE + b"x-a: b\nset-cookie: evil=1\r\ncontent-length: 2\r\n\r\nok",
+        STORABLE + b"x-a: b\rset-cookie: evil=1\r\ncontent-length: 2\r\n\r\nok",
+        STORABLE + b"x-a: b\r\n set-cookie: evil=1\r\ncontent-length: 2\r\n\r\nok",
+        STORABLE + b"x-a: b\x00\r\ncontent-length: 2\r\n\r\nok",
+        STORABLE + b"x" * 70_000 + b": y\r\ncontent-length: 2\r\n\r\nok",
+        STORABLE + b"content-length: 2\r\n\r\nokHTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\nevil",
+        STORABLE + b"content-length: 2\r\n\r\nok and more",
+        b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\nevil",
+        STORABLE.replace(b"1.1", b"2.0") + b"content-length: 2\r\n\r\nok",
+        STORABLE.replace(b"200", b"000") + b"content-length: 2\r\n\r\nok",
+        STORABLE.replace(b"200", b"099") + b"content-length: 2\r\n\r\nok",
+        STORABLE.replace(b"200", b"600") + b"content-length: 2\r\n\r\nok",
+        STORABLE.replace(b"200", b"999") + b"content-length: 2\r\n\r\nok",
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+    ],
+)
+async def test_an_answer_whose_end_or_meaning_is_doubtful_is_a_502_and_not_stored(
+    lane: Door, origin: Origin, answer: bytes
+) -> None:
+    origin.paths["/doubtful"] = answer
+    for _ in range(2):
+        got = await lane.call("/products/doubtful")
+        assert (got.status, json.loads(got.body)["code"], got.cache) == (502, "upstream_invalid", "BYPASS")
+        assert not ({"set-cookie", "x-a"} & {name.lower() for name, _ in got.headers})
+    origin.paths["/doubtful"] = ok(b"sound", "cache-control: max-age=60")
+    assert (await lane.call("/products/doubtful")).body == b"sound"
+
+
+async def test_a_body_behind_the_answer_to_a_head_is_not_taken_for_the_next_answer(lane: Door, origin: Origin) -> None:
+    origin.paths["/items"] = STORABLE + b"content-length: 4\r\n\r\nevil"
+    assert (await lane.call("/products/items", method="HEAD")).status == 200
+    origin.paths["/other"] = ok(b"other")
+    assert (await lane.call("/products/other")).body == b"other"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/products/..%2fadmin",
+        "/products/a%2F..%2f..%2Fadmin",
+        "/products/%2e%2e%5cadmin",
+        "/products/..;/admin",
+        "/products/..;x=y/admin",
+        "/products/a%2f..",
+        "/products/a%00.css",
+    ],
+)
+async def test_a_path_that_climbs_once_it_is_decoded_again_is_refused(door: Door, origin: Origin, path: str) -> None:
+    answer = await door.call(path)
+    assert (answer.status, json.loads(answer.body)["code"]) == (400, "invalid_request")
+    assert not origin.heads
+
+
+async def test_dots_that_are_no_segment_are_passed_on(door: Door, origin: Origin) -> None:
+    origin.paths["/a..%2Fb/c..;d/.well-known/...%2F"] = ok(b"here")
+    assert (await door.call("/products/a..%2Fb/c..;d/.well-known/...%2F")).body == b"here"
+
+
+async def test_a_trace_does_not_repeat_what_the_gateway_tells_the_upstream(
+    door: Door, published: Published, origin: Origin
+) -> None:
+    published.change(
+        api("products", upstreams=origin.url, request_headers=HeaderRules(set=(("x-upstream-key", "s3cret"),)))
+    )
+    await until(lambda: door.gateway.world.epoch == 2)
+    answer = await door.call("/products/items", method="TRACE")
+    assert (answer.status, json.loads(answer.body)["code"]) == (400, "invalid_request")
+    assert not origin.heads
+
+
+async def test_addresses_that_a_stranger_claims_are_not_passed_on(door: Door, origin: Origin) -> None:
+    origin.paths["/items"] = ok(b"")
+    claims: dict[str, Any] = dict.fromkeys(
+        ("true_client_ip", "cf_connecting_ip", "x_client_ip", "client_ip", "x_cluster_client_ip", "fastly_client_ip"),
+        "6.6.6.6",
+    )
+    await door.call("/products/items", **claims)
+    assert b"6.6.6.6" not in origin.heads[0]
+
+
+async def test_another_version_of_http_in_one_line_is_refused(lane: Door, origin: Origin) -> None:
+    answer = await lane.raw(b"GET /products/items HTTP/2.0\r\n" + HEAD + b"\r\n")
+    assert (answer.status, answer["connection"]) == (400, "close")
+    assert not origin.heads
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"0x5\r\nabcde\r\n0\r\n\r\n", b"5\nabcde\r\n0\r\n\r\n", b"-1\r\n\r\n", b"5\r\nabcdeX", b"5;a\nabcde\r\n0\r\n\r\n"],
+)
+async def test_a_body_in_broken_chunks_ends_its_call_at_once(lane: Door, origin: Origin, body: bytes) -> None:
+    async def read_on(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        await reader.read()
+        raise ConnectionError
+
+    origin.paths["/items"] = read_on
+    head = b"POST /products/items HTTP/1.1\r\n" + HEAD + b"transfer-encoding: chunked\r\n\r\n"
+    with pytest.raises(CutShort):
+        await lane.raw(head + body + b"GET /products/smuggled HTTP/1.1\r\n" + HEAD + b"\r\n")
+    await until(lambda: any("client_left" in each.flags for each in lane.calls()))
+    assert origin.calls_to("/smuggled") == 0
