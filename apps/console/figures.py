@@ -73,6 +73,12 @@ def duration(value: float | timedelta | None) -> str:
     return " ".join(words[:2]) or f"0{THIN}s"
 
 
+def per(seconds: float) -> str:
+    """The period of a rate: ``s``, ``min``, ``h``, or a longer one in full."""
+    words = duration(seconds)
+    return words.removeprefix(f"1{THIN}")
+
+
 def counted(value: int | None, noun: str, plural: str = "") -> str:
     """``1 call``, ``1,204 calls``."""
     if value is None:

@@ -46,6 +46,20 @@ _RESULTS: dict[str, Meaning] = {
 _WORDS = {"needs_info": "Needs info", "up": "Up"}
 
 
+_PAST = {
+    "submit": "handed it in",
+    "ask": "asked back",
+    "approve": "approved",
+    "reject": "rejected",
+    "cancel": "took it back",
+}
+
+
+def past(verb: str) -> str:
+    """A step of a request as something that was done."""
+    return _PAST.get(verb, verb)
+
+
 def of_state(state: str) -> Meaning:
     """The meaning of a state, of whatever workflow."""
     return _STATES.get(state, Meaning("draft", "circle"))

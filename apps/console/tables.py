@@ -170,8 +170,7 @@ class PlanTable(ConsoleTable):
         """The token bucket in words."""
         if record.rate_calls is None:
             return "no limit"
-        per = "s" if record.rate_period == 1 else figures.duration(record.rate_period)
-        return f"{record.rate_calls:,} per {per}, up to {record.burst or record.rate_calls:,} at once"
+        return f"{record.rate_calls:,} per {figures.per(record.rate_period)}, up to {record.burst or record.rate_calls:,} at once"
 
     def render_quota(self, record: Plan) -> str:
         """The quota in words."""

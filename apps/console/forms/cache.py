@@ -45,7 +45,9 @@ class PolicyForm(ConsoleForm):
 class SampleForm(ConsoleForm):
     """A request and the origin's answer to it, to try a policy on."""
 
-    method = forms.ChoiceField(choices=[(method, method) for method in ("GET", "HEAD", "POST")], label="Method")
+    method = forms.ChoiceField(
+        choices=[(method, method) for method in ("GET", "HEAD", "POST")], label="Method", initial="GET"
+    )
     path = forms.CharField(max_length=2000, label="Path", initial="/items/7?page=2")
     request_headers = forms.CharField(
         required=False, label="Request headers", widget=forms.Textarea({"rows": 2, "spellcheck": "false"})
@@ -57,4 +59,4 @@ class SampleForm(ConsoleForm):
         initial="Cache-Control: max-age=30",
         widget=forms.Textarea({"rows": 3, "spellcheck": "false"}),
     )
-    age = DurationField(required=False, label="The same request comes again after", initial="10s")
+    age = DurationField(required=False, label="The same request comes again after", initial=10.0)

@@ -26,6 +26,8 @@ register.filter("ms", figures.milliseconds)
 register.filter("size", figures.size)
 register.filter("duration", figures.duration)
 register.filter("counted", figures.counted)
+register.filter("per", figures.per)
+register.filter("past", meanings.past)
 
 
 @register.filter
@@ -170,7 +172,9 @@ def bare(bound: BoundField, label: str = "") -> SafeString:
 def _inline_errors(bound: BoundField) -> SafeString:
     if not bound.errors:
         return SafeString("")
-    return format_html('<span class="t-error" id="{}_error"> {} </span>', bound.auto_id, " ".join(map(str, bound.errors)))
+    return format_html(
+        '<span class="t-error" id="{}_error"> {} </span>', bound.auto_id, " ".join(map(str, bound.errors))
+    )
 
 
 def _dressed(bound: BoundField) -> tuple[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from apps.access.choices import LIVE
-from apps.access.selectors import requests_decidable_by, subscriptions_visible_to
+from apps.access.selectors import subscriptions_visible_to
 from apps.caching.selectors import purges_visible_to
 from apps.caching.services import policy_update
 from apps.catalog.choices import LIFECYCLE, Transition
@@ -34,6 +34,7 @@ from apps.console.loaders import a_revision, an_api
 from apps.console.policy_words import sentences
 from apps.console.preview import preview
 from apps.console.tables import PurgeTable, QueueTable, RevisionTable, SubscriptionTable
+from apps.console.waiting import waiting_for
 
 FORM = ("GET", "HEAD", "POST")
 
@@ -95,7 +96,7 @@ def operations(request: Signed, api: API) -> HttpResponse:
 @page(load=an_api, may=can_view_configuration)
 def access(request: Signed, api: API) -> HttpResponse:
     """Who may call it, and who asks."""
-    waiting = requests_decidable_by(request.user).filter(api=api).select_related("application__tenant", "api", "plan")
+    waiting = waiting_for(request.user).filter(api=api)
     live = subscriptions_visible_to(request.user).filter(api=api, state__in=LIVE)
     rows = live.select_related("application__tenant", "api__tenant", "plan")
     waiting_table = listing(request, waiting, QueueTable, prefix="waiting-")["table"]

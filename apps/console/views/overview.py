@@ -11,7 +11,6 @@ from django.utils import timezone
 from apps.access.choices import LIVE, OPEN
 from apps.access.selectors import (
     applications_visible_to,
-    requests_decidable_by,
     requests_visible_to,
     subscriptions_visible_to,
 )
@@ -20,6 +19,7 @@ from apps.catalog.selectors import apis_visible_to
 from apps.console import traffic
 from apps.console.guard import Signed, anyone, page
 from apps.console.steps import first_steps
+from apps.console.waiting import waiting_for
 from apps.fleet.selectors import parts_state
 from apps.tenants.models import User
 from apps.tenants.selectors import tenants_visible_to, users_visible_to
@@ -39,7 +39,7 @@ def overview(request: Signed) -> HttpResponse:
 
 
 def _for_administrator(user: User) -> dict[str, Any]:
-    waiting = requests_decidable_by(user).select_related("application__tenant", "api", "plan").order_by("submitted_at")
+    waiting = waiting_for(user)
     rows = [row for row in breakdown(scope=Scope.of(user), by="api", top=traffic.MOST) if row["calls"]]
     return {
         "waiting": waiting[:SHOWN],
@@ -59,7 +59,7 @@ def _for_tenant(user: User) -> dict[str, Any]:
         "open_requests": requests_visible_to(user)
         .filter(state__in=OPEN)
         .select_related("application__tenant", "api", "plan")[:SHOWN],
-        "waiting_count": requests_decidable_by(user).count(),
+        "waiting_count": waiting_for(user).count(),
         "subscriptions": subscriptions[:SHOWN],
         "ending": subscriptions.filter(expires_at__lt=soon)[:SHOWN],
         "tenants": tenants_visible_to(user),

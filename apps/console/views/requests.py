@@ -14,7 +14,7 @@ from apps.access.policies import (
     can_edit_request,
     can_view_request,
 )
-from apps.access.selectors import request_evidence, requests_decidable_by, requests_visible_to
+from apps.access.selectors import request_evidence, requests_visible_to
 from apps.access.services import (
     request_approve,
     request_ask,
@@ -23,6 +23,7 @@ from apps.access.services import (
     request_submit,
     request_update,
 )
+from apps.console import traffic
 from apps.console.answers import attempted, done, done_with_receipt, form_page
 from apps.console.filters import RequestFilters
 from apps.console.forms.access import ApproveForm, EditRequestForm, ReplyForm, WordForm
@@ -31,6 +32,7 @@ from apps.console.guard import Signed, anyone, page
 from apps.console.lists import listing
 from apps.console.loaders import a_request
 from apps.console.tables import QueueTable, RequestTable, request_url
+from apps.console.waiting import waiting_for
 
 FORM = ("GET", "HEAD", "POST")
 
@@ -38,8 +40,7 @@ FORM = ("GET", "HEAD", "POST")
 @page(may=anyone)
 def requests(request: Signed) -> HttpResponse:
     """What waits for the reader's decision, and what the reader's tenants asked for."""
-    decidable = requests_decidable_by(request.user).filter(state=RequestState.SUBMITTED)
-    queue = listing(request, decidable, QueueTable, prefix="queue-")["table"]
+    queue = listing(request, waiting_for(request.user), QueueTable, prefix="queue-")["table"]
     rows = requests_visible_to(request.user)
     return render(
         request, "access/requests.html", {"queue": queue, **listing(request, rows, RequestTable, RequestFilters)}
@@ -62,6 +63,7 @@ def one(request: Signed, asked: AccessRequest) -> HttpResponse:
     }
     if may_decide:
         context["evidence"] = request_evidence(asked)
+        context["usage"] = traffic.last_day(user, tenant=asked.application.tenant.slug)["now"]
     return render(request, "access/request.html", context)
 
 
