@@ -38,7 +38,10 @@ class Plan:
 
 
 class Child:
-    """One running ``Plan``. ``on_group`` hears of every process group made (``+``) and gone (``-``), for the guard."""
+    """One running ``Plan``.
+
+    ``on_group`` hears of every process group made (``+``) and gone (``-``), for the guard; ``on_end`` of each process's end.
+    """
 
     def __init__(
         self,
@@ -46,14 +49,14 @@ class Child:
         log: LogStream,
         *,
         on_group: Callable[[str, int], None] = lambda sign, group: None,
-        on_crash: Callable[["Child", int], None] = lambda child, pid: None,
+        on_end: Callable[["Child", int], None] = lambda child, pid: None,
     ) -> None:
         self.plan = plan
         self.restarts = 0
         self.ready = asyncio.Event()
         self._log = log
         self._on_group = on_group
-        self._on_crash = on_crash
+        self._on_end = on_end
         self._stopping = False
         self._turn = asyncio.Lock()  # a stop that comes while it is being started must find what to stop
         self._process: asyncio.subprocess.Process | None = None
@@ -158,11 +161,9 @@ class Child:
         while True:
             began = time.monotonic()
             if self._process is not None:
-                pid = self._process.pid
                 status = await self._follow(self._process)
                 if self._stop_asked() or (self.plan.once and status == 0):
                     return
-                self._on_crash(self, pid)
                 said = _ending(status)
             else:
                 said = "could not be started"
@@ -187,6 +188,7 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         self._on_group("-", process.pid)
+        self._on_end(self, process.pid)
         await asyncio.wait([pump], timeout=KILLED)  # only with the whole group gone does its output end for certain
         pump.cancel()
         return status

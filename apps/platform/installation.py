@@ -13,10 +13,10 @@ from apps.platform.commands import Command, manage
 from apps.platform.valkey import Role, ValkeySettings
 
 # Seconds that each may take to stop. They stop one group after the other, and all of it takes less than ten.
-GATEWAY_GRACE = 4.0
+GATEWAY_GRACE = 3.5
 AGENT_GRACE = 1.5
-CELERY_GRACE = 1.5
-CONSOLE_GRACE = 1.0
+CELERY_GRACE = 2.5  # an idle worker looks up once a second
+CONSOLE_GRACE = 2.5
 VALKEY_GRACE = 1.5
 
 
@@ -103,6 +103,7 @@ def _celery(*arguments: str) -> Command:
         argv=[sys.executable, "-m", "celery", "--app=apimgr", "--quiet", *arguments, "--loglevel=WARNING"],
         cwd=settings.BASE_DIR,
         environment={"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": _CELERY_ADVICE},
+        nice=5,  # a backlog of records keeps a core busy, and calls come first
     )
 
 
@@ -128,7 +129,6 @@ def in_stop_order(groups: Sequence[Sequence[str]], names: Sequence[str]) -> list
 STOP_ORDER: Sequence[Sequence[str]] = (
     ("gateway",),
     ("agent",),
-    ("worker", "beat"),
-    ("console", "origin"),
+    ("worker", "beat", "console", "origin"),
     ("state", "cache"),
 )

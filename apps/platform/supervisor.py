@@ -20,12 +20,12 @@ GUARD = Path(__file__).with_name("guard.py")
 class Supervisor:
     """The running children of one ``up``. Everything happens in one event loop, on the main thread (see ``commands.py``)."""
 
-    def __init__(self, log: LogStream, *, on_crash: Callable[[Child, int], None] = lambda child, pid: None) -> None:
+    def __init__(self, log: LogStream, *, on_end: Callable[[Child, int], None] = lambda child, pid: None) -> None:
         self.children: dict[str, Child] = {}
         self.stopping = asyncio.Event()
         self._interrupted_at: float | None = None
         self._log = log
-        self._on_crash = on_crash
+        self._on_end = on_end
         self._rolling = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._guard = subprocess.Popen(
@@ -68,7 +68,7 @@ class Supervisor:
         for plan in plans:
             if self.stopping.is_set():
                 return
-            child = Child(plan, self._log, on_group=self._tell_guard, on_crash=self._on_crash)
+            child = Child(plan, self._log, on_group=self._tell_guard, on_end=self._on_end)
             self.children[plan.name] = child
             await child.start()
 

@@ -13,16 +13,15 @@ from django import db
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from apps.fleet.connections import AWAY, connect
-from apps.fleet.workers import worker_reaped
+from apps.fleet.connections import connect
 from apps.platform import installation
-from apps.platform.children import Child
 from apps.platform.datalock import DataDirectoryInUse, DataLock
 from apps.platform.demo.lifecycle import Demo, demo_prepare
 from apps.platform.first_start import AdministratorWishes, FirstAdministrator, administrator_make, migrate
 from apps.platform.installation import Listeners
 from apps.platform.logstream import LogStream, LogStreamHandler
 from apps.platform.ports import PortTaken, listen
+from apps.platform.reaper import Reaper
 from apps.platform.supervisor import Supervisor
 from apps.platform.valkey import ValkeyError, is_ready, refuse_evicting
 from apps.platform.welcome import welcome
@@ -62,7 +61,7 @@ async def run(*, demo: bool) -> int:
         return 1
     log = LogStream(sys.stdout)
     logging.getLogger().handlers = [LogStreamHandler(log, "up")]
-    supervisor = Supervisor(log, on_crash=_note_crash(log))
+    supervisor = Supervisor(log, on_end=Reaper(log).note)
     supervisor.watch_signals()
     try:
         await _serve(supervisor, listeners, log, wishes, demo=demo)
@@ -111,28 +110,6 @@ def _first_start(wishes: AdministratorWishes, *, demo: bool) -> tuple[FirstAdmin
         raise CannotStart(f"The database can't be used: {str(error).strip()}") from error
     except ValidationError as error:
         raise CannotStart(f"The first administrator can't be made: {' '.join(error.messages)}") from error
-
-
-def _note_crash(log: LogStream) -> Callable[[Child, int], None]:
-    """What to do when a child ended unasked: the fleet must stop counting a worker that has gone."""
-
-    def note(child: Child, pid: int) -> None:
-        kind, _, number = child.plan.name.partition(" ")
-        if kind == "gateway":
-            threading.Thread(target=_reap, args=(log, int(number), pid), daemon=True).start()
-
-    return note
-
-
-def _reap(log: LogStream, worker: int, pid: int) -> None:
-    try:
-        with connect(settings.REDIS_URL) as client:
-            worker_reaped(client, pid=pid)
-    except AWAY as error:
-        log.line(
-            "up",
-            f"gateway {worker} ended and the fleet can't be told ({error}): receipts count it until its lease ends",
-        )
 
 
 async def _redis_is_fit(supervisor: Supervisor) -> None:

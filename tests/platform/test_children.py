@@ -36,14 +36,14 @@ class Watched:
         self.log = LogStream(self.out)
         self.children: list[Child] = []
         self.groups: list[tuple[str, int]] = []
-        self.crashes: list[int] = []
+        self.ends: list[int] = []
 
     def child(self, script: str, **options) -> Child:
         child = Child(
             Plan(name=options.pop("name", "child"), command=python(script), **options),
             self.log,
             on_group=lambda sign, group: self.groups.append((sign, group)),
-            on_crash=lambda child, pid: self.crashes.append(pid),
+            on_end=lambda child, pid: self.ends.append(pid),
         )
         self.children.append(child)
         return child
@@ -89,7 +89,7 @@ async def test_it_is_started_again_when_it_was_killed(watched):
     os.kill(first, signal.SIGKILL)
     await until(lambda: child.pid not in (None, first))
     assert child.restarts == 1
-    assert watched.crashes == [first]
+    assert watched.ends == [first]
     assert watched.said("child was ended by SIGKILL; it is started again in")
 
 
@@ -115,17 +115,17 @@ async def test_a_command_that_ends_by_itself_is_not_started_again(watched):
     await until(lambda: child.pid is None)
     await child.stop()
     assert child.restarts == 0
-    assert watched.crashes == []
 
 
-async def test_stopping_is_not_a_crash(watched):
+async def test_stopping_ends_it_and_says_so(watched):
     child = watched.child(FOREVER)
     await child.start()
     await until(lambda: watched.said("here"))
     pid = child.pid
     await child.stop()
     assert not alive(pid)
-    assert watched.crashes == []
+    assert child.restarts == 0
+    assert watched.ends == [pid]
     assert watched.groups == [("+", pid), ("-", pid)]
 
 

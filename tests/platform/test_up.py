@@ -39,6 +39,20 @@ def running(tmp_path_factory) -> Iterator[Installation]:
     one.stop()
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> Iterator[Installation]:
+    """One without the demo, under a name too long for a socket, whose operator chose the first administrator."""
+    one = Installation(
+        tmp_path_factory.mktemp("plain") / ("a" * 120),
+        DEMO="0",
+        APIMGR_ADMIN_EMAIL="operator@example.test",
+        APIMGR_ADMIN_PASSWORD="a-password-of-the-operator",
+        APIMGR_ADMIN_TOKEN="a-token-of-the-operators-own-choice",
+    ).start()
+    yield one
+    one.stop()
+
+
 @pytest.mark.parametrize("variable", ["GATEWAY_PORT", "CONSOLE_PORT"])
 def test_a_taken_port_is_named_and_nothing_is_started(installation, variable):
     with socket.create_server(("127.0.0.1", 0)) as holder:
@@ -106,18 +120,40 @@ def test_every_child_has_its_own_group_in_one_session(running):
     assert len(groups) >= 8
 
 
-def test_no_child_inherits_the_first_administrators_secrets(installation):
-    one = installation(
-        APIMGR_ADMIN_PASSWORD="a-password-of-the-operator", APIMGR_ADMIN_TOKEN="a-token-of-the-operators-own-choice"
-    )
-    one.start("--no-demo")
-    environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in one.processes() if pid != one.pid]
+def test_the_operators_administrator_is_the_first_one(plain):
+    assert "operator@example.test" in plain.output
+    with httpx.Client(base_url=plain.console, trust_env=False) as client:
+        answer = client.get("/api/v1/users/", headers={"authorization": "Bearer a-token-of-the-operators-own-choice"})
+    assert [user["email"] for user in answer.json()["results"]] == ["operator@example.test"]
+
+
+def test_no_child_inherits_the_first_administrators_secrets(plain):
+    environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in plain.processes() if pid != plain.pid]
     assert environments
     assert not any(b"APIMGR_ADMIN" in environment for environment in environments)
-    assert "a-password-of-the-operator" not in one.output
-    with httpx.Client(base_url=one.console, trust_env=False) as client:
-        answer = client.get("/api/v1/tenants/", headers={"authorization": "Bearer a-token-of-the-operators-own-choice"})
-    assert answer.json()["results"] == []
+    assert "a-password-of-the-operator" not in plain.output
+
+
+def test_without_the_demo_it_starts_empty(plain):
+    assert "globex" not in plain.output
+    assert f"curl -i {plain.gateway}/_gateway/readyz" in plain.output
+    assert not plain.pids("demo")
+
+
+def test_a_data_directory_with_a_long_name_works(plain):
+    assert plain.is_ready()
+    assert not list(plain.data.glob("*.sock"))
+
+
+def test_calls_come_before_background_work(running):
+    def priority(name: str) -> int:
+        (found,) = {os.getpriority(os.PRIO_PROCESS, pid) for pid in running.pids(name)}
+        return found
+
+    ours = os.getpriority(os.PRIO_PROCESS, running.pid)
+    assert priority("gateway --worker") == priority("manage.py console") == ours
+    assert ours < priority("celery") <= 19
+    assert ours < priority("demo.origin") <= 19
 
 
 def test_a_killed_worker_is_started_again(running):
@@ -196,23 +232,6 @@ def test_a_stop_before_it_is_ready_leaves_nothing(installation):
     one.send(signal.SIGTERM)
     assert one.wait(10) == 0
     assert one.processes() == {}
-
-
-def test_without_the_demo_it_starts_empty(installation):
-    one = installation(DEMO="0").start()
-    assert "demo" not in one.output.replace("--no-demo", "")
-    assert f"curl -i {one.gateway}/_gateway/readyz" in one.output
-
-
-def test_a_data_directory_with_a_long_name_works(tmp_path):
-    deep = tmp_path / ("a" * 120)
-    one = Installation(deep)
-    try:
-        one.start("--no-demo")
-        assert one.is_ready()
-        assert not list(deep.glob("*.sock"))
-    finally:
-        one.stop()
 
 
 def test_a_state_server_that_evicts_is_refused(installation, extra_valkey):

@@ -36,6 +36,7 @@ class Demo:
                 argv=[sys.executable, "-m", "apps.platform.demo.origin"],
                 cwd=settings.BASE_DIR,
                 environment={"ORIGIN_FD": str(descriptor), "PYTHONUNBUFFERED": "1"},
+                nice=10,  # never in the way of what it is there to show
             ),
             inherited=[descriptor],
         )

@@ -223,7 +223,6 @@ def _holds(asked: Asked, tag: str) -> bool:
 
 def main() -> None:
     """Serve on the socket that the supervisor bound."""
-    os.nice(10)  # never in the way of what it is there to show
     listener = socket.socket(fileno=int(os.environ["ORIGIN_FD"]))
     config = uvicorn.Config(
         Shop(Catalogue()), lifespan="off", access_log=False, log_level="warning", timeout_graceful_shutdown=1
