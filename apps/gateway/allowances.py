@@ -63,6 +63,7 @@ class Allowance:
     __slots__ = (
         "_left_at",
         "_level",
+        "_lines",
         "_local",
         "_local_at",
         "_seen",
@@ -75,7 +76,6 @@ class Allowance:
         "local_quota",
         "low",
         "plan",
-        "policy_line",
         "quota_ends",
         "quota_left",
         "refunded",
@@ -117,12 +117,15 @@ class Allowance:
         self._seen = 0.0
         self._seen_at = now
         self._was_spent = 0
-        parts = []
+        policies, limits = [], []
         if plan.rate is not None:
-            parts.append('"rate";q=%d;w=%d' % (self.burst, max(1, ceil(self.burst / plan.rate))))
+            policies.append(f'"rate";q={self.burst};w={max(1, ceil(self.burst / plan.rate))}')
+            limits.append('"rate";r=%d;t=%d')
         if plan.quota is not None:
-            parts.append('"quota";q=%d;w=%d' % (plan.quota, SECONDS[plan.quota_period]))
-        self.policy_line = b"ratelimit-policy: %b\r\n" % ", ".join(parts).encode()
+            policies.append(f'"quota";q={plan.quota};w={SECONDS[plan.quota_period]}')
+            limits.append('"quota";r=%d;t=%d')
+        lines = f"ratelimit-policy: {', '.join(policies)}\r\nratelimit: {', '.join(limits)}\r\n"
+        self._lines = lines.encode()
 
     def take(self, now: float) -> bool:
         """Spend one call of the loan, if one is left."""
@@ -168,15 +171,15 @@ class Allowance:
         What is left is what this worker knows: the bucket at the last borrowing, refilled since, and its own loan.
         """
         plan = self.plan
-        parts = []
         held = self.tokens if now < self.until else 0
+        numbers: tuple[int, ...] = ()
         if plan.rate is not None:
             left = min(self.burst, int(self._level + (now - self._left_at) * plan.rate) + held)
-            parts.append(b'"rate";r=%d;t=%d' % (left, ceil((self.burst - left) / plan.rate)))
+            numbers = (left, ceil((self.burst - left) / plan.rate))
         if plan.quota is not None:
-            left = plan.quota if self.quota_left < 0 else self.quota_left + held
-            parts.append(b'"quota";r=%d;t=%d' % (left, max(0, ceil(self.quota_ends - now))))
-        return b"%bratelimit: %b\r\n" % (self.policy_line, b", ".join(parts))
+            quota = plan.quota if self.quota_left < 0 else self.quota_left + held
+            numbers += (quota, max(0, ceil(self.quota_ends - now)))
+        return self._lines % numbers
 
     def wanted(self, now: float, workers: int) -> int:
         """How many calls to borrow: those that wait, and ``AHEAD`` seconds' worth of what was seen lately."""

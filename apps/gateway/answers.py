@@ -17,19 +17,18 @@ BODILESS = frozenset({204, 205, 304})
 
 
 class Answer:
-    """A whole answer. ``headers`` are complete but for what ``own_lines`` adds; for HEAD, ``body`` is empty."""
+    """A whole answer. ``headers`` are complete but for what ``own_lines`` adds; for HEAD, ``body`` is empty.
 
-    __slots__ = ("body", "headers", "status")
+    ``head`` is status line and field lines for HTTP/1.1, without the blank line that ends a head.
+    """
 
-    def __init__(self, status: int, headers: Fields, body: bytes) -> None:
+    __slots__ = ("body", "head", "headers", "status")
+
+    def __init__(self, status: int, headers: Fields, body: bytes, head: bytes = b"") -> None:
         self.status = status
         self.headers = headers
         self.body = body
-
-    @property
-    def head(self) -> bytes:
-        """Status line and field lines for HTTP/1.1, without the blank line that ends a head."""
-        return render(self.status, self.headers)
+        self.head = head or render(status, headers)
 
 
 class Streamed:
@@ -57,8 +56,8 @@ AnyAnswer = Whole | Streamed
 def own_lines(x: Exchange) -> bytes:
     """The field lines that every answer carries, for HTTP/1.1; the last thing before the blank line."""
     return b"x-request-id: %b\r\nx-call-id: %b\r\ncache-status: %b\r\nx-cache: %b\r\n%b" % (
-        x.request_id,
-        x.call_id,
+        x.request_id.encode(),
+        x.call_id.encode(),
         x.cache_status,
         x.cache,
         x.limit_lines,
@@ -91,7 +90,7 @@ def refuse(x: Exchange, problem: Problem, detail: str | None = None, extra: Fiel
     x.code = x.reason = problem.code
     x.cache = b"BYPASS"
     x.cache_status = b"apimgr;detail=" + problem.code.encode()
-    body = problems.document(problem, detail, x.request_id, x.call_id)
+    body = problems.document(problem, detail, x.request_id.encode(), x.call_id.encode())
     headers = (
         (b"content-type", problems.CONTENT_TYPE),
         (b"content-length", b"%d" % len(body)),

@@ -6,7 +6,7 @@ of its own, and whoever waits stops waiting.
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -22,6 +22,6 @@ async def bounded(exchange: Awaitable[T], seconds: float) -> T:
     return task.result()
 
 
-def _forgotten(task: "asyncio.Future[object]") -> None:
+def _forgotten(task: "asyncio.Future[Any]") -> None:
     if not task.cancelled():
         task.exception()

@@ -9,6 +9,7 @@ from apps.caching.http import Fetch, Held, Policy, RequestPlan, Revalidate
 from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Plan
 
 if TYPE_CHECKING:
+    from apps.gateway.admission import Admission
     from apps.gateway.allowances import Allowance
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -70,64 +71,56 @@ class Exchange:
 
     Doors set what came: ``method`` (upper case), ``target`` (bytes as on the wire), ``headers`` (names in lower case, lines in order),
     ``version``, ``scheme``, ``client`` (address, perhaps empty), ``body`` (``None`` without one), ``began`` (monotonic) and ``at`` (Unix
-    seconds). Stages add the rest; ``stage`` is the one to go on with.
+    seconds). Stages add the rest; ``stage`` is the one to go on with. Defaults are the class's: a hit sets few of these.
     """
 
-    __slots__ = (
-        "allowance",
-        "answering",
-        "api",
-        "at",
-        "attempts",
-        "began",
-        "begun",
-        "body",
-        "cache",
-        "cache_plan",
-        "cache_status",
-        "call_id",
-        "client",
-        "code",
-        "credential",
-        "decision",
-        "digest",
-        "ended",
-        "flags",
-        "found",
-        "gone",
-        "grant",
-        "headers",
-        "host",
-        "limit_lines",
-        "method",
-        "operation",
-        "path",
-        "plan",
-        "query",
-        "reason",
-        "request_headers",
-        "request_id",
-        "scheme",
-        "sent",
-        "shared_looked",
-        "silent",
-        "stage",
-        "status",
-        "target",
-        "told_host",
-        "trace",
-        "unavailable",
-        "upstream",
-        "upstream_began",
-        "upstream_duration",
-        "upstream_status",
-        "version",
-    )
+    body: RequestBody | None = None
 
+    # What the first stages find out, and may be remembered for the next call with this head.
+    host = b""
+    told_host = b""
+    path = b""
+    query: bytes | None = None
+    request_headers: Fields = ()
+    api = NO_API
+    operation = ""
+    credential: Credential | None = None
+    grant: Grant | None = None
+    plan: Plan | None = None
     cache_plan: RequestPlan
-    """Set once the call is admitted."""
+    admission: "Admission | None" = None
+
+    # What the call meets.
+    stage = 0
+    unavailable = False
+    allowance: "Allowance | None" = None
+    limit_lines = b""
+    shared_looked = False
+    found: Held | None = None
     decision: Fetch | Revalidate
-    """Set once the call goes to the upstream by way of the cache."""
+    upstream = ""
+    upstream_status = 0
+    upstream_began = 0.0
+    upstream_duration = 0.0
+    attempts = 0
+
+    # What is said of it.
+    cache = b"BYPASS"
+    cache_status = b"apimgr;fwd=bypass"
+    reason = ""
+    code = ""
+    flags: tuple[str, ...] = ()
+    trace: tuple[tuple[str, str, float], ...] = ()
+    silent = False
+    """It is no call: nothing is recorded."""
+
+    # How far its answer is.
+    status = 0
+    sent = 0
+    begun = False
+    ended = False
+    gone = False
+    answering: "asyncio.Task[None] | None" = None
 
     def __init__(
         self,
@@ -135,65 +128,28 @@ class Exchange:
         target: bytes,
         headers: Fields,
         *,
-        call_id: bytes,
+        call_id: str,
         began: float,
         at: float,
         version: str = "1.1",
         scheme: str = "http",
         client: str = "",
-        body: RequestBody | None = None,
     ) -> None:
         self.method = method
         self.target = target
         self.headers = headers
+        self.call_id = call_id
+        self.request_id = call_id
+        self.began = began
+        self.at = at
         self.version = version
         self.scheme = scheme
         self.client = client
-        self.body = body
-        self.began = began
-        self.at = at
-        self.call_id = call_id
-        self.request_id = call_id
         for name, value in headers:
             if name == b"x-request-id":
                 if _REQUEST_ID.fullmatch(value):
-                    self.request_id = value
+                    self.request_id = value.decode()
                 break
-        self.stage = 0
-        self.host = b""
-        self.told_host = b""
-        self.path = b""
-        self.query: bytes | None = None
-        self.request_headers: Fields = ()
-        self.api = NO_API
-        self.operation = ""
-        self.digest = ""
-        self.credential: Credential | None = None
-        self.grant: Grant | None = None
-        self.plan: Plan | None = None
-        self.allowance: Allowance | None = None
-        self.limit_lines = b""
-        self.shared_looked = False
-        self.found: Held | None = None
-        self.cache = b"BYPASS"
-        self.cache_status = b"apimgr;fwd=bypass"
-        self.reason = ""
-        self.code = ""
-        self.flags: tuple[str, ...] = ()
-        self.trace: tuple[tuple[str, str, float], ...] = ()
-        self.upstream = ""
-        self.upstream_status = 0
-        self.upstream_began = 0.0
-        self.upstream_duration = 0.0
-        self.attempts = 0
-        self.silent = False
-        self.status = 0
-        self.sent = 0
-        self.begun = False
-        self.ended = False
-        self.gone = False
-        self.answering: asyncio.Task[None] | None = None
-        self.unavailable = False
 
     @property
     def shows_detail(self) -> bool:

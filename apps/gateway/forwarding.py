@@ -49,7 +49,7 @@ def upstream_fields(x: Exchange, api: API, planned: Fields) -> list[tuple[bytes,
     nodes = [node.strip() for value in way for node in value.split(b",")]
     fields.append((b"forwarded", b", ".join(b"for=%b;%b" % (_node(node), said) for node in nodes or [b""])))
     fields.append((b"via", b"%b apimgr" % x.version.encode()))
-    fields.append((b"x-request-id", x.request_id))
+    fields.append((b"x-request-id", x.request_id.encode()))
     if x.body is not None and x.body.length is not None:
         fields.append((b"content-length", b"%d" % x.body.length))
     return list(ruled(fields, api.request_headers))

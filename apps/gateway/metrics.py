@@ -6,6 +6,7 @@ everybody's, with the worker as a label.
 
 import contextlib
 import os
+from bisect import bisect_left
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,12 +64,7 @@ class Metrics:
         times = self._seconds.get(x.cache)
         if times is None:
             times = self._seconds[x.cache] = [0.0] * (len(BUCKETS) + 2)
-        index = 0
-        for bound in BUCKETS:
-            if ms <= bound:
-                break
-            index += 1
-        times[index] += 1
+        times[bisect_left(BUCKETS, ms)] += 1
         times[-1] += ms / 1000
         if x.flags:
             self._local_share += "local_share" in x.flags

@@ -4,15 +4,14 @@
 first half lacked: a credential record, an allowance, the shared tier, the upstream.
 """
 
-from time import monotonic
-from typing import TYPE_CHECKING
+from time import monotonic, time
+from typing import TYPE_CHECKING, TypeVar
 
-from apps.caching.http import RequestPlan
+from apps.gateway.admission import Admission
 from apps.gateway.answers import Answer, AnyAnswer, Whole, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.head_limits import refusal
 from apps.gateway.own import own_answer
-from apps.gateway.snapshot import API, Credential, Grant, Plan
 from apps.gateway.stages import Need
 from apps.gateway.stages.authenticate import authenticate
 from apps.gateway.stages.authorize import authorize
@@ -35,47 +34,8 @@ MEMORY = 4096
 LARGEST = 4096
 """Bytes of fields in a head that is remembered."""
 
-FOREVER = float("inf")
-
-
-class Admission:
-    """What the first stages found out about a head; the same for each call with this head until the configuration changes."""
-
-    __slots__ = (
-        "api",
-        "cache_plan",
-        "credential",
-        "expires",
-        "grant",
-        "host",
-        "operation",
-        "path",
-        "plan",
-        "query",
-        "request_headers",
-        "scheme",
-        "told_host",
-        "trace",
-        "version",
-    )
-
-    def __init__(self, x: Exchange, version: int) -> None:
-        self.version = version
-        self.host, self.path, self.query, self.scheme = x.host, x.path, x.query, x.scheme
-        self.told_host = x.told_host
-        self.request_headers = x.request_headers
-        self.api: API = x.api
-        self.operation = x.operation
-        self.credential: Credential | None = x.credential
-        self.grant: Grant | None = x.grant
-        self.plan: Plan | None = x.plan
-        self.cache_plan: RequestPlan = x.cache_plan
-        ends = [each.expires_at for each in (x.credential, x.grant) if each is not None and each.expires_at is not None]
-        self.expires = min(ends, default=FOREVER)
-        self.trace = tuple((name, said, 0.0) for name, said, _ in x.trace)
-
-
-_Key = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], str, str]
+_Key = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], str, str, str]
+K = TypeVar("K", _Key, bytes)
 
 
 class Pipeline:
@@ -84,24 +44,74 @@ class Pipeline:
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
         self._admissions: dict[_Key, Admission] = {}
+        self.heads: dict[bytes, Admission] = {}
+        """Admissions by the very bytes of a head, for a door that sees them. A caller that is a trusted proxy has none here."""
 
     def begin(self, x: Exchange) -> Whole | Need | None:
         """As far as it goes without waiting: an answer, what is needed, or ``None``: the upstream must be asked."""
+        gateway = self._gateway
         key: _Key | None = None
         if x.body is None:
-            key = (x.method, x.target, x.headers, x.scheme, x.client if self._gateway.trusts(x.client) else "")
+            proxy = x.client if gateway.trusts(x.client) else ""
+            key = (x.method, x.target, x.headers, x.version, x.scheme, proxy)
             admission = self._admissions.get(key)
-            if admission is not None and self._admit(x, admission):
-                return self._go_on(x)
+            if admission is not None and admission.holds(gateway.world, x):
+                admission.admit(x)
+                return self.go_on(x)
         answer = self._at_the_door(x) or self._stages(x, 0, ADMITTED)
         if answer is not None:
             return answer
         x.cache_plan = plan_cache(x)
         if key is not None and sum(len(name) + len(value) for name, value in x.headers) <= LARGEST:
-            if len(self._admissions) >= MEMORY:
-                self._admissions.clear()
-            self._admissions[key] = Admission(x, self._gateway.world.version)
-        return self._go_on(x)
+            x.admission = _kept(self._admissions, key, Admission(x, gateway.world.version))
+        return self.go_on(x)
+
+    def again(self, admission: Admission, client: str) -> Exchange | None:
+        """A call with the very head of an earlier one, admitted; ``None`` when that must be decided anew."""
+        x = Exchange(
+            admission.method,
+            admission.target,
+            (),
+            call_id=self._gateway.spool.next_call_id(),
+            began=monotonic(),
+            at=time(),
+            client=client,
+        )
+        x.headers = admission.headers
+        if admission.given_id:
+            x.request_id = admission.given_id
+        if not admission.holds(self._gateway.world, x):
+            return None
+        admission.admit(x)
+        return x
+
+    def remember(self, head: bytes, x: Exchange) -> None:
+        """That these bytes are the head of a call that was admitted as ``x``."""
+        if x.admission is not None and len(head) <= LARGEST:
+            _kept(self.heads, head, x.admission)
+
+    def go_on(self, x: Exchange) -> Whole | Need | None:
+        """The rest of the first half, for an admitted call."""
+        gateway = self._gateway
+        outcome: Whole | Need | None = limit(gateway, x)
+        if outcome is not None:
+            return self._stopped(x, outcome, ADMITTED)
+        if x.body is not None and (outcome := validate(gateway, x)) is not None:
+            return self._stopped(x, outcome, ADMITTED + 1)
+        outcome = cache(gateway, x)
+        if type(outcome) is Need:
+            x.stage = len(STAGES) - 1
+        else:
+            ms = (monotonic() - x.began) * 1000
+            x.trace = (*x.trace, ("limit", _said("limit", x), ms), ("cache", x.reason, ms))
+            x.stage = len(STAGES)
+        return outcome
+
+    def _stopped(self, x: Exchange, outcome: Whole | Need, stage: int) -> Whole | Need:
+        x.stage = stage
+        if type(outcome) is not Need:
+            x.trace = (*x.trace, (STAGES[stage].__name__, x.code, (monotonic() - x.began) * 1000))
+        return outcome
 
     async def finish(self, x: Exchange, outcome: Need | None) -> AnyAnswer:
         """The rest of a call, from what ``begin`` came to."""
@@ -112,25 +122,6 @@ class Pipeline:
         if step is None:
             step = await forward(self._gateway, x)
         return step
-
-    def _admit(self, x: Exchange, admission: Admission) -> bool:
-        """Use what is remembered of this head, if it still holds."""
-        gateway = self._gateway
-        if admission.version != gateway.world.version or admission.expires <= x.at:
-            return False
-        plan = admission.plan
-        if admission.credential is not None and not gateway.world.lease.valid(
-            x.began, plan.trust_lease if plan is not None else None
-        ):
-            return False
-        x.host, x.path, x.query, x.scheme = admission.host, admission.path, admission.query, admission.scheme
-        x.told_host = admission.told_host
-        x.request_headers = admission.request_headers
-        x.api, x.operation = admission.api, admission.operation
-        x.credential, x.grant, x.plan = admission.credential, admission.grant, plan
-        x.cache_plan = admission.cache_plan
-        x.trace = admission.trace
-        return True
 
     def _at_the_door(self, x: Exchange) -> Answer | None:
         refused = refusal(x.target, x.version, x.headers)
@@ -148,9 +139,6 @@ class Pipeline:
             x.stage = ADMITTED
         return self._stages(x, x.stage, len(STAGES))
 
-    def _go_on(self, x: Exchange) -> Whole | Need | None:
-        return self._stages(x, ADMITTED, len(STAGES))
-
     def _stages(self, x: Exchange, start: int, end: int) -> Whole | Need | None:
         gateway = self._gateway
         for index in range(start, end):
@@ -164,6 +152,13 @@ class Pipeline:
                 return outcome
         x.stage = end
         return None
+
+
+def _kept(table: dict[K, Admission], key: K, admission: Admission) -> Admission:
+    if len(table) >= MEMORY:
+        table.clear()
+    table[key] = admission
+    return admission
 
 
 def _said(stage: str, x: Exchange) -> str:

@@ -108,7 +108,7 @@ async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpRe
         scope["method"].upper(),
         path + (b"?" + query if query else b""),
         headers,
-        call_id=gateway.spool.next_call_id().encode(),
+        call_id=gateway.spool.next_call_id(),
         began=monotonic(),
         at=time(),
         version=scope.get("http_version", "1.1"),

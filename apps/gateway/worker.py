@@ -106,7 +106,7 @@ def _retrieved(task: "asyncio.Task[Any]") -> None:
 def config(gateway: Gateway) -> uvicorn.Config:
     """uvicorn as the gateway wants it: our protocol, nothing added, nobody's word taken for who calls."""
     return uvicorn.Config(
-        Application(gateway),  # type: ignore[arg-type]
+        Application(gateway),
         http=Lane,
         loop="uvloop",
         ws="none",

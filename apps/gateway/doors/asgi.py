@@ -32,7 +32,7 @@ LARGEST_BUFFERED = 32 * 2**20
 """Bytes of an answer of unknown length that an HTTP/1.0 caller may get: they have to be held."""
 
 EXCHANGE = "apimgr.exchange"
-"""Where in the scope the lane leaves its exchange: ``(exchange, what came of its first half, whether that is still to come)``."""
+"""Where in the scope's state the lane leaves its exchange: ``(exchange, what came of its first half, whether that is still to come)``."""
 
 
 class Body:
@@ -83,18 +83,19 @@ def exchange_of(gateway: Gateway, scope: Scope, receive: Receive) -> Exchange:
     query = scope.get("query_string", b"")
     target = raw_path.partition(b"?")[0] + (b"?" + query if query else b"")
     client = scope.get("client")
-    return Exchange(
+    x = Exchange(
         scope["method"].upper(),
         target,
         headers,
-        call_id=gateway.spool.next_call_id().encode(),
+        call_id=gateway.spool.next_call_id(),
         began=monotonic(),
         at=time(),
         version=scope.get("http_version", "1.1"),
         scheme=scope.get("scheme", "http"),
         client=client[0] if client else "",
-        body=body_of(headers, scope.get("http_version", "1.1"), receive),
     )
+    x.body = body_of(headers, x.version, receive)
+    return x
 
 
 def body_of(headers: tuple[tuple[bytes, bytes], ...], version: str, receive: Receive) -> Body | None:
@@ -121,7 +122,7 @@ class Application:
         if scope["type"] != "http":
             await _refuse_other(scope, receive, send)
             return
-        from_lane: tuple[Exchange, Need | None, bool] | None = scope.get(EXCHANGE)
+        from_lane: tuple[Exchange, Need | None, bool] | None = scope.get("state", {}).get(EXCHANGE)
         gateway = self.gateway
         gateway.metrics.in_flight += 1
         try:
@@ -205,7 +206,7 @@ async def answer_to(gateway: Gateway, x: Exchange, outcome: Need | None, fresh: 
     except ClientLeft:
         raise
     except Exception:
-        log.exception("call %s failed", x.call_id.decode())
+        log.exception("call %s failed", x.call_id)
         return refuse(x, Problem.INTERNAL_ERROR)
 
 

@@ -6,6 +6,7 @@ deadline of a head, idle connections, output that nobody reads, the last calls o
 """
 
 import logging
+from collections import deque
 from http import HTTPMethod
 from time import monotonic, time
 from typing import Any
@@ -18,6 +19,7 @@ from apps.gateway.doors.asgi import EXCHANGE
 from apps.gateway.exchange import Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import HEAD_BYTES, TARGET_BYTES
+from apps.gateway.pipeline import LARGEST
 from apps.gateway.problems import Problem
 from apps.gateway.stages import Need
 from apps.gateway.stages.record import record
@@ -52,11 +54,15 @@ class Lane(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.gateway = self.app.gateway  # type: ignore[attr-defined]
+        self.gateway = self.app.gateway
         self.url = b""
         self.headers = []
         self._address = ""
         self._answered = False  # the call whose message is being parsed has its answer
+        self._between = True  # no message is being parsed
+        self._whole: bytes | None = None  # what was received, when it may be one head and nothing else
+        self._begun: tuple[Exchange, Need | None] | None = None
+        self._remembers = False
         self._in_head = False
         self._head_since = 0.0
         self._head_bytes = 0
@@ -66,23 +72,25 @@ class Lane(HttpToolsProtocol):
         self._linger_until = 0.0
         self._stalled_since = 0.0
         self._stalled_at = 0
-        self._exchange: Exchange | None = None
+        self._exchanges: deque[Exchange] = deque()  # those that took the ordinary way, in order
 
     # The connection
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
+        self._remembers = not self.gateway.trusts(self._address)
         if self.gateway.stopping:
             self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        x, self._exchange = self._exchange, None
-        if x is not None and x.answering is not None and not x.ended:
-            x.gone = True
-            x.answering.cancel()
+        for x in self._exchanges:
+            if x.answering is not None and not x.ended:
+                x.gone = True
+                x.answering.cancel()
+        self._exchanges.clear()
 
     def shutdown(self) -> None:
         """The worker stops: calls under way are the last ones, and an idle connection gets a moment for one."""
@@ -135,6 +143,15 @@ class Lane(HttpToolsProtocol):
             return
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
+        if self._between and self._remembers:
+            admission = self.gateway.pipeline.heads.get(data)
+            if admission is not None:
+                if self._idle and not self.flow.write_paused and not self.transport.is_closing():
+                    x = self.gateway.pipeline.again(admission, self._address)
+                    if x is not None and self._begin_again(x):
+                        return
+            elif len(data) <= LARGEST and data.find(b"\r\n\r\n") == len(data) - 4:
+                self._whole = data
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -154,6 +171,7 @@ class Lane(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._headers_done = False
+        self._between = False
         self._in_head = True
         self._head_since = monotonic()
         self._head_bytes = 0
@@ -176,29 +194,35 @@ class Lane(HttpToolsProtocol):
             self._answered = True
             self.send_400_response("")
             return
-        x = self._new_exchange()
-        if not self._idle or self.flow.write_paused:
-            self._fall_back(x, None, fresh=True)
+        if self._begun is not None:
+            (x, need), self._begun = self._begun, None
+            self._fall_back(x, need, fresh=False)
             return
-        if self._has_more(x.headers):
+        whole, self._whole = self._whole, None
+        x = self._new_exchange()
+        if not self._idle or self.flow.write_paused or self._has_more(x.headers):
             self._fall_back(x, None, fresh=True)
             return
         try:
             outcome = self.gateway.pipeline.begin(x)
         except Exception:
-            log.exception("call %s failed", x.call_id.decode())
+            log.exception("call %s failed", x.call_id)
             outcome = refuse(x, Problem.INTERNAL_ERROR)
-        if outcome is None or type(outcome) is Need:
+        stays = self.parser.should_keep_alive() and x.version == "1.1"
+        if whole is not None and stays:
+            self.gateway.pipeline.remember(whole, x)
+        if outcome is None or isinstance(outcome, Need):
             self._fall_back(x, outcome, fresh=False)
         else:
             self._answered = True
-            self._write(x, outcome)  # type: ignore[arg-type]
+            self._write(x, outcome, stays)
 
     def on_body(self, body: bytes) -> None:
         if not self._answered:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._between = True
         if self._answered:
             self._answered = False
         else:
@@ -210,13 +234,26 @@ class Lane(HttpToolsProtocol):
             return True
         return any(name in _MORE for name, _ in headers)
 
+    def _begin_again(self, x: Exchange) -> bool:
+        """Answer a call whose very head is known, without parsing it again. False: it takes the ordinary way from here."""
+        try:
+            outcome = self.gateway.pipeline.go_on(x)
+        except Exception:
+            log.exception("call %s failed", x.call_id)
+            outcome = refuse(x, Problem.INTERNAL_ERROR)
+        if outcome is None or isinstance(outcome, Need):
+            self._begun = x, outcome
+            return False
+        self._write(x, outcome, True)
+        return True
+
     def _new_exchange(self) -> Exchange:
         method = self.parser.get_method()
         return Exchange(
             _METHODS.get(method) or method.decode("latin-1").upper(),
             self.url,
             tuple(self.headers),
-            call_id=self.gateway.spool.next_call_id().encode(),
+            call_id=self.gateway.spool.next_call_id(),
             began=monotonic(),
             at=time(),
             version=self.parser.get_http_version(),
@@ -236,32 +273,33 @@ class Lane(HttpToolsProtocol):
             "http_version": "1.1",
             "server": self.server,
             "client": self.client,
-            "scheme": self.scheme,
+            "scheme": self.scheme or "http",
             "root_path": self.root_path,
             "headers": self.headers,
-            "state": {},
-            EXCHANGE: (x, outcome, fresh),
+            "state": {EXCHANGE: (x, outcome, fresh)},
         }
-        self._exchange = x
+        self._exchanges.append(x)
         super().on_headers_complete()
         if self._last_call:
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         self._active = monotonic()
+        if self._exchanges:
+            self._exchanges.popleft()
         super().on_response_complete()
         if self._last_call and self._idle and not self.transport.is_closing():
             self.transport.close()
 
     # Answering
 
-    def _write(self, x: Exchange, answer: Whole) -> None:
+    def _write(self, x: Exchange, answer: Whole, stays: bool) -> None:
+        """``stays``: the caller keeps its connection."""
         body = answer.body
         x.ended = True
         record(self.gateway, x, answer.status, len(body))
         self._active = x.began
-        stays = self.parser.should_keep_alive() and not self._last_call and x.version == "1.1"
-        if not stays:
+        if not stays or self._last_call:
             self.transport.write(b"%b%bconnection: close\r\n\r\n%b" % (answer.head, own_lines(x), body))
             self.transport.close()
         elif len(body) <= SMALL:
@@ -288,7 +326,7 @@ class Lane(HttpToolsProtocol):
             "",
             self.url,
             (),
-            call_id=self.gateway.spool.next_call_id().encode(),
+            call_id=self.gateway.spool.next_call_id(),
             began=self._head_since or monotonic(),
             at=time(),
             client=self._address,

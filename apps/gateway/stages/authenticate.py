@@ -30,7 +30,6 @@ def authenticate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
     digest = gateway.digest(values[0]) if len(values) == 1 else None
     if digest is None:
         return _challenge(x, Problem.INVALID_CREDENTIAL)
-    x.digest = digest
     if not gateway.world.lease.valid(x.began):
         return not_ready(x)
     credential = gateway.world.credential(digest)

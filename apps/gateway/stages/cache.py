@@ -6,6 +6,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from apps.caching import http
+from apps.gateway.admission import Ready
 from apps.gateway.answers import Whole, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
@@ -14,6 +15,8 @@ from apps.gateway.stages.route import relative_path
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
+
+FRESH = http.Reason.FRESH.code
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +58,15 @@ def cache(gateway: "Gateway", x: Exchange) -> Whole | Need | None:
     if not x.shared_looked:
         plan.missed = http.Reason.NOT_FOUND
         held = gateway.store.find_local(plan, now)
+        ready = x.admission.ready if x.admission is not None else None
+        if ready is not None and held is ready.held and now < ready.until and not held.soft:
+            # The same head met the same stored answer within this second: so does the same decision hold.
+            x.reason, x.cache, x.cache_status = FRESH, b"HIT", ready.cache_status
+            return ready.answer
     else:
         held, x.found = x.found, None
     decision = http.on_entry(plan, held, now, 1.0 - random())  # noqa: S311  a share of hits, not a secret
-    if type(decision) is not http.Serve and not x.shared_looked:
+    if type(decision) is not http.Serve and not x.shared_looked and not gateway.store.is_pass(plan.fetch_key, now):
         return Need(lambda: _look_further(gateway, x))
     if decision.reason is http.Reason.SCOPE_MISMATCH:
         gateway.store.stats.alarms += 1
@@ -75,7 +83,10 @@ def cache(gateway: "Gateway", x: Exchange) -> Whole | Need | None:
             key=plan.key_text if x.shows_detail else "",
             detail=decision.reason if x.shows_detail else None,
         )
-        return http.answer_from(served, plan, now)
+        answer = http.answer_from(served, plan, now)
+        if decision.reason is http.Reason.FRESH and plan.plain and x.admission is not None:
+            x.admission.ready = Ready(served, answer, x.cache_status, now)
+        return answer
     if isinstance(decision, http.GatewayTimeout):
         return refuse(x, Problem.NOT_STORED)
     x.decision = decision

@@ -19,7 +19,7 @@ def limit(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
     plan, grant = x.plan, x.grant
     if plan is None or grant is None or (plan.rate is None and plan.quota is None):
         return None
-    now = monotonic()
+    now = x.began if not x.stage else monotonic()
     allowances = gateway.allowances
     allowance = allowances.of(grant.subscription, plan, now)
     if allowance.take(now):

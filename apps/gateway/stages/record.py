@@ -20,8 +20,8 @@ def record(gateway: "Gateway", x: Exchange, status: int, size: int, kind: str = 
         encode(
             CallRecord(
                 kind,
-                x.call_id.decode(),
-                x.request_id.decode(),
+                x.call_id,
+                x.request_id,
                 x.at,
                 api.slug,
                 api.revision,

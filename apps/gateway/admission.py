@@ -1,0 +1,92 @@
+"""What is remembered of a request head: that it was admitted, and what was answered from the cache just now.
+
+The first stages find out the same for each call with the same head until the configuration changes, and so it is kept. What depends on the clock
+is checked at each call: the end of a key or grant, and the trust lease.
+"""
+
+from apps.caching.http import Answer as StoredAnswer
+from apps.caching.http import Held, RequestPlan
+from apps.gateway.answers import Answer
+from apps.gateway.exchange import Exchange
+from apps.gateway.snapshot import API, Credential, Grant, Plan
+from apps.gateway.world import World
+
+FOREVER = float("inf")
+
+
+class Ready:
+    """A fresh hit as it was answered just now: right until ``until`` (Unix seconds) for as long as ``held`` is what is found."""
+
+    __slots__ = ("answer", "cache_status", "held", "until")
+
+    def __init__(self, held: Held, answer: StoredAnswer, cache_status: bytes, now: float) -> None:
+        self.held = held
+        self.answer = Answer(answer.status, answer.headers, answer.body, answer.head)
+        self.cache_status = cache_status
+        # Until the age or the time left changes by a second, or the answer may be refreshed.
+        age_turns = held.age_zero + held.age(now) + 1
+        time_left_turns = held.fresh_until - int(held.fresh_until - now)
+        self.until = min(age_turns, max(now, time_left_turns), held.early_from, held.fresh_until)
+
+
+class Admission:
+    """An admitted head: which call it is, whose, for which API."""
+
+    __slots__ = (
+        "api",
+        "cache_plan",
+        "credential",
+        "expires",
+        "given_id",
+        "grant",
+        "headers",
+        "host",
+        "method",
+        "operation",
+        "path",
+        "plan",
+        "query",
+        "ready",
+        "request_headers",
+        "scheme",
+        "target",
+        "told_host",
+        "trace",
+        "version",
+    )
+
+    def __init__(self, x: Exchange, version: int) -> None:
+        self.version = version
+        self.method, self.target, self.headers = x.method, x.target, x.headers
+        self.given_id = x.request_id if x.request_id is not x.call_id else ""
+        self.host, self.path, self.query, self.scheme = x.host, x.path, x.query, x.scheme
+        self.told_host = x.told_host
+        self.request_headers = x.request_headers
+        self.api: API = x.api
+        self.operation = x.operation
+        self.credential: Credential | None = x.credential
+        self.grant: Grant | None = x.grant
+        self.plan: Plan | None = x.plan
+        self.cache_plan: RequestPlan = x.cache_plan
+        self.ready: Ready | None = None
+        ends = [each.expires_at for each in (x.credential, x.grant) if each is not None and each.expires_at is not None]
+        self.expires = min(ends, default=FOREVER)
+        self.trace = tuple((stage, decision, 0.0) for stage, decision, _ in x.trace)
+
+    def holds(self, world: World, x: Exchange) -> bool:
+        """Whether it may be used for ``x`` now."""
+        if self.version != world.version or self.expires <= x.at:
+            return False
+        plan = self.plan
+        return self.credential is None or world.lease.valid(x.began, plan.trust_lease if plan is not None else None)
+
+    def admit(self, x: Exchange) -> None:
+        """Tell ``x`` what is known."""
+        x.admission = self
+        x.host, x.path, x.query, x.scheme = self.host, self.path, self.query, self.scheme
+        x.told_host = self.told_host
+        x.request_headers = self.request_headers
+        x.api, x.operation = self.api, self.operation
+        x.credential, x.grant, x.plan = self.credential, self.grant, self.plan
+        x.cache_plan = self.cache_plan
+        x.trace = self.trace
