@@ -14,10 +14,10 @@ from apps.platform.valkey import Role, ValkeySettings
 
 # Seconds that each may take to stop. They stop one group after the other, and all of it takes less than ten.
 GATEWAY_GRACE = 3.5
-AGENT_GRACE = 1.5
+AGENT_GRACE = 2.0
 CELERY_GRACE = 2.5  # an idle worker looks up once a second
 CONSOLE_GRACE = 2.5
-VALKEY_GRACE = 1.5
+VALKEY_GRACE = 1.2
 
 
 @dataclass(frozen=True)
