@@ -190,6 +190,16 @@ class PurgeTable:
             self._fold()
         self._version += 1
 
+    def note(self, tags: Iterable[str]) -> None:
+        """Ends here what was stored before now, while Redis is away and nobody can number the purge.
+
+        Births stay where they are: were the clock moved, an entry could be born with the number that the next real
+        purge gets, and survive it. So what is fetched before that purge is dead too if it carries one of these tags.
+        """
+        for tag in tags:
+            self._hard[tag] = max(self._hard.get(tag, 0), self.clock + 1)
+        self._version += 1
+
     def _fold(self) -> None:
         """Forgets the older half of the rows: whatever was born before them is dead in this worker."""
         clocks = sorted((*self._hard.values(), *self._soft.values()))

@@ -54,6 +54,16 @@ def test_a_purge_of_any_tag_ends_what_was_born_before_it(tag):
     assert made.clock == 6
 
 
+def test_a_purge_noted_while_redis_is_away_ends_what_is_here_and_hides_from_no_later_purge():
+    made = table()
+    made.note([tag_of_api("products")])
+    assert not made.is_alive(held(birth=(1, 5)))
+    meanwhile = made.birth()
+    made.apply([tag_of_api("products")], 6, False)
+    assert not made.is_alive(held(birth=meanwhile)), "the purge that came next got the number after its birth"
+    assert made.is_alive(held(birth=made.birth()))
+
+
 def test_other_tags_end_nothing():
     made = table()
     made.apply([tag_of_api("other"), tag_of_path("products", b"/items"), "k:products:x"], 6, False)
