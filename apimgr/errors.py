@@ -1,6 +1,6 @@
 """Errors outside of any view: problem documents below ``/api/``, pages elsewhere."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.views.defaults import page_not_found
 
 from apps.console.views import errors as pages
@@ -10,6 +10,11 @@ from apps.platform.api import errors as problems
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404."""
     return problems.no_address() if request.path.startswith("/api/") else page_not_found(request, exception)
+
+
+def closed(request: HttpRequest) -> HttpResponse:
+    """The address of a library's page that this installation doesn't have."""
+    raise Http404
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -152,14 +152,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
     "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
+        "BACKEND": "apps.platform.steady.SteadyCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "apimgr:django",
         "OPTIONS": {
             "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
             "SOCKET_CONNECT_TIMEOUT": 1,
             "SOCKET_TIMEOUT": 1,
-            "IGNORE_EXCEPTIONS": True,  # the console works while Redis is away
+            "IGNORE_EXCEPTIONS": True,  # what the backend doesn't do without Redis, the console does without
         },
     },
     "responses": {

@@ -2,7 +2,11 @@
 
 from django.urls import include, path
 
+from apimgr.errors import closed
+
 urlpatterns = [
+    # An address is who somebody is, and invitations find people by it: administrators change it, and the audit log says so.
+    path("accounts/email/", closed),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("api/", include("apps.platform.api.urls")),

@@ -5,6 +5,7 @@ import secrets
 from datetime import datetime
 from typing import NamedTuple, TypedDict, Unpack
 
+from allauth.account.models import EmailAddress
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import ProtectedError
@@ -71,6 +72,9 @@ def user_update(*, actor: Actor, user: User, **fields: Unpack[UserFields]) -> Us
             noted.field(name, before[name], value)
         user.full_clean()
         user.save()
+        if "email" in changed:
+            # What the sign-in remembers of addresses: with the old one nobody signs in or asks for a new password.
+            EmailAddress.objects.filter(user=user).delete()
     return user
 
 

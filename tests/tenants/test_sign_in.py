@@ -1,0 +1,97 @@
+"""The way in: who may sign in, with which address, and how often one may try."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.core import mail
+from django.core.cache import cache, caches
+from django.core.cache.backends.locmem import LocMemCache
+from django.test import Client
+
+from apps.platform.steady import SteadyCache
+from apps.tenants import services
+from apps.tenants.models import User
+from tests.support.cast import Cast
+from tests.support.ports import free_port
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def vera(cast: Cast, state_redis: object) -> User:
+    services.user_set_password(actor=cast.ada, user=cast.vera, password=PASSWORD)
+    return cast.vera
+
+
+def sign_in(address: str, password: str = PASSWORD) -> int:
+    """The status of an attempt: 302 leads on, 200 shows the form again, 429 is too often."""
+    return Client().post("/accounts/login/", {"login": address, "password": password}).status_code
+
+
+def test_nobody_makes_themselves_an_account(vera: User):
+    answer = Client().post("/accounts/signup/", {"email": "new@evil.test", "password1": PASSWORD})
+    assert answer.status_code == 200
+    assert not User.objects.filter(email="new@evil.test").exists()
+
+
+def test_nobody_takes_an_address_that_somebody_may_be_invited_by(vera: User):
+    client = Client()
+    client.post("/accounts/login/", {"login": vera.email, "password": PASSWORD})
+    for action in ("action_add", "action_primary"):
+        assert client.post("/accounts/email/", {action: "", "email": "boss@globex.test"}).status_code == 404
+    assert User.objects.get(pk=vera.pk).email == vera.email
+
+
+def test_an_address_that_was_taken_away_opens_nothing(vera: User, cast: Cast):
+    old = vera.email
+    assert sign_in(old) == 302  # from here on allauth remembers the address
+    services.user_update(actor=cast.ada, user=vera, email="vera@elsewhere.test")
+    Client().post("/accounts/password/reset/", {"email": old})
+    assert old not in [address for letter in mail.outbox for address in letter.to if "/key/" in letter.body]
+    assert sign_in(old) == 200
+    assert sign_in("vera@elsewhere.test") == 302
+
+
+def test_a_session_that_was_there_before_signing_in_is_not_the_one_after(vera: User):
+    client = Client()
+    client.cookies["sessionid"] = "chosen-by-somebody-else-0000000"
+    client.post("/accounts/login/", {"login": vera.email, "password": PASSWORD})
+    assert client.cookies["sessionid"].value != "chosen-by-somebody-else-0000000"
+
+
+@pytest.mark.parametrize("address", ["//evil.test", "https://evil.test/", "/\\evil.test", "javascript:alert(1)"])
+def test_signing_in_leads_to_nobody_elses_pages(vera: User, address: str):
+    answer = Client().post("/accounts/login/", {"login": vera.email, "password": PASSWORD, "next": address})
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+
+
+@pytest.fixture
+def redis_is_away(settings: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The console's cache names a port on which nobody listens."""
+    away = SteadyCache(f"redis://127.0.0.1:{free_port()}/0", {"OPTIONS": {"IGNORE_EXCEPTIONS": True}})
+    monkeypatch.setattr(caches._connections, "default", away, raising=False)
+    monkeypatch.setattr(SteadyCache, "_asked_again_at", 0.0)
+    LocMemCache("steady", {}).clear()
+    assert caches["default"] is away
+    yield
+    LocMemCache("steady", {}).clear()
+
+
+def test_one_signs_in_while_redis_is_away(vera: User, redis_is_away: None):
+    assert sign_in(vera.email) == 302
+
+
+def test_guessing_is_limited_while_redis_is_away_too(vera: User, redis_is_away: None):
+    for _ in range(10):
+        sign_in(vera.email, "wrong")
+    assert User.objects.filter(pk=vera.pk, last_login=None).exists()
+    assert sign_in(vera.email) != 302
+
+
+def test_what_is_kept_in_memory_is_read_from_there_while_redis_is_away(redis_is_away: None):
+    assert cache.add("name", 1, 60)
+    assert not cache.add("name", 2, 60)
+    assert cache.get("name") == 1
+    cache.set("name", 3, 60)
+    assert cache.delete("name")
+    assert cache.get("name", "nothing") == "nothing"
