@@ -32,7 +32,7 @@ def apis_of_reader(request: Any) -> QuerySet[API]:
 def text_in(*fields: str) -> Any:
     """A search over some columns, in any case."""
 
-    def search(_: Any, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+    def search(queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         condition = Q()
         for field in fields:
             condition |= Q(**{f"{field}__icontains": value})
