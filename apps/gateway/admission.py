@@ -1,7 +1,7 @@
 """What is remembered of a request head: that it was admitted, and what was answered from the cache just now.
 
-The first stages find out the same for each call with the same head until the configuration changes, and so it is kept. What depends on the clock
-is checked at each call: the end of a key or grant, and the trust lease.
+The first stages find out the same for each call with the same head until the configuration changes, and so it is kept.
+What depends on the clock is checked at each call: the end of a key or grant, and the trust lease.
 """
 
 from apps.caching.http import Answer as StoredAnswer
@@ -15,7 +15,9 @@ FOREVER = float("inf")
 
 
 class Ready:
-    """A fresh hit as it was answered just now: right until ``until`` (Unix seconds) for as long as ``held`` is what is found."""
+    """A fresh hit as it was answered just now: right until ``until`` (Unix seconds) for as long as ``held`` is what
+    is found.
+    """
 
     __slots__ = ("answer", "cache_status", "held", "until")
 

@@ -1,14 +1,15 @@
 """Rate limits and quotas, exact over all workers, without asking anybody on a call's way.
 
-A subscription's token bucket and quota live in Redis. A worker *borrows* some calls (an allowance), spends them locally, and says with the
-next borrowing how many it spent. What is out is not in the bucket: ``level + outstanding <= burst`` always holds, so in every interval T at
-most ``burst + rate × T`` calls pass, however many workers there are. One Lua script does it, with Redis's clock.
+A subscription's token bucket and quota live in Redis. A worker *borrows* some calls (an allowance), spends them
+locally, and says with the next borrowing how many it spent. What is out is not in the bucket: ``level + outstanding <=
+burst`` always holds, so in every interval T at most ``burst + rate × T`` calls pass, however many workers there are.
+One Lua script does it, with Redis's clock.
 
 - A loan ends ``LOAN`` seconds after the asking *began* by the worker's clock, and so before Redis takes it for spent.
 - Reports are totals with a sequence number, not differences: one that was lost, or comes late, does no harm.
 - Loans are about ``AHEAD`` seconds' worth of calls. Unspent ones go back soon after the calls stop.
-- While Redis is away or frozen, nobody waits for it: each worker takes its *local share*, rate and burst divided by the workers last
-  known, and flags those calls. What it spent by itself is reported when Redis is back.
+- While Redis is away or frozen, nobody waits for it: each worker takes its *local share*, rate and burst divided by
+  the workers last known, and flags those calls. What it spent by itself is reported when Redis is back.
 """
 
 import asyncio
@@ -58,7 +59,9 @@ RATE, QUOTA, STALE = 1, 2, 3
 
 
 class Allowance:
-    """A worker's share of one subscription's limits. ``tokens`` are calls that it may pass until ``until`` (monotonic)."""
+    """A worker's share of one subscription's limits. ``tokens`` are calls that it may pass until ``until``
+    (monotonic).
+    """
 
     __slots__ = (
         "_left_at",
@@ -137,7 +140,9 @@ class Allowance:
         return False
 
     def take_local(self, now: float, workers: int) -> bool:
-        """Spend one call of the local share: rate and burst by the number of workers, and what is known of the quota."""
+        """Spend one call of the local share: rate and burst by the number of workers, and what is known of the
+        quota.
+        """
         plan = self.plan
         if self.local_quota < 0 and self.quota_left >= 0:
             self.local_quota = -(-self.quota_left // workers)
@@ -261,7 +266,9 @@ class Allowances:
         await self._client.aclose()
 
     def of(self, subscription: int, plan: Plan, now: float) -> Allowance:
-        """The allowance of a subscription. A changed plan begins with nothing borrowed; what is out under the old one counts on."""
+        """The allowance of a subscription. A changed plan begins with nothing borrowed; what is out under the old
+        one counts on.
+        """
         allowance = self._table.get(subscription)
         if allowance is not None and allowance.plan is plan:
             return allowance
@@ -352,9 +359,8 @@ class Allowances:
                     continue
                 if allowance.tokens:
                     await self._ask(allowance, 0)
-                elif unused > FORGET:
-                    if self._table.get(subscription) is allowance:
-                        del self._table[subscription]
+                elif unused > FORGET and self._table.get(subscription) is allowance:
+                    del self._table[subscription]
 
     async def _probe(self) -> None:
         try:

@@ -34,8 +34,8 @@ class Answer:
 class Streamed:
     """An answer whose body comes in parts. Without ``content-length`` in ``headers`` its length isn't known.
 
-    ``read`` gives the next part, ``b""`` at the end, and raises ``UpstreamError`` when the answer breaks off. Whoever has one calls
-    ``close`` in the end, whole or not.
+    ``read`` gives the next part, ``b""`` at the end, and raises ``UpstreamError`` when the answer breaks off. Whoever
+    has one calls ``close`` in the end, whole or not.
     """
 
     __slots__ = ("close", "headers", "read", "status")
@@ -86,7 +86,9 @@ def date() -> bytes:
 
 
 def refuse(x: Exchange, problem: Problem, detail: str | None = None, extra: Fields = ()) -> Answer:
-    """The problem as an answer; the exchange notes it for the record. ``detail`` is a sentence of ours, never a caller's text."""
+    """The problem as an answer; the exchange notes it for the record. ``detail`` is a sentence of ours, never a
+    caller's text.
+    """
     x.code = x.reason = problem.code
     x.cache = b"BYPASS"
     x.cache_status = b"apimgr;detail=" + problem.code.encode()

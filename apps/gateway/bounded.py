@@ -1,7 +1,7 @@
 """Waiting for Redis no longer than a bound.
 
-``asyncio.timeout`` cancels what it waits for, and redis-py may lose that cancellation when an answer arrives just then. So the exchange gets a task
-of its own, and whoever waits stops waiting.
+``asyncio.timeout`` cancels what it waits for, and redis-py may lose that cancellation when an answer arrives just
+then. So the exchange gets a task of its own, and whoever waits stops waiting.
 """
 
 import asyncio
@@ -12,7 +12,9 @@ T = TypeVar("T")
 
 
 async def bounded(exchange: Awaitable[T], seconds: float) -> T:
-    """The result of ``exchange``, or ``TimeoutError`` after ``seconds``; the exchange is then cancelled as soon as it can be."""
+    """The result of ``exchange``, or ``TimeoutError`` after ``seconds``; the exchange is then cancelled as soon as
+    it can be.
+    """
     task = asyncio.ensure_future(exchange)
     done, _ = await asyncio.wait({task}, timeout=seconds)
     if not done:

@@ -8,8 +8,8 @@ BACKLOG = 512 * 1024
 
 
 class Broadcast:
-    """Parts in order. While ``keeping``, all stay (the body is being stored, so they are needed anyway) and anybody may still
-    join; afterwards a part goes when every reader has it, and the writer waits for the slowest.
+    """Parts in order. While ``keeping``, all stay (the body is being stored, so they are needed anyway) and anybody
+    may still join; afterwards a part goes when every reader has it, and the writer waits for the slowest.
     """
 
     def __init__(self) -> None:

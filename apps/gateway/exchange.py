@@ -69,9 +69,10 @@ class RequestBody(Protocol):
 class Exchange:
     """What a call carries through the stages.
 
-    Doors set what came: ``method`` (upper case), ``target`` (bytes as on the wire), ``headers`` (names in lower case, lines in order),
-    ``version``, ``scheme``, ``client`` (address, perhaps empty), ``body`` (``None`` without one), ``began`` (monotonic) and ``at`` (Unix
-    seconds). Stages add the rest; ``stage`` is the one to go on with. Defaults are the class's: a hit sets few of these.
+    Doors set what came: ``method`` (upper case), ``target`` (bytes as on the wire), ``headers`` (names in lower case,
+    lines in order), ``version``, ``scheme``, ``client`` (address, perhaps empty), ``body`` (``None`` without one),
+    ``began`` (monotonic) and ``at`` (Unix seconds). Stages add the rest; ``stage`` is the one to go on with. Defaults
+    are the class's: a hit sets few of these.
     """
 
     body: RequestBody | None = None

@@ -1,7 +1,8 @@
 """Calls to upstreams whose answers may be stored: each is a task owned by its cache key, and callers subscribe to it.
 
-So concurrent misses on one key make one upstream call, and that call doesn't depend on any one caller: the last one's leaving cancels
-it, unless its answer is being stored. An answer that can't be shared goes to one caller; the others ask for themselves, all at once.
+So concurrent misses on one key make one upstream call, and that call doesn't depend on any one caller: the last one's
+leaving cancels it, unless its answer is being stored. An answer that can't be shared goes to one caller; the others
+ask for themselves, all at once.
 """
 
 import asyncio
@@ -41,7 +42,9 @@ class Own:
 
 @dataclass(slots=True)
 class Shared:
-    """The answer is being stored: ``fields`` are the upstream's; parts come through ``body``. ``held`` is set once it is whole."""
+    """The answer is being stored: ``fields`` are the upstream's; parts come through ``body``. ``held`` is set once
+    it is whole.
+    """
 
     store: http.Store
     status: int
@@ -172,11 +175,12 @@ class Fetch:
             await store.drop(self.plan, held)
 
     def _ruled(self, entry: http.Entry) -> http.Entry:
-        assert self.x.api is not None
         return replace(entry, headers=ruled(entry.headers, self.x.api.response_headers))
 
     async def _store(self, response: UpstreamResponse, judged: http.Store, head: http.ResponseHead) -> None:
-        """Collect the body for the store and for everybody who waits. The last part leaves when the shared tier has the entry."""
+        """Collect the body for the store and for everybody who waits. The last part leaves when the shared tier has
+        the entry.
+        """
         self.storing = True
         entry = self._ruled(judged.entry)
         body = Broadcast()

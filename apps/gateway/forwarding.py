@@ -1,7 +1,7 @@
 """What an upstream is told, and what a caller is told of its answer: the fields of both messages. Pure.
 
-Hop-by-hop fields go no further (RFC 9110 §7.6.1); who called is told in ``Forwarded`` and ``X-Forwarded-*``; the API's header rules
-come last.
+Hop-by-hop fields go no further (RFC 9110 §7.6.1); who called is told in ``Forwarded`` and ``X-Forwarded-*``; the API's
+header rules come last.
 """
 
 import ipaddress
@@ -75,7 +75,9 @@ def answer_fields(x: Exchange, api: API, status: int, fields: Sequence[tuple[byt
 
 
 def ruled(fields: Sequence[tuple[bytes, bytes]], rules: HeaderRules) -> Fields:
-    """Fields after an API's header rules: removed first, then set in place of what was there. Framing is not theirs to change."""
+    """Fields after an API's header rules: removed first, then set in place of what was there. Framing is not theirs
+    to change.
+    """
     if not rules.set and not rules.remove:
         return tuple(fields)
     given = tuple((name.lower().encode("latin-1"), value.encode("utf-8")) for name, value in rules.set)
@@ -87,7 +89,9 @@ _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"
 
 
 def upstream_target(api: API, base: bytes, path: bytes, query: bytes | None) -> bytes:
-    """The request target: the upstream's own path, then the call's (``path`` is below the listen path, with a leading slash)."""
+    """The request target: the upstream's own path, then the call's (``path`` is below the listen path, with a
+    leading slash).
+    """
     prefix = base if api.strip_listen_path else base + api.listen_path.rstrip("/").encode()
     return prefix + path if query is None else b"%b%b?%b" % (prefix, path, query)
 

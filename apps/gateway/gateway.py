@@ -127,7 +127,7 @@ class Gateway:
         if not tags:
             return
         if monotonic() < self._away_until or not await self._purge(tags):
-            self.store.purges.apply(tags, self.store.purges.clock + 1, False)
+            self.store.purges.note(tags)
             self._away_until = monotonic() + INVALIDATION_RETRY
             self._spawn(self._purge_later(tags))
 
@@ -141,8 +141,10 @@ class Gateway:
         return True
 
     async def _purge_later(self, tags: tuple[str, ...]) -> None:
-        while not await self._purge(tags):
+        while True:
             await asyncio.sleep(INVALIDATION_RETRY)
+            if await self._purge(tags):
+                return
 
     async def _housekeeping(self) -> None:
         while True:

@@ -1,7 +1,7 @@
 """A call's way through the stages, in two halves.
 
-``begin`` is plain and works on what is here: most hits and refusals end in it. ``finish`` is a coroutine and waits for what the
-first half lacked: a credential record, an allowance, the shared tier, the upstream.
+``begin`` is plain and works on what is here: most hits and refusals end in it. ``finish`` is a coroutine and waits for
+what the first half lacked: a credential record, an allowance, the shared tier, the upstream.
 """
 
 from time import monotonic, time
@@ -45,7 +45,9 @@ class Pipeline:
         self._gateway = gateway
         self._admissions: dict[_Key, Admission] = {}
         self.heads: dict[bytes, Admission] = {}
-        """Admissions by the very bytes of a head, for a door that sees them. A caller that is a trusted proxy has none here."""
+        """Admissions by the very bytes of a head, for a door that sees them. A caller that is a trusted proxy has
+        none here.
+        """
 
     def begin(self, x: Exchange) -> Whole | Need | None:
         """As far as it goes without waiting: an answer, what is needed, or ``None``: the upstream must be asked."""
@@ -58,7 +60,7 @@ class Pipeline:
             if admission is not None and admission.holds(gateway.world, x):
                 admission.admit(x)
                 return self.go_on(x)
-        answer = self._at_the_door(x) or self._stages(x, 0, ADMITTED)
+        answer = self.at_the_door(x) or self._stages(x, 0, ADMITTED)
         if answer is not None:
             return answer
         x.cache_plan = plan_cache(x)
@@ -123,7 +125,8 @@ class Pipeline:
             step = await forward(self._gateway, x)
         return step
 
-    def _at_the_door(self, x: Exchange) -> Answer | None:
+    def at_the_door(self, x: Exchange) -> Answer | None:
+        """What needs no route: the refusal of a bad head, and the gateway's own addresses."""
         refused = refusal(x.target, x.version, x.headers)
         if refused is not None:
             x.path = x.target.partition(b"?")[0][:1024]

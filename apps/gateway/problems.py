@@ -1,6 +1,7 @@
 """The gateway's own errors as problem documents (RFC 9457), each with a stable code.
 
-What a caller reads is fixed text per code and at most a sentence of ours: never a secret, a stack trace or an upstream's address.
+What a caller reads is fixed text per code and at most a sentence of ours: never a secret, a stack trace or an
+upstream's address.
 """
 
 from enum import Enum
@@ -9,7 +10,9 @@ CONTENT_TYPE = b"application/problem+json"
 
 
 class Problem(Enum):
-    """``code`` is stable; ``title`` is the same for each occurrence; ``detail`` is what is said where nothing more is known."""
+    """``code`` is stable; ``title`` is the same for each occurrence; ``detail`` is what is said where nothing more
+    is known.
+    """
 
     code: str
     status: int
@@ -53,15 +56,17 @@ class Problem(Enum):
 
 _TEXTS = {
     problem: (
-        '{"type":"urn:apimgr:problem:%s","title":"%s","status":%d,"code":"%s","detail":"'
-        % (problem.code, problem.title, problem.status, problem.code)
+        f'{{"type":"urn:apimgr:problem:{problem.code}","title":"{problem.title}",'
+        f'"status":{problem.status},"code":"{problem.code}","detail":"'
     ).encode()
     for problem in Problem
 }
 
 
 def document(problem: Problem, detail: str | None, request_id: bytes, call_id: bytes) -> bytes:
-    """The JSON text of a problem. ``detail`` must be a sentence of ours (it is not escaped); identities are already plain."""
+    """The JSON text of a problem. ``detail`` must be a sentence of ours (it is not escaped); identities are already
+    plain.
+    """
     return b'%b%b","request_id":"%b","call_id":"%b"}' % (
         _TEXTS[problem],
         (problem.detail if detail is None else detail).encode(),

@@ -75,7 +75,9 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGTERM and SIGINT; unlike uvicorn's own, without dying of the signal afterwards: there is more to close."""
+        """Stop on SIGTERM and SIGINT; unlike uvicorn's own, without dying of the signal afterwards: there is more
+        to close.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -93,9 +95,11 @@ class Server(uvicorn.Server):
                     connection.sweep(now)
 
     async def _say_ready(self) -> None:
-        while not self.gateway.world.ready(monotonic()):
+        while True:
+            if self.gateway.world.ready(monotonic()):
+                say_ready()
+                return
             await asyncio.sleep(0.02)
-        say_ready()
 
 
 def _retrieved(task: "asyncio.Task[Any]") -> None:

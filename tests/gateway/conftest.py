@@ -85,6 +85,13 @@ async def door(request: pytest.FixtureRequest, gateway: Gateway) -> AsyncIterato
         yield running
 
 
+@pytest.fixture(params=("lane", "asgi"))
+async def seeing(request: pytest.FixtureRequest, gateway: Gateway) -> AsyncIterator[Door]:
+    """The doors whose server tells them the request as it was sent; what Django's is told has lost some of it."""
+    async with serving(gateway, request.param) as running:
+        yield running
+
+
 @pytest.fixture
 async def lane(gateway: Gateway) -> AsyncIterator[Door]:
     """The gateway behind the fast lane."""

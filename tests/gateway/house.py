@@ -1,4 +1,6 @@
-"""A gateway with everything around it: a published world in a real Valkey, an origin of our own, a server on a real port."""
+"""A gateway with everything around it: a published world in a real Valkey, an origin of our own, a server on a real
+port.
+"""
 
 import asyncio
 import contextlib
@@ -23,6 +25,7 @@ from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Plan, Ups
 from apps.gateway.spool import frames
 from apps.gateway.worker import Server
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 KEY = "a-key-of-acme-bot-0001"
 OTHER_KEY = "a-key-of-zenith-bot-0001"
@@ -308,7 +311,9 @@ def gateway_options(
 
 @contextlib.asynccontextmanager
 async def serving(gateway: Gateway, kind: str = "lane") -> AsyncIterator[Door]:
-    """The gateway behind a real port: by the lane, by the ASGI application under another HTTP implementation, or as a Django view."""
+    """The gateway behind a real port: by the lane, by the ASGI application under another HTTP implementation, or as
+    a Django view.
+    """
     port = free_port()
     app: Any = Application(gateway)
     protocol: Any = Lane
@@ -335,8 +340,7 @@ async def serving(gateway: Gateway, kind: str = "lane") -> AsyncIterator[Door]:
     )
     server = Server(config, gateway)
     task = asyncio.create_task(server._serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
+    await until(lambda: server.started)
     try:
         yield Door(gateway, port, kind)
     finally:

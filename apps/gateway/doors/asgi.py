@@ -32,7 +32,9 @@ LARGEST_BUFFERED = 32 * 2**20
 """Bytes of an answer of unknown length that an HTTP/1.0 caller may get: they have to be held."""
 
 EXCHANGE = "apimgr.exchange"
-"""Where in the scope's state the lane leaves its exchange: ``(exchange, what came of its first half, whether that is still to come)``."""
+"""Where in the scope's state the lane leaves its exchange: ``(exchange, what came of its first half, whether that
+is still to come)``.
+"""
 
 
 class Body:
@@ -226,7 +228,8 @@ async def _send(gateway: Gateway, x: Exchange, answer: AnyAnswer, send: Send) ->
     record(gateway, x, answer.status, len(answer.body))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     if unread and body is not None:
-        # The caller has the whole answer before its connection ends; closing while it still sends would take the answer from it.
+        # The caller has the whole answer before its connection ends; closing while it still sends would take the
+        # answer from it.
         await send({"type": "http.response.body", "body": answer.body, "more_body": True})
         await body.discard()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -265,13 +268,17 @@ async def parts(gateway: Gateway, x: Exchange, answer: Streamed) -> AsyncGenerat
 
 
 class CutShort(Exception):
-    """The upstream's answer broke off after its head had left: the server must end the connection, so that it doesn't look complete."""
+    """The upstream's answer broke off after its head had left: the server must end the connection, so that it
+    doesn't look complete.
+    """
 
 
 async def _send_buffered(
     gateway: Gateway, x: Exchange, answer: Streamed, headers: list[tuple[bytes, bytes]], send: Send
 ) -> None:
-    """For HTTP/1.0, which has no chunks: the whole answer with its length, or an error while there is still time for one."""
+    """For HTTP/1.0, which has no chunks: the whole answer with its length, or an error while there is still time
+    for one.
+    """
     parts: list[bytes] = []
     size = 0
     refused = None

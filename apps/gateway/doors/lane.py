@@ -1,8 +1,9 @@
 """The fast lane: uvicorn's HTTP/1.1 protocol, which answers at once what the pipeline's first half can answer.
 
-As soon as a head is parsed, ``Pipeline.begin`` is asked. An answer that is here is written to the transport; everything else takes uvicorn's
-ordinary way to the ASGI door, with the exchange as far as it got. The lane owns what it bypasses: the order of pipelined calls, the
-deadline of a head, idle connections, output that nobody reads, the last calls of a stopping worker.
+As soon as a head is parsed, ``Pipeline.begin`` is asked. An answer that is here is written to the transport;
+everything else takes uvicorn's ordinary way to the ASGI door, with the exchange as far as it got. The lane owns what
+it bypasses: the order of pipelined calls, the deadline of a head, idle connections, output that nobody reads, the last
+calls of a stopping worker.
 """
 
 import logging
@@ -200,8 +201,16 @@ class Lane(HttpToolsProtocol):
             return
         whole, self._whole = self._whole, None
         x = self._new_exchange()
-        if not self._idle or self.flow.write_paused or self._has_more(x.headers):
+        if not self._idle or self.flow.write_paused:
             self._fall_back(x, None, fresh=True)
+            return
+        if self._has_more(x.headers):
+            # How long a refused body is, is anybody's guess: it is not read.
+            refused = self.gateway.pipeline.at_the_door(x)
+            if refused is not None:
+                self._write_last(x, refused)
+            else:
+                self._fall_back(x, None, fresh=True)
             return
         try:
             outcome = self.gateway.pipeline.begin(x)
@@ -235,7 +244,9 @@ class Lane(HttpToolsProtocol):
         return any(name in _MORE for name, _ in headers)
 
     def _begin_again(self, x: Exchange) -> bool:
-        """Answer a call whose very head is known, without parsing it again. False: it takes the ordinary way from here."""
+        """Answer a call whose very head is known, without parsing it again. False: it takes the ordinary way from
+        here.
+        """
         try:
             outcome = self.gateway.pipeline.go_on(x)
         except Exception:
@@ -310,6 +321,8 @@ class Lane(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What was sent is no HTTP/1.1."""
+        if self._linger_until:
+            return
         if self._idle:
             self._turn_away(Problem.INVALID_REQUEST)
         elif not self.pipeline and self.cycle.more_body:
@@ -321,7 +334,7 @@ class Lane(HttpToolsProtocol):
             self.transport.pause_reading()
 
     def _turn_away(self, problem: Problem) -> None:
-        """Answer what can't be taken as a call, and end the connection once the caller had time to read why."""
+        """Answer what can't be taken as a call."""
         x = Exchange(
             "",
             self.url,
@@ -332,10 +345,15 @@ class Lane(HttpToolsProtocol):
             client=self._address,
         )
         x.path = self.url.partition(b"?")[0][:1024]
-        answer = refuse(x, problem)
+        self._write_last(x, refuse(x, problem))
+
+    def _write_last(self, x: Exchange, answer: Whole) -> None:
+        """Answer, and end the connection once the caller, who may still be sending, had time to read it."""
+        x.ended = True
         record(self.gateway, x, answer.status, len(answer.body))
         self.transport.write(b"%b%bconnection: close\r\n\r\n%b" % (answer.head, own_lines(x), answer.body))
         self._linger_until = monotonic() + LINGER
+        self._answered = True
         self._in_head = False
         if self.transport.can_write_eof():
             self.transport.write_eof()

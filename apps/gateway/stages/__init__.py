@@ -1,7 +1,7 @@
 """The steps of a call, one module and one function each.
 
-Each is called with the gateway and the exchange and answers in one of three ways: ``None`` (go on), an answer (the call ends
-here), or ``Need`` (something must be waited for; then the same step is asked again).
+Each is called with the gateway and the exchange and answers in one of three ways: ``None`` (go on), an answer (the
+call ends here), or ``Need`` (something must be waited for; then the same step is asked again).
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, frozen=True)
 class Need:
-    """What a step can't get without waiting. ``wait`` never raises: the step finds out by itself when it is asked again."""
+    """What a step can't get without waiting. ``wait`` never raises: the step finds out by itself when it is asked
+    again.
+    """
 
     wait: Callable[[], Awaitable[None]]

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def authenticate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
-    """Check the key. Refuses with 401 what is missing, malformed, unknown, expired or revoked; 503 when it can't be known."""
+    """Check the key. Refuses with 401 what is missing, malformed, unknown, expired or revoked; 503 when it can't be
+    known.
+    """
     api = x.api
     if "api_key" not in api.authentication:
         return None

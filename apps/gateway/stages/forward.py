@@ -24,7 +24,9 @@ async def forward(gateway: "Gateway", x: Exchange) -> AnyAnswer:
 
 
 async def pass_by(gateway: "Gateway", x: Exchange) -> AnyAnswer:
-    """Forward a call that the cache has no part in. A call that may have written something ends what it made wrong before its answer leaves."""
+    """Forward a call that the cache has no part in. A call that may have written something ends what it made wrong
+    before its answer leaves.
+    """
     plan, api = x.cache_plan, x.api
     unsafe = x.method not in http.SAFE_METHODS
     try:
@@ -55,8 +57,8 @@ async def pass_by(gateway: "Gateway", x: Exchange) -> AnyAnswer:
 async def ask(gateway: "Gateway", x: Exchange, planned: http.Headers) -> UpstreamResponse:
     """One call to the API's upstreams, with its retries; ``planned`` are the fields that the cache plan forwards.
 
-    Retries are for idempotent methods without a body, before any byte of an answer, and not for an upstream that was too slow: the
-    caller has waited for it once. Raises ``UpstreamError``, or what reading the caller's body raises.
+    Retries are for idempotent methods without a body, before any byte of an answer, and not for an upstream that was
+    too slow: the caller has waited for it once. Raises ``UpstreamError``, or what reading the caller's body raises.
     """
     plan, api = x.cache_plan, x.api
     fields = upstream_fields(x, api, planned)

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def record(gateway: "Gateway", x: Exchange, status: int, size: int, kind: str = CALL) -> None:
-    """Append the call's record; ``size`` is the bytes of the answer's body. To be called before the last byte leaves."""
+    """Append the call's record; ``size`` is the bytes of the answer's body. To be called before the last byte
+    leaves.
+    """
     if x.silent:
         return
     ms = (monotonic() - x.began) * 1000

@@ -22,7 +22,9 @@ _OURS = frozenset({b"host", b"content-length", b"expect", b"x-request-id", b"x-c
 
 
 def route(gateway: "Gateway", x: Exchange) -> Answer | None:
-    """Find the API. Refuses what isn't well-formed (400) and what nobody publishes (404); sends ``/products`` to ``/products/`` (308)."""
+    """Find the API. Refuses what isn't well-formed (400) and what nobody publishes (404); sends ``/products`` to
+    ``/products/`` (308).
+    """
     target = http.normalise_target(x.target)
     if target is None:
         return refuse(x, Problem.INVALID_REQUEST, "The request target is not a normal path.")

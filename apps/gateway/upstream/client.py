@@ -18,13 +18,17 @@ IDLE = 30.0
 """Seconds that a connection nobody uses is kept."""
 
 FRESH = 1.0
-"""Seconds of idleness after which a connection may have been closed by the other side just now: calls that must not be sent twice don't take it."""
+"""Seconds of idleness after which a connection may have been closed by the other side just now: calls that must not
+be sent twice don't take it.
+"""
 
 IDLE_PER_ORIGIN = 256
 """Connections to one origin that are kept while nobody uses them."""
 
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-"""Idempotent methods (RFC 9110 §9.2.2): a call may be sent again when its connection broke before any byte of an answer."""
+"""Idempotent methods (RFC 9110 §9.2.2): a call may be sent again when its connection broke before any byte of an
+answer.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,9 @@ class Origin:
 
 @lru_cache(maxsize=4096)
 def origin_of(url: str) -> Origin:
-    """The origin that an upstream's ``http`` or ``https`` URL names. Raises ``ValueError`` for another scheme or without a host."""
+    """The origin that an upstream's ``http`` or ``https`` URL names. Raises ``ValueError`` for another scheme or
+    without a host.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is no http(s) URL")
@@ -70,7 +76,9 @@ class UpstreamResponse(Protocol):
         """The body, when all of it came with the head; else ``None``. May be asked once, before ``read``."""
 
     async def read(self) -> bytes:
-        """The next part of the body, ``b""`` when it is complete. Raises ``UpstreamError`` when it ends early or too slowly."""
+        """The next part of the body, ``b""`` when it is complete. Raises ``UpstreamError`` when it ends early or
+        too slowly.
+        """
 
     def close(self) -> None:
         """Give the connection back, or end it when the answer isn't complete. May be called again."""
@@ -91,8 +99,9 @@ class UpstreamClient(Protocol):
     ) -> UpstreamResponse:
         """Send a request and wait for the head of its answer.
 
-        ``fields`` hold everything but framing and ``Host``; with ``body`` they hold its ``content-length`` where that is known. Timeouts are
-        seconds; the read timeout is between two arrivals. Raises ``UpstreamError``, and whatever ``body`` raises.
+        ``fields`` hold everything but framing and ``Host``; with ``body`` they hold its ``content-length`` where that
+        is known. Timeouts are seconds; the read timeout is between two arrivals. Raises ``UpstreamError``, and
+        whatever ``body`` raises.
         """
 
     async def close(self) -> None:

@@ -1,7 +1,8 @@
 """One HTTP/1.1 connection to an upstream, on asyncio's transport and httptools' parser.
 
-A connection carries one call at a time. Header bytes are neither decoded nor re-encoded, nothing is added, nothing is followed. The
-end of an answer is what its framing says (RFC 9112 §6.3); an answer that ends before that raises ``Broken``.
+A connection carries one call at a time. Header bytes are neither decoded nor re-encoded, nothing is added, nothing is
+followed. The end of an answer is what its framing says (RFC 9112 §6.3); an answer that ends before that raises
+``Broken``.
 """
 
 import asyncio
@@ -27,8 +28,8 @@ _BODILESS = frozenset({204, 304})
 
 
 class Connection(asyncio.Protocol):
-    """``begin`` a request, await ``head``, then ``read`` chunks until ``b""``. ``reusable`` says whether it can be used again. Waiting is bounded by
-    ``patience``, in seconds."""
+    """``begin`` a request, await ``head``, then ``read`` chunks until ``b""``. ``reusable`` says whether it can be
+    used again. Waiting is bounded by ``patience``, in seconds."""
 
     transport: asyncio.Transport
 
