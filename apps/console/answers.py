@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from django.contrib import messages
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.forms import BaseForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -17,10 +17,31 @@ from apps.fleet.receipts import wait_for_receipt
 T = TypeVar("T")
 
 
-def attempt(form: BaseForm, service: Callable[[], T], names: Mapping[str, str] | None = None) -> T | None:
+def sent(request: HttpRequest) -> QueryDict | None:
+    """What was posted; ``None`` for a form that is only shown. A post without any field is one too."""
+    return request.POST if request.method == "POST" else None
+
+
+def uploaded(request: HttpRequest) -> tuple[QueryDict | None, Any]:
+    """What was posted, with its files."""
+    return (request.POST, request.FILES) if request.method == "POST" else (None, None)
+
+
+def nowhere(name: str, errors: list[str]) -> bool:
+    """No other place for errors than the form."""
+    return False
+
+
+def attempt(
+    form: BaseForm,
+    service: Callable[[], T],
+    names: Mapping[str, str] | None = None,
+    elsewhere: Callable[[str, list[str]], bool] = nowhere,
+) -> T | None:
     """Call a service for a valid form; what it refuses is put beside the form's fields and ``None`` returned.
 
-    ``names`` maps the model's field names to the form's, where they differ.
+    ``names`` maps the model's field names to the form's, where they differ; ``elsewhere`` is offered the errors of fields that the
+    form doesn't have, and says whether it took them. What nobody took stands above the form.
     """
     if not form.is_valid():
         return None
@@ -29,20 +50,28 @@ def attempt(form: BaseForm, service: Callable[[], T], names: Mapping[str, str] |
     except ValidationError as invalid:
         for name, errors in _by_field(invalid).items():
             field = (names or {}).get(name, name)
-            form.add_error(field if field in form.fields else None, errors)
+            if field in form.fields:
+                form.add_error(field, errors)
+            else:
+                form.add_error(None, [] if elsewhere(name, errors) else errors)
     except (Conflict, Unavailable) as refused:
         form.add_error(None, str(refused))
     return None
 
 
-def attempted(form: BaseForm, service: Callable[[], object], names: Mapping[str, str] | None = None) -> bool:
+def attempted(
+    form: BaseForm,
+    service: Callable[[], object],
+    names: Mapping[str, str] | None = None,
+    elsewhere: Callable[[str, list[str]], bool] = nowhere,
+) -> bool:
     """The same for a service whose result isn't needed: whether it went through."""
 
     def call() -> bool:
         service()
         return True
 
-    return attempt(form, call, names) is not None
+    return attempt(form, call, names, elsewhere) is not None
 
 
 def _by_field(invalid: ValidationError) -> dict[str, list[str]]:

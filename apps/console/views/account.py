@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
-from apps.console.answers import attempt, attempted, done, form_page
+from apps.console.answers import attempt, attempted, done, form_page, sent
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import ProfileForm, TokenForm
 from apps.console.guard import Signed, anyone, page
@@ -22,7 +22,7 @@ FORM = ("GET", "HEAD", "POST")
 def account(request: Signed) -> HttpResponse:
     """The reader's own account."""
     user = request.user
-    form = ProfileForm(request.POST or None, initial={"name": user.name})
+    form = ProfileForm(sent(request), initial={"name": user.name})
     if request.method == "POST" and attempted(
         form, lambda: user_update(actor=user, user=user, name=form.cleaned_data["name"])
     ):
@@ -39,7 +39,7 @@ def account(request: Signed) -> HttpResponse:
 @never_cache
 def token_new(request: Signed) -> HttpResponse:
     """A new token, shown once."""
-    form = TokenForm(request.POST or None)
+    form = TokenForm(sent(request))
     if request.method == "POST" and (
         made := attempt(form, lambda: token_create(actor=request.user, user=request.user, **form.cleaned_data))
     ):
@@ -59,7 +59,7 @@ def token_new(request: Signed) -> HttpResponse:
 @page(load=a_token, may=can_revoke_token, methods=FORM)
 def token_end(request: Signed, token: Token) -> HttpResponse:
     """End a token."""
-    form = ConsoleForm(request.POST if request.method == "POST" else None)
+    form = ConsoleForm(sent(request))
     name = token.name
 
     def end() -> None:

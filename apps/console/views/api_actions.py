@@ -10,7 +10,7 @@ from apps.catalog.choices import Transition
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import can_delete_api, can_edit_api, can_publish_api
 from apps.catalog.services import api_delete, api_rollback, api_transition, openapi_import
-from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page
+from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page, sent, uploaded
 from apps.console.forms.apis import CommentForm, ConfirmForm, DocumentForm, PurgeForm
 from apps.console.guard import Signed, of, page
 from apps.console.loaders import a_revision, an_api, an_api_transition
@@ -60,7 +60,7 @@ def step(request: Signed, found: tuple[API, Transition]) -> HttpResponse:
     api, transition = found
     title, explain, button, said = STEPS[transition]
     to = reverse("console:api", args=[api.slug])
-    form = CommentForm(request.POST or None)
+    form = CommentForm(sent(request))
     if request.method == "POST" and attempted(
         form,
         lambda: api_transition(
@@ -83,7 +83,7 @@ def step(request: Signed, found: tuple[API, Transition]) -> HttpResponse:
 @page(load=an_api, may=can_delete_api, methods=FORM)
 def delete(request: Signed, api: API) -> HttpResponse:
     """Remove an API for good."""
-    form = ConfirmForm(request.POST or None, name=api.slug)
+    form = ConfirmForm(sent(request), name=api.slug)
 
     def remove() -> None:
         api_delete(actor=request.user, api=api)
@@ -106,7 +106,7 @@ def delete(request: Signed, api: API) -> HttpResponse:
 @page(load=an_api, may=can_purge, methods=FORM)
 def purge_api(request: Signed, api: API) -> HttpResponse:
     """Purge cached answers of one API."""
-    form = PurgeForm(request.POST or None)
+    form = PurgeForm(sent(request))
 
     def go() -> Purge:
         data = form.cleaned_data
@@ -131,7 +131,7 @@ def purge_api(request: Signed, api: API) -> HttpResponse:
 def restore(request: Signed, revision: Revision) -> HttpResponse:
     """Roll an API back to an earlier revision, which makes a new one."""
     api = revision.api
-    form = CommentForm(request.POST or None)
+    form = CommentForm(sent(request))
     if request.method == "POST" and attempted(
         form,
         lambda: api_rollback(actor=request.user, api=api, number=revision.number, comment=form.cleaned_data["comment"]),
@@ -153,7 +153,7 @@ def restore(request: Signed, revision: Revision) -> HttpResponse:
 @page(load=an_api, may=can_edit_api, methods=FORM)
 def import_document(request: Signed, api: API) -> HttpResponse:
     """Read the operations of an API out of its OpenAPI document."""
-    form = DocumentForm(request.POST or None, request.FILES or None)
+    form = DocumentForm(*uploaded(request))
     to = reverse("console:api_operations", args=[api.slug])
     if request.method == "POST" and (
         result := attempt(

@@ -24,7 +24,7 @@ from apps.catalog.selectors import document_for, revision_changes_for, revision_
 from apps.catalog.services import api_update
 from apps.console import traffic
 from apps.console.analytics import embedded
-from apps.console.answers import attempted, done_with_receipt
+from apps.console.answers import attempted, done_with_receipt, sent
 from apps.console.examples import curl_of
 from apps.console.forms.apis import DocumentationForm, SettingsForm, TrafficForm, UpstreamFormSet
 from apps.console.forms.cache import PolicyForm, SampleForm
@@ -112,7 +112,7 @@ def access(request: Signed, api: API) -> HttpResponse:
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
 def cache(request: Signed, api: API) -> HttpResponse:
     """Its cache policy in sentences, what a sample request would get, and its purges."""
-    form = PolicyForm(request.POST or None, initial=PolicyForm.initial_of(api.cache_policy))
+    form = PolicyForm(sent(request), initial=PolicyForm.initial_of(api.cache_policy))
     if request.method == "POST":
 
         def save() -> Any:
@@ -140,8 +140,8 @@ def cache(request: Signed, api: API) -> HttpResponse:
 @page(load=an_api, may=can_view_configuration, methods=FORM)
 def cache_preview(request: Signed, api: API) -> HttpResponse:
     """What a sample request would get under the policy as it is typed: nothing is saved."""
-    form = PolicyForm(request.POST or None, initial=PolicyForm.initial_of(api.cache_policy))
-    sample = SampleForm(request.POST or None)
+    form = PolicyForm(sent(request), initial=PolicyForm.initial_of(api.cache_policy))
+    sample = SampleForm(sent(request))
     outcome = None
     words: list[str] = []
     if form.is_valid():
@@ -161,17 +161,27 @@ def cache_preview(request: Signed, api: API) -> HttpResponse:
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
 def traffic_tab(request: Signed, api: API) -> HttpResponse:
     """Upstreams, timeouts, limits, header rules."""
-    form = TrafficForm(request.POST or None, initial=TrafficForm.initial_of(api, document_for(request.user, api)))
+    form = TrafficForm(sent(request), initial=TrafficForm.initial_of(api, document_for(request.user, api)))
     present = [{"url": upstream.url, "weight": upstream.weight} for upstream in api.upstreams.all()]
-    upstreams = UpstreamFormSet(request.POST or None, initial=present, prefix="upstreams")
+    upstreams = UpstreamFormSet(sent(request), initial=present, prefix="upstreams")
     if request.method == "POST" and upstreams.is_valid():
-        kept = [row for row in upstreams.cleaned_data if row.get("url")]
-        wanted = [UpstreamFields(url=row["url"], weight=row.get("weight") or 1) for row in kept]
+        rows = [row for row in upstreams if row.cleaned_data.get("url")]
+        wanted = [
+            UpstreamFields(url=row.cleaned_data["url"], weight=row.cleaned_data.get("weight") or 1) for row in rows
+        ]
 
         def save() -> Any:
             return api_update(actor=request.user, api=api, upstreams=wanted, **form.changes())
 
-        if attempted(form, save, TrafficForm.NAMES):
+        def beside_its_row(name: str, errors: list[str]) -> bool:
+            """``upstreams.1.url`` belongs to the second row that is filled in."""
+            _, number, field = (*name.split("."), "", "")[:3]
+            if not number.isdigit():
+                return False
+            rows[int(number)].add_error(field, errors)
+            return True
+
+        if attempted(form, save, TrafficForm.NAMES, beside_its_row):
             return done_with_receipt(request, _slug(api, "api_traffic"), "The traffic settings are saved")
     return tabbed(
         request,
@@ -187,7 +197,7 @@ def traffic_tab(request: Signed, api: API) -> HttpResponse:
 def documentation(request: Signed, api: API) -> HttpResponse:
     """What its callers read."""
     start = {"documentation": api.documentation, "expected_revision": api.revision}
-    form = DocumentationForm(request.POST or None, initial=start)
+    form = DocumentationForm(sent(request), initial=start)
     if request.method == "POST" and attempted(
         form, lambda: api_update(actor=request.user, api=api, **form.cleaned_data)
     ):
@@ -223,7 +233,7 @@ def _shown(value: object) -> str:
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
 def settings_tab(request: Signed, api: API) -> HttpResponse:
     """What it is, and who may call it how."""
-    form = SettingsForm(request.POST or None, initial=SettingsForm.initial_of(api))
+    form = SettingsForm(sent(request), initial=SettingsForm.initial_of(api))
     if request.method == "POST" and attempted(form, lambda: api_update(actor=request.user, api=api, **form.changes())):
         return done_with_receipt(request, _slug(api, "api_settings"), "The settings are saved")
     document = json.dumps(document_for(request.user, api), indent=2, ensure_ascii=False)

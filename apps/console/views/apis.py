@@ -8,7 +8,7 @@ from apps.catalog.models import API
 from apps.catalog.selectors import apis_configured_by
 from apps.catalog.services import api_create, api_create_from_openapi, api_publish
 from apps.console import traffic
-from apps.console.answers import attempt, done, done_with_receipt, form_page
+from apps.console.answers import attempt, done, done_with_receipt, form_page, sent, uploaded
 from apps.console.filters import APIFilters
 from apps.console.forms.apis import NewFromDocumentForm, RegisterForm
 from apps.console.guard import Signed, anyone, page
@@ -37,7 +37,7 @@ def apis(request: Signed) -> HttpResponse:
 @page(may=may_register, methods=FORM)
 def register(request: Signed) -> HttpResponse:
     """A new API by hand."""
-    form = RegisterForm(request.POST or None, tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER))
+    form = RegisterForm(sent(request), tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER))
     if request.method == "POST" and (api := attempt(form, lambda: _create(request.user, form), _NAMES)):
         return _registered(request, api)
     return form_page(
@@ -82,9 +82,7 @@ def _registered(request: Signed, api: API) -> HttpResponse:
 @page(may=may_register, methods=FORM)
 def import_new(request: Signed) -> HttpResponse:
     """A new API out of an OpenAPI document."""
-    form = NewFromDocumentForm(
-        request.POST or None, request.FILES or None, tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER)
-    )
+    form = NewFromDocumentForm(*uploaded(request), tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER))
 
     def create() -> API:
         data = form.cleaned_data

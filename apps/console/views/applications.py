@@ -30,7 +30,7 @@ from apps.access.services import (
 )
 from apps.catalog.models import API
 from apps.console import traffic
-from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page
+from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page, sent
 from apps.console.examples import curl_of
 from apps.console.filters import ApplicationFilters
 from apps.console.forms.access import ApplicationForm, KeyForm, NewApplicationForm, RotateForm
@@ -69,7 +69,7 @@ def applications(request: Signed) -> HttpResponse:
 @page(may=may_build, methods=FORM)
 def new(request: Signed) -> HttpResponse:
     """A new application."""
-    form = NewApplicationForm(request.POST or None, tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER))
+    form = NewApplicationForm(sent(request), tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER))
     if request.method == "POST" and (
         application := attempt(form, lambda: application_create(actor=request.user, **form.cleaned_data))
     ):
@@ -118,7 +118,7 @@ def shown_state(key: APIKey) -> str:
 def edit(request: Signed, application: Application) -> HttpResponse:
     """Change its name or description."""
     start = {"name": application.name, "description": application.description}
-    form = ApplicationForm(request.POST or None, initial=start)
+    form = ApplicationForm(sent(request), initial=start)
     to = application_url(application)
     if request.method == "POST" and attempted(
         form, lambda: application_update(actor=request.user, application=application, **form.cleaned_data)
@@ -130,7 +130,7 @@ def edit(request: Signed, application: Application) -> HttpResponse:
 @page(load=an_application, may=can_edit_application, methods=FORM)
 def delete(request: Signed, application: Application) -> HttpResponse:
     """Remove it with its keys and subscriptions."""
-    form = ConfirmForm(request.POST or None, name=application.slug)
+    form = ConfirmForm(sent(request), name=application.slug)
     name, to = str(application), application_url(application)
 
     def remove() -> None:
@@ -171,7 +171,7 @@ def _show_key(request: Signed, made: NewKey, application: Application, note: str
 @page(load=an_application, may=can_manage_keys, methods=FORM)
 def key_new(request: Signed, application: Application) -> HttpResponse:
     """A new key, shown once."""
-    form = KeyForm(request.POST or None)
+    form = KeyForm(sent(request))
     if request.method == "POST" and (
         made := attempt(form, lambda: key_create(actor=request.user, application=application, **form.cleaned_data))
     ):
@@ -190,7 +190,7 @@ def key_new(request: Signed, application: Application) -> HttpResponse:
 @page(load=a_key, may=of("application", can_manage_keys), methods=FORM)
 def rotate(request: Signed, key: APIKey) -> HttpResponse:
     """A successor, with time to put it in place."""
-    form = RotateForm(request.POST or None, initial={"overlap": timedelta(hours=24).total_seconds()})
+    form = RotateForm(sent(request), initial={"overlap": timedelta(hours=24).total_seconds()})
     application = key.application
     if request.method == "POST" and (
         made := attempt(form, lambda: key_rotate(actor=request.user, key=key, overlap=form.overlap_time()))
@@ -210,7 +210,7 @@ def rotate(request: Signed, key: APIKey) -> HttpResponse:
 @page(load=a_key, may=of("application", can_manage_keys), methods=FORM)
 def revoke(request: Signed, key: APIKey) -> HttpResponse:
     """End a key, on every gateway, now."""
-    form = CommentForm(request.POST or None)
+    form = CommentForm(sent(request))
     to = application_url(key.application)
     if request.method == "POST" and attempted(
         form, lambda: key_revoke(actor=request.user, key=key, comment=form.cleaned_data["comment"])

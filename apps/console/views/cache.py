@@ -11,7 +11,7 @@ from apps.caching.selectors import purges_visible_to
 from apps.caching.services import purge
 from apps.catalog.selectors import apis_editable_by
 from apps.console import traffic
-from apps.console.answers import attempt, form_page
+from apps.console.answers import attempt, form_page, sent
 from apps.console.filters import PurgeFilters
 from apps.console.forms.apis import PurgeAnyForm
 from apps.console.guard import Signed, anyone, page
@@ -52,7 +52,7 @@ def cache(request: Signed) -> HttpResponse:
 @page(may=may_purge_some, methods=FORM)
 def purge_any(request: Signed) -> HttpResponse:
     """Purge cached answers of some API."""
-    form = PurgeAnyForm(request.POST or None, apis=apis_editable_by(request.user))
+    form = PurgeAnyForm(sent(request), apis=apis_editable_by(request.user))
 
     def go() -> Purge:
         data = form.cleaned_data

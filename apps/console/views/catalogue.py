@@ -16,7 +16,7 @@ from apps.access.services import request_create, trial_key_create
 from apps.catalog.models import API
 from apps.catalog.policies import can_view_api, can_view_configuration
 from apps.catalog.selectors import apis_in_catalogue
-from apps.console.answers import attempt, done, done_with_receipt, form_page
+from apps.console.answers import attempt, done, done_with_receipt, form_page, sent
 from apps.console.examples import curl_of
 from apps.console.filters import CatalogueFilters
 from apps.console.forms.access import AskForm, TryForm
@@ -81,7 +81,7 @@ def may_ask(user: User, *_: object) -> bool:
 def ask(request: Signed, api: API) -> HttpResponse:
     """Ask for access."""
     applications = applications_usable_by(request.user)
-    form = AskForm(request.POST or None, applications=applications)
+    form = AskForm(sent(request), applications=applications)
 
     def create() -> AccessRequest:
         return request_create(actor=request.user, api=api, **form.cleaned_data)
@@ -112,7 +112,7 @@ def try_it(request: Signed, api: API) -> HttpResponse:
     applications = applications_usable_by(user).filter(pk__in=granted)
     open_to_all = "none" in api.authentication
     start = {"method": request.GET.get("method", "GET"), "path": request.GET.get("path", "")}
-    form = TryForm(request.POST or None, applications=applications, initial=start)
+    form = TryForm(sent(request), applications=applications, initial=start)
     if open_to_all:
         del form.fields["application"]
     trial: Trial | None = None

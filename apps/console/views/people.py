@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page
+from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page, sent
 from apps.console.filters import TenantFilters, UserFilters
 from apps.console.forms.apis import CommentForm
 from apps.console.forms.fields import ConsoleForm
@@ -58,7 +58,7 @@ def tenants(request: Signed) -> HttpResponse:
 @page(may=administrators, methods=FORM)
 def tenant_new(request: Signed) -> HttpResponse:
     """A new tenant."""
-    form = NewTenantForm(request.POST or None)
+    form = NewTenantForm(sent(request))
     if request.method == "POST" and (
         tenant := attempt(form, lambda: tenant_create(actor=request.user, **form.cleaned_data))
     ):
@@ -90,7 +90,7 @@ def tenant(request: Signed, found: Tenant) -> HttpResponse:
 @page(load=a_tenant, may=can_update_tenant, methods=FORM)
 def tenant_edit(request: Signed, found: Tenant) -> HttpResponse:
     """Change its name."""
-    form = TenantForm(request.POST or None, initial={"name": found.name})
+    form = TenantForm(sent(request), initial={"name": found.name})
     if request.method == "POST" and attempted(
         form, lambda: tenant_update(actor=request.user, tenant=found, name=form.cleaned_data["name"])
     ):
@@ -104,7 +104,7 @@ def tenant_edit(request: Signed, found: Tenant) -> HttpResponse:
 def tenant_switch(request: Signed, found: Tenant) -> HttpResponse:
     """Suspend a tenant, or resume it."""
     resumes = found.state == TenantState.SUSPENDED
-    form = CommentForm(request.POST or None)
+    form = CommentForm(sent(request))
     service = tenant_resume if resumes else tenant_suspend
     if request.method == "POST" and attempted(
         form, lambda: service(actor=request.user, tenant=found, comment=form.cleaned_data["comment"])
@@ -126,7 +126,7 @@ def tenant_switch(request: Signed, found: Tenant) -> HttpResponse:
 @page(load=a_tenant, may=can_manage_members, methods=FORM)
 def invite(request: Signed, found: Tenant) -> HttpResponse:
     """A new member of one tenant."""
-    form = InviteForm(request.POST or None)
+    form = InviteForm(sent(request))
     if request.method == "POST" and attempted(
         form, lambda: user_invite(actor=request.user, tenant=found, **form.cleaned_data)
     ):
@@ -144,7 +144,7 @@ def invite(request: Signed, found: Tenant) -> HttpResponse:
 @page(load=a_membership, may=of("tenant", can_manage_members), methods=FORM)
 def role(request: Signed, membership: Membership) -> HttpResponse:
     """Change a member's role."""
-    form = RoleForm(request.POST or None, initial={"role": membership.role})
+    form = RoleForm(sent(request), initial={"role": membership.role})
     to = tenant_url(membership.tenant)
     if request.method == "POST" and attempted(
         form,
@@ -166,7 +166,7 @@ def role(request: Signed, membership: Membership) -> HttpResponse:
 @page(load=a_membership, may=of("tenant", can_manage_members), methods=FORM)
 def remove_member(request: Signed, membership: Membership) -> HttpResponse:
     """End a membership."""
-    form = ConsoleForm(request.POST if request.method == "POST" else None)
+    form = ConsoleForm(sent(request))
     to = tenant_url(membership.tenant)
 
     def remove() -> None:
@@ -196,7 +196,7 @@ def users(request: Signed) -> HttpResponse:
 @page(may=administrators, methods=FORM)
 def invite_any(request: Signed) -> HttpResponse:
     """A new member of some tenant."""
-    form = InviteToForm(request.POST or None, tenants=tenants_visible_to(request.user))
+    form = InviteToForm(sent(request), tenants=tenants_visible_to(request.user))
     if request.method == "POST" and attempted(form, lambda: user_invite(actor=request.user, **form.cleaned_data)):
         return done(request, reverse("console:users"), f"An invitation is on its way to {form.cleaned_data['email']}.")
     return form_page(request, form, heading="Invite somebody", submit="Invite", back=reverse("console:users"))
@@ -207,7 +207,7 @@ def user(request: Signed, found: User) -> HttpResponse:
     """One user: name, address, rights."""
     may_all = can_administrate_user(request.user, found)
     start = {"name": found.name, "email": found.email, "is_administrator": found.is_administrator}
-    form = UserForm(request.POST or None, initial=start)
+    form = UserForm(sent(request), initial=start)
     if not may_all:
         form.fields["email"].disabled = form.fields["is_administrator"].disabled = True
 
@@ -234,7 +234,7 @@ def user(request: Signed, found: User) -> HttpResponse:
 @page(load=a_user, may=can_administrate_user, methods=FORM)
 def user_switch(request: Signed, found: User) -> HttpResponse:
     """Deactivate a user, or let them in again."""
-    form = ConsoleForm(request.POST if request.method == "POST" else None)
+    form = ConsoleForm(sent(request))
     to = reverse("console:user", args=[found.pk])
     service = user_deactivate if found.is_active else user_activate
     heading = f"Deactivate {found}?" if found.is_active else f"Let {found} in again?"

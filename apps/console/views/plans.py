@@ -12,7 +12,7 @@ from apps.access.models import Plan
 from apps.access.policies import can_manage_plans
 from apps.access.selectors import plans_visible_to
 from apps.access.services import plan_create, plan_delete, plan_update
-from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page
+from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page, sent
 from apps.console.forms.access import NewPlanForm, PlanForm
 from apps.console.forms.fields import ConsoleForm
 from apps.console.guard import Signed, page
@@ -40,7 +40,7 @@ def plans(request: Signed) -> HttpResponse:
 @page(may=plan_editors, methods=FORM)
 def new(request: Signed) -> HttpResponse:
     """A new plan."""
-    form = NewPlanForm(request.POST or None)
+    form = NewPlanForm(sent(request))
     if request.method == "POST" and (
         plan := attempt(form, lambda: plan_create(actor=request.user, **form.cleaned_data))
     ):
@@ -51,7 +51,7 @@ def new(request: Signed) -> HttpResponse:
 @page(load=a_plan, may=plan_editors, methods=FORM)
 def edit(request: Signed, plan: Plan) -> HttpResponse:
     """Change a plan, for those who have it too."""
-    form = PlanForm(request.POST or None, initial=PlanForm.initial_of(plan))
+    form = PlanForm(sent(request), initial=PlanForm.initial_of(plan))
     if request.method == "POST" and attempted(
         form, lambda: plan_update(actor=request.user, plan=plan, **form.cleaned_data)
     ):
@@ -62,7 +62,7 @@ def edit(request: Signed, plan: Plan) -> HttpResponse:
 @page(load=a_plan, may=plan_editors, methods=FORM)
 def delete(request: Signed, plan: Plan) -> HttpResponse:
     """Remove a plan that nobody uses."""
-    form = ConsoleForm(request.POST if request.method == "POST" else None)
+    form = ConsoleForm(sent(request))
     name = str(plan)
 
     def remove() -> None:

@@ -24,7 +24,7 @@ from apps.access.services import (
     request_update,
 )
 from apps.console import traffic
-from apps.console.answers import attempted, done, done_with_receipt, form_page
+from apps.console.answers import attempted, done, done_with_receipt, form_page, sent
 from apps.console.filters import RequestFilters
 from apps.console.forms.access import ApproveForm, EditRequestForm, ReplyForm, WordForm
 from apps.console.forms.fields import ConsoleForm
@@ -99,7 +99,7 @@ def _step(
 @page(load=a_request, may=can_decide_request, methods=FORM)
 def approve(request: Signed, asked: AccessRequest) -> HttpResponse:
     """Grant it."""
-    form = ApproveForm(request.POST or None)
+    form = ApproveForm(sent(request))
     return _step(
         request,
         asked,
@@ -116,7 +116,7 @@ def approve(request: Signed, asked: AccessRequest) -> HttpResponse:
 @page(load=a_request, may=can_decide_request, methods=FORM)
 def reject(request: Signed, asked: AccessRequest) -> HttpResponse:
     """Refuse it."""
-    form = ReplyForm(request.POST or None)
+    form = ReplyForm(sent(request))
     return _step(
         request,
         asked,
@@ -132,7 +132,7 @@ def reject(request: Signed, asked: AccessRequest) -> HttpResponse:
 @page(load=a_request, may=can_decide_request, methods=FORM)
 def ask_back(request: Signed, asked: AccessRequest) -> HttpResponse:
     """Ask for more."""
-    form = ReplyForm(request.POST or None)
+    form = ReplyForm(sent(request))
     return _step(
         request,
         asked,
@@ -147,7 +147,7 @@ def ask_back(request: Signed, asked: AccessRequest) -> HttpResponse:
 @page(load=a_request, may=can_cancel_request, methods=FORM)
 def cancel(request: Signed, asked: AccessRequest) -> HttpResponse:
     """Take it back."""
-    form = WordForm(request.POST or None)
+    form = WordForm(sent(request))
     return _step(
         request,
         asked,
@@ -163,7 +163,7 @@ def cancel(request: Signed, asked: AccessRequest) -> HttpResponse:
 @page(load=a_request, may=can_edit_request, methods=FORM)
 def answer(request: Signed, asked: AccessRequest) -> HttpResponse:
     """Change a draft, or answer what was asked back, and hand it in."""
-    form = EditRequestForm(request.POST or None, initial={"plan": asked.plan.slug, "reason": asked.reason})
+    form = EditRequestForm(sent(request), initial={"plan": asked.plan.slug, "reason": asked.reason})
 
     def hand_in() -> AccessRequest:
         data = form.cleaned_data

@@ -15,7 +15,7 @@ from apps.access.services import (
     subscription_revoke,
     subscription_suspend,
 )
-from apps.console.answers import attempted, done_with_receipt, form_page
+from apps.console.answers import attempted, done_with_receipt, form_page, sent
 from apps.console.filters import SubscriptionFilters
 from apps.console.forms.access import ChangePlanForm, WordForm
 from apps.console.guard import Signed, anyone, page
@@ -43,7 +43,7 @@ def _step(
     explain: str,
     danger: bool,
 ) -> HttpResponse:
-    form = WordForm(request.POST or None)
+    form = WordForm(sent(request))
     to = reverse("console:subscriptions")
     if request.method == "POST" and attempted(
         form, lambda: service(actor=request.user, subscription=held, comment=form.cleaned_data["comment"])
@@ -109,7 +109,7 @@ def revoke(request: Signed, held: Subscription) -> HttpResponse:
 @page(load=a_subscription, may=can_manage_subscription, methods=FORM)
 def change_plan(request: Signed, held: Subscription) -> HttpResponse:
     """Put it under another plan."""
-    form = ChangePlanForm(request.POST or None, initial={"plan": held.plan.slug})
+    form = ChangePlanForm(sent(request), initial={"plan": held.plan.slug})
     to = reverse("console:subscriptions")
     if request.method == "POST" and attempted(
         form,

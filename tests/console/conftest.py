@@ -1,0 +1,100 @@
+"""A small installation with one of everything, and browsers in which somebody is signed in."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from apps.access.models import AccessRequest, Application, Plan, Subscription
+from apps.access.services import NewKey
+from apps.audit.models import Entry
+from apps.caching.models import Purge
+from apps.catalog.models import API
+from apps.tenants.models import Membership, Token
+from apps.tenants.services import token_create
+from tests.support.calls import HIT, make_calls
+from tests.support.cast import (
+    Cast,
+    make_api,
+    make_application,
+    make_key,
+    make_plan,
+    make_request,
+    make_subscription,
+)
+
+
+@dataclass
+class World:
+    """One of everything: an API of ``platform``, an application of ``acme`` that may call it, a request of ``globex``."""
+
+    people: Cast
+    api: API
+    plan: Plan
+    application: Application
+    key: NewKey
+    subscription: Subscription
+    asked: AccessRequest
+    membership: Membership
+    token: Token
+    purge: Purge
+
+
+@pytest.fixture
+def world(cast: Cast, state_redis: Any) -> World:
+    """See ``World``."""
+    api = make_api(cast.platform, summary="Everything on sale", tags=["shop"])
+    plan = make_plan()
+    application = make_application(cast.acme)
+    key = make_key(application)
+    subscription = make_subscription(application, api, plan)
+    asked = make_request(cast.charlie, make_application(cast.globex, "mobile"), api, plan)
+    make_calls({"api": "products"}, HIT, {"status": 502, "cache": "BYPASS", "code": "upstream_unreachable"})
+    return World(
+        people=cast,
+        api=api,
+        plan=plan,
+        application=application,
+        key=key,
+        subscription=subscription,
+        asked=asked,
+        membership=cast.bob.memberships.get(),
+        token=token_create(actor=cast.vera, user=cast.vera, name="script").token,
+        purge=Purge.objects.create(
+            api_slug="products", kind="path", value="/items/7", clock=1, workers=2, in_force=2, slowest_ms=3
+        ),
+    )
+
+
+@pytest.fixture
+def browse() -> Callable[[Any], Client]:
+    """``browse(user)``: a browser in which ``user`` is signed in."""
+
+    def signed_in(user: Any) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return signed_in
+
+
+def text_of(answer: Any) -> str:
+    """What a person reads of a page."""
+    page = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", answer.content.decode(), flags=re.S)
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page)))
+
+
+def errors_of(answer: Any) -> dict[str, list[str]]:
+    """What a refused form says, by field."""
+    return {name: list(map(str, errors)) for name, errors in answer.context["form"].errors.items()}
+
+
+def last_entry() -> Entry:
+    """The newest entry of the audit log."""
+    found = Entry.objects.first()
+    assert found
+    return found

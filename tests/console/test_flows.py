@@ -1,0 +1,572 @@
+"""What people do in the console, each step with its result, its row, and its audit entry."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.core import mail
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.access.choices import KeyState, RequestState, SubscriptionState
+from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
+from apps.access.services import request_approve
+from apps.caching.models import Purge
+from apps.catalog.models import API
+from apps.fleet.receipts import wait_for_receipt
+from apps.tenants.models import Membership, Tenant, Token, User
+from tests.console.conftest import errors_of, last_entry, text_of
+from tests.support.cast import PASSWORD, make_api
+
+REGISTER = {
+    "name": "Books",
+    "listen_path": "books",
+    "upstream_url": "http://127.0.0.1:9000/",
+    "tenant": "platform",
+    "authentication": "api_key",
+    "approval": "manual",
+    "mode": "origin",
+    "ttl": "60s",
+}
+HTMX = {"HX-Request": "true", "HX-Current-URL": "http://testserver/"}
+
+
+# Signing in
+
+
+def test_a_user_signs_in_by_address_and_out_again(cast, client, state_redis):
+    answer = client.post("/accounts/login/", {"login": "Alice@acme.test", "password": PASSWORD}, follow=True)
+    assert "Overview" in text_of(answer)
+    client.post("/accounts/logout/")
+    assert client.get("/").status_code == 302
+
+
+def test_a_wrong_password_is_refused_beside_the_form(cast, client, state_redis):
+    answer = client.post("/accounts/login/", {"login": "alice@acme.test", "password": "wrong"})
+    assert "not correct" in text_of(answer)
+
+
+def test_nobody_makes_an_account_for_themselves(client, db):
+    assert "by invitation" in text_of(client.get("/accounts/signup/"))
+
+
+# APIs
+
+
+def test_an_api_is_registered_with_three_answers(world, browse):
+    answer = browse(world.people.olga).post(reverse("console:api_register"), REGISTER)
+    api = API.objects.get(slug="books")
+    assert answer["Location"] == "/apis/books/"
+    assert (api.listen_path, api.state, [each.url for each in api.upstreams.all()]) == (
+        "/books/",
+        "draft",
+        ["http://127.0.0.1:9000/"],
+    )
+    entry = last_entry()
+    assert (entry.verb, entry.actor_email, entry.via) == ("api.create", "olga@platform.test", "console")
+
+
+def test_an_api_can_be_published_as_it_is_registered(world, browse):
+    answer = browse(world.people.olga).post(
+        reverse("console:api_register"), REGISTER | {"then": "publish"}, follow=True
+    )
+    assert "Books is published: in force" in text_of(answer)
+    assert API.objects.get(slug="books").state == "published"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "error"),
+    [
+        ("listen_path", "/products/", "products"),
+        ("upstream_url", "ftp://127.0.0.1/", "http"),
+        ("upstream_url", "http://169.254.169.254/latest/", "link-local"),
+        ("name", "", "required"),
+        ("ttl", "a while", "is not a duration"),
+    ],
+)
+def test_what_is_wrong_with_a_registration_stands_beside_the_field_and_nothing_typed_is_lost(
+    world, browse, field, value, error
+):
+    answer = browse(world.people.olga).post(reverse("console:api_register"), REGISTER | {field: value})
+    assert answer.status_code == 422
+    assert error.lower() in " ".join(errors_of(answer)[field]).lower()
+    page = answer.content.decode()
+    for kept in ({"name", "upstream_url"} - {field}) | ({field} if value else set()):
+        assert (REGISTER | {field: value})[kept] in page
+    assert not API.objects.filter(slug="books").exists()
+
+
+def test_nobody_registers_an_api_for_a_tenant_of_others(world, browse):
+    answer = browse(world.people.alice).post(reverse("console:api_register"), REGISTER)
+    assert answer.status_code == 422
+    assert "tenant" in errors_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("step", "state"), [("deprecate", "deprecated"), ("retire", "retired"), ("unpublish", "draft")]
+)
+def test_a_step_of_an_apis_life_asks_names_it_and_ends_with_its_receipt(world, browse, step, state):
+    olga, address = browse(world.people.olga), reverse("console:api_step", args=["products", step])
+    assert "Products" in text_of(olga.get(address))
+    answer = olga.post(address, {"comment": "Time to go."}, follow=True)
+    assert re.search(r"Products is .*: in force", text_of(answer))
+    world.api.refresh_from_db()
+    assert world.api.state == state
+    assert (last_entry().verb, last_entry().comment) == (f"api.{step}", "Time to go.")
+
+
+def test_a_step_that_is_not_possible_any_more_says_so(world, browse):
+    answer = browse(world.people.olga).post(reverse("console:api_step", args=["products", "publish"]))
+    assert answer.status_code == 422
+    assert errors_of(answer)["__all__"]
+
+
+def test_settings_saved_by_two_at_once_are_not_lost(world, browse):
+    olga, address = browse(world.people.olga), reverse("console:api_settings", args=["products"])
+    fields = {
+        **{name: value for name, value in olga.get(address).context["form"].initial.items() if value is not None},
+        "tags": "shop",
+        "hosts": "",
+        "forward_credential": "",
+    }
+    assert olga.post(address, fields | {"name": "Wares"}).status_code == 302
+    answer = olga.post(address, fields | {"name": "Goods"})
+    assert answer.status_code == 422
+    assert "Goods" in answer.content.decode()
+    assert API.objects.get(slug="products").name == "Wares"
+
+
+def test_upstreams_are_changed_in_place(world, browse):
+    olga, address = browse(world.people.olga), reverse("console:api_traffic", args=["products"])
+    fields = {
+        "connect_timeout": "3s",
+        "read_timeout": "30s",
+        "retries": "1",
+        "body_mib": "10",
+        "expected_revision": str(world.api.revision),
+        "set_request_headers": "X-Region: eu",
+        "upstreams-TOTAL_FORMS": "2",
+        "upstreams-INITIAL_FORMS": "1",
+        "upstreams-0-url": "http://127.0.0.1:1/",
+        "upstreams-0-weight": "1",
+        "upstreams-1-url": "http://127.0.0.1:2/",
+        "upstreams-1-weight": "3",
+    }
+    assert olga.post(address, fields).status_code == 302
+    api = API.objects.get(slug="products")
+    assert [(each.url, each.weight) for each in api.upstreams.all()] == [
+        ("http://127.0.0.1:1/", 1),
+        ("http://127.0.0.1:2/", 3),
+    ]
+    assert api.connect_timeout == 3
+    assert api.request_headers["set"] == {"X-Region": "eu"}
+
+
+def test_a_bad_upstream_is_named_beside_its_row(world, browse):
+    fields = {
+        "connect_timeout": "3s",
+        "read_timeout": "30s",
+        "retries": "1",
+        "body_mib": "10",
+        "expected_revision": str(world.api.revision),
+        "upstreams-TOTAL_FORMS": "1",
+        "upstreams-INITIAL_FORMS": "1",
+        "upstreams-0-url": "ftp://127.0.0.1/",
+        "upstreams-0-weight": "1",
+    }
+    answer = browse(world.people.olga).post(reverse("console:api_traffic", args=["products"]), fields)
+    assert answer.status_code == 422
+    assert answer.context["upstreams"][0].errors["url"]
+
+
+def test_a_revision_shows_what_it_changed_and_can_be_gone_back_to(world, browse):
+    olga = browse(world.people.olga)
+    olga.post(
+        reverse("console:api_documentation", args=["products"]),
+        {"documentation": "Ask for items.", "comment": "Docs", "expected_revision": world.api.revision},
+    )
+    page = text_of(olga.get(reverse("console:api_revision", args=["products", 2])))
+    assert "documentation" in page
+    assert "Ask for items." in page
+    answer = olga.post(reverse("console:api_restore", args=["products", 1]), follow=True)
+    assert "Products is back at revision 1: in force" in text_of(answer)
+    assert API.objects.get(slug="products").documentation == ""
+
+
+def test_an_api_is_deleted_only_by_its_name(world, browse):
+    make_api(world.people.platform, "old", publish=False)
+    olga, address = browse(world.people.olga), reverse("console:api_delete", args=["old"])
+    assert olga.post(address, {"confirm": "something"}).status_code == 422
+    assert olga.post(address, {"confirm": "old"}).status_code == 302
+    assert not API.objects.filter(slug="old").exists()
+
+
+def openapi(name: str, content: bytes):
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    return SimpleUploadedFile(name, content)
+
+
+DOCUMENT = b"""
+openapi: 3.0.3
+info: {title: Books, version: "1"}
+servers: [{url: "http://127.0.0.1:9000/"}]
+paths:
+  /books: {get: {summary: All books, responses: {"200": {description: ok}}}, post: {responses: {"201": {description: ok}}}}
+"""
+
+
+def test_an_openapi_document_becomes_an_api_with_an_operation_per_path_and_method(world, browse):
+    answer = browse(world.people.olga).post(
+        reverse("console:api_import_new"), {"document": openapi("b.yaml", DOCUMENT), "tenant": "platform"}, follow=True
+    )
+    assert "with 2 operations" in text_of(answer)
+    assert {str(each) for each in API.objects.get(slug="books").operations.all()} == {"GET /books", "POST /books"}
+
+
+@pytest.mark.parametrize("content", [b"\x00\x01", b"openapi: 3.0.3", b"[", b"x" * (5 * 2**20 + 1)])
+def test_a_bad_document_is_refused_beside_its_field(world, browse, content):
+    answer = browse(world.people.olga).post(
+        reverse("console:api_import", args=["products"]), {"document": openapi("b.yaml", content)}
+    )
+    assert answer.status_code == 422
+    assert "document" in errors_of(answer)
+
+
+# Access
+
+
+def test_access_is_asked_for_decided_and_heard_of(world, browse, django_capture_on_commit_callbacks):
+    world.asked.delete()
+    charlie, olga = browse(world.people.charlie), browse(world.people.olga)
+    application = Application.objects.get(slug="mobile")
+    answer = charlie.post(
+        reverse("console:ask", args=["products"]),
+        {"application": application.pk, "plan": "standard", "reason": "For the shop."},
+        follow=True,
+    )
+    assert "is handed in" in text_of(answer)
+    asked = AccessRequest.objects.get(application=application)
+    queue = text_of(olga.get("/requests/"))
+    assert "Waiting for your decision" in queue
+    mail.outbox.clear()
+    with django_capture_on_commit_callbacks(execute=True):
+        done = olga.post(reverse("console:request_approve", args=[asked.pk]), {"comment": "Welcome."}, follow=True)
+    assert "Mobile may call Products: in force" in text_of(done)
+    assert Subscription.objects.get(application=application).state == SubscriptionState.ACTIVE
+    assert "Welcome." in text_of(charlie.get(reverse("console:request", args=[asked.pk])))
+    assert "charlie@globex.test" in mail.outbox[0].to
+
+
+def test_of_two_who_decide_at_once_the_second_is_told_who_was_first(world, browse):
+    request_approve(actor=world.people.ada, access_request=world.asked)
+    answer = browse(world.people.olga).post(
+        reverse("console:request_reject", args=[world.asked.pk]), {"comment": "No."}
+    )
+    assert answer.status_code == 422
+    assert "Ada" in errors_of(answer)["__all__"][0]
+
+
+def test_a_rejection_needs_a_reason(world, browse):
+    answer = browse(world.people.olga).post(reverse("console:request_reject", args=[world.asked.pk]), {"comment": ""})
+    assert errors_of(answer)["comment"]
+    world.asked.refresh_from_db()
+    assert world.asked.state == RequestState.SUBMITTED
+
+
+def test_a_question_is_answered_and_the_request_waits_again(world, browse):
+    charlie, olga = browse(world.people.charlie), browse(world.people.olga)
+    olga.post(reverse("console:request_ask", args=[world.asked.pk]), {"comment": "How much?"})
+    page = charlie.get(reverse("console:request", args=[world.asked.pk]))
+    assert "How much?" in text_of(page)
+    assert page.context["may_answer"]
+    charlie.post(
+        reverse("console:request_answer", args=[world.asked.pk]),
+        {"plan": "standard", "reason": "For the shop.", "comment": "Ten a minute."},
+    )
+    world.asked.refresh_from_db()
+    assert world.asked.state == RequestState.SUBMITTED
+    assert "Ten a minute." in text_of(olga.get(reverse("console:request", args=[world.asked.pk])))
+
+
+def test_an_end_that_has_passed_is_refused(world, browse):
+    answer = browse(world.people.olga).post(
+        reverse("console:request_approve", args=[world.asked.pk]), {"expires_at": "2001-01-01T00:00"}
+    )
+    assert "passed" in errors_of(answer)["expires_at"][0]
+
+
+def test_an_approval_can_have_an_end(world, browse):
+    end = (timezone.now() + timezone.timedelta(days=30)).replace(second=0, microsecond=0)
+    browse(world.people.olga).post(
+        reverse("console:request_approve", args=[world.asked.pk]), {"expires_at": f"{end:%Y-%m-%dT%H:%M}"}
+    )
+    assert Subscription.objects.get(application__slug="mobile").expires_at == end
+
+
+def test_a_request_is_taken_back_by_whoever_made_it(world, browse):
+    browse(world.people.charlie).post(reverse("console:request_cancel", args=[world.asked.pk]))
+    world.asked.refresh_from_db()
+    assert world.asked.state == RequestState.CANCELLED
+
+
+def test_who_has_no_application_is_sent_to_make_one_first(world, browse):
+    from tests.support.cast import make_tenant, make_user
+
+    newcomer = browse(make_user("new@initech.test", make_tenant("initech")))
+    assert "First an application" in text_of(newcomer.get(reverse("console:ask", args=["products"])))
+
+
+@pytest.mark.parametrize(
+    ("steps", "state"),
+    [(["suspend"], "suspended"), (["suspend", "resume"], "active"), (["revoke"], "revoked")],
+)
+def test_a_subscription_is_suspended_resumed_and_revoked(world, browse, steps, state):
+    olga = browse(world.people.olga)
+    for step in steps:
+        answer = olga.post(reverse(f"console:subscription_{step}", args=[world.subscription.pk]), follow=True)
+        assert ": in force" in text_of(answer)
+    world.subscription.refresh_from_db()
+    assert world.subscription.state == state
+
+
+def test_a_caller_may_give_a_subscription_up_but_not_resume_it(world, browse):
+    alice = browse(world.people.alice)
+    assert alice.post(reverse("console:subscription_suspend", args=[world.subscription.pk])).status_code == 403
+    assert alice.post(reverse("console:subscription_revoke", args=[world.subscription.pk])).status_code == 302
+
+
+# Applications and keys
+
+
+def test_an_application_is_made_and_its_first_key_shown_once(world, browse):
+    bob = browse(world.people.bob)
+    answer = bob.post(reverse("console:application_new"), {"name": "Night shop", "tenant": "acme"}, follow=True)
+    assert "No key yet" in text_of(answer)
+    shown = bob.post(reverse("console:key_new", args=["acme", "night-shop"]), {"name": "ci"})
+    secret = re.search(r'id="new-key"[^>]*>\s*(amk_\w+)', shown.content.decode())
+    assert secret
+    assert f"X-API-Key: {secret[1]}" in text_of(shown)
+    assert "no-store" in shown["Cache-Control"]
+    later = bob.get(reverse("console:application", args=["acme", "night-shop"]))
+    assert secret[1] not in later.content.decode()
+    assert APIKey.objects.get(application__slug="night-shop").prefix in text_of(later)
+
+
+def test_a_key_is_replaced_with_an_overlap(world, browse):
+    bob = browse(world.people.bob)
+    shown = bob.post(reverse("console:key_rotate", args=[world.key.key.pk]), {"overlap": "2h"})
+    assert "amk_" in shown.content.decode()
+    world.key.key.refresh_from_db()
+    assert world.key.key.successor is not None
+    left = (world.key.key.expires_at - timezone.now()).total_seconds()
+    assert 7000 < left <= 7200
+
+
+def test_a_revoked_key_is_revoked_with_a_receipt(world, browse):
+    answer = browse(world.people.bob).post(reverse("console:key_revoke", args=[world.key.key.pk]), follow=True)
+    assert "The key ci is revoked: in force" in text_of(answer)
+    world.key.key.refresh_from_db()
+    assert world.key.key.state == KeyState.REVOKED
+
+
+def test_an_application_is_deleted_by_its_name_with_its_keys(world, browse):
+    alice, address = browse(world.people.alice), reverse("console:application_delete", args=["acme", "bot"])
+    assert alice.post(address, {"confirm": "other"}).status_code == 422
+    alice.post(address, {"confirm": "bot"})
+    assert not APIKey.objects.filter(pk=world.key.key.pk).exists()
+
+
+# Plans
+
+
+PLAN = {"name": "Big", "rate_calls": "500", "rate_period": "1s", "quota": "", "quota_period": "month"}
+
+
+def test_a_plan_is_made_changed_and_deleted(world, browse):
+    ada = browse(world.people.ada)
+    ada.post(reverse("console:plan_new"), PLAN)
+    plan = Plan.objects.get(slug="big")
+    assert (plan.rate_calls, plan.quota, plan.charge_failures) == (500, None, False)
+    answer = ada.post(reverse("console:plan", args=["big"]), PLAN | {"rate_calls": "900"}, follow=True)
+    assert "The plan Big is changed: in force" in text_of(answer)
+    ada.post(reverse("console:plan_delete", args=["big"]))
+    assert not Plan.objects.filter(slug="big").exists()
+
+
+def test_a_plan_in_use_is_not_deleted(world, browse):
+    answer = browse(world.people.ada).post(reverse("console:plan_delete", args=["standard"]))
+    assert "is used by" in errors_of(answer)["__all__"][0]
+
+
+# Cache
+
+
+def test_a_purge_is_asked_for_and_its_receipt_kept(world, browse):
+    wait_for_receipt()  # what there is is published: Redis knows the installation
+    olga = browse(world.people.olga)
+    answer = olga.post(
+        reverse("console:api_purge", args=["products"]), {"kind": "path", "value": "/items/7"}, follow=True
+    )
+    assert "Purged of products: One path" in text_of(answer)
+    made = Purge.objects.first()
+    assert (made.kind, made.value, made.actor_email) == ("path", "/items/7", "olga@platform.test")
+
+
+def test_a_purge_that_redis_does_not_hear_is_refused_and_says_so(world, browse):
+    answer = browse(world.people.olga).post(reverse("console:purge"), {"api": "products", "kind": "api"})
+    assert answer.status_code == 422
+    assert "nothing was purged" in errors_of(answer)["__all__"][0]
+
+
+def test_a_purge_without_its_value_is_refused_beside_the_field(world, browse):
+    answer = browse(world.people.olga).post(reverse("console:purge"), {"api": "products", "kind": "path"})
+    assert answer.status_code == 422
+    assert errors_of(answer)["value"]
+
+
+# People
+
+
+def test_an_invitation_is_a_mail_with_a_link_to_choose_a_password(
+    world, browse, client, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        browse(world.people.alice).post(
+            reverse("console:invite", args=["acme"]), {"email": "dora@acme.test", "role": "developer"}
+        )
+    assert Membership.objects.get(user__email="dora@acme.test").role == "developer"
+    link = re.search(r"https?://\S+(/accounts/password/reset/key/\S+)", mail.outbox[-1].body)
+    assert link
+    form = client.get(link[1], follow=True)
+    assert "Choose a password" in text_of(form)
+    set_at = form.redirect_chain[-1][0]
+    client.post(set_at, {"password1": "tulips in january", "password2": "tulips in january"})
+    assert User.objects.get(email="dora@acme.test").check_password("tulips in january")
+
+
+def test_the_last_owner_stays(world, browse):
+    membership = Membership.objects.get(user=world.people.alice)
+    answer = browse(world.people.ada).post(
+        reverse("console:member_role", args=["acme", membership.pk]), {"role": "viewer"}
+    )
+    assert answer.status_code == 422
+    assert errors_of(answer)["role"]
+
+
+def test_a_tenant_is_made_and_suspended(world, browse):
+    ada = browse(world.people.ada)
+    ada.post(reverse("console:tenant_new"), {"name": "Initech"})
+    assert Tenant.objects.get(slug="initech").state == "active"
+    answer = ada.post(reverse("console:tenant_switch", args=["initech"]), follow=True)
+    assert "Initech is suspended: in force" in text_of(answer)
+
+
+def test_a_user_is_deactivated_and_let_in_again(world, browse):
+    ada, address = browse(world.people.ada), reverse("console:user_switch", args=[world.people.bob.pk])
+    bob = browse(world.people.bob)
+    ada.post(address)
+    assert bob.get("/").status_code == 302
+    ada.post(address)
+    world.people.bob.refresh_from_db()
+    assert world.people.bob.is_active
+
+
+def test_an_administrator_does_not_take_the_own_right_away(world, browse):
+    ada = browse(world.people.ada)
+    address = reverse("console:user", args=[world.people.ada.pk])
+    ada.post(address, {"name": "Ada", "email": "other@platform.test", "is_administrator": ""})
+    world.people.ada.refresh_from_db()
+    assert (world.people.ada.is_administrator, world.people.ada.email) == (True, "ada@platform.test")
+
+
+def test_a_token_is_shown_once_and_revoked(world, browse):
+    bob = browse(world.people.bob)
+    shown = bob.post(reverse("console:token_new"), {"name": "laptop"})
+    assert "amt_" in shown.content.decode()
+    token = Token.objects.get(user=world.people.bob)
+    bob.post(reverse("console:token_revoke", args=[token.pk]))
+    assert not Token.objects.filter(pk=token.pk).exists()
+
+
+def test_nobody_ends_a_token_of_others(world, browse):
+    assert browse(world.people.bob).post(reverse("console:token_revoke", args=[world.token.pk])).status_code == 404
+
+
+# Platform
+
+
+def test_sent_mails_are_shown_while_they_are_files(world, browse, settings, tmp_path):
+    from django.core.mail import EmailMessage, get_connection
+
+    settings.MAIL_DIR, settings.EMAIL_IS_FILES = tmp_path, True
+    backend = get_connection("django.core.mail.backends.filebased.EmailBackend", file_path=str(tmp_path))
+    EmailMessage("You may call Products", "Welcome aboard", to=["bob@acme.test"], connection=backend).send()
+    ada = browse(world.people.ada)
+    assert "You may call Products" in text_of(ada.get(reverse("console:settings")))
+    (name,) = [path.name for path in tmp_path.iterdir()]
+    assert "Welcome aboard" in text_of(ada.get(reverse("console:mail", args=[name])))
+    secret = Path(tmp_path).parent / "secret.log"
+    secret.write_text("Subject: no\n\nno")
+    assert ada.get(reverse("console:mail", args=["../secret.log"])).status_code == 404
+
+
+def test_an_audit_entry_shows_what_changed(world, browse):
+    entry = last_entry()
+    page = text_of(browse(world.people.ada).get(reverse("console:audit_entry", args=[entry.epoch])))
+    assert entry.verb in page
+
+
+def test_the_search_finds_only_what_the_reader_may_see(world, browse):
+    assert "Bot" in text_of(browse(world.people.alice).get("/search/?q=bot"))
+    assert "Nothing found" in text_of(browse(world.people.charlie).get("/search/?q=bot"))
+
+
+def test_the_first_steps_are_ticked_off_as_they_are_done(cast, browse, state_redis):
+    ada = browse(cast.ada)
+    assert [step.done for step in ada.get("/").context["steps"]] == [False, False, False]
+    make_api(cast.platform)
+    assert [step.done for step in ada.get("/").context["steps"]] == [True, True, False]
+
+
+# Pages and dialogs
+
+
+def test_a_form_is_a_page_without_scripts_and_a_dialog_with_htmx(world, browse):
+    olga, address = browse(world.people.olga), reverse("console:request_approve", args=[world.asked.pk])
+    page, dialog = olga.get(address).content.decode(), olga.get(address, headers=HTMX).content.decode()
+    assert "<html" in page
+    assert "<html" not in dialog
+    assert 'id="dialog-title"' in dialog
+    answer = olga.post(address, headers=HTMX)
+    assert answer["HX-Redirect"] == reverse("console:request", args=[world.asked.pk])
+
+
+def test_filters_narrow_a_list_and_an_empty_result_offers_to_clear_them(world, browse):
+    olga = browse(world.people.olga)
+    assert "Products" in text_of(olga.get("/apis/?q=prod&tag=shop"))
+    assert "Nothing matches" in text_of(olga.get("/apis/?q=nothing-like-it"))
+
+
+def test_lists_have_pages(world, browse):
+    for number in range(30):
+        make_api(world.people.platform, f"a{number:02}", publish=False)
+    olga = browse(world.people.olga)
+    assert "1–25 of 31" in text_of(olga.get("/apis/"))
+    assert "26–31 of 31" in text_of(olga.get("/apis/?page=2"))
+
+
+def test_the_page_of_a_database_that_is_away_says_what_goes_on(client, monkeypatch, db, settings):
+    from django.db import OperationalError
+
+    from apps.console.views import overview
+
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("the database is away")
+
+    client.raise_request_exception = False
+    monkeypatch.setattr(overview, "render", away)
+    monkeypatch.setattr("django.contrib.auth.middleware.get_user", away)
+    answer = client.get("/")
+    assert answer.status_code == 503
+    assert "The database is away" in text_of(answer)
