@@ -170,8 +170,9 @@ async def read_answer(reader: asyncio.StreamReader, method: str = "GET") -> Answ
 class Door:
     """A gateway behind a listening port."""
 
-    def __init__(self, gateway: Gateway, port: int, kind: str) -> None:
+    def __init__(self, gateway: Gateway, port: int, kind: str, server: Server) -> None:
         self.gateway = gateway
+        self.server = server
         self.port = port
         self.kind = kind
 
@@ -342,7 +343,7 @@ async def serving(gateway: Gateway, kind: str = "lane") -> AsyncIterator[Door]:
     task = asyncio.create_task(server._serve())
     await until(lambda: server.started)
     try:
-        yield Door(gateway, port, kind)
+        yield Door(gateway, port, kind, server)
     finally:
         server.should_exit = True
         for connection in tuple(server.server_state.connections):

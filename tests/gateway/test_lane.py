@@ -1,0 +1,286 @@
+"""What the lane owns because it goes past the server: order, deadlines, output, last calls."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from apps.gateway.doors import lane as lane_module
+from apps.gateway.gateway import Gateway
+from apps.gateway.worker import Server
+from tests.gateway.house import KEY, Door, Origin, Published, api, credential, ok, read_answer
+from tests.support.waiting import until
+
+
+def head(target: str, *lines: str, version: str = "1.1", method: str = "GET") -> bytes:
+    return "\r\n".join([f"{method} {target} HTTP/{version}", "host: api.test", f"x-api-key: {KEY}", *lines, "", ""]).encode()
+
+
+def connections(door: Door) -> list[lane_module.Lane]:
+    return [each for each in door.server.server_state.connections if isinstance(each, lane_module.Lane)]
+
+
+async def test_pipelined_calls_are_answered_in_order(lane: Door, origin: Origin) -> None:
+    go_on = asyncio.Event()
+
+    async def slowly(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        await go_on.wait()
+        writer.write(ok(b"slow", "cache-control: no-store"))
+
+    origin.paths["/slow"] = slowly
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    await lane.call("/products/fast")
+    reader, writer = await lane.connect()
+    writer.write(head("/products/fast") + head("/products/slow") + head("/products/fast") + head("/products/fast"))
+    first = await read_answer(reader)
+    go_on.set()
+    rest = [await read_answer(reader) for _ in range(3)]
+    assert [answer.body for answer in (first, *rest)] == [b"fast", b"slow", b"fast", b"fast"]
+    assert len({answer["x-call-id"] for answer in (first, *rest)}) == 4
+    writer.close()
+
+
+async def test_a_head_in_pieces_is_the_same_head(lane: Door, origin: Origin) -> None:
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    await lane.call("/products/fast")
+    reader, writer = await lane.connect()
+    for at in range(0, len(head("/products/fast")), 7):
+        writer.write(head("/products/fast")[at : at + 7])
+        await writer.drain()
+        await asyncio.sleep(0)
+    assert (await read_answer(reader)).body == b"fast"
+    writer.close()
+
+
+async def test_the_same_head_again_is_a_call_of_its_own(lane: Door, origin: Origin) -> None:
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    reader, writer = await lane.connect()
+    answers = []
+    for _ in range(4):
+        writer.write(head("/products/fast"))
+        answers.append(await read_answer(reader))
+    assert [answer.cache for answer in answers] == ["MISS", "HIT", "HIT", "HIT"]
+    assert len({answer["x-call-id"] for answer in answers}) == 4
+    assert len({record.call_id for record in lane.calls()}) == 4
+    assert lane.gateway.pipeline.heads
+    writer.close()
+
+
+async def test_a_remembered_head_does_not_outlive_its_key(lane: Door, published: Published, origin: Origin) -> None:
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    reader, writer = await lane.connect()
+    for _ in range(3):
+        writer.write(head("/products/fast"))
+        assert (await read_answer(reader)).status == 200
+    published.change(credential(KEY, {}, state="revoked"))
+    await until(lambda: lane.gateway.world.epoch == 2)
+    writer.write(head("/products/fast"))
+    assert (await read_answer(reader)).status == 401
+    writer.close()
+
+
+async def test_a_remembered_head_does_not_outlive_the_end_of_its_key(
+    lane: Door, published: Published, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    grants = lane.gateway.world.credentials
+    reader, writer = await lane.connect()
+    for _ in range(3):
+        writer.write(head("/products/fast"))
+        assert (await read_answer(reader)).status == 200
+    assert grants is not None
+    for admission in lane.gateway.pipeline.heads.values():
+        admission.expires = time.time() - 1
+    published.change(credential(KEY, {}, expires_at=time.time() - 1))
+    await until(lambda: lane.gateway.world.epoch == 2)
+    writer.write(head("/products/fast"))
+    assert (await read_answer(reader)).status == 401
+    writer.close()
+
+
+async def test_a_remembered_head_does_not_outlive_a_purge(lane: Door, origin: Origin) -> None:
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    reader, writer = await lane.connect()
+    for _ in range(3):
+        writer.write(head("/products/fast"))
+        await read_answer(reader)
+    await lane.call("/products/fast", method="DELETE")
+    writer.write(head("/products/fast"))
+    assert (await read_answer(reader)).cache == "MISS"
+    writer.close()
+
+
+async def test_an_http_1_0_caller_gets_a_length_and_the_end_of_the_connection(lane: Door, origin: Origin) -> None:
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    origin.paths["/chunks"] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    await lane.call("/products/fast")
+    for target, body in (("/products/fast", b"fast"), ("/products/chunks", b"abc")):
+        reader, writer = await lane.connect()
+        writer.write(head(target, version="1.0"))
+        whole = await reader.read()
+        text, _, rest = whole.partition(b"\r\n\r\n")
+        assert rest == body
+        assert b"content-length: %d" % len(body) in text
+        assert b"connection: close" in text
+        assert b"transfer-encoding" not in text
+        writer.close()
+
+
+async def test_an_http_1_0_caller_is_not_given_half_an_answer(lane: Door, origin: Origin) -> None:
+    async def break_off(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        await writer.drain()
+        raise ConnectionError
+
+    origin.paths["/broken"] = break_off
+    answer = await lane.raw(head("/products/broken", version="1.0"))
+    assert answer.status == 502
+
+
+async def test_connection_close_is_kept(lane: Door, origin: Origin) -> None:
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    await lane.call("/products/fast")
+    reader, writer = await lane.connect()
+    writer.write(head("/products/fast", "connection: close"))
+    answer = await read_answer(reader)
+    assert (answer.cache, answer["connection"]) == ("HIT", "close")
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_expect_100_continue_is_answered_before_the_body(lane: Door, origin: Origin) -> None:
+    origin.paths["/items"] = ok(b"made")
+    reader, writer = await lane.connect()
+    writer.write(head("/products/items", "content-length: 4", "expect: 100-continue", method="POST"))
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"body")
+    assert (await read_answer(reader)).status == 200
+    assert origin.bodies == [b"body"]
+    writer.close()
+
+
+async def test_a_refused_call_with_an_expectation_gets_its_refusal_and_no_continue(lane: Door) -> None:
+    data = b"POST /products/items HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n"
+    answer = await lane.raw(data)
+    assert answer.status == 401
+
+
+async def test_a_head_that_takes_too_long_is_ended(lane: Door) -> None:
+    reader, writer = await lane.connect()
+    writer.write(b"GET /products/fast HTTP/1.1\r\nhost: a\r\n")
+    await until(lambda: any(each._in_head for each in connections(lane)))
+    (connection,) = connections(lane)
+    connection.sweep(time.monotonic() + 1)
+    assert not connection._linger_until
+    connection.sweep(time.monotonic() + lane_module.HEAD_WAIT + 1)
+    answer = await read_answer(reader)
+    assert answer.status == 408
+    assert await reader.read() == b""
+    writer.close()
+    assert lane.calls()[0].code == "request_timeout"
+
+
+async def test_a_silent_connection_is_ended(lane: Door) -> None:
+    reader, writer = await lane.connect()
+    await until(lambda: connections(lane))
+    (connection,) = connections(lane)
+    connection.sweep(time.monotonic() + 1)
+    assert not connection.transport.is_closing()
+    connection.sweep(time.monotonic() + lane_module.IDLE_WAIT + 1)
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_caller_that_does_not_read_is_let_go(lane: Door, origin: Origin) -> None:
+    origin.paths["/large"] = ok(b"x" * 4_000_000, "cache-control: max-age=60")
+    await lane.call("/products/large")
+    _, writer = await lane.connect()
+    for _ in range(20):
+        writer.write(head("/products/large"))
+    await until(lambda: any(each.flow.write_paused for each in connections(lane)))
+    (connection,) = connections(lane)
+    held = connection.transport.get_write_buffer_size()
+    assert held < 3 * 4_100_000
+    now = time.monotonic()
+    connection.sweep(now)
+    connection.sweep(now + 1)
+    assert not connection.transport.is_closing()
+    connection.sweep(now + lane_module.STALL_WAIT + 2)
+    await until(lambda: not connections(lane))
+    writer.transport.abort()
+
+
+async def test_a_stopping_worker_takes_the_last_call_of_an_idle_connection(lane: Door, origin: Origin) -> None:
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    reader, writer = await lane.connect()
+    writer.write(head("/products/fast"))
+    await read_answer(reader)
+    server: Server = lane.server
+    server.should_exit = True
+    await until(lambda: lane.gateway.stopping)
+    writer.write(head("/products/fast"))
+    answer = await read_answer(reader)
+    assert (answer.status, answer.cache, answer["connection"]) == (200, "HIT", "close")
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_stopping_worker_finishes_what_is_under_way(lane: Door, origin: Origin) -> None:
+    go_on = asyncio.Event()
+
+    async def slowly(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        await go_on.wait()
+        writer.write(ok(b"slow"))
+
+    origin.paths["/slow"] = slowly
+    call = asyncio.create_task(lane.call("/products/slow"))
+    await until(lambda: origin.calls_to("/slow") == 1)
+    lane.server.should_exit = True
+    await until(lambda: lane.gateway.stopping)
+    go_on.set()
+    answer = await call
+    assert (answer.status, answer["connection"]) == (200, "close")
+
+
+async def test_a_trusted_proxy_is_believed_and_its_host_is_keyed(
+    gateways: Any, published: Published, origin: Origin
+) -> None:
+    from tests.gateway.house import serving
+
+    async def echo(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        host = next(line for line in head.split(b"\r\n") if line.startswith(b"x-forwarded-host: "))
+        writer.write(ok(host, "cache-control: max-age=60"))
+
+    origin.paths["/echo"] = echo
+    gateway: Gateway = await gateways(trusted_proxies=("127.0.0.0/8",))
+    async with serving(gateway) as door:
+        said = {"x_forwarded_for": "9.9.9.9", "x_forwarded_proto": "https"}
+        one = await door.call("/products/echo", x_forwarded_host="one.test", **said)
+        two = await door.call("/products/echo", x_forwarded_host="two.test", **said)
+    assert (one.body, two.body) == (b"x-forwarded-host: one.test", b"x-forwarded-host: two.test")
+    assert b"\r\nx-forwarded-for: 9.9.9.9, 127.0.0.1\r\n" in origin.heads[0]
+    assert b"\r\nx-forwarded-proto: https\r\n" in origin.heads[0]
+    assert b'for=9.9.9.9;host="one.test";proto=https, for=127.0.0.1;host="one.test";proto=https' in origin.heads[0]
+
+
+async def test_an_exception_of_ours_is_a_500_and_tells_nothing(
+    lane: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(lane.gateway.world, "route", fail)
+    answer = await lane.call("/products/fast")
+    assert answer.status == 500
+    assert b"secret" not in answer.body
+    assert "secret detail" in caplog.text
+    assert lane.calls()[0].code == "internal_error"
+
+
+async def test_the_api_without_authentication_takes_anybody(lane: Door, published: Published, origin: Origin) -> None:
+    published.change(api("open", upstreams=origin.url, authentication=("none",)))
+    await until(lambda: lane.gateway.world.epoch == 2)
+    origin.paths["/"] = ok(b"welcome")
+    answer = await lane.call("/open/", key=None)
+    assert (answer.status, answer.body) == (200, b"welcome")
