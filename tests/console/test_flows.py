@@ -548,6 +548,33 @@ def test_filters_narrow_a_list_and_an_empty_result_offers_to_clear_them(world, b
     assert "Nothing matches" in text_of(olga.get("/apis/?q=nothing-like-it"))
 
 
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("/apis/?q=prod", "Products"),
+        ("/catalogue/?q=sale", "Products"),
+        ("/requests/?q=mobile", "Mobile"),
+        ("/subscriptions/?q=bot", "Bot"),
+        ("/applications/?q=bot", "Bot"),
+        ("/cache/?q=items", "/items/7"),
+        ("/audit/?q=api.publish", "api.publish"),
+        ("/tenants/?q=acme", "Acme"),
+        ("/users/?q=alice", "alice@acme.test"),
+    ],
+)
+def test_every_list_is_searched(world, browse, address, found):
+    ada = browse(world.people.ada)
+    assert found in text_of(ada.get(address))
+    nothing = address.split("q=")[0] + "q=nothing-like-it"
+    rows = ada.get(nothing).context["table"].paginator.count
+    assert rows == 0
+
+
+@pytest.mark.parametrize("sort", ["name", "-name", "state", "tenant", "nonsense"])
+def test_lists_are_sorted_by_what_can_be_sorted(world, browse, sort):
+    assert browse(world.people.ada).get(f"/apis/?sort={sort}").status_code == 200
+
+
 def test_lists_have_pages(world, browse):
     for number in range(30):
         make_api(world.people.platform, f"a{number:02}", publish=False)
