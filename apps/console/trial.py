@@ -52,8 +52,11 @@ def call(api: API, method: str, path: str, headers: Headers, body: str, made: Ne
     address = f"{settings.GATEWAY_URL}{api.listen_path}{path.lstrip('/')}"
     begun = time.perf_counter()
     try:
-        with httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False) as client:
-            answer = client.request(method, address, headers=sent, content=body.encode() or None)
+        with (
+            httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False) as client,
+            client.stream(method, address, headers=sent, content=body.encode() or None) as answer,
+        ):
+            content, whole = _begins(answer)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as failed:
         trial.error = f"The gateway could not be called: {failed or type(failed).__name__}."
         return trial
@@ -63,17 +66,29 @@ def call(api: API, method: str, path: str, headers: Headers, body: str, made: Ne
     trial.headers = tuple(sorted(pairs, key=lambda pair: FIRST.index(pair[0]) if pair[0] in FIRST else len(FIRST)))
     trial.cache = answer.headers.get("x-cache", "")
     trial.call_id = answer.headers.get("x-call-id", "")
-    trial.body, trial.note = shown(answer)
+    trial.body, trial.note = shown(answer, content, whole)
     return trial
 
 
-def shown(answer: httpx.Response) -> tuple[str, str]:
+def _begins(answer: httpx.Response) -> tuple[bytes, bool]:
+    """What is shown of the body at most, and whether that is all of it: an upstream may send without end."""
+    content = b""
+    for part in answer.iter_bytes(SHOWN):
+        content += part
+        if len(content) > SHOWN:
+            return content[:SHOWN], False
+    return content, True
+
+
+def shown(answer: httpx.Response, content: bytes, whole: bool) -> tuple[str, str]:
     """The body as text, JSON indented, and a note on what is not shown."""
-    content = answer.content
-    note = f"The first {SHOWN // 1024} KiB of {len(content):,} bytes." if len(content) > SHOWN else ""
+    note = "" if whole else f"The first {SHOWN // 1024} KiB."
     if b"\0" in content[:1024]:
-        return "", f"{len(content):,} bytes that aren't text."
-    text = content[:SHOWN].decode(answer.charset_encoding or "utf-8", "replace")
+        return "", f"{len(content):,} bytes{'' if whole else ' and more'} that aren't text."
+    try:
+        text = content.decode(answer.charset_encoding or "utf-8", "replace")
+    except LookupError:  # the upstream named a character set that there isn't
+        text = content.decode("utf-8", "replace")
     if "json" in answer.headers.get("content-type", "") and not note:
         with contextlib.suppress(ValueError):
             text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)

@@ -132,3 +132,15 @@ async def test_a_body_in_broken_chunks_ends_its_call_at_once(lane: Door, origin:
         await lane.raw(head + body + b"GET /products/smuggled HTTP/1.1\r\n" + HEAD + b"\r\n")
     await until(lambda: any("client_left" in each.flags for each in lane.calls()))
     assert origin.calls_to("/smuggled") == 0
+
+
+@pytest.mark.parametrize("name", ["cookie", "x_session_id", "x_user_id", "dpop", "x_goog_iap_jwt_assertion"])
+async def test_an_answer_made_for_whoever_a_field_names_is_not_for_others(
+    lane: Door, origin: Origin, name: str
+) -> None:
+    origin.paths["/me"] = ok(b"of ann", "cache-control: max-age=60")
+    told: dict[str, Any] = {name: "ann"}
+    assert (await lane.call("/products/me", **told)).body == b"of ann"
+    origin.paths["/me"] = ok(b"of nobody", "cache-control: max-age=60")
+    assert (await lane.call("/products/me")).body == b"of nobody"
+    assert (await lane.call("/products/me", **told)).body == b"of ann"

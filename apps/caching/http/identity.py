@@ -47,15 +47,44 @@ CREDENTIAL_FIELDS = frozenset(
         b"apikey",
         b"authorization",
         b"cookie",
+        b"cookie2",
+        b"dpop",
+        b"id-token",
+        b"private-token",
+        b"remote-user",
         b"x-access-token",
         b"x-amz-security-token",
+        b"x-amzn-oidc-accesstoken",
+        b"x-amzn-oidc-data",
+        b"x-amzn-oidc-identity",
         b"x-api-key",
         b"x-api-token",
         b"x-auth-token",
+        b"x-authenticated-user",
+        b"x-forwarded-access-token",
+        b"x-forwarded-email",
+        b"x-forwarded-user",
+        b"x-goog-authenticated-user-email",
+        b"x-goog-authenticated-user-id",
+        b"x-goog-iap-jwt-assertion",
+        b"x-id-token",
+        b"x-jwt",
+        b"x-jwt-assertion",
+        b"x-org-id",
+        b"x-remote-user",
+        b"x-session",
+        b"x-session-id",
+        b"x-session-token",
+        b"x-tenant-id",
+        b"x-user",
+        b"x-user-email",
+        b"x-user-id",
+        b"x-vault-token",
     }
 )
-"""Request fields that are taken for credentials when they are forwarded. RFC 9111 §3.5 speaks of ``Authorization``
-alone; what origins answer by is wider, and an origin that checks a key of its own rarely says so in ``Vary``.
+"""Request fields that are taken for credentials when they are forwarded: they carry one, or name who calls. RFC 9111
+§3.5 speaks of ``Authorization`` alone; what origins answer by is wider, and an origin that checks a key of its own, or
+believes a name, rarely says so in ``Vary``.
 """
 
 Credentials = tuple[tuple[bytes, bytes], ...]
