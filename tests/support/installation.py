@@ -160,8 +160,8 @@ class Installation:
 
 
 @contextlib.contextmanager
-def installation(**environment: str) -> Iterator[Installation]:
-    """A running installation without the demo, whose administrator is EMAIL with PASSWORD and TOKEN."""
+def installation(*, demo: bool = False, **environment: str) -> Iterator[Installation]:
+    """A running installation, without the demo unless asked for, whose administrator is EMAIL with PASSWORD and TOKEN."""
     with tempfile.TemporaryDirectory(prefix="apimgr-system-") as folder:
         administrator = {
             "APIMGR_ADMIN_EMAIL": EMAIL,
@@ -170,7 +170,7 @@ def installation(**environment: str) -> Iterator[Installation]:
         }
         running = Installation(Path(folder) / "data", **{**administrator, **environment})
         try:
-            yield running.start("--no-demo")
+            yield running.start(*([] if demo else ["--no-demo"]))
         except BaseException:
             sys.stderr.write(running.output[-8000:])
             raise
