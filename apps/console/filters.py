@@ -155,7 +155,11 @@ class UserFilters(ConsoleFilterSet):
 
     q = CharFilter(method=text_in("email", "name"), label="Search")
     tenant = ModelChoiceFilter(
-        field_name="memberships__tenant", queryset=tenants_of_reader, to_field_name="slug", empty_label="Any tenant"
+        field_name="memberships__tenant",
+        queryset=tenants_of_reader,
+        to_field_name="slug",
+        empty_label="Any tenant",
+        label="Tenant",
     )
 
     class Meta:

@@ -90,7 +90,7 @@ def slug_of(api: API) -> str:
 class APITable(ConsoleTable):
     """APIs with the traffic of the last day."""
 
-    name = NameColumn(url=api_url, below=lambda api: api.listen_path)
+    name = NameColumn(verbose_name="Name", url=api_url, below=lambda api: api.listen_path)
     tenant = Column("Owner", accessor="tenant__name")
     state = StateColumn()
     calls = BesideColumn(verbose_name="Calls, 24 h", key=slug_of, read=lambda row: row["calls"])
@@ -113,7 +113,7 @@ class RequestTable(ConsoleTable):
         verbose_name="Who", url=request_url, below=lambda row: row.application.tenant.name, accessor="application__name"
     )
     api = Column("API", accessor="api__name")
-    plan = Column(accessor="plan__name")
+    plan = Column("Plan", accessor="plan__name")
     reason = Column(orderable=False)
     state = StateColumn()
     asked = TimeColumn(verbose_name="Asked", accessor="submitted_at")
@@ -139,12 +139,13 @@ class SubscriptionTable(ConsoleTable):
     """Who may call what."""
 
     application = NameColumn(
+        verbose_name="Application",
         url=lambda row: application_url(row.application),
         below=lambda row: row.application.tenant.name,
         accessor="application__name",
     )
     api = Column("API", accessor="api__name")
-    plan = Column(accessor="plan__name")
+    plan = Column("Plan", accessor="plan__name")
     state = StateColumn()
     since = TimeColumn(verbose_name="Since", accessor="created_at")
     until = TimeColumn(verbose_name="Until", accessor="expires_at", none="no end")
@@ -164,7 +165,7 @@ class PlanTable(ConsoleTable):
     name = NameColumn(url=lambda plan: reverse("console:plan", args=[plan.slug]), below=lambda plan: plan.description)
     rate = Column("Rate", accessor="rate_calls", empty_values=(), orderable=False)
     quota = Column(empty_values=(), orderable=False)
-    subscriptions = NumberColumn(accessor="live_subscriptions")
+    subscriptions = NumberColumn(verbose_name="Subscriptions", accessor="live_subscriptions")
 
     def render_rate(self, record: Plan) -> str:
         """The token bucket in words."""
@@ -181,7 +182,7 @@ class ApplicationTable(ConsoleTable):
     """Applications with their keys and subscriptions counted."""
 
     name = NameColumn(url=application_url, below=lambda row: row.description)
-    tenant = Column(accessor="tenant__name")
+    tenant = Column("Tenant", accessor="tenant__name")
     keys = NumberColumn(verbose_name="Keys", accessor="active_keys")
     subscriptions = NumberColumn(verbose_name="May call", accessor="live_subscriptions")
     used = TimeColumn(verbose_name="Last call", accessor="last_used", none="never")
@@ -195,10 +196,10 @@ class KeyTable(ConsoleTable):
 
     name = Column()
     prefix = Column(verbose_name="Starts with")
-    state = StateColumn(accessor="shown_state", orderable=False)
-    created = TimeColumn(accessor="created_at")
+    state = StateColumn(verbose_name="State", accessor="shown_state", orderable=False)
+    created = TimeColumn(verbose_name="Made", accessor="created_at")
     used = TimeColumn(verbose_name="Last used", accessor="last_used_at", none="never")
-    expires = TimeColumn(accessor="expires_at", none="no end")
+    expires = TimeColumn(verbose_name="Good until", accessor="expires_at", none="no end")
     actions = ActionsColumn("access/key_actions.html")
 
     class Meta:
@@ -268,13 +269,14 @@ class AuditTable(ConsoleTable):
     """Who did what, when."""
 
     what = NameColumn(
+        verbose_name="What",
         accessor="verb",
         url=lambda entry: reverse("console:audit_entry", args=[entry.epoch]),
         below=lambda entry: entry.comment,
     )
-    target = Column(orderable=False)
+    target = Column("Object", orderable=False)
     who = Column("By", accessor="actor_email", default="the platform")
-    via = Column()
+    via = Column("Through")
     at = TimeColumn(verbose_name="When")
     epoch = NumberColumn(verbose_name="Number")
 
@@ -291,8 +293,8 @@ class TenantTable(ConsoleTable):
 
     name = NameColumn(url=tenant_url, below=lambda tenant: tenant.slug)
     state = StateColumn()
-    people = NumberColumn(accessor="people")
-    applications = NumberColumn(accessor="programs")
+    people = NumberColumn(verbose_name="People", accessor="people")
+    applications = NumberColumn(verbose_name="Applications", accessor="programs")
     apis = NumberColumn(verbose_name="APIs", accessor="owned_apis")
     created_at = TimeColumn(verbose_name="Since")
 
@@ -302,7 +304,7 @@ class MemberTable(ConsoleTable):
 
     user = Column("Who", accessor="user__email")
     role = Column()
-    since = TimeColumn(accessor="created_at")
+    since = TimeColumn(verbose_name="Since", accessor="created_at")
     actions = ActionsColumn("platform/member_actions.html")
 
     def render_user(self, record: Membership) -> SafeString:
@@ -321,7 +323,7 @@ class UserTable(ConsoleTable):
     email = NameColumn(
         verbose_name="Who", url=lambda user: reverse("console:user", args=[user.pk]), below=lambda user: user.name
     )
-    tenants = Column(empty_values=(), orderable=False)
+    tenants = Column("Member of", empty_values=(), orderable=False)
     is_active = Column("State")
     last_login = TimeColumn(verbose_name="Last sign-in", none="never")
 

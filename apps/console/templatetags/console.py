@@ -162,11 +162,14 @@ def check(bound: BoundField) -> str:
 
 
 @register.simple_tag
-def bare(bound: BoundField, label: str = "") -> SafeString:
+def bare(bound: BoundField, label: str = "", placeholder: str = "") -> SafeString:
     """A field inside a sentence: the control with an accessible name, and its errors after it."""
     _, attrs = _dressed(bound)
     attrs["aria-label"] = label or str(bound.label)
-    return format_html("{}{}", bound.as_widget(attrs=attrs), _inline_errors(bound))
+    if placeholder:
+        attrs["placeholder"] = placeholder
+    # no white space after it: a comma or a full stop follows
+    return format_html("{}{}", SafeString(bound.as_widget(attrs=attrs).strip()), _inline_errors(bound))
 
 
 def _inline_errors(bound: BoundField) -> SafeString:
