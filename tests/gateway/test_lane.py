@@ -14,7 +14,9 @@ from tests.support.waiting import until
 
 
 def head(target: str, *lines: str, version: str = "1.1", method: str = "GET") -> bytes:
-    return "\r\n".join([f"{method} {target} HTTP/{version}", "host: api.test", f"x-api-key: {KEY}", *lines, "", ""]).encode()
+    return "\r\n".join(
+        [f"{method} {target} HTTP/{version}", "host: api.test", f"x-api-key: {KEY}", *lines, "", ""]
+    ).encode()
 
 
 def connections(door: Door) -> list[lane_module.Lane]:

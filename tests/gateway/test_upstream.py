@@ -1,0 +1,334 @@
+"""Connections to upstreams: bytes as they are, ends where they are, and nowhere they may not go."""
+
+import asyncio
+import contextlib
+import datetime
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from apps.gateway.upstream import client as client_module
+from apps.gateway.upstream.addresses import may_connect
+from apps.gateway.upstream.client import HTTP1Client, Origin, UpstreamResponse, origin_of
+from apps.gateway.upstream.connection import HIGH_WATER
+from apps.gateway.upstream.errors import Broken, TimedOut, Unreachable
+from tests.gateway.house import Origin as Served
+from tests.gateway.house import ok
+from tests.support.ports import free_port
+from tests.support.waiting import until
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",
+        "fe80::1",
+        "fe80::1%eth0",
+        "::ffff:169.254.169.254",
+        "fd00:ec2::254",
+        "0.0.0.0",
+        "::",
+        "224.0.0.1",
+        "x",
+    ],
+)
+def test_addresses_that_no_upstream_has(address: str) -> None:
+    assert not may_connect(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "93.184.215.14"])
+def test_addresses_that_an_upstream_may_have(address: str) -> None:
+    assert may_connect(address)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://a.test", Origin("http", "a.test", 80, b"a.test", b"")),
+        ("http://a.test:8080/base/", Origin("http", "a.test", 8080, b"a.test:8080", b"/base")),
+        ("https://a.test:443/", Origin("https", "a.test", 443, b"a.test", b"")),
+        ("http://[::1]:9000/", Origin("http", "::1", 9000, b"[::1]:9000", b"")),
+    ],
+)
+def test_the_origin_of_a_url(url: str, origin: Origin) -> None:
+    assert origin_of(url) == origin
+
+
+@pytest.mark.parametrize("url", ["ftp://a.test", "http://", "a.test"])
+def test_what_is_no_origin(url: str) -> None:
+    with pytest.raises(ValueError, match="no http"):
+        origin_of(url)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[HTTP1Client]:
+    made = HTTP1Client(asyncio.get_running_loop())
+    yield made
+    await made.close()
+
+
+async def get(
+    client: HTTP1Client, url: str, path: bytes = b"/", method: str = "GET", **changes: Any
+) -> UpstreamResponse:
+    options = {"fields": [], "body": None, "connect_timeout": 1.0, "read_timeout": 2.0, **changes}
+    return await client.send(origin_of(url), method, path, **options)
+
+
+async def read_all(response: UpstreamResponse) -> bytes:
+    body = b""
+    while part := await response.read():
+        body += part
+    response.close()
+    return body
+
+
+async def test_a_connection_is_used_again(client: HTTP1Client, origin: Served) -> None:
+    peers = set()
+
+    async def peer(origin: Served, head: bytes, reader: Any, writer: Any) -> None:
+        peers.add(writer.get_extra_info("peername"))
+        writer.write(ok(b"x"))
+
+    origin.paths["/"] = peer
+    for _ in range(3):
+        response = await get(client, origin.url)
+        assert response.whole == b"x"
+        response.close()
+    assert len(peers) == 1
+
+
+async def test_a_connection_that_the_upstream_closed_is_replaced(client: HTTP1Client, origin: Served) -> None:
+    async def close_after(origin: Served, head: bytes, reader: Any, writer: Any) -> None:
+        writer.write(ok(b"x"))
+        await writer.drain()
+        raise ConnectionError
+
+    origin.paths["/"] = close_after
+    for _ in range(3):
+        assert await read_all(await get(client, origin.url)) == b"x"
+
+
+async def test_an_answer_that_was_not_read_to_its_end_ends_its_connection(client: HTTP1Client, origin: Served) -> None:
+    async def endless(origin: Served, head: bytes, reader: Any, writer: Any) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
+        await reader.read()
+        raise ConnectionError
+
+    origin.paths["/"] = endless
+    response = await get(client, origin.url)
+    assert await response.read() == b"x"
+    response.close()
+    await until(lambda: origin.closed == 1)
+
+
+async def test_bytes_behind_an_answer_are_nobody_elses_answer(client: HTTP1Client, origin: Served) -> None:
+    origin.paths["/"] = ok(b"x") + b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfalse"
+    with pytest.raises(Broken):
+        await get(client, origin.url)
+    origin.paths["/"] = ok(b"true")
+    assert await read_all(await get(client, origin.url)) == b"true"
+
+
+async def test_a_slow_reader_slows_the_upstream_down(client: HTTP1Client, origin: Served) -> None:
+    written = 0
+
+    async def flood(origin: Served, head: bytes, reader: Any, writer: Any) -> None:
+        nonlocal written
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 50000000\r\n\r\n")
+        for _ in range(500):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+            written += 100_000
+
+    origin.paths["/"] = flood
+    response = await get(client, origin.url)
+    connection = response._connection
+    await until(lambda: connection._paused)
+    assert connection._buffered < HIGH_WATER + 2**20
+    assert written < 50_000_000
+    assert len(await read_all(response)) == 50_000_000
+
+
+async def test_a_body_is_sent_in_chunks_while_the_answer_may_come_early(client: HTTP1Client, origin: Served) -> None:
+    async def early(origin: Served, head: bytes, reader: Any, writer: Any) -> None:
+        await reader.readuntil(b"first\r\n")
+        writer.write(ok(b"enough", status="413 Content Too Large"))
+        await writer.drain()
+        await reader.read()
+        raise ConnectionError
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"first"
+        await asyncio.Event().wait()
+
+    origin.paths["/"] = early
+    response = await get(client, origin.url, method="POST", body=body())
+    assert (response.status, await read_all(response)) == (413, b"enough")
+    await until(lambda: origin.closed == 1)
+
+
+async def test_what_reading_the_body_raises_is_raised(client: HTTP1Client, origin: Served) -> None:
+    class Left(Exception):
+        pass
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise Left
+
+    origin.paths["/"] = ok(b"")
+    with pytest.raises(Left):
+        await get(client, origin.url, method="POST", body=body())
+
+
+async def test_a_refused_connection_is_unreachable(client: HTTP1Client) -> None:
+    with pytest.raises(Unreachable) as caught:
+        await get(client, f"http://127.0.0.1:{free_port()}")
+    assert not caught.value.sent
+
+
+async def test_a_name_without_an_address_is_unreachable(client: HTTP1Client) -> None:
+    with pytest.raises((Unreachable, TimedOut)):
+        await get(client, "http://nowhere.invalid")
+
+
+async def test_a_name_that_resolves_to_a_link_local_address_is_not_called(
+    client: HTTP1Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def resolve(*args: object, **options: object) -> list[Any]:
+        return [(2, 1, 6, "", ("169.254.169.254", 80))]
+
+    monkeypatch.setattr(client._loop, "getaddrinfo", resolve)
+    with pytest.raises(Unreachable, match="may not be called"):
+        await get(client, "http://innocent.test")
+
+
+async def test_no_answer_in_time(client: HTTP1Client, origin: Served) -> None:
+    async def never(origin: Served, head: bytes, reader: Any, writer: Any) -> None:
+        await reader.read()
+        raise ConnectionError
+
+    origin.paths["/"] = never
+    with pytest.raises(TimedOut) as caught:
+        await get(client, origin.url, read_timeout=0.05)
+    assert caught.value.sent
+    await until(lambda: origin.closed == 1)
+
+
+async def test_an_answer_that_stops_in_the_middle(client: HTTP1Client, origin: Served) -> None:
+    async def stop(origin: Served, head: bytes, reader: Any, writer: Any) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+        await reader.read()
+        raise ConnectionError
+
+    origin.paths["/"] = stop
+    response = await get(client, origin.url, read_timeout=0.05)
+    assert await response.read() == b"half"
+    with pytest.raises(TimedOut):
+        await response.read()
+    response.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx",
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x: 1\r\n" * 1000 + b"\r\n",
+        b"nonsense\r\n\r\n",
+    ],
+)
+async def test_an_answer_that_can_be_read_in_two_ways_is_broken(
+    client: HTTP1Client, origin: Served, answer: bytes
+) -> None:
+    origin.paths["/"] = answer
+    with pytest.raises(Broken):
+        await get(client, origin.url)
+
+
+async def test_idle_connections_are_closed_after_a_while(
+    client: HTTP1Client, origin: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin.paths["/"] = ok(b"")
+    (await get(client, origin.url)).close()
+    client.sweep()
+    assert origin.closed == 0
+    monkeypatch.setattr(client_module, "IDLE", -1.0)
+    client.sweep()
+    await until(lambda: origin.closed == 1)
+
+
+# TLS
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A self-signed certificate for a host name."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_path, key_path = folder / "certificate.pem", folder / "key.pem"
+    certificate_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_path, key_path
+
+
+@contextlib.asynccontextmanager
+async def tls_origin(folder: Path, name: str) -> AsyncIterator[tuple[int, Path]]:
+    certificate_path, key_path = certificate(folder, name)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate_path, key_path)
+    writers = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ok(b"over TLS"))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1], certificate_path
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+
+async def test_a_tls_upstream_with_a_good_certificate_is_called(client: HTTP1Client, tmp_path: Path) -> None:
+    async with tls_origin(tmp_path, "localhost") as (port, trusted):
+        client._tls = ssl.create_default_context(cafile=str(trusted))
+        assert await read_all(await get(client, f"https://localhost:{port}")) == b"over TLS"
+        await client.close()
+
+
+@pytest.mark.parametrize("trusted_too", [False, True])
+async def test_a_tls_upstream_whose_certificate_is_not_its_own_is_unreachable(
+    client: HTTP1Client, tmp_path: Path, trusted_too: bool
+) -> None:
+    name = "elsewhere.test" if trusted_too else "localhost"
+    async with tls_origin(tmp_path, name) as (port, trusted):
+        if trusted_too:
+            client._tls = ssl.create_default_context(cafile=str(trusted))
+        with pytest.raises(Unreachable):
+            await get(client, f"https://localhost:{port}")
