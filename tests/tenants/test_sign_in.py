@@ -1,16 +1,25 @@
 """The way in: who may sign in, with which address, and how often one may try."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
+from asgiref.sync import async_to_sync
+from django.contrib.sessions.models import Session
 from django.core import mail
 from django.core.cache import cache, caches
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.management import call_command
 from django.test import Client
 
 from apps.platform.steady import SteadyCache
 from apps.tenants import services
+from apps.tenants.adapter import MFAAdapter
 from apps.tenants.models import User
+from apps.tenants.sessions import SessionStore
 from tests.support.cast import Cast
 from tests.support.ports import free_port
 
@@ -95,3 +104,48 @@ def test_what_is_kept_in_memory_is_read_from_there_while_redis_is_away(redis_is_
     cache.set("name", 3, 60)
     assert cache.delete("name")
     assert cache.get("name", "nothing") == "nothing"
+
+
+def test_what_the_database_holds_of_a_session_signs_nobody_in(vera: User):
+    client = Client()
+    client.post("/accounts/login/", {"login": vera.email, "password": PASSWORD})
+    key = client.cookies["sessionid"].value
+    (row,) = Session.objects.all()
+    assert key not in (row.session_key, row.session_data)
+    assert client.get("/account/").status_code == 200
+    thief = Client()
+    thief.cookies["sessionid"] = row.session_key
+    assert thief.get("/account/").status_code == 302
+    client.post("/accounts/logout/")
+    assert not Session.objects.exists()
+    client.cookies["sessionid"] = key
+    assert client.get("/account/").status_code == 302
+
+
+def test_sessions_work_in_coroutines_too(db: None):
+    async def one_life() -> None:
+        store = SessionStore()
+        await store.aset("name", 1)
+        await store.asave()
+        key = store.session_key or ""
+        assert await SessionStore(key).aget("name") == 1
+        assert await store.aexists(key)
+        await store.adelete(key)
+        assert await SessionStore(key).aget("name") is None
+
+    async_to_sync(one_life)()
+
+
+def test_secrets_of_second_factors_are_encrypted_and_rotate(vera: User, settings: Any):
+    factor = TOTP.activate(vera, "JBSWY3DPEHPK3PXP").instance
+    codes = RecoveryCodes.activate(vera)
+    first = codes.get_unused_codes()[0]
+    stored = [Authenticator.objects.get(pk=each.pk).data for each in (factor, codes.instance)]
+    assert "JBSWY3DPEHPK3PXP" not in str(stored)
+    settings.FIELD_KEYS = ["new", *settings.FIELD_KEYS]
+    call_command("reencrypt")
+    settings.FIELD_KEYS = ["new"]
+    secret = Authenticator.objects.get(pk=factor.pk)
+    assert secret.data != stored[0]
+    assert MFAAdapter().decrypt(secret.data["secret"]) == "JBSWY3DPEHPK3PXP"
+    assert Authenticator.objects.get(pk=codes.instance.pk).wrap().validate_code(first)

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.secrets import Undecipherable, reencrypt
+from apps.tenants.adapter import reencrypt_second_factors
 
 
 class Command(BaseCommand):
@@ -15,7 +16,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it, and say how many rows that were."""
         try:
-            count = reencrypt()
+            count = reencrypt() + reencrypt_second_factors()
         except Undecipherable as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"{count} rows encrypted anew. The first key of FIELD_KEYS opens everything.")
