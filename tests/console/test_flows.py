@@ -13,6 +13,7 @@ from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscri
 from apps.access.services import request_approve
 from apps.caching.models import Purge
 from apps.catalog.models import API
+from apps.fleet import names
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.models import Membership, Tenant, Token, User
 from tests.console.conftest import errors_of, last_entry, text_of
@@ -597,3 +598,12 @@ def test_the_page_of_a_database_that_is_away_says_what_goes_on(client, monkeypat
     answer = client.get("/")
     assert answer.status_code == 503
     assert "The database is away" in text_of(answer)
+
+
+def test_a_tenant_sees_what_is_left_of_its_quotas(world, browse, state_redis):
+    now = timezone.now()
+    name = f"{names.ALLOWANCES}{world.subscription.pk}"
+    state_redis.hset(name, mapping={"period": f"m{now.year}-{now.month}", "used": "1000"})
+    bob = browse(world.people.bob)
+    for address in ("/", reverse("console:application", args=["acme", "bot"])):
+        assert "999,000 of 1,000,000 calls left this month" in text_of(bob.get(address))

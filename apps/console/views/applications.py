@@ -38,6 +38,7 @@ from apps.console.forms.apis import CommentForm, ConfirmForm
 from apps.console.guard import Signed, anyone, of, page
 from apps.console.lists import listing
 from apps.console.loaders import a_key, an_application
+from apps.console.quota import with_quota
 from apps.console.tables import ApplicationTable, KeyTable, RequestTable, SubscriptionTable, application_url
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.choices import Role
@@ -93,7 +94,8 @@ def _context(request: Signed, application: Application) -> dict[str, Any]:
     table = KeyTable(keys, request=request, prefix="keys-")
     held = subscriptions_visible_to(user).filter(application=application)
     asked = requests_visible_to(user).filter(application=application)
-    live = held.filter(state__in=LIVE).first()
+    running = with_quota(held.filter(state__in=LIVE))
+    live = running[0] if running else None
     return {
         "application": application,
         "keys": table,
@@ -102,6 +104,7 @@ def _context(request: Signed, application: Application) -> dict[str, Any]:
         "subscriptions": listing(request, held, SubscriptionTable, prefix="subs-", exclude=("application",))["table"],
         "requests": listing(request, asked, RequestTable, prefix="asked-", exclude=("application",))["table"],
         "traffic": traffic.last_day(user, application=f"{application.tenant.slug}/{application.slug}"),
+        "quotas": [row for row in running if row.plan.quota is not None],
         "example": curl_of(live.api) if live else "",
         "example_api": live.api if live else None,
     }

@@ -18,6 +18,7 @@ from apps.analytics.selectors import Scope, breakdown
 from apps.catalog.selectors import apis_visible_to
 from apps.console import traffic
 from apps.console.guard import Signed, anyone, page
+from apps.console.quota import with_quota
 from apps.console.steps import first_steps
 from apps.console.waiting import waiting_for
 from apps.fleet.selectors import parts_state
@@ -60,7 +61,7 @@ def _for_tenant(user: User) -> dict[str, Any]:
         .filter(state__in=OPEN)
         .select_related("application__tenant", "api", "plan")[:SHOWN],
         "waiting_count": waiting_for(user).count(),
-        "subscriptions": subscriptions[:SHOWN],
+        "subscriptions": with_quota(subscriptions[:SHOWN]),
         "ending": subscriptions.filter(expires_at__lt=soon)[:SHOWN],
         "tenants": tenants_visible_to(user),
     }
