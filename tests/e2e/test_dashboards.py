@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from apps.console.analytics.dashboards import DASHBOARDS
+from tests.e2e.conftest import Complaints, sign_in
 from tests.support.calls import HIT, make_calls
 from tests.support.cast import PASSWORD, make_api, make_cast
 
@@ -16,36 +17,20 @@ pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def complaints() -> list[str]:
-    """What the browser complained about: errors of scripts, refusals of the policy."""
-    return []
-
-
-@pytest.fixture
 def reader(
-    transactional_db: None, state_redis: object, live_server, complaints: list[str], monkeypatch
+    browser: Browser, transactional_db: None, state_redis: object, live_server, complaints: Complaints
 ) -> Iterator[Page]:
     """A browser in which Ada is signed in, and some calls of the last hour."""
-    # Playwright runs an event loop in this thread, which Django takes for an asynchronous caller of the database.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     people = make_cast()
     make_api(people.platform)
     now = time.time()
     rows = [{"at": now - minute * 60, **(HIT if minute % 2 else {})} for minute in range(1, 59)]
     make_calls(*rows, {"at": now - 300, "status": 502, "cache": "BYPASS", "code": "upstream_unreachable"})
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page(base_url=live_server.url, viewport={"width": 1280, "height": 900})
-        page.on("console", lambda message: complaints.extend([message.text] if message.type == "error" else []))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto("/accounts/login/")
-        page.fill("[name=login]", people.ada.email)
-        page.fill("[name=password]", PASSWORD)
-        page.click("form button[type=submit]")
-        page.wait_for_url("**/")
-        complaints.clear()
+    with browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900}) as context:
+        page = context.new_page()
+        complaints.listen(page)
+        sign_in(page, people.ada.email, PASSWORD)
         yield page
-        browser.close()
 
 
 def painted(page: Page) -> list[int]:
@@ -65,13 +50,12 @@ def query_of(page: Page) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_every_chart_is_drawn_and_the_policy_has_nothing_against_it(reader, complaints, name):
+def test_every_chart_is_drawn_and_the_policy_has_nothing_against_it(reader, name):
     reader.goto(f"/analytics/{name}/?span=1h")
     charts = reader.locator("[data-chart]")
     expect(charts.last.locator("canvas")).to_be_visible()
     assert len(painted(reader)) == charts.count()
     assert all(colours > 8 for colours in painted(reader))
-    assert complaints == []
 
 
 def test_a_click_on_a_point_leads_to_the_calls_behind_it(reader):
@@ -119,12 +103,11 @@ def test_nothing_is_wider_than_a_telephone(reader, address):
     expect(filters.get_by_label("API")).to_be_visible()
 
 
-def test_a_new_call_appears_in_the_log_by_itself(reader, complaints):
+def test_a_new_call_appears_in_the_log_by_itself(reader):
     reader.goto("/calls/?span=1h")
     expect(reader.get_by_text("/products/new", exact=True)).to_have_count(0)
     make_calls({"path": "/products/new", "at": time.time()})
     expect(reader.get_by_text("/products/new", exact=True)).to_be_visible(timeout=10_000)
-    assert complaints == []
 
 
 def test_the_same_numbers_stand_below_the_chart(reader):
@@ -160,7 +143,7 @@ def test_filters_narrow_and_stay_in_the_address(reader):
     expect(reader.get_by_role("heading", name="What was decided, and when?")).to_be_visible()
 
 
-def test_the_rest_api_can_be_read_and_tried(reader, complaints):
+def test_the_rest_api_can_be_read_and_tried(reader):
     reader.goto("/api/docs/")
     operation = reader.locator("#operations-users-users_me_retrieve")
     expect(operation).to_be_visible(timeout=20_000)
@@ -168,4 +151,3 @@ def test_the_rest_api_can_be_read_and_tried(reader, complaints):
     operation.get_by_role("button", name="Try it out").click()
     operation.get_by_role("button", name="Execute").click()
     expect(operation.locator(".live-responses-table")).to_contain_text("ada@platform.test")
-    assert complaints == []

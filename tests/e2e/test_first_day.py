@@ -24,7 +24,7 @@ def register_and_publish(page: Page, upstream: str) -> None:
     page.get_by_role("link", name="Register API").click()
     page.get_by_label("Name", exact=True).fill("Bin")
     page.get_by_label("Listen path").fill("/bin/")
-    page.get_by_label("Upstream").fill(upstream)
+    page.get_by_label("Upstream", exact=True).fill(upstream)
     page.get_by_label("Owner").select_option("makers")
     page.get_by_role("button", name="Register", exact=True).click()
     expect(page.get_by_text("Bin is registered as a draft.")).to_be_visible()
@@ -66,7 +66,7 @@ def ask(page: Page) -> None:
     expect(page.locator(".shelf > li")).to_have_count(1)
     page.locator(".shelf-link").click()
     page.get_by_role("link", name="Ask for access").click()
-    page.get_by_label("Application").select_option(label="Bot")
+    page.get_by_label("Application", exact=True).select_option(label="Bot")
     page.get_by_label("Plan", exact=True).select_option("standard")
     page.get_by_label("Reason").fill("To see what comes back.")
     page.get_by_role("button", name="Ask").click()
@@ -139,7 +139,7 @@ def test_from_signing_in_to_a_hit_on_the_dashboard(running, open_console, upstre
     assert int(second.headers["Age"]) >= 0
 
     # The log refreshes itself: both are there within ten seconds.
-    bob.goto("/calls/?api=bin&path=/bin/cache/60")
+    bob.goto("/calls/?api=bin&status=200")
     rows = bob.locator("table.calls tbody tr")
     expect(rows).to_have_count(2, timeout=10_000)
     expect(rows.filter(has_text="HIT")).to_have_count(1)
