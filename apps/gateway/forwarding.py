@@ -7,6 +7,7 @@ header rules come last.
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from apps.caching.http.fields import end_to_end
 from apps.gateway.answers import BODILESS, date
@@ -55,6 +56,7 @@ def upstream_fields(x: Exchange, api: API, planned: Fields) -> list[tuple[bytes,
     return list(ruled(fields, api.request_headers))
 
 
+@lru_cache(maxsize=4096)
 def _node(client: bytes) -> bytes:
     """An address as ``Forwarded`` has it (RFC 7239 §6)."""
     try:

@@ -77,7 +77,7 @@ class Gateway:
             redis_url=options.redis_url,
             mac_key=options.mac_key,
             disk=DiskCopyReader(options.data_dir / "gateway" / "copy"),
-            status=lambda: Status(in_flight=self.metrics.in_flight),
+            status=lambda: Status(in_flight=self.metrics.in_flight, troubled=self.metrics.troubled(monotonic())),
             node=options.node,
         )
         self.allowances = Allowances(options.redis_url, self.spool.incarnation, lambda: self.world.workers)

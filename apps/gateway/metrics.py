@@ -9,6 +9,7 @@ import os
 from bisect import bisect_left
 from collections import Counter
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 BUCKETS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 10000.0)
 """Upper bounds in milliseconds."""
+
+TROUBLE = 60.0
+"""Seconds after which an upstream that wasn't called again is no longer said to be in trouble."""
 
 _HELP = {
     "apimgr_calls_total": ("counter", "Calls answered."),
@@ -54,6 +58,7 @@ class Metrics:
         self.in_flight = 0
         self._calls: Counter[tuple[str, int, bytes]] = Counter()
         self._seconds: dict[bytes, list[float]] = {}
+        self._troubled: dict[str, float] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
         self._local_share = 0
         self._left = 0
@@ -70,8 +75,20 @@ class Metrics:
             self._local_share += "local_share" in x.flags
             self._left += "client_left" in x.flags
 
-    def upstream_failed(self, api: str, error: UpstreamError) -> None:
+    def upstream_answered(self, upstream: str) -> None:
+        """An upstream call was answered: it is in no trouble."""
+        if self._troubled:
+            self._troubled.pop(upstream, None)
+
+    def troubled(self, now: float) -> tuple[str, ...]:
+        """Upstreams whose last call failed, lately; ``now`` is monotonic."""
+        self._troubled = {name: at for name, at in self._troubled.items() if now - at < TROUBLE}
+        return tuple(sorted(self._troubled))
+
+    def upstream_failed(self, api: str, upstream: str, error: UpstreamError) -> None:
         """An upstream call failed."""
+        if len(self._troubled) < 1000:
+            self._troubled[upstream] = monotonic()
         kind = (
             "timeout" if isinstance(error, TimedOut) else "unreachable" if isinstance(error, Unreachable) else "broken"
         )

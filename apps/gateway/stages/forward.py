@@ -82,10 +82,11 @@ async def ask(gateway: "Gateway", x: Exchange, planned: http.Headers) -> Upstrea
                     api.read_timeout,
                 )
             except UpstreamError as error:
-                gateway.metrics.upstream_failed(api.slug, error)
+                gateway.metrics.upstream_failed(api.slug, origin.name, error)
                 if attempt + 1 == tries or (isinstance(error, TimedOut) and error.sent):
                     raise
             else:
+                gateway.metrics.upstream_answered(origin.name)
                 x.upstream_status = response.status
                 return response
         raise AssertionError("unreachable")

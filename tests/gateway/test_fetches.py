@@ -1,0 +1,156 @@
+"""Upstream calls that several callers share."""
+
+import asyncio
+import re
+from typing import Any
+
+from apps.caching.http.policy import Policy
+from apps.gateway.broadcast import BACKLOG, Broadcast
+from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok
+from tests.support.waiting import until
+
+
+async def test_an_answer_that_is_being_stored_is_stored_although_its_caller_left(lane: Door, origin: Origin) -> None:
+    go_on = asyncio.Event()
+
+    async def halves(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\ncache-control: max-age=60\r\n\r\nhalf")
+        await go_on.wait()
+        writer.write(b"half")
+
+    origin.paths["/halves"] = halves
+    reader, writer = await lane.connect()
+    writer.write(f"GET /products/halves HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    await until(lambda: lane.gateway.metrics.in_flight == 0)
+    go_on.set()
+
+    async with asyncio.timeout(5):
+        while (answer := await lane.call("/products/halves")).cache != "HIT":
+            pass
+    assert answer.body == b"halfhalf"
+    assert origin.calls_to("/halves") <= 2
+
+
+async def test_an_answer_too_large_to_store_reaches_everybody_who_waits(
+    lane: Door, published: Published, origin: Origin
+) -> None:
+    published.change(api("products", upstreams=origin.url, policy=Policy(api="products", max_body=100_000)))
+    await until(lambda: lane.gateway.world.epoch == 2)
+    go_on = asyncio.Event()
+    body = bytes(range(256)) * 12_000
+
+    async def large(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        await go_on.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncache-control: max-age=60\r\n\r\n")
+        for at in range(0, len(body), 65_536):
+            part = body[at : at + 65_536]
+            writer.write(b"%x\r\n%b\r\n" % (len(part), part))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+
+    origin.paths["/large"] = large
+    calls = [asyncio.create_task(lane.call("/products/large")) for _ in range(5)]
+    await until(lambda: lane.gateway.metrics.in_flight == 5)
+    go_on.set()
+    answers = await asyncio.gather(*calls)
+    assert all(answer.body == body for answer in answers)
+    assert (await lane.call("/products/large")).cache == "MISS"
+
+
+async def test_callers_who_negotiate_differently_get_their_own_variant(lane: Door, origin: Origin) -> None:
+    async def variant(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        language = re.search(rb"accept-language: (\w+)", head)
+        writer.write(ok(language[1] if language else b"none", "cache-control: max-age=60", "vary: accept-language"))
+
+    origin.paths["/words"] = variant
+    for expected in (("MISS",), ("HIT",)):
+        answers = await asyncio.gather(
+            *(
+                lane.call("/products/words", accept_language=language)
+                for language in ("de", "fr", "it")
+                for _ in range(4)
+            )
+        )
+        assert [answer.body for answer in answers] == [b"de"] * 4 + [b"fr"] * 4 + [b"it"] * 4
+        if expected == ("HIT",):
+            assert {answer.cache for answer in answers} == {"HIT"}
+    assert origin.calls_to("/words") <= 12
+
+
+async def test_two_tenants_share_what_the_upstream_cannot_tell_apart(lane: Door, origin: Origin) -> None:
+    origin.paths["/items"] = ok(b"public", "cache-control: max-age=60")
+    assert (await lane.call("/products/items", key=KEY)).cache == "MISS"
+    assert (await lane.call("/products/items", key=OTHER_KEY)).cache == "HIT"
+
+
+async def test_two_keys_do_not_share_when_the_key_is_forwarded(
+    lane: Door, published: Published, origin: Origin
+) -> None:
+    async def whose(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        found = re.search(rb"x-api-key: (\S+)", head)
+        writer.write(ok(found[1] if found else b"nobody", "cache-control: max-age=60"))
+
+    origin.paths["/me"] = whose
+    published.change(api("products", upstreams=origin.url, forward_credential=True))
+    await until(lambda: lane.gateway.world.epoch == 2)
+    for _ in range(2):
+        for key in (KEY, OTHER_KEY):
+            assert (await lane.call("/products/me", key=key)).body == key.encode()
+
+
+async def test_a_gateway_finds_what_another_stored(gateways: Any, origin: Origin) -> None:
+    from tests.gateway.house import serving
+
+    origin.paths["/items"] = ok(b"once", "cache-control: max-age=60")
+    async with serving(await gateways()) as one, serving(await gateways()) as two:
+        assert (await one.call("/products/items")).cache == "MISS"
+        assert (await two.call("/products/items")).cache == "HIT"
+    assert origin.calls_to("/items") == 1
+
+
+async def test_a_write_at_one_gateway_ends_what_another_holds(gateways: Any, origin: Origin) -> None:
+    from tests.gateway.house import serving
+
+    origin.paths["/items"] = ok(b"old", "cache-control: max-age=60")
+    first, second = await gateways(), await gateways()
+    async with serving(first) as one, serving(second) as two:
+        await one.call("/products/items")
+        assert (await two.call("/products/items")).cache == "HIT"
+        await one.call("/products/items", method="PUT", body=b"new")
+        await until(lambda: second.store.purges.clock == first.store.purges.clock)
+        assert (await two.call("/products/items")).cache == "MISS"
+
+
+async def test_a_reader_that_comes_late_gets_all_while_the_parts_are_kept() -> None:
+    body = Broadcast()
+    body.put(b"a")
+    first = body.reader()
+    assert await first.read() == b"a"
+    late = body.reader()
+    body.put(b"b")
+    body.end()
+    assert [await late.read(), await late.read(), await late.read()] == [b"a", b"b", b""]
+
+
+async def test_the_writer_waits_for_the_slowest_reader_and_not_for_one_who_left() -> None:
+    body = Broadcast()
+    fast, slow = body.reader(), body.reader()
+    body.stop_keeping()
+    body.put(b"x" * (BACKLOG + 1))
+    await fast.read()
+    waiting = asyncio.create_task(body.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    slow.leave()
+    await waiting
+
+
+async def test_readers_hear_that_it_broke_off() -> None:
+    body = Broadcast()
+    reader = body.reader()
+    waiting = asyncio.create_task(reader.read())
+    await asyncio.sleep(0)
+    body.end(ConnectionError("gone"))
+    assert isinstance((await asyncio.gather(waiting, return_exceptions=True))[0], ConnectionError)
