@@ -607,3 +607,9 @@ def test_a_tenant_sees_what_is_left_of_its_quotas(world, browse, state_redis):
     bob = browse(world.people.bob)
     for address in ("/", reverse("console:application", args=["acme", "bot"])):
         assert "999,000 of 1,000,000 calls left this month" in text_of(bob.get(address))
+
+
+def test_signing_in_is_its_own_message(cast, client, state_redis):
+    answer = client.post("/accounts/login/", {"login": "alice@acme.test", "password": PASSWORD}, follow=True)
+    assert "Successfully" not in text_of(answer)
+    assert text_of(client.get("/accounts/password/reset/")).count("Send the link") == 1

@@ -155,12 +155,6 @@ def field(bound: BoundField, label: str = "", placeholder: str = "", unit: str =
     )
 
 
-@register.filter
-def check(bound: BoundField) -> str:
-    """A check box alone, for a label of one's own."""
-    return bound.as_widget(attrs={"class": "form-check-input"})
-
-
 @register.simple_tag
 def bare(bound: BoundField, label: str = "", placeholder: str = "") -> SafeString:
     """A field inside a sentence: the control with an accessible name, and its errors after it."""
