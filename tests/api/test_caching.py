@@ -123,3 +123,9 @@ def test_while_redis_is_away_nothing_is_purged_and_that_is_said(cast, calls_as, 
     refused = olga.post("/api/v1/purges/", {"api": "products"})
     assert (refused.status_code, refused.json()["code"], refused["Retry-After"]) == (503, "unavailable", "5")
     assert not Purge.objects.exists()
+
+
+def test_the_words_that_a_purge_is_read_by_do_not_make_one_of_everything(cast, calls_as, configured):
+    refused = calls_as(cast.olga).post("/api/v1/purges/", {"api": "products", "kind": "path", "value": "/items"})
+    assert (refused.status_code, set(refused.json()["errors"])) == (400, {"kind", "value"})
+    assert not Purge.objects.exists()

@@ -141,8 +141,16 @@ def test_a_body_that_is_no_json_is_refused(cast, calls_as):
     ada = calls_as(cast.ada)
     assert ada.post("/api/v1/tenants/", b"{not json", content_type="application/json").status_code == 400
     assert ada.post("/api/v1/tenants/", b"a=b", content_type="application/x-www-form-urlencoded").status_code == 415
+    deep = ada.post("/api/v1/tenants/", b"[" * 100_000 + b"]" * 100_000, content_type="application/json")
+    assert (deep.status_code, deep.json()["detail"]) == (400, "The body's values are nested too deeply.")
     huge = ada.post("/api/v1/tenants/", b" " * (2 * 2**20 + 1), content_type="application/json")
     assert (huge.status_code, huge.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["users/{}/", "users/{}/tokens/", "users/1/tokens/{}/", "keys/{}/", "upstreams/{}/"])
+def test_a_number_that_no_row_can_have_is_not_found(cast, calls_as, path):
+    assert calls_as(cast.ada).get(f"/api/v1/{path.format('9' * 30)}").status_code == 404
 
 
 def test_no_answer_carries_the_hash_of_a_secret(cast, calls_as, everything):

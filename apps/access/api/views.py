@@ -57,7 +57,7 @@ class KeyViewSet(Creatable):
 
     serializer_class = serializers.KeySerializer
     filterset_class = filtersets.KeyFilter
-    lookup_value_regex = r"\d+"
+    lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> QuerySet[APIKey]:
         """Those of one's own applications."""
@@ -81,7 +81,7 @@ class AccessRequestViewSet(Creatable, Updatable):
 
     serializer_class = serializers.AccessRequestSerializer
     filterset_class = filtersets.AccessRequestFilter
-    lookup_value_regex = r"\d+"
+    lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> QuerySet[AccessRequest]:
         """Those of one's own applications, and those that one decides."""
@@ -134,7 +134,7 @@ class SubscriptionViewSet(Creatable, Updatable):
 
     serializer_class = serializers.SubscriptionSerializer
     filterset_class = filtersets.SubscriptionFilter
-    lookup_value_regex = r"\d+"
+    lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> QuerySet[Subscription]:
         """Those of one's own applications, and those of one's own APIs."""

@@ -76,7 +76,11 @@ class PurgeSerializer(WithReceipt, Words):
         return {"api": instance.api_slug} | super().to_representation(instance)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """At most one of path, prefix and tag."""
+        """At most one of path, prefix and tag. ``kind`` and ``value`` are how a purge is read: taken for nothing, they would
+        make a purge of one path one of everything.
+        """
+        if said := {"kind", "value"} & set(self.initial_data):
+            raise serializers.ValidationError({word: ["Name path, prefix or tag instead."] for word in said})
         named = [kind for kind in (PurgeKind.PATH, PurgeKind.PREFIX, PurgeKind.TAG) if kind.value in attrs]
         if len(named) > 1:
             raise serializers.ValidationError({kind.value: ["Name one of path, prefix and tag."] for kind in named})

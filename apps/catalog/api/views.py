@@ -124,7 +124,7 @@ class UpstreamViewSet(Creatable, Updatable, Deletable):
 
     serializer_class = serializers.UpstreamSerializer
     filterset_class = filtersets.UpstreamFilter
-    lookup_value_regex = r"\d+"
+    lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> QuerySet[Upstream]:
         """Those of one's own tenants' APIs."""

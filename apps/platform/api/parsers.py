@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import IO, Any
 
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser, JSONParser
 
 JSON_LIMIT = 2 * 2**20
@@ -33,7 +33,10 @@ class JSONBody(JSONParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """The value; raises ``TooLarge`` or ``ParseError``."""
-        return super().parse(BytesIO(read_bounded(stream, JSON_LIMIT)), media_type, parser_context)
+        try:
+            return super().parse(BytesIO(read_bounded(stream, JSON_LIMIT)), media_type, parser_context)
+        except RecursionError:
+            raise ParseError("The body's values are nested too deeply.") from None
 
 
 class FileBody(BaseParser):

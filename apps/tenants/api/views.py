@@ -73,7 +73,7 @@ class UserViewSet(Creatable, Updatable):
     serializer_class = serializers.UserSerializer
     filterset_class = filtersets.UserFilter
     heard_by_gateways = False
-    lookup_value_regex = r"\d+"
+    lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> QuerySet[User]:
         """Oneself and the members of one's tenants."""
@@ -101,7 +101,7 @@ class TokenViewSet(Creatable, Deletable):
     serializer_class = serializers.TokenSerializer
     filterset_class = filtersets.TokenFilter
     heard_by_gateways = False
-    lookup_value_regex = r"\d+"
+    lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> QuerySet[Token]:
         """The tokens of the user of the address: one's own, all for an administrator."""
