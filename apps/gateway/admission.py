@@ -39,6 +39,7 @@ class Admission:
         "cache_plan",
         "credential",
         "expires",
+        "forwarded",
         "given_id",
         "grant",
         "headers",
@@ -71,6 +72,8 @@ class Admission:
         self.plan: Plan | None = x.plan
         self.cache_plan: RequestPlan = x.cache_plan
         self.ready: Ready | None = None
+        self.forwarded: tuple[str, tuple[tuple[bytes, bytes], ...]] | None = None
+        """The fields to send upstream without a condition, but for the call's id, for one client's address."""
         ends = [each.expires_at for each in (x.credential, x.grant) if each is not None and each.expires_at is not None]
         self.expires = min(ends, default=FOREVER)
         self.trace = tuple((stage, decision, 0.0) for stage, decision, _ in x.trace)

@@ -72,6 +72,16 @@ class Failure:
 Outcome = Own | Shared | FromStore | Failure
 
 
+@dataclass(slots=True)
+class Heard:
+    """The head of an upstream's answer, and what the caching core says of it."""
+
+    response: UpstreamResponse
+    head: http.ResponseHead
+    judged: http.Store | http.NoStore | http.Refreshed | http.Serve
+    held: http.Held | None
+
+
 class Fetch:
     """One upstream call on behalf of ``x`` and of whoever subscribes. ``outcome`` comes when the head is judged."""
 
@@ -100,40 +110,12 @@ class Fetch:
                 outcome.taken = True
                 outcome.response.close()
 
-    async def run(self) -> None:
-        """Ask, judge, and store."""
-        response: UpstreamResponse | None = None
+    async def run(self, heard: "Heard | None" = None) -> None:
+        """Ask, judge, and store; or go on from an answer that was ``heard`` already."""
         try:
-            held = self.decision.held if isinstance(self.decision, http.Revalidate) else None
-            conditional = self.decision.conditional if isinstance(self.decision, http.Revalidate) else ()
-            while True:
-                birth, requested_at = self.gateway.store.birth(), time()
-                try:
-                    response = await ask(self.gateway, self.x, self.plan.upstream_headers(conditional))
-                except UpstreamError as error:
-                    self._resolve(self._on_error(held, error))
-                    return
-                head = http.ResponseHead(response.status, tuple(response.fields))
-                judged = http.on_response(self.plan, held, head, requested_at, time(), birth)
-                if not isinstance(judged, http.Refetch):
-                    break
-                response.close()
-                await self.gateway.store.drop(self.plan, held)
-                held, conditional = None, ()
-            if isinstance(judged, http.Store):
-                await self._store(response, judged, head)
-            elif isinstance(judged, http.Refreshed):
-                response.close()
-                entry = self._ruled(judged.entry)
-                stored = await self.gateway.store.put(self.plan, entry)
-                self._resolve(FromStore(stored, judged.reason, True))
-            elif isinstance(judged, http.Serve):
-                response.close()
-                self._resolve(FromStore(judged.held, judged.reason, False))
-            else:
-                await self._not_stored(judged, held)
-                self._resolve(Own(response, judged.reason))
-                response = None  # the subscriber who takes it closes it
+            heard = heard or await self.hear()
+            if heard is not None:
+                await self._conclude(heard)
         except asyncio.CancelledError:
             self._resolve(Failure(Broken("the gateway is stopping", sent=True)))
             raise
@@ -141,9 +123,45 @@ class Fetch:
             log.exception("a fetch failed")
             self._resolve(Failure(Broken("the gateway failed", sent=True)))
         finally:
-            if response is not None:
-                response.close()
             self.gateway.fetches.forget(self)
+
+    async def hear(self) -> "Heard | None":
+        """Ask the upstream and judge the head of its answer. ``None``: it failed, and the outcome says so."""
+        held = self.decision.held if isinstance(self.decision, http.Revalidate) else None
+        conditional = self.decision.conditional if isinstance(self.decision, http.Revalidate) else ()
+        while True:
+            birth, requested_at = self.gateway.store.birth(), time()
+            try:
+                response = await ask(self.gateway, self.x, conditional)
+            except UpstreamError as error:
+                self._resolve(self._on_error(held, error))
+                return None
+            head = http.ResponseHead(response.status, tuple(response.fields))
+            judged = http.on_response(self.plan, held, head, requested_at, time(), birth)
+            if not isinstance(judged, http.Refetch):
+                return Heard(response, head, judged, held)
+            response.close()
+            await self.gateway.store.drop(self.plan, held)
+            held, conditional = None, ()
+
+    async def _conclude(self, heard: "Heard") -> None:
+        response, judged = heard.response, heard.judged
+        try:
+            if isinstance(judged, http.Store):
+                await self._store(response, judged, heard.head)
+            elif isinstance(judged, http.Refreshed):
+                stored = await self.gateway.store.put(self.plan, self._ruled(judged.entry))
+                self._resolve(FromStore(stored, judged.reason, True))
+            elif isinstance(judged, http.Serve):
+                self._resolve(FromStore(judged.held, judged.reason, False))
+            else:
+                await self.not_stored(judged, heard.held)
+                self._resolve(Own(response, judged.reason))
+                return  # the caller who takes it closes it
+        except BaseException:
+            response.close()
+            raise
+        response.close()
 
     def _resolve(self, outcome: Outcome) -> None:
         if not self.outcome.done():
@@ -165,7 +183,8 @@ class Fetch:
             return FromStore(judged.held, judged.reason, False)
         return Failure(error)
 
-    async def _not_stored(self, judged: http.NoStore, held: http.Held | None) -> None:
+    async def not_stored(self, judged: http.NoStore, held: http.Held | None) -> None:
+        """Take note that the answer is for its caller alone."""
         store = self.gateway.store
         if judged.pass_for:
             store.remember_pass(self.plan.fetch_key, time() + judged.pass_for)
@@ -284,14 +303,13 @@ class Fetches:
         """The answer for a call that the tiers couldn't answer: from a fetch of its own, or from one under way."""
         plan, store = x.cache_plan, self._gateway.store
         for _ in range(TURNS):
-            fetch = None
-            waits = plan.fetch_key is not None and not store.is_pass(plan.fetch_key, time())
-            if waits and plan.fetch_key is not None:
-                fetch = self._by_key.get(plan.fetch_key)
+            if plan.fetch_key is None or store.is_pass(plan.fetch_key, time()):
+                break
+            fetch = self._by_key.get(plan.fetch_key)
             collapsed = fetch is not None
             if fetch is None:
                 fetch = Fetch(self._gateway, x, plan, x.decision)
-                self._start(fetch, fetch.run(), alone=not waits)
+                self._start(fetch, fetch.run())
             answer = await self._subscribe(fetch, x, collapsed)
             if answer is not None:
                 return answer
@@ -302,8 +320,21 @@ class Fetches:
                 return self._from_store(x, FromStore(decision.held, decision.reason, True), collapsed=True, hit=True)
             if isinstance(decision, (http.Fetch, http.Revalidate)):
                 x.decision = decision
-        fetch = Fetch(self._gateway, x, plan, x.decision)
-        self._start(fetch, fetch.run(), alone=True)
+        return await self._alone(x)
+
+    async def _alone(self, x: Exchange) -> AnyAnswer:
+        """For a call that waits for nobody: in its own task, unless the answer is to be stored after all."""
+        fetch = Fetch(self._gateway, x, x.cache_plan, x.decision)
+        heard = await fetch.hear()
+        if heard is not None and isinstance(heard.judged, http.NoStore):
+            try:
+                await fetch.not_stored(heard.judged, heard.held)
+                return self._own(x, Own(heard.response, heard.judged.reason))
+            except BaseException:
+                heard.response.close()
+                raise
+        if heard is not None:
+            self._start(fetch, fetch.run(heard), alone=True)
         return await self._subscribe(fetch, x, False) or failed(self._gateway, x, Broken("no answer", sent=True))
 
     async def _subscribe(self, fetch: Fetch, x: Exchange, collapsed: bool) -> AnyAnswer | None:

@@ -24,11 +24,34 @@ _OURS = frozenset({b"x-request-id", b"x-call-id", b"x-cache", b"alt-svc"})
 _LIMITS = frozenset({b"ratelimit", b"ratelimit-policy"})
 
 
-def upstream_fields(x: Exchange, api: API, planned: Fields) -> list[tuple[bytes, bytes]]:
-    """The fields to send upstream, without ``Host`` and framing. ``planned`` is what the cache plan would forward.
+def upstream_fields(x: Exchange, conditional: Fields) -> list[tuple[bytes, bytes]]:
+    """The fields to send upstream, without ``Host`` and framing; ``conditional`` are the cache's conditions.
 
-    The way that a trusted proxy told of is continued; what others say of it was removed with the call's head.
+    What is the same for each call with this head is made once.
     """
+    admission = x.admission if not conditional else None
+    if admission is not None and admission.forwarded is not None and admission.forwarded[0] == x.client:
+        fields = list(admission.forwarded[1])
+    else:
+        made = _fields_of_head(x, x.cache_plan.upstream_headers(conditional))
+        if admission is not None:
+            admission.forwarded = (x.client, made)
+        fields = list(made)
+    if not _rules(x.api.request_headers, b"x-request-id"):
+        fields.append((b"x-request-id", x.request_id.encode()))
+    if x.body is not None and x.body.length is not None:
+        fields.append((b"content-length", b"%d" % x.body.length))
+    return fields
+
+
+def _rules(rules: HeaderRules, name: bytes) -> bool:
+    """Whether the rules have a say about a field."""
+    text = name.decode()
+    return any(text == each.lower() for each in (*rules.remove, *(given for given, _ in rules.set)))
+
+
+def _fields_of_head(x: Exchange, planned: Fields) -> Fields:
+    """The way that a trusted proxy told of is continued; what others say of it was removed with the call's head."""
     fields = [pair for pair in planned if pair[0] not in _REPLACED]
     way = [value for name, value in x.request_headers if name == b"x-forwarded-for"]
     if not way:
@@ -50,10 +73,7 @@ def upstream_fields(x: Exchange, api: API, planned: Fields) -> list[tuple[bytes,
     nodes = [node.strip() for value in way for node in value.split(b",")]
     fields.append((b"forwarded", b", ".join(b"for=%b;%b" % (_node(node), said) for node in nodes or [b""])))
     fields.append((b"via", b"%b apimgr" % x.version.encode()))
-    fields.append((b"x-request-id", x.request_id.encode()))
-    if x.body is not None and x.body.length is not None:
-        fields.append((b"content-length", b"%d" % x.body.length))
-    return list(ruled(fields, api.request_headers))
+    return ruled(fields, x.api.request_headers)
 
 
 @lru_cache(maxsize=4096)

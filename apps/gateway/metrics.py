@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BUCKETS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 10000.0)
 """Upper bounds in milliseconds."""
 
-TROUBLE = 60.0
+TROUBLE = 10.0
 """Seconds after which an upstream that wasn't called again is no longer said to be in trouble."""
 
 _HELP = {

@@ -30,7 +30,7 @@ async def pass_by(gateway: "Gateway", x: Exchange) -> AnyAnswer:
     plan, api = x.cache_plan, x.api
     unsafe = x.method not in http.SAFE_METHODS
     try:
-        response = await ask(gateway, x, plan.upstream_headers())
+        response = await ask(gateway, x)
     except UpstreamError as error:
         if unsafe and error.sent:
             await gateway.invalidate(api, plan.request, None)
@@ -54,14 +54,14 @@ async def pass_by(gateway: "Gateway", x: Exchange) -> AnyAnswer:
         raise
 
 
-async def ask(gateway: "Gateway", x: Exchange, planned: http.Headers) -> UpstreamResponse:
-    """One call to the API's upstreams, with its retries; ``planned`` are the fields that the cache plan forwards.
+async def ask(gateway: "Gateway", x: Exchange, conditional: http.Headers = ()) -> UpstreamResponse:
+    """One call to the API's upstreams, with its retries; ``conditional`` are conditions on what is stored.
 
     Retries are for idempotent methods without a body, before any byte of an answer, and not for an upstream that was
     too slow: the caller has waited for it once. Raises ``UpstreamError``, or what reading the caller's body raises.
     """
     plan, api = x.cache_plan, x.api
-    fields = upstream_fields(x, api, planned)
+    fields = upstream_fields(x, conditional)
     x.upstream_began = monotonic()
     repeatable = x.body is None and x.method in REPEATABLE
     upstreams = ordered(api.upstreams, random.random())  # noqa: S311  a share of traffic, not a secret
