@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any
 
-from apps.gateway.answers import AnyAnswer, Streamed, own_fields, refuse
+from apps.gateway.answers import AnyAnswer, Streamed, Whole, own_fields, refuse
 from apps.gateway.exchange import BodyTooLarge, BodyTooSlow, ClientLeft, Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.problems import Problem
@@ -32,9 +33,22 @@ LARGEST_BUFFERED = 32 * 2**20
 """Bytes of an answer of unknown length that an HTTP/1.0 caller may get: they have to be held."""
 
 EXCHANGE = "apimgr.exchange"
-"""Where in the scope's state the lane leaves its exchange: ``(exchange, what came of its first half, whether that
-is still to come)``.
-"""
+"""Where in the scope's state the lane leaves what it passes on."""
+
+
+@dataclass(slots=True, frozen=True)
+class Passed:
+    """A call that the lane passes on: its exchange, what the first half came to, or that it is ``fresh``: not asked
+    yet.
+
+    ``respond`` writes a whole answer to the connection, and records it; the server's own way costs as much as the rest
+    of a call.
+    """
+
+    exchange: Exchange
+    outcome: Need | None
+    fresh: bool
+    respond: Callable[[Exchange, Whole], Awaitable[None]]
 
 
 class Body:
@@ -124,20 +138,20 @@ class Application:
         if scope["type"] != "http":
             await _refuse_other(scope, receive, send)
             return
-        from_lane: tuple[Exchange, Need | None, bool] | None = scope.get("state", {}).get(EXCHANGE)
+        from_lane: Passed | None = scope.get("state", {}).get(EXCHANGE)
         gateway = self.gateway
         gateway.metrics.in_flight += 1
         try:
             if from_lane is not None:
-                x, outcome, fresh = from_lane
+                x = from_lane.exchange
                 x.body = body_of(x.headers, x.version, receive)
                 x.answering = asyncio.current_task()  # the lane sees its caller leave, and cancels
-                await _serve(gateway, x, outcome, fresh, send)
+                await _serve(gateway, x, send, from_lane)
             else:
                 x = exchange_of(gateway, scope, receive)
                 watcher = Watcher(x, receive)
                 try:
-                    await _serve(gateway, x, None, True, send)
+                    await _serve(gateway, x, send)
                 finally:
                     watcher.stop()
         except CutShort:
@@ -177,9 +191,16 @@ class Watcher:
             self._task.cancel()
 
 
-async def _serve(gateway: Gateway, x: Exchange, outcome: Need | None, fresh: bool, send: Send) -> None:
+async def _serve(gateway: Gateway, x: Exchange, send: Send, passed: Passed | None = None) -> None:
     try:
-        answer = await answer_to(gateway, x, outcome, fresh)
+        if passed is None:
+            answer = await answer_to(gateway, x, None, True)
+        else:
+            answer = await answer_to(gateway, x, passed.outcome, passed.fresh)
+            read = not isinstance(x.body, Body) or x.body.finished
+            if read and not isinstance(answer, Streamed):
+                await passed.respond(x, answer)
+                return
         await _send(gateway, x, answer, send)
     except ClientLeft:
         left(gateway, x)

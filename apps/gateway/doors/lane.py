@@ -13,11 +13,11 @@ from time import monotonic, time
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from apps.gateway.answers import Whole, own_lines, refuse
-from apps.gateway.doors.asgi import EXCHANGE
-from apps.gateway.exchange import Exchange
+from apps.gateway.doors.asgi import EXCHANGE, Passed
+from apps.gateway.exchange import ClientLeft, Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import HEAD_BYTES, TARGET_BYTES
 from apps.gateway.pipeline import LARGEST
@@ -73,7 +73,8 @@ class Lane(HttpToolsProtocol):
         self._linger_until = 0.0
         self._stalled_since = 0.0
         self._stalled_at = 0
-        self._exchanges: deque[Exchange] = deque()  # those that took the ordinary way, in order
+        # Calls that took the ordinary way, in order: the first is being answered.
+        self._under_way: deque[tuple[Exchange, RequestResponseCycle]] = deque()
 
     # The connection
 
@@ -87,11 +88,11 @@ class Lane(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        for x in self._exchanges:
+        for x, _ in self._under_way:
             if x.answering is not None and not x.ended:
                 x.gone = True
                 x.answering.cancel()
-        self._exchanges.clear()
+        self._under_way.clear()
 
     def shutdown(self) -> None:
         """The worker stops: calls under way are the last ones, and an idle connection gets a moment for one."""
@@ -287,22 +288,35 @@ class Lane(HttpToolsProtocol):
             "scheme": self.scheme or "http",
             "root_path": self.root_path,
             "headers": self.headers,
-            "state": {EXCHANGE: (x, outcome, fresh)},
+            "state": {EXCHANGE: Passed(x, outcome, fresh, self._respond)},
         }
-        self._exchanges.append(x)
         super().on_headers_complete()
+        self._under_way.append((x, self.cycle))
         if self._last_call:
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         self._active = monotonic()
-        if self._exchanges:
-            self._exchanges.popleft()
+        if self._under_way:
+            self._under_way.popleft()
         super().on_response_complete()
         if self._last_call and self._idle and not self.transport.is_closing():
             self.transport.close()
 
     # Answering
+
+    async def _respond(self, x: Exchange, answer: Whole) -> None:
+        """Answer a call that took the ordinary way, past the server's rendering of heads."""
+        if self.flow.write_paused:
+            await self.flow.drain()
+        cycle = self._under_way[0][1] if self._under_way else self.cycle
+        if cycle.disconnected or self.transport.is_closing():
+            raise ClientLeft
+        cycle.response_started = cycle.response_complete = True
+        x.status, x.sent = answer.status, len(answer.body)
+        self._write(x, answer, cycle.keep_alive)
+        cycle.message_event.set()
+        cycle.on_response()
 
     def _write(self, x: Exchange, answer: Whole, stays: bool) -> None:
         """``stays``: the caller keeps its connection."""
@@ -310,7 +324,7 @@ class Lane(HttpToolsProtocol):
         x.ended = True
         record(self.gateway, x, answer.status, len(body))
         self._active = x.began
-        if not stays or self._last_call:
+        if not stays or self._last_call or x.version != "1.1":
             self.transport.write(b"%b%bconnection: close\r\n\r\n%b" % (answer.head, own_lines(x), body))
             self.transport.close()
         elif len(body) <= SMALL:
