@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
+from django.db.models import Q
+
 from apps.catalog.addresses import refusal_of_url
 from apps.catalog.choices import APIState, Authentication
 from apps.catalog.document import OperationFields, UpstreamFields
@@ -178,6 +180,22 @@ def collision(api: API) -> API | None:
     others = API.objects.filter(listen_path=api.listen_path).exclude(state=APIState.RETIRED).exclude(pk=api.pk)
     for other in others:
         if not (api.hosts or other.hosts) or set(api.hosts) & set(other.hosts):
+            return other
+    return None
+
+
+def foreign_neighbour(api: API) -> API | None:
+    """Another tenant's API, not retired, that answers for calls which ``api`` would take, or the other way round. One query.
+
+    The longest path and a named host win, so an API inside another one's path, or on its path with a host's name, gets calls that
+    were meant for the other, with the credentials of its callers. ``/`` is everybody's ground.
+    """
+    segments = api.listen_path.strip("/").split("/")
+    around = ["/" + "/".join(segments[: count + 1]) + "/" for count in range(len(segments))]
+    near = API.objects.filter(Q(listen_path__in=around) | Q(listen_path__startswith=api.listen_path))
+    for other in near.exclude(state=APIState.RETIRED).exclude(tenant=api.tenant_id):
+        nested = other.listen_path in around or other.listen_path.startswith(api.listen_path)
+        if nested and (not api.hosts or not other.hosts or set(api.hosts) & set(other.hosts)):
             return other
     return None
 

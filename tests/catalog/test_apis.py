@@ -408,3 +408,34 @@ def test_only_owners_of_its_tenant_move_an_api_through_its_life(cast: Cast):
             with pytest.raises(PermissionDenied):
                 step(actor=actor, api=api)
     assert API.objects.get().state == "published"
+
+
+@pytest.mark.parametrize(
+    ("path", "hosts"),
+    [("/shop/admin/", []), ("/shop/admin/v2/", ["api.test"]), ("/", []), ("/shop/", ["api.test"])],
+)
+def test_nobody_takes_calls_that_were_meant_for_another_tenants_api(cast: Cast, path: str, hosts: list[str]):
+    make_api(cast.acme, "shop")
+    wanted = {"slug": "mine", "name": "Mine", "listen_path": path, "hosts": hosts}
+    refused = errors_of(lambda: services.api_create(actor=cast.charlie, tenant=cast.globex, **wanted))
+    assert "Another tenant's API listens on /shop/" in str(refused["listen_path"])
+    assert services.api_create(actor=cast.ada, tenant=cast.globex, **wanted).listen_path == path
+
+
+def test_an_address_beside_another_tenants_is_free(cast: Cast):
+    make_api(cast.acme, "shop")
+    make_api(cast.acme, "root", listen_path="/", hosts=["acme.test"])
+    make_api(cast.acme, "hosted", hosts=["acme.test"])
+    for number, (path, hosts) in enumerate([("/shopping/", []), ("/sho/", []), ("/hosted/x/", ["globex.test"])]):
+        services.api_create(
+            actor=cast.charlie, tenant=cast.globex, slug=f"mine-{number}", name="M", listen_path=path, hosts=hosts
+        )
+
+
+def test_within_a_tenant_paths_nest_and_what_an_administrator_placed_can_be_edited(cast: Cast):
+    make_api(cast.acme, "shop")
+    services.api_create(actor=cast.alice, tenant=cast.acme, slug="inner", name="I", listen_path="/shop/inner/")
+    placed = services.api_create(actor=cast.ada, tenant=cast.globex, slug="g", name="G", listen_path="/shop/g/")
+    assert services.api_update(actor=cast.charlie, api=placed, name="Better").name == "Better"
+    moved = errors_of(lambda: services.api_update(actor=cast.charlie, api=placed, listen_path="/shop/h/"))
+    assert set(moved) == {"listen_path"}

@@ -23,6 +23,7 @@ from apps.catalog.document import (
 from apps.catalog.models import API, Operation, Revision, Upstream
 from apps.errors import Conflict
 from apps.tenants.actors import Actor, user_of
+from apps.tenants.policies import is_administrator
 
 
 def update(
@@ -67,7 +68,8 @@ def write(
     for name, value in policy.items():
         setattr(api.cache_policy, name, value)
     validation.normalise(api)
-    _check(api, upstreams, operations)
+    moved = (before.get("listen_path"), before.get("hosts")) != (api.listen_path, api.hosts)
+    _check(api, upstreams, operations, alone=moved and not is_administrator(actor))
     if api.state in SERVED and not wanted:
         raise ValidationError({"upstreams": ["A served API has at least one upstream."]})
 
@@ -93,7 +95,14 @@ def write(
     noted.affect("api", api.slug)
 
 
-def _check(api: API, upstreams: Sequence[UpstreamFields] | None, operations: Sequence[OperationFields] | None) -> None:
+def _check(
+    api: API,
+    upstreams: Sequence[UpstreamFields] | None,
+    operations: Sequence[OperationFields] | None,
+    *,
+    alone: bool,
+) -> None:
+    """``alone``: no other tenant's API may be inside or around its address. Raises ``ValidationError``."""
     errors: words.Errors = {}
     for row, exclude in ((api.cache_policy, set[str]()), (api, {"cache_policy"})):
         try:
@@ -108,7 +117,7 @@ def _check(api: API, upstreams: Sequence[UpstreamFields] | None, operations: Seq
     # Our sentence about a field says more than Django's.
     errors.update(found)
     if "listen_path" not in errors and "hosts" not in errors and api.state != APIState.RETIRED:
-        errors.update(_collision_error(api))
+        errors.update(_collision_error(api) or (_foreign_error(api) if alone else {}))
     if errors:
         raise ValidationError({field or "__all__": messages for field, messages in errors.items()})
 
@@ -127,6 +136,14 @@ def _collision_error(api: API) -> words.Errors:
         return {}
     hosts = " for the same hosts" if api.hosts else ""
     return {"listen_path": [f"{other} ({other.slug}) listens on {api.listen_path}{hosts} already."]}
+
+
+def _foreign_error(api: API) -> words.Errors:
+    other = validation.foreign_neighbour(api)
+    if other is None:
+        return {}
+    told = f"Another tenant's API listens on {other.listen_path}"
+    return {"listen_path": [f"{told}: only a platform administrator may put one inside or around it."]}
 
 
 def _replace_upstreams(api: API, wanted: list[tuple[str, int]]) -> None:
