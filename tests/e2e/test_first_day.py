@@ -101,7 +101,7 @@ def purge(page: Page) -> None:
     page.goto("/apis/bin/cache/")
     page.get_by_role("link", name="Purge", exact=True).click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Path", exact=True).check()
+    dialog.get_by_label("One path, with every variant").check()
     dialog.get_by_label("Path, prefix or tag").fill("/cache/60")
     dialog.get_by_role("button", name="Purge").click()
     expect(page.get_by_role("status").get_by_text(EVERYWHERE)).to_be_visible()

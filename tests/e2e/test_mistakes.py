@@ -67,7 +67,7 @@ def ask_for(page: Page, api: str) -> str:
     [
         ("Listen path", "/catalogue/", "catalogue"),
         ("Upstream", "ftp://files.example/", "starts with http:// or https://"),
-        ("Upstream", "http://169.254.169.254/latest/", "link-local"),
+        ("Upstream", "http://169.254.169.254/latest/", "Link-local"),
     ],
 )
 def test_a_refused_answer_is_told_beside_its_field_and_nothing_is_lost(
