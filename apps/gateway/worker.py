@@ -45,7 +45,10 @@ def options(worker: int) -> Options:
 
 
 def listening_socket(fd: int | None) -> socket.socket:
-    """The socket to accept on: the inherited one, which other workers share, or one of our own."""
+    """The socket to accept on: the inherited one, which other workers share, or one of our own.
+
+    Raises ``OSError`` when the port is taken.
+    """
     if fd is not None:
         return socket.socket(fileno=fd)
     listener = socket.create_server((settings.LISTEN_HOST, settings.GATEWAY_PORT), backlog=BACKLOG)
@@ -127,10 +130,9 @@ def config(gateway: Gateway) -> uvicorn.Config:
     )
 
 
-async def serve(worker: int, fd: int | None) -> None:
+async def serve(worker: int, listener: socket.socket) -> None:
     """Serve until told to stop."""
     gateway = Gateway(options(worker))
-    listener = listening_socket(fd)
     if not await gateway.start():
         log.warning("nothing is loaded yet: calls are answered with 503 until Redis or a disk copy is there")
     try:
@@ -139,10 +141,10 @@ async def serve(worker: int, fd: int | None) -> None:
         await gateway.stop()
 
 
-def run(worker: int, fd: int | None) -> None:
-    """Run a worker in this process."""
+def run(worker: int, listener: socket.socket) -> None:
+    """Run a worker in this process, on a listening socket."""
     import uvloop
 
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(worker, fd))
+        runner.run(serve(worker, listener))

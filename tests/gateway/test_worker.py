@@ -154,3 +154,15 @@ async def test_a_worker_without_anything_to_load_starts_and_is_not_ready(tmp_pat
         finally:
             process.terminate()
             process.wait(10)
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = manage("gateway", "--worker", "0", root=settings.BASE_DIR)
+        environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "apimgr.settings", "APIMGR_DATA": str(tmp_path)}
+        environment["GATEWAY_PORT"] = str(taken.getsockname()[1])
+        process = spawn(command, environment, stderr=subprocess.PIPE)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert said.decode().count("\n") == 1
+    assert environment["GATEWAY_PORT"] in said.decode()

@@ -4,9 +4,10 @@ import os
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
 
-from apps.gateway.worker import run
+from apps.gateway.worker import listening_socket, run
 
 
 class Command(BaseCommand):
@@ -21,4 +22,8 @@ class Command(BaseCommand):
         inherited = os.environ.get("GATEWAY_FD", "")
         if fd is None and inherited:
             fd = int(inherited)
-        run(worker, fd)
+        try:
+            listener = listening_socket(fd)
+        except OSError as error:
+            raise CommandError(f"The gateway can't listen on port {settings.GATEWAY_PORT}: {error.strerror}.") from None
+        run(worker, listener)
