@@ -46,9 +46,7 @@ def _for_administrator(user: User) -> dict[str, Any]:
         "waiting": waiting[:SHOWN],
         "waiting_count": waiting.count(),
         "slowest": sorted(rows, key=lambda row: row["latency"]["all"]["p95"] or 0, reverse=True)[:SHOWN],
-        "failing": sorted(
-            (row for row in rows if row["errors"]), key=lambda row: row["errors"] / row["calls"], reverse=True
-        )[:SHOWN],
+        "failing": sorted((row for row in rows if row["errors"]), key=lambda row: row["errors"], reverse=True)[:SHOWN],
         "parts": parts_state(),
     }
 
