@@ -2,7 +2,7 @@
 
 The server under test has one core to itself, wrk the other. Five rounds of each, in turns; the
 medians and their ratio are printed, and the processor time of the server per call: it tells the same where others use the cores
-too. Takes about two minutes, ends by itself, and talks to loopback only.
+too. Takes about three minutes, ends by itself, and talks to loopback only.
 """
 
 import contextlib
@@ -101,13 +101,25 @@ def running(argv: list[str], core: int, log: Path, **environment: str) -> Iterat
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def gateway_pids(session: int) -> list[int]:
-    """The gateway workers that ``up``, the leader of ``session``, started."""
+@contextlib.contextmanager
+def paused(pids: list[int]) -> Iterator[None]:
+    """Processes stand still for as long as the block lasts."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def pids_of(session: int, word: str) -> list[int]:
+    """The processes of ``up``, the leader of ``session``, that have ``word`` among those of their command line."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             words = (entry / "cmdline").read_bytes().split(b"\0")
-            if b"gateway" in words and os.getsid(int(entry.name)) == session:
+            if word.encode() in words and os.getsid(int(entry.name)) == session:
                 found.append(int(entry.name))
     return found
 
@@ -146,29 +158,40 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def measure(servers: dict[int, list[int]], key: str) -> None:
-    """Print calls/s and processor time per call of both, and their ratios, for hits and for forwarded calls.
+def measure(servers: dict[int, list[int]], followers: list[int], key: str) -> None:
+    """Print calls/s and processor time per call of both, and their ratios.
 
-    ``servers``: the processes that answer at a port, apimgr first.
+    ``servers``: the processes that answer at a port, apimgr first. ``followers`` ship and ingest call records, on the client's
+    core: "alone" is without them, as nginx's log isn't read by anybody here either. Their work waits in the spool meanwhile.
     """
     print(
         f"{ROUNDS} rounds of {SECONDS} s in turns, {CONNECTIONS} connections, 1 KB answers, one core for the server\n"
     )
-    print(f"{'':<10}{'apimgr':>12}{'nginx':>12}{'ratio':>8}")
-    for name, path in (("hit", "/bench/cached/1"), ("forward", "/bench/passed/1")):
-        rates: dict[int, list[float]] = {port: [] for port in servers}
-        used = dict.fromkeys(servers, 0.0)
-        for _ in range(ROUNDS):
-            for port, measured in rates.items():
-                before = processor_seconds(servers[port])
-                measured.append(calls_per_second(port, path, key))
-                used[port] += processor_seconds(servers[port]) - before
-        ours, theirs = (statistics.median(measured) for measured in rates.values())
-        print(f"{name:<10}{ours:>10,.0f}/s{theirs:>10,.0f}/s{ours / theirs:>8.2f}")
-        our_time, their_time = (used[port] / (sum(rates[port]) * SECONDS) * 1e6 for port in servers)
-        print(f"{'':<10}{our_time:>9.1f} µs{their_time:>9.1f} µs{their_time / our_time:>8.2f}  processor time per call")
-        spread = ", ".join(f"{ours / theirs:.2f}" for ours, theirs in zip(*rates.values(), strict=True))
-        print(f"{'':<10}ratio of each round: {spread}")
+    print(f"{'':<16}{'apimgr':>12}{'nginx':>12}{'ratio':>8}")
+    for name, path, alone in (
+        ("hit", "/bench/cached/1", False),
+        ("hit, alone", "/bench/cached/1", True),
+        ("forward, alone", "/bench/passed/1", True),
+    ):
+        with paused(followers) if alone else contextlib.nullcontext():
+            compare(name, path, servers, key)
+
+
+def compare(name: str, path: str, servers: dict[int, list[int]], key: str) -> None:
+    """One kind of call, both servers in turns."""
+    rates: dict[int, list[float]] = {port: [] for port in servers}
+    used = dict.fromkeys(servers, 0.0)
+    for _ in range(ROUNDS):
+        for port, measured in rates.items():
+            before = processor_seconds(servers[port])
+            measured.append(calls_per_second(port, path, key))
+            used[port] += processor_seconds(servers[port]) - before
+    ours, theirs = (statistics.median(measured) for measured in rates.values())
+    print(f"{name:<16}{ours:>10,.0f}/s{theirs:>10,.0f}/s{ours / theirs:>8.2f}")
+    our_time, their_time = (used[port] / (sum(rates[port]) * SECONDS) * 1e6 for port in servers)
+    print(f"{'':<16}{our_time:>9.1f} µs{their_time:>9.1f} µs{their_time / our_time:>8.2f}  processor time per call")
+    spread = ", ".join(f"{ours / theirs:.2f}" for ours, theirs in zip(*rates.values(), strict=True))
+    print(f"{'':<16}ratio of each round: {spread}")
 
 
 def main() -> int:
@@ -213,7 +236,7 @@ def main() -> int:
         )
         try:
             wait_for(f"http://127.0.0.1:{apimgr}/_gateway/readyz")
-            for pid in gateway_pids(up.pid):
+            for pid in pids_of(up.pid, "gateway"):
                 os.sched_setaffinity(pid, {SERVER_CORE})
                 for thread in Path(f"/proc/{pid}/task").iterdir():
                     os.sched_setaffinity(int(thread.name), {SERVER_CORE})
@@ -223,7 +246,8 @@ def main() -> int:
             )  # fmt: skip
             for port in (apimgr, nginx):
                 wait_for(f"http://127.0.0.1:{port}/bench/cached/1", {"X-API-Key": key})
-            measure({apimgr: gateway_pids(up.pid), nginx: children(server.pid)}, key)
+            servers = {apimgr: pids_of(up.pid, "gateway"), nginx: children(server.pid)}
+            measure(servers, pids_of(up.pid, "agent") + pids_of(up.pid, "celery"), key)
         except (TimeoutError, subprocess.CalledProcessError, urllib.error.URLError) as error:
             said = getattr(error, "stderr", b"") or b""
             print(f"{error}\n{said.decode()}\n{(folder / 'up.log').read_text()[-4000:]}", file=sys.stderr)
