@@ -7,9 +7,10 @@ from typing import Any
 import redis
 
 from apps.analytics.ingestion import ingest_from
-from apps.gateway.records import CALL, CallRecord, encode
+from apps.gateway.records import CallRecord, encode
 from apps.gateway.spool import SpoolWriter
 from apps.platform.shipper import Shipper
+from tests.support.calls import make_record
 
 NODE = "node-1"
 BUDGET = 2**30
@@ -17,34 +18,7 @@ BUDGET = 2**30
 
 def record(call_id: str, **changes: Any) -> CallRecord:
     """A call that MISSed, now, unless told otherwise."""
-    values: dict[str, Any] = {
-        "kind": CALL,
-        "call_id": call_id,
-        "request_id": f"request-{call_id}",
-        "at": time.time(),
-        "api": "products",
-        "revision": 1,
-        "operation": "GET /items/{id}",
-        "tenant": "acme",
-        "application": "acme/bot",
-        "key_id": 0,
-        "plan": "standard",
-        "method": "GET",
-        "host": "127.0.0.1",
-        "path": "/products/items/1",
-        "status": 200,
-        "code": "",
-        "cache": "MISS",
-        "reason": "not_found",
-        "duration": 20.0,
-        "upstream_duration": 18.0,
-        "upstream_status": 200,
-        "upstream": "127.0.0.1:9000",
-        "request_bytes": 100,
-        "response_bytes": 1000,
-        "attempts": 1,
-    }
-    return CallRecord(**values | changes)
+    return make_record(call_id, **{"at": time.time(), "trace": (), **changes})
 
 
 def write(spool: SpoolWriter, count: int = 1, **changes: Any) -> list[str]:
