@@ -5,6 +5,8 @@ from dataclasses import dataclass
 ORIGIN, TTL, OVERRIDE, OFF = "origin", "ttl", "override", "off"
 HONOUR, BOUNDED, IGNORE = "honour", "bounded", "ignore"
 PERSONAL, SECRET = "personal", "secret"
+RAW, JSON, GRAPHQL = "raw", "json", "graphql"
+PASS = "pass"
 
 UNREACHABLE_GRACE = 60.0
 """Seconds a stale answer may stand in for an upstream that can't be reached, where nobody said otherwise."""
@@ -55,3 +57,25 @@ class Policy:
     """Stored variants of one URL; one more forgets the oldest."""
     max_body: int = 8 * 2**20
     """Bytes of body above which an answer is not stored."""
+    max_size: int | None = None
+    """Bytes that all of the API's entries may take in each tier; ``None``: its tenant's share is the only bound."""
+    negative_ttl: float | None = None
+    """Seconds that an error without a lifetime of its own is kept; ``None``: like any other answer."""
+    jitter: float = 0.1
+    """The part of a lifetime by which it may be cut short at random, so that what was stored together doesn't end
+    together. Lifetimes under ten seconds keep their length.
+    """
+    query_sorted: bool = False
+    """Parameters are keyed, and forwarded, in the order of their names."""
+    body: str = JSON
+    """How the body of a read-only POST or QUERY enters the key."""
+    entity_tags: tuple[tuple[str, str], ...] = ()
+    """(path in a JSON body, prefix): what stands there, behind the prefix, is a tag of the answer."""
+    collections: bool = True
+    """A write to an item ends the collection above it too, where the API's operations say which that is."""
+    downstream: str = PASS
+    """What caches behind the gateway are told: ``pass`` (what the origin said), ``private``, ``no-store``, or
+    seconds as ``max-age``.
+    """
+    surrogate_control: str = "remove"
+    """``remove`` or ``pass``: whether ``Surrogate-Control`` and targeted fields reach those caches."""
