@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "apps.fleet",
     "apps.gateway",
     "apps.analytics",
+    "apps.warming",
     "apps.console",
     "apps.platform",
 ]
