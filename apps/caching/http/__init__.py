@@ -10,6 +10,7 @@ A call goes through it like this; the caller's part stands between the arrows::
     on_response(plan, held, head, requested_at, now, birth)
                                                      -> Store | NoStore | Refreshed | Serve | Refetch
     on_error(plan, held, failure, now)               -> Serve | Failed
+    add_tags(entry, policy, operation)               what the whole answer is about, before it is stored
     answer_from(held, plan, now)                     -> Answer               200, 206, 304, 416, HEAD
     on_unsafe(request, policy, head)                 -> tags to purge
 
@@ -30,6 +31,7 @@ from apps.caching.http.decisions import (
     Serve,
     Store,
 )
+from apps.caching.http.entity_tags import add_tags
 from apps.caching.http.entry import Birth, Entry, Variants
 from apps.caching.http.held import Held
 from apps.caching.http.identity import ANONYMOUS, Identity, Scope
@@ -39,12 +41,14 @@ from apps.caching.http.invalidation import (
     paths_meant,
     tag_of_api,
     tag_of_application,
+    tag_of_grant,
     tag_of_key,
     tag_of_path,
     tag_of_prefix,
     tag_of_subject,
     tag_of_tenant,
     tags_of,
+    tags_of_key,
 )
 from apps.caching.http.lookup import find
 from apps.caching.http.messages import Headers, Request, ResponseHead
@@ -83,6 +87,7 @@ __all__ = [
     "Store",
     "Target",
     "Variants",
+    "add_tags",
     "answer_from",
     "cache_status",
     "find",
@@ -99,10 +104,12 @@ __all__ = [
     "plan_request",
     "tag_of_api",
     "tag_of_application",
+    "tag_of_grant",
     "tag_of_key",
     "tag_of_path",
     "tag_of_prefix",
     "tag_of_subject",
     "tag_of_tenant",
     "tags_of",
+    "tags_of_key",
 ]

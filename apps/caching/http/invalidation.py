@@ -1,14 +1,17 @@
 """What ends stored answers: unsafe methods and purges, both by tags (RFC 9111 §4.4).
 
 An entry has the tag of its API, of its exact path, of each prefix of that path by whole segments, of each of its
-surrogate keys, and, where it isn't shared by all, of the tenant, the application and the subject that it belongs to.
-Paths are relative to the API's listen path, in normalised form, with a leading slash. All variants and scopes of a
-URL share them.
+surrogate keys (the origin's, its operation and its entities), and, where it isn't shared by all, of the tenant, the
+application and the subject that it belongs to. Paths are relative to the API's listen path, in normalised form, with a
+leading slash. All variants and scopes of a URL share them.
 """
 
-from collections.abc import Collection
-from urllib.parse import urljoin, urlsplit
+import re
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+from urllib.parse import quote, urljoin, urlsplit
 
+from apps.caching.http.entity_tags import ANY
 from apps.caching.http.entry import Entry
 from apps.caching.http.fields import first
 from apps.caching.http.messages import Request, ResponseHead
@@ -37,8 +40,15 @@ def tag_of_prefix(api: str, prefix: bytes) -> str:
 
 
 def tag_of_key(api: str, surrogate_key: str) -> str:
-    """Every answer that the origin marked with this surrogate key."""
+    """Every answer that carries this key: a surrogate key of the origin's, an entity, or an operation like
+    ``GET /items/{id}``.
+    """
     return f"k:{api}:{surrogate_key}"
+
+
+def tags_of_key(api: str, surrogate_key: str) -> tuple[str, ...]:
+    """What a purge of a key ends: with the answers that carry it, those whose entities couldn't be told."""
+    return (tag_of_key(api, surrogate_key), tag_of_key(api, ANY))
 
 
 def tag_of_tenant(tenant: str) -> str:
@@ -49,6 +59,11 @@ def tag_of_tenant(tenant: str) -> str:
 def tag_of_application(application: str) -> str:
     """Every answer that is this application's own or that of one of its subjects; ``application`` is ``tenant/slug``."""
     return f"o:{application}"
+
+
+def tag_of_grant(api: str, application: str) -> str:
+    """What of one API is this application's own, or that of one of its subjects: what a subscription let it have."""
+    return f"g:{api}:{application}"
 
 
 def tag_of_subject(subject: str) -> str:
@@ -66,12 +81,15 @@ def tags_of(entry: Entry) -> tuple[str, ...]:
         prefixes.append(stem + path[:at])
         at = path.find("/", at + 1)
     prefixes.append(stem + path.rstrip("/"))
+    holder = entry.holder
+    grant = (f"g:{api}:{holder[1]}",) if len(holder) > 1 and holder[1] else ()
     return (
         f"a:{api}",
         f"p:{api}:{path}",
         *dict.fromkeys(prefixes),
         *(f"k:{api}:{key}" for key in entry.tags),
-        *(f"{kind}:{name}" for kind, name in zip("tos", entry.holder, strict=False) if name),
+        *(f"{kind}:{name}" for kind, name in zip("tos", holder, strict=False) if name),
+        *grant,
     )
 
 
@@ -96,12 +114,16 @@ def on_unsafe(
     head: ResponseHead | None,
     listen_path: str = "/",
     authorities: Collection[str] = (),
+    operations: Iterable[tuple[str, str]] = (),
 ) -> tuple[str, ...]:
     """The tags that a call with an unsafe method ends; empty if none.
 
     ``head`` is the upstream's answer; ``None`` says that it was lost, and the write may have happened. A 4xx or 5xx
     changes nothing. ``Location`` and ``Content-Location`` count where they name the same origin: no host, the host
     that the caller addressed, or one of ``authorities`` (the upstream's own, with the port where the URL has one).
+
+    ``operations`` are the methods and path templates that the API describes: where they say so, the collection above
+    an item that was written ends with it, unless the policy has ``collections`` off.
     """
     if request.method in SAFE_METHODS or policy.mode == OFF:
         return ()
@@ -115,7 +137,41 @@ def on_unsafe(
             value = first(head.headers, name)
             if value is not None:
                 paths.update(dict.fromkeys(_paths_named(value.decode("latin-1").strip(), base, own, listen_path)))
+    if policy.collections:
+        for path in tuple(paths):
+            paths.update(dict.fromkeys(collections_above(path, operations)))
     return tuple(tag_of_path(policy.api, path) for path in paths)
+
+
+def collections_above(path: bytes, operations: Iterable[tuple[str, str]]) -> tuple[bytes, ...]:
+    """The paths of the collections that list the item at ``path``: where ``/items/{id}`` matches it and the operations
+    have a GET of ``/items``, that.
+
+    RFC 9111 §4.4 leaves it to the cache which related URIs it ends; the API's own description says which are.
+    """
+    operations = tuple(operations)
+    readable = {template for method, template in operations if method in ("GET", "*")}
+    found: dict[bytes, None] = {}
+    slashes = path.rstrip(b"/").count(b"/")
+    for template in dict.fromkeys(template.rstrip("/") for _, template in operations):
+        above, _, last = template.rpartition("/")
+        if "{" not in last or template.count("/") != slashes or not _pattern(template).fullmatch(path.rstrip(b"/")):
+            continue
+        stem = path.rstrip(b"/").rpartition(b"/")[0]
+        if above and above in readable:
+            found[stem] = None
+        if f"{above}/" in readable:
+            found[stem + b"/"] = None
+    return tuple(found)
+
+
+@lru_cache(maxsize=20_000)
+def _pattern(template: str) -> re.Pattern[bytes]:
+    parts = re.split(r"(\{[^{}/]*\})", template)
+    literal = "/-._~!$&'()*+,;=:@%"
+    return re.compile(
+        b"".join(b"[^/]+" if part.startswith("{") else re.escape(quote(part, literal).encode()) for part in parts)
+    )
 
 
 def _paths_named(reference: str, base: str, own: Collection[str], listen_path: str) -> tuple[bytes, ...]:

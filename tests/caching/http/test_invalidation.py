@@ -10,13 +10,16 @@ from apps.caching.http import (
     paths_meant,
     tag_of_api,
     tag_of_application,
+    tag_of_grant,
     tag_of_key,
     tag_of_path,
     tag_of_prefix,
     tag_of_subject,
     tag_of_tenant,
     tags_of,
+    tags_of_key,
 )
+from apps.caching.http.invalidation import collections_above
 from tests.caching.http.build import POLICY, pairs, plan, request, stored
 
 
@@ -69,20 +72,26 @@ def test_other_purges_name_exactly_what_they_say():
     [
         ("shared", set()),
         ("tenant", {"t:acme"}),
-        ("application", {"t:acme", "o:acme/bot"}),
-        ("subject", {"t:acme", "o:acme/bot", "s:ann"}),
+        ("application", {"t:acme", "o:acme/bot", "g:products:acme/bot"}),
+        ("subject", {"t:acme", "o:acme/bot", "g:products:acme/bot", "s:ann"}),
     ],
 )
 def test_what_is_not_shared_by_all_ends_with_the_grant_of_its_holder(scope, named):
     the_plan = plan(policy=Policy(api="products", scope=scope), identity=Identity("acme", "acme/bot", "ann"))
     found = set(tags_of(stored([("Cache-Control", "max-age=60")], the_plan=the_plan).entry))
-    assert {tag_of_tenant("acme"), tag_of_application("acme/bot"), tag_of_subject("ann")} & found == named
+    tags = {
+        tag_of_tenant("acme"),
+        tag_of_application("acme/bot"),
+        tag_of_grant("products", "acme/bot"),
+        tag_of_subject("ann"),
+    }
+    assert tags & found == named
 
 
 def test_a_holder_without_a_name_has_no_tag():
     the_plan = plan([("Authorization", "x")])
     assert not {tag[0] for tag in tags_of(stored([("Cache-Control", "max-age=60")], the_plan=the_plan).entry)} & set(
-        "tos"
+        "togs"
     )
 
 
@@ -150,3 +159,69 @@ def test_the_places_that_the_answer_names_end_too_if_they_are_of_the_same_origin
     found = unsafe(headers=[(name, value)], authorities=["10.0.0.1:9000"])
     assert found[0] == "p:products:/items/7"
     assert [tag.removeprefix("p:products:") for tag in found[1:]] == [path for path in paths if path != "/items/7"]
+
+
+OPERATIONS = (
+    ("GET", "/items"),
+    ("GET", "/items/{id}"),
+    ("DELETE", "/items/{id}"),
+    ("PUT", "/items/{id}/parts/{part}"),
+    ("GET", "/items/{id}/parts/"),
+    ("POST", "/orders"),
+    ("PATCH", "/orders/{id}"),
+    ("*", "/any"),
+    ("GET", "/any/{id}"),
+    ("GET", "/"),
+    ("DELETE", "/{slug}"),
+    ("GET", "/größe"),
+    ("PUT", "/größe/{id}"),
+    ("GET", "/files"),
+    ("PUT", "/files/{name}.{type}"),
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "collections"),
+    [
+        (b"/items/7", (b"/items",)),
+        (b"/items/7/", (b"/items",)),
+        (b"/items/7/parts/3", (b"/items/7/parts/",)),
+        (b"/items/7/parts", ()),
+        (b"/items", (b"/",)),
+        (b"/orders/7", ()),
+        (b"/any/7", (b"/any",)),
+        (b"/gr%C3%B6%C3%9Fe/7", (b"/gr%C3%B6%C3%9Fe",)),
+        (b"/files/a.txt", (b"/files",)),
+        (b"/files/a", ()),
+        (b"/other/7/8", ()),
+        (b"/", ()),
+    ],
+)
+def test_the_collection_above_an_item_is_the_one_that_the_operations_describe(path, collections):
+    assert collections_above(path, OPERATIONS) == collections
+
+
+def test_a_write_to_an_item_ends_the_collection_above_it():
+    policy = Policy(api="products")
+    head = ResponseHead(201, pairs([("Location", "/items/8/parts/1")]))
+    ended = on_unsafe(request("PUT", "/items/7"), policy, head, "/products/", (), OPERATIONS)
+    assert ended == (
+        "p:products:/items/7",
+        "p:products:/items/8/parts/1",
+        "p:products:/items",
+        "p:products:/items/8/parts/",
+    )
+    lost = on_unsafe(request("DELETE", "/items/7"), policy, None, "/products/", (), OPERATIONS)
+    assert lost == ("p:products:/items/7", "p:products:/items")
+    refused = on_unsafe(request("DELETE", "/items/7"), policy, ResponseHead(404, ()), "/products/", (), OPERATIONS)
+    assert refused == ()
+
+
+def test_a_policy_may_keep_collections():
+    policy = Policy(api="products", collections=False)
+    ended = on_unsafe(request("DELETE", "/items/7"), policy, None, "/products/", (), OPERATIONS)
+    assert ended == ("p:products:/items/7",)
+
+
+def test_a_purge_of_a_key_ends_what_carries_it_and_what_cannot_be_told():
+    assert tags_of_key("products", "item:7") == ("k:products:item:7", "k:products:*")
