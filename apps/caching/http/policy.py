@@ -37,6 +37,8 @@ class Policy:
     api: str = ""
     group: str = ""
     """What else tells the API's entries from those of its other revisions; part of the key."""
+    tenant: str = ""
+    """Who owns the API, and so whose share of the memory its entries take."""
     mode: str = ORIGIN
     ttl: float = 60.0
     stale_while_revalidate: float = 0.0
