@@ -13,6 +13,7 @@ from apps.analytics.figures import Figures, decode
 from apps.analytics.models import CallRecord, RollUp
 from apps.analytics.policies import Scope
 from apps.analytics.windows import Kept, Span, down, spans, up
+from apps.gateway.records import WARM_UP
 
 DEFAULT_SPAN = timedelta(hours=24)
 #: A span that starts or ends within a minute is exact to the microsecond while that minute has at most this many calls.
@@ -109,7 +110,7 @@ def _rows_of(question: Question, start: float, end: float) -> Figures | None:
     """The figures of less than a minute from the log, or ``None`` when it has too many calls."""
     names = (
         *("cache", "status", "code", "reason", "duration", "upstream_duration"),
-        *("attempts", "request_bytes", "response_bytes"),
+        *("attempts", "request_bytes", "response_bytes", "flags"),
     )
     found = CallRecord.objects.filter(question.condition(), at__gte=moment(start), at__lt=moment(end)).order_by()
     rows = list(found.only(*names)[: EXACT_CALLS + 1])
@@ -117,7 +118,8 @@ def _rows_of(question: Question, start: float, end: float) -> Figures | None:
         return None
     figures = Figures()
     for row in rows:
-        figures.count(row)
+        if WARM_UP not in row.flags:
+            figures.count(row)
     return figures
 
 

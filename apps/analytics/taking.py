@@ -80,7 +80,7 @@ def take(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> Ta
             elif record.kind != records.BEGUN:
                 items.append(_Item(record, batch.incarnation, frame))
     calls = _insert(_without_known_endings(items), account)
-    add_figures(calls)
+    add_figures(call for call in calls if records.WARM_UP not in call.flags)
     account.save()
     keys: dict[int, float] = {}
     for call in calls:

@@ -114,6 +114,8 @@ class Exchange:
     trace: tuple[tuple[str, str, float], ...] = ()
     silent = False
     """It is no call: nothing is recorded."""
+    warms = False
+    """It is a warm-up's: anonymous, and let in by the control plane's own token."""
 
     # How far its answer is.
     status = 0
@@ -154,6 +156,8 @@ class Exchange:
 
     @property
     def shows_detail(self) -> bool:
-        """Whether this caller may see the cache's key and reason (the API's ``debug_headers``)."""
+        """Whether this caller may see the cache's key and reason (the API's ``debug_headers``); a warm-up tells its
+        owner.
+        """
         shown_to = self.api.debug_headers
-        return shown_to == "all" or (shown_to == "subscribers" and self.grant is not None)
+        return shown_to == "all" or (shown_to == "subscribers" and self.grant is not None) or self.warms

@@ -64,7 +64,7 @@ class Pipeline:
         if answer is not None:
             return answer
         x.cache_plan = plan_cache(x)
-        if key is not None and sum(len(name) + len(value) for name, value in x.headers) <= LARGEST:
+        if key is not None and not x.warms and sum(len(name) + len(value) for name, value in x.headers) <= LARGEST:
             x.admission = _kept(self._admissions, key, Admission(x, gateway.world.version))
         return self.go_on(x)
 
@@ -171,7 +171,9 @@ def _said(stage: str, x: Exchange) -> str:
     if stage == "route":
         return x.api.slug
     if stage == "authenticate":
-        return f"key {x.credential.key_id}" if x.credential is not None else "no key"
+        if x.credential is None:
+            return "warm-up" if x.warms else "no key"
+        return f"key {x.credential.key_id}"
     if stage == "authorize":
         return f"{x.grant.state} {x.grant.plan}" if x.grant is not None else "open"
     if stage == "limit":

@@ -8,6 +8,7 @@ from apps.gateway.exchange import Exchange
 from apps.gateway.follower import Unavailable
 from apps.gateway.problems import Problem
 from apps.gateway.stages import Need
+from apps.gateway.warming import warms
 from apps.gateway.world import UNKNOWN
 
 if TYPE_CHECKING:
@@ -20,10 +21,13 @@ def authenticate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
     """
     api = x.api
     if "api_key" not in api.authentication:
+        warms(gateway, x)
         return None
     header = api.api_key_header.lower().encode()
     values = [value for name, value in x.headers if name == header]
     if not values:
+        if warms(gateway, x):
+            return None if gateway.world.lease.valid(x.began) else not_ready(x)
         if "none" in api.authentication:
             return None
         return _challenge(x, Problem.MISSING_CREDENTIAL)

@@ -8,6 +8,7 @@ from apps.gateway.answers import Answer, date, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
 from apps.gateway.snapshot import API
+from apps.warming.token import HEADER
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
@@ -18,7 +19,7 @@ _PROXY_FIELDS = re.compile(
     rb"|(?:true-|x-)?client-ip|(?:cf-|fastly-|x-)?connecting-ip|fastly-client-ip|x-cluster-client-ip"
     rb"|x-original-forwarded-for|x-custom-ip-authorization"
 )
-_OURS = frozenset({b"host", b"content-length", b"expect", b"x-request-id", b"x-call-id"})
+_OURS = frozenset({b"host", b"content-length", b"expect", b"x-request-id", b"x-call-id", HEADER})
 
 
 def route(gateway: "Gateway", x: Exchange) -> Answer | None:

@@ -1,0 +1,28 @@
+"""Calls of the control plane itself, which has answers fetched before callers ask for them."""
+
+from typing import TYPE_CHECKING
+
+from apps.gateway.exchange import Exchange
+from apps.gateway.records import WARM_UP
+from apps.warming.token import HEADER, scheme_of
+
+if TYPE_CHECKING:
+    from apps.gateway.gateway import Gateway
+
+
+def warms(gateway: "Gateway", x: Exchange) -> bool:
+    """Whether this is a warm-up's call; it is noted in the exchange then. To be asked where no key was given.
+
+    The call stays anonymous, and counts as one by the scheme that its token names: a gateway behind a proxy that speaks
+    TLS is called past it. Its head is not remembered, because its token ends.
+    """
+    values = [value for name, value in x.headers if name == HEADER]
+    if len(values) != 1 or x.method not in ("GET", "HEAD"):
+        return False
+    scheme = scheme_of(gateway.options.mac_key, values[0], api=x.api.slug, target=x.target, now=x.at)
+    if scheme is None:
+        return False
+    x.scheme = scheme
+    x.warms = True
+    x.flags += (WARM_UP,)
+    return True
