@@ -1,0 +1,83 @@
+"""A fetch's outcome as one caller's answer, with what the caller is told of it."""
+
+from collections.abc import Callable
+from time import time
+
+from apps.caching import http
+from apps.gateway.answers import Answer, AnyAnswer, Streamed
+from apps.gateway.exchange import Exchange
+from apps.gateway.forwarding import answer_fields
+from apps.gateway.outcomes import FromStore, Own, Shared
+from apps.gateway.stages.forward import passed_on, with_length
+
+
+def own(x: Exchange, outcome: Own) -> AnyAnswer:
+    """The upstream's answer as it is, for the one caller it is for."""
+    x.reason = outcome.reason.code
+    x.cache = b"MISS"
+    _say(x, outcome.response.status, stored=False, detail=outcome.reason, collapsed=False)
+    return passed_on(x, outcome.response)
+
+
+def from_store(x: Exchange, outcome: FromStore, *, collapsed: bool, hit: bool = False) -> AnyAnswer:
+    """A stored answer: confirmed, standing in, or (``hit``) put there by somebody else while this caller waited."""
+    plan, now = x.cache_plan, time()
+    x.reason = outcome.reason.code
+    held = outcome.held
+    x.cache = b"HIT" if hit else b"REVALIDATED" if outcome.confirmed else b"STALE"
+    x.cache_status = http.cache_status(
+        hit=hit,
+        forwarded=x.decision.reason,
+        upstream_status=x.upstream_status or None,
+        ttl=int(held.fresh_until - now),
+        stored=outcome.confirmed and not hit,
+        collapsed=collapsed,
+        key=plan.key_text if x.shows_detail else "",
+        detail=outcome.reason if x.shows_detail else None,
+    )
+    return http.answer_from(held, plan, now)
+
+
+def shared(x: Exchange, outcome: Shared, collapsed: bool, leave: Callable[[], None]) -> AnyAnswer:
+    """An answer that is being stored, or just was. One that still arrives is streamed, and ``leave`` is called when
+    this caller has it or is gone.
+    """
+    plan, api = x.cache_plan, x.api
+    x.reason = outcome.store.reason.code
+    x.cache = b"MISS"
+    _say(x, outcome.status, stored=True, detail=outcome.store.reason, collapsed=collapsed, entry=outcome.store.entry)
+    if outcome.held is not None and not plan.plain:
+        # The caller's own condition or range is judged against what was just stored.
+        return http.answer_from(outcome.held, plan, time())
+    fields = answer_fields(x, api, outcome.status, outcome.fields)
+    if outcome.held is not None:
+        whole = outcome.held.entry.body
+        return Answer(outcome.status, with_length(x.method, outcome.status, fields, whole), whole)
+    reader = outcome.body.reader()
+
+    def close() -> None:
+        reader.leave()
+        leave()
+
+    return Streamed(outcome.status, fields, reader.read, close)
+
+
+def _say(
+    x: Exchange,
+    status: int,
+    *,
+    stored: bool,
+    detail: http.Reason,
+    collapsed: bool,
+    entry: http.Entry | None = None,
+) -> None:
+    plan = x.cache_plan
+    x.cache_status = http.cache_status(
+        forwarded=x.decision.reason,
+        upstream_status=status,
+        ttl=int(entry.fresh_until - time()) if entry is not None else None,
+        stored=stored,
+        collapsed=collapsed,
+        key=plan.key_text if x.shows_detail else "",
+        detail=detail if x.shows_detail else None,
+    )

@@ -1,0 +1,21 @@
+"""From a complete answer to a stored one: the only way by which what an upstream said becomes an entry."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from apps.caching import http
+from apps.gateway.exchange import Exchange
+from apps.gateway.forwarding import ruled
+
+if TYPE_CHECKING:
+    from apps.gateway.gateway import Gateway
+
+
+async def keep(gateway: "Gateway", x: Exchange, plan: http.RequestPlan, entry: http.Entry, body: bytes) -> http.Held:
+    """Store ``entry`` with its whole ``body``, as the API's header rules want it, in both tiers; as it is held here.
+
+    ``entry`` itself stays as it is: whoever waits is still answered by it.
+    """
+    entry = replace(entry, headers=ruled(entry.headers, x.api.response_headers), body=body)
+    http.add_tags(entry, plan.policy, x.operation)
+    return await gateway.store.put(plan, entry)

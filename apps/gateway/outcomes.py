@@ -1,0 +1,59 @@
+"""What a fetch comes to: for one caller, for all who wait, from the store, or nothing."""
+
+from dataclasses import dataclass
+
+from apps.caching import http
+from apps.gateway.broadcast import Broadcast
+from apps.gateway.upstream.client import UpstreamResponse
+from apps.gateway.upstream.errors import UpstreamError
+
+
+@dataclass(slots=True)
+class Own:
+    """The answer is for the one caller on whose behalf it was asked for."""
+
+    response: UpstreamResponse
+    reason: http.Reason
+    taken: bool = False
+
+
+@dataclass(slots=True)
+class Shared:
+    """The answer is being stored: ``fields`` are the upstream's; parts come through ``body``. ``held`` is set once
+    it is whole.
+    """
+
+    store: http.Store
+    status: int
+    fields: http.Headers
+    body: Broadcast
+    held: http.Held | None = None
+
+
+@dataclass(slots=True)
+class FromStore:
+    """Answer from ``held``: it was confirmed, or it stands in for an upstream that failed."""
+
+    held: http.Held
+    reason: http.Reason
+    confirmed: bool
+
+
+@dataclass(slots=True)
+class Failure:
+    """No answer."""
+
+    error: UpstreamError
+
+
+Outcome = Own | Shared | FromStore | Failure
+
+
+@dataclass(slots=True)
+class Heard:
+    """The head of an upstream's answer, and what the caching core says of it."""
+
+    response: UpstreamResponse
+    head: http.ResponseHead
+    judged: http.Store | http.NoStore | http.Refreshed | http.Serve
+    held: http.Held | None
