@@ -13,6 +13,11 @@ VERSION = b"\x01"
 LABELS = ("scheme", "host", "api", "revision group", "method", "path", "query", "headers", "scope", "owner")
 """What the parts of a key are, in order; "explain" shows them."""
 
+BODY_LABELS = ("content type", "content encoding", "content fields", "body form", "body")
+"""The further parts of a read-only POST or a QUERY: what describes the body, the form in which it was digested
+(``json``, ``graphql`` or ``raw``), and the digest.
+"""
+
 _MEMO_LIMIT = 512  # bytes of path and query up to which a key is remembered
 
 
@@ -30,8 +35,8 @@ _remembered = lru_cache(maxsize=4096)(digest)
 
 
 def primary_key(parts: tuple[bytes | None, ...]) -> bytes:
-    """The key under which a call's answer stands. ``parts`` are those that ``LABELS`` names; their order is the key's
-    form.
+    """The key under which a call's answer stands. ``parts`` are those that ``LABELS`` names, and for a method with a
+    body those of ``BODY_LABELS``; their order is the key's form. The method's class tells the two forms apart.
     """
     path, query = parts[5] or b"", parts[6] or b""
     return digest(parts) if len(path) + len(query) > _MEMO_LIMIT else _remembered(parts)

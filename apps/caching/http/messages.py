@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from apps.caching.http.reasons import Reason
+
 Headers = tuple[tuple[bytes, bytes], ...]
 """Fields in their order, names in lower case, one pair per line as received."""
 
@@ -14,6 +16,10 @@ class Request:
     ``path`` comes from ``normalise.target`` and is relative to the API's listen path (always with a leading slash);
     ``query`` is what stands behind the first ``?``, or ``None`` without one. ``host`` is lower-case, as the caller
     addressed us. ``has_body`` is true when the call has ``Content-Length`` (other than 0) or ``Transfer-Encoding``.
+
+    ``body`` is the whole body, where it was read so that it can be part of the key; else ``None``. ``graphql`` is the
+    one form of the GraphQL operation that the call carries, made by whoever knows the language, or why the call can't
+    be answered from the cache; ``None`` where nobody looked.
     """
 
     method: str
@@ -23,6 +29,8 @@ class Request:
     query: bytes | None
     headers: Headers
     has_body: bool = False
+    body: bytes | None = None
+    graphql: bytes | Reason | None = None
 
 
 @dataclass(slots=True)

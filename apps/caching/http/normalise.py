@@ -79,7 +79,7 @@ def normalise_target(raw: bytes) -> Target | None:
 
 
 def _parameter_name(parameter: bytes) -> str:
-    return unquote_to_bytes(parameter.partition(b"=")[0].replace(b"+", b" ")).decode("utf-8", "surrogateescape")
+    return _decoded_name(parameter).decode("utf-8", "surrogateescape")
 
 
 @lru_cache(maxsize=2048)
@@ -94,6 +94,55 @@ def select_query(query: bytes, mode: str, names: tuple[str, ...]) -> bytes | Non
     wanted = mode == "include"
     kept = [part for part in query.split(b"&") if part and (_parameter_name(part) in names) is wanted]
     return b"&".join(kept) if kept else None
+
+
+@lru_cache(maxsize=2048)
+def sort_query(query: bytes) -> bytes:
+    """A query with its parameters in the order of their names (as bytes, decoded); those of one name keep theirs.
+
+    Empty parameters, as in ``a=1&&b=2``, are left out: they name nothing.
+    """
+    parameters = sorted((part for part in query.split(b"&") if part), key=_decoded_name)
+    return b"&".join(parameters)
+
+
+def _decoded_name(parameter: bytes) -> bytes:
+    return unquote_to_bytes(parameter.partition(b"=")[0].replace(b"+", b" "))
+
+
+# RFC 9110 §5.6.6: a parameter's value is a token or a quoted string.
+_PARAMETER = re.compile(
+    rb"[ \t]*;[ \t]*(?:([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:([!#$%&'*+\-.^_`|~0-9A-Za-z]+)|\"([^\"\\]*)\"))?"
+)
+_TYPE = re.compile(rb"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)")
+
+
+def media_type(value: bytes) -> bytes:
+    """``Content-Type`` in one form: names and the charset in lower case, parameters by name (RFC 9110 §8.3.1).
+
+    What doesn't follow the grammar stays as it is.
+    """
+    kind = _TYPE.match(value)
+    if kind is None:
+        return value
+    found: list[tuple[bytes, bytes]] = []
+    at, end = kind.end(), len(value.rstrip(b" \t"))
+    while at < end:
+        parameter = _PARAMETER.match(value, at)
+        if parameter is None:
+            return value
+        at = parameter.end()
+        if parameter[1] is not None:
+            name, text = parameter[1].lower(), parameter[3] if parameter[2] is None else parameter[2]
+            found.append((name, text.lower() if name == b"charset" else text))
+    if len({name for name, _ in found}) != len(found):
+        return value
+    return kind[1].lower() + b"".join(
+        [b";%b=%b" % (name, text if _TOKEN.fullmatch(text) else b'"%b"' % text) for name, text in sorted(found)]
+    )
+
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 def _weight(parameters: list[bytes]) -> float:

@@ -1,12 +1,16 @@
 """The first decision of a call: may the cache be asked, under which keys, and what would be forwarded."""
 
-from apps.caching.http import keys
+import hashlib
+
+from apps.caching.http import bodies, keys
+from apps.caching.http.bodies import KEYED_BY_BODY
 from apps.caching.http.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
 from apps.caching.http.fields import UNKEYED_ECHOES, end_to_end, lines_of
 from apps.caching.http.identity import CREDENTIAL_FIELDS, Credentials, Identity, Scope, base_scope, owner
+from apps.caching.http.invalidation import SAFE_METHODS
 from apps.caching.http.messages import Headers, Request
-from apps.caching.http.normalise import accept_encoding, accept_language, field_value, select_query
-from apps.caching.http.policy import IGNORE, OFF, SECRET, Policy
+from apps.caching.http.normalise import accept_encoding, accept_language, field_value, select_query, sort_query
+from apps.caching.http.policy import GRAPHQL, IGNORE, OFF, SECRET, Policy
 from apps.caching.http.reasons import Reason
 from apps.caching.http.validation import CONDITIONS
 
@@ -24,6 +28,17 @@ _NOTICED = CREDENTIAL_FIELDS | frozenset(
     }
 )
 
+_CLASSES = {"GET": b"GET", "HEAD": b"GET", "POST": b"POST", "QUERY": b"QUERY"}
+"""Methods that can be cached at all. HEAD is answered from GET (RFC 9110 §9.3.2), and no other from one of another
+class.
+"""
+
+_NOT_OF_POST = CONDITIONS | {b"range"}
+"""Fields without a meaning for an answer to POST (RFC 9110 §13.1.3, §14.2)."""
+
+_READING = frozenset({Reason.GRAPHQL_SUBSCRIPTION})
+"""Why a GraphQL call is not cacheable although it surely writes nothing."""
+
 
 class RequestPlan:
     """What the cache means to do with a call.
@@ -35,10 +50,13 @@ class RequestPlan:
     are the caller's, as far as the policy lets them count. ``plain`` says that a stored answer can be served whole.
     ``fetch_key`` names the upstream call for collapsing: calls with equal fetch keys may wait for one; ``None`` must
     not wait. ``query`` is what is keyed, and so what is forwarded. ``missed`` is why a look-up found nothing to use.
+    ``body`` are the parts of the key that a body adds. ``wants_body`` says that the call bypasses only because its
+    body wasn't read: with it in ``request.body``, plan again.
     """
 
     __slots__ = (
         "base",
+        "body",
         "bypass",
         "credentialed",
         "directives",
@@ -52,6 +70,7 @@ class RequestPlan:
         "policy",
         "query",
         "request",
+        "wants_body",
     )
 
     def __init__(self, request: Request, policy: Policy, identity: Identity, noticed: dict[bytes, bytes]) -> None:
@@ -69,21 +88,38 @@ class RequestPlan:
         self.fetch_key: bytes | None = None
         self.missed = Reason.NOT_FOUND
         self.query: bytes | None = request.query
+        self.body: bodies.Parts | None = None
+        self.wants_body = False
 
     @property
     def key_text(self) -> str:
         """The primary key for people: what ``key`` in ``Cache-Status`` shows."""
         return self.keys[0].hex() if self.keys else ""
 
-    def key_parts(self) -> tuple[tuple[str, str], ...]:
-        """The labelled parts of the first key, for "explain". Owners are shown as names or digests, never as
-        credentials.
+    @property
+    def writes(self) -> bool:
+        """Whether the call may change something at the origin, so that its answer ends what is stored (RFC 9111 §4.4).
+
+        A POST that the policy declares read-only doesn't. In GraphQL the operation decides: what isn't known to read
+        may write.
+        """
+        request, policy = self.request, self.policy
+        if request.method in SAFE_METHODS:
+            return False
+        if request.method not in KEYED_BY_BODY or request.method not in policy.methods:
+            return True
+        return policy.body == GRAPHQL and not isinstance(request.graphql, bytes) and request.graphql not in _READING
+
+    def key_parts(self, index: int = 0) -> tuple[tuple[str, str], ...]:
+        """The labelled parts of one of the keys, for "explain". Owners are shown as names or digests, credentials
+        never.
         """
         if not self.keys:
             return ()
+        labels = keys.LABELS if self.body is None else keys.LABELS + keys.BODY_LABELS
         return tuple(
             (label, _shown(self, label, part))
-            for label, part in zip(keys.LABELS, _parts(self, *self.owners[0]), strict=True)
+            for label, part in zip(labels, _parts(self, *self.owners[index]), strict=True)
         )
 
     def upstream_headers(self, conditional: Headers = ()) -> Headers:
@@ -92,24 +128,29 @@ class RequestPlan:
         A bypassing call goes as it came, but for hop-by-hop fields. A cacheable one goes in the form in which it is
         keyed: negotiation fields normalised, fields that the origin might echo removed unless they are keyed, and
         ``conditional`` in place of the caller's own conditions, which are judged against the stored answer. A range
-        that isn't stored is asked for as it is.
+        that isn't stored is asked for as it is. A POST has no conditions: to an origin they would mean something
+        else (RFC 9110 §13.1.2).
         """
         if self.bypass is not None:
             return end_to_end(self.request.headers)
         unwanted = (CONDITIONS if self.range_wanted is None else CONDITIONS - {b"if-range"}) | (
             UNKEYED_ECHOES.difference(name.encode() for name in self.policy.headers)
         )
+        if self.request.method == "POST":
+            unwanted, conditional = unwanted | _NOT_OF_POST, ()
         fields = end_to_end(self.request.headers, unwanted)
         for name, normalise in ((b"accept-encoding", accept_encoding), (b"accept-language", accept_language)):
             lines = lines_of(fields, name)
             if lines:
                 fields = (*(pair for pair in fields if pair[0] != name), (name, normalise(b", ".join(lines))))
+        if self.body is not None:
+            fields = bodies.in_one_form(fields)
         return fields + conditional
 
     @property
     def range_wanted(self) -> bytes | None:
-        """The caller's ``Range``, which only GET has (RFC 9110 §14.2)."""
-        return self.noticed.get(b"range") if self.request.method == "GET" else None
+        """The caller's ``Range``, which only GET has (RFC 9110 §14.2), and QUERY like it (RFC 10008)."""
+        return self.noticed.get(b"range") if self.request.method in ("GET", "QUERY") else None
 
     def __repr__(self) -> str:
         what = self.bypass.code if self.bypass else self.key_text[:12]
@@ -118,18 +159,19 @@ class RequestPlan:
 
 def _parts(plan: RequestPlan, scope: int, owned_by: bytes) -> tuple[bytes | None, ...]:
     request, policy = plan.request, plan.policy
-    return (
+    parts = (
         request.scheme.encode(),
         request.host,
         policy.api.encode(),
         policy.group.encode(),
-        b"GET",  # HEAD is answered from GET (RFC 9110 §9.3.2)
+        _CLASSES[request.method],
         request.path,
         plan.query,
         _key_headers(policy, request.headers) if policy.headers else b"",
         b"%d" % scope,
         owned_by,
     )
+    return parts if plan.body is None else parts + plan.body
 
 
 def _key_headers(policy: Policy, headers: Headers) -> bytes:
@@ -146,16 +188,27 @@ def _shown(plan: RequestPlan, label: str, part: bytes | None) -> str:
     if label == "scope":
         return Scope(int(part)).name.lower()
     if label == "headers":
-        values = (
-            (name, field_value(name.encode(), lines_of(plan.request.headers, name.encode())))
-            for name in plan.policy.headers
+        names = (name.encode() for name in plan.policy.headers)
+        return "; ".join(
+            f"{name.decode()}: {shown_field(name, field_value(name, lines_of(plan.request.headers, name)))}"
+            for name in names
         )
-        return "; ".join(f"{name}: {'(none)' if value is None else value.decode('latin-1')}" for name, value in values)
+    if label == "content fields":
+        return hashlib.sha256(part).hexdigest()[:16] if part else "(none)"
     try:
         text = part.decode()
     except UnicodeDecodeError:
         return part.hex()
     return text if text.isprintable() else part.hex()
+
+
+def shown_field(name: bytes, value: bytes | None) -> str:
+    """The value of a keyed field for people: of a credential, a digest."""
+    if value is None:
+        return "(none)"
+    if name in CREDENTIAL_FIELDS:
+        return f"(credential {hashlib.sha256(value).hexdigest()[:12]})"
+    return value.decode("latin-1")
 
 
 def plan_request(request: Request, policy: Policy, identity: Identity) -> RequestPlan:
@@ -169,7 +222,13 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
     plan = RequestPlan(request, policy, identity, noticed)
     plan.bypass = _bypass(request, policy, noticed)
     if plan.bypass is not None:
+        plan.wants_body = plan.bypass is Reason.BODY_TOO_LARGE
         return plan
+    if request.method in KEYED_BY_BODY:
+        plan.body = bodies.parts_of(request, policy.body)
+        if request.method == "POST" and not _NOT_OF_POST.isdisjoint(noticed):
+            plan.noticed = noticed = {name: value for name, value in noticed.items() if name not in _NOT_OF_POST}
+            plan.plain = not noticed
 
     credentials: Credentials = ()
     if noticed and not CREDENTIAL_FIELDS.isdisjoint(noticed):
@@ -182,6 +241,8 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
         return plan
     if request.query is not None and policy.query_mode != "all":
         plan.query = select_query(request.query, policy.query_mode, policy.query_names)
+    if plan.query is not None and policy.query_sorted:
+        plan.query = sort_query(plan.query) or None
 
     if not plan.credentialed or plan.base == Scope.SUBJECT:
         plan.owners = ((plan.base, owned_by),)
@@ -192,7 +253,7 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
 
     if noticed and policy.client_directives != IGNORE:
         plan.directives = request_directives(noticed.get(b"cache-control"), noticed.get(b"pragma"))
-    if plan.range_wanted is None and request.method == "GET" and not plan.directives.no_store:
+    if plan.range_wanted is None and request.method != "HEAD" and not plan.directives.no_store:
         plan.fetch_key = plan.keys[-1]
     return plan
 
@@ -202,13 +263,22 @@ def _bypass(request: Request, policy: Policy, noticed: dict[bytes, bytes]) -> Re
         return Reason.MODE_OFF
     if policy.sensitivity == SECRET:
         return Reason.SECRET
-    if request.method not in policy.methods or request.method not in ("GET", "HEAD"):
+    method = request.method
+    if method not in policy.methods or method not in _CLASSES:
         return Reason.METHOD
-    if request.has_body:
+    if request.has_body and method not in KEYED_BY_BODY:
         return Reason.REQUEST_BODY
     if noticed:
         if b"if-match" in noticed or b"if-unmodified-since" in noticed:
             return Reason.REQUEST_PRECONDITION
+        if method == "POST" and b"if-none-match" in noticed:
+            return Reason.REQUEST_PRECONDITION  # to an origin it means: only if there is none (RFC 9110 §13.1.2)
         if b"upgrade" in noticed:
             return Reason.UPGRADE
+    if isinstance(request.graphql, Reason):
+        return request.graphql
+    if request.has_body and request.body is None:
+        return Reason.BODY_TOO_LARGE
+    if policy.body == GRAPHQL and request.graphql is None and method in KEYED_BY_BODY:
+        return Reason.GRAPHQL_UNREADABLE
     return None

@@ -58,6 +58,18 @@ class Reason(Enum):
     SECRET = "secret", "Answers of a secret API are never stored."
     METHOD = "method", "Answers to this method are not cached."
     REQUEST_BODY = "request_body", "A call with a body is not answered from the cache."
+    BODY_TOO_LARGE = "body_too_large_to_key", "The call's body is too large to be part of the key."
+    GRAPHQL_MUTATION = (
+        "graphql_mutation",
+        "A GraphQL mutation is never answered from the cache, and ends what it may change.",
+    )
+    GRAPHQL_SUBSCRIPTION = "graphql_subscription", "A GraphQL subscription is never answered from the cache."
+    GRAPHQL_BATCH = "graphql_batch", "Several GraphQL operations in one call are not answered from the cache."
+    GRAPHQL_PERSISTED = (
+        "graphql_persisted",
+        "The call names a GraphQL operation without its text, so nobody here knows whether it only reads.",
+    )
+    GRAPHQL_UNREADABLE = "graphql_unreadable", "The call's body is no GraphQL operation that can be read without doubt."
     REQUEST_PRECONDITION = "request_precondition", "The call has a condition that only the origin may judge (If-Match)."
     UPGRADE = "upgrade", "The call asks for another protocol."
     NO_IDENTITY = "no_identity", "The policy's scope needs a caller identity that this call doesn't have."

@@ -24,7 +24,9 @@ def pairs(fields):
     return tuple((name.lower().encode(), value.encode("latin-1")) for name, value in items)
 
 
-def request(method="GET", path="/items/1", query=None, headers=(), host="api.test", has_body=False):
+def request(
+    method="GET", path="/items/1", query=None, headers=(), host="api.test", has_body=False, body=None, graphql=None
+):
     return Request(
         method,
         "http",
@@ -32,7 +34,9 @@ def request(method="GET", path="/items/1", query=None, headers=(), host="api.tes
         path.encode(),
         None if query is None else query.encode(),
         pairs(headers),
-        has_body,
+        has_body or body is not None,
+        body,
+        graphql,
     )
 
 

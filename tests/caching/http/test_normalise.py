@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.caching.http import normalise
-from apps.caching.http.normalise import Target, normalise_target, select_query
+from apps.caching.http.normalise import Target, normalise_target, select_query, sort_query
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,36 @@ def test_what_has_no_meaning_is_refused(raw):
 
 def test_a_long_target_is_normalised_too():
     assert normalise_target(b"/" + b"%61" * 1000) == Target(b"/" + b"a" * 1000, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "form"),
+    [
+        (b"b=2&a=1", b"a=1&b=2"),
+        (b"a=2&b=0&a=1", b"a=2&a=1&b=0"),
+        (b"b&a&a=", b"a&a=&b"),
+        (b"a%5B1%5D=x&a%5B0%5D=y", b"a%5B0%5D=y&a%5B1%5D=x"),
+        (b"z=1&%C3%A4=2&a+b=3&a%20b=4", b"a+b=3&a%20b=4&z=1&%C3%A4=2"),
+        (b"&&b=1&&a=1&", b"a=1&b=1"),
+        (b"", b""),
+    ],
+)
+def test_a_sorted_query_keeps_the_order_of_equal_names(query, form):
+    assert sort_query(query) == form
+
+
+parameters = st.lists(st.sampled_from([b"a=1", b"a=2", b"b=1", b"%61=3", b"a%26=1", b"c"]), max_size=6)
+
+
+@given(parameters, parameters)
+def test_queries_sort_to_one_form_only_if_each_name_has_the_same_values_in_the_same_order(one, other):
+    def by_name(parts):
+        found = {}
+        for part in parts:
+            found.setdefault(unquote_to_bytes(part.partition(b"=")[0]), []).append(part)
+        return found
+
+    assert (sort_query(b"&".join(one)) == sort_query(b"&".join(other))) == (by_name(one) == by_name(other))
 
 
 targets = st.lists(

@@ -23,7 +23,8 @@ def test_a_plain_call_has_one_key_and_may_wait_for_another():
         ({"method": "POST"}, Reason.METHOD),
         ({"method": "OPTIONS"}, Reason.METHOD),
         ({"method": "get"}, Reason.METHOD),
-        ({"method": "POST", "policy": Policy(methods=("GET", "POST"))}, Reason.METHOD),
+        ({"method": "QUERY"}, Reason.METHOD),
+        ({"method": "PUT", "policy": Policy(methods=("GET", "PUT"))}, Reason.METHOD),
         ({"method": "HEAD", "policy": Policy(methods=("GET",))}, Reason.METHOD),
         ({"has_body": True}, Reason.REQUEST_BODY),
         ({"headers": [("If-Match", '"a"')]}, Reason.REQUEST_PRECONDITION),
@@ -110,6 +111,23 @@ def test_what_is_left_out_of_the_key_is_not_forwarded():
     assert one.keys == other.keys
     assert plan(policy=policy, query="utm_source=x").query is None
     assert plan(policy=policy, query="utm_source=x").keys == plan(policy=policy).keys
+
+
+def test_a_sorted_query_is_keyed_and_forwarded_in_one_order():
+    policy = Policy(query_sorted=True)
+    one, other = plan(policy=policy, query="b=1&a=2&a=1"), plan(policy=policy, query="a=2&b=1&a=1")
+    assert one.query == other.query == b"a=2&a=1&b=1"
+    assert one.keys == other.keys != plan(policy=policy, query="a=1&a=2&b=1").keys
+    assert plan(query="b=1&a=2").query == b"b=1&a=2", "only where the policy says so"
+    chosen = Policy(query_sorted=True, query_mode="exclude", query_names=("a",))
+    assert plan(policy=chosen, query="c&a=1&b").query == b"b&c"
+    assert plan(policy=policy, query="&").query is None
+
+
+def test_a_credential_in_the_key_is_shown_as_a_digest():
+    the_plan = plan([("X-User", "ann@acme.test")], policy=Policy(headers=("x-user",)))
+    assert "ann@" not in str(the_plan.key_parts())
+    assert dict(the_plan.key_parts())["headers"].startswith("x-user: (credential ")
 
 
 def test_key_fields_are_normalised():
