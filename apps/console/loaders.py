@@ -16,6 +16,8 @@ from apps.catalog.models import API, Revision
 from apps.catalog.selectors import apis_in_catalogue, apis_visible_to, revisions_visible_to
 from apps.tenants.models import Membership, Tenant, Token, User
 from apps.tenants.selectors import memberships_visible_to, tenants_visible_to, tokens_visible_to, users_visible_to
+from apps.warming.models import WarmUp
+from apps.warming.selectors import warm_ups_visible_to
 
 
 def an_api(user: User, slug: str) -> API:
@@ -93,3 +95,8 @@ def a_user(user: User, number: int) -> User:
 def a_token(user: User, number: int) -> Token:
     """A token of the reader's."""
     return get_object_or_404(tokens_visible_to(user), pk=number)
+
+
+def a_warm_up(user: User, number: int) -> WarmUp:
+    """A warm-up of one of the reader's APIs."""
+    return get_object_or_404(warm_ups_visible_to(user), pk=number)

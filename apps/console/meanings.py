@@ -32,6 +32,13 @@ _STATES: dict[str, Meaning] = {
     "expired": Meaning("draft", "clock", True),
     "cancelled": Meaning("draft", "x", True),
     "inactive": Meaning("draft", "ban", True),
+    "queued": Meaning("pending", "hourglass"),
+    "running": Meaning("info", "refresh"),
+    "done": Meaning("active", "circle-check"),
+    "failed": Meaning("error", "circle-x"),
+    "fresh": Meaning("hit", "bolt"),
+    "stale": Meaning("stale", "clock"),
+    "purged": Meaning("ended", "flame", True),
     "unknown": Meaning("draft", "help", True),
 }
 

@@ -1,18 +1,42 @@
 """Purges and their receipts."""
 
+from typing import Any
+
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
 
 from apps.caching.models import Purge
-from apps.caching.services import receipt_note
+from apps.caching.services import purge, receipt_note
+from apps.catalog.models import API
 from apps.console.answers import done
+from apps.console.guard import Signed
+from apps.console.tables import warm_up_url
+from apps.errors import Conflict
 from apps.fleet.receipts import wait_for_receipt
+from apps.warming.choices import Cause
+from apps.warming.services import warm_up_start
 
 
-def purge_with_receipt(request: HttpRequest, purge: Purge, to: str) -> HttpResponse:
-    """Wait for the gateways (5 s at most), note what they said beside the purge, and tell the reader."""
-    receipt = wait_for_receipt(purge_clock=purge.clock)
-    receipt_note(purge=purge, workers=receipt.workers, in_force=receipt.in_force, slowest_ms=receipt.slowest_ms)
-    what = f"{purge.get_kind_display()} {purge.value}".strip()
+def purge_of(request: Signed, api: API, data: dict[str, Any]) -> Purge:
+    """Purge what a ``PurgeForm`` says."""
+    return purge(actor=request.user, api=api, kind=data["kind"], value=data["value"], soft=data["soft"])
+
+
+def purge_with_receipt(request: Signed, api: API, made: Purge, to: str, *, warm_up: bool = False) -> HttpResponse:
+    """Wait for the gateways (5 s at most), note what they said beside the purge, and tell the reader.
+
+    ``warm_up`` begins one afterwards, and leads to its page.
+    """
+    receipt = wait_for_receipt(purge_clock=made.clock)
+    receipt_note(purge=made, workers=receipt.workers, in_force=receipt.in_force, slowest_ms=receipt.slowest_ms)
+    what = f"{made.get_kind_display()} {made.value}".strip()
     level = messages.SUCCESS if receipt.complete else messages.WARNING
-    return done(request, to, f"Purged of {purge.api_slug}: {what}: {receipt.sentence}.", level)
+    said = f"Purged of {made.api_slug}: {what}: {receipt.sentence}."
+    if warm_up:
+        try:
+            to = warm_up_url(warm_up_start(actor=request.user, api=api, cause=Cause.PURGE, mark=made.pk))
+        except (Conflict, ValidationError) as refused:
+            level, reason = messages.WARNING, " ".join(getattr(refused, "messages", [str(refused)]))
+            said += f" No warm-up was begun: {reason}"
+    return done(request, to, said, level)

@@ -29,6 +29,7 @@ from apps.console.templatetags.console import state
 from apps.tenants.choices import Role
 from apps.tenants.models import Membership, Tenant, User
 from apps.tenants.policies import is_administrator, tenants_of
+from apps.warming.models import WarmUp
 
 
 def api_url(api: API) -> str:
@@ -263,6 +264,26 @@ class PurgeTable(ConsoleTable):
         return format_html(
             '<span class="receipt m-{}">in force on {} of {}{}</span>', kind, record.in_force, record.workers, slowest
         )
+
+
+def warm_up_url(warm_up: WarmUp) -> str:
+    """The page of a warm-up."""
+    return reverse("console:warm_up", args=[warm_up.pk])
+
+
+class WarmUpTable(ConsoleTable):
+    """Warm-ups and how far they are."""
+
+    what = NameColumn(
+        verbose_name="Warm-up", url=warm_up_url, accessor="api_slug", below=lambda row: row.get_cause_display()
+    )
+    who = Column("By", accessor="actor_email", default="the platform")
+    at = TimeColumn(verbose_name="When", accessor="created_at")
+    state = StateColumn(orderable=False)
+    far = Column("Fetched", accessor="sentence", orderable=False)
+
+    class Meta:
+        order_by = "-at"
 
 
 class AuditTable(ConsoleTable):

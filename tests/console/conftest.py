@@ -16,6 +16,7 @@ from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.tenants.models import Membership, Token
 from apps.tenants.services import token_create
+from apps.warming.models import WarmUp
 from tests.support.calls import HIT, make_calls
 from tests.support.cast import (
     Cast,
@@ -42,6 +43,7 @@ class World:
     membership: Membership
     token: Token
     purge: Purge
+    warm_up: WarmUp
 
 
 @pytest.fixture
@@ -66,6 +68,9 @@ def world(cast: Cast, state_redis: Any) -> World:
         token=token_create(actor=cast.vera, user=cast.vera, name="script").token,
         purge=Purge.objects.create(
             api_slug="products", kind="path", value="/items/7", clock=1, workers=2, in_force=2, slowest_ms=3
+        ),
+        warm_up=WarmUp.objects.create(
+            api_slug="products", top=100, rate=10, state="running", total=100, done=40, stored=38, failed=2
         ),
     )
 

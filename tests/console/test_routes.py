@@ -15,7 +15,19 @@ from tests.support.cast import make_user
 #: whoever is signed in may open these: their selectors scope what they hold, and what they name is public to users
 OPEN = {
     *("overview", "search", "help", "account", "token_new", "apis", "requests", "subscriptions", "applications"),
-    *("catalogue", "catalogue_entry", "ask", "try", "cache", "tenants", "audit", "dashboards", "dashboard", "calls"),
+    *(
+        "catalogue",
+        "catalogue_entry",
+        "ask",
+        "try",
+        "cache",
+        "explain",
+        "tenants",
+        "audit",
+        "dashboards",
+        "dashboard",
+        "calls",
+    ),
 }
 #: these are the administrators'
 ADMINISTRATORS = {
@@ -53,6 +65,7 @@ def address_of(name: str, world: World) -> str:
         ("api_step", {"slug": "products", "transition": "retire"}),
         ("api_revision", {"slug": "products", "number": 1}),
         ("api_restore", {"slug": "products", "number": 1}),
+        ("warm_up", {"number": world.warm_up.pk}),
         ("request_", {"number": world.asked.pk}),
         ("subscription_", {"number": world.subscription.pk}),
         ("plan", {"slug": world.plan.slug}),

@@ -351,6 +351,14 @@ class PurgeForm(ConsoleForm):
         label="Soft",
         help_text="Entries become stale rather than dead: they may stand in while one call refreshes.",
     )
+    warm_up = helped(
+        forms.BooleanField(
+            required=False,
+            label="Warm up afterwards",
+            help_text="Fetch what the policy names, else the most called URLs, before callers ask again.",
+        ),
+        "warm-up",
+    )
 
 
 class PurgeAnyForm(PurgeForm):
@@ -359,7 +367,7 @@ class PurgeAnyForm(PurgeForm):
     api = forms.ModelChoiceField(
         queryset=API.objects.none(), to_field_name="slug", label="API", empty_label="Choose an API"
     )
-    field_order = ["api", "kind", "value", "soft"]
+    field_order = ["api", "kind", "value", "soft", "warm_up"]
 
     def __init__(self, *args: Any, apis: QuerySet[API], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -67,6 +67,18 @@ class WordsField(forms.CharField):
         return list(dict.fromkeys(word.strip() for word in text.splitlines() if word.strip()))
 
 
+class LinesField(WordsField):
+    """A list of lines; its value is a list."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("widget", forms.Textarea({"rows": 3, "spellcheck": "false"}))
+        super().__init__(separators="", **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        """The list, a line for each."""
+        return "\n".join(value) if isinstance(value, list | tuple) else value
+
+
 class HeadersField(forms.CharField):
     """Headers to set, one ``Name: value`` per line; its value is a mapping."""
 

@@ -1,6 +1,6 @@
 """Tags and filters of the console's templates: figures, times, badges, icons, fields."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django import template
@@ -60,6 +60,18 @@ def reason(code: str) -> str:
     """The sentence of a cache decision's code; a refusal's code as words."""
     sentence = _SENTENCES.get(code)
     return sentence or code.replace("_", " ").capitalize() or figures.DASH
+
+
+@register.filter
+def because(sentence: str) -> str:
+    """A sentence as what follows “because”."""
+    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() or sentence[1:2] == " " else sentence
+
+
+@register.filter
+def moment(seconds: float | None) -> datetime | None:
+    """Unix seconds as a time."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 @register.simple_tag

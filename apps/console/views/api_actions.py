@@ -3,9 +3,7 @@
 from django.http import HttpResponse
 from django.urls import reverse
 
-from apps.caching.models import Purge
 from apps.caching.policies import can_purge
-from apps.caching.services import purge
 from apps.catalog.choices import Transition
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import can_delete_api, can_edit_api, can_publish_api
@@ -14,7 +12,7 @@ from apps.console.answers import attempt, attempted, done, done_with_receipt, fo
 from apps.console.forms.apis import CommentForm, ConfirmForm, DocumentForm, PurgeForm
 from apps.console.guard import Signed, of, page
 from apps.console.loaders import a_revision, an_api, an_api_transition
-from apps.console.receipts import purge_with_receipt
+from apps.console.receipts import purge_of, purge_with_receipt
 from apps.tenants.models import User
 
 FORM = ("GET", "HEAD", "POST")
@@ -108,13 +106,9 @@ def purge_api(request: Signed, api: API) -> HttpResponse:
     """Purge cached answers of one API."""
     form = PurgeForm(sent(request))
 
-    def go() -> Purge:
-        data = form.cleaned_data
-        return purge(actor=request.user, api=api, kind=data["kind"], value=data["value"], soft=data["soft"])
-
     back = reverse("console:api_cache", args=[api.slug])
-    if request.method == "POST" and (made := attempt(form, go)):
-        return purge_with_receipt(request, made, back)
+    if request.method == "POST" and (made := attempt(form, lambda: purge_of(request, api, form.cleaned_data))):
+        return purge_with_receipt(request, api, made, back, warm_up=form.cleaned_data["warm_up"])
     return form_page(
         request,
         form,

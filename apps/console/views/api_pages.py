@@ -9,8 +9,6 @@ from django.urls import reverse
 
 from apps.access.choices import LIVE
 from apps.access.selectors import subscriptions_visible_to
-from apps.caching.selectors import purges_visible_to
-from apps.caching.services import policy_update
 from apps.catalog.choices import LIFECYCLE, Transition
 from apps.catalog.document import UpstreamFields
 from apps.catalog.models import API, Revision
@@ -27,13 +25,11 @@ from apps.console.analytics import embedded
 from apps.console.answers import attempted, done_with_receipt, sent
 from apps.console.examples import curl_of
 from apps.console.forms.apis import DocumentationForm, SettingsForm, TrafficForm, UpstreamFormSet
-from apps.console.forms.cache import PolicyForm, SampleForm
 from apps.console.guard import Signed, of, page
 from apps.console.lists import listing
 from apps.console.loaders import a_revision, an_api
 from apps.console.policy_words import sentences
-from apps.console.preview import preview
-from apps.console.tables import PurgeTable, QueueTable, RevisionTable, SubscriptionTable
+from apps.console.tables import QueueTable, RevisionTable, SubscriptionTable
 from apps.console.waiting import waiting_for
 
 FORM = ("GET", "HEAD", "POST")
@@ -106,55 +102,6 @@ def access(request: Signed, api: API) -> HttpResponse:
         "apis/access.html",
         waiting=waiting_table,
         table=listing(request, rows, SubscriptionTable)["table"],
-    )
-
-
-@page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
-def cache(request: Signed, api: API) -> HttpResponse:
-    """Its cache policy in sentences, what a sample request would get, and its purges."""
-    form = PolicyForm(sent(request), initial=PolicyForm.initial_of(api.cache_policy))
-    if request.method == "POST":
-
-        def save() -> Any:
-            return policy_update(
-                actor=request.user, api=api, comment=form.cleaned_data["comment"], **form.policy_fields()
-            )
-
-        if attempted(form, save):
-            return done_with_receipt(request, _slug(api, "api_cache"), "The cache policy is saved")
-    sample = SampleForm(initial={name: field.initial for name, field in SampleForm.base_fields.items()})
-    purges = purges_visible_to(request.user).filter(api_slug=api.slug)
-    return tabbed(
-        request,
-        api,
-        "apis/cache.html",
-        status=422 if form.errors else 200,
-        form=form,
-        sample=sample,
-        words=sentences(api.cache_policy),
-        preview=preview(api, api.cache_policy, sample.initial),
-        purges=listing(request, purges, PurgeTable, per_page=10, exclude=("api",))["table"],
-    )
-
-
-@page(load=an_api, may=can_view_configuration, methods=FORM)
-def cache_preview(request: Signed, api: API) -> HttpResponse:
-    """What a sample request would get under the policy as it is typed: nothing is saved."""
-    form = PolicyForm(sent(request), initial=PolicyForm.initial_of(api.cache_policy))
-    sample = SampleForm(sent(request))
-    outcome = None
-    words: list[str] = []
-    if form.is_valid():
-        policy = api.cache_policy
-        for name, value in form.policy_fields().items():
-            setattr(policy, name, value)
-        words = sentences(policy)
-        if sample.is_valid():
-            outcome = preview(api, policy, sample.cleaned_data)
-    return render(
-        request,
-        "apis/cache_preview.html",
-        {"api": api, "preview": outcome, "words": words, "sample": sample, "form": form},
     )
 
 

@@ -1,4 +1,4 @@
-"""The cache: who hits, why others don't, and purges with their receipts."""
+"""The cache: who hits, why others don't, what it holds, purges with their receipts, warm-ups."""
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -6,9 +6,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.analytics.selectors import Scope, breakdown
-from apps.caching.models import Purge
 from apps.caching.selectors import purges_visible_to
-from apps.caching.services import purge
 from apps.catalog.selectors import apis_editable_by
 from apps.console import traffic
 from apps.console.answers import attempt, form_page, sent
@@ -16,21 +14,22 @@ from apps.console.filters import PurgeFilters
 from apps.console.forms.apis import PurgeAnyForm
 from apps.console.guard import Signed, anyone, page
 from apps.console.lists import listing
-from apps.console.receipts import purge_with_receipt
-from apps.console.tables import PurgeTable
+from apps.console.receipts import purge_of, purge_with_receipt
+from apps.console.tables import PurgeTable, WarmUpTable
 from apps.tenants.models import User
+from apps.warming.selectors import warm_ups_visible_to
 
 FORM = ("GET", "HEAD", "POST")
 
 
-def may_purge_some(user: User) -> bool:
+def looks_after_some(user: User) -> bool:
     """Whoever looks after some API."""
     return apis_editable_by(user).exists()
 
 
 @page(may=anyone)
 def cache(request: Signed) -> HttpResponse:
-    """Hit ratio by API, reasons for misses and bypasses, the latest purges."""
+    """Hit ratio by API, reasons for misses and bypasses, the latest purges and warm-ups."""
     user = request.user
     scope, since = Scope.of(user), timezone.now() - traffic.DAY
     rows = breakdown(scope=scope, by="api", top=traffic.MOST, since=since)
@@ -43,24 +42,26 @@ def cache(request: Signed) -> HttpResponse:
             "traffic": traffic.last_day(user),
             "apis": sorted(rows, key=lambda row: row["calls"], reverse=True),
             "reasons": reasons,
-            "may_purge": may_purge_some(user),
+            "may_purge": looks_after_some(user),
+            "warm_ups": listing(request, warm_ups_visible_to(user), WarmUpTable, prefix="warm-ups-", per_page=5)[
+                "table"
+            ],
             **purges,
         },
     )
 
 
-@page(may=may_purge_some, methods=FORM)
+@page(may=looks_after_some, methods=FORM)
 def purge_any(request: Signed) -> HttpResponse:
     """Purge cached answers of some API."""
     form = PurgeAnyForm(sent(request), apis=apis_editable_by(request.user))
 
-    def go() -> Purge:
-        data = form.cleaned_data
-        return purge(actor=request.user, api=data["api"], kind=data["kind"], value=data["value"], soft=data["soft"])
-
     back = reverse("console:cache")
-    if request.method == "POST" and (made := attempt(form, go)):
-        return purge_with_receipt(request, made, back)
+    if request.method == "POST" and (
+        made := attempt(form, lambda: purge_of(request, form.cleaned_data["api"], form.cleaned_data))
+    ):
+        data = form.cleaned_data
+        return purge_with_receipt(request, data["api"], made, back, warm_up=data["warm_up"])
     return form_page(
         request,
         form,

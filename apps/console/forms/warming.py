@@ -1,0 +1,55 @@
+"""Forms about warm-ups."""
+
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+
+from apps.caching.warm_up import MOST, USUAL_RATE
+from apps.catalog.models import API
+from apps.console.forms.fields import ConsoleForm, HeadersField, LinesField, helped
+
+
+class WarmUpForm(ConsoleForm):
+    """What to fetch of one API, and how fast."""
+
+    top = helped(
+        forms.IntegerField(
+            required=False,
+            min_value=0,
+            max_value=MOST,
+            label="The most called URLs of the last day",
+            help_text="How many of them. Without any URL at all: what the API's policy says, else its top 100.",
+        ),
+        "warm-up",
+    )
+    urls = LinesField(label="URLs", help_text="One per line, like /items/7?page=2, below the listen path or with it.")
+    rate = forms.CharField(
+        max_length=20, initial=USUAL_RATE, label="At most", help_text="Calls to the upstream, like 10/s or 100/m."
+    )
+    headers = HeadersField(
+        label="Headers to send", help_text="One Name: value per line, such as those that Vary names."
+    )
+
+    def wanted(self) -> dict[str, Any]:
+        """What ``warm_up_start`` gets."""
+        data = self.cleaned_data
+        return {
+            "urls": data["urls"],
+            "top": data["top"] or 0,
+            "rate": data["rate"],
+            "headers": data["headers"] or None,
+        }
+
+
+class WarmUpAnyForm(WarmUpForm):
+    """The same, of which API."""
+
+    api = forms.ModelChoiceField(
+        queryset=API.objects.none(), to_field_name="slug", label="API", empty_label="Choose an API"
+    )
+    field_order = ["api", "top", "urls", "rate", "headers"]
+
+    def __init__(self, *args: Any, apis: QuerySet[API], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["api"].queryset = apis  # type: ignore[attr-defined]

@@ -1,0 +1,37 @@
+"""What the cache would do with a request that somebody types."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from apps.access.selectors import applications_visible_to
+from apps.caching.explain import Explanation, explain
+from apps.console.answers import attempt, sent
+from apps.console.forms.explain import ExplainForm
+from apps.console.guard import Signed, anyone, page
+
+FORM = ("GET", "HEAD", "POST")
+
+
+@page(may=anyone, methods=FORM)
+def explain_page(request: Signed) -> HttpResponse:
+    """A typed request: its key in parts, the decision with its reason, the nearest stored answer. Nothing is called.
+
+    Which APIs a reader may ask about is the service's to say.
+    """
+    start = {name: request.GET.get(name, "") for name in ("method", "url", "application") if request.GET.get(name)}
+    form = ExplainForm(sent(request), initial=start, applications=applications_visible_to(request.user))
+
+    def explained() -> Explanation:
+        data = form.cleaned_data
+        return explain(
+            actor=request.user,
+            url=data["url"],
+            method=data["method"],
+            headers=data["headers"],
+            body=data["body"].encode() or None,
+            application=data["application"],
+        )
+
+    found = attempt(form, explained) if request.method == "POST" else None
+    template = "cache/explained.html" if request.htmx else "cache/explain.html"
+    return render(request, template, {"form": form, "explained": found}, status=422 if form.errors else 200)
