@@ -43,7 +43,10 @@ class Change:
         self.dropped = True
 
     def affect(self, kind: str, identifier: object) -> None:
-        """Have gateways read ``kind`` (``api``, ``plan``, ``key``, ``application`` or ``tenant``) ``identifier`` anew."""
+        """Have gateways read ``kind`` (``api``, ``plan``, ``key``, ``application`` or ``tenant``) ``identifier`` anew.
+
+        ``stored`` is the tag of cached answers that end with the change: those made under a right that is gone.
+        """
         pair = [kind, str(identifier)]
         if pair not in self.affects:
             self.affects.append(pair)

@@ -23,23 +23,32 @@ FLOOR = "*"
 MAX_ROWS = 100_000
 """Purged tags that are remembered one by one; beyond it the older half folds into the floor."""
 
+NOTE = """
+local function purge(epoch, events, clock_name, rows, soft, at, tags)
+  local clock = redis.call('INCR', clock_name)
+  for _, tag in ipairs(tags) do
+    local hard_clock, soft_clock = '0', '0'
+    local row = redis.call('HGET', rows, tag)
+    if row then hard_clock, soft_clock = string.match(row, '^(%d+) (%d+)') end
+    if soft == '1' then soft_clock = clock else hard_clock = clock end
+    redis.call('HSET', rows, tag, hard_clock .. ' ' .. soft_clock .. ' ' .. at)
+  end
+  append(epoch, events, {'kind', 'purge', 'clock', clock, 'soft', soft, 'tags', table.concat(tags, '\\n')})
+  return clock
+end
+"""
+"""Lua: takes the next number of the purge clock, writes it beside the tags and tells everybody. It stands after
+``APPEND``.
+"""
+
 PURGE = f"""
 {APPEND}
-local epoch, events, clock_name, rows = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-if not redis.call('HGET', epoch, 'incarnation') then
+{NOTE}
+if not redis.call('HGET', KEYS[1], 'incarnation') then
   return redis.error_reply('NOEPOCH the state is empty: it is about to be written anew')
 end
-local soft, at, tags = ARGV[1], ARGV[2], {{unpack(ARGV, 3)}}
-local clock = redis.call('INCR', clock_name)
-for _, tag in ipairs(tags) do
-  local hard_clock, soft_clock = '0', '0'
-  local row = redis.call('HGET', rows, tag)
-  if row then hard_clock, soft_clock = string.match(row, '^(%d+) (%d+)') end
-  if soft == '1' then soft_clock = clock else hard_clock = clock end
-  redis.call('HSET', rows, tag, hard_clock .. ' ' .. soft_clock .. ' ' .. at)
-end
-append(epoch, events, {{'kind', 'purge', 'clock', clock, 'soft', soft, 'tags', table.concat(tags, '\\n')}})
-return {{clock, redis.call('HLEN', rows)}}
+local clock = purge(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], {{unpack(ARGV, 3)}})
+return {{clock, redis.call('HLEN', KEYS[4])}}
 """
 """Lua, KEYS: epoch, events, purge clock, purged tags. ARGV: soft (0 or 1), Unix seconds, tags. Returns {{clock,
 rows}}.

@@ -53,27 +53,29 @@ class _Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Affected:
-    """What changes name, taken apart: slugs of APIs and plans, and how keys are found."""
+    """What changes name, taken apart: slugs of APIs and plans, how keys are found, and the tags of what is stored
+    under a right that is gone."""
 
     apis: frozenset[str]
     plans: frozenset[str]
     digests: frozenset[str]
     applications: frozenset[tuple[str, str]]
     tenants: frozenset[str]
+    stored: frozenset[str] = frozenset()
 
     @property
     def nothing(self) -> bool:
         """Whether no gateway needs to hear of it."""
-        return not (self.apis or self.plans or self.digests or self.applications or self.tenants)
+        return not (self.apis or self.plans or self.digests or self.applications or self.tenants or self.stored)
 
 
 def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
     """The pairs of audit entries: ``api``, ``plan`` and ``tenant`` by slug, ``application`` by ``tenant/slug``,
-    ``key`` by digest.
+    ``key`` by digest, ``stored`` by tag.
 
     Raises ``ValueError`` for any other kind: nothing of a change may be lost silently.
     """
-    found: dict[str, set[str]] = {kind: set() for kind in ("api", "plan", "key", "application", "tenant")}
+    found: dict[str, set[str]] = {kind: set() for kind in ("api", "plan", "key", "application", "tenant", "stored")}
     for kind, identifier in pairs:
         if kind not in found:
             raise ValueError(f"An audit entry affects a {kind!r}, which gateways don't know.")
@@ -84,6 +86,7 @@ def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
         digests=frozenset(found["key"]),
         applications=frozenset((tenant, slug) for tenant, _, slug in (a.partition("/") for a in found["application"])),
         tenants=frozenset(found["tenant"]),
+        stored=frozenset(found["stored"]),
     )
 
 
@@ -156,6 +159,7 @@ def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
     return Policy(
         api=api.slug,
         group=_group(api, row),
+        tenant=api.tenant.slug,
         mode=row.mode,
         ttl=row.ttl,
         stale_while_revalidate=row.stale_while_revalidate,

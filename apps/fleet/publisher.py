@@ -149,4 +149,4 @@ def _push_some(redis: Client, held: state.Held, deadline: float) -> bool:
             held = held._replace(step=held.step + 1)
         waiting = records
     names_of = (sorted(parts), digests)
-    return state.push(redis, held, parts, waiting, n=entries[-1][0], names_of=names_of)
+    return state.push(redis, held, parts, waiting, n=entries[-1][0], names_of=names_of, purged=sorted(affected.stored))

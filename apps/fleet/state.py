@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 
+from apps.caching.purges import NOTE
 from apps.fleet import names
 from apps.fleet.connections import Client, connect
 from apps.fleet.events import APPEND, change_fields
@@ -44,20 +45,29 @@ end
 
 PUSH = f"""
 {APPEND}
+{NOTE}
 {_WRITE}
 local at = redis.call('HMGET', KEYS[1], 'incarnation', 'n', 'step')
 if at[1] ~= ARGV[1] or at[2] ~= ARGV[2] or (at[3] or '0') ~= ARGV[3] then return 0 end
-local rest = write(4, 6, KEYS[3], tonumber(ARGV[5]))
+local rest = write(6, 7, KEYS[3], tonumber(ARGV[5]))
 if ARGV[4] == '' then
   redis.call('HINCRBY', KEYS[1], 'step', 1)
 else
+  local last = rest + tonumber(ARGV[6])
   redis.call('HSET', KEYS[1], 'n', ARGV[4], 'step', 0)
-  append(KEYS[1], KEYS[2], {{unpack(ARGV, rest)}})
+  append(KEYS[1], KEYS[2], {{unpack(ARGV, last)}})
+  if last > rest then
+    purge(KEYS[1], KEYS[2], KEYS[4], KEYS[5], '0', redis.call('TIME')[1], {{unpack(ARGV, rest, last - 1)}})
+  end
 end
 return 1
 """
-"""KEYS: epoch, events, parts, records... ARGV: incarnation, epoch and step as read; the new epoch (empty: a step of
-many); number of parts; their names and values; values of the records; fields of the event. Empty values delete.
+"""KEYS: epoch, events, parts, purge clock, purged tags, records... ARGV: incarnation, epoch and step as read; the new
+epoch (empty: a step of many); number of parts, number of tags; names and values of the parts; values of the records;
+tags; fields of the event. Empty values delete.
+
+The purge of what was stored under a right that is gone comes after the change that took the right: nothing can be
+stored under it any more when the purge gets its number.
 """
 
 FILL = f"""
@@ -145,13 +155,16 @@ def push(
     *,
     n: int | None = None,
     names_of: tuple[Sequence[str], Sequence[str]] = ((), ()),
+    purged: Sequence[str] = (),
 ) -> bool:
-    """Write parts and records, if Redis still is ``at``. With ``n``, the epoch becomes ``n`` and followers are told
-    of the parts and digests in ``names_of``; without, it is a step of many. False: somebody else was there."""
+    """Write parts and records, if Redis still is ``at``. With ``n``, the epoch becomes ``n``, followers are told
+    of the parts and digests in ``names_of``, and what is stored under the tags ``purged`` has ended; without, it is a
+    step of many. False: somebody else was there."""
     event = change_fields(n, tuple(names_of[0]), tuple(names_of[1])) if n is not None else []
     keys, values = _values(at.incarnation, parts, records)
-    arguments = [at.incarnation, at.n, at.step, "" if n is None else n, len(parts), *values, *event]
-    stable = [names.EPOCH, names.EVENTS, names.parts(at.incarnation)]
+    head = [at.incarnation, at.n, at.step, "" if n is None else n, len(parts), len(purged)]
+    arguments = [*head, *values, *purged, *event]
+    stable = [names.EPOCH, names.EVENTS, names.parts(at.incarnation), names.PURGE_CLOCK, names.PURGES]
     return bool(redis.register_script(PUSH)(keys=[*stable, *keys], args=arguments))
 
 

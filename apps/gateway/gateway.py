@@ -123,7 +123,8 @@ class Gateway:
         While Redis is away the answer leaves after ``INVALIDATION_WAIT``, and the others are told when it is back.
         """
         authorities = [origin_of(upstream.url).authority.decode() for upstream in api.upstreams]
-        tags = http.on_unsafe(request, api.policy, head, api.listen_path, authorities)
+        operations = [(operation.method, operation.path) for operation in api.operations]
+        tags = http.on_unsafe(request, api.policy, head, api.listen_path, authorities, operations)
         if not tags:
             return
         if monotonic() < self._away_until or not await self._purge(tags):

@@ -12,6 +12,7 @@ from django.db.models import ProtectedError
 from django.utils import timezone
 
 from apps.audit.services import Change, change
+from apps.caching.http import tag_of_tenant
 from apps.errors import Conflict
 from apps.tenants import policies
 from apps.tenants.actors import Actor, Platform, user_of
@@ -274,6 +275,8 @@ def _tenant_state(actor: Actor, tenant: Tenant, old: TenantState, new: TenantSta
         tenant.state = new
         noted.field("state", old.value, new.value)
         noted.affect("tenant", tenant.slug)
+        if new is TenantState.SUSPENDED:
+            noted.affect("stored", tag_of_tenant(tenant.slug))
     return tenant
 
 

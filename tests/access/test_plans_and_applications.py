@@ -126,5 +126,8 @@ def test_a_deleted_application_takes_its_keys_from_the_gateways(cast: Cast):
     services.application_delete(actor=cast.bob, application=bot)
     assert [model.objects.count() for model in (APIKey, Subscription, AccessRequest)] == [0, 0, 0]
     assert last().verb == "application.delete"
-    assert {tuple(pair) for pair in last().affects} == {("key", digest) for digest in digests}
+    assert {tuple(pair) for pair in last().affects} == {
+        *(("key", digest) for digest in digests),
+        ("stored", "o:acme/bot"),
+    }
     assert last().changes == {"keys": [2, 0], "subscriptions": [1, 0]}

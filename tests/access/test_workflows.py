@@ -84,7 +84,8 @@ def test_a_subscription_goes_where_the_table_says(cast: Cast, verbs: list[Subscr
         if state in sources:
             _move(PLATFORM, subscription, verb, "")
             state = goal
-            assert Entry.objects.order_by("-epoch")[0].affects == [["application", "acme/bot"]]
+            ended = [] if verb is SubscriptionVerb.RESUME else [["stored", "g:products:acme/bot"]]
+            assert Entry.objects.order_by("-epoch")[0].affects == [["application", "acme/bot"], *ended]
         else:
             with pytest.raises(Conflict):
                 _move(PLATFORM, subscription, verb, "")

@@ -150,10 +150,12 @@ def test_only_owners_change_members(cast: Cast):
 def test_a_suspended_tenant_is_told_to_the_gateways_and_can_be_resumed(cast: Cast):
     services.tenant_suspend(actor=cast.ada, tenant=cast.acme, comment="Unpaid")
     assert Tenant.objects.get(slug="acme").state == TenantState.SUSPENDED
-    assert (last().verb, last().comment, last().affects) == ("tenant.suspend", "Unpaid", [["tenant", "acme"]])
+    assert (last().verb, last().comment) == ("tenant.suspend", "Unpaid")
+    assert last().affects == [["tenant", "acme"], ["stored", "t:acme"]]
     with pytest.raises(Conflict):
         services.tenant_suspend(actor=cast.ada, tenant=cast.acme)
     services.tenant_resume(actor=cast.ada, tenant=cast.acme)
+    assert last().affects == [["tenant", "acme"]]
     assert Tenant.objects.get(slug="acme").state == TenantState.ACTIVE
     with pytest.raises(PermissionDenied):
         services.tenant_suspend(actor=cast.alice, tenant=cast.acme)

@@ -6,6 +6,7 @@ from apps.access.choices import LIVE
 from apps.access.models import Application
 from apps.access.policies import can_create_application, can_edit_application
 from apps.audit.services import change
+from apps.caching.http import tag_of_application
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
 from apps.tenants.services import allow
@@ -76,4 +77,5 @@ def application_delete(*, actor: Actor, application: Application) -> None:
         noted.field("subscriptions", application.subscriptions.filter(state__in=LIVE).count(), 0)
         for digest in keys:
             noted.affect("key", digest)
+        noted.affect("stored", tag_of_application(named(application)))
         application.delete()

@@ -14,6 +14,7 @@ from apps.access.models import APIKey, Application
 from apps.access.policies import can_manage_keys
 from apps.access.services.applications import named
 from apps.audit.services import Change, change
+from apps.caching.http import subject_of_key, tag_of_subject
 from apps.catalog.models import API
 from apps.catalog.policies import can_view_api
 from apps.errors import Conflict
@@ -96,6 +97,7 @@ def key_revoke(*, actor: Actor, key: APIKey, comment: str = "") -> APIKey:
             raise Conflict(f"{key} is revoked already.")
         noted.field("state", KeyState.ACTIVE.value, KeyState.REVOKED.value)
         noted.affect("key", key.digest)
+        noted.affect("stored", tag_of_subject(subject_of_key(key.pk)))
     key.refresh_from_db()
     return key
 

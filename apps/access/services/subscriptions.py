@@ -11,6 +11,7 @@ from apps.access.models import Application, Plan, Subscription
 from apps.access.policies import can_approve_for, can_manage_subscription, can_revoke_subscription
 from apps.access.services.applications import named
 from apps.audit.services import Change, change
+from apps.caching.http import tag_of_grant
 from apps.catalog.models import API
 from apps.errors import Conflict
 from apps.tenants.actors import PLATFORM, Actor
@@ -102,6 +103,8 @@ def put_under(noted: Change, subscription: Subscription, plan: Plan) -> bool:
     subscription.refresh_from_db()
     noted.field("plan", before.slug, plan.slug)
     noted.affect("application", named(subscription.application))
+    if before != plan:
+        _forget_stored(noted, subscription)
     return before != plan
 
 
@@ -125,6 +128,13 @@ def changing(
     )
 
 
+def _forget_stored(noted: Change, subscription: Subscription) -> None:
+    """End the answers that were stored for this application and its subjects alone: they were made under the right
+    that changes.
+    """
+    noted.affect("stored", tag_of_grant(subscription.api.slug, named(subscription.application)))
+
+
 def _move(actor: Actor, subscription: Subscription, verb: SubscriptionVerb, comment: str) -> Subscription:
     sources, goal = SUBSCRIPTION_WORKFLOW[verb]
     with changing(f"subscription.{verb.value}", actor, subscription.application, subscription.api, comment) as noted:
@@ -137,5 +147,7 @@ def _move(actor: Actor, subscription: Subscription, verb: SubscriptionVerb, comm
             raise Conflict(f"The subscription is {label}: {verb.label.lower()} is not possible.")
         noted.field("state", before, goal.value)
         noted.affect("application", named(subscription.application))
+        if verb is not SubscriptionVerb.RESUME:
+            _forget_stored(noted, subscription)
     subscription.refresh_from_db()
     return subscription

@@ -34,7 +34,7 @@ from apps.caching.http.decisions import (
 from apps.caching.http.entity_tags import add_tags
 from apps.caching.http.entry import Birth, Entry, Variants
 from apps.caching.http.held import Held
-from apps.caching.http.identity import ANONYMOUS, Identity, Scope
+from apps.caching.http.identity import ANONYMOUS, Identity, Scope, subject_of_key
 from apps.caching.http.invalidation import (
     SAFE_METHODS,
     on_unsafe,
@@ -102,6 +102,7 @@ __all__ = [
     "paths_meant",
     "placement",
     "plan_request",
+    "subject_of_key",
     "tag_of_api",
     "tag_of_application",
     "tag_of_grant",

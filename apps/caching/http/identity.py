@@ -99,6 +99,11 @@ _OF_POLICY = {
 }
 
 
+def subject_of_key(key_id: int) -> str:
+    """The subject that a key stands for, where nothing tells its callers apart."""
+    return f"key:{key_id}"
+
+
 def base_scope(policy: Policy, identity: Identity) -> Scope:
     """The widest scope that a call's answer can have. Never wider than what the upstream was told."""
     if policy.sensitivity == PERSONAL:

@@ -42,7 +42,7 @@ def _identity(x: Exchange) -> http.Identity:
         return http.ANONYMOUS
     # An upstream that sees the key itself may answer each key differently.
     told = http.Scope.SUBJECT if x.api.forward_credential else http.Scope.SHARED
-    return http.Identity(credential.tenant, credential.application, f"key:{credential.key_id}", told)
+    return http.Identity(credential.tenant, credential.application, http.subject_of_key(credential.key_id), told)
 
 
 def cache(gateway: "Gateway", x: Exchange) -> Whole | Need | None:
