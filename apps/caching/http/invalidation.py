@@ -2,7 +2,7 @@
 
 An entry has the tag of its API, of its exact path, of each prefix of that path by whole segments, of each of its
 surrogate keys (the origin's, its operation and its entities), and, where it isn't shared by all, of the tenant, the
-application and the subject that it belongs to. Paths are relative to the API's listen path, in normalised form, with a
+application and the subject that it belongs to; and one that no other entry has. Paths are relative to the API's listen path, in normalised form, with a
 leading slash. All variants and scopes of a URL share them.
 """
 
@@ -12,8 +12,9 @@ from functools import lru_cache
 from urllib.parse import quote, urljoin, urlsplit
 
 from apps.caching.http.entity_tags import ANY
-from apps.caching.http.entry import Entry
+from apps.caching.http.entry import Entry, Selecting
 from apps.caching.http.fields import first
+from apps.caching.http.keys import variant_key
 from apps.caching.http.messages import Request, ResponseHead
 from apps.caching.http.normalise import normalise_target
 from apps.caching.http.policy import OFF, Policy
@@ -71,6 +72,11 @@ def tag_of_subject(subject: str) -> str:
     return f"s:{subject}"
 
 
+def tag_of_representation(key: bytes, selecting: Selecting) -> str:
+    """One stored answer: that of one primary key and, where answers vary, of one variant."""
+    return f"e:{(variant_key(key, selecting) if selecting else key).hex()}"
+
+
 def tags_of(entry: Entry) -> tuple[str, ...]:
     """All tags under which a purge ends this entry."""
     api, path = entry.api, entry.path.decode("latin-1")
@@ -90,6 +96,7 @@ def tags_of(entry: Entry) -> tuple[str, ...]:
         *(f"k:{api}:{key}" for key in entry.tags),
         *(f"{kind}:{name}" for kind, name in zip("tos", holder, strict=False) if name),
         *grant,
+        tag_of_representation(entry.key, entry.selecting),
     )
 
 

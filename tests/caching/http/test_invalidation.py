@@ -14,6 +14,7 @@ from apps.caching.http import (
     tag_of_key,
     tag_of_path,
     tag_of_prefix,
+    tag_of_representation,
     tag_of_subject,
     tag_of_tenant,
     tags_of,
@@ -28,7 +29,8 @@ def tags(path, *fields):
 
 
 def test_an_entry_has_the_tags_of_its_api_path_prefixes_and_keys():
-    assert tags("/items/7/parts", ("Surrogate-Key", "item-7 items")) == (
+    *found, own = tags("/items/7/parts", ("Surrogate-Key", "item-7 items"))
+    assert found == [
         "a:products",
         "p:products:/items/7/parts",
         "x:products:",
@@ -37,7 +39,18 @@ def test_an_entry_has_the_tags_of_its_api_path_prefixes_and_keys():
         "x:products:/items/7/parts",
         "k:products:item-7",
         "k:products:items",
-    )
+    ]
+    assert own == tag_of_representation(plan(path="/items/7/parts").keys[0], ())
+
+
+def test_each_query_and_each_variant_has_a_tag_of_its_own():
+    def own(query="", language="de"):
+        the_plan = plan(query=query, headers=[("Accept-Language", language)])
+        entry = stored([("Cache-Control", "max-age=60"), ("Vary", "Accept-Language")], the_plan=the_plan).entry
+        return tags_of(entry)[-1]
+
+    assert len({own(), own("page=2"), own(language="fr"), own("page=2", "fr")}) == 4
+    assert own("page=2", "fr") == own("page=2", "fr")
 
 
 @pytest.mark.parametrize(

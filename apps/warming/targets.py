@@ -1,0 +1,92 @@
+"""Which calls a URL means: scheme, ``Host`` and target as callers send them, because all three are in the cache's key."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from apps.caching.http import Target, normalise_target
+from apps.catalog.choices import SERVED
+from apps.catalog.models import API
+from apps.fleet.compile import compile_api
+from apps.gateway import snapshot
+from apps.gateway.world import Routes
+
+
+_GOES_WITHOUT_SAYING = {"http": ":80", "https": ":443"}
+
+
+class Call(NamedTuple):
+    """One GET as a gateway would see it; ``target`` is in the one form that is keyed and forwarded."""
+
+    scheme: str
+    host: str
+    target: str
+
+    @property
+    def url(self) -> str:
+        """As people write it."""
+        return f"{self.scheme}://{self.host}{self.target}"
+
+
+class Targets:
+    """URLs of one API. Reads the served APIs on and inside its listen path, once: a longer listen path takes calls away."""
+
+    def __init__(self, api: API) -> None:
+        self.compiled: snapshot.API | None = None
+        self._routes = Routes()
+        near = API.objects.filter(state__in=SERVED, listen_path__startswith=api.listen_path)
+        for row in near.select_related("tenant", "cache_policy").prefetch_related("upstreams", "operations"):
+            compiled = compile_api(row)
+            self._routes.put(compiled)
+            if row.pk == api.pk:
+                self.compiled = compiled
+        own = urlsplit(settings.GATEWAY_URL)
+        self._scheme, self._authority = own.scheme, own.netloc
+        self._api = api
+
+    def calls(self, urls: Iterable[str]) -> list[Call]:
+        """All that the URLs mean, each once. Raises ``ValueError`` like ``of``."""
+        return list(dict.fromkeys(call for url in urls for call in self.of(url)))
+
+    def of(self, url: str) -> list[Call]:
+        """What one URL means: itself, if it is whole; a path means each of the API's hosts, or the gateway's own address.
+
+        A path may have the API's listen path in front or not. Raises ``ValueError`` with a sentence for who wrote it.
+        """
+        try:
+            parts = urlsplit(url)
+            if parts.netloc and parts.scheme not in _GOES_WITHOUT_SAYING:
+                raise ValueError
+        except ValueError:
+            raise ValueError("This is not a URL.") from None
+        path = parts.path or "/"
+        query = f"?{parts.query}" if parts.query or url.partition("#")[0].endswith("?") else ""
+        if parts.netloc:
+            places = [(parts.scheme.lower(), _host(parts.netloc.removesuffix(_GOES_WITHOUT_SAYING[parts.scheme])))]
+        else:
+            if not path.startswith(self._api.listen_path):
+                path = self._api.listen_path + path.removeprefix("/")
+            places = [(self._scheme, _host(host)) for host in self._api.hosts or [self._authority]]
+        target = normalise_target((path + query).encode())
+        if target is None:
+            raise ValueError("The gateway refuses this path with 400.")
+        for _, host in places:
+            self._check(host, target)
+        text = target.path.decode("ascii") + ("" if target.query is None else f"?{target.query.decode('ascii')}")
+        return [Call(scheme, host, text) for scheme, host in places]
+
+    def _check(self, host: str, target: Target) -> None:
+        if self.compiled is None:
+            raise ValueError(f"{self._api} isn't served: publish it first.")
+        found = self._routes.find(host.encode(), target.path)
+        if found is None or not target.path.startswith(found.listen_path.encode()):
+            raise ValueError(f"Calls to this URL don't reach {self._api}, which listens on {self._api.listen_path}.")
+        if found is not self.compiled:
+            raise ValueError(f"Calls to this URL reach another API than {self._api}.")
+
+
+def _host(authority: str) -> str:
+    """A ``Host`` field as clients send it."""
+    return authority.lower() if authority.isascii() else authority.lower().encode("idna").decode()
