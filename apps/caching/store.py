@@ -17,6 +17,7 @@ from apps.caching.http.keys import variant_key
 from apps.caching.local import Local, LocalStats
 from apps.caching.purges import PurgeTable
 from apps.caching.serializer import Rejections
+from apps.caching.shares import Account
 from apps.fleet.connections import AWAY
 
 READ_WAIT = 0.05
@@ -131,7 +132,7 @@ class ResponseStore:
                 for index, record in zip(missing, fetched, strict=True):
                     if record is not None and _is_newer(record, found[index]):
                         found[index] = record
-                        self.local.put(wanted[index], record)
+                        self.local.put(wanted[index], record, account_of(plan), plan.policy.max_size)
             local_hit = not missing
             try:
                 wanted = finding.send(found)
@@ -196,8 +197,9 @@ class ResponseStore:
         if entry.selecting and not isinstance(known, Variants):
             (known,) = await self._fetch([entry.key], plan, now)
         records, dropped = placement(known, entry, plan.policy.max_variants)
+        account = account_of(plan)
         for key, record in records:
-            self.local.put(key, held if isinstance(record, Entry) else record)
+            self.local.put(key, held if isinstance(record, Entry) else record, account, plan.policy.max_size)
         for key in dropped:
             self.local.drop(key)
         self._passes.pop(plan.fetch_key or b"", None)
@@ -309,6 +311,11 @@ class ResponseStore:
         """Waits for exchanges under way, a second at most."""
         if self._late:
             await asyncio.wait(self._late, timeout=1.0)
+
+
+def account_of(plan: RequestPlan) -> Account:
+    """To whom the answer to a call is charged."""
+    return Account(plan.policy.tenant, plan.policy.api, plan.identity.tenant)
 
 
 def _is_newer(fetched: Held | Variants, known: Held | Variants | None) -> bool:
