@@ -1,6 +1,8 @@
 """Changing cache policies, and purging. Errors as in ``apps.errors``."""
 
-from typing import Unpack
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Unpack
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -28,30 +30,70 @@ def policy_update(*, actor: Actor, api: API, comment: str = "", **fields: Unpack
     return api_update(actor=actor, api=api, policy=fields, comment=comment).cache_policy
 
 
-def purge(*, actor: Actor, api: API, kind: PurgeKind | str, value: str = "", soft: bool = False) -> Purge:
-    """End what is stored of an API: all of it, a path with every query and variant, a prefix by whole segments, or a tag.
+class Wish(NamedTuple):
+    """One thing that a purge names. ``value`` is a path as people see it, below the listen path or with it, or a whole
+    URL; a tag; or an operation like ``GET /items/{id}``.
+    """
 
-    ``value`` is a path as people see it, below the listen path or with it. ``soft`` makes answers stale instead of dead. Returns
-    with the purge in Redis; whether every worker knows it is the receipt's to say (``purge_clock=result.clock``).
-    ``Unavailable``: Redis is away.
+    kind: PurgeKind | str
+    value: str = ""
+    soft: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.value}".strip() + (" (soft)" if self.soft else "")
+
+
+_listeners: list[Callable[[API, Sequence[Purge]], None]] = []
+
+
+def on_purge(listener: Callable[[API, Sequence[Purge]], None]) -> None:
+    """Have ``listener`` called with the rows of each purge, in their transaction."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
+def purge(*, actor: Actor, api: API, kind: PurgeKind | str, value: str = "", soft: bool = False) -> Purge:
+    """End what is stored of an API: all of it, a path with every query and variant, a prefix by whole segments, a tag, or
+    what an operation answered.
+
+    ``soft`` makes answers stale instead of dead. Returns with the purge in Redis; whether every worker knows it is the
+    receipt's to say (``purge_clock=result.clock``). ``Unavailable``: Redis is away.
+    """
+    return purge_many(actor=actor, api=api, wishes=[Wish(kind, value, soft)])[0]
+
+
+def purge_many(*, actor: Actor, api: API, wishes: Sequence[Wish]) -> list[Purge]:
+    """Purge several things of one API at once, 1,000 at most, with one audit entry. Nothing is purged if one of them is
+    refused. Errors as ``purge``.
     """
     allow(can_purge(actor, api), "Only owners and developers of the API's tenant may purge it.")
-    tags = _tags(api, kind, value)
+    tags: dict[bool, list[str]] = {}
+    for wish in wishes:
+        tags.setdefault(wish.soft, []).extend(tags_meant(api, wish.kind, wish.value))
+    clocks: dict[bool, int] = {}
     try:
         with connect(settings.REDIS_URL, timeout=TIMEOUT) as client:
-            clock = purges.purge(client, tags, soft=soft)
+            for soft, named in tags.items():
+                clocks[soft] = purges.purge(client, named, soft=soft)
     except (*AWAY, purges.StateIsEmpty) as error:
         raise Unavailable("Redis can't be reached: nothing was purged. Try again in a moment.") from error
     with change(actor=actor, verb="cache.purge", target_type="api", target=api.slug, tenant=api.tenant.slug) as noted:
-        noted.field("purged", None, f"{kind} {value}".strip() + (" (soft)" if soft else ""))
-        return Purge.objects.create(
-            api_slug=api.slug,
-            kind=kind,
-            value=value,
-            soft=soft,
-            clock=clock,
-            actor_email=getattr(user_of(actor), "email", ""),
-        )
+        noted.field("purged", None, "; ".join(map(str, wishes[:20])) + ("; …" if len(wishes) > 20 else ""))
+        email = getattr(user_of(actor), "email", "")
+        rows = [
+            Purge.objects.create(
+                api_slug=api.slug,
+                kind=wish.kind,
+                value=wish.value,
+                soft=wish.soft,
+                clock=clocks[wish.soft],
+                actor_email=email,
+            )
+            for wish in wishes
+        ]
+        for listener in _listeners:
+            listener(api, rows)
+    return rows
 
 
 def receipt_note(*, purge: Purge, workers: int, in_force: int, slowest_ms: float | None) -> Purge:
@@ -61,7 +103,8 @@ def receipt_note(*, purge: Purge, workers: int, in_force: int, slowest_ms: float
     return purge
 
 
-def _tags(api: API, kind: PurgeKind | str, value: str) -> list[str]:
+def tags_meant(api: API, kind: PurgeKind | str, value: str) -> Sequence[str]:
+    """The tags that a purge of this means. Raises ``ValidationError`` by field."""
     if kind not in PurgeKind.values:
         raise ValidationError({"kind": f"One of {', '.join(PurgeKind.values)}."})
     if kind == PurgeKind.API:
@@ -73,9 +116,21 @@ def _tags(api: API, kind: PurgeKind | str, value: str) -> list[str]:
     if kind == PurgeKind.TAG:
         if any(character <= " " or character == "\x7f" for character in value):
             raise ValidationError({"value": "A tag has no spaces and no controls."})
+        return http.tags_of_key(api.slug, value)
+    if kind == PurgeKind.OPERATION:
+        method, _, path = value.partition(" ")
+        if not api.operations.filter(method=method, path=path).exists():
+            raise ValidationError({"value": "The API describes no such operation. One looks like GET /items/{id}."})
         return [http.tag_of_key(api.slug, value)]
-    paths = http.paths_meant(value, api.listen_path)
+    paths = paths_of(api, value)
     if not paths:
         raise ValidationError({"value": "A path starts with a slash, like /items/1."})
     tag_of = http.tag_of_path if kind == PurgeKind.PATH else http.tag_of_prefix
     return [tag_of(api.slug, path) for path in paths]
+
+
+def paths_of(api: API, value: str) -> tuple[bytes, ...]:
+    """The stored paths that a path or a whole URL means."""
+    if "://" in value:
+        value = urlsplit(value).path or "/"
+    return http.paths_meant(value, api.listen_path)

@@ -54,13 +54,18 @@ class CachePolicySerializer(WithReceipt, CacheWords, DocumentWords):
 
 
 class PurgeSerializer(WithReceipt, Words):
-    """A purge of a path with every variant, of a path prefix, of a tag, or of the whole API when none of them is named."""
+    """A purge of a path with every variant, of a path prefix, of a tag, of an operation, or of the whole API when none of
+    them is named.
+    """
 
     id = serializers.IntegerField(read_only=True)
     api = NameField(visible=apis_visible_to, write_only=True)
-    path = serializers.CharField(required=False, write_only=True, help_text="Below the listen path, like /items/1.")
+    path = serializers.CharField(
+        required=False, write_only=True, help_text="Below the listen path, like /items/1; or a whole URL."
+    )
     prefix = serializers.CharField(required=False, write_only=True)
     tag = serializers.CharField(required=False, write_only=True)
+    operation = serializers.CharField(required=False, write_only=True, help_text="Like GET /items/{id}.")
     soft = serializers.BooleanField(required=False, default=False, help_text="Entries become stale rather than dead.")
     kind = serializers.ChoiceField(PurgeKind.choices, read_only=True)
     value = serializers.CharField(read_only=True)
@@ -76,14 +81,16 @@ class PurgeSerializer(WithReceipt, Words):
         return {"api": instance.api_slug} | super().to_representation(instance)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """At most one of path, prefix and tag. ``kind`` and ``value`` are how a purge is read: taken for nothing, they would
-        make a purge of one path one of everything.
+        """At most one of path, prefix, tag and operation. ``kind`` and ``value`` are how a purge is read: taken for nothing,
+        they would make a purge of one path one of everything.
         """
         if said := {"kind", "value"} & set(self.initial_data):
-            raise serializers.ValidationError({word: ["Name path, prefix or tag instead."] for word in said})
-        named = [kind for kind in (PurgeKind.PATH, PurgeKind.PREFIX, PurgeKind.TAG) if kind.value in attrs]
+            raise serializers.ValidationError({word: ["Name path, prefix, tag or operation instead."] for word in said})
+        named = [kind for kind in PurgeKind if kind.value in attrs and kind is not PurgeKind.API]
         if len(named) > 1:
-            raise serializers.ValidationError({kind.value: ["Name one of path, prefix and tag."] for kind in named})
+            raise serializers.ValidationError(
+                {kind.value: ["Name one of path, prefix, tag and operation."] for kind in named}
+            )
         kind = named[0] if named else PurgeKind.API
         value = attrs[kind.value] if named else ""
         return {"api": attrs["api"], "soft": attrs["soft"], "kind": kind, "value": value}

@@ -16,7 +16,7 @@ from apps.tenants.actors import PLATFORM
 
 
 class Command(BaseCommand):
-    """The whole API, one path with its variants, a path prefix, or a tag."""
+    """The whole API, one path with its variants, a path prefix, a tag, or what an operation answered."""
 
     help = "Purge an API's cached answers and print the receipt."
 
@@ -27,12 +27,13 @@ class Command(BaseCommand):
         what.add_argument("--path")
         what.add_argument("--prefix")
         what.add_argument("--tag")
+        what.add_argument("--operation", help="Like 'GET /items/{id}'.")
         parser.add_argument("--soft", action="store_true", help="Make entries stale instead of dead.")
 
     def handle(self, *args: Any, api: str, soft: bool, **options: Any) -> None:
         """Exit status: 0 in force on every worker, 3 on k of n, 1 refused and nothing changed."""
         via.set("command")
-        kind = next((kind for kind in ("path", "prefix", "tag") if options[kind] is not None), "api")
+        kind = next((kind for kind in ("path", "prefix", "tag", "operation") if options[kind] is not None), "api")
         try:
             row = API.objects.get(slug=api)
             purge = services.purge(
