@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from apps.caching.http import Fetch, Held, Policy, RequestPlan, Revalidate
@@ -11,6 +11,7 @@ from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Plan
 if TYPE_CHECKING:
     from apps.gateway.admission import Admission
     from apps.gateway.allowances import Allowance
+    from apps.gateway.read_ahead import ReadAhead
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -53,7 +54,7 @@ class BodyTooSlow(Exception):
 
 
 class RequestBody(Protocol):
-    """The caller's body, read once and at the pace of whoever reads it."""
+    """The caller's body, read once and at the pace of whoever reads it; iterating again goes on where reading ended."""
 
     length: int | None
     """Bytes, where the caller declared them."""
@@ -93,6 +94,7 @@ class Exchange:
 
     # What the call meets.
     stage = 0
+    read_ahead: "ReadAhead | None" = None
     unavailable = False
     allowance: "Allowance | None" = None
     limit_lines = b""
@@ -124,6 +126,8 @@ class Exchange:
     ended = False
     gone = False
     answering: "asyncio.Task[None] | None" = None
+    interim: "Callable[[int, list[tuple[bytes, bytes]]], None] | None" = None
+    """Takes an interim answer of the upstream to the caller; ``None`` where the door has no way to send one."""
 
     def __init__(
         self,

@@ -39,8 +39,10 @@ def upstream_fields(x: Exchange, conditional: Fields) -> list[tuple[bytes, bytes
         fields = list(made)
     if not _rules(x.api.request_headers, b"x-request-id"):
         fields.append((b"x-request-id", x.request_id.encode()))
-    if x.body is not None and x.body.length is not None:
-        fields.append((b"content-length", b"%d" % x.body.length))
+    if x.body is not None:
+        length = len(x.read_ahead.whole) if x.read_ahead and x.read_ahead.whole is not None else x.body.length
+        if length is not None:
+            fields.append((b"content-length", b"%d" % length))
     return fields
 
 
@@ -94,6 +96,12 @@ def answer_fields(x: Exchange, api: API, status: int, fields: Sequence[tuple[byt
     if not any(name == b"date" for name, _ in kept):
         kept = (*kept, (b"date", date()))
     return ruled(kept, api.response_headers)
+
+
+def interim_fields(api: API, fields: Sequence[tuple[bytes, bytes]]) -> Fields:
+    """The fields of an interim answer as the caller gets them: hints, so without cookies and without length."""
+    gone = {name.lower().encode("latin-1") for name in api.response_headers.remove}
+    return end_to_end(tuple(fields), _OURS | _LIMITS | _FRAMING, gone, {b"set-cookie", b"set-cookie2"})
 
 
 def ruled(fields: Sequence[tuple[bytes, bytes]], rules: HeaderRules) -> Fields:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, frozen=True)
 class Need:
-    """What a step can't get without waiting. ``wait`` never raises: the step finds out by itself when it is asked
-    again.
+    """What a step can't get without waiting. ``wait`` raises nothing but ``ClientLeft``: the step finds out by itself
+    when it is asked again.
     """
 
     wait: Callable[[], Awaitable[None]]

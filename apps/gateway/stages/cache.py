@@ -9,6 +9,7 @@ from apps.caching import http
 from apps.gateway.admission import Ready
 from apps.gateway.answers import Whole, refuse
 from apps.gateway.exchange import Exchange
+from apps.gateway.planning import plan_call
 from apps.gateway.problems import Problem
 from apps.gateway.stages import Need
 from apps.gateway.stages.route import relative_path
@@ -22,7 +23,9 @@ log = logging.getLogger(__name__)
 
 
 def plan_cache(x: Exchange) -> http.RequestPlan:
-    """What the cache means to do with the call; the same for each call with this head, so it can be kept."""
+    """What the cache means to do with the call; the same for each call with this head and without a body, so it can be
+    kept.
+    """
     api = x.api
     request = http.Request(
         method=x.method,
@@ -32,17 +35,9 @@ def plan_cache(x: Exchange) -> http.RequestPlan:
         query=x.query,
         headers=x.request_headers,
         has_body=x.body is not None,
+        body=x.read_ahead.whole if x.read_ahead is not None else None,
     )
-    return http.plan_request(request, api.policy, _identity(x))
-
-
-def _identity(x: Exchange) -> http.Identity:
-    credential = x.credential
-    if credential is None:
-        return http.ANONYMOUS
-    # An upstream that sees the key itself may answer each key differently.
-    told = http.Scope.SUBJECT if x.api.forward_credential else http.Scope.SHARED
-    return http.Identity(credential.tenant, credential.application, http.subject_of_key(credential.key_id), told)
+    return plan_call(api, request, x.credential)
 
 
 def cache(gateway: "Gateway", x: Exchange) -> Whole | Need | None:

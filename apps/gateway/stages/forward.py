@@ -9,6 +9,7 @@ from apps.gateway.answers import BODILESS, Answer, AnyAnswer, Streamed, refuse
 from apps.gateway.exchange import BodyTooLarge, BodyTooSlow, Exchange
 from apps.gateway.forwarding import answer_fields, ordered, upstream_fields, upstream_target
 from apps.gateway.problems import Problem
+from apps.gateway.read_ahead import body_to_send, is_whole
 from apps.gateway.upstream.client import REPEATABLE, UpstreamResponse, origin_of
 from apps.gateway.upstream.errors import TimedOut, Unreachable, UpstreamError
 
@@ -28,7 +29,7 @@ async def pass_by(gateway: "Gateway", x: Exchange) -> AnyAnswer:
     before its answer leaves.
     """
     plan, api = x.cache_plan, x.api
-    unsafe = x.method not in http.SAFE_METHODS
+    unsafe = plan.writes
     try:
         response = await ask(gateway, x)
     except UpstreamError as error:
@@ -57,13 +58,14 @@ async def pass_by(gateway: "Gateway", x: Exchange) -> AnyAnswer:
 async def ask(gateway: "Gateway", x: Exchange, conditional: http.Headers = ()) -> UpstreamResponse:
     """One call to the API's upstreams, with its retries; ``conditional`` are conditions on what is stored.
 
-    Retries are for idempotent methods without a body, before any byte of an answer, and not for an upstream that was
-    too slow: the caller has waited for it once. Raises ``UpstreamError``, or what reading the caller's body raises.
+    Retries are for idempotent methods without a body, or with one that is whole here (QUERY), before any byte of an
+    answer, and not for an upstream that was too slow: the caller has waited for it once. Raises ``UpstreamError``, or
+    what reading the caller's body raises.
     """
     plan, api = x.cache_plan, x.api
     fields = upstream_fields(x, conditional)
     x.upstream_began = monotonic()
-    repeatable = x.body is None and x.method in REPEATABLE
+    repeatable = x.method in REPEATABLE and is_whole(x)
     upstreams = ordered(api.upstreams, random.random())  # noqa: S311  a share of traffic, not a secret
     tries = 1 + (api.retries if repeatable else 0)
     try:
@@ -77,9 +79,10 @@ async def ask(gateway: "Gateway", x: Exchange, conditional: http.Headers = ()) -
                     x.method,
                     upstream_target(api, origin.base, plan.request.path, plan.query),
                     fields,
-                    aiter(x.body) if x.body is not None else None,
+                    body_to_send(x),
                     api.connect_timeout,
                     api.read_timeout,
+                    x.interim,
                 )
             except UpstreamError as error:
                 gateway.metrics.upstream_failed(api.slug, origin.name, error)

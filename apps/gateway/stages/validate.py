@@ -3,18 +3,37 @@
 from typing import TYPE_CHECKING
 
 from apps.gateway.answers import Answer, refuse
-from apps.gateway.exchange import Exchange
+from apps.gateway.exchange import BodyTooLarge, Exchange
 from apps.gateway.problems import Problem
+from apps.gateway.read_ahead import KEYED_BYTES, read_ahead
+from apps.gateway.stages import Need
+from apps.gateway.stages.cache import plan_cache
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
 
 
-def validate(gateway: "Gateway", x: Exchange) -> Answer | None:
-    """Check the declared size of the body (413). One of unknown size is counted while it is read."""
+def validate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
+    """Check the declared size of the body (413). One of unknown size is counted while it is read: here, where it is
+    part of the cache's key, else on its way to the upstream.
+    """
     if x.body is None:
         return None
     x.body.limit = x.api.body_limit
     if x.body.length is not None and x.body.length > x.api.body_limit:
         return refuse(x, Problem.BODY_TOO_LARGE)
+    return _keyed(x) if x.cache_plan.wants_body else None
+
+
+def _keyed(x: Exchange) -> Answer | Need | None:
+    ahead = x.read_ahead
+    if ahead is None:
+        if x.body is None or (x.body.length or 0) > KEYED_BYTES:
+            return None
+        return Need(lambda: read_ahead(x))
+    if ahead.error is not None:
+        too_large = isinstance(ahead.error, BodyTooLarge)
+        return refuse(x, Problem.BODY_TOO_LARGE if too_large else Problem.REQUEST_TIMEOUT)
+    if ahead.whole is not None:
+        x.cache_plan = plan_cache(x)
     return None

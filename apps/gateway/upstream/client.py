@@ -11,7 +11,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from apps.gateway.upstream.addresses import may_connect
-from apps.gateway.upstream.connection import Connection, Fields, write_body
+from apps.gateway.upstream.connection import Connection, Fields, OnInterim, write_body
 from apps.gateway.upstream.errors import Broken, TimedOut, Unreachable, UpstreamError
 
 IDLE = 30.0
@@ -25,8 +25,8 @@ be sent twice don't take it.
 IDLE_PER_ORIGIN = 256
 """Connections to one origin that are kept while nobody uses them."""
 
-REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-"""Idempotent methods (RFC 9110 §9.2.2): a call may be sent again when its connection broke before any byte of an
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
+"""Idempotent methods (RFC 9110 §9.2.2, RFC 10008): a call may be sent again when its connection broke before any byte of an
 answer.
 """
 
@@ -96,11 +96,13 @@ class UpstreamClient(Protocol):
         body: AsyncIterator[bytes] | None,
         connect_timeout: float,
         read_timeout: float,
+        on_interim: OnInterim | None = None,
     ) -> UpstreamResponse:
         """Send a request and wait for the head of its answer.
 
         ``fields`` hold everything but framing and ``Host``; with ``body`` they hold its ``content-length`` where that
-        is known. Timeouts are seconds; the read timeout is between two arrivals. Raises ``UpstreamError``, and
+        is known. Timeouts are seconds; the read timeout is between two arrivals. ``on_interim`` is told of interim
+        answers. Raises ``UpstreamError``, and
         whatever ``body`` raises.
         """
 
@@ -169,6 +171,7 @@ class HTTP1Client:
         body: AsyncIterator[bytes] | None,
         connect_timeout: float,
         read_timeout: float,
+        on_interim: OnInterim | None = None,
     ) -> UpstreamResponse:
         chunked = body is not None and not any(name == b"content-length" for name, _ in fields)
         lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode("ascii"), target, origin.authority)]
@@ -184,13 +187,15 @@ class HTTP1Client:
         connection = self._pooled(key, repeatable)
         if connection is not None:
             try:
-                return await self._call(key, connection, head, method == "HEAD", body, chunked, read_timeout)
+                return await self._call(
+                    key, connection, head, method == "HEAD", body, chunked, read_timeout, on_interim
+                )
             except Broken:
                 # The upstream closed the idle connection while we took it: no byte of an answer came, so ask once more.
                 if not repeatable or connection.wire_bytes:
                     raise
         connection = await self._connect(origin, connect_timeout)
-        return await self._call(key, connection, head, method == "HEAD", body, chunked, read_timeout)
+        return await self._call(key, connection, head, method == "HEAD", body, chunked, read_timeout, on_interim)
 
     async def close(self) -> None:
         for connections in self._idle.values():
@@ -241,10 +246,11 @@ class HTTP1Client:
         body: AsyncIterator[bytes] | None,
         chunked: bool,
         read_timeout: float,
+        on_interim: OnInterim | None,
     ) -> UpstreamResponse:
         upload: asyncio.Task[None] | None = None
         try:
-            connection.begin(head, head_only)
+            connection.begin(head, head_only, on_interim)
             if body is None:
                 await connection.head(read_timeout)
             else:

@@ -1,0 +1,37 @@
+"""What the cache means to do with a call to an API: for the pipeline, and for whoever explains a call without making
+it.
+"""
+
+from apps.caching import graphql, http
+from apps.caching.http.bodies import KEYED_BY_BODY
+from apps.caching.http.policy import GRAPHQL
+from apps.gateway.snapshot import API, Credential
+
+
+def plan_call(api: API, request: http.Request, credential: Credential | None) -> http.RequestPlan:
+    """The plan of ``request``, whose path is below the API's listen path, and which holds only what may be forwarded."""
+    policy = api.policy
+    if policy.body == GRAPHQL:
+        _read_graphql(request, policy)
+    return http.plan_request(request, policy, identity_of(api, credential))
+
+
+def identity_of(api: API, credential: Credential | None) -> http.Identity:
+    """Who calls, and what the upstream is told of it."""
+    if credential is None:
+        return http.ANONYMOUS
+    # An upstream that sees the key itself may answer each key differently.
+    told = http.Scope.SUBJECT if api.forward_credential else http.Scope.SHARED
+    return http.Identity(credential.tenant, credential.application, http.subject_of_key(credential.key_id), told)
+
+
+def _read_graphql(request: http.Request, policy: http.Policy) -> None:
+    if request.method in KEYED_BY_BODY and request.method in policy.methods:
+        if request.body is not None:
+            request.graphql = graphql.form_of(request.headers, request.body)
+    elif request.method in ("GET", "HEAD") and request.query:
+        normal = graphql.in_query(request.query)
+        if isinstance(normal, http.Reason):
+            request.graphql = normal
+        else:
+            request.query = normal

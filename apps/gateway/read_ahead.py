@@ -1,0 +1,69 @@
+"""The body of a call whose cache key it is part of: read before anything is looked up, and sent on from here."""
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import cast
+
+from apps.gateway.exchange import BodyTooLarge, BodyTooSlow, Exchange, RequestBody
+
+KEYED_BYTES = 2**20
+"""Bytes of a body that can be part of a key. One that is larger goes past the cache, and on as it comes."""
+
+
+class ReadAhead:
+    """What was read of a caller's body. Iterating gives all of it: what was read, then what still comes.
+
+    ``whole`` is the body once all of it is here; ``error`` says why reading ended before.
+    """
+
+    __slots__ = ("_body", "_parts", "error", "whole")
+
+    def __init__(self, body: RequestBody) -> None:
+        self.whole: bytes | None = None
+        self.error: BodyTooLarge | BodyTooSlow | None = None
+        self._body = body
+        self._parts: list[bytes] = []
+
+    async def read(self) -> None:
+        """Read until the body is whole or too large. Raises ``ClientLeft``."""
+        size = 0
+        try:
+            async with contextlib.aclosing(cast(AsyncGenerator[bytes, None], aiter(self._body))) as parts:
+                async for part in parts:
+                    self._parts.append(part)
+                    size += len(part)
+                    if size > KEYED_BYTES:
+                        return
+        except (BodyTooLarge, BodyTooSlow) as error:
+            self.error = error
+            return
+        self.whole = b"".join(self._parts)
+        self._parts = [self.whole]
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self._parts:
+            if part:
+                yield part
+        if self.whole is None:
+            async for part in self._body:
+                yield part
+
+
+async def read_ahead(x: Exchange) -> None:
+    """Read the call's body, as far as it can be part of a key, into ``x.read_ahead``. Raises ``ClientLeft``."""
+    if x.body is not None:
+        ahead = ReadAhead(x.body)
+        await ahead.read()
+        x.read_ahead = ahead
+
+
+def body_to_send(x: Exchange) -> AsyncIterator[bytes] | None:
+    """The call's body for the upstream: again and again where it is whole here, else once."""
+    if x.body is None:
+        return None
+    return aiter(x.body) if x.read_ahead is None else aiter(x.read_ahead)
+
+
+def is_whole(x: Exchange) -> bool:
+    """Whether the call has no body, or all of it is here, so that it can be sent again."""
+    return x.body is None or (x.read_ahead is not None and x.read_ahead.whole is not None)
