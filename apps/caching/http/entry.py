@@ -34,7 +34,8 @@ class Entry:
     the scope goes (tenant, application, subject), so that what ends a grant can end the entry.
     ``open_to_credentials`` says that calls that forward credentials may use it too (§3.5). ``tags`` are the origin's
     surrogate keys; the tags of its API and path follow from ``api`` and ``path``. ``fetch_seconds`` is how long
-    the upstream took. ``personal`` entries are encrypted at rest.
+    the upstream took. ``personal`` entries are encrypted at rest. ``immutable`` is the origin's word that the answer
+    doesn't change while it is fresh (RFC 8246).
     """
 
     key: bytes
@@ -63,6 +64,7 @@ class Entry:
     holder: tuple[str, ...] = ()
     fetch_seconds: float = 0.0
     personal: bool = False
+    immutable: bool = False
 
 
 @dataclass(slots=True)

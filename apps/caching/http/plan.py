@@ -152,6 +152,13 @@ class RequestPlan:
         """The caller's ``Range``, which only GET has (RFC 9110 §14.2), and QUERY like it (RFC 10008)."""
         return self.noticed.get(b"range") if self.request.method in ("GET", "QUERY") else None
 
+    @property
+    def validates(self) -> bool:
+        """Whether the upstream can be asked if a stored answer is still right: to a POST, a condition means something
+        else (RFC 9110 §13.1.2).
+        """
+        return self.request.method != "POST"
+
     def __repr__(self) -> str:
         what = self.bypass.code if self.bypass else self.key_text[:12]
         return f"RequestPlan({self.request.method} {self.request.path.decode('ascii', 'replace')}: {what})"

@@ -126,11 +126,15 @@ def _too_old(plan: RequestPlan, held: Held, now: float) -> bool:
 
 
 def _objection(plan: RequestPlan, held: Held, now: float) -> Reason | None:
-    """Why the caller doesn't want a fresh answer (§5.2.1), or ``None``."""
-    asked = plan.directives
-    if asked.no_cache:
+    """Why the caller doesn't want a fresh answer (§5.2.1), or ``None``.
+
+    A reload (``max-age=0``) doesn't validate what the origin calls immutable (RFC 8246 §2.1). A forced one
+    (``no-cache``) does, unless the policy bounds what callers may ask for.
+    """
+    asked, immutable = plan.directives, held.entry.immutable
+    if asked.no_cache and not (immutable and plan.policy.client_directives == BOUNDED):
         return Reason.REQUEST_NO_CACHE
-    if asked.max_age is not None and (asked.max_age == 0 or _too_old(plan, held, now)):
+    if asked.max_age is not None and not immutable and (asked.max_age == 0 or _too_old(plan, held, now)):
         return Reason.REQUEST_MAX_AGE
     if asked.min_fresh is not None and held.fresh_until - now < asked.min_fresh:
         return Reason.REQUEST_MIN_FRESH

@@ -15,6 +15,7 @@ from apps.caching.http.identity import holder, scope_of_answer
 from apps.caching.http.messages import Headers, ResponseHead
 from apps.caching.http.plan import RequestPlan
 from apps.caching.http.policy import PERSONAL, PERSONAL_LIFETIME
+from apps.caching.http.ranges import is_part
 from apps.caching.http.reasons import Reason
 from apps.caching.http.serving import STALE_STATUSES, may_use, on_error
 from apps.caching.http.targeted import Governing, directives_for
@@ -99,7 +100,7 @@ def _not_stored(reason: Reason, held: Held | None, status: int) -> NoStore:
 def _refusal(plan: RequestPlan, head: ResponseHead, said: ResponseDirectives) -> Reason | None:
     """Why an answer must not be stored (§3), its lifetime aside."""
     status, headers = head.status, head.headers
-    if status == 206 or (status == 200 and first(headers, b"content-range") is not None):
+    if status == 206 or (status == 200 and is_part(first(headers, b"content-range"))):
         return Reason.PARTIAL
     if status < 200:
         return Reason.STATUS
@@ -129,8 +130,12 @@ def _entry(
 ) -> tuple[Entry | None, Reason]:
     """The entry of a storable answer, its body aside; ``None`` and why, if it would be of no use."""
     policy, said = plan.policy, governing.directives
-    seconds, reason = lifetime(policy, ResponseHead(head.status, governing.headers), said, plan.credentialed, now)
-    has_validator = head.status == 200 and any(name in (b"etag", b"last-modified") for name, _ in head.headers)
+    # Nobody guesses a lifetime for what belongs to somebody, or for an answer to POST (RFC 9110 §9.3.3).
+    guarded = plan.credentialed or plan.request.method == "POST"
+    seconds, reason = lifetime(policy, ResponseHead(head.status, governing.headers), said, guarded, now)
+    has_validator = (
+        plan.validates and head.status == 200 and any(name in (b"etag", b"last-modified") for name, _ in head.headers)
+    )
     if seconds is None:
         if reason is Reason.STATUS or not has_validator:
             return None, reason
@@ -185,6 +190,7 @@ def _entry(
             holder=holder(scope, plan.identity),
             fetch_seconds=max(0.0, now - requested_at),
             personal=policy.sensitivity == PERSONAL,
+            immutable=said.immutable,
         ),
         reason,
     )

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.caching.http import Policy, Reason, keys
+from apps.caching.http import NoStore, Policy, Reason, Revalidate, Store, keys, on_entry
 from apps.caching.http.bodies import content_encoding, content_type, is_plain_json
-from tests.caching.http.build import pairs, plan
+from apps.caching.http.canonical import canonical
+from tests.caching.http.build import NOW, pairs, plan, respond, stored
 
 METHODS = ("GET", "HEAD", "POST", "QUERY")
 JSON = ("Content-Type", "application/json")
@@ -261,7 +262,34 @@ def test_different_calls_with_bodies_never_share_a_key(one, other):
 
 @given(st.binary(max_size=40), st.binary(max_size=40))
 def test_bodies_share_a_key_only_if_they_say_the_same_json(one, other):
-    from apps.caching.http.canonical import canonical
-
     same = one == other or (canonical(one) is not None and canonical(one) == canonical(other))
     assert (asked(one, JSON).keys == asked(other, JSON).keys) == same
+
+
+def test_nobody_guesses_a_lifetime_for_a_post():
+    modified = [("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT"), ("ETag", '"a"')]
+    assert respond(asked(b"{}", JSON), modified) == NoStore(Reason.NO_LIFETIME, 10.0)
+    assert isinstance(respond(asked(b"{}", JSON, method="QUERY"), modified), Store)
+
+
+@pytest.mark.parametrize(
+    ("policy", "headers", "reason"),
+    [
+        (OPEN, [("Cache-Control", "max-age=60")], Reason.STORED),
+        (Policy(methods=METHODS, mode="ttl"), [], Reason.STORED_TTL),
+        (Policy(methods=METHODS, mode="override"), [("Cache-Control", "max-age=1")], Reason.STORED_OVERRIDE),
+    ],
+)
+def test_a_lifetime_that_somebody_gave_is_a_posts_too(policy, headers, reason):
+    decision = respond(asked(b"{}", JSON, policy=policy), headers)
+    assert isinstance(decision, Store)
+    assert decision.reason is reason
+
+
+def test_a_stale_answer_to_a_post_is_fetched_anew_and_one_to_a_query_is_validated():
+    said = [("Cache-Control", "max-age=60"), ("ETag", '"a"')]
+    for method, kept in (("POST", False), ("QUERY", True)):
+        call = asked(b"{}", JSON, method=method)
+        held = stored(said, the_plan=call)
+        decision = on_entry(call, held, NOW + 180)
+        assert (decision.reason, isinstance(decision, Revalidate)) == (Reason.EXPIRED, kept)
