@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from apps import words
 from apps.caching.http import normalise_target
+from apps.caching.http.identity import CREDENTIAL_FIELDS
 
 MOST = 10_000
 """URLs of one warm-up."""
@@ -25,7 +26,9 @@ SHORTEST_EVERY = 60.0
 """Seconds between two warm-ups by the schedule."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
-_NOT_SENT = frozenset({"host", "connection", "content-length", "transfer-encoding", "expect", "upgrade", "range"})
+_NOT_SENT = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "expect", "upgrade", "range", "x-apimgr-warm-up"}
+)
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,8 @@ def headers(value: object) -> dict[str, str]:
         text = words.text(item)
         if not isinstance(name, str) or not _TOKEN.match(name) or name.lower() in _NOT_SENT:
             raise ValueError(f"{name!s} is not a request header that can be set.")
+        if name.lower().encode() in CREDENTIAL_FIELDS:
+            raise ValueError(f"An answer to a call with {name} is not for everybody: nothing would be warmed up.")
         if len(text) > 1000 or not text.isprintable() or not text.isascii():
             raise ValueError(f"The value of {name} is too long, or not plain text.")
         found[name.lower()] = text.strip()

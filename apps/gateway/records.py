@@ -11,6 +11,9 @@ CALL, BEGUN, ENDED = "call", "begun", "ended"
 WARM_UP = "warm_up"
 """The flag of calls that the platform made by itself to warm the cache up: in the log, and in no figure."""
 
+QUERY = "with_query"
+"""The flag of calls that went upstream with a query, which the log doesn't hold."""
+
 
 class CallRecord(msgspec.Struct, array_like=True, tag=1):
     """One call. Times: ``at`` in Unix seconds, durations in milliseconds; sizes in bytes; unknown texts are empty.

@@ -38,6 +38,7 @@ class WarmUp(models.Model):
     ended_at = models.DateTimeField(null=True)
     worker = models.CharField(max_length=32, blank=True)
     beat_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True, help_text="When the next call may be made; empty: now.")
 
     class Meta:
         ordering = ["-id"]

@@ -13,7 +13,6 @@ from apps.fleet.compile import compile_api
 from apps.gateway import snapshot
 from apps.gateway.world import Routes
 
-
 _GOES_WITHOUT_SAYING = {"http": ":80", "https": ":443"}
 
 
@@ -43,7 +42,7 @@ class Targets:
             if row.pk == api.pk:
                 self.compiled = compiled
         own = urlsplit(settings.GATEWAY_URL)
-        self._scheme, self._authority = own.scheme, own.netloc
+        self.scheme, self._authority = own.scheme, own.netloc
         self._api = api
 
     def calls(self, urls: Iterable[str]) -> list[Call]:
@@ -68,7 +67,7 @@ class Targets:
         else:
             if not path.startswith(self._api.listen_path):
                 path = self._api.listen_path + path.removeprefix("/")
-            places = [(self._scheme, _host(host)) for host in self._api.hosts or [self._authority]]
+            places = [(self.scheme, _host(host)) for host in self._api.hosts or [self._authority]]
         target = normalise_target((path + query).encode())
         if target is None:
             raise ValueError("The gateway refuses this path with 400.")

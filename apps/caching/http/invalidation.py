@@ -1,9 +1,9 @@
 """What ends stored answers: unsafe methods and purges, both by tags (RFC 9111 §4.4).
 
 An entry has the tag of its API, of its exact path, of each prefix of that path by whole segments, of each of its
-surrogate keys (the origin's, its operation and its entities), and, where it isn't shared by all, of the tenant, the
-application and the subject that it belongs to; and one that no other entry has. Paths are relative to the API's listen path, in normalised form, with a
-leading slash. All variants and scopes of a URL share them.
+surrogate keys (the origin's, its operation and its entities), where it isn't shared by all, of the tenant, the
+application and the subject that it belongs to, and one that no other entry has. Paths are relative to the API's listen
+path, in normalised form, with a leading slash. All variants and scopes of a URL share them.
 """
 
 import re

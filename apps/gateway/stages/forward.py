@@ -10,6 +10,7 @@ from apps.gateway.exchange import BodyTooLarge, BodyTooSlow, Exchange
 from apps.gateway.forwarding import answer_fields, ordered, upstream_fields, upstream_target
 from apps.gateway.problems import Problem
 from apps.gateway.read_ahead import body_to_send, is_whole
+from apps.gateway.records import QUERY
 from apps.gateway.upstream.client import REPEATABLE, UpstreamResponse, origin_of
 from apps.gateway.upstream.errors import TimedOut, Unreachable, UpstreamError
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 async def forward(gateway: "Gateway", x: Exchange) -> AnyAnswer:
     """Get the answer from the upstream, by way of the cache's fetches where the answer may be stored or shared."""
     if x.cache_plan.bypass is None:
+        if x.query is not None:
+            x.flags += (QUERY,)
         return await gateway.fetches.answer(x)
     return await pass_by(gateway, x)
 
