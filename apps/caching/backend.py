@@ -6,7 +6,7 @@ gateways see the same entries.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,6 +24,9 @@ SOCKET_TIMEOUT = 1.0
 """Seconds that any one exchange with the cache may take. The store waits much shorter; this is what frees a
 connection.
 """
+
+Guard = Callable[[Any, Sequence[tuple[str, bytes, int]]], None]
+"""Adds to a pipeline, as its first command, one that writes (name, value, milliseconds) or returns 0."""
 
 # Django makes a backend for each task, and a connection belongs to the loop that opened it.
 _async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncRedis]] = WeakKeyDictionary()
@@ -137,18 +140,28 @@ class ResponsesCache(RedisCache):
         """``set`` where nothing stands yet."""
         return await self.aset(key, value, timeout, version, nx=True)
 
-    async def awrite(self, values: Iterable[tuple[str, Any, float]], gone: Iterable[str] = ()) -> int:
+    async def awrite(
+        self, values: Iterable[tuple[str, Any, float]], gone: Iterable[str] = (), *, guard: Guard | None = None
+    ) -> int:
         """Writes several values, each with its own timeout in seconds, and deletes others, in one exchange.
 
-        Returns how many commands that took.
+        Returns how many commands that took; 0 if ``guard``, which writes the values on a condition, wrote nothing.
         """
+        encoded = [
+            (self._name(key, None), self.client.encode(value), max(1, int(timeout * 1000)))
+            for key, value, timeout in values
+        ]
         async with self.redis.pipeline(transaction=False) as pipeline:
-            for key, value, timeout in values:
-                pipeline.set(self._name(key, None), self.client.encode(value), px=max(1, int(timeout * 1000)))
+            if guard is not None:
+                guard(pipeline, encoded)
+            else:
+                for name, data, milliseconds in encoded:
+                    pipeline.set(name, data, px=milliseconds)
             names = [self._name(key, None) for key in gone]
             if names:
                 pipeline.delete(*names)
-            return len(await pipeline.execute())
+            results = await pipeline.execute()
+            return 0 if guard is not None and not results[0] else len(results)
 
     async def aset_many(
         self, data: Mapping[str, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None

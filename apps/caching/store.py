@@ -6,12 +6,13 @@ a breaker: while the cache server is away, slow or frozen, a worker goes on with
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from apps.caching.backend import ResponsesCache
 from apps.caching.breaker import Breaker
+from apps.caching.fetch_lock import Claim, FetchLocks, Lease, State
 from apps.caching.http import Birth, Entry, Held, Reason, RequestPlan, Variants, find, placement
 from apps.caching.http.keys import variant_key
 from apps.caching.local import Local, LocalStats
@@ -74,6 +75,7 @@ class ResponseStore:
         self._room_known_until = 0.0
         self._passes: dict[bytes, float] = {}
         self._late: set[asyncio.Future[Any]] = set()
+        self.locks = FetchLocks(backend, self._bounded)
 
     @property
     def local_stats(self) -> LocalStats:
@@ -117,29 +119,63 @@ class ResponseStore:
         A stale answer in this worker's memory is compared with the shared tier's: another worker may have refreshed
         it.
         """
+        held, _ = await self._search(plan, now)
+        return held
+
+    async def look(self, plan: RequestPlan, now: float) -> tuple[Held | None, Claim | None]:
+        """``find`` for a call that this worker's memory can't serve, and that may wait for others.
+
+        Where nothing is stored, the same exchange takes the fetch lock, or says who has it. A fresh answer in this
+        worker's memory is compared too: another worker may have validated it since.
+        """
+        if plan.fetch_key is None or plan.directives.only_if_cached:
+            return await self.find(plan, now), None
+        return await self._search(plan, now, plan.fetch_key)
+
+    async def claim(self, plan: RequestPlan, now: float) -> tuple[Held | None, Claim | None]:
+        """What the shared tier has now, and in the same exchange the fetch lock, whatever is stored. Only for calls with
+        a fetch key. No claim: go on without a lock.
+        """
+        return await self._search(plan, now, plan.fetch_key, although_there=True)
+
+    async def _search(
+        self, plan: RequestPlan, now: float, fetch_key: bytes | None = None, *, although_there: bool = False
+    ) -> tuple[Held | None, Claim | None]:
+        claim: Claim | None = None
         local_hit = False
         finding = find(plan)
         wanted = next(finding)
+        first = True
         while True:
             found = [self._known(key, plan, now) for key in wanted]
             missing = [
                 index
                 for index, record in enumerate(found)
-                if record is None or (isinstance(record, Held) and (record.soft or now >= record.fresh_until))
+                if record is None
+                or (first and although_there)
+                or (isinstance(record, Held) and (fetch_key is not None or record.soft or now >= record.fresh_until))
             ]
             if missing:
-                fetched = await self._fetch([wanted[index] for index in missing], plan, now)
+                keys = [wanted[index] for index in missing]
+                if first and fetch_key is not None and len(missing) == len(wanted):
+                    claim, values = await self.locks.look(fetch_key, keys, although_there=although_there)
+                    fetched = self._records(keys, values, plan, now)
+                else:
+                    fetched = await self._fetch(keys, plan, now)
                 for index, record in zip(missing, fetched, strict=True):
                     if record is not None and _is_newer(record, found[index]):
                         found[index] = record
                         self.local.put(wanted[index], record, account_of(plan), plan.policy.max_size)
             local_hit = not missing
+            first = False
             try:
                 wanted = finding.send(found)
             except StopIteration as end:
                 held: Held | None = end.value
                 self._count(held, local_hit)
-                return held
+                if claim is not None and claim.state is State.PASS:
+                    self.remember_pass(fetch_key, now + claim.seconds)
+                return held, claim
 
     def _count(self, held: Held | None, local_hit: bool) -> None:
         if held is None:
@@ -170,9 +206,14 @@ class ResponseStore:
         if backend is None:
             return [None] * len(keys)
         values = await self._bounded(lambda: backend.aget_many([key.hex() for key in keys]), READ_WAIT)
+        return self._records(keys, {bytes.fromhex(key): value for key, value in (values or {}).items()}, plan, now)
+
+    def _records(
+        self, keys: Sequence[bytes], values: Mapping[bytes, Any], plan: RequestPlan, now: float
+    ) -> list[Held | Variants | None]:
         found: list[Held | Variants | None] = []
         for key in keys:
-            record = (values or {}).get(key.hex())
+            record = values.get(key)
             if isinstance(record, Entry):
                 held = Held(record)
                 found.append(held if self._usable(key, held, plan, now) else None)
@@ -182,43 +223,63 @@ class ResponseStore:
 
     # Storing
 
-    async def put(self, plan: RequestPlan, entry: Entry) -> Held:
+    async def put(self, plan: RequestPlan, entry: Entry, lease: Lease | None = None) -> Held:
         """Stores a complete entry in both tiers, and returns it as held here.
 
         Waits for the shared tier, ``WRITE_WAIT`` at most, and never fails: what could not be written there will be
-        fetched again by another worker. An entry that was purged while it was fetched is stored nowhere.
+        fetched again by another worker. An entry that was purged while it was fetched is stored nowhere; nor is that of
+        a ``lease`` which has gone to somebody else meanwhile. The lease is over afterwards.
         """
         held = Held(entry)
         now = entry.validated_at
         if not self.purges.is_alive(held):
             self.stats.purged += 1
+            if lease is not None:
+                self.locks.leave(lease, State.BESIDE)
             return held
         known: object = self.local.get(entry.key)
         if entry.selecting and not isinstance(known, Variants):
             (known,) = await self._fetch([entry.key], plan, now)
         records, dropped = placement(known, entry, plan.policy.max_variants)
+        self._passes.pop(plan.fetch_key or b"", None)
+        if not await self._write(records, dropped, now, lease):
+            return held
         account = account_of(plan)
         for key, record in records:
             self.local.put(key, held if isinstance(record, Entry) else record, account, plan.policy.max_size)
         for key in dropped:
             self.local.drop(key)
-        self._passes.pop(plan.fetch_key or b"", None)
-        await self._write(records, dropped, now)
         return held
 
     async def _write(
-        self, records: Sequence[tuple[bytes, Entry | Variants]], dropped: Sequence[bytes], now: float
-    ) -> None:
+        self,
+        records: Sequence[tuple[bytes, Entry | Variants]],
+        dropped: Sequence[bytes],
+        now: float,
+        lease: Lease | None = None,
+    ) -> bool:
+        """Whether the entry may be kept: not if the ``lease`` is somebody else's by now."""
         backend = self._backend
         if backend is None:
-            return
+            return True
         if self._shares_server and not await self._room(backend):
             self.stats.shared_skipped += 1
-            return
+            if lease is not None:
+                self.locks.leave(lease, State.BESIDE)
+            return True
         values = [(key.hex(), record, record.keep_until - now) for key, record in records]
-        written = await self._bounded(lambda: backend.awrite(values, [key.hex() for key in dropped]), WRITE_WAIT)
+        gone = [key.hex() for key in dropped]
+        written = await self._bounded(lambda: backend.awrite(values, gone, **self._guard(lease)), WRITE_WAIT)
         if written is not None:
             self.stats.shared_writes += 1
+        if lease is not None:
+            self.locks.written(lease, written != 0)
+        return written != 0
+
+    def _guard(self, lease: Lease | None) -> dict[str, Any]:
+        if lease is None:
+            return {}
+        return {"guard": lambda pipeline, values: self.locks.write(pipeline, lease, values)}
 
     async def drop(self, plan: RequestPlan, held: Held | None = None) -> None:
         """Forgets the stored answer ``held``, or all that stands under the plan's keys, in both tiers."""
@@ -266,16 +327,20 @@ class ResponseStore:
         if not self.breaker.allows(time.monotonic()):
             self.stats.shared_skipped += 1
             return None
-        began = time.monotonic()
         task = asyncio.ensure_future(operation())
-        await asyncio.wait({task}, timeout=wait)
-        for _ in range(_TURNS):
-            if task.done():
+        # A worker that was busy for longer than the wait itself can't tell whether the server was slow: it waits again.
+        for _ in range(2):
+            began = time.monotonic()
+            await asyncio.wait({task}, timeout=wait)
+            for _ in range(_TURNS):
+                if task.done():
+                    break
+                await asyncio.sleep(0)
+            busy = time.monotonic() - began >= 2 * wait
+            if task.done() or not busy:
                 break
-            await asyncio.sleep(0)
         if not task.done():
-            # A worker that was busy for longer than the wait itself can't tell whether the server was slow.
-            if time.monotonic() - began < 2 * wait:
+            if not busy:
                 self.breaker.failed(time.monotonic())
             self.stats.shared_failures += 1
             self._late.add(task)
@@ -308,7 +373,8 @@ class ResponseStore:
         return self._has_room
 
     async def close(self) -> None:
-        """Waits for exchanges under way, a second at most."""
+        """Frees locks and waits for exchanges under way, a second at most."""
+        await self.locks.close()
         if self._late:
             await asyncio.wait(self._late, timeout=1.0)
 

@@ -1,0 +1,327 @@
+"""The fetch lock: of all workers on all machines, one asks the upstream for a key, and the others wait for what it
+stores.
+
+It is a key of the *cache* server beside the entries, and no more than a help: where that server is away, slow or
+frozen, or has evicted the lock, each worker collapses its own calls and nobody waits.
+
+The rules:
+
+- A look-up that finds nothing takes the lock in the same exchange, so that a lone miss pays no round trip for it. It
+  is held under a token made for this one fetch, for ``LEASE`` seconds, and renewed while the fetch goes on. A leader
+  that dies is followed by another worker as soon as that time is over.
+- **Fencing**: whoever holds a lease writes the entry only if the lock still carries its token; Redis looks and writes
+  in one script, which also frees the lock. A leader that was asleep for longer than its lease finds the token gone,
+  and its answer, older perhaps than what a successor stored, goes to its own callers and is kept nowhere. Nobody frees
+  or renews a lock but under its token.
+- What turns out not to be cacheable leaves the lock as a marker: every worker that waits, or comes within
+  that time, lets all its callers go at once (hit-for-miss). A fetch that failed, and one whose answer is a long time
+  coming, leaves word that each worker go by itself. So nobody ever stands in line for an answer that isn't shared.
+
+Those who wait are woken by one look at all their locks, every few milliseconds for the whole worker.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from apps.caching.backend import ResponsesCache
+
+LEASE = 2.0
+"""Seconds that a lock is held without a sign of life."""
+
+RENEW = 0.5
+"""Seconds between two signs of life."""
+
+BESIDE = 1.0
+"""Seconds after a failure during which workers don't wait for each other."""
+
+WATCH = (0.004, 0.02)
+"""Seconds between two looks at the locks that are waited for: shortest, after somebody began to wait, and longest."""
+
+WAIT = 0.05
+"""Seconds that an exchange about locks may take before the worker goes on without it."""
+
+
+class State(Enum):
+    """What a look at the lock says to a worker that lacks an answer."""
+
+    LEADING = "leading"
+    """The lock is this worker's: ask the upstream."""
+    HELD = "held"
+    """Another worker is asking: wait."""
+    BESIDE = "beside"
+    """Ask, without the lock: a fetch failed, or takes long."""
+    PASS = "pass"  # noqa: S105  no password
+    """What stands there can't be cached: every call asks for itself."""
+
+
+@dataclass(slots=True, frozen=True)
+class Claim:
+    """``token`` is the holder's; ``seconds`` is what is left of a ``PASS``."""
+
+    state: State
+    token: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(slots=True, frozen=True)
+class Lease:
+    """The lock in this worker's hands: its name in Redis and the token under which it is held."""
+
+    name: str
+    token: str
+
+
+@dataclass(slots=True)
+class LockStats:
+    """Counters since the worker started: fetches led, waits for other workers, of those how many ended in taking over,
+    and answers not kept because the lock had gone to somebody else.
+    """
+
+    led: int = 0
+    waits: int = 0
+    takeovers: int = 0
+    fenced: int = 0
+
+
+# The value of a lock is one letter and the holder's token: L led, W led and waited for, G go by yourselves, P pass.
+
+LOOK = """
+local lock = redis.call('GET', KEYS[1])
+local values, absent = {}, true
+if #KEYS > 1 then
+  values = redis.call('MGET', unpack(KEYS, 2))
+  for _, value in ipairs(values) do if value then absent = false end end
+end
+local wanting = absent or ARGV[3] == '1'
+if not lock then
+  if not wanting then return {'', 0, values} end
+  lock = 'L' .. ARGV[1]
+  redis.call('SET', KEYS[1], lock, 'PX', ARGV[2])
+  return {lock, 0, values}
+end
+local state = string.sub(lock, 1, 1)
+if state == 'P' then return {lock, redis.call('PTTL', KEYS[1]), values} end
+if wanting and state == 'L' and string.sub(lock, 2, #ARGV[4] + 1) ~= ARGV[4] then
+  redis.call('SET', KEYS[1], 'W' .. string.sub(lock, 2), 'KEEPTTL')
+end
+return {lock, 0, values}
+"""
+"""Lua, KEYS: lock, entries. ARGV: a new token, milliseconds, whether to want the lock although an entry is there (1
+or 0), the prefix of the worker's tokens. Returns {lock or '', milliseconds of a pass, the entries' values}.
+"""
+
+WRITE = """
+local lock = redis.call('GET', KEYS[1])
+if not lock or string.sub(lock, 2) ~= ARGV[1] then return 0 end
+for index = 2, #KEYS do redis.call('SET', KEYS[index], ARGV[2 * index - 2], 'PX', ARGV[2 * index - 1]) end
+redis.call('DEL', KEYS[1])
+return 1
+"""
+"""Lua, KEYS: lock, entries. ARGV: token, then value and milliseconds of each entry. Returns whether the lock was still
+held under the token; only then it wrote.
+"""
+
+LEAVE = """
+local lock = redis.call('GET', KEYS[1])
+if not lock or string.sub(lock, 2) ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+elseif ARGV[3] == '0' then redis.call('SET', KEYS[1], ARGV[2] .. ARGV[1], 'KEEPTTL')
+else redis.call('SET', KEYS[1], ARGV[2] .. ARGV[1], 'PX', ARGV[3]) end
+return 1
+"""
+"""Lua, KEYS: lock. ARGV: token, the letter to leave there ('' frees it), milliseconds (0 leaves the lease as it is)."""
+
+RENEWAL = """
+for index, name in ipairs(KEYS) do
+  local lock = redis.call('GET', name)
+  if lock and string.sub(lock, 2) == ARGV[index + 1] then redis.call('PEXPIRE', name, ARGV[1]) end
+end
+return #KEYS
+"""
+"""Lua, KEYS: locks. ARGV: milliseconds, then the token of each."""
+
+_LETTERS = {b"L": State.HELD, b"W": State.HELD, b"G": State.BESIDE, b"P": State.PASS}
+
+
+class Bounded(Protocol):
+    """An exchange with the cache server that waits a bounded time, and not at all behind an open breaker."""
+
+    def __call__(self, operation: Callable[[], Awaitable[Any]], wait: float) -> Coroutine[None, None, Any]:
+        """Its result, or ``None``."""
+
+
+class FetchLocks:
+    """One worker's part in the fetch lock. ``backend`` is ``None`` without a shared tier: then nobody waits."""
+
+    def __init__(self, backend: ResponsesCache | None, bounded: Bounded) -> None:
+        self.stats = LockStats()
+        self._backend = backend
+        self._bounded = bounded
+        self._worker = os.urandom(6).hex()
+        self._made = 0
+        self._leases: dict[str, str] = {}
+        self._waiting: dict[str, tuple[str, asyncio.Future[None]]] = {}
+        self._pause = WATCH[0]
+        self._loops: dict[str, asyncio.Task[None]] = {}
+        self._errands: set[asyncio.Task[Any]] = set()
+
+    def name(self, fetch_key: bytes) -> str:
+        """The lock's name in Redis."""
+        if self._backend is None:
+            raise ValueError("there is no shared tier")
+        return str(self._backend.client.make_key(f"fetch:{fetch_key.hex()}"))
+
+    async def look(
+        self, fetch_key: bytes, keys: Sequence[bytes], *, although_there: bool = False
+    ) -> tuple[Claim | None, dict[bytes, Any]]:
+        """What stands under ``keys`` (entries, by key) and what that means for this worker, in one exchange.
+
+        The lock is taken where it is free and nothing stands there, or ``although_there``. The claim is ``None`` where
+        there is nothing to claim, and while the cache server is away: then go on without a lock.
+        """
+        backend = self._backend
+        if backend is None:
+            return None, {}
+        self._made += 1
+        lock, token = self.name(fetch_key), f"{self._worker}{self._made:x}"
+        names = [str(backend.client.make_key(key.hex())) for key in keys]
+        arguments = (token, int(LEASE * 1000), int(although_there), self._worker)
+        waited_for = True
+
+        async def exchange() -> Any:
+            reply = await backend.redis.eval(LOOK, 1 + len(names), lock, *names, *arguments)
+            if not waited_for and reply[0] == b"L" + token.encode():
+                # Nobody is here any more to use it.
+                await backend.redis.eval(LEAVE, 1, lock, token, "", 0)
+            return reply
+
+        reply = None
+        try:
+            reply = await self._bounded(exchange, WAIT)
+        finally:
+            waited_for = reply is not None
+        if reply is None:
+            return None, {}
+        said, milliseconds, values = reply
+        found = {
+            key: backend.client.decode(value) for key, value in zip(keys, values, strict=True) if value is not None
+        }
+        return self._claim(said, milliseconds), found
+
+    def _claim(self, said: bytes, milliseconds: int) -> Claim | None:
+        if not said:
+            return None
+        state, token = _LETTERS[said[:1]], said[1:].decode()
+        if state is State.HELD and token.startswith(self._worker):
+            state = State.LEADING
+        return Claim(state, token, max(0, milliseconds) / 1000)
+
+    def hold(self, fetch_key: bytes, claim: Claim) -> Lease:
+        """Go on with a ``LEADING`` claim: the lock is renewed until ``leave`` or ``written``. Claims with one token are
+        one lease.
+        """
+        lease = Lease(self.name(fetch_key), claim.token)
+        if self._leases.get(lease.name) != lease.token:
+            self._leases[lease.name] = lease.token
+            self.stats.led += 1
+        self._keep_going("renewing", self._renew)
+        return lease
+
+    def write(self, pipeline: Any, lease: Lease, values: Sequence[tuple[str, bytes, int]]) -> None:
+        """Add the writing of (name, value, milliseconds) to ``pipeline``, on the condition that the lock still is ours.
+        Its result says so: 1 or 0.
+        """
+        names = [name for name, _, _ in values]
+        arguments = [part for _, value, milliseconds in values for part in (value, milliseconds)]
+        pipeline.eval(WRITE, 1 + len(names), lease.name, *names, lease.token, *arguments)
+
+    def written(self, lease: Lease, outcome: bool) -> None:
+        """``write`` has freed the lock, or found it in other hands."""
+        self._forget(lease)
+        self.stats.fenced += not outcome
+
+    def leave(self, lease: Lease, state: State | None = None, seconds: float = BESIDE) -> None:
+        """Give the lock up, in the background. ``BESIDE`` and ``PASS`` stay there for ``seconds``; ``None`` frees it
+        for the next.
+        """
+        self._forget(lease)
+        letter = {State.BESIDE: "G", State.PASS: "P"}[state] if state is not None else ""
+        self._tell(lease, letter, max(1, int(seconds * 1000)))
+
+    def wait_no_more(self, lease: Lease) -> None:
+        """Tell the others to ask for themselves, and go on: the answer is a long time coming."""
+        self._tell(lease, "G", 0)
+
+    def _tell(self, lease: Lease, letter: str, milliseconds: int) -> None:
+        backend = self._backend
+        if backend is not None:
+            self._errand(
+                self._bounded(lambda: backend.redis.eval(LEAVE, 1, lease.name, lease.token, letter, milliseconds), WAIT)
+            )
+
+    async def is_waited_for(self, lease: Lease) -> bool:
+        """Whether another worker waits for the holder of ``lease``."""
+        backend = self._backend
+        if backend is None:
+            return False
+        return bool(await self._bounded(lambda: backend.redis.get(lease.name), WAIT) == b"W" + lease.token.encode())
+
+    async def changed(self, fetch_key: bytes, token: str) -> None:
+        """Wait until nobody is to wait for the holder of ``token`` any more, or the cache server can't say."""
+        name = self.name(fetch_key)
+        waiting = self._waiting.get(name)
+        if waiting is None or waiting[0] != token:
+            waiting = self._waiting[name] = (token, asyncio.get_running_loop().create_future())
+            self._pause = WATCH[0]
+            self._keep_going("watching", self._watch)
+        self.stats.waits += 1
+        await asyncio.shield(waiting[1])
+
+    async def _watch(self) -> None:
+        backend = self._backend
+        while self._waiting and backend is not None:
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 1.5, WATCH[1])
+            names = list(self._waiting)
+            values = await self._bounded(lambda names=names: backend.redis.mget(names), WAIT)  # type: ignore[misc]
+            for name, value in zip(names, values or [None] * len(names), strict=True):
+                token, future = self._waiting[name]
+                if value is None or value[:1] not in b"LW" or value[1:] != token.encode():
+                    del self._waiting[name]
+                    future.set_result(None)
+
+    async def _renew(self) -> None:
+        backend = self._backend
+        while self._leases and backend is not None:
+            await asyncio.sleep(RENEW)
+            held = dict(self._leases)
+            if held:
+                arguments: tuple[str | int, ...] = (*held, int(LEASE * 1000), *held.values())
+                await self._bounded(lambda: backend.redis.eval(RENEWAL, len(held), *arguments), WAIT)  # noqa: B023
+
+    def _forget(self, lease: Lease) -> None:
+        if self._leases.get(lease.name) == lease.token:
+            del self._leases[lease.name]
+
+    def _keep_going(self, name: str, loop: Callable[[], Coroutine[None, None, None]]) -> None:
+        task = self._loops.get(name)
+        if task is None or task.done():
+            self._loops[name] = asyncio.get_running_loop().create_task(loop())
+
+    def _errand(self, work: Coroutine[None, None, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def close(self) -> None:
+        """Free what is still held, as far as that is quickly done."""
+        for name, token in tuple(self._leases.items()):
+            self.leave(Lease(name, token))
+        for task in self._loops.values():
+            task.cancel()
+        if self._errands:
+            await asyncio.wait(self._errands, timeout=0.5)
