@@ -286,3 +286,37 @@ async def test_the_api_without_authentication_takes_anybody(lane: Door, publishe
     origin.paths["/"] = ok(b"welcome")
     answer = await lane.call("/open/", key=None)
     assert (answer.status, answer.body) == (200, b"welcome")
+
+
+async def test_an_early_hint_comes_before_the_answer(lane: Door, origin: Origin) -> None:
+    """RFC 8297: with it the caller can begin while the origin still works. It is never stored."""
+    go_on = asyncio.Event()
+
+    async def hint(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nset-cookie: a=b\r\nx-call-id: mine\r\n\r\n")
+        await go_on.wait()
+        writer.write(ok(b"page", "cache-control: max-age=60"))
+
+    origin.paths["/page"] = hint
+    reader, writer = await lane.connect()
+    writer.write(head("/products/page"))
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n"
+    go_on.set()
+    assert (await read_answer(reader)).body == b"page"
+    writer.write(head("/products/page"))
+    again = await read_answer(reader)
+    assert (again.status, again.cache) == (200, "HIT")
+    writer.close()
+
+
+async def test_an_early_hint_is_not_for_http_1_0(lane: Door, origin: Origin) -> None:
+    """RFC 9110 §15.2: it has no interim answers, and would take one for the last."""
+    origin.paths["/hint"] = b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n" + ok(
+        b"hint", "cache-control: no-store"
+    )
+    reader, writer = await lane.connect()
+    writer.write(head("/products/hint", version="1.0"))
+    received = await reader.read()
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert received.endswith(b"\r\n\r\nhint")
+    writer.close()

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from apps.gateway.upstream import client as client_module
 from apps.gateway.upstream.addresses import may_connect
 from apps.gateway.upstream.client import HTTP1Client, Origin, UpstreamResponse, origin_of
-from apps.gateway.upstream.connection import HIGH_WATER
+from apps.gateway.upstream.connection import HIGH_WATER, INTERIM_LIMIT
 from apps.gateway.upstream.errors import Broken, TimedOut, Unreachable
 from tests.gateway.house import Origin as Served
 from tests.gateway.house import ok
@@ -128,11 +128,34 @@ async def test_an_answer_that_was_not_read_to_its_end_ends_its_connection(client
 
 
 async def test_bytes_behind_an_answer_are_nobody_elses_answer(client: HTTP1Client, origin: Served) -> None:
-    origin.paths["/"] = ok(b"x") + b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfalse"
-    with pytest.raises(Broken):
-        await get(client, origin.url)
-    origin.paths["/"] = ok(b"true")
-    assert await read_all(await get(client, origin.url)) == b"true"
+    """They are thrown away with their connection (RFC 9112 §6.3): the answer before them is what its length says."""
+    for behind in (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfalse", b"more than was announced", b"\r\n\r\nx"):
+        origin.paths["/"] = ok(b"x") + behind
+        response = await get(client, origin.url)
+        assert await read_all(response) == b"x"
+        assert not response._connection.reusable
+        origin.paths["/"] = ok(b"true")
+        assert await read_all(await get(client, origin.url)) == b"true"
+
+
+async def test_interim_answers_are_told_as_they_come(client: HTTP1Client, origin: Served) -> None:
+    """RFC 9110 §15.2: a proxy takes them on. 100 answers an expectation that the door has met already."""
+    told: list[tuple[int, list[tuple[bytes, bytes]]]] = []
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+    origin.paths["/"] = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" + hints + ok(b"x", "a: 1")
+    response = await get(client, origin.url, on_interim=lambda *each: told.append(each))
+    assert told == [(102, []), (103, [(b"link", b"</a.css>")])]
+    assert response.fields == [(b"a", b"1"), (b"content-length", b"1")]
+    response.close()
+
+
+async def test_interim_answers_without_end_are_not_told_without_end(client: HTTP1Client, origin: Served) -> None:
+    told = []
+    origin.paths["/"] = b"HTTP/1.1 102 Processing\r\n\r\n" * 50 + ok(b"x")
+    response = await get(client, origin.url, on_interim=lambda *each: told.append(each))
+    assert response.whole == b"x"
+    assert len(told) == INTERIM_LIMIT
+    response.close()
 
 
 async def test_a_slow_reader_slows_the_upstream_down(client: HTTP1Client, origin: Served) -> None:

@@ -6,7 +6,7 @@ ORIGIN, TTL, OVERRIDE, OFF = "origin", "ttl", "override", "off"
 HONOUR, BOUNDED, IGNORE = "honour", "bounded", "ignore"
 PERSONAL, SECRET = "personal", "secret"
 RAW, JSON, GRAPHQL = "raw", "json", "graphql"
-PASS = "pass"
+PASS, PRIVATE, NO_STORE = "pass", "private", "no-store"
 
 UNREACHABLE_GRACE = 60.0
 """Seconds a stale answer may stand in for an upstream that can't be reached, where nobody said otherwise."""

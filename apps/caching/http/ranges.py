@@ -10,6 +10,8 @@ from apps.caching.http.validation import is_strong
 
 _BYTES = re.compile(rb"bytes=[ \t]*(\d*)-(\d*)[ \t]*", re.IGNORECASE)
 
+_CONTENT_RANGE = re.compile(rb"bytes[ \t]+\d+-\d+/(?:\d+|\*)", re.IGNORECASE)
+
 
 class Unsatisfiable(Enum):
     """The one value says: no byte of the body is in the range (416)."""
@@ -38,6 +40,13 @@ def select(value: bytes, length: int) -> tuple[int, int] | Unsatisfiable | None:
     if match[2] and end <= start:
         return None
     return (start, min(end, length)) if start < length else UNSATISFIABLE
+
+
+def is_part(content_range: bytes | None) -> bool:
+    """Whether ``Content-Range`` says that the content is a part. In an answer that isn't a 206 it means nothing (RFC
+    9110 §14.4), but an origin that sends a well-formed one there may well have sent a part.
+    """
+    return content_range is not None and _CONTENT_RANGE.fullmatch(content_range.strip(b" \t")) is not None
 
 
 def if_range_holds(value: bytes, held: Held, now: float) -> bool:

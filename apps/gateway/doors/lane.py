@@ -8,6 +8,7 @@ calls of a stopping worker.
 
 import logging
 from collections import deque
+from functools import partial
 from http import HTTPMethod
 from time import monotonic, time
 from typing import Any
@@ -15,9 +16,11 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from apps.caching.http.held import render
 from apps.gateway.answers import Whole, own_lines, refuse
 from apps.gateway.doors.asgi import EXCHANGE, Passed
 from apps.gateway.exchange import ClientLeft, Exchange
+from apps.gateway.forwarding import interim_fields
 from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import HEAD_BYTES, TARGET_BYTES
 from apps.gateway.pipeline import LARGEST
@@ -292,6 +295,8 @@ class Lane(HttpToolsProtocol):
         }
         super().on_headers_complete()
         self._under_way.append((x, self.cycle))
+        if x.version == "1.1":
+            x.interim = partial(self._interim, x, self.cycle)
         if self._last_call:
             self.cycle.keep_alive = False
 
@@ -304,6 +309,15 @@ class Lane(HttpToolsProtocol):
             self.transport.close()
 
     # Answering
+
+    def _interim(
+        self, x: Exchange, cycle: RequestResponseCycle, status: int, fields: list[tuple[bytes, bytes]]
+    ) -> None:
+        """Write an interim answer (RFC 9110 §15.2), unless the call has its answer already or an earlier one hasn't."""
+        if cycle.disconnected or cycle.response_started or self.transport.is_closing() or x.ended:
+            return
+        if self._under_way and self._under_way[0][1] is cycle and not self.flow.write_paused:
+            self.transport.write(render(status, interim_fields(x.api, fields)) + b"\r\n")
 
     async def _respond(self, x: Exchange, answer: Whole) -> None:
         """Answer a call that took the ordinary way, past the server's rendering of heads."""

@@ -7,7 +7,7 @@ followed. The end of an answer is what its framing says (RFC 9112 §6.3); an ans
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import httptools
 
@@ -24,7 +24,13 @@ HEAD_LIMIT = 64 * 1024
 FIELD_LIMIT = 256
 """Fields that the head of an answer may have."""
 
+INTERIM_LIMIT = 8
+"""Interim answers to one request that are told; more are read and forgotten."""
+
 _BODILESS = frozenset({204, 304})
+
+OnInterim = Callable[[int, Fields], None]
+"""Told of an interim answer (1xx) as soon as it is here: status and fields."""
 
 
 class Connection(asyncio.Protocol):
@@ -52,6 +58,8 @@ class Connection(asyncio.Protocol):
         self.wire_bytes = 0
         self._head_bytes = 0
         self._head_only = False
+        self._interim: OnInterim | None = None
+        self._interim_left = INTERIM_LIMIT
         self._framed = False
         self._keep_alive = False
         self._chunks: deque[bytes] = deque()
@@ -73,7 +81,7 @@ class Connection(asyncio.Protocol):
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(Broken("the answer is not HTTP/1.1", sent=True))
+            self._misread()
             return
         if not self.head_done and self.wire_bytes > HEAD_LIMIT:
             self._fail(Broken("the head of the answer is too large", sent=True))
@@ -123,6 +131,10 @@ class Connection(asyncio.Protocol):
         if status == 101:
             raise ValueError("nobody asked to switch protocols")
         if status < 200:
+            # 100 answers an expectation, and those are met at the door; 102, 103 and others go on (RFC 9110 §15.2).
+            if status != 100 and self._interim is not None and self._interim_left:
+                self._interim_left -= 1
+                self._interim(status, self.fields)
             return
         encodings = [value for name, value in self.fields if name == b"transfer-encoding"]
         # Nobody asked for another coding (RFC 9112 §6.1): without knowing it, where the answer ends is a guess.
@@ -153,11 +165,12 @@ class Connection(asyncio.Protocol):
 
     # a call
 
-    def begin(self, head: bytes, head_only: bool) -> None:
+    def begin(self, head: bytes, head_only: bool, on_interim: OnInterim | None = None) -> None:
         """Write the request's ``head``. ``head_only``: the answer has no body, whatever its fields say (HEAD)."""
         self._reset()
         self.complete = False
         self._head_only = head_only
+        self._interim = on_interim
         self.used += 1
         self.transport.write(head)
 
@@ -234,6 +247,14 @@ class Connection(asyncio.Protocol):
             self.error = error
         self.abort()
         self._wake()
+
+    def _misread(self) -> None:
+        """What came is no answer. Behind a whole one it belongs to nobody, and the connection can't be used again."""
+        if self.complete:
+            self._keep_alive = False
+            self._wake()
+        else:
+            self._fail(Broken("the answer is not HTTP/1.1", sent=True))
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -196,7 +196,15 @@ def _targeted() -> list[Check]:
         one(optimal, "max-age-short-cc-max-age", "max-age=3600", cc("max-age=1")),
         one(required, "max-age-long-cc-max-age", "max-age=1", cc("max-age=3600"), comes=FETCHED),
         one(
-            required, "private", "private", cc("max-age=10000"), *long, comes=FETCHED, needs="", first=says, checked=True
+            required,
+            "private",
+            "private",
+            cc("max-age=10000"),
+            *long,
+            comes=FETCHED,
+            needs="",
+            first=says,
+            checked=True,
         ),
         one(
             required,

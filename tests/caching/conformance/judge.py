@@ -68,7 +68,9 @@ def judge(check: Check, answers: list[Answer], seen: list[Seen], token: str) -> 
 def _judge_answer(step: Step, number: int, answer: Answer, token: str) -> None:
     def must(holds: bool, what: str, expected: str = "") -> None:
         if not holds:
-            raise Missed(not (step.prepares or expected == "always" or expected in step.given), f"step {number}: {what}")
+            raise Missed(
+                not (step.prepares or expected == "always" or expected in step.given), f"step {number}: {what}"
+            )
 
     got = answer.fields
     asked = got.get("request-numbers", "").split()

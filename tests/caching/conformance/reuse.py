@@ -21,8 +21,8 @@ from tests.caching.conformance.table import (
     quiet,
     required,
     says,
-    soon_stale,
     some,
+    soon_stale,
     stale,
     then,
 )

@@ -63,9 +63,8 @@ class Origin:
         status = self._status(step, before, got, now)
         said = [(each.name, self._value(step, each, target, now), each.checked) for each in step.says]
         checked: dict[str, list[str]] = {}
-        for name, value, counts in said:
-            if counts:
-                checked[name] = [other for known, other, _ in said if known == name]
+        for name in (each.name for each in step.says if each.checked):
+            checked[name] = [value for known, value, _ in said if known == name]
         self.seen.append(Seen(number, method, got, [(name, ", ".join(values)) for name, values in checked.items()]))
         if step.breaks_off:
             writer.close()
@@ -230,7 +229,12 @@ class _Run:
         path += f"/{step.below}" if step.below else ""
         path += f"?{step.query}" if step.query else ""
         now = float(self.answers[-1].fields.get("server-now", 0)) if self.answers else 0.0
-        asked = {"host": "api.test", "connection": "keep-alive", "pragma": "foo", "cache-control": "nothing-to-see-here"}
+        asked = {
+            "host": "api.test",
+            "connection": "keep-alive",
+            "pragma": "foo",
+            "cache-control": "nothing-to-see-here",
+        }
         for name, value in step.asks:
             text = value_of(name, value, now, old_dates=step.old_dates).strip()
             key = name.lower()
@@ -275,5 +279,3 @@ async def _read_answer(reader: asyncio.StreamReader, method: str) -> Answer:
         else:
             body = await reader.read()
     return Answer(status, fields, body.decode("latin-1"), interim)
-
-

@@ -4,16 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.caching.conformance.run import CHECKS, Results, run
+from tests.caching.conformance.run import Results, run
 from tests.caching.conformance.table import OPTIMAL, REQUIRED
 from tests.caching.http.on_sockets import Site
+
 
 @pytest.fixture(
     scope="module",
     params=[(1, True), (1, False), (2, True), (2, False)],
     ids=["one worker", "one worker, no L1", "two workers", "two workers, no L1"],
 )
-def results(request: pytest.FixtureRequest, valkeys: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
+def results(
+    request: pytest.FixtureRequest, valkeys: object, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Results]:
     """What came of every check."""
     workers, l1 = request.param
     with Site(tmp_path_factory.mktemp("site"), workers=workers, l1_bytes=8 * 2**20 if l1 else 0) as site:
