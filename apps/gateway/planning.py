@@ -10,7 +10,7 @@ from apps.gateway.snapshot import API, Credential
 
 def plan_call(api: API, request: http.Request, credential: Credential | None) -> http.RequestPlan:
     """The plan of ``request``, whose path is below the API's listen path, and which holds only what may be forwarded."""
-    policy = api.policy
+    policy = api.policy_for(request.method, request.path)
     if policy.body == GRAPHQL:
         _read_graphql(request, policy)
     return http.plan_request(request, policy, identity_of(api, credential))
