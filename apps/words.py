@@ -110,6 +110,13 @@ def integer(value: object) -> int:
     raise ValueError("Expected a whole number, 0 or more.")
 
 
+def number(value: object) -> float:
+    """A number, not negative."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return float(value)
+    raise ValueError("Expected a number, 0 or more.")
+
+
 def optional(reader: Reader) -> Reader:
     """A reader that takes null as "without"."""
     return lambda value: None if value is None else reader(value)

@@ -43,7 +43,23 @@ class Sensitivity(models.TextChoices):
 
     PUBLIC = "public"
     INTERNAL = "internal"
+    PERSONAL = "personal"
     SECRET = "secret"
+
+
+class BodyKey(models.TextChoices):
+    """How the body of a read-only POST or QUERY enters the key."""
+
+    RAW = "raw", "Byte by byte"
+    JSON = "json", "JSON in one form, whatever its spaces and the order of its names"
+    GRAPHQL = "graphql", "A GraphQL query in one form, with its variables"
+
+
+class SurrogateControl(models.TextChoices):
+    """What becomes of Surrogate-Control and targeted fields on the way to caches behind the gateway."""
+
+    REMOVE = "remove", "Removed: they were for this cache"
+    PASS = "pass", "Passed on"
 
 
 class PurgeKind(models.TextChoices):
@@ -53,3 +69,4 @@ class PurgeKind(models.TextChoices):
     PATH = "path", "One path, with every variant"
     PREFIX = "prefix", "A path prefix"
     TAG = "tag", "A tag"
+    OPERATION = "operation", "An operation"

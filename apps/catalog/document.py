@@ -211,7 +211,8 @@ def in_document_words(error: ValidationError) -> ValidationError:
     policy_fields = {field.name for field in CachePolicy._meta.get_fields()} - {"id", "api", "sensitivity"}
     renamed: words.Errors = {}
     for field, messages in words.by_path(error).items():
-        path = f"cache.{next(iter(in_words({field: []})))}" if field in policy_fields else WORDS.get(field, field)
+        of_policy = field.partition(".")[0] in policy_fields
+        path = f"cache.{next(iter(in_words({field: []})))}" if of_policy else WORDS.get(field, field)
         renamed.setdefault(path or "__all__", []).extend(messages)
     return ValidationError(dict(renamed))
 

@@ -6,7 +6,7 @@ A name whose row is gone, or isn't served any more, compiles to ``None``: a tomb
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -16,11 +16,13 @@ from django.db.models import Q, QuerySet
 from apps.access.choices import LIVE, KeyState
 from apps.access.models import APIKey, Subscription
 from apps.access.models import Plan as PlanRow
+from apps.caching.http.patterns import parse_pattern
 from apps.caching.http.policy import Policy
 from apps.caching.models import CachePolicy
+from apps.caching.validation import with_operation
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API as APIRow
-from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Operation, Plan, Upstream
+from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Operation, OperationPolicy, Plan, Upstream
 from apps.tenants.choices import TenantState
 
 CHUNK = 500
@@ -151,14 +153,14 @@ def compile_api(row: APIRow) -> API:
         response_headers=_header_rules(row.response_headers),
         policy=compile_policy(row, row.cache_policy),
         operations=tuple(Operation(method=each.method, path=each.path) for each in row.operations.all()),
+        operation_policies=compile_operation_policies(row, row.cache_policy),
     )
 
 
 def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
-    """An API's cache policy as the caching core reads it. Reads the API's upstreams."""
-    return Policy(
+    """An API's cache policy as the caching core reads it. Reads the API's upstreams and tenant."""
+    policy = Policy(
         api=api.slug,
-        group=_group(api, row),
         tenant=api.tenant.slug,
         mode=row.mode,
         ttl=row.ttl,
@@ -167,19 +169,64 @@ def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
         methods=tuple(row.methods) or Policy().methods,
         query_mode=row.query_mode,
         query_names=tuple(row.query_names),
+        query_sorted=row.query_sorted,
         headers=tuple(name.lower() for name in row.headers),
         scope=row.scope,
         client_directives=row.client_directives,
         store_set_cookie=row.store_set_cookie,
         sensitivity=row.sensitivity,
         debug_headers=api.debug_headers,
+        origin_stale_beside_s_maxage=row.origin_stale_beside_s_maxage,
+        share_with_credentials=row.share_with_credentials,
+        max_variants=row.max_variants,
+        max_body=row.max_body,
+        max_size=row.max_size,
+        negative_ttl=row.negative_ttl,
+        jitter=row.jitter,
+        body=row.body,
+        entity_tags=tuple((each["json"], each["tag"]) for each in row.entity_tags),
+        collections=row.collections,
+        downstream=row.downstream,
+        surrogate_control=row.surrogate_control,
+    )
+    return replace(policy, group=_group(api, policy))
+
+
+def compile_operation_policies(api: APIRow, row: CachePolicy) -> tuple[OperationPolicy, ...]:
+    """The policies of some of an API's calls, each whole: what an operation doesn't say is the API's own."""
+    return tuple(
+        OperationPolicy(
+            methods=tuple(each.get("methods", ())),
+            pattern=parse_pattern(each["path"]),
+            policy=compile_policy(api, with_operation(row, each)),
+        )
+        for each in row.operations
     )
 
 
-def _group(api: APIRow, policy: CachePolicy) -> str:
+NOT_DECISIVE = frozenset(
+    {
+        "api",  # stands in the key itself
+        "group",
+        "tenant",
+        "methods",  # decide which calls look at all
+        "headers",  # stand in the key by name
+        "client_directives",
+        "debug_headers",
+        "jitter",
+        "max_body",
+        "max_variants",
+        "max_size",
+        "collections",
+    }
+)
+"""Fields of a policy that don't decide what is stored, for how long and for whom. Every other one does, new ones too."""
+
+
+def _group(api: APIRow, policy: Policy) -> str:
     """What tells an API's stored answers from those made under rules that would have stored others: where answers
-    come from, what is sent and kept, and for how long. Another API that takes the slug over one day finds none of
-    this one's either."""
+    come from, what is sent and kept, and for how long. So a changed policy ends what was stored under the one before.
+    Another API that takes the slug over one day finds none of this one's either."""
     decisive = (
         sorted(upstream.url for upstream in api.upstreams.all()),
         api.listen_path,
@@ -187,15 +234,7 @@ def _group(api: APIRow, policy: CachePolicy) -> str:
         api.forward_credential,
         api.request_headers,
         api.response_headers,
-        policy.mode,
-        policy.ttl,
-        policy.stale_while_revalidate,
-        policy.stale_if_error,
-        policy.query_mode,
-        policy.query_names,
-        policy.scope,
-        policy.store_set_cookie,
-        policy.sensitivity,
+        [(field.name, getattr(policy, field.name)) for field in fields(Policy) if field.name not in NOT_DECISIVE],
     )
     return f"{api.pk}:{hashlib.blake2b(repr(decisive).encode(), digest_size=8).hexdigest()}"
 

@@ -6,7 +6,8 @@ Everything is plain data, ready to use on the hot path: durations in seconds, ti
 
 import msgspec
 
-from apps.caching.http.policy import Policy
+from apps.caching.http.patterns import matches, segments_of, takes_method
+from apps.caching.http.policy import OFF, Policy
 
 
 class HeaderRules(msgspec.Struct, frozen=True, array_like=True):
@@ -28,6 +29,14 @@ class Operation(msgspec.Struct, frozen=True, array_like=True):
 
     method: str
     path: str
+
+
+class OperationPolicy(msgspec.Struct, frozen=True, array_like=True):
+    """A cache policy for some calls of an API: ``pattern`` as ``http.patterns`` parses it; no ``methods`` means all."""
+
+    methods: tuple[str, ...]
+    pattern: tuple[str, ...]
+    policy: Policy
 
 
 class API(msgspec.Struct, frozen=True, array_like=True):
@@ -52,6 +61,22 @@ class API(msgspec.Struct, frozen=True, array_like=True):
     response_headers: HeaderRules
     policy: Policy
     operations: tuple[Operation, ...] = ()
+    operation_policies: tuple[OperationPolicy, ...] = ()
+
+    def policy_for(self, method: str, path: bytes) -> Policy:
+        """The cache policy of a call: the first operation's that it falls under, else the API's own. ``path`` is
+        normalised and below the listen path."""
+        if self.operation_policies:
+            segments = segments_of(path)
+            for each in self.operation_policies:
+                if takes_method(each.methods, method) and matches(each.pattern, segments):
+                    return each.policy
+        return self.policy
+
+    @property
+    def caches(self) -> bool:
+        """Whether anything of it is ever stored."""
+        return self.policy.mode != OFF or any(each.policy.mode != OFF for each in self.operation_policies)
 
 
 class Plan(msgspec.Struct, frozen=True, array_like=True):

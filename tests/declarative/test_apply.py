@@ -171,7 +171,7 @@ def test_an_api_is_taken_from_the_gateways_and_given_back():
         ("ttl: 60s", "tll: 60s", "Unknown word"),
         ("breaker: off", "breaker: {failures: 5, window: 10s, open: 30s}", "not available yet"),
         ("active: off", "active: on", "not available yet"),
-        ("sensitivity: internal", "sensitivity: personal", "not available yet"),
+        ("sensitivity: internal", "sensitivity: private", "one of"),
         ("authentication: [api_key]", "authentication: [jwt]", "not available yet"),
         ("listen_path: /products/", "listen_path: products", "/"),
         ("http://127.0.0.1:9000/", "ftp://127.0.0.1/", "http"),

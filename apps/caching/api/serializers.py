@@ -23,7 +23,7 @@ class CachePolicySerializer(WithReceipt, CacheWords, DocumentWords):
 
     fixed = frozenset({"api"})
     api = NameField(help_text="A policy stays with its API.")
-    sensitivity = serializers.CharField(required=False, help_text="public, internal or secret.")
+    sensitivity = serializers.CharField(required=False, help_text="public, internal, personal or secret.")
 
     def to_representation(self, instance: API) -> dict[str, Any]:
         """The policy of an API."""

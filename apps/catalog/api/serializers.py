@@ -84,7 +84,7 @@ class APISerializer(WithReceipt, DocumentWords):
     retries = serializers.IntegerField(required=False)
     body_limit = serializers.IntegerField(required=False, help_text="Largest request body, in bytes.")
     cache = CacheWords(required=False)
-    sensitivity = serializers.CharField(required=False, help_text="public, internal or secret.")
+    sensitivity = serializers.CharField(required=False, help_text="public, internal, personal or secret.")
     debug_headers = serializers.CharField(required=False, help_text="none, subscribers or all.")
     request_headers = HeaderWords(required=False)
     response_headers = HeaderWords(required=False)

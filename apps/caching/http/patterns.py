@@ -1,0 +1,69 @@
+"""Which calls a policy of its own is for: a path pattern and methods.
+
+A pattern is a path below the listen path, segment by segment: ``*`` or ``{name}`` stands for any one segment, ``**``
+at the end for any number of them, none too. What most origins overlook makes no difference here either: empty
+segments, a slash at the end, and path parameters (``/account;x.css`` falls under ``/account``), so that a caller can't
+leave a narrow policy by writing the path another way. One comparison per segment: the cost grows with the path alone.
+"""
+
+from collections.abc import Sequence
+
+from apps.caching.http.normalise import normalise_target
+
+ANY, REST = "*", "**"
+
+LONGEST = 500
+"""Characters of a pattern."""
+
+MOST_SEGMENTS = 32
+
+
+def parse_pattern(text: str) -> tuple[str, ...]:
+    """The segments of a pattern, in the form in which paths are keyed; ``*`` for each placeholder. Raises
+    ``ValueError`` with a sentence for its author.
+    """
+    if not text.startswith("/"):
+        raise ValueError("A path pattern starts with a slash, like /items/{id}.")
+    if len(text) > LONGEST:
+        raise ValueError(f"At most {LONGEST} characters.")
+    given = [segment for segment in text.split("/") if segment]
+    if len(given) > MOST_SEGMENTS:
+        raise ValueError(f"At most {MOST_SEGMENTS} segments.")
+    if REST in given[:-1]:
+        raise ValueError("** stands at the end only: /items/** is /items and everything below it.")
+    return tuple(_segment(segment) for segment in given)
+
+
+def _segment(segment: str) -> str:
+    if segment in (ANY, REST):
+        return segment
+    if segment[0] == "{" and segment[-1] == "}" and len(segment) > 2 and not set("{}*").intersection(segment[1:-1]):
+        return ANY
+    if set("{}*").intersection(segment):
+        raise ValueError(f"{segment!r}: a placeholder is a whole segment: *, {{name}}, or ** at the end.")
+    target = None if {"?", ";"}.intersection(segment) else normalise_target(b"/" + segment.encode())
+    if target is None or target.path.count(b"/") != 1 or len(target.path) < 2:
+        raise ValueError(f"{segment!r} can't be a segment of a path.")
+    return target.path[1:].decode("ascii")
+
+
+def segments_of(path: bytes) -> list[str]:
+    """The segments of a normalised path that patterns look at."""
+    found = (segment.partition(b";")[0] for segment in path.split(b"/"))
+    return [segment.decode("latin-1") for segment in found if segment]
+
+
+def matches(pattern: Sequence[str], segments: Sequence[str]) -> bool:
+    """Whether a path of these ``segments`` falls under ``pattern``, both as the functions above give them."""
+    if pattern and pattern[-1] == REST:
+        pattern = pattern[:-1]
+        if len(segments) < len(pattern):
+            return False
+    elif len(segments) != len(pattern):
+        return False
+    return all(wanted in (ANY, segment) for wanted, segment in zip(pattern, segments, strict=False))
+
+
+def takes_method(methods: Sequence[str], method: str) -> bool:
+    """Whether ``method`` is among ``methods``; none means all. HEAD goes with GET, which answers it (RFC 9110 §9.3.2)."""
+    return not methods or method in methods or (method == "HEAD" and "GET" in methods)
