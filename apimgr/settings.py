@@ -32,6 +32,7 @@ GATEWAY_PORT = env.int("GATEWAY_PORT", default=8080)
 GATEWAY_WORKERS = env.int("GATEWAY_WORKERS", default=min(2, os.cpu_count() or 1))
 GATEWAY_URL = env.str("GATEWAY_URL", default=f"http://127.0.0.1:{GATEWAY_PORT}").rstrip("/")
 L1_BYTES = env.int("L1_BYTES", default=64 * 2**20)
+CACHE_TENANT_SHARE = min(1.0, max(0.01, env.float("CACHE_TENANT_SHARE", default=1.0)))
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 # Call records wait in the spool until the database has them; over its budget the oldest are deleted, and counted.
 NODE_NAME = env.str("NODE_NAME", default=socket.gethostname())
@@ -80,6 +81,7 @@ INSTALLED_APPS = [
     "apps.gateway",
     "apps.analytics",
     "apps.warming",
+    "apps.invalidation",
     "apps.console",
     "apps.platform",
 ]
@@ -230,6 +232,10 @@ WHITENOISE_USE_FINDERS = True  # no collectstatic step: the files are served fro
 WHITENOISE_MAX_AGE = 3600
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or REDIS_URL.replace("unix://", "redis+socket://", 1)
+# Where origins' systems say what has changed; empty: nowhere.
+INVALIDATION_URL = env.str("INVALIDATION_URL", default="")
+INVALIDATION_QUEUE = env.str("INVALIDATION_QUEUE", default="apimgr.invalidations")
+
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -242,6 +248,10 @@ CELERY_BEAT_SCHEDULE = {
     "analytics.ingest": {"task": "analytics.ingest", "schedule": 1.0, "options": {"expires": 5}},
     "analytics.retention": {"task": "analytics.retention", "schedule": 3600.0, "options": {"expires": 3600}},
     "fleet.reconcile": {"task": "fleet.reconcile", "schedule": 3.0, "options": {"expires": 5}},
+    "warming.begin": {"task": "warming.begin", "schedule": 10.0, "options": {"expires": 10}},
+    "warming.work": {"task": "warming.work", "schedule": 2.0, "options": {"expires": 4}},
+    "invalidation.forward": {"task": "invalidation.forward", "schedule": 2.0, "options": {"expires": 4}},
+    "invalidation.retain": {"task": "invalidation.retain", "schedule": 3600.0, "options": {"expires": 3600}},
     "access.expire": {"task": "access.expire", "schedule": 15.0, "options": {"expires": 15}},
 }
 

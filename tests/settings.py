@@ -15,6 +15,7 @@ atexit.register(shutil.rmtree, _data, True)
 os.environ["APIMGR_DATA"] = _data
 _READ = {
     *("CACHE_REDIS_URL", "CONSOLE_PORT", "CONSOLE_URL", "DEBUG", "DEMO", "EMAIL_URL", "GATEWAY_PORT", "GATEWAY_URL"),
+    *("INVALIDATION_QUEUE", "INVALIDATION_URL"),
     *("GATEWAY_WORKERS", "KEY_PEPPER", "L1_BYTES", "REDIS_URL", "SECRET_KEY", "TRUSTED_PROXIES", "TRUST_LEASE"),
 }
 for _name in _READ:

@@ -8,6 +8,7 @@ MISTRUST = "apimgr:mistrust"  # set by a follower that knows more than Redis doe
 REFILLER = "apimgr:refiller"  # token of the process that is writing everything anew
 CELERY = "apimgr:celery"  # when a Celery worker last ran a tick, Unix seconds; gone when that is long ago
 FOLDED = "apimgr:purge:folded"  # there while old purges were folded lately
+FORWARDING = "apimgr:purge:forwarding"  # there while somebody tells CDNs of purges
 PURGE_CLOCK = "apimgr:purge:clock"  # counter: the installation's purge clock
 PURGES = "apimgr:purge:tags"  # hash: tag -> clock of its last purge
 WORKERS = "apimgr:workers"  # hash: worker id -> what it last said of itself
@@ -17,6 +18,7 @@ CALLS_GROUP = "ingestion"  # its consumer group
 CALLS_TAKEN = "apimgr:calls:taken"  # hash: incarnation -> JSON [[first, last], ...]: frames settled in the database
 CALLS_WRITTEN = "apimgr:calls:written"  # hash: incarnation -> JSON [last frame, time of the oldest unsettled, now]
 CALLS_LOCK = "apimgr:calls:ingesting"  # who ingests now
+WARMING = "apimgr:warming"  # who works on warm-ups now
 AGENTS = "apimgr:agents"  # hash: node -> JSON of what its agent last said of its spool
 
 

@@ -86,7 +86,7 @@ def celery() -> list[Plan]:
     return [
         Plan(
             name="worker",
-            command=_celery("worker", "--pool=threads", "--concurrency=2", "--without-gossip", "--without-mingle"),
+            command=_celery("worker", "--pool=threads", "--concurrency=3", "--without-gossip", "--without-mingle"),
             grace=CELERY_GRACE,
         ),
         Plan(
@@ -105,6 +105,13 @@ def _celery(*arguments: str) -> Command:
         environment={"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": _CELERY_ADVICE},
         nice=5,  # a backlog of records keeps a core busy, and calls come first
     )
+
+
+def events() -> list[Plan]:
+    """The consumer of invalidation messages, where there is a broker to consume from."""
+    if not settings.INVALIDATION_URL:
+        return []
+    return [Plan(name="events", command=manage("events", root=settings.BASE_DIR), grace=CELERY_GRACE)]
 
 
 def console(listener: socket.socket) -> Plan:
@@ -129,6 +136,6 @@ def in_stop_order(groups: Sequence[Sequence[str]], names: Sequence[str]) -> list
 STOP_ORDER: Sequence[Sequence[str]] = (
     ("gateway",),
     ("agent",),
-    ("worker", "beat", "console", "origin"),
+    ("worker", "beat", "events", "console", "origin"),
     ("state", "cache"),
 )

@@ -91,6 +91,7 @@ async def _serve(
             *installation.gateways(listeners.gateway),
             installation.agent(),
             *installation.celery(),
+            *installation.events(),
             installation.console(listeners.console),
             *([shown.origin()] if shown else []),
         ]

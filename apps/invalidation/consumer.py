@@ -1,0 +1,132 @@
+"""The event consumer: purges on messages of the origin's systems, from Redis, RabbitMQ or Kafka.
+
+A message is acknowledged when its purge is in Redis. While that, or the database, is away, it is held and tried again; a
+consumer that dies has it delivered to the next. One that can't be taken is rejected and kept for people (a RabbitMQ
+queue with a dead-letter exchange gets it there too), and the next one's turn comes.
+
+At least once is what a broker gives. RabbitMQ gives it whole. Redis's queues lose a message whose consumer is killed in the
+millisecond between popping and noting it.
+"""
+
+import logging
+import threading
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.db import DatabaseError, close_old_connections
+from kombu.connection import Connection
+from kombu.entity import Queue
+from kombu.mixins import ConsumerMixin
+
+from apps.errors import Unavailable
+from apps.invalidation import inbox
+from apps.invalidation.choices import Source
+
+PREFETCH = 20
+"""Messages that the broker hands over before the first is acknowledged."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds between two tries while Redis or the database is away."""
+
+REDELIVERED = 60
+"""Seconds after which Redis's queue gives a message of a consumer that is gone to another."""
+
+log = logging.getLogger(__name__)
+
+
+class CannotConsume(Exception):
+    """The address names nothing that can be consumed; the message says what to do."""
+
+
+def connection_to(url: str) -> Connection:
+    """A connection to the broker, not opened yet. Raises ``CannotConsume``."""
+    scheme = urlsplit(url).scheme
+    options: dict[str, Any] = {}
+    if scheme == "unix":
+        url = url.replace("unix://", "redis+socket://", 1)
+    if scheme in ("redis", "rediss", "unix", "redis+socket"):
+        options = {
+            "transport": "apps.invalidation.plain_redis:Transport",
+            "transport_options": {"visibility_timeout": REDELIVERED, "socket_timeout": 10, "socket_connect_timeout": 5},
+        }
+    try:
+        connection = Connection(url, heartbeat=30, connect_timeout=5, **options)
+        connection.transport  # noqa: B018  loads the transport, whose client may be missing
+    except ImportError as error:
+        what = "Kafka needs confluent-kafka" if "kafka" in scheme else f"{scheme} needs {error.name}"
+        raise CannotConsume(f"{what}, which is not installed: pip install it beside apimgr.") from None
+    except (KeyError, ValueError, TypeError):
+        raise CannotConsume(
+            "INVALIDATION_URL is redis://…, rediss://…, unix://…, amqp://…, amqps://… or kafka://…"
+        ) from None
+    return connection
+
+
+class Events(ConsumerMixin):
+    """Consumes one queue until ``stop``."""
+
+    def __init__(self, url: str, queue: str) -> None:
+        self.connection = connection_to(url)
+        self.taken = 0
+        self.refused = 0
+        self.ready = threading.Event()
+        self._queue = queue
+        self._stopping = threading.Event()
+
+    @property
+    def should_stop(self) -> bool:  # type: ignore[override]
+        """Asked by kombu once a second."""
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Take no more messages; those at hand go back to the broker."""
+        self._stopping.set()
+
+    def get_consumers(self, consumer: Any, channel: Any) -> list[Any]:
+        """One, on a queue that is made if it isn't there. An operator's own, with other properties, is left as it is."""
+        queue = Queue(self._queue, durable=True, no_declare=self._is_there())
+        return [consumer(queues=[queue], on_message=self.on_message, prefetch_count=PREFETCH)]
+
+    def _is_there(self) -> bool:
+        try:
+            with self.connection.clone() as connection, connection.channel() as channel:
+                channel.queue_declare(self._queue, passive=True)
+        except self.connection.channel_errors:
+            return False
+        return True
+
+    def on_consume_ready(self, connection: Any, channel: Any, consumers: Any, **options: Any) -> None:
+        """It listens."""
+        log.info("listening to %s at %s", self._queue, connection.as_uri())
+        self.ready.set()
+
+    def on_connection_error(self, exc: Exception, interval: float) -> None:
+        """The broker is away: say so, and go on trying, unless told to stop."""
+        log.warning("the broker can't be reached, next try in %s s: %s", interval, exc)
+        if self.should_stop:
+            raise SystemExit(0)
+
+    def on_message(self, message: Any) -> None:
+        """Take one message, whatever it is."""
+        body = message.body
+        body = body.encode() if isinstance(body, str) else bytes(body or b"")
+        pause = FIRST_PAUSE
+        while not self.should_stop:
+            close_old_connections()
+            try:
+                taken = inbox.take(body, source=Source.QUEUE)
+            except (Unavailable, DatabaseError) as error:
+                log.warning("a message waits: %s", error)
+                self._stopping.wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                continue
+            for index, detail in taken.refused.items():
+                log.error("item %d of a message was refused: %s", index + 1, detail)
+            self.taken += len(taken.purges)
+            self.refused += len(taken.refused)
+            if taken.nothing:
+                message.reject()
+            else:
+                message.ack()
+            return
+        message.requeue()

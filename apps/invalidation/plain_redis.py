@@ -1,0 +1,60 @@
+"""kombu's Redis transport for queues into which anybody pushes plain JSON.
+
+kombu's own producers wrap a message into an envelope. An origin's system that does ``LPUSH apimgr.invalidations
+'{"api": …}'`` knows nothing of that, and what it pushes would stop the consumer. Here it is wrapped on arrival, whatever it
+is; what came from a kombu producer stays as it is.
+"""
+
+import base64
+import json
+import uuid
+from typing import Any
+
+from kombu.transport import redis
+
+
+def enveloped(item: bytes, queue: str) -> bytes:
+    """What stood in the queue, as kombu wants it."""
+    try:
+        message = json.loads(item)
+        if {"body", "properties"} <= message.keys() and "delivery_tag" in message["properties"]:
+            return item
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        pass
+    return json.dumps(
+        {
+            "body": base64.b64encode(item).decode(),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {},
+            "properties": {
+                "body_encoding": "base64",
+                "delivery_info": {"exchange": "", "routing_key": queue},
+                "delivery_tag": str(uuid.uuid4()),
+            },
+        }
+    ).encode()
+
+
+class Channel(redis.Channel):
+    """Wraps what it pops."""
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        client = super()._create_client(asynchronous)
+        parse = client.parse_response
+
+        def parse_response(connection: Any, command_name: Any, **options: Any) -> Any:
+            found = parse(connection, command_name, **options)
+            if command_name != "BRPOP" or not found:
+                return found
+            key, item = found
+            return key, enveloped(item, key.decode().rsplit(self.sep, 1)[0])
+
+        client.parse_response = parse_response
+        return client
+
+
+class Transport(redis.Transport):
+    """The transport."""
+
+    Channel = Channel

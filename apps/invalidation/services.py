@@ -1,0 +1,112 @@
+"""Setting up webhooks and CDNs. Errors as in ``apps.errors``."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TypedDict, Unpack
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from apps.audit.services import change
+from apps.catalog.models import API
+from apps.invalidation.calls import cdn_errors
+from apps.invalidation.models import CDN, PurgeWebhook
+from apps.invalidation.policies import can_configure
+from apps.tenants.actors import Actor
+from apps.tenants.services import allow
+
+OVERLAP = timedelta(hours=24)
+"""How long the secret before holds beside a new one."""
+_REFUSAL = "Only owners and developers of the API's tenant may change this."
+
+
+class NewSecret(NamedTuple):
+    """A webhook and its secret, which is shown nowhere else."""
+
+    webhook: PurgeWebhook
+    secret: str
+
+
+class CDNFields(TypedDict, total=False):
+    """What ``cdn_update`` changes."""
+
+    base_url: str
+    headers: Mapping[str, str]
+    calls: Mapping[str, Mapping[str, str]]
+
+
+def webhook_secret_make(*, actor: Actor, api: API, overlap: timedelta = OVERLAP) -> NewSecret:
+    """A new secret for an API's webhook, the first one or in place of another, which holds ``overlap`` longer."""
+    allow(can_configure(actor, api), _REFUSAL)
+    if not timedelta(0) <= overlap <= timedelta(days=30):
+        raise ValidationError({"overlap": "Between 0 and 30 days."})
+    now = timezone.now()
+    with _changing("webhook.make", actor, api) as noted:
+        webhook = PurgeWebhook.objects.filter(api=api).first() or PurgeWebhook(api=api)
+        noted.field("secret", "changed" if webhook.pk else None, "made")
+        webhook.previous = webhook.secret if webhook.pk else None
+        webhook.previous_until = now + overlap if webhook.pk else None
+        webhook.secret, webhook.changed_at = f"whs_{secrets.token_urlsafe(32)}", now
+        webhook.save()
+    return NewSecret(webhook, webhook.secret)
+
+
+def webhook_remove(*, actor: Actor, api: API) -> None:
+    """Take no more messages of an API by webhook."""
+    allow(can_configure(actor, api), _REFUSAL)
+    with _changing("webhook.remove", actor, api) as noted:
+        if not PurgeWebhook.objects.filter(api=api).delete()[0]:
+            noted.drop()
+
+
+def secrets_of(slug: str, now: datetime) -> tuple[API | None, list[str]]:
+    """The API and the secrets that sign for it at ``now``; nothing where it has no webhook."""
+    webhook = PurgeWebhook.objects.select_related("api__tenant").filter(api__slug=slug).first()
+    if webhook is None:
+        return None, []
+    held = [webhook.secret]
+    if webhook.previous and webhook.previous_until and now < webhook.previous_until:
+        held.append(webhook.previous)
+    return webhook.api, held
+
+
+def cdn_update(*, actor: Actor, api: API, **fields: Unpack[CDNFields]) -> CDN:
+    """Set up, or change, how an API's purges are forwarded. Absent fields stay; a header without a value keeps
+    the one it has.
+    """
+    allow(can_configure(actor, api), _REFUSAL)
+    with _changing("cdn.update", actor, api) as noted:
+        cdn = CDN.objects.filter(api=api).first() or CDN(api=api)
+        before = {"base_url": cdn.base_url, "calls": cdn.calls}
+        headers: dict[str, Any] = dict(fields.get("headers", cdn.headers))
+        for name, value in headers.items():
+            if value is None:
+                headers[name] = cdn.headers.get(name)
+        noted.field("headers", sorted(cdn.headers), sorted(headers))
+        if headers != cdn.headers and sorted(headers) == sorted(cdn.headers):
+            noted.changes["headers"] = [sorted(cdn.headers), "changed"]
+        cdn.base_url = fields.get("base_url", cdn.base_url)
+        cdn.calls = {kind: dict(call) for kind, call in fields.get("calls", cdn.calls).items()}
+        cdn.headers = headers
+        if errors := cdn_errors(cdn.base_url, cdn.headers, cdn.calls):
+            raise ValidationError(errors)
+        cdn.full_clean(exclude=["headers"])
+        for name, value in before.items():
+            noted.field(name, value, getattr(cdn, name))
+        if not noted.changes and cdn.pk:
+            noted.drop()
+        cdn.save()
+    return cdn
+
+
+def cdn_remove(*, actor: Actor, api: API) -> None:
+    """Forward no more purges of an API."""
+    allow(can_configure(actor, api), _REFUSAL)
+    with _changing("cdn.remove", actor, api) as noted:
+        if not CDN.objects.filter(api=api).delete()[0]:
+            noted.drop()
+
+
+def _changing(verb: str, actor: Actor, api: API) -> Any:
+    return change(actor=actor, verb=verb, target_type="api", target=api.slug, tenant=api.tenant.slug)
