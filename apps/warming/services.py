@@ -24,7 +24,7 @@ MOST_WAITING = 5
 """Warm-ups of one API that may be unfinished: they run one after the other."""
 
 KEPT = 50
-"""Warm-ups of one API that are kept when they are over."""
+"""Warm-ups of one API and cause that are kept when they are over."""
 
 
 def warm_up_start(
@@ -62,7 +62,8 @@ def warm_up_start(
             headers=dict(settings.headers),
             actor_email=getattr(user_of(actor), "email", ""),
         )
-        over = WarmUp.objects.filter(api_slug=api.slug).exclude(state__in=UNFINISHED)
+        # By cause: the newest of each says what it was last begun for.
+        over = WarmUp.objects.filter(api_slug=api.slug, cause=cause).exclude(state__in=UNFINISHED)
         WarmUp.objects.filter(pk__in=list(over.values_list("pk", flat=True)[KEPT:])).delete()
         return made
 

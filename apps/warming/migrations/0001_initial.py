@@ -4,46 +4,105 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='WarmUp',
+            name="WarmUp",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('api_slug', models.SlugField(max_length=64)),
-                ('cause', models.CharField(choices=[('manual', 'Somebody asked for it'), ('purge', 'A purge'), ('publish', 'A new revision in force'), ('schedule', 'The schedule')], default='manual', max_length=8)),
-                ('mark', models.PositiveBigIntegerField(default=0, help_text="Of its cause: the purge's id, or the change's epoch.")),
-                ('urls', models.JSONField(blank=True, default=list, help_text='What was named.')),
-                ('top', models.PositiveIntegerField(default=0, help_text="So many of the last day's most called URLs besides.")),
-                ('rate', models.FloatField(help_text='Calls a second at most.')),
-                ('headers', models.JSONField(blank=True, default=dict, help_text='Request headers to send, by name.')),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=10)),
-                ('targets', models.JSONField(blank=True, default=list, help_text='[scheme, host, target] of each call; empty again at the end.')),
-                ('total', models.PositiveIntegerField(help_text='Calls to make; unknown before it is looked up.', null=True)),
-                ('done', models.PositiveIntegerField(default=0)),
-                ('stored', models.PositiveIntegerField(default=0)),
-                ('fresh', models.PositiveIntegerField(default=0)),
-                ('passed', models.PositiveIntegerField(default=0)),
-                ('failed', models.PositiveIntegerField(default=0)),
-                ('problems', models.JSONField(blank=True, default=list, help_text="[URL, why it isn't stored] of the first of them.")),
-                ('note', models.CharField(blank=True, help_text='Why it ended as it did, where that needs a word.', max_length=300)),
-                ('actor_email', models.CharField(blank=True, help_text='Empty when the platform itself began it.', max_length=254)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('worker', models.CharField(blank=True, max_length=32)),
-                ('beat_at', models.DateTimeField(null=True)),
-                ('due_at', models.DateTimeField(help_text='When the next call may be made; empty: now.', null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("api_slug", models.SlugField(max_length=64)),
+                (
+                    "cause",
+                    models.CharField(
+                        choices=[
+                            ("manual", "Somebody asked for it"),
+                            ("purge", "A purge"),
+                            ("publish", "A new revision in force"),
+                            ("schedule", "The schedule"),
+                        ],
+                        default="manual",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "mark",
+                    models.PositiveBigIntegerField(
+                        default=0, help_text="Of its cause: the purge's id, or the change's epoch."
+                    ),
+                ),
+                ("urls", models.JSONField(blank=True, default=list, help_text="What was named.")),
+                (
+                    "top",
+                    models.PositiveIntegerField(
+                        default=0, help_text="So many of the last day's most called URLs besides."
+                    ),
+                ),
+                ("rate", models.FloatField(help_text="Calls a second at most.")),
+                ("headers", models.JSONField(blank=True, default=dict, help_text="Request headers to send, by name.")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "targets",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="[scheme, host, target] of each call; empty again at the end.",
+                    ),
+                ),
+                (
+                    "total",
+                    models.PositiveIntegerField(help_text="Calls to make; unknown before it is looked up.", null=True),
+                ),
+                ("done", models.PositiveIntegerField(default=0)),
+                ("stored", models.PositiveIntegerField(default=0)),
+                ("fresh", models.PositiveIntegerField(default=0)),
+                ("passed", models.PositiveIntegerField(default=0)),
+                ("failed", models.PositiveIntegerField(default=0)),
+                (
+                    "problems",
+                    models.JSONField(
+                        blank=True, default=list, help_text="[URL, why it isn't stored] of the first of them."
+                    ),
+                ),
+                (
+                    "note",
+                    models.CharField(
+                        blank=True, help_text="Why it ended as it did, where that needs a word.", max_length=300
+                    ),
+                ),
+                (
+                    "actor_email",
+                    models.CharField(blank=True, help_text="Empty when the platform itself began it.", max_length=254),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("worker", models.CharField(blank=True, max_length=32)),
+                ("beat_at", models.DateTimeField(null=True)),
+                ("due_at", models.DateTimeField(help_text="When the next call may be made; empty: now.", null=True)),
             ],
             options={
-                'verbose_name': 'warm-up',
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['api_slug', '-id'], name='warm_ups_of_an_api'), models.Index(fields=['state'], name='warm_ups_by_state')],
+                "verbose_name": "warm-up",
+                "ordering": ["-id"],
+                "indexes": [
+                    models.Index(fields=["api_slug", "-id"], name="warm_ups_of_an_api"),
+                    models.Index(fields=["state"], name="warm_ups_by_state"),
+                ],
             },
         ),
     ]

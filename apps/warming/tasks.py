@@ -1,0 +1,65 @@
+"""What Celery does for warm-ups. Truth is the rows; a task only says: look."""
+
+import logging
+import time
+import uuid
+from contextlib import suppress
+
+from celery import shared_task
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
+from redis.exceptions import LockError
+
+from apps.fleet import names
+from apps.fleet.connections import AWAY, connect
+from apps.warming.beginning import begin_due
+from apps.warming.fetching import TIMEOUT, Fetcher
+from apps.warming.running import claim, work
+
+SLICE = 5.0
+"""Seconds that a task works before the others get their turn."""
+
+_log = logging.getLogger(__name__)
+
+
+@shared_task(name="warming.begin")
+def begin() -> None:
+    """Every ten seconds: begin what the schedule, a purge or a new revision asks for."""
+    try:
+        begin_due(timezone.now())
+    except DatabaseError as error:
+        _log.warning("Warm-ups wait: the database is away (%s)", str(error).strip())
+
+
+@shared_task(name="warming.work")
+def go_on() -> None:
+    """Every two seconds: work on what is unfinished, one task of the whole installation at a time.
+
+    A slice is short, and there is one, so that warm-ups never take the threads that the call records need.
+    """
+    client = connect(settings.REDIS_URL)
+    lock = client.lock(names.WARMING, timeout=SLICE + 3 * TIMEOUT, blocking=False, thread_local=False)
+    try:
+        if not lock.acquire():
+            return
+        try:
+            work_a_slice()
+        finally:
+            with suppress(LockError, *AWAY):
+                lock.release()
+    except AWAY as error:
+        _log.warning("Warm-ups wait: Redis is away (%s)", error)
+    except DatabaseError as error:
+        _log.warning("Warm-ups wait: the database is away (%s)", str(error).strip())
+    finally:
+        client.close()
+
+
+def work_a_slice(seconds: float = SLICE) -> int:
+    """Work on what is unfinished for about so long; how many warm-ups that were."""
+    runs = claim(uuid.uuid4().hex)
+    if runs:
+        with Fetcher() as fetcher:
+            work(runs, fetcher.submit, until=time.monotonic() + seconds)
+    return len(runs)

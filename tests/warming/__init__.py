@@ -1,0 +1,1 @@
+"""Answers that are in the cache before anybody asks."""
