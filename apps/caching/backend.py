@@ -6,18 +6,23 @@ gateways see the same entries.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from django.conf import settings
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django_redis.cache import RedisCache
 from django_redis.client import DefaultClient
 from django_redis.pool import ConnectionFactory
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import NoScriptError
 
-from apps.caching.serializer import REJECTED
+from apps.caching import ledger
+from apps.caching.serializer import REJECTED, is_large
+from apps.caching.shares import NOBODY, Account
 from apps.fleet.connections import connect, connect_async
 
 SOCKET_TIMEOUT = 1.0
@@ -25,12 +30,15 @@ SOCKET_TIMEOUT = 1.0
 connection.
 """
 
-Guard = Callable[[Any, Sequence[tuple[str, bytes, int]]], None]
-"""Adds to a pipeline, as its first command, one that writes (name, value, milliseconds) or returns 0."""
+MAXIMUM_KNOWN = 10.0
+"""Seconds between two looks at how much memory the server may use."""
 
 # Django makes a backend for each task, and a connection belongs to the loop that opened it.
 _async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncRedis]] = WeakKeyDictionary()
 _sync_clients: dict[str, Redis] = {}
+
+# When each server was last asked (monotonic), and its ``maxmemory``.
+_maxima: dict[str, tuple[float, int]] = {}
 
 
 class Connections(ConnectionFactory):
@@ -58,7 +66,7 @@ class ResponsesClient(DefaultClient):
 
     def decode(self, value: bytes) -> Any:
         """What was stored, or ``REJECTED``."""
-        return self._serializer.loads(self._compressor.decompress(value))
+        return self._serializer.loads(self._compressor.decompress(ledger.unmarked(value)))
 
 
 class ResponsesCache(RedisCache):
@@ -141,27 +149,72 @@ class ResponsesCache(RedisCache):
         return await self.aset(key, value, timeout, version, nx=True)
 
     async def awrite(
-        self, values: Iterable[tuple[str, Any, float]], gone: Iterable[str] = (), *, guard: Guard | None = None
+        self,
+        values: Iterable[tuple[str, Any, float]],
+        gone: Iterable[str] = (),
+        *,
+        account: Account = NOBODY,
+        max_size: int | None = None,
+        guard: tuple[str, str] | None = None,
     ) -> int:
-        """Writes several values, each with its own timeout in seconds, and deletes others, in one exchange.
+        """Writes several records, each with its own timeout in seconds, and deletes others, in one exchange that also
+        keeps the books (``ledger``): they are charged to ``account``, whose API may take ``max_size`` bytes.
 
-        Returns how many commands that took; 0 if ``guard``, which writes the values on a condition, wrote nothing.
+        ``guard`` is the name of a fetch lock, which it frees, and the token under which it must be held. Returns how many
+        were written, or ``FENCED``.
         """
-        encoded = [
-            (self._name(key, None), self.client.encode(value), max(1, int(timeout * 1000)))
+        values, gone = list(values), list(gone)
+        if any(is_large(value) for _, value, _ in values):
+            items = await asyncio.to_thread(self._items, values, gone, account)
+        else:
+            items = self._items(values, gone, account)
+        if self._maximum_is_old():
+            self._learn_maximum(await self.redis.info("memory"))
+        arguments = ledger.command(items, account, self._bounds(max_size), time.time(), guard)
+        try:
+            return int(await self.redis.evalsha(ledger.SHA, *arguments))
+        except NoScriptError:
+            return int(await self.redis.eval(ledger.SCRIPT, *arguments))
+
+    def write(
+        self,
+        values: Iterable[tuple[str, Any, float]],
+        gone: Iterable[str] = (),
+        *,
+        account: Account = NOBODY,
+        max_size: int | None = None,
+    ) -> int:
+        """``awrite`` for code without an event loop."""
+        redis = self.client.get_client(write=True)
+        if self._maximum_is_old():
+            self._learn_maximum(redis.info("memory"))
+        items = self._items(list(values), list(gone), account)
+        arguments = ledger.command(items, account, self._bounds(max_size), time.time())
+        try:
+            return int(redis.evalsha(ledger.SHA, *arguments))
+        except NoScriptError:
+            return int(redis.eval(ledger.SCRIPT, *arguments))
+
+    def _items(
+        self, values: Sequence[tuple[str, Any, float]], gone: Sequence[str], account: Account
+    ) -> list[ledger.Item]:
+        items = [
+            ledger.Item(self._name(key, None), ledger.marked(self.client.encode(value), account), timeout)
             for key, value, timeout in values
         ]
-        async with self.redis.pipeline(transaction=False) as pipeline:
-            if guard is not None:
-                guard(pipeline, encoded)
-            else:
-                for name, data, milliseconds in encoded:
-                    pipeline.set(name, data, px=milliseconds)
-            names = [self._name(key, None) for key in gone]
-            if names:
-                pipeline.delete(*names)
-            results = await pipeline.execute()
-            return 0 if guard is not None and not results[0] else len(results)
+        return items + [ledger.Item(self._name(key, None)) for key in gone]
+
+    def _bounds(self, max_size: int | None) -> ledger.Bounds:
+        _, maximum = _maxima.get(self.url, (0.0, 0))
+        fill = ledger.FILL_BESIDE_STATE if settings.CACHE_REDIS_URL == settings.REDIS_URL else ledger.FILL
+        return ledger.bounds(maximum, max_size, fill=fill, tenant_share=settings.CACHE_TENANT_SHARE)
+
+    def _maximum_is_old(self) -> bool:
+        learned, _ = _maxima.get(self.url, (-MAXIMUM_KNOWN, 0))
+        return time.monotonic() - learned >= MAXIMUM_KNOWN
+
+    def _learn_maximum(self, memory: Mapping[str, Any]) -> None:
+        _maxima[self.url] = (time.monotonic(), int(memory.get("maxmemory", 0)))
 
     async def aset_many(
         self, data: Mapping[str, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None

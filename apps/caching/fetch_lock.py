@@ -114,17 +114,6 @@ return {lock, 0, values}
 or 0), the prefix of the worker's tokens. Returns {lock or '', milliseconds of a pass, the entries' values}.
 """
 
-WRITE = """
-local lock = redis.call('GET', KEYS[1])
-if not lock or string.sub(lock, 2) ~= ARGV[1] then return 0 end
-for index = 2, #KEYS do redis.call('SET', KEYS[index], ARGV[2 * index - 2], 'PX', ARGV[2 * index - 1]) end
-redis.call('DEL', KEYS[1])
-return 1
-"""
-"""Lua, KEYS: lock, entries. ARGV: token, then value and milliseconds of each entry. Returns whether the lock was still
-held under the token; only then it wrote.
-"""
-
 LEAVE = """
 local lock = redis.call('GET', KEYS[1])
 if not lock or string.sub(lock, 2) ~= ARGV[1] then return 0 end
@@ -231,16 +220,8 @@ class FetchLocks:
         self._keep_going("renewing", self._renew)
         return lease
 
-    def write(self, pipeline: Any, lease: Lease, values: Sequence[tuple[str, bytes, int]]) -> None:
-        """Add the writing of (name, value, milliseconds) to ``pipeline``, on the condition that the lock still is ours.
-        Its result says so: 1 or 0.
-        """
-        names = [name for name, _, _ in values]
-        arguments = [part for _, value, milliseconds in values for part in (value, milliseconds)]
-        pipeline.eval(WRITE, 1 + len(names), lease.name, *names, lease.token, *arguments)
-
     def written(self, lease: Lease, outcome: bool) -> None:
-        """``write`` has freed the lock, or found it in other hands."""
+        """The write has freed the lock, or found it in other hands (``ledger``)."""
         self._forget(lease)
         self.stats.fenced += not outcome
 

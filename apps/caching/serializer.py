@@ -1,13 +1,19 @@
-"""How entries travel to the shared tier and back: msgpack with a MAC, never pickle.
+"""How entries travel to the shared tier and back: msgpack with a MAC, never pickle; large bodies compressed.
 
 Whoever can write to Redis can still not make a gateway serve an answer of his own: a value without this
 installation's MAC is no value, and is counted. Entries of ``personal`` APIs are encrypted as well. That an honest
 entry stands under another's key is noticed by the core, which compares key, scope and owner on every hit.
+
+A compressed entry is compressed before it is sealed. ``personal`` entries are not compressed: they are encrypted, and
+the length of what was compressed together with somebody's secret and an attacker's guess tells whether the guess was
+right (CRIME, 2012). Whoever could see lengths in Redis would learn what encryption hides from him.
 """
 
 import hashlib
 import hmac
 import os
+import re
+import zlib
 from typing import Any
 
 import msgspec
@@ -21,7 +27,27 @@ from apps.caching.http import Entry, Variants
 MAC_BYTES = 16
 NONCE_BYTES = 12
 
-_ENTRY, _PERSONAL, _VARIANTS, _PLAIN = b"E", b"P", b"V", b"M"
+COMPRESS_FROM = 4096
+"""Bytes of body from which it is worth while."""
+
+WORTH = 0.9
+"""What compression must make of an entry at most, or it stays as it is."""
+
+LARGEST = 64 * 2**20
+"""Bytes that an entry decompresses to at most. Larger ones are stored as they are."""
+
+LARGE = 32 * 2**10
+"""Bytes from which an entry is worked on outside the event loop: in place, it would be felt."""
+
+_COMPRESSIBLE = re.compile(
+    rb"text/|application/(?:[a-z0-9.-]*\+)?(?:json|xml|yaml)\b|application/(?:x-)?(?:ndjson|javascript|jsonl|protobuf|wasm)\b"
+    rb"|image/(?:svg\+xml|bmp)|font/(?:ttf|otf)",
+    re.IGNORECASE,
+)
+
+_SIZE_BYTES = 4
+
+_ENTRY, _COMPRESSED, _PERSONAL, _VARIANTS, _PLAIN = b"E", b"Z", b"P", b"V", b"M"
 
 
 class Rejected:
@@ -38,6 +64,20 @@ class Rejections:
     """How many values were rejected in this process. More than 0 is an alarm: somebody writes to the shared tier."""
 
     count = 0
+
+
+def is_large(value: object) -> bool:
+    """Whether to make bytes of a value, or a value of bytes, outside the event loop."""
+    return len(value.body if isinstance(value, Entry) else value if isinstance(value, bytes) else b"") >= LARGE
+
+
+def is_compressible(entry: Entry) -> bool:
+    """Whether an entry's body is large, of a type that shrinks, not coded already, and nobody's secret."""
+    if entry.personal or len(entry.body) < COMPRESS_FROM:
+        return False
+    if any(name == b"content-encoding" for name, _ in entry.headers):
+        return False
+    return any(name == b"content-type" and _COMPRESSIBLE.match(value.lstrip()) for name, value in entry.headers)
 
 
 class EntrySerializer(BaseSerializer):
@@ -63,6 +103,10 @@ class EntrySerializer(BaseSerializer):
             if value.personal:
                 kind, nonce = _PERSONAL, os.urandom(NONCE_BYTES)
                 payload = nonce + self._cipher.encrypt(nonce, payload, None)
+            elif is_compressible(value) and len(payload) <= LARGEST:
+                shrunk = len(payload).to_bytes(_SIZE_BYTES, "big") + zlib.compress(payload, 1)
+                if len(shrunk) <= WORTH * len(payload):
+                    kind, payload = _COMPRESSED, shrunk
         elif isinstance(value, Variants):
             kind = _VARIANTS
         else:
@@ -78,10 +122,12 @@ class EntrySerializer(BaseSerializer):
         try:
             if kind == _ENTRY:
                 return self._entry.decode(payload)
+            if kind == _COMPRESSED:
+                return self._entry.decode(_decompressed(payload))
             if kind == _PERSONAL:
                 return self._entry.decode(self._cipher.decrypt(payload[:NONCE_BYTES], payload[NONCE_BYTES:], None))
             return self._variants.decode(payload) if kind == _VARIANTS else self._plain.decode(payload)
-        except (msgspec.DecodeError, InvalidTag):
+        except (msgspec.DecodeError, InvalidTag, zlib.error):
             # Written by us, but by another version of the software.
             return REJECTED
 
@@ -90,3 +136,18 @@ class EntrySerializer(BaseSerializer):
         mac.update(kind)
         mac.update(payload)
         return mac.digest()
+
+
+def _decompressed(payload: bytes) -> bytes:
+    """What was compressed; never more than it says, nor than ``LARGEST``. Raises ``zlib.error``.
+
+    The seal says that it is ours; the bound is for a fault of ours.
+    """
+    size = int.from_bytes(payload[:_SIZE_BYTES], "big")
+    if not 0 < size <= LARGEST:
+        raise zlib.error("too large")
+    machine = zlib.decompressobj()
+    found = machine.decompress(payload[_SIZE_BYTES:], size)
+    if len(found) != size or machine.decompress(machine.unconsumed_tail, 1) or not machine.eof:
+        raise zlib.error("not what it says")
+    return found

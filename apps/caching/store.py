@@ -15,6 +15,7 @@ from apps.caching.breaker import Breaker
 from apps.caching.fetch_lock import Claim, FetchLocks, Lease, State
 from apps.caching.http import Birth, Entry, Held, Reason, RequestPlan, Variants, find, placement
 from apps.caching.http.keys import variant_key
+from apps.caching.ledger import FENCED
 from apps.caching.local import Local, LocalStats
 from apps.caching.purges import PurgeTable
 from apps.caching.serializer import Rejections
@@ -242,9 +243,9 @@ class ResponseStore:
             (known,) = await self._fetch([entry.key], plan, now)
         records, dropped = placement(known, entry, plan.policy.max_variants)
         self._passes.pop(plan.fetch_key or b"", None)
-        if not await self._write(records, dropped, now, lease):
-            return held
         account = account_of(plan)
+        if not await self._write(records, dropped, now, plan, lease):
+            return held
         for key, record in records:
             self.local.put(key, held if isinstance(record, Entry) else record, account, plan.policy.max_size)
         for key in dropped:
@@ -256,6 +257,7 @@ class ResponseStore:
         records: Sequence[tuple[bytes, Entry | Variants]],
         dropped: Sequence[bytes],
         now: float,
+        plan: RequestPlan,
         lease: Lease | None = None,
     ) -> bool:
         """Whether the entry may be kept: not if the ``lease`` is somebody else's by now."""
@@ -268,18 +270,21 @@ class ResponseStore:
                 self.locks.leave(lease, State.BESIDE)
             return True
         values = [(key.hex(), record, record.keep_until - now) for key, record in records]
-        gone = [key.hex() for key in dropped]
-        written = await self._bounded(lambda: backend.awrite(values, gone, **self._guard(lease)), WRITE_WAIT)
+        written = await self._bounded(
+            lambda: backend.awrite(
+                values,
+                [key.hex() for key in dropped],
+                account=account_of(plan),
+                max_size=plan.policy.max_size,
+                guard=(lease.name, lease.token) if lease is not None else None,
+            ),
+            WRITE_WAIT,
+        )
         if written is not None:
             self.stats.shared_writes += 1
         if lease is not None:
-            self.locks.written(lease, written != 0)
-        return written != 0
-
-    def _guard(self, lease: Lease | None) -> dict[str, Any]:
-        if lease is None:
-            return {}
-        return {"guard": lambda pipeline, values: self.locks.write(pipeline, lease, values)}
+            self.locks.written(lease, written != FENCED)
+        return written != FENCED
 
     async def drop(self, plan: RequestPlan, held: Held | None = None) -> None:
         """Forgets the stored answer ``held``, or all that stands under the plan's keys, in both tiers."""
@@ -293,7 +298,8 @@ class ResponseStore:
             self.local.drop(key)
         backend = self._backend
         if backend is not None:
-            await self._bounded(lambda: backend.adelete_many([key.hex() for key in keys]), WRITE_WAIT)
+            account = account_of(plan)
+            await self._bounded(lambda: backend.awrite((), [key.hex() for key in keys], account=account), WRITE_WAIT)
 
     # Hit-for-miss
 

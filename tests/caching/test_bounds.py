@@ -43,7 +43,7 @@ class SharedTier:
     async def aget_many(self, keys):
         return {key: self.serializer.loads(self.values[key]) for key in keys if key in self.values}
 
-    async def awrite(self, values, gone=()):
+    async def awrite(self, values, gone=(), **how):
         self.values.update({key: self.serializer.dumps(value) for key, value, _ in values})
         for key in gone:
             self.values.pop(key, None)
