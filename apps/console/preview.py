@@ -1,17 +1,24 @@
 """What a sample request would get under a cache policy, decided by the core that the gateways run. Nothing is called or stored."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from apps.access.models import Application
 from apps.caching import http
+from apps.caching.http.policy import Policy
 from apps.caching.models import CachePolicy
+from apps.caching.validation import policy_errors
 from apps.catalog.models import API
 from apps.console import figures
-from apps.fleet.compile import compile_policy
+from apps.console.winners import Winner, winners
+from apps.fleet.compile import compile_api
+from apps.gateway.snapshot import API as Compiled
 
-SAMPLE = http.Identity(tenant="sample", application="sample/sample", told=http.Scope.SHARED)
+SOME_ONE = ("sample", "sample/sample")
+"""Tenant and application of a caller that nobody named."""
+
 SCOPES = {
     http.Scope.SHARED: "every caller",
     http.Scope.TENANT: "the caller's tenant",
@@ -22,95 +29,136 @@ SCOPES = {
 
 @dataclass
 class Outcome:
-    """One call of the sample: its cache result, and why, in sentences."""
+    """One call of the sample: its cache result, the sentence that follows “because”, and more sentences."""
 
-    title: str
+    when: str
     result: str
-    sentences: list[str]
+    because: str
+    sentences: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Preview:
-    """The first call, the same one again, and what the cache key is made of."""
+    """The first call, the same one again, what decided, and what the cache key is made of."""
 
-    calls: list[Outcome]
-    key: list[tuple[str, str]]
-    forwarded: str
+    calls: list[Outcome] = field(default_factory=list)
+    policy: str = ""
+    """Which policy the call falls under."""
+    winners: list[Winner] = field(default_factory=list)
+    key: list[tuple[str, str]] = field(default_factory=list)
+    forwarded: str = ""
     error: str = ""
 
 
 def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview:
-    """Decide the sample (the fields of ``SampleForm``) twice: now, and ``age`` seconds later."""
+    """Decide the sample (the fields of ``SampleForm``) twice: now, and ``age`` seconds later. ``policy`` need not be saved."""
+    if refused := policy_errors(policy):
+        return Preview(error=" ".join(message for messages in refused.values() for message in messages))
     target = http.normalise_target(str(sample["path"]).encode())
     if target is None:
-        return Preview([], [], "", "The gateway refuses this path with 400.")
+        return Preview(error="The gateway refuses this path with 400.")
+    api.cache_policy = policy
+    compiled = compile_api(api)
+    method, body = sample["method"], (sample.get("request_body") or "").encode() or None
+    chosen = compiled.policy_for(method, target.path)
     request = http.Request(
-        method=sample["method"],
+        method=method,
         scheme="http",
         host=b"gateway",
         path=target.path,
         query=target.query,
-        headers=headers_of(sample.get("request_headers") or ""),
-        has_body=False,
+        headers=headers_of(sample.get("request_headers") or ()),
+        has_body=body is not None,
+        body=body,
     )
-    plan = http.plan_request(request, compile_policy(api, policy), SAMPLE)
-    forwarded = plan.request.path.decode("latin-1") + (f"?{plan.query.decode('latin-1')}" if plan.query else "")
-    key = [] if plan.bypass else list(plan.key_parts())
-    return Preview(_calls(plan, sample), key, forwarded)
+    plan = http.plan_request(request, chosen, _caller(compiled, sample.get("application")))
+    shown = Preview(policy=_policy_words(policy, compiled, chosen, method))
+    if plan.bypass is None:
+        shown.forwarded = plan.request.path.decode("latin-1") + (
+            f"?{plan.query.decode('latin-1')}" if plan.query else ""
+        )
+        shown.key = list(plan.key_parts())
+    head = http.ResponseHead(int(sample["status"]), headers_of(sample.get("response_headers") or ()))
+    shown.calls = _calls(plan, head, float(sample.get("age") or 0))
+    if plan.bypass is None:
+        shown.winners = winners(chosen, head)
+    return shown
 
 
-def _calls(plan: http.RequestPlan, sample: Mapping[str, Any]) -> list[Outcome]:
+def _caller(api: Compiled, application: Application | None) -> http.Identity:
+    tenant, name = SOME_ONE if application is None else (application.tenant.slug, str(application_name(application)))
+    told = http.Scope.SUBJECT if api.forward_credential else http.Scope.SHARED
+    return http.Identity(tenant, name, "key:sample", told)
+
+
+def application_name(application: Application) -> str:
+    """An application as ``tenant/application``."""
+    return f"{application.tenant.slug}/{application.slug}"
+
+
+def _policy_words(policy: CachePolicy, api: Compiled, chosen: Policy, method: str) -> str:
+    if not policy.operations:
+        return ""
+    for number, each in enumerate(api.operation_policies):
+        if each.policy is chosen:
+            said = policy.operations[number]
+            methods = ", ".join(said.get("methods", ())) or "any method"
+            return f"Policy {number + 1} of the operations counts: {methods} {said['path']}."
+    return "None of the operations' policies is for this call: the API's own counts."
+
+
+def _calls(plan: http.RequestPlan, head: http.ResponseHead, wait: float) -> list[Outcome]:
     if plan.bypass is not None:
         past = "It goes past the cache to the upstream, and so does every one like it."
-        return [Outcome("The first call", "BYPASS", [plan.bypass.sentence, past])]
+        return [Outcome("This request", "BYPASS", plan.bypass.sentence, [past])]
     now = time.time()
     missing = http.on_entry(plan, None, now)
     if isinstance(missing, http.GatewayTimeout):
-        return [Outcome("The first call", "BYPASS", [missing.reason.sentence, "It is answered with 504."])]
-    head = http.ResponseHead(int(sample["status"]), headers_of(sample.get("response_headers") or ""))
+        return [Outcome("This request", "BYPASS", missing.reason.sentence, ["It is answered with 504."])]
     decided = http.on_response(plan, None, head, now, now, (1, 1))
+    first = Outcome("The first time, this request", "MISS", missing.reason.sentence, [decided.reason.sentence])
     if not isinstance(decided, http.Store):
-        again = "The same request again goes to the upstream too."
-        return [Outcome("The first call", "MISS", [missing.reason.sentence, decided.reason.sentence, again])]
+        return [first, Outcome(_when(wait), "MISS", decided.reason.sentence, ["It goes to the upstream again."])]
     entry = decided.entry
     entry.body = b""
-    first = Outcome(
-        "The first call", "MISS", [missing.reason.sentence, decided.reason.sentence, *_lifetimes(entry, now)]
-    )
-    wait = float(sample.get("age") or 0)
+    first.sentences += _lifetimes(entry, now)
     return [first, _again(plan, entry, now, wait)]
+
+
+def _when(wait: float) -> str:
+    return f"{figures.duration(wait)} later, this request" if wait else "At once again, this request"
 
 
 def _lifetimes(entry: http.Entry, now: float) -> list[str]:
     fresh = max(entry.fresh_until - now, 0)
-    sentences = [f"Fresh for {figures.duration(fresh)}, shared among {SCOPES[http.Scope(entry.scope)]}."]
+    sentences = [f"Fresh for {figures.duration(fresh)}, shared among {SCOPES[http.Scope(entry.scope)]} ({entry.rule})."]
     grace = entry.swr_until - entry.fresh_until
     if grace > 0:
         sentences.append(f"Served stale up to {figures.duration(grace)} longer while one call refreshes it.")
+    outage = entry.sie_5xx_until - entry.fresh_until
+    if outage > 0:
+        sentences.append(f"Served stale up to {figures.duration(outage)} longer when the upstream fails.")
     return sentences
 
 
 def _again(plan: http.RequestPlan, entry: http.Entry, now: float, wait: float) -> Outcome:
-    title = f"The same call {figures.duration(wait)} later" if wait else "The same call at once"
     decision = http.on_entry(plan, http.Held(entry), now + wait)
     if isinstance(decision, http.Serve):
         result = "STALE" if decision.stale else "HIT"
         more = ["One call refreshes it in the background."] if decision.refresh else []
-        return Outcome(title, result, [decision.reason.sentence, *more])
+        return Outcome(_when(wait), result, decision.reason.sentence, more)
     if isinstance(decision, http.Revalidate) and decision.conditional:
         return Outcome(
-            title, "REVALIDATED", [decision.reason.sentence, "If the origin confirms it with 304, it lives on."]
+            _when(wait), "REVALIDATED", decision.reason.sentence, ["If the origin confirms it with 304, it lives on."]
         )
-    return Outcome(title, "MISS", [decision.reason.sentence, "It goes to the upstream."])
+    return Outcome(_when(wait), "MISS", decision.reason.sentence, ["It goes to the upstream."])
 
 
-def headers_of(text: str) -> http.Headers:
-    """``Name: value`` lines as the core takes them; lines of another form are passed over."""
-    pairs = []
-    for line in text.splitlines():
-        name, colon, value = line.partition(":")
-        if colon and name.strip():
-            pairs.append(
-                (name.strip().lower().encode("latin-1", "replace"), value.strip().encode("latin-1", "replace"))
-            )
-    return tuple(pairs)
+def headers_of(lines: str | Iterable[Sequence[str]]) -> http.Headers:
+    """``Name: value`` lines, or pairs, as the core takes them; lines of another form are passed over."""
+    pairs = [line.split(":", 1) for line in lines.splitlines() if ":" in line] if isinstance(lines, str) else lines
+    return tuple(
+        (name.strip().lower().encode("latin-1", "replace"), value.strip().encode("latin-1", "replace"))
+        for name, value in pairs
+        if name.strip()
+    )

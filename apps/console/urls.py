@@ -38,6 +38,7 @@ urlpatterns = [
     path("apis/<slug:slug>/operations/import/", api_actions.import_document, name="api_import"),
     path("apis/<slug:slug>/access/", api_pages.access, name="api_access"),
     path("apis/<slug:slug>/cache/", api_cache.cache, name="api_cache"),
+    path("apis/<slug:slug>/cache/operations/", api_cache.operation_rows, name="api_cache_operations"),
     path("apis/<slug:slug>/cache/preview/", api_cache.preview_page, name="api_cache_preview"),
     path("apis/<slug:slug>/cache/purge/", api_actions.purge_api, name="api_purge"),
     path("apis/<slug:slug>/cache/warm-up/", warming.warm_up_api, name="api_warm_up"),

@@ -1,5 +1,6 @@
 """Fields that people write as they would say it: durations, lists of words, header rules."""
 
+import re
 from typing import Any
 
 from django import forms
@@ -7,6 +8,9 @@ from django.core.exceptions import ValidationError
 
 from apimgr.environment import seconds
 from apps.words import duration_text
+
+SIZES = {"b": 1, "kb": 1000, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\Z")
 
 
 class ConsoleForm(forms.Form):
@@ -102,6 +106,45 @@ class HeadersField(forms.CharField):
                 raise ValidationError(f"“{line.strip()}” is not a header: write Name: value.")
             headers[name.strip()] = text.strip()
         return headers
+
+
+class PercentField(forms.FloatField):
+    """A part of a whole, typed as percent; its value is between 0 and 1."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """As percent."""
+        return f"{value * 100:g}" if isinstance(value, int | float) else value
+
+    def to_python(self, value: Any) -> Any:
+        """The ratio."""
+        number = super().to_python(value)
+        return None if number is None else round(number / 100, 6)
+
+
+class SizeField(forms.CharField):
+    """A number of bytes, typed like ``8 MiB`` or ``500 kB``; a bare number is MiB. ``None`` when empty and not required."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("widget", forms.TextInput({"class": "short", "autocomplete": "off"}))
+        super().__init__(**options)
+
+    def prepare_value(self, value: Any) -> Any:
+        """In the largest binary unit that gives a whole number."""
+        if not isinstance(value, int):
+            return value
+        unit = next((unit for unit in ("GiB", "MiB", "KiB") if value and value % SIZES[unit.lower()] == 0), "B")
+        return f"{value // SIZES[unit.lower()]} {unit}"
+
+    def to_python(self, value: Any) -> Any:
+        """Bytes."""
+        text = super().to_python(value)
+        if not text:
+            return None
+        found = _SIZE.match(text.strip().lower())
+        unit = SIZES.get(found[2] or "mib") if found else None
+        if not found or unit is None:
+            raise ValidationError(f"“{text}” is not a size: write it like 8 MiB or 500 kB.")
+        return round(float(found[1]) * unit)
 
 
 class MomentField(forms.DateTimeField):

@@ -7,7 +7,8 @@ from django.db.models import QuerySet
 
 from apps.caching.warm_up import MOST, USUAL_RATE
 from apps.catalog.models import API
-from apps.console.forms.fields import ConsoleForm, HeadersField, LinesField, helped
+from apps.console.forms.fields import ConsoleForm, DurationField, HeadersField, LinesField, helped
+from apps.words import duration_text
 
 
 class WarmUpForm(ConsoleForm):
@@ -53,3 +54,37 @@ class WarmUpAnyForm(WarmUpForm):
     def __init__(self, *args: Any, apis: QuerySet[API], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["api"].queryset = apis  # type: ignore[attr-defined]
+
+
+class WarmUpSettingsForm(ConsoleForm):
+    """When an API is warmed up by itself, and with what."""
+
+    on_publish = forms.BooleanField(required=False, label="After each new revision in force")
+    after_purge = forms.BooleanField(required=False, label="After each purge")
+    every = DurationField(required=False, label="And every", help_text="Like 1h. Empty: no schedule.")
+    top = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MOST,
+        label="The most called URLs of the last day",
+        help_text="How many. Without these and without URLs: 100.",
+    )
+    urls = LinesField(label="URLs", help_text="One per line, like /items/7?page=2, listen path included or not.")
+    rate = forms.CharField(
+        required=False,
+        max_length=20,
+        label="At most",
+        help_text=f"Calls to the upstream, like 10/s or 100/m. Empty: {USUAL_RATE}.",
+    )
+    headers = HeadersField(label="Headers to send", help_text="One Name: value per line.")
+
+    @classmethod
+    def of(cls, warm_up: dict[str, Any], data: Any = None) -> "WarmUpSettingsForm":
+        """The form that shows the ``warm_up`` of a policy, or what was typed over it."""
+        return cls(data, initial=warm_up, prefix="warm")
+
+    def warm_up(self) -> dict[str, Any]:
+        """The ``warm_up`` of a policy: what was said, in the declarative file's words."""
+        data = dict(self.cleaned_data)
+        data["every"] = duration_text(data["every"]) if data["every"] is not None else None
+        return {name: value for name, value in data.items() if value not in (None, "", [], {}, False)}

@@ -1,22 +1,36 @@
 """The Cache tab of an API: its policy in sentences, what a sample request would get, purges and warm-ups."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django_htmx.http import trigger_client_event
 
+from apps.access.selectors import applications_visible_to
+from apps.caching.models import CachePolicy
 from apps.caching.selectors import purges_visible_to
 from apps.caching.services import policy_update
 from apps.catalog.models import API
 from apps.catalog.policies import can_edit_api, can_view_configuration
 from apps.console.answers import attempted, done_with_receipt, sent
-from apps.console.forms.cache import PolicyForm, SampleForm
+from apps.console.forms.cache import PolicyForm
+from apps.console.forms.operations import (
+    Operations,
+    operations_form,
+    rearranged,
+    row_form,
+    typed,
+    typed_rows,
+)
+from apps.console.forms.sample import SampleForm
+from apps.console.forms.warming import WarmUpSettingsForm
 from apps.console.guard import Signed, page
 from apps.console.lists import listing
 from apps.console.loaders import an_api
 from apps.console.policy_words import sentences
-from apps.console.preview import preview
+from apps.console.preview import Preview, preview
 from apps.console.tables import PurgeTable, WarmUpTable
 from apps.console.views.api_pages import tabbed
 from apps.warming.selectors import warm_ups_visible_to
@@ -26,21 +40,78 @@ LATEST = 5
 """Purges and warm-ups that stand on one page of the tab."""
 
 
-@page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
-def cache(request: Signed, api: API) -> HttpResponse:
-    """Its cache policy in sentences, what a sample request would get, and its purges and warm-ups."""
-    form = PolicyForm(sent(request), initial=PolicyForm.initial_of(api.cache_policy))
-    if request.method == "POST":
+@dataclass
+class Editor:
+    """The forms that make up a policy, in one ``<form>``."""
 
-        def save() -> Any:
-            return policy_update(
-                actor=request.user, api=api, comment=form.cleaned_data["comment"], **form.policy_fields()
-            )
+    form: PolicyForm
+    operations: Operations
+    warming: WarmUpSettingsForm
 
-        if attempted(form, save):
-            to = reverse("console:api_cache", args=[api.slug])
-            return done_with_receipt(request, to, "The cache policy is saved")
-    sample = SampleForm(initial={name: field.initial for name, field in SampleForm.base_fields.items()})
+    @classmethod
+    def of(cls, request: Signed, policy: CachePolicy) -> "Editor":
+        """What ``policy`` says, or what was typed over it."""
+        data = sent(request)
+        return cls(
+            PolicyForm.of(policy, data),
+            operations_form(data, policy.operations, shared_already=policy.share_with_credentials),
+            WarmUpSettingsForm.of(policy.warm_up, data),
+        )
+
+    def is_valid(self) -> bool:
+        """Whether all of them are, each asked so that each says what is wrong."""
+        return all([self.form.is_valid(), self.operations.is_valid(), self.warming.is_valid()])
+
+    def fields(self) -> dict[str, Any]:
+        """What ``policy_update`` gets."""
+        return self.form.policy_fields() | {
+            "operations": self.operations.operations(),
+            "warm_up": self.warming.warm_up(),
+        }
+
+    def beside_its_row(self, name: str, errors: list[str]) -> bool:
+        """``operations.1.ttl`` belongs to the second row that is filled in, ``warm_up.urls.0`` to the URLs."""
+        part, _, rest = name.partition(".")
+        if part == "warm_up":
+            field = rest.partition(".")[0]
+            self.warming.add_error(field if field in self.warming.fields else None, errors)
+            return True
+        number, _, field = rest.partition(".")
+        if part != "operations" or not number.isdigit():
+            return False
+        row = self.operations.rows[int(number)]
+        row.add_error(field if field in row.fields else "path", errors)
+        return True
+
+    @property
+    def errors(self) -> list[str]:
+        """What is wrong, for the preview."""
+        forms = [self.form, *self.operations.forms, self.warming]
+        found = [error for form in forms for errors in form.errors.values() for error in errors]
+        return [*found, *self.operations.non_form_errors()]
+
+    def context(self) -> dict[str, Any]:
+        """For the templates."""
+        refused = not self.form.errors and bool(self.errors)
+        return {
+            "form": self.form,
+            "operations": self.operations,
+            "warming": self.warming,
+            "elsewhere_refused": refused,
+        }
+
+
+def sample_form(request: Signed, data: Any = None) -> SampleForm:
+    """The sample that stands beside the policy."""
+    start = {name: field.initial for name, field in SampleForm.base_fields.items()}
+    return SampleForm(data, initial=start, applications=applications_visible_to(request.user))
+
+
+def editor_page(request: Signed, api: API, editor: Editor, status: int = 200) -> HttpResponse:
+    """The tab with the forms as they are."""
+    sample = sample_form(request)
+    start = sample_form(request, {name: sample[name].value() for name in sample.fields})
+    first = preview(api, api.cache_policy, start.cleaned_data) if start.is_valid() else None
     purges = purges_visible_to(request.user).filter(api_slug=api.slug)
     warm_ups = warm_ups_visible_to(request.user).filter(api_slug=api.slug)
     without: dict[str, Any] = {"per_page": LATEST, "exclude": ("api",)}
@@ -48,32 +119,65 @@ def cache(request: Signed, api: API) -> HttpResponse:
         request,
         api,
         "apis/cache.html",
-        status=422 if form.errors else 200,
-        form=form,
+        status=status,
         sample=sample,
         words=sentences(api.cache_policy),
-        preview=preview(api, api.cache_policy, sample.initial),
+        preview=first,
         purges=listing(request, purges, PurgeTable, prefix="purges-", **without)["table"],
         warm_ups=listing(request, warm_ups, WarmUpTable, prefix="warm-ups-", **without)["table"],
+        **editor.context(),
     )
+
+
+@page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
+def cache(request: Signed, api: API) -> HttpResponse:
+    """Its cache policy in sentences, what a sample request would get, and its purges and warm-ups."""
+    editor = Editor.of(request, api.cache_policy)
+    if request.method == "POST" and editor.is_valid():
+
+        def save() -> Any:
+            comment = editor.form.cleaned_data["comment"]
+            return policy_update(actor=request.user, api=api, comment=comment, **editor.fields())
+
+        if attempted(editor.form, save, PolicyForm.NAMES, editor.beside_its_row):
+            to = reverse("console:api_cache", args=[api.slug])
+            return done_with_receipt(request, to, "The cache policy is saved")
+        api.cache_policy.refresh_from_db()
+    return editor_page(request, api, editor, status=422 if editor.errors else 200)
+
+
+@page(load=an_api, may=can_view_configuration, methods=FORM)
+def operation_rows(request: Signed, api: API) -> HttpResponse:
+    """The policies of single operations with one row more, less or elsewhere: nothing is saved, nothing typed is lost."""
+    policy = api.cache_policy
+    if request.method != "POST":
+        return editor_page(request, api, Editor.of(request, policy))
+    rows, at = rearranged(typed_rows(request.POST), request.POST.get("change", ""))
+    operations = row_form(rows, at)
+    if request.htmx:
+        context = {"api": api, "operations": operations, "can_edit": can_edit_api(request.user, api)}
+        answer = render(request, "apis/operation_policies.html", context)
+        return trigger_client_event(answer, "policychange", after="settle")
+    form = PolicyForm.of(policy)
+    form.initial = {**form.initial, **typed(form, request.POST)}
+    warming = WarmUpSettingsForm.of(policy.warm_up)
+    warming.initial = typed(warming, request.POST)
+    return editor_page(request, api, Editor(form, operations, warming))
 
 
 @page(load=an_api, may=can_view_configuration, methods=FORM)
 def preview_page(request: Signed, api: API) -> HttpResponse:
     """What a sample request would get under the policy as it is typed: nothing is saved."""
-    form = PolicyForm(sent(request), initial=PolicyForm.initial_of(api.cache_policy))
-    sample = SampleForm(sent(request))
-    outcome = None
+    editor = Editor.of(request, api.cache_policy)
+    sample = sample_form(request, sent(request))
+    outcome: Preview | None = None
     words: list[str] = []
-    if form.is_valid():
+    if request.method == "POST" and editor.is_valid():
         policy = api.cache_policy
-        for name, value in form.policy_fields().items():
+        for name, value in editor.fields().items():
             setattr(policy, name, value)
         words = sentences(policy)
         if sample.is_valid():
             outcome = preview(api, policy, sample.cleaned_data)
-    return render(
-        request,
-        "apis/cache_preview.html",
-        {"api": api, "preview": outcome, "words": words, "sample": sample, "form": form},
-    )
+    context = {"api": api, "preview": outcome, "words": words, "sample": sample, "refused": editor.errors}
+    return render(request, "apis/cache_preview.html", context)
