@@ -86,6 +86,15 @@ def rate(value: object) -> str:
     return words.rate_text(calls, period)
 
 
+def rate_text(a_second: float) -> str:
+    """Calls a second as ``rate`` reads them."""
+    for unit, seconds in (("s", 1), ("m", 60)):
+        calls = a_second * seconds
+        if calls >= 1 and abs(calls - round(calls)) < 1e-6:
+            return f"{round(calls)}/{unit}"
+    return f"{max(1, round(a_second * 3600))}/h"
+
+
 def top(value: object) -> int:
     """How many of the most called URLs."""
     count = words.integer(value)

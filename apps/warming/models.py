@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from apps.caching.warm_up import rate_text
 from apps.warming.choices import UNFINISHED, Cause, WarmUpState
 
 
@@ -55,6 +56,11 @@ class WarmUp(models.Model):
     def is_over(self) -> bool:
         """Whether nothing more will happen."""
         return self.state not in UNFINISHED
+
+    @property
+    def pace(self) -> str:
+        """Its rate, like ``10/s``."""
+        return rate_text(self.rate)
 
     @property
     def percent(self) -> int:

@@ -136,4 +136,4 @@ def _in_words(settings: WarmUpSettings) -> str:
     what = [f"{len(settings.urls)} URLs"] if settings.urls else []
     if settings.top:
         what.append(f"the top {settings.top}")
-    return f"{' and '.join(what)} at {settings.rate:g}/s"
+    return f"{' and '.join(what)} at {said.rate_text(settings.rate)}"

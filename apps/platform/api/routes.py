@@ -9,8 +9,10 @@ from apps.audit.api import views as audit
 from apps.caching.api import views as caching
 from apps.catalog.api import views as catalog
 from apps.fleet.api import views as fleet
+from apps.invalidation.api import views as invalidation
 from apps.platform.api import schema
 from apps.tenants.api import views as tenants
+from apps.warming.api import views as warming
 
 __all__ = ["routes", "schema"]
 
@@ -20,6 +22,7 @@ router.register(r"tenants/(?P<tenant>[^/.]+)/memberships", tenants.MembershipVie
 router.register("users", tenants.UserViewSet, "api-user")
 router.register(r"users/(?P<user>\d{1,18})/tokens", tenants.TokenViewSet, "api-token")
 router.register("apis", catalog.APIViewSet, "api-api")
+router.register(r"apis/(?P<api>[^/.]+)/warm-ups", warming.WarmUpViewSet, "api-warm-up")
 router.register("upstreams", catalog.UpstreamViewSet, "api-upstream")
 router.register("plans", access.PlanViewSet, "api-plan")
 router.register("applications", access.ApplicationViewSet, "api-application")
@@ -29,11 +32,15 @@ router.register("subscriptions", access.SubscriptionViewSet, "api-subscription")
 router.register("audit", audit.EntryViewSet, "api-audit")
 router.register("cache-policies", caching.CachePolicyViewSet, "api-cache-policy")
 router.register("purges", caching.PurgeViewSet, "api-purge")
+router.register("purge-webhooks", invalidation.WebhookViewSet, "api-purge-webhook")
+router.register("cdns", invalidation.CDNViewSet, "api-cdn")
+router.register("refused-messages", invalidation.RefusedMessageViewSet, "api-refused-message")
 router.register("gateways", fleet.GatewayViewSet, "api-gateway")
 router.register("calls", analytics.CallViewSet, "api-call")
 
 routes = [
     path("analytics/summary/", analytics.SummaryView.as_view(), name="api-summary"),
     path("analytics/timeseries/", analytics.TimeseriesView.as_view(), name="api-timeseries"),
+    path("purge-webhooks/<slug:api>/messages/", invalidation.MessagesView.as_view(), name="api-purge-messages"),
     *router.urls,
 ]

@@ -1,0 +1,14 @@
+"""Filters of warm-ups."""
+
+import django_filters
+
+from apps.platform.api.filters import StrictFilterSet
+from apps.warming.choices import Cause, WarmUpState
+
+
+class WarmUpFilter(StrictFilterSet):
+    """Of an API's warm-ups."""
+
+    state = django_filters.ChoiceFilter(choices=WarmUpState.choices)
+    cause = django_filters.ChoiceFilter(choices=Cause.choices)
+    ordering = django_filters.OrderingFilter(fields=["id"])
