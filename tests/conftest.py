@@ -1,5 +1,6 @@
 """What every test stands on: two real Valkeys, which the settings under test name."""
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,8 +18,8 @@ from tests.support.ports import free_port
 __all__ = ["cast"]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def valkeys() -> Iterator[dict[Role, EmbeddedValkey]]:
+@contextlib.contextmanager
+def running_valkeys() -> Iterator[dict[Role, EmbeddedValkey]]:
     """The two servers that ``settings.REDIS_URL`` and ``settings.CACHE_REDIS_URL`` name. Never stop or freeze these."""
     sockets = {Role.STATE: settings.STATE_SOCKET, Role.CACHE: settings.CACHE_SOCKET}
     servers = {
@@ -30,6 +31,13 @@ def valkeys() -> Iterator[dict[Role, EmbeddedValkey]]:
     yield servers
     for server in servers.values():
         server.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def valkeys() -> Iterator[dict[Role, EmbeddedValkey]]:
+    """The same for all tests of a run."""
+    with running_valkeys() as servers:
+        yield servers
 
 
 def _flushed(server: EmbeddedValkey) -> Iterator[redis.Redis]:

@@ -24,7 +24,8 @@ def from_store(x: Exchange, outcome: FromStore, *, collapsed: bool, hit: bool = 
     plan, now = x.cache_plan, time()
     x.reason = outcome.reason.code
     held = outcome.held
-    x.cache = b"HIT" if hit else b"REVALIDATED" if outcome.confirmed else b"STALE"
+    missed = outcome.elsewhere and isinstance(x.decision, http.Fetch)
+    x.cache = b"HIT" if hit else b"STALE" if not outcome.confirmed else b"MISS" if missed else b"REVALIDATED"
     x.cache_status = http.cache_status(
         hit=hit,
         forwarded=x.decision.reason,
@@ -46,10 +47,10 @@ def shared(x: Exchange, outcome: Shared, collapsed: bool, leave: Callable[[], No
     x.reason = outcome.store.reason.code
     x.cache = b"MISS"
     _say(x, outcome.status, stored=True, detail=outcome.store.reason, collapsed=collapsed, entry=outcome.store.entry)
-    if outcome.held is not None and not plan.plain:
+    if outcome.held is not None and plan.selective:
         # The caller's own condition or range is judged against what was just stored.
         return http.answer_from(outcome.held, plan, time())
-    fields = answer_fields(x, api, outcome.status, outcome.fields)
+    fields = answer_fields(x, api, outcome.status, outcome.fields, outcome.store.entry)
     if outcome.held is not None:
         whole = outcome.held.entry.body
         return Answer(outcome.status, with_length(x.method, outcome.status, fields, whole), whole)

@@ -8,7 +8,10 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from time import time
 
+from apps.caching.http import Entry
+from apps.caching.http.downstream import as_stored, passed_down
 from apps.caching.http.fields import end_to_end
 from apps.gateway.answers import BODILESS, date
 from apps.gateway.exchange import Exchange
@@ -88,13 +91,18 @@ def _node(client: bytes) -> bytes:
     return b'"[%b]"' % address.compressed.encode() if address.version == 6 else client
 
 
-def answer_fields(x: Exchange, api: API, status: int, fields: Sequence[tuple[bytes, bytes]]) -> Fields:
-    """The fields of an upstream's answer as the caller gets them; ``own_lines`` of the answer come on top."""
+def answer_fields(
+    x: Exchange, api: API, status: int, fields: Sequence[tuple[bytes, bytes]], entry: Entry | None = None
+) -> Fields:
+    """The fields of an upstream's answer as the caller gets them; ``own_lines`` of the answer come on top. ``entry`` is
+    what the answer is being stored as.
+    """
     kept = end_to_end(tuple(fields), _OURS if not x.limit_lines else _OURS | _LIMITS)
     if status in BODILESS:
         kept = tuple(pair for pair in kept if pair[0] != b"content-length")
     if not any(name == b"date" for name, _ in kept):
         kept = (*kept, (b"date", date()))
+    kept = passed_down(kept, x.cache_plan.policy) if entry is None else as_stored(kept, entry, time())
     return ruled(kept, api.response_headers)
 
 

@@ -219,17 +219,17 @@ Handler = Callable[["Origin", bytes, asyncio.StreamReader, asyncio.StreamWriter]
 class Origin:
     """An origin that a test scripts: ``paths`` maps a path to the bytes to answer, or to a coroutine function."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.paths: dict[str, bytes | Handler] = {}
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
         self.closed = 0
-        self.port = 0
+        self.port = port
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> "Origin":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -15,27 +15,40 @@ class Answer:
     blank line that ends it.
 
     ``headers`` is the same for servers that render heads themselves. For HEAD, ``body`` is empty and
-    ``content-length`` is that of GET.
+    ``content-length`` is that of GET. ``control`` is the ``cache-control`` that is made as the answer leaves.
     """
 
-    __slots__ = ("_age", "_head", "_headers", "body", "status")
+    __slots__ = ("_age", "_control", "_head", "_headers", "body", "status")
 
-    def __init__(self, status: int, headers: Headers, body: bytes, age: int, head: bytes | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        body: bytes,
+        age: int,
+        head: bytes | None = None,
+        control: bytes | None = None,
+    ) -> None:
         self.status = status
         self.body = body
         self._age = age
+        self._control = control
         self._head = head
         self._headers = headers
 
     @property
     def headers(self) -> Headers:
         """All fields but those that the gateway makes per call."""
-        return (*self._headers, (b"age", b"%d" % self._age))
+        control = () if self._control is None else ((b"cache-control", self._control),)
+        return (*self._headers, *control, (b"age", b"%d" % self._age))
 
     @property
     def head(self) -> bytes:
         """The rendered head; the gateway appends its own lines and the blank one."""
-        return b"%sage: %d\r\n" % (self._head or render(self.status, self._headers), self._age)
+        head = self._head or render(self.status, self._headers)
+        if self._control is None:
+            return b"%sage: %d\r\n" % (head, self._age)
+        return b"%scache-control: %s\r\nage: %d\r\n" % (head, self._control, self._age)
 
     def __repr__(self) -> str:
         return f"Answer({self.status}, {len(self.body)} bytes, age {self._age})"
@@ -45,20 +58,21 @@ def answer_from(held: Held, plan: RequestPlan, now: float) -> Answer:
     """Builds the answer from a stored one that was found usable. ``Age`` is always there (§4)."""
     entry = held.entry
     age = held.age(now)
+    control = held.cache_control(now, age) if held.told is not None else None
     if plan.plain or entry.status != 200:
         body = entry.body if plan.request.method != "HEAD" else b""
-        return Answer(entry.status, held.headers, body, age, held.head)
+        return Answer(entry.status, held.headers, body, age, held.head, control)
     if _not_modified(held, plan, now):
         fields = tuple(pair for pair in held.headers if pair[0] in NOT_MODIFIED_FIELDS)
-        return Answer(304, fields, b"", age)
+        return Answer(304, fields, b"", age, control=control)
     if plan.request.method == "HEAD":
-        return Answer(200, held.headers, b"", age, held.head)
+        return Answer(200, held.headers, b"", age, held.head, control)
     wanted = plan.range_wanted
     if wanted is not None:
-        part = _part(held, plan, wanted, age, now)
+        part = _part(held, plan, wanted, age, now, control)
         if part is not None:
             return part
-    return Answer(200, held.headers, entry.body, age, held.head)
+    return Answer(200, held.headers, entry.body, age, held.head, control)
 
 
 def _not_modified(held: Held, plan: RequestPlan, now: float) -> bool:
@@ -70,7 +84,7 @@ def _not_modified(held: Held, plan: RequestPlan, now: float) -> bool:
     return since is not None and not_modified_since(since, held, now)
 
 
-def _part(held: Held, plan: RequestPlan, wanted: bytes, age: int, now: float) -> Answer | None:
+def _part(held: Held, plan: RequestPlan, wanted: bytes, age: int, now: float, control: bytes | None) -> Answer | None:
     condition = plan.noticed.get(b"if-range")
     if condition is not None and not ranges.if_range_holds(condition, held, now):
         return None
@@ -88,4 +102,4 @@ def _part(held: Held, plan: RequestPlan, wanted: bytes, age: int, now: float) ->
         (b"content-range", b"bytes %d-%d/%d" % (start, end - 1, len(body))),
         (b"content-length", b"%d" % (end - start)),
     )
-    return Answer(206, fields, body[start:end], age)
+    return Answer(206, fields, body[start:end], age, control=control)

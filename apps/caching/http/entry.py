@@ -34,8 +34,9 @@ class Entry:
     the scope goes (tenant, application, subject), so that what ends a grant can end the entry.
     ``open_to_credentials`` says that calls that forward credentials may use it too (§3.5). ``tags`` are the origin's
     surrogate keys; the tags of its API and path follow from ``api`` and ``path``. ``fetch_seconds`` is how long
-    the upstream took. ``personal`` entries are encrypted at rest. ``immutable`` is the origin's word that the answer
-    doesn't change while it is fresh (RFC 8246).
+    the upstream took. ``personal`` entries are encrypted at rest. ``immutable`` is the origin's word that the
+    answer doesn't change while it is fresh (RFC 8246). ``headers`` are the origin's; ``downstream`` and ``surrogates``
+    say what of them caches behind the gateway are told.
     """
 
     key: bytes
@@ -64,6 +65,8 @@ class Entry:
     holder: tuple[str, ...] = ()
     fetch_seconds: float = 0.0
     personal: bool = False
+    downstream: str = "pass"
+    surrogates: bool = False
     immutable: bool = False
 
 

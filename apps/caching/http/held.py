@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 
+from apps.caching.http.downstream import lifetime, prepared
 from apps.caching.http.early import earliest
 from apps.caching.http.entry import Entry
 from apps.caching.http.fields import first
@@ -31,8 +32,9 @@ def render(status: int, headers: Headers) -> bytes:
 class Held:
     """An entry and what is prepared of it.
 
-    ``headers`` are the stored fields with ``content-length``; ``head`` is their rendered form with the status line,
-    without ``age`` and the final blank line. ``early_from`` is when hits begin to think of refreshing it early;
+    ``headers`` are the fields to send, with ``content-length``; ``head`` is their rendered form with the status line,
+    without ``age`` and the final blank line. ``told`` is what caches behind the gateway are told in place of the
+    origin's lifetime. ``early_from`` is when hits begin to think of refreshing it early;
     ``age_zero`` is when the answer's age was 0. ``soft`` is set while a soft purge makes the entry stale;
     ``purges_seen`` is the version of the purge table that last found it alive. ``size`` is what it counts in the
     in-process tier.
@@ -50,11 +52,12 @@ class Held:
         "purges_seen",
         "size",
         "soft",
+        "told",
     )
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        headers = entry.headers
+        headers, self.told = prepared(entry.headers, entry.downstream, entry.surrogates)
         if entry.status not in BODILESS:
             headers = (*headers, (b"content-length", b"%d" % len(entry.body)))
         self.headers = headers
@@ -62,8 +65,8 @@ class Held:
         self.age_zero = entry.received_at - entry.age_at_receipt
         self.fresh_until = entry.fresh_until
         self.early_from = earliest(entry.fresh_until, entry.fetch_seconds)
-        self.etag = first(headers, b"etag")
-        self.last_modified = first(headers, b"last-modified")
+        self.etag = first(entry.headers, b"etag")
+        self.last_modified = first(entry.headers, b"last-modified")
         self.soft = False
         self.purges_seen = -1
         self.size = OVERHEAD + len(entry.body) + 3 * len(self.head)
@@ -71,6 +74,12 @@ class Held:
     def age(self, now: float) -> int:
         """The current age in whole seconds (RFC 9111 §4.2.3, §5.1)."""
         return max(0, int(now - self.age_zero))
+
+    def cache_control(self, now: float, age: int) -> bytes | None:
+        """The ``Cache-Control`` that the policy makes of the answer as it leaves now; ``None``: it is in ``headers``."""
+        if self.told is None:
+            return None
+        return lifetime(self.told, age, 0.0 if self.soft else self.fresh_until - now)
 
     def __repr__(self) -> str:
         entry = self.entry

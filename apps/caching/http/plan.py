@@ -39,6 +39,8 @@ _NOT_OF_POST = CONDITIONS | {b"range"}
 _READING = frozenset({Reason.GRAPHQL_SUBSCRIPTION})
 """Why a GraphQL call is not cacheable although it surely writes nothing."""
 
+_SELECTING = frozenset({b"if-modified-since", b"if-none-match", b"range"})
+
 
 class RequestPlan:
     """What the cache means to do with a call.
@@ -90,6 +92,11 @@ class RequestPlan:
         self.query: bytes | None = request.query
         self.body: bodies.Parts | None = None
         self.wants_body = False
+
+    @property
+    def selective(self) -> bool:
+        """Whether the caller asks for less than the whole answer: under a condition, or for a range of it."""
+        return not _SELECTING.isdisjoint(self.noticed)
 
     @property
     def key_text(self) -> str:

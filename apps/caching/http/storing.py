@@ -3,18 +3,20 @@
 """
 
 from dataclasses import replace
+from math import inf
 
 from apps.caching.http import dates
 from apps.caching.http.decisions import Failed, NoStore, Refetch, Refreshed, Serve, Store
 from apps.caching.http.directives import ResponseDirectives, delta_seconds
+from apps.caching.http.downstream import rule_of
 from apps.caching.http.entry import MAX_LIFE, Birth, Entry
 from apps.caching.http.fields import PER_CALL, end_to_end, first, lines_of, members
-from apps.caching.http.freshness import grace, initial_age, lifetime
+from apps.caching.http.freshness import Grace, grace, initial_age, jittered, lifetime
 from apps.caching.http.held import Held
-from apps.caching.http.identity import holder, scope_of_answer
+from apps.caching.http.identity import ANONYMOUS, Scope, holder, scope_of_answer
 from apps.caching.http.messages import Headers, ResponseHead
 from apps.caching.http.plan import RequestPlan
-from apps.caching.http.policy import PERSONAL, PERSONAL_LIFETIME
+from apps.caching.http.policy import PASS, PERSONAL, PERSONAL_LIFETIME
 from apps.caching.http.ranges import is_part
 from apps.caching.http.reasons import Reason
 from apps.caching.http.serving import STALE_STATUSES, may_use, on_error
@@ -50,13 +52,34 @@ def on_response(
     requested_at: float,
     now: float,
     birth: Birth,
+    chance: float = 0.0,
 ) -> Store | NoStore | Refreshed | Serve | Refetch:
     """Decides what an upstream's final answer means. ``now`` is when its head had come, ``requested_at`` when the
     request left.
 
     ``held`` is the stored answer that the request was about, if there was one; ``birth`` is what the worker knew of
-    purges when the fetch began.
+    purges when the fetch began. ``chance`` (0..1) is drawn by the caller: how much of the policy's jitter is used.
     """
+    decided = _decided(plan, held, head, requested_at, now, birth)
+    if isinstance(decided, Store | Refreshed):
+        _cut_short(decided.entry, plan.policy.jitter, now, chance)
+    return decided
+
+
+def _cut_short(entry: Entry, jitter: float, now: float, chance: float) -> None:
+    """End freshness early by the jitter. Where stale answers may be served, they may for as long as before; where
+    not, the answer ends with its freshness. Nothing that is told to others changes.
+    """
+    end = entry.fresh_until
+    entry.fresh_until = now + jittered(end - now, jitter, chance)
+    for grace_of in ("swr_until", "sie_5xx_until", "sie_unreachable_until"):
+        if getattr(entry, grace_of) == end:
+            setattr(entry, grace_of, entry.fresh_until)
+
+
+def _decided(
+    plan: RequestPlan, held: Held | None, head: ResponseHead, requested_at: float, now: float, birth: Birth
+) -> Store | NoStore | Refreshed | Serve | Refetch:
     if plan.bypass is not None:
         return NoStore(plan.bypass)
     if held is not None and may_use(plan, held.entry) is not None:
@@ -146,19 +169,21 @@ def _entry(
         reason = Reason.STORED_FOR_VALIDATION
 
     age = initial_age(head.headers, requested_at, now)
-    fresh_until = now - age + seconds
-    allowed = grace(policy, said)
+    last = now + PERSONAL_LIFETIME if policy.sensitivity == PERSONAL else inf
+    fresh_until = min(now - age + seconds, last)
+    # A stored error spares the origin calls; it is nothing that could stand in for an answer.
+    allowed = Grace(allowed=False) if head.status >= 500 else grace(policy, said)
     keep = KEEP if has_validator else 0.0
     swr_until, sie_5xx_until, sie_unreachable_until = (
-        fresh_until + part for part in (allowed.while_revalidate, allowed.on_5xx, allowed.unreachable)
+        min(fresh_until + part, last) for part in (allowed.while_revalidate, allowed.on_5xx, allowed.unreachable)
     )
     last_use = max(fresh_until, swr_until, sie_5xx_until, sie_unreachable_until)
-    longest = PERSONAL_LIFETIME if policy.sensitivity == PERSONAL else MAX_LIFE
-    keep_until = min(max(last_use, now) + keep, now + longest)
+    keep_until = min(max(last_use, now) + keep, now + MAX_LIFE, last)
     if fresh_until <= now and not has_validator and not _is_worth_grace(swr_until, sie_5xx_until, now):
         return None, Reason.ALREADY_STALE
 
     scope, rule = scope_of_answer(policy, plan.base, plan.credentialed, said)
+    by_all = scope == Scope.SHARED and not plan.credentialed and plan.identity == ANONYMOUS
     index = next(index for index, (owned_scope, _) in enumerate(plan.owners) if owned_scope == scope)
     names = field_names(head.headers) or ()
     chosen = selecting(names, plan.request.headers)
@@ -190,6 +215,8 @@ def _entry(
             holder=holder(scope, plan.identity),
             fetch_seconds=max(0.0, now - requested_at),
             personal=policy.sensitivity == PERSONAL,
+            downstream=rule_of(policy, by_all),
+            surrogates=policy.surrogate_control == PASS,
             immutable=said.immutable,
         ),
         reason,

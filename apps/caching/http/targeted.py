@@ -3,13 +3,17 @@ everyone.
 
 The first of our target list that is present, not empty and a valid Structured Fields dictionary replaces
 ``Cache-Control`` and ``Expires`` whole; an invalid one is ignored.
+
+Behind these comes the older ``Surrogate-Control`` (W3C Edge Architecture), where it says how long a surrogate may keep the
+answer (``max-age``, with what may be stale behind a ``+``) or that it may not (``no-store``). What it says of processing
+(``content``) is for surrogates that can.
 """
 
 import re
 from dataclasses import dataclass
 
 from apps.caching.http.directives import FOREVER, ResponseDirectives, directives_from, response_directives
-from apps.caching.http.fields import lines_of
+from apps.caching.http.fields import lines_of, members
 from apps.caching.http.messages import Headers
 
 TARGETS = (b"apimgr-cache-control", b"cdn-cache-control")
@@ -25,6 +29,9 @@ _PARAMETERS = re.compile(
     rb"(?:; *" + _KEY.pattern + rb"(?:=(?:" + re.sub(rb"\?P<\w+>", rb"?:", _ITEM.pattern) + rb"))?)*"
 )
 _COMMA = re.compile(rb"[ \t]*,[ \t]*")
+
+
+_SURROGATE = re.compile(rb"(no-store|max-age=(\d+)(?:\+(\d+))?)(?:;[ \t]*(.*))?", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -113,5 +120,30 @@ def directives_for(headers: Headers) -> Governing:
         said = dictionary(b", ".join(lines))
         pairs = _as_pairs(said) if said else None
         if pairs:
-            return Governing(directives_from(pairs), tuple(pair for pair in headers if pair[0] != b"expires"))
-    return Governing(response_directives(headers), headers)
+            return _governed_by(pairs, headers)
+    pairs = surrogate_directives(lines_of(headers, b"surrogate-control"))
+    return _governed_by(pairs, headers) if pairs else Governing(response_directives(headers), headers)
+
+
+def _governed_by(pairs: list[tuple[bytes, bytes | None]], headers: Headers) -> Governing:
+    return Governing(directives_from(pairs), tuple(pair for pair in headers if pair[0] != b"expires"))
+
+
+def surrogate_directives(lines: list[bytes]) -> list[tuple[bytes, bytes | None]]:
+    """What ``Surrogate-Control`` says of keeping the answer, as directives; a directive for another surrogate
+    (``;name``) isn't ours, and one that names us goes before one for all.
+    """
+    for_all: list[tuple[bytes, bytes | None]] = []
+    for_us: list[tuple[bytes, bytes | None]] = []
+    for member in members(lines):
+        found = _SURROGATE.fullmatch(member)
+        if found is None or (found[4] is not None and found[4].strip(b" \t").lower() != b"apimgr"):
+            continue
+        said = for_all if found[4] is None else for_us
+        if found[2] is None:
+            said.append((b"no-store", None))
+            continue
+        said.append((b"max-age", found[2]))
+        if found[3] is not None:
+            said.append((b"stale-while-revalidate", found[3]))
+    return for_us or for_all

@@ -7,6 +7,7 @@ come to their next pause too; then the clock of the whole process is moved. So a
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +17,7 @@ from tests.caching.conformance.judge import PASSED, Answer, Missed, Seen, judge,
 from tests.caching.conformance.table import BY_DATE, BY_TAG, OPTIMAL, REQUIRED, Check, Step
 from tests.caching.http.build import NOW
 from tests.caching.http.on_sockets import Site, _serves
+from tests.gateway.house import Origin as Listening
 from tests.gateway.house import api, read_body
 from tests.support.waiting import until
 
@@ -55,7 +57,9 @@ class Origin:
         number = int(got["req-num"])
         step, before = self.steps[number - 1], self.steps[number - 2] if number > 1 else None
         if step.after:
-            self.passes(step.after)
+            passing = self.passes(step.after)
+            if passing is not None:
+                await passing
         now = time.time()
         for status, fields in step.interim:
             told = "".join(f"{name}: {value}\r\n" for name, value in fields)
@@ -97,8 +101,8 @@ class Origin:
             await writer.drain()
 
     @staticmethod
-    def passes(seconds: int) -> None:
-        """Time that the origin takes. The runner says how."""
+    def passes(seconds: int) -> Awaitable[None] | None:
+        """Time that the origin takes. The runner says how it passes."""
 
     def _status(self, step: Step, before: Step | None, got: dict[str, str], now: float) -> int:
         if step.comes not in (BY_TAG, BY_DATE) or before is None:
@@ -167,11 +171,12 @@ def run(site: Site, checks: tuple[Check, ...] = CHECKS) -> Results:
 async def _run(site: Site, checks: tuple[Check, ...]) -> Results:
     for door in site.doors:
         await until(partial(_serves, door, SLUG))
+    ports = [door.port for door in site.doors]
     quick = [check for check in checks if not any(step.after for step in check.steps)]
     slow = [check for check in checks if check not in quick]
     results: list[Result] = []
     for group in (quick, slow):
-        runs = [_Run(site, check) for check in group]
+        runs = [_Run(ports, site.listening, check) for check in group]
         if group is slow:
             for each in runs:
                 each.origin.passes = site.traveller.shift  # type: ignore[method-assign]
@@ -185,18 +190,37 @@ async def _run(site: Site, checks: tuple[Check, ...]) -> Results:
     return Results(results)
 
 
+async def run_live(port: int, origin: Listening, checks: tuple[Check, ...] = CHECKS) -> Results:
+    """All checks through a gateway that runs elsewhere, under the real clock.
+
+    It needs an API under ``/checked/`` without authentication, ``store_set_cookie`` on, whose upstream is ``/origin``
+    of ``origin``.
+    """
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def through(check: Check) -> Result:
+        run = _Run([port], origin, check)
+        run.origin.passes = asyncio.sleep  # type: ignore[method-assign]
+        while not run.ended:
+            await run.until_pause(turns)
+            await asyncio.sleep(PAUSE)
+        return Result(check, run.verdict())
+
+    return Results(list(await asyncio.gather(*map(through, checks))))
+
+
 class _Run:
     """One check under way."""
 
-    def __init__(self, site: Site, check: Check) -> None:
-        self.site, self.check = site, check
+    def __init__(self, ports: list[int], listening: Listening, check: Check) -> None:
+        self.ports, self.check = ports, check
         self.token = f"{len(check.name):04}-{check.name}".lower()[:36].ljust(36, "0")
         self.origin = Origin(check, self.token)
         self.answers: list[Answer] = []
         self.broken = ""
         for step in check.steps:
             below = f"/{step.below}" if step.below else ""
-            site.listening.paths[f"/origin/{check.name}{below}"] = self.origin
+            listening.paths[f"/origin/{check.name}{below}"] = self.origin
 
     @property
     def ended(self) -> bool:
@@ -224,7 +248,7 @@ class _Run:
         return PASSED
 
     async def _call(self, step: Step, number: int) -> Answer:
-        door = self.site.doors[number % len(self.site.doors)]
+        port = self.ports[number % len(self.ports)]
         path = f"/{SLUG}/{self.check.name}"
         path += f"/{step.below}" if step.below else ""
         path += f"?{step.query}" if step.query else ""
@@ -247,7 +271,7 @@ class _Run:
         if step.body is not None:
             asked["content-length"] = str(len(body))
         lines = [f"{step.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in asked.items()), "", ""]
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write("\r\n".join(lines).encode("latin-1") + body)
             return await _read_answer(reader, step.method)

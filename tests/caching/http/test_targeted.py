@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from apps.caching.http import NoStore, Reason, Store
 from apps.caching.http.directives import FOREVER
-from apps.caching.http.targeted import dictionary, directives_for
+from apps.caching.http.targeted import dictionary, directives_for, surrogate_directives
 from tests.caching.http.build import NOW, pairs, plan, respond, stored
 
 
@@ -128,3 +128,31 @@ def test_what_an_independent_parser_refuses_is_refused_here(text):
         assert ours is None or b"(" in text, "inner lists are skipped unread: no directive takes one"
     elif ours is not None:
         assert set(ours) == {key.encode() for key in theirs}
+
+
+@pytest.mark.parametrize(
+    ("value", "pairs_read"),
+    [
+        ("max-age=60", [(b"max-age", b"60")]),
+        ("Max-Age=60", [(b"max-age", b"60")]),
+        ("max-age=60+30", [(b"max-age", b"60"), (b"stale-while-revalidate", b"30")]),
+        ('no-store, content="ESI/1.0"', [(b"no-store", None)]),
+        ("max-age=60;apimgr, no-store", [(b"max-age", b"60")]),
+        ("no-store; APIMGR", [(b"no-store", None)]),
+        ("max-age=60;other", []),
+        ('content="ESI/1.0"', []),
+        ("no-store-remote", []),
+        ("max-age = 60", []),
+        ("max-age=-1", []),
+    ],
+)
+def test_what_surrogate_control_says_of_keeping_an_answer(value, pairs_read):
+    assert surrogate_directives([value.encode()]) == pairs_read
+
+
+def test_surrogate_control_comes_behind_the_targeted_fields_and_before_the_one_for_all():
+    for_all, surrogates = ("Cache-Control", "no-store"), ("Surrogate-Control", "max-age=5")
+    assert governing(for_all, surrogates).directives.max_age == 5
+    assert not governing(for_all, surrogates).directives.no_store
+    assert governing(surrogates, ("CDN-Cache-Control", "max-age=2")).directives.max_age == 2
+    assert governing(for_all, ("Surrogate-Control", 'content="ESI/1.0"')).directives.no_store
