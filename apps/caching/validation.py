@@ -20,7 +20,7 @@ LONGEST = 366 * 86400.0
 MOST_NAMES = 64
 MOST_OPERATIONS = 100
 """Operations with a policy of their own: each costs a comparison where a call's policy is looked up."""
-LARGEST_BODY = 2**30
+LARGEST_BODY = 64 * 2**20
 MOST_VARIANTS = 1000
 MOST_JITTER = 0.5
 
@@ -75,7 +75,7 @@ def _query_errors(policy: CachePolicy) -> dict[str, list[str]]:
 def _limit_errors(policy: CachePolicy) -> dict[str, list[str]]:
     errors: dict[str, list[str]] = {}
     if not _is_between(policy.max_body, 0, LARGEST_BODY):
-        errors["max_body"] = ["Between 0 bytes and 1 GiB."]
+        errors["max_body"] = ["Between 0 bytes and 64 MiB."]
     if not _is_between(policy.max_variants, 1, MOST_VARIANTS):
         errors["max_variants"] = [f"Between 1 and {MOST_VARIANTS:,}."]
     if policy.max_size is not None and not _is_between(policy.max_size, 0, 2**50):

@@ -23,6 +23,7 @@ from apps.gateway.bounded import bounded
 from apps.gateway.diskcopy import DiskCopyReader
 from apps.gateway.fetches import Fetches
 from apps.gateway.follower import Follower, Status
+from apps.gateway.looks import Looks
 from apps.gateway.metrics import Metrics
 from apps.gateway.pipeline import Pipeline
 from apps.gateway.snapshot import API
@@ -82,6 +83,7 @@ class Gateway:
         )
         self.allowances = Allowances(options.redis_url, self.spool.incarnation, lambda: self.world.workers)
         self.client: UpstreamClient = client or HTTP1Client(asyncio.get_running_loop())
+        self.looks = Looks(self)
         self.fetches = Fetches(self)
         self.pipeline = Pipeline(self)
         self.digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
@@ -103,7 +105,7 @@ class Gateway:
         """Load the world and start what runs beside the calls; whether the world is loaded."""
         loaded = await self.follower.start(timeout)
         self.allowances.start()
-        self._spawn(self._housekeeping())
+        self.spawn(self._housekeeping())
         return loaded
 
     async def stop(self) -> None:
@@ -122,15 +124,18 @@ class Gateway:
 
         While Redis is away the answer leaves after ``INVALIDATION_WAIT``, and the others are told when it is back.
         """
+        if not api.caches:
+            return
+        policy = api.policy_for(request.method, request.path)
         authorities = [origin_of(upstream.url).authority.decode() for upstream in api.upstreams]
         operations = [(operation.method, operation.path) for operation in api.operations]
-        tags = http.on_unsafe(request, api.policy, head, api.listen_path, authorities, operations)
+        tags = http.on_unsafe(request, policy, head, api.listen_path, authorities, operations)
         if not tags:
             return
         if monotonic() < self._away_until or not await self._purge(tags):
             self.store.purges.note(tags)
             self._away_until = monotonic() + INVALIDATION_RETRY
-            self._spawn(self._purge_later(tags))
+            self.spawn(self._purge_later(tags))
 
     async def _purge(self, tags: tuple[str, ...]) -> bool:
         try:
@@ -154,7 +159,8 @@ class Gateway:
             if isinstance(self.client, HTTP1Client):
                 self.client.sweep()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Do something beside the calls; stopping ends it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

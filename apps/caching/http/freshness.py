@@ -12,6 +12,14 @@ from apps.caching.http.reasons import Reason
 CACHEABLE_BY_DEFAULT = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})
 """Statuses that may be stored although the origin gives no lifetime (RFC 9110 §15.1)."""
 
+PASSING_ERRORS = frozenset({500, 502, 503, 504})
+"""Errors that a policy whose TTL counts (``ttl``, ``override``) keeps for its ``negative_ttl``, to spare an origin that
+is in trouble. Never 400, 401, 403 or 429: those are about the one caller, and kept, they would lock out the others.
+"""
+
+JITTERED_FROM = 10.0
+"""Seconds from which on what is left of a lifetime is cut short at random."""
+
 
 def initial_age(headers: Headers, requested_at: float, received_at: float) -> float:
     """The corrected initial age in seconds (§4.2.3).
@@ -59,25 +67,38 @@ def heuristic_lifetime(headers: Headers, received_at: float) -> float | None:
 
 
 def lifetime(
-    policy: Policy, head: ResponseHead, said: ResponseDirectives, credentialed: bool, received_at: float
+    policy: Policy, head: ResponseHead, said: ResponseDirectives, guarded: bool, received_at: float
 ) -> tuple[float | None, Reason]:
     """The freshness lifetime in seconds, and who decided it; ``None``: nobody.
 
     The policy's ``ttl`` gives a lifetime only to statuses that are cacheable by default: an origin's passing 500 must
-    not stay for a minute because nobody said otherwise.
+    not stay for a minute because nobody said otherwise. ``negative_ttl`` is for errors what ``ttl`` is for the rest,
+    under ``origin`` too, where the origin gives them no lifetime of their own. ``guarded``: nobody guesses one.
     """
     given = origin_lifetime(head.headers, said, received_at)
+    negative = policy.negative_ttl if head.status >= 400 else None
     by_default = head.status in CACHEABLE_BY_DEFAULT or said.public
-    if policy.mode == OVERRIDE and (given is not None or by_default):
-        return policy.ttl, Reason.STORED_OVERRIDE
-    if given is not None:
+    if negative is not None and policy.mode in (TTL, OVERRIDE):
+        by_default = by_default or head.status in PASSING_ERRORS
+    if given is not None and policy.mode != OVERRIDE:
         return given, Reason.STORED
-    if not by_default:
+    if given is None and not by_default:
         return None, Reason.STATUS
+    if negative is not None:
+        return (negative, Reason.STORED_NEGATIVE) if negative else (None, Reason.NO_LIFETIME)
+    if policy.mode == OVERRIDE:
+        return policy.ttl, Reason.STORED_OVERRIDE
     if policy.mode == TTL:
         return policy.ttl, Reason.STORED_TTL
-    guessed = None if credentialed else heuristic_lifetime(head.headers, received_at)
+    guessed = None if guarded else heuristic_lifetime(head.headers, received_at)
     return guessed, Reason.NO_LIFETIME if guessed is None else Reason.STORED_HEURISTIC
+
+
+def jittered(left: float, jitter: float, chance: float) -> float:
+    """What stays of a lifetime of which ``left`` seconds are left, so that what was stored together doesn't end
+    together: at most ``jitter`` of it is cut off, as ``chance`` (0..1) has it. Short ones keep their length.
+    """
+    return left * (1.0 - jitter * chance) if left >= JITTERED_FROM else left
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from apps.caching.http.fields import first
 from apps.caching.http.keys import variant_key
 from apps.caching.http.messages import Request, ResponseHead
 from apps.caching.http.normalise import normalise_target
-from apps.caching.http.policy import OFF, Policy
+from apps.caching.http.policy import Policy
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"})
 """Every other method, known or not, is taken for one that writes."""
@@ -130,9 +130,10 @@ def on_unsafe(
     that the caller addressed, or one of ``authorities`` (the upstream's own, with the port where the URL has one).
 
     ``operations`` are the methods and path templates that the API describes: where they say so, the collection above
-    an item that was written ends with it, unless the policy has ``collections`` off.
+    an item that was written ends with it, unless the policy has ``collections`` off. A policy with caching off says
+    nothing of what others of the API's store.
     """
-    if request.method in SAFE_METHODS or policy.mode == OFF:
+    if request.method in SAFE_METHODS:
         return ()
     if head is not None and not 200 <= head.status < 400:
         return ()

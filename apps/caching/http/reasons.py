@@ -82,6 +82,7 @@ class Reason(Enum):
     STORED = "stored", "The answer is stored for as long as the origin said."
     STORED_TTL = "stored_ttl", "The answer is stored for the policy's TTL, because the origin gives no lifetime."
     STORED_OVERRIDE = "stored_override", "The answer is stored for the policy's TTL in place of the origin's lifetime."
+    STORED_NEGATIVE = "stored_negative", "The answer is an error, stored for the policy's lifetime of errors."
     STORED_HEURISTIC = (
         "stored_heuristic",
         "The answer is stored for a tenth of its age since Last-Modified, a minute at most.",

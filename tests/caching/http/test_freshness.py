@@ -4,7 +4,15 @@ import pytest
 
 from apps.caching.http import Policy, Reason, ResponseHead, dates
 from apps.caching.http.directives import response_directives
-from apps.caching.http.freshness import Grace, grace, heuristic_lifetime, initial_age, lifetime, origin_lifetime
+from apps.caching.http.freshness import (
+    Grace,
+    grace,
+    heuristic_lifetime,
+    initial_age,
+    jittered,
+    lifetime,
+    origin_lifetime,
+)
 from tests.caching.http.build import NOW, pairs
 
 
@@ -152,3 +160,47 @@ def test_a_policy_may_take_the_origin_at_its_word_beside_s_maxage():
     assert stale("s-maxage=5, stale-while-revalidate=3, stale-if-error=4", **policy) == Grace(3, 4, 4, allowed=False)
     assert stale("s-maxage=5", **policy) == Grace(0, 0, 0, allowed=False), "but not its own"
     assert stale("s-maxage=5, must-revalidate, stale-if-error=4", **policy) == Grace(allowed=False)
+
+
+@pytest.mark.parametrize("status", [404, 405, 410, 414, 501])
+@pytest.mark.parametrize("mode", ["origin", "ttl", "override"])
+def test_an_error_that_may_be_stored_has_the_lifetime_of_errors(status, mode):
+    assert decide((), status=status, mode=mode, negative_ttl=5.0) == (5, Reason.STORED_NEGATIVE)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_passing_error_has_it_only_where_the_policy_s_ttl_counts(status):
+    assert decide((), status=status, mode="origin", negative_ttl=5.0) == (None, Reason.STATUS)
+    for mode in ("ttl", "override"):
+        assert decide((), status=status, mode=mode, negative_ttl=5.0) == (5, Reason.STORED_NEGATIVE)
+        assert decide((), status=status, mode=mode) == (None, Reason.STATUS)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 406, 407, 408, 409, 413, 421, 422, 425, 429, 431])
+@pytest.mark.parametrize("mode", ["origin", "ttl", "override"])
+def test_an_error_that_is_about_the_one_caller_is_never_kept_for_all(status, mode):
+    assert decide((), status=status, mode=mode, negative_ttl=5.0) == (None, Reason.STATUS)
+
+
+def test_the_origin_s_own_lifetime_of_an_error_goes_first_unless_overridden():
+    said = {"Cache-Control": "max-age=90"}
+    assert decide(said, status=404, negative_ttl=5.0) == (90, Reason.STORED)
+    assert decide(said, status=404, mode="ttl", negative_ttl=5.0) == (90, Reason.STORED)
+    assert decide(said, status=404, mode="override", negative_ttl=5.0) == (5, Reason.STORED_NEGATIVE)
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 308])
+def test_what_is_no_error_knows_nothing_of_the_lifetime_of_errors(status):
+    assert decide((), status=status, mode="ttl", ttl=30.0, negative_ttl=5.0) == (30, Reason.STORED_TTL)
+
+
+def test_no_lifetime_for_errors_at_all_keeps_none():
+    assert decide(MODIFIED, status=404, mode="ttl", negative_ttl=0.0) == (None, Reason.NO_LIFETIME)
+
+
+@pytest.mark.parametrize(
+    ("left", "jitter", "chance", "stays"),
+    [(100, 0.1, 0, 100), (100, 0.1, 1, 90), (100, 0.5, 0.5, 75), (9.9, 0.5, 1, 9.9), (10, 0.5, 1, 5), (-5, 0.5, 1, -5)],
+)
+def test_a_lifetime_is_cut_short_by_chance_and_never_lengthened(left, jitter, chance, stays):
+    assert jittered(left, jitter, chance) == pytest.approx(stays)

@@ -146,8 +146,8 @@ def test_a_safe_method_ends_nothing(method):
     assert unsafe(method) == ()
 
 
-def test_where_nothing_is_stored_nothing_ends():
-    assert unsafe(policy=Policy(mode="off")) == ()
+def test_a_policy_that_stores_nothing_ends_what_the_api_s_other_policies_stored():
+    assert unsafe(policy=Policy(api="products", mode="off")) == ("p:products:/items/7",)
 
 
 @pytest.mark.parametrize("name", ["Location", "Content-Location"])

@@ -18,6 +18,7 @@ from apps.caching.http import (
     may_share,
     on_entry,
     on_not_modified,
+    on_response,
 )
 from apps.caching.http.entry import MAX_LIFE
 from apps.caching.http.storing import KEEP, PASS_FOR, surrogate_keys
@@ -416,3 +417,57 @@ def test_one_applications_answer_is_not_anothers():
     other = plan(policy=policy, identity=Identity("acme", "acme/two"))
     assert on_entry(other, held, NOW) == Fetch(Reason.SCOPE_MISMATCH)
     assert isinstance(on_entry(plan(policy=policy, identity=Identity("acme", "acme/bot")), held, NOW), Serve)
+
+
+def cut(headers, *, chance=1.0):
+    """What is stored of an answer when ``chance`` was drawn."""
+    the_plan = plan(policy=Policy(jitter=0.5))
+    decision = on_response(the_plan, None, ResponseHead(200, pairs(headers)), NOW, NOW, BIRTH, chance)
+    assert isinstance(decision, Store)
+    return decision.entry
+
+
+def test_jitter_ends_freshness_early_and_changes_nothing_that_is_told():
+    headers = {"Cache-Control": "max-age=100"}
+    whole, short = cut(headers, chance=0.0), cut(headers)
+    assert (whole.fresh_until, short.fresh_until) == (NOW + 100, NOW + 50)
+    assert (whole.headers, whole.age_at_receipt) == (short.headers, short.age_at_receipt)
+
+
+def test_jitter_leaves_the_end_of_what_may_be_served_stale():
+    entry = cut({"Cache-Control": "max-age=100, stale-while-revalidate=20"})
+    assert (entry.fresh_until, entry.swr_until) == (NOW + 50, NOW + 120)
+    assert entry.sie_5xx_until == entry.fresh_until, "nothing was granted for a 5xx"
+
+
+def test_jitter_counts_on_what_is_left_of_a_lifetime():
+    assert cut([("Cache-Control", "max-age=3600"), ("Age", "3580")]).fresh_until == NOW + 10
+    assert cut([("Cache-Control", "max-age=3600"), ("Age", "3595")]).fresh_until == NOW + 5
+
+
+def test_a_confirmed_answer_s_new_lifetime_is_cut_short_too():
+    the_plan = plan(policy=Policy(jitter=0.5))
+    held = stored({"Cache-Control": "max-age=100", "ETag": '"a"'}, the_plan=the_plan)
+    head = ResponseHead(304, pairs({"ETag": '"a"', "Cache-Control": "max-age=40"}))
+    decision = on_response(the_plan, held, head, NOW + 200, NOW + 200, BIRTH, 1.0)
+    assert isinstance(decision, Refreshed)
+    assert decision.entry.fresh_until == NOW + 220
+
+
+@pytest.mark.parametrize("said", ["max-age=3600", "max-age=60, stale-while-revalidate=3600, stale-if-error=3600"])
+def test_nothing_personal_is_used_for_longer_than_five_minutes(said):
+    entry = stored(
+        {"Cache-Control": said},
+        the_plan=plan(policy=Policy(sensitivity="personal"), identity=Identity(subject="alice")),
+    ).entry
+    uses = (entry.fresh_until, entry.swr_until, entry.sie_5xx_until, entry.sie_unreachable_until, entry.keep_until)
+    assert max(uses) == NOW + 300
+
+
+def test_a_stored_error_of_the_origin_stands_in_for_nothing():
+    policy = Policy(mode="ttl", negative_ttl=5.0, stale_while_revalidate=60.0, stale_if_error=60.0)
+    entry = stored(the_plan=plan(policy=policy), status=503).entry
+    assert entry.keep_until == entry.fresh_until == NOW + 5
+    assert not entry.stale_allowed
+    missing = stored(the_plan=plan(policy=policy), status=404).entry
+    assert missing.swr_until == NOW + 65, "that something is missing is an answer"

@@ -1,0 +1,108 @@
+"""Which calls fall under a policy of their own: path patterns and methods."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.caching.http.patterns import MOST_SEGMENTS, matches, parse_pattern, segments_of, takes_method
+
+
+def fits(pattern, path):
+    return matches(parse_pattern(pattern), segments_of(path.encode()))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("/", "/"),
+        ("/items", "/items"),
+        ("/items/{id}", "/items/7"),
+        ("/items/*", "/items/7"),
+        ("/*/reviews", "/items/reviews"),
+        ("/items/{id}/reviews/{number}", "/items/7/reviews/1"),
+        ("/items/**", "/items"),
+        ("/items/**", "/items/7/reviews"),
+        ("/**", "/"),
+        ("/**", "/a/b/c"),
+        ("/größe", "/gr%C3%B6%C3%9Fe"),
+        ("/a%7Eb", "/a~b"),
+    ],
+)
+def test_a_path_falls_under_its_pattern(pattern, path):
+    assert fits(pattern, path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("/", "/items"),
+        ("/items", "/items/7"),
+        ("/items", "/items7"),
+        ("/items", "/Items"),
+        ("/items/{id}", "/items"),
+        ("/items/{id}", "/items/7/reviews"),
+        ("/items/**", "/item"),
+        ("/items/**", "/a/items"),
+    ],
+)
+def test_another_path_does_not(pattern, path):
+    assert not fits(pattern, path)
+
+
+@pytest.mark.parametrize("path", ["/account/", "//account", "/account;x.css", "/account;a=1;b=2/", "/;v=1/account"])
+def test_another_way_to_write_a_path_does_not_leave_its_policy(path):
+    assert fits("/account", path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        ("", "slash"),
+        ("items", "slash"),
+        ("/items/{id", "placeholder"),
+        ("/items/{}", "placeholder"),
+        ("/items/{id}.json", "placeholder"),
+        ("/items/a*", "placeholder"),
+        ("/**/items", "end only"),
+        ("/items/***", "placeholder"),
+        ("/items?q=1", "segment"),
+        ("/a;b", "segment"),
+        ("/..", "segment"),
+        ("/a/./b", "segment"),
+        ("/a b", "segment"),
+        ("/%zz", "segment"),
+        ("/" + "a/" * (MOST_SEGMENTS + 1), "segments"),
+        ("/" + "a" * 600, "characters"),
+    ],
+)
+def test_what_is_no_pattern_is_refused_with_a_reason(pattern, told):
+    with pytest.raises(ValueError, match=told):
+        parse_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("methods", "method", "taken"),
+    [
+        ((), "GET", True),
+        ((), "DELETE", True),
+        (("GET",), "GET", True),
+        (("GET",), "HEAD", True),
+        (("HEAD",), "GET", False),
+        (("POST",), "GET", False),
+        (("POST",), "HEAD", False),
+    ],
+)
+def test_a_method_falls_under_those_named_and_head_goes_with_get(methods, method, taken):
+    assert takes_method(methods, method) is taken
+
+
+@given(st.lists(st.sampled_from(["a", "b", "*", "{x}"]), max_size=6), st.lists(st.sampled_from(["a", "b"]), max_size=6))
+def test_a_placeholder_is_any_one_segment_and_everything_else_is_itself(pattern, path):
+    expected = len(pattern) == len(path) and all(
+        wanted in ("*", "{x}", found) for wanted, found in zip(pattern, path, strict=False)
+    )
+    assert fits("/" + "/".join(pattern), "/" + "/".join(path)) is expected
+    assert fits("/" + "/".join([*pattern, "**"]), "/" + "/".join([*path, "c", "d"])) is (
+        len(path) + 2 >= len(pattern)
+        and all(wanted in ("*", "{x}", found) for wanted, found in zip(pattern, [*path, "c", "d"], strict=False))
+    )
