@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Protocol
 
+from apps.caching.fetch_lock import Claim
 from apps.caching.http import Fetch, Held, Policy, RequestPlan, Revalidate
 from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Plan
 
@@ -100,6 +101,7 @@ class Exchange:
     limit_lines = b""
     shared_looked = False
     found: Held | None = None
+    claim: Claim | None = None
     decision: Fetch | Revalidate
     upstream = ""
     upstream_status = 0

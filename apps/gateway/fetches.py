@@ -11,12 +11,13 @@ from time import time
 from typing import TYPE_CHECKING
 
 from apps.caching import http
+from apps.caching.fetch_lock import State
 from apps.caching.http.serving import may_use
 from apps.gateway import fetch_answers as answers
 from apps.gateway.answers import AnyAnswer, Streamed
 from apps.gateway.exchange import Exchange
 from apps.gateway.fetch import Fetch
-from apps.gateway.outcomes import Failure, FromStore, Own
+from apps.gateway.outcomes import EachAlone, Failure, FromStore, Own, Shared
 from apps.gateway.stages.forward import failed
 from apps.gateway.upstream.errors import Broken
 
@@ -41,31 +42,17 @@ class Fetches:
         if key is not None and self._by_key.get(key) is fetch:
             del self._by_key[key]
 
+    def is_under_way(self, fetch_key: bytes) -> bool:
+        """Whether a caller with this key would join a fetch."""
+        return fetch_key in self._by_key
+
     def refresh(self, x: Exchange, plan: http.RequestPlan, decision: http.Serve) -> None:
-        """Refresh a stale answer in the background, unless somebody is at it."""
+        """Refresh a stale answer in the background, unless somebody is at it, here or elsewhere."""
         if plan.fetch_key is None or plan.fetch_key in self._by_key:
             return
         fetch = Fetch(self._gateway, x, plan, http.Revalidate(decision.held, decision.conditional, decision.reason))
         fetch.background = True
-        self._start(fetch, self._refresh(fetch))
-
-    async def _refresh(self, fetch: Fetch) -> None:
-        # Another worker may have done it already.
-        try:
-            held = await self._gateway.store.find(fetch.plan, time())
-        except BaseException:
-            self.forget(fetch)
-            raise
-        again = http.on_entry(fetch.plan, held, time())
-        known = fetch.decision.held.entry if isinstance(fetch.decision, http.Revalidate) else None
-        newer = held is not None and (known is None or held.entry.validated_at > known.validated_at)
-        if isinstance(again, http.Serve) and not again.refresh and newer:
-            fetch.resolve(FromStore(again.held, again.reason, True))
-            self.forget(fetch)
-            return
-        if isinstance(again, http.Serve):
-            fetch.decision = http.Revalidate(again.held, again.conditional, again.reason)
-        await fetch.run()
+        self._start(fetch, fetch.run())
 
     def _start(self, fetch: Fetch, work: Coroutine[None, None, None], *, alone: bool = False) -> None:
         if fetch.plan.fetch_key is not None and not alone:
@@ -84,12 +71,18 @@ class Fetches:
             collapsed = fetch is not None
             if fetch is None:
                 fetch = Fetch(self._gateway, x, plan, x.decision)
+                fetch.adopt(x.claim)
                 self._start(fetch, fetch.run())
+            else:
+                fetch.adopt(x.claim)
+            x.claim = None
             answer = await self._subscribe(fetch, x, collapsed)
             if answer is not None:
                 return answer
+            if store.is_pass(plan.fetch_key, time()):
+                break
             # It was not for us. What it stored may be: look again, then ask again.
-            held = store.find_local(plan, time())
+            held, x.claim = await store.look(plan, time())
             decision = http.on_entry(plan, held, time())
             if isinstance(decision, http.Serve):
                 return answers.from_store(x, FromStore(decision.held, decision.reason, True), collapsed=True, hit=True)
@@ -99,6 +92,9 @@ class Fetches:
 
     async def _alone(self, x: Exchange) -> AnyAnswer:
         """For a call that waits for nobody: in its own task, unless the answer is to be stored after all."""
+        if x.claim is not None and x.claim.state is State.LEADING and x.cache_plan.fetch_key is not None:
+            locks = self._gateway.store.locks
+            locks.leave(locks.hold(x.cache_plan.fetch_key, x.claim), State.BESIDE)
         fetch = Fetch(self._gateway, x, x.cache_plan, x.decision)
         heard = await fetch.hear()
         if heard is not None and isinstance(heard.judged, http.NoStore):
@@ -119,8 +115,11 @@ class Fetches:
         stays = False
         try:
             outcome = await asyncio.shield(fetch.outcome)
+            collapsed = collapsed or (isinstance(outcome, FromStore) and outcome.elsewhere)
             if collapsed:
                 x.flags = (*x.flags, "collapsed") if "collapsed" not in x.flags else x.flags
+            if isinstance(outcome, EachAlone):
+                return None
             if isinstance(outcome, Own):
                 if fetch.x is not x:
                     return None
@@ -128,6 +127,9 @@ class Fetches:
                 return answers.own(x, outcome)
             if isinstance(outcome, Failure):
                 return failed(self._gateway, x, outcome.error)
+            if collapsed and self._is_over(outcome):
+                self.forget(fetch)
+                return None
             if isinstance(outcome, FromStore):
                 if collapsed and may_use(plan, outcome.held.entry) is not None:
                     return None
@@ -140,6 +142,13 @@ class Fetches:
         finally:
             if not stays:
                 fetch.leave()
+
+    def _is_over(self, outcome: Shared | FromStore) -> bool:
+        """Whether a purge ended the answer while it was fetched: whoever came after the purge must not get it."""
+        held = outcome.held
+        entry = held.entry if held is not None else outcome.store.entry if isinstance(outcome, Shared) else None
+        purges = self._gateway.store.purges
+        return entry is not None and purges.incarnation is not None and purges.is_dead(entry)
 
     async def stop(self) -> None:
         """Cancel what is under way: nobody waits for it any more."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from apps.caching import http
+from apps.caching.fetch_lock import Lease
 from apps.gateway.exchange import Exchange
 from apps.gateway.forwarding import ruled
 
@@ -11,11 +12,19 @@ if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
 
 
-async def keep(gateway: "Gateway", x: Exchange, plan: http.RequestPlan, entry: http.Entry, body: bytes) -> http.Held:
+async def keep(
+    gateway: "Gateway",
+    x: Exchange,
+    plan: http.RequestPlan,
+    entry: http.Entry,
+    body: bytes,
+    lease: Lease | None = None,
+) -> http.Held:
     """Store ``entry`` with its whole ``body``, as the API's header rules want it, in both tiers; as it is held here.
 
-    ``entry`` itself stays as it is: whoever waits is still answered by it.
+    With a ``lease`` it is stored only while the fetch lock is held under it, and the lease is over then. ``entry``
+    itself stays as it is: whoever waits is still answered by it.
     """
     entry = replace(entry, headers=ruled(entry.headers, x.api.response_headers), body=body)
     http.add_tags(entry, plan.policy, x.operation)
-    return await gateway.store.put(plan, entry)
+    return await gateway.store.put(plan, entry, lease)

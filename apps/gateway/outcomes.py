@@ -32,11 +32,14 @@ class Shared:
 
 @dataclass(slots=True)
 class FromStore:
-    """Answer from ``held``: it was confirmed, or it stands in for an upstream that failed."""
+    """Answer from ``held``: it was confirmed, or it stands in for an upstream that failed. ``elsewhere``: another
+    worker asked the upstream, and this one waited for it.
+    """
 
     held: http.Held
     reason: http.Reason
     confirmed: bool
+    elsewhere: bool = False
 
 
 @dataclass(slots=True)
@@ -46,7 +49,12 @@ class Failure:
     error: UpstreamError
 
 
-Outcome = Own | Shared | FromStore | Failure
+@dataclass(slots=True, frozen=True)
+class EachAlone:
+    """Another worker learned that the answer is for one caller each: nobody waits, all ask at once."""
+
+
+Outcome = Own | Shared | FromStore | Failure | EachAlone
 
 
 @dataclass(slots=True)

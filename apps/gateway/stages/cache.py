@@ -89,5 +89,5 @@ def cache(gateway: "Gateway", x: Exchange) -> Whole | Need | None:
 
 
 async def _look_further(gateway: "Gateway", x: Exchange) -> None:
-    x.found = await gateway.store.find(x.cache_plan, time())
+    x.found, x.claim = await gateway.looks.look(x.cache_plan)
     x.shared_looked = True

@@ -1,0 +1,62 @@
+"""Look-ups in the shared tier: one for all callers of a worker who lack the same answer at the same time."""
+
+import asyncio
+from time import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from apps.caching import http
+from apps.caching.fetch_lock import Claim
+from apps.caching.http.serving import may_use
+
+if TYPE_CHECKING:
+    from apps.gateway.gateway import Gateway
+
+
+class Found(NamedTuple):
+    """What a look-up found: the answer, what the fetch lock says, and why there is no answer."""
+
+    held: http.Held | None
+    claim: Claim | None
+    missed: http.Reason
+
+
+class Looks:
+    """The look-ups under way in a worker, by fetch key."""
+
+    def __init__(self, gateway: "Gateway") -> None:
+        self._gateway = gateway
+        self._by_key: dict[bytes, asyncio.Future[Found | None]] = {}
+
+    async def look(self, plan: http.RequestPlan) -> tuple[http.Held | None, Claim | None]:
+        """What the shared tier has for a call, and the fetch lock's word where there is nothing.
+
+        While a fetch for the same is under way here, what this worker has is all that can be known: join that.
+        """
+        store, key = self._gateway.store, plan.fetch_key
+        if key is None:
+            return await store.look(plan, time())
+        if self._gateway.fetches.is_under_way(key):
+            return store.find_local(plan, time()), None
+        under_way = self._by_key.get(key)
+        if under_way is not None:
+            found = await asyncio.shield(under_way)
+            if found is not None and _serves(found, plan):
+                plan.missed = found.missed
+                return found.held, found.claim
+            return await store.look(plan, time())
+        under_way = self._by_key[key] = asyncio.get_running_loop().create_future()
+        found = None
+        try:
+            held, claim = await store.look(plan, time())
+            found = Found(held, claim, plan.missed)
+            return held, claim
+        finally:
+            del self._by_key[key]
+            under_way.set_result(found)
+
+
+def _serves(found: Found, plan: http.RequestPlan) -> bool:
+    """Whether what one call found is what another would have found."""
+    if found.held is not None:
+        return may_use(plan, found.held.entry) is None
+    return found.missed is not http.Reason.VARY_MISMATCH

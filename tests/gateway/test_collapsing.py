@@ -1,0 +1,340 @@
+"""Request collapsing across gateways: the fetch lock as callers meet it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from apps.caching import fetch_lock
+from apps.caching.fetch_lock import State
+from apps.caching.http.policy import Policy
+from apps.gateway import fetch as fetches
+from apps.gateway.gateway import Gateway
+from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok, serving
+from tests.support.waiting import until
+
+Gateways = Callable[..., Awaitable[Gateway]]
+
+
+class Gate:
+    """An answer of an origin that comes when the test lets it."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)
+        self.opened = asyncio.Event()
+        self.asked = 0
+
+    async def __call__(self, origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        self.asked += 1
+        answer = self.answers[min(self.asked, len(self.answers)) - 1]
+        await self.opened.wait()
+        writer.write(answer)
+
+
+@pytest.fixture
+async def two(gateways: Gateways) -> AsyncIterator[tuple[Door, Door]]:
+    """Two gateways that share the cache server and nothing else."""
+    async with serving(await gateways()) as one, serving(await gateways()) as other:
+        yield one, other
+
+
+@pytest.fixture
+def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leader is given up sooner than in earnest."""
+    monkeypatch.setattr(fetch_lock, "LEASE", 0.3)
+
+
+def waits(door: Door) -> int:
+    """How often it waited for the other."""
+    return door.gateway.store.locks.stats.waits
+
+
+async def test_callers_of_two_gateways_make_one_upstream_call(two: tuple[Door, Door], origin: Origin) -> None:
+    one, other = two
+    gate = origin.paths["/items"] = Gate(ok(b"once", "cache-control: max-age=60"))
+    calls = [asyncio.create_task(door.call("/products/items")) for door in two for _ in range(20)]
+    await until(lambda: waits(one) + waits(other) == 1)
+    gate.opened.set()
+    answers = await asyncio.gather(*calls)
+    assert {(answer.status, answer.body, answer.cache) for answer in answers} == {(200, b"once", "MISS")}
+    assert sum("collapsed" in answer["cache-status"] for answer in answers) == 39
+    assert gate.asked == 1
+    assert (await one.call("/products/items")).cache == (await other.call("/products/items")).cache == "HIT"
+
+
+async def test_a_lone_miss_needs_no_exchange_of_its_own_for_the_lock(
+    two: tuple[Door, Door], origin: Origin, cache_redis: Any
+) -> None:
+    origin.paths["/items"] = ok(b"once", "cache-control: max-age=60")
+    one, _ = two
+    before = cache_redis.info("stats")["total_commands_processed"]
+    await one.call("/products/items")
+    assert not cache_redis.keys("*fetch*")
+    # Looking up and taking the lock is one script, writing and freeing it another; the rest is counted inside them.
+    scripts = {name: each["calls"] for name, each in cache_redis.info("commandstats").items() if "eval" in name}
+    assert sum(scripts.values()) >= 2
+    assert cache_redis.info("stats")["total_commands_processed"] > before
+
+
+async def test_what_cannot_be_cached_makes_all_gateways_callers_go_at_once(
+    two: tuple[Door, Door], origin: Origin
+) -> None:
+    one, other = two
+    first, rest = asyncio.Event(), asyncio.Event()
+    asked = 0
+
+    async def private(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        nonlocal asked
+        asked += 1
+        mine = asked
+        await (first if mine == 1 else rest).wait()
+        writer.write(ok(b"%d" % mine, "cache-control: private"))
+
+    origin.paths["/me"] = private
+    calls = [asyncio.create_task(door.call("/products/me")) for door in two for _ in range(10)]
+    await until(lambda: waits(one) + waits(other) == 1)
+    assert asked == 1
+    first.set()
+    # All the others are at the origin before any of them is answered: nobody stands in line.
+    await until(lambda: asked == 20)
+    rest.set()
+    answers = await asyncio.gather(*calls)
+    assert len({answer.body for answer in answers}) == 20
+    # And for a while, a gateway that never asked knows it too.
+    assert one.gateway.store._passes.keys() == other.gateway.store._passes.keys()
+
+
+async def test_a_failing_upstream_does_not_make_gateways_stand_in_line(two: tuple[Door, Door], origin: Origin) -> None:
+    one, other = two
+    go_on = asyncio.Event()
+    asked = 0
+
+    async def broken(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        nonlocal asked
+        asked += 1
+        await go_on.wait()
+        writer.close()
+
+    origin.paths["/broken"] = broken
+    calls = [asyncio.create_task(door.call("/products/broken")) for door in two for _ in range(5)]
+    await until(lambda: waits(one) + waits(other) == 1)
+    go_on.set()
+    assert {answer.status for answer in await asyncio.gather(*calls)} == {502}
+    # Each gateway asks once, and once more because a reset may be tried again.
+    assert asked <= 4
+
+
+@pytest.mark.usefixtures("short_lease")
+async def test_another_gateway_takes_over_when_the_leader_is_gone(two: tuple[Door, Door], origin: Origin) -> None:
+    one, other = two
+    gate = origin.paths["/items"] = Gate(ok(b"once", "cache-control: max-age=60"))
+    leading = asyncio.create_task(one.call("/products/items"))
+    await until(lambda: gate.asked == 1)
+    following = asyncio.create_task(other.call("/products/items"))
+    await until(lambda: waits(other) == 1)
+    # The leader's signs of life end, as if its process had.
+    for task in one.gateway.store.locks._loops.values():
+        task.cancel()
+    await until(lambda: gate.asked == 2)
+    gate.opened.set()
+    answers = await asyncio.gather(leading, following)
+    assert {answer.body for answer in answers} == {b"once"}
+    assert other.gateway.store.locks.stats.takeovers == 1
+
+
+@pytest.mark.usefixtures("short_lease")
+async def test_a_leader_whose_lock_went_to_another_keeps_its_answer_out_of_the_cache(
+    two: tuple[Door, Door], origin: Origin
+) -> None:
+    one, other = two
+    slow, quick = asyncio.Event(), asyncio.Event()
+    asked = 0
+
+    async def versions(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        nonlocal asked
+        asked += 1
+        mine = asked
+        await (slow if mine == 1 else quick).wait()
+        writer.write(ok(b"old" if mine == 1 else b"new", "cache-control: max-age=60"))
+
+    origin.paths["/items"] = versions
+    leading = asyncio.create_task(one.call("/products/items"))
+    await until(lambda: asked == 1)
+    for task in one.gateway.store.locks._loops.values():
+        task.cancel()
+    following = asyncio.create_task(other.call("/products/items"))
+    await until(lambda: asked == 2)
+    quick.set()
+    assert (await following).body == b"new"
+    slow.set()
+    assert (await leading).body == b"old"
+    assert one.gateway.store.locks.stats.fenced == 1
+    for door in two:
+        answer = await door.call("/products/items")
+        assert (answer.cache, answer.body) == ("HIT", b"new")
+
+
+async def test_a_leader_whose_callers_left_goes_on_while_another_gateway_waits(
+    two: tuple[Door, Door], origin: Origin
+) -> None:
+    one, other = two
+    gate = origin.paths["/items"] = Gate(ok(b"once", "cache-control: max-age=60"))
+    _, writer = await one.connect()
+    writer.write(f"GET /products/items HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n\r\n".encode())
+    await until(lambda: gate.asked == 1)
+    following = asyncio.create_task(other.call("/products/items"))
+    await until(lambda: waits(other) == 1)
+    writer.close()
+    await until(lambda: one.gateway.metrics.in_flight == 0)
+    gate.opened.set()
+    assert (await following).body == b"once"
+    assert gate.asked == 1
+
+
+async def test_a_leader_whose_callers_left_stops_when_nobody_waits(
+    two: tuple[Door, Door], origin: Origin, cache_redis: Any
+) -> None:
+    one, _ = two
+    gate = origin.paths["/items"] = Gate(ok(b"once", "cache-control: max-age=60"))
+    _, writer = await one.connect()
+    writer.write(f"GET /products/items HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n\r\n".encode())
+    await until(lambda: gate.asked == 1)
+    assert cache_redis.keys("*fetch*")
+    writer.close()
+    await until(lambda: not one.gateway.fetches._running)
+    await until(lambda: not cache_redis.keys("*fetch*"))
+
+
+async def test_an_answer_that_is_long_in_coming_is_waited_for_in_one_gateway_only(
+    two: tuple[Door, Door], origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetches, "LONG", 0.05)
+    one, other = two
+    go_on = asyncio.Event()
+
+    async def halves(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\ncache-control: max-age=60\r\n\r\nhalf")
+        await go_on.wait()
+        writer.write(b"half")
+
+    origin.paths["/halves"] = halves
+    calls = [asyncio.create_task(door.call("/products/halves")) for door in two]
+    await until(lambda: origin.calls_to("/halves") == 2)
+    go_on.set()
+    assert {answer.body for answer in await asyncio.gather(*calls)} == {b"halfhalf"}
+    assert (await one.call("/products/halves")).cache == (await other.call("/products/halves")).cache == "HIT"
+
+
+async def test_a_stale_answer_is_refreshed_by_one_gateway(
+    two: tuple[Door, Door], published: Published, origin: Origin
+) -> None:
+    gate = origin.paths["/items"] = Gate(
+        ok(b"first", "cache-control: max-age=0, stale-while-revalidate=60", 'etag: "1"'),
+        ok(b"second", "cache-control: max-age=60", 'etag: "2"'),
+    )
+    gate.opened.set()
+    one, other = two
+    assert (await one.call("/products/items")).body == b"first"
+    gate.opened.clear()
+    for door in two:
+        answer = await door.call("/products/items")
+        assert (answer.cache, answer.body) == ("STALE", b"first")
+    await until(lambda: gate.asked == 2)
+    await until(lambda: waits(one) + waits(other) == 1)
+    gate.opened.set()
+    for door in two:
+        await until(lambda: not door.gateway.fetches._running)  # noqa: B023
+        answer = await door.call("/products/items")
+        assert (answer.cache, answer.body) == ("HIT", b"second")
+    assert gate.asked == 2
+
+
+async def test_callers_who_want_validation_share_one_among_all_gateways(two: tuple[Door, Door], origin: Origin) -> None:
+    gate = origin.paths["/items"] = Gate(ok(b"once", "cache-control: max-age=60", 'etag: "1"'))
+    gate.opened.set()
+    for door in two:
+        await door.call("/products/items")
+    assert gate.asked == 1
+    now = asyncio.get_running_loop().time
+    began = now()
+    answered = 0
+    while now() - began < 1.2:
+        answers = await asyncio.gather(*(door.call("/products/items", cache_control="no-cache") for door in two))
+        assert {answer.status for answer in answers} == {200}
+        answered += len(answers)
+    assert answered > 10
+    assert gate.asked <= 1 + 2
+
+
+async def test_a_call_after_a_purge_does_not_get_what_was_fetched_before_it(
+    two: tuple[Door, Door], origin: Origin
+) -> None:
+    one, other = two
+    first, rest = asyncio.Event(), asyncio.Event()
+    asked = 0
+
+    async def versions(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        nonlocal asked
+        if head.startswith(b"DELETE"):
+            writer.write(ok(b""))
+            return
+        asked += 1
+        mine = asked
+        await (first if mine == 1 else rest).wait()
+        writer.write(ok(b"old" if mine == 1 else b"new", "cache-control: max-age=60"))
+
+    origin.paths["/items"] = versions
+    before = asyncio.create_task(one.call("/products/items"))
+    await until(lambda: asked == 1)
+    await other.call("/products/items", method="DELETE")
+    await until(lambda: one.gateway.store.purges.clock == other.gateway.store.purges.clock > 0)
+    after = [asyncio.create_task(door.call("/products/items")) for door in two]
+    await until(lambda: one.gateway.metrics.in_flight == 2 and waits(other) == 1)
+    rest.set()
+    first.set()
+    assert (await before).body == b"old"
+    assert [answer.body for answer in await asyncio.gather(*after)] == [b"new", b"new"]
+
+
+async def test_without_the_cache_server_each_gateway_asks_once(
+    gateways: Gateways, origin: Origin, extra_valkey: Any
+) -> None:
+    from apps.caching.backend import ResponsesCache
+
+    server = extra_valkey("cache")
+    gate = origin.paths["/items"] = Gate(ok(b"once", "cache-control: max-age=60"))
+    async with contextlib.AsyncExitStack() as stack:
+        doors = [
+            await stack.enter_async_context(serving(await gateways(cache=ResponsesCache(server.url, {}))))
+            for _ in range(2)
+        ]
+        server.kill()
+        calls = [asyncio.create_task(door.call("/products/items")) for door in doors for _ in range(20)]
+        await until(lambda: gate.asked == 2)
+        await until(lambda: all(door.gateway.metrics.in_flight == 20 for door in doors))
+        gate.opened.set()
+        assert {answer.body for answer in await asyncio.gather(*calls)} == {b"once"}
+        assert gate.asked == 2
+
+
+async def test_two_identities_at_once_never_share_a_private_answer(
+    two: tuple[Door, Door], published: Published, origin: Origin
+) -> None:
+    async def whose(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        key = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"x-api-key: "))
+        writer.write(ok(key.partition(b": ")[2], "cache-control: max-age=60"))
+
+    origin.paths["/me"] = whose
+    published.change(api("products", upstreams=origin.url, forward_credential=True, policy=Policy(api="products")))
+    for door in two:
+        await until(lambda: door.gateway.world.epoch == 2)  # noqa: B023
+    keys = [KEY, OTHER_KEY] * 20
+    answers = await asyncio.gather(*(door.call("/products/me", key=key) for door in two for key in keys))
+    assert [answer.body.decode() for answer in answers] == keys * 2
+    assert origin.calls_to("/me") == 2
+
+
+def test_every_word_of_the_lock_has_its_meaning() -> None:
+    assert {state.value for state in State} == {"leading", "held", "beside", "pass"}
