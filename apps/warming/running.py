@@ -22,7 +22,7 @@ from apps.warming.fetching import FAILED, FRESH, PASSED, STORED, Outcome
 from apps.warming.models import WarmUp
 from apps.warming.targets import Call, Targets
 
-LEASE = 30.0
+LEASE = 15.0
 """Seconds without a word after which a warm-up is free for another process."""
 
 SAVE_EVERY = 1.0
@@ -209,7 +209,7 @@ def work(
     until: float,
     clock: Callable[[], float] = time.monotonic,
     rest: Callable[[float, Sequence["Future[Any]"]], None] | None = None,
-    saved: Callable[[WarmUp], None] | None = None,
+    saved: Callable[[WarmUp], object] | None = None,
 ) -> None:
     """Work on claimed warm-ups until the clock says ``until`` or they are over, then wait for what is under way and let go.
 

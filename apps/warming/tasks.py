@@ -3,6 +3,7 @@
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 
 from celery import shared_task
@@ -14,11 +15,14 @@ from redis.exceptions import LockError
 from apps.fleet import names
 from apps.fleet.connections import AWAY, connect
 from apps.warming.beginning import begin_due
-from apps.warming.fetching import TIMEOUT, Fetcher
+from apps.warming.fetching import Fetcher
 from apps.warming.running import claim, work
 
 SLICE = 5.0
 """Seconds that a task works before the others get their turn."""
+
+HELD = 15.0
+"""Seconds for which a task that was killed keeps others from working; one that lives says so each second."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,15 +43,17 @@ def go_on() -> None:
     A slice is short, and there is one, so that warm-ups never take the threads that the call records need.
     """
     client = connect(settings.REDIS_URL)
-    lock = client.lock(names.WARMING, timeout=SLICE + 3 * TIMEOUT, blocking=False, thread_local=False)
+    lock = client.lock(names.WARMING, timeout=HELD, blocking=False, thread_local=False)
     try:
         if not lock.acquire():
             return
         try:
-            work_a_slice()
+            work_a_slice(alive=lock.reacquire)
         finally:
             with suppress(LockError, *AWAY):
                 lock.release()
+    except LockError:  # held so long that another took over, who goes on
+        _log.info("Another works on warm-ups now")
     except AWAY as error:
         _log.warning("Warm-ups wait: Redis is away (%s)", error)
     except DatabaseError as error:
@@ -56,10 +62,10 @@ def go_on() -> None:
         client.close()
 
 
-def work_a_slice(seconds: float = SLICE) -> int:
-    """Work on what is unfinished for about so long; how many warm-ups that were."""
+def work_a_slice(seconds: float = SLICE, alive: Callable[[], object] = lambda: None) -> int:
+    """Work on what is unfinished for about so long; how many warm-ups that were. ``alive`` is called each second."""
     runs = claim(uuid.uuid4().hex)
     if runs:
         with Fetcher() as fetcher:
-            work(runs, fetcher.submit, until=time.monotonic() + seconds)
+            work(runs, fetcher.submit, until=time.monotonic() + seconds, saved=lambda _: alive())
     return len(runs)
