@@ -8,7 +8,7 @@ gateways see the same entries.
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -20,15 +20,18 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoScriptError
 
-from apps.caching import ledger
-from apps.caching.serializer import REJECTED, is_large
+from apps.caching import ledger, siblings
+from apps.caching.serializer import REJECTED, becomes_large, is_large
 from apps.caching.shares import NOBODY, Account
+from apps.caching.siblings import Note
 from apps.fleet.connections import connect, connect_async
 
 SOCKET_TIMEOUT = 1.0
 """Seconds that any one exchange with the cache may take. The store waits much shorter; this is what frees a
 connection.
 """
+
+K = TypeVar("K", str, bytes)
 
 MAXIMUM_KNOWN = 10.0
 """Seconds between two looks at how much memory the server may use."""
@@ -126,9 +129,17 @@ class ResponsesCache(RedisCache):
             return {}
         names = [self._name(key, version) for key in wanted]
         values = [await self.redis.get(names[0])] if len(names) == 1 else await self.redis.mget(names)
-        decoded = {
-            key: self.client.decode(value) for key, value in zip(wanted, values, strict=True) if value is not None
-        }
+        return await self.adecode(dict(zip(wanted, values, strict=True)))
+
+    async def adecode(self, values: Mapping[K, bytes | None]) -> dict[K, Any]:
+        """The values that are there and ours, by what they were asked for as; large ones are read outside the loop."""
+        present = {key: value for key, value in values.items() if value is not None}
+        if any(becomes_large(ledger.unmarked(value)) for value in present.values()):
+            return await asyncio.to_thread(self._decoded, present)
+        return self._decoded(present)
+
+    def _decoded(self, values: Mapping[K, bytes]) -> dict[K, Any]:
+        decoded = {key: self.client.decode(value) for key, value in values.items()}
         return {key: value for key, value in decoded.items() if value is not REJECTED}
 
     # ruff: noqa: ASYNC109 (the signatures are Django's, and this timeout is the entry's)
@@ -156,12 +167,13 @@ class ResponsesCache(RedisCache):
         account: Account = NOBODY,
         max_size: int | None = None,
         guard: tuple[str, str] | None = None,
+        note: Note | None = None,
     ) -> int:
         """Writes several records, each with its own timeout in seconds, and deletes others, in one exchange that also
         keeps the books (``ledger``): they are charged to ``account``, whose API may take ``max_size`` bytes.
 
-        ``guard`` is the name of a fetch lock, which it frees, and the token under which it must be held. Returns how many
-        were written, or ``FENCED``.
+        ``guard`` is the name of a fetch lock, which it frees, and the token under which it must be held. ``note`` is the
+        entry's row among its siblings. Returns how many were written, or ``FENCED``.
         """
         values, gone = list(values), list(gone)
         if any(is_large(value) for _, value, _ in values):
@@ -171,10 +183,16 @@ class ResponsesCache(RedisCache):
         if self._maximum_is_old():
             self._learn_maximum(await self.redis.info("memory"))
         arguments = ledger.command(items, account, self._bounds(max_size), time.time(), guard)
-        try:
-            return int(await self.redis.evalsha(ledger.SHA, *arguments))
-        except NoScriptError:
+        async with self.redis.pipeline(transaction=False) as pipeline:
+            pipeline.evalsha(ledger.SHA, *arguments)
+            if note is not None:
+                siblings.add(pipeline, self._name(note.name, None), note)
+            written = (await pipeline.execute(raise_on_error=False))[0]
+        if isinstance(written, NoScriptError):
             return int(await self.redis.eval(ledger.SCRIPT, *arguments))
+        if isinstance(written, Exception):
+            raise written
+        return int(written)
 
     def write(
         self,
@@ -183,9 +201,14 @@ class ResponsesCache(RedisCache):
         *,
         account: Account = NOBODY,
         max_size: int | None = None,
+        note: Note | None = None,
     ) -> int:
         """``awrite`` for code without an event loop."""
         redis = self.client.get_client(write=True)
+        if note is not None:
+            pipeline = redis.pipeline(transaction=False)
+            siblings.add(pipeline, self._name(note.name, None), note)
+            pipeline.execute()
         if self._maximum_is_old():
             self._learn_maximum(redis.info("memory"))
         items = self._items(list(values), list(gone), account)

@@ -20,6 +20,7 @@ from apps.caching.local import Local, LocalStats
 from apps.caching.purges import PurgeTable
 from apps.caching.serializer import Rejections
 from apps.caching.shares import Account
+from apps.caching.siblings import Note, note
 from apps.fleet.connections import AWAY
 
 READ_WAIT = 0.05
@@ -244,7 +245,7 @@ class ResponseStore:
         records, dropped = placement(known, entry, plan.policy.max_variants)
         self._passes.pop(plan.fetch_key or b"", None)
         account = account_of(plan)
-        if not await self._write(records, dropped, now, plan, lease):
+        if not await self._write(records, dropped, now, plan, lease, note(plan, entry, records[-1][0])):
             return held
         for key, record in records:
             self.local.put(key, held if isinstance(record, Entry) else record, account, plan.policy.max_size)
@@ -259,6 +260,7 @@ class ResponseStore:
         now: float,
         plan: RequestPlan,
         lease: Lease | None = None,
+        row: Note | None = None,
     ) -> bool:
         """Whether the entry may be kept: not if the ``lease`` is somebody else's by now."""
         backend = self._backend
@@ -277,6 +279,7 @@ class ResponseStore:
                 account=account_of(plan),
                 max_size=plan.policy.max_size,
                 guard=(lease.name, lease.token) if lease is not None else None,
+                note=row,
             ),
             WRITE_WAIT,
         )

@@ -33,8 +33,8 @@ def now():
 
 
 def entries(redis):
-    """The names of what is stored; the books are kept beside them."""
-    return redis.keys("*:1:*")
+    """The names of what is stored; the books and the rows of siblings are kept beside them."""
+    return [name for name in redis.keys("*:1:*") if b":siblings:" not in name]
 
 
 def worker(backend=None, l1_bytes=10_000_000, **how):
