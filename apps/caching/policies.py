@@ -2,9 +2,12 @@
 
 from django.db.models import QuerySet
 
+from apps.access.models import Application
+from apps.access.policies import can_view_application
 from apps.caching.models import Purge
+from apps.catalog.choices import DebugHeaders
 from apps.catalog.models import API
-from apps.catalog.policies import apis_configured_by, can_edit_api
+from apps.catalog.policies import apis_configured_by, can_edit_api, can_view_api, can_view_configuration
 from apps.tenants.actors import Actor
 from apps.tenants.policies import is_administrator
 
@@ -19,3 +22,27 @@ def purges_visible_to(user: Actor | None) -> QuerySet[Purge]:
     if is_administrator(user):
         return Purge.objects.all()
     return Purge.objects.filter(api_slug__in=apis_configured_by(user).values("slug"))
+
+
+def can_explain(user: Actor | None, api: API, application: Application | None, *, subscribed: bool) -> bool:
+    """Who may learn what the cache makes of a call to ``api`` by ``application`` (``None``: by nobody, or by a key that
+    was given).
+
+    Owners and developers of the API's tenant: any call. Its other members: calls of nobody and of their own
+    applications. Everybody else, as far as the API shows its cache to callers at all (``debug_headers``): the same,
+    where ``subscribed`` says that the caller is one of its subscribers, or every caller is shown it.
+    """
+    if can_edit_api(user, api):
+        return True
+    if application is not None and not can_view_application(user, application):
+        return False
+    if can_view_configuration(user, api):
+        return True
+    if not can_view_api(user, api):
+        return False
+    return api.debug_headers == DebugHeaders.ALL or (api.debug_headers == DebugHeaders.SUBSCRIBERS and subscribed)
+
+
+def sees_others_entries(user: Actor | None, api: API) -> bool:
+    """Who may learn what is stored for other tenants' callers: owners and developers of the API's tenant."""
+    return can_edit_api(user, api)

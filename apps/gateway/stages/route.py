@@ -46,9 +46,7 @@ def route(gateway: "Gateway", x: Exchange) -> Answer | None:
         x.reason = "listen_path"
         return Answer(308, ((b"location", location), (b"content-length", b"0"), (b"date", date())), b"")
     trusted = gateway.trusts(x.client)
-    headers = tuple(
-        pair for pair in x.headers if pair[0] not in _OURS and (trusted or not _PROXY_FIELDS.fullmatch(pair[0]))
-    )
+    headers = fields_taken(x.headers, trusted)
     x.told_host = x.host
     if trusted:
         for name, value in headers:
@@ -59,6 +57,13 @@ def route(gateway: "Gateway", x: Exchange) -> Answer | None:
     x.request_headers = headers
     x.operation = operation_of(api, x.method, relative_path(api, x.path))
     return None
+
+
+def fields_taken(headers: http.Headers, trusted: bool) -> http.Headers:
+    """The fields of a call's head that go on: without those of this hop, and, from anyone but a trusted proxy, those
+    that only proxies may set.
+    """
+    return tuple(pair for pair in headers if pair[0] not in _OURS and (trusted or not _PROXY_FIELDS.fullmatch(pair[0])))
 
 
 def relative_path(api: API, path: bytes) -> bytes:
