@@ -128,7 +128,7 @@ class ResponsesCache(RedisCache):
         if not wanted:
             return {}
         names = [self._name(key, version) for key in wanted]
-        values = [await self.redis.get(names[0])] if len(names) == 1 else await self.redis.mget(names)
+        values: list[Any] = [await self.redis.get(names[0])] if len(names) == 1 else await self.redis.mget(names)
         return await self.adecode(dict(zip(wanted, values, strict=True)))
 
     async def adecode(self, values: Mapping[K, bytes | None]) -> dict[K, Any]:

@@ -196,10 +196,7 @@ class FetchLocks:
         if reply is None:
             return None, {}
         said, milliseconds, values = reply
-        found = {
-            key: backend.client.decode(value) for key, value in zip(keys, values, strict=True) if value is not None
-        }
-        return self._claim(said, milliseconds), found
+        return self._claim(said, milliseconds), await backend.adecode(dict(zip(keys, values, strict=True)))
 
     def _claim(self, said: bytes, milliseconds: int) -> Claim | None:
         if not said:

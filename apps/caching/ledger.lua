@@ -89,22 +89,32 @@ local function may_go_on()
   return left >= 0
 end
 
-local function take(of_tenant, of_api, bytes)
+local function strike(of_tenant, of_api, bytes)
+  if bytes == 0 then return end
   if of_api then add(prefix .. 'apis:' .. of_tenant, of_api, -bytes) end
-  if of_tenant then add(tenants, of_tenant, -bytes) end
+  add(tenants, of_tenant, -bytes)
   redis.call('HINCRBY', sums, 'bytes', -bytes)
 end
 
+-- A page that the server lost leaves sums above it that nothing accounts for: they are struck out as soon as nothing
+-- else is below them.
 local function evict_from(of_tenant, of_api)
-  if not of_tenant then return redis.call('HSET', sums, 'bytes', 0) end
-  local apis = prefix .. 'apis:' .. of_tenant
-  local from = of_api or largest(apis)
-  if not from then return take(of_tenant, nil, bytes_of(tenants, of_tenant)) end
-  local names = prefix .. 'callers:' .. of_tenant .. '/' .. from
-  local whose = largest(names)
-  if not whose then return take(of_tenant, from, bytes_of(apis, from)) end
-  known[whose] = {of_tenant, from}
-  evict(whose, names)
+  local apis, from, names, whose
+  if of_tenant then
+    apis = prefix .. 'apis:' .. of_tenant
+    from = of_api or largest(apis)
+  end
+  if from then
+    names = prefix .. 'callers:' .. of_tenant .. '/' .. from
+    whose = largest(names)
+  end
+  if whose then
+    known[whose] = {of_tenant, from}
+    evict(whose, names)
+  end
+  if from and redis.call('EXISTS', names) == 0 then strike(of_tenant, from, bytes_of(apis, from)) end
+  if of_tenant and redis.call('EXISTS', apis) == 0 then strike(of_tenant, nil, bytes_of(tenants, of_tenant)) end
+  if redis.call('EXISTS', tenants) == 0 then redis.call('HSET', sums, 'bytes', 0) end
 end
 
 local queue, written, bytes = prefix .. 'of:' .. number, 0, 0

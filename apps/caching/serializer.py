@@ -67,8 +67,16 @@ class Rejections:
 
 
 def is_large(value: object) -> bool:
-    """Whether to make bytes of a value, or a value of bytes, outside the event loop."""
-    return len(value.body if isinstance(value, Entry) else value if isinstance(value, bytes) else b"") >= LARGE
+    """Whether to make bytes of a record outside the event loop."""
+    return isinstance(value, Entry) and len(value.body) >= LARGE
+
+
+def becomes_large(value: bytes) -> bool:
+    """Whether to make a record of these bytes outside the event loop."""
+    if len(value) < LARGE:
+        start = 1 + MAC_BYTES
+        return value[:1] == _COMPRESSED and int.from_bytes(value[start : start + _SIZE_BYTES], "big") >= LARGE
+    return True
 
 
 def is_compressible(entry: Entry) -> bool:
