@@ -15,7 +15,7 @@ import time_machine
 from django.conf import settings
 from django.core.cache import caches
 
-from apps.caching import store
+from apps.caching import fetch_lock, store
 from apps.caching.backend import ResponsesCache, close_clients
 from apps.caching.http import Failure, Policy
 from apps.gateway.gateway import Gateway
@@ -40,8 +40,10 @@ class Site:
 
     def __enter__(self) -> "Site":
         # Whether a busy test machine's shared tier answers within 20 ms is not what these exchanges are about.
-        self._stack.enter_context(pytest.MonkeyPatch.context()).setattr(store, "READ_WAIT", 5.0)
-        self._stack.enter_context(pytest.MonkeyPatch.context()).setattr(store, "WRITE_WAIT", 5.0)
+        patch = self._stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(store, "READ_WAIT", 5.0)
+        patch.setattr(store, "WRITE_WAIT", 5.0)
+        patch.setattr(fetch_lock, "WAIT", 5.0)
         self.run(self._start())
         self.traveller = self.clock.start()
         return self
@@ -79,7 +81,7 @@ class Site:
     def exchange(self, policy: Policy | None = None) -> "SocketExchange":
         """A fresh API with this policy."""
         slug = f"site{next(self._numbers)}"
-        policy = replace(policy or Policy(), api=slug, debug_headers="all")
+        policy = replace(policy or Policy(), api=slug)
         self.traveller.move_to(NOW)
         made = SocketExchange(self, slug)
         self.published.change(
