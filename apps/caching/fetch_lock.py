@@ -253,6 +253,8 @@ class FetchLocks:
         name = self.name(fetch_key)
         waiting = self._waiting.get(name)
         if waiting is None or waiting[0] != token:
+            if waiting is not None:
+                waiting[1].set_result(None)
             waiting = self._waiting[name] = (token, asyncio.get_running_loop().create_future())
             self._pause = WATCH[0]
             self._keep_going("watching", self._watch)
@@ -261,16 +263,21 @@ class FetchLocks:
 
     async def _watch(self) -> None:
         backend = self._backend
-        while self._waiting and backend is not None:
-            await asyncio.sleep(self._pause)
-            self._pause = min(self._pause * 1.5, WATCH[1])
-            names = list(self._waiting)
-            values = await self._bounded(lambda names=names: backend.redis.mget(names), WAIT)  # type: ignore[misc]
-            for name, value in zip(names, values or [None] * len(names), strict=True):
-                token, future = self._waiting[name]
-                if value is None or value[:1] not in b"LW" or value[1:] != token.encode():
-                    del self._waiting[name]
-                    future.set_result(None)
+        try:
+            while self._waiting and backend is not None:
+                await asyncio.sleep(self._pause)
+                self._pause = min(self._pause * 1.5, WATCH[1])
+                names = list(self._waiting)
+                values = await self._bounded(lambda names=names: backend.redis.mget(names), WAIT)  # type: ignore[misc]
+                for name, value in zip(names, values or [None] * len(names), strict=True):
+                    token = self._waiting[name][0].encode()
+                    if value is None or value[:1] not in b"LW" or value[1:] != token:
+                        self._waiting.pop(name)[1].set_result(None)
+        finally:
+            # Whatever ended this, nobody is left waiting for it.
+            for _, future in self._waiting.values():
+                future.set_result(None)
+            self._waiting.clear()
 
     async def _renew(self) -> None:
         backend = self._backend

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 TURNS = 3
 """How often a fetch waits for other workers whose answers its callers then can't use, before it asks all the same."""
 
+LOOKS = 2
+"""Looks at the fetch lock that may come to nothing, in a row, before a fetch goes on without it."""
+
 LONG = 2.0
 """Seconds that the workers without the lock wait for the rest of an answer whose head has come."""
 
@@ -116,15 +119,20 @@ class Fetch:
         """Whether to ask the upstream. ``False``: what another worker stored answers the call, or shows that each
         caller must ask for itself; the outcome says so.
         """
-        turns, known = 0, _held(self.decision)
+        turns, known, breaker = 0, _held(self.decision), self.gateway.store.breaker
+        looks = 0
         while self.lease is None and turns <= TURNS:
             claim, self.claim = self.claim, None
             if claim is None:
                 claim = await self._look_again(known, waited=turns > 0)
+                looks += 1
                 if self.outcome.done():
                     return False
+            if claim is None and looks < LOOKS and not breaker.is_open:
+                continue
             if claim is None or claim.state is State.BESIDE:
                 break
+            looks = 0
             if claim.state is State.PASS:
                 if not self.background:
                     self.resolve(EachAlone())
