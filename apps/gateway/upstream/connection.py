@@ -57,6 +57,7 @@ class Connection(asyncio.Protocol):
         self.error: UpstreamError | None = None
         self.wire_bytes = 0
         self._head_bytes = 0
+        self._body_bytes = 0
         self._head_only = False
         self._interim: OnInterim | None = None
         self._interim_left = INTERIM_LIMIT
@@ -78,11 +79,15 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self.wire_bytes += len(data)
+        before = -1 if not self.head_done else self._body_bytes
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._misread()
-            return
+            if not self._is_whole_before(data, before):
+                self._fail(Broken("the answer is not HTTP/1.1", sent=True))
+                return
+            # Its length is known, and what follows it belongs to nobody (RFC 9112 §6.3): the connection ends here.
+            self._keep_alive = False
         if not self.head_done and self.wire_bytes > HEAD_LIMIT:
             self._fail(Broken("the head of the answer is too large", sent=True))
         elif self.head_done:
@@ -154,6 +159,7 @@ class Connection(asyncio.Protocol):
         if not body or self.complete:
             return
         self._chunks.append(body)
+        self._body_bytes += len(body)
         self._buffered += len(body)
         if self._buffered > HIGH_WATER and not self._paused:
             self._paused = True
@@ -248,13 +254,17 @@ class Connection(asyncio.Protocol):
         self.abort()
         self._wake()
 
-    def _misread(self) -> None:
-        """What came is no answer. Behind a whole one it belongs to nobody, and the connection can't be used again."""
-        if self.complete:
-            self._keep_alive = False
-            self._wake()
-        else:
-            self._fail(Broken("the answer is not HTTP/1.1", sent=True))
+    def _is_whole_before(self, data: bytes, before: int) -> bool:
+        """Whether the answer ended in ``data`` where its ``content-length`` says, before what the parser can't read.
+
+        ``before`` is the number of its bytes that were here before ``data``, -1 with the head. What looks like a second
+        answer makes the first one doubtful: somebody may have put both into one.
+        """
+        if not self.complete or not any(name == b"content-length" for name, _ in self.fields):
+            return False
+        body_began = 0 if before >= 0 else data.find(b"\r\n\r\n") + 4
+        surplus = data[body_began + self._body_bytes - max(0, before) :]
+        return b"HTTP/" not in surplus.upper()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
