@@ -175,7 +175,6 @@ def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
         client_directives=row.client_directives,
         store_set_cookie=row.store_set_cookie,
         sensitivity=row.sensitivity,
-        debug_headers=api.debug_headers,
         origin_stale_beside_s_maxage=row.origin_stale_beside_s_maxage,
         share_with_credentials=row.share_with_credentials,
         max_variants=row.max_variants,
@@ -212,7 +211,6 @@ NOT_DECISIVE = frozenset(
         "methods",  # decide which calls look at all
         "headers",  # stand in the key by name
         "client_directives",
-        "debug_headers",
         "jitter",
         "max_body",
         "max_variants",

@@ -1,7 +1,9 @@
 """Rows in, what gateways read out."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from apps.access import services as access
@@ -185,3 +187,57 @@ def test_a_policy_changed_by_the_caching_service_is_compiled_too():
     caching.policy_update(actor=PLATFORM, api=api, mode="off")
     assert compiled().policy.mode == "off"
     assert APIKey.objects.count() == 0
+
+
+OPERATIONS = [
+    {"path": "/items/{id}", "methods": ["GET"], "ttl": 5.0},
+    {"path": "/search", "methods": ["POST"], "scope": "tenant"},
+    {"path": "/reports/**", "mode": "off"},
+]
+
+
+def test_an_operation_s_policy_is_the_api_s_but_for_what_it_says():
+    make_api(make_tenant("platform"), policy={"mode": "ttl", "ttl": 60.0, "headers": ["x-a"], "operations": OPERATIONS})
+    made = compiled()
+    item, search, reports = (each.policy for each in made.operation_policies)
+    assert item == replace(made.policy, ttl=5.0, methods=("GET",), group=item.group)
+    assert search == replace(made.policy, scope="tenant", methods=("POST",), group=search.group)
+    assert reports == replace(made.policy, mode="off", group=reports.group)
+    assert len({made.policy.group, item.group, search.group, reports.group}) == 4
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "ttl", "mode"),
+    [
+        ("GET", b"/items/7", 5.0, "ttl"),
+        ("HEAD", b"/items/7", 5.0, "ttl"),
+        ("DELETE", b"/items/7", 60.0, "ttl"),
+        ("GET", b"/items", 60.0, "ttl"),
+        ("GET", b"/reports/2026/7", 60.0, "off"),
+        ("POST", b"/reports", 60.0, "off"),
+    ],
+)
+def test_a_call_has_the_policy_of_the_first_operation_that_it_falls_under(method, path, ttl, mode):
+    make_api(make_tenant("platform"), policy={"mode": "ttl", "operations": OPERATIONS})
+    policy = compiled().policy_for(method, path)
+    assert (policy.ttl, policy.mode) == (ttl, mode)
+
+
+def test_an_api_caches_when_any_of_its_operations_does():
+    api = make_api(make_tenant("platform"), policy={"mode": "off"})
+    assert not compiled().caches
+    caching.policy_update(actor=PLATFORM, api=api, operations=[{"path": "/items/*", "mode": "ttl"}])
+    assert compiled().caches
+
+
+@pytest.mark.parametrize("sensitivity", ["personal", "secret"])
+def test_an_operation_is_as_sensitive_as_its_api(sensitivity):
+    wide = {"path": "/**", "scope": "shared", "share_with_credentials": True}
+    make_api(make_tenant("platform"), policy={"sensitivity": sensitivity, "operations": [wide]})
+    assert compiled().policy_for("GET", b"/a").sensitivity == sensitivity
+
+
+def test_a_snapshot_part_travels_with_its_policies():
+    make_api(make_tenant("platform"), policy={"entity_tags": [{"json": "id", "tag": "i:"}], "operations": OPERATIONS})
+    made = compiled()
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(made), type=type(made)) == made

@@ -52,7 +52,6 @@ class Policy:
     client_directives: str = BOUNDED
     store_set_cookie: bool = False
     sensitivity: str = "internal"
-    debug_headers: str = "subscribers"
     origin_stale_beside_s_maxage: bool = False
     share_with_credentials: bool = False
     max_variants: int = 64
