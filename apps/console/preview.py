@@ -79,9 +79,9 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
         )
         shown.key = list(plan.key_parts())
     head = http.ResponseHead(int(sample["status"]), headers_of(sample.get("response_headers") or ()))
-    shown.calls = _calls(plan, head, float(sample.get("age") or 0))
+    shown.calls, stored = _calls(plan, head, float(sample.get("age") or 0))
     if plan.bypass is None:
-        shown.winners = winners(chosen, head)
+        shown.winners = winners(chosen, head, stored)
     return shown
 
 
@@ -107,22 +107,24 @@ def _policy_words(policy: CachePolicy, api: Compiled, chosen: Policy, method: st
     return "None of the operations' policies is for this call: the API's own counts."
 
 
-def _calls(plan: http.RequestPlan, head: http.ResponseHead, wait: float) -> list[Outcome]:
+def _calls(plan: http.RequestPlan, head: http.ResponseHead, wait: float) -> tuple[list[Outcome], http.Reason | None]:
+    """The calls, and why the answer to the first was stored, or not."""
     if plan.bypass is not None:
         past = "It goes past the cache to the upstream, and so does every one like it."
-        return [Outcome("This request", "BYPASS", plan.bypass.sentence, [past])]
+        return [Outcome("This request", "BYPASS", plan.bypass.sentence, [past])], None
     now = time.time()
     missing = http.on_entry(plan, None, now)
     if isinstance(missing, http.GatewayTimeout):
-        return [Outcome("This request", "BYPASS", missing.reason.sentence, ["It is answered with 504."])]
+        return [Outcome("This request", "BYPASS", missing.reason.sentence, ["It is answered with 504."])], None
     decided = http.on_response(plan, None, head, now, now, (1, 1))
     first = Outcome("The first time, this request", "MISS", missing.reason.sentence, [decided.reason.sentence])
     if not isinstance(decided, http.Store):
-        return [first, Outcome(_when(wait), "MISS", decided.reason.sentence, ["It goes to the upstream again."])]
+        again = Outcome(_when(wait), "MISS", decided.reason.sentence, ["It goes to the upstream again."])
+        return [first, again], decided.reason
     entry = decided.entry
     entry.body = b""
     first.sentences += _lifetimes(entry, now)
-    return [first, _again(plan, entry, now, wait)]
+    return [first, _again(plan, entry, now, wait)], decided.reason
 
 
 def _when(wait: float) -> str:

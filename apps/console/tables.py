@@ -238,6 +238,15 @@ class RevisionTable(ConsoleTable):
         return format_html("{} {}", text, state("active", "newest")) if record.number == record.api.revision else text
 
 
+def forwarded(purge: Purge) -> SafeString:
+    """What became of a purge at the CDN, as a line below its receipt; nothing where none is told."""
+    forwarding = getattr(purge, "forwarding", None)
+    if forwarding is None:
+        return SafeString("")
+    said = f": {forwarding.detail}" if forwarding.detail else ""
+    return format_html('<span class="cell-sub">CDN: {}{}</span>', forwarding.get_state_display().lower(), said)
+
+
 class PurgeTable(ConsoleTable):
     """Purges with their receipts."""
 
@@ -258,11 +267,16 @@ class PurgeTable(ConsoleTable):
     def render_receipt(self, record: Purge) -> SafeString:
         """In force on how many workers."""
         if not record.workers:
-            return SafeString('<span class="quiet">no gateway ran</span>')
+            return format_html('<span class="quiet">no gateway ran</span>{}', forwarded(record))
         kind = "active" if record.in_force >= record.workers else "pending"
         slowest = "" if record.slowest_ms is None else f", slowest {figures.milliseconds(record.slowest_ms)}"
         return format_html(
-            '<span class="receipt m-{}">in force on {} of {}{}</span>', kind, record.in_force, record.workers, slowest
+            '<span class="receipt m-{}">in force on {} of {}{}</span>{}',
+            kind,
+            record.in_force,
+            record.workers,
+            slowest,
+            forwarded(record),
         )
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from apps.caching.http import ResponseHead
+from apps.caching.http import Reason, ResponseHead
 from apps.caching.http.directives import ResponseDirectives, response_directives
 from apps.caching.http.fields import first
 from apps.caching.http.policy import OVERRIDE, TTL, Policy
@@ -17,13 +17,14 @@ class Winner(NamedTuple):
     sentence: str
 
 
-def winners(policy: Policy, head: ResponseHead) -> list[Winner]:
-    """The contests that this answer of an origin has under ``policy``; none where only one rule speaks."""
+def winners(policy: Policy, head: ResponseHead, stored: Reason | None = None) -> list[Winner]:
+    """The contests that this answer of an origin has under ``policy``; none where only one rule speaks. ``stored`` is
+    why it was stored, or not."""
     governing = directives_for(head.headers)
     said = governing.directives
     found = [
         _field(head, said),
-        _lifetime(policy, head, said, first(governing.headers, b"expires") is not None),
+        _lifetime(policy, stored, said, first(governing.headers, b"expires") is not None),
         _stale(policy, said),
     ]
     return [winner for winner in found if winner is not None]
@@ -38,12 +39,14 @@ def _field(head: ResponseHead, said: ResponseDirectives) -> Winner | None:
     return Winner("Field", f"{_name(targeted)} counts instead of Cache-Control (RFC 9213).")
 
 
-def _lifetime(policy: Policy, head: ResponseHead, said: ResponseDirectives, expires: bool) -> Winner | None:
+def _lifetime(policy: Policy, stored: Reason | None, said: ResponseDirectives, expires: bool) -> Winner | None:
     given = [
         name
         for name, value in (("s-maxage", said.s_maxage), ("max-age", said.max_age), ("Expires", expires or None))
         if value is not None
     ]
+    if stored is Reason.STORED_NEGATIVE and policy.negative_ttl is not None:
+        return Winner("Lifetime", f"It is an error: the policy's {duration(policy.negative_ttl)} for errors count.")
     if policy.mode == OVERRIDE:
         over = f" over the origin's {given[0]}" if given else ""
         return Winner("Lifetime", f"The policy's TTL of {duration(policy.ttl)} counts{over}.")
@@ -51,8 +54,6 @@ def _lifetime(policy: Policy, head: ResponseHead, said: ResponseDirectives, expi
         return Winner("Lifetime", f"The origin's {given[0]} counts over its {' and '.join(given[1:])}.")
     if policy.mode == TTL and given:
         return Winner("Lifetime", f"The origin's {given[0]} counts over the policy's TTL.")
-    if policy.negative_ttl is not None and head.status >= 400 and not given:
-        return Winner("Lifetime", f"An error: the policy's {duration(policy.negative_ttl)} for errors count.")
     return None
 
 

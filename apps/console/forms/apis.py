@@ -344,7 +344,7 @@ class PurgeForm(ConsoleForm):
         required=False,
         max_length=2000,
         label="Path, prefix or tag",
-        help_text="A path below the listen path, like /items/7, or a surrogate key.",
+        help_text="A path below the listen path, like /items/7; a tag; or an operation, like GET /items/{id}.",
     )
     soft = forms.BooleanField(
         required=False,

@@ -20,10 +20,10 @@ from apps.console.forms.fields import (
 
 METHODS = [(method, method) for method in ("GET", "HEAD", "POST", "QUERY")]
 DOWNSTREAM = [
-    ("pass", "what the origin said"),
-    ("private", "that only the caller's own cache may keep it"),
-    ("no-store", "that nobody may keep it"),
-    ("for", "to keep it for"),
+    ("pass", "What the origin said"),
+    ("private", "That only the caller's own cache may keep it"),
+    ("no-store", "That nobody may keep it"),
+    ("for", "To keep it for so long"),
 ]
 
 IN_SENTENCES = {

@@ -8,7 +8,7 @@ from django.http import QueryDict
 
 from apps.console.forms.cache import PolicyForm, fields_of, shown_of
 from apps.console.forms.fields import ConsoleForm, WordsField
-from apps.console.forms.overrides import said, unsaid_or
+from apps.console.forms.overrides import NONE, said, unsaid_or
 
 PREFIX = "operations"
 MOST = 100
@@ -128,7 +128,10 @@ OperationFormSet = cast(
 
 def shown_operations(operations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The operations of a policy as the rows show them."""
-    return [operation | shown_of(operation) for operation in operations]
+    return [
+        {name: NONE if name in EMPTY and value == EMPTY[name] else value for name, value in shown_of(each).items()}
+        for each in operations
+    ]
 
 
 def operations_form(

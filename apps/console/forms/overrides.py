@@ -22,9 +22,7 @@ class SaidOrNot(forms.CharField):
         self.widget.attrs["placeholder"] = AS_THE_API
 
     def prepare_value(self, value: Any) -> Any:
-        """As the field itself would show it."""
-        if self.empty is not UNSAID and not isinstance(value, str) and value == self.empty:
-            return NONE
+        """As the field itself would show it; ``NONE`` stands for itself."""
         return self.inner.prepare_value(value)
 
     def clean(self, value: Any) -> Any:

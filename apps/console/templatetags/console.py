@@ -190,6 +190,7 @@ def _dressed(bound: BoundField) -> tuple[str, dict[str, Any]]:
     """What kind of control a field has, and the class that goes with it."""
     widget = bound.field.widget
     if isinstance(widget, CheckboxSelectMultiple | RadioSelect):
+        widget.attrs.setdefault("class", "form-check-input")  # the template writes each choice by itself
         return "choices", {"class": "form-check-input"}
     if isinstance(widget, CheckboxInput):
         return "check", {"class": "form-check-input"}

@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django_htmx.http import trigger_client_event
 
 from apps.access.selectors import applications_visible_to
@@ -33,6 +34,8 @@ from apps.console.policy_words import sentences
 from apps.console.preview import Preview, preview
 from apps.console.tables import PurgeTable, WarmUpTable
 from apps.console.views.api_pages import tabbed
+from apps.console.views.invalidation import webhook_url
+from apps.invalidation.models import PurgeWebhook
 from apps.warming.selectors import warm_ups_visible_to
 
 FORM = ("GET", "HEAD", "POST")
@@ -112,7 +115,7 @@ def editor_page(request: Signed, api: API, editor: Editor, status: int = 200) ->
     sample = sample_form(request)
     start = sample_form(request, {name: sample[name].value() for name in sample.fields})
     first = preview(api, api.cache_policy, start.cleaned_data) if start.is_valid() else None
-    purges = purges_visible_to(request.user).filter(api_slug=api.slug)
+    purges = purges_visible_to(request.user).filter(api_slug=api.slug).select_related("forwarding")
     warm_ups = warm_ups_visible_to(request.user).filter(api_slug=api.slug)
     without: dict[str, Any] = {"per_page": LATEST, "exclude": ("api",)}
     return tabbed(
@@ -126,7 +129,20 @@ def editor_page(request: Signed, api: API, editor: Editor, status: int = 200) ->
         purges=listing(request, purges, PurgeTable, prefix="purges-", **without)["table"],
         warm_ups=listing(request, warm_ups, WarmUpTable, prefix="warm-ups-", **without)["table"],
         **editor.context(),
+        **connections(api),
     )
+
+
+def connections(api: API) -> dict[str, Any]:
+    """What purges of ``api`` come in by, and where they are told on."""
+    webhook: PurgeWebhook | None = getattr(api, "purge_webhook", None)
+    holds = webhook is not None and webhook.previous_until is not None and webhook.previous_until > timezone.now()
+    return {
+        "webhook": webhook,
+        "old_secret_holds": holds,
+        "webhook_url": webhook_url(api),
+        "cdn": getattr(api, "cdn", None),
+    }
 
 
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)

@@ -20,6 +20,8 @@ from apps.tenants.models import User
 from apps.warming.selectors import warm_ups_visible_to
 
 FORM = ("GET", "HEAD", "POST")
+LARGEST = 20
+"""APIs, and tenants, whose sizes are shown."""
 
 
 def looks_after_some(user: User) -> bool:
@@ -34,7 +36,9 @@ def cache(request: Signed) -> HttpResponse:
     scope, since = Scope.of(user), timezone.now() - traffic.DAY
     rows = breakdown(scope=scope, by="api", top=traffic.MOST, since=since)
     reasons = breakdown(scope=scope, by="reason", top=20, since=since)
-    purges = listing(request, purges_visible_to(user), PurgeTable, PurgeFilters, per_page=10)
+    purges = listing(
+        request, purges_visible_to(user).select_related("forwarding"), PurgeTable, PurgeFilters, per_page=10
+    )
     return render(
         request,
         "cache/cache.html",
@@ -42,6 +46,7 @@ def cache(request: Signed) -> HttpResponse:
             "traffic": traffic.last_day(user),
             "apis": sorted(rows, key=lambda row: row["calls"], reverse=True),
             "reasons": reasons,
+            # tiers
             "may_purge": looks_after_some(user),
             "warm_ups": listing(request, warm_ups_visible_to(user), WarmUpTable, prefix="warm-ups-", per_page=5)[
                 "table"
