@@ -1,13 +1,19 @@
 """Who may purge, and who sees purges. Policies belong to their APIs: who may edit those may edit them."""
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from apps.access.models import Application
-from apps.access.policies import can_view_application
+from apps.access.models import Application, Subscription
+from apps.access.policies import applications_visible_to, can_view_application
 from apps.caching.models import Purge
 from apps.catalog.choices import DebugHeaders
 from apps.catalog.models import API
-from apps.catalog.policies import apis_configured_by, can_edit_api, can_view_api, can_view_configuration
+from apps.catalog.policies import (
+    apis_configured_by,
+    apis_editable_by,
+    can_edit_api,
+    can_view_api,
+    can_view_configuration,
+)
 from apps.tenants.actors import Actor
 from apps.tenants.policies import is_administrator
 
@@ -41,6 +47,13 @@ def can_explain(user: Actor | None, api: API, application: Application | None, *
     if not can_view_api(user, api):
         return False
     return api.debug_headers == DebugHeaders.ALL or (api.debug_headers == DebugHeaders.SUBSCRIBERS and subscribed)
+
+
+def applications_explainable_by(user: Actor | None) -> QuerySet[Application]:
+    """One's own tenants' applications, and those with access to an API that one may edit."""
+    callers = Subscription.objects.filter(api__in=apis_editable_by(user)).values("application")
+    mine = applications_visible_to(user).values("pk")
+    return Application.objects.filter(Q(pk__in=mine) | Q(pk__in=callers)).select_related("tenant")
 
 
 def sees_others_entries(user: Actor | None, api: API) -> bool:

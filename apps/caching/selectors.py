@@ -3,10 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from apps.caching.policies import purges_visible_to
+from apps.caching.policies import applications_explainable_by, purges_visible_to
 from apps.tenants.actors import Actor
 
-__all__ = ["CacheTiers", "LocalTier", "SharedTier", "StoredSize", "cache_tiers", "purges_visible_to"]
+__all__ = [
+    "CacheTiers",
+    "LocalTier",
+    "SharedTier",
+    "StoredSize",
+    "applications_explainable_by",
+    "cache_tiers",
+    "purges_visible_to",
+]
 
 
 @dataclass(frozen=True)

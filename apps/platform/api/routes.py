@@ -7,6 +7,7 @@ from apps.access.api import views as access
 from apps.analytics.api import views as analytics
 from apps.audit.api import views as audit
 from apps.caching.api import views as caching
+from apps.caching.api.explain import ExplainView
 from apps.catalog.api import views as catalog
 from apps.fleet.api import views as fleet
 from apps.invalidation.api import views as invalidation
@@ -41,6 +42,8 @@ router.register("calls", analytics.CallViewSet, "api-call")
 routes = [
     path("analytics/summary/", analytics.SummaryView.as_view(), name="api-summary"),
     path("analytics/timeseries/", analytics.TimeseriesView.as_view(), name="api-timeseries"),
+    path("apis/<slug:api>/explain/", ExplainView.as_view(), name="api-explain"),
     path("purge-webhooks/<slug:api>/messages/", invalidation.MessagesView.as_view(), name="api-purge-messages"),
+    path("cache-entries/", warming.CacheEntriesView.as_view(), name="api-cache-entries"),
     *router.urls,
 ]

@@ -1,0 +1,99 @@
+"""A typed request, explained over REST."""
+
+import pytest
+
+from apps.catalog.models import API
+from apps.fleet.publisher import publish_pending
+from tests.caching.test_explain import kept
+from tests.support.cast import make_api, make_application, make_key, make_subscription
+
+PATH = "/api/v1/apis/products/explain/"
+
+
+@pytest.fixture
+def published(cast, state_redis, cache_redis):
+    """``products`` of the tenant platform, with acme's bot as its subscriber."""
+    api = make_api(cast.platform)
+    application = make_application(cast.acme)
+    make_key(application)
+    make_subscription(application, api)
+    publish_pending()
+    return api
+
+
+def test_the_key_the_decision_and_the_nearest_stored_answer(cast, calls_as, published):
+    kept("/products/items?a=2")
+    answer = calls_as(cast.alice).post(
+        PATH, {"url": "/products/items?a=1", "application": "acme/bot", "headers": ["Accept: text/html"]}
+    )
+    assert answer.status_code == 200
+    said = answer.json()
+    assert (said["result"], said["reason"], said["api"], said["application"]) == (
+        "MISS",
+        "not_found",
+        "products",
+        "acme/bot",
+    )
+    assert {"label": "query", "value": "a=1"} in said["parts"]
+    assert said["stored"] is None
+    nearest = said["nearest"]
+    assert nearest["differences"] == [{"label": "query", "wanted": "a=1", "stored": "a=2"}]
+    assert (nearest["stored"]["status"], nearest["stored"]["state"]) == (200, "fresh")
+    assert nearest["stored"]["stored_at"].endswith("Z")
+    assert "body" not in nearest["stored"]
+
+
+def test_only_the_apis_owner_explains_calls_of_other_tenants_applications(cast, calls_as, published):
+    asked = {"url": "/products/items", "application": "acme/bot"}
+    assert calls_as(cast.olga).post(PATH, asked).json()["application"] == "acme/bot"
+    refused = calls_as(cast.charlie).post(PATH, asked)
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["application"])
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        ({}, "url"),
+        ({"url": "products"}, "url"),
+        ({"url": "/other/items"}, "url"),
+        ({"url": "/products/", "method": "TRACE"}, "method"),
+        ({"url": "/products/", "headers": ["nonsense"]}, "headers"),
+        ({"url": "/products/", "headers": "Accept: a"}, "headers"),
+        ({"url": "/products/", "application": "globex/nobody"}, "application"),
+        ({"url": "/products/", "speed": 1}, "speed"),
+    ],
+)
+def test_a_refused_word_is_named(cast, calls_as, published, words, field):
+    refused = calls_as(cast.olga).post(PATH, words)
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, [field])
+
+
+def test_an_api_that_hides_its_cache_explains_nothing_to_callers(cast, calls_as, published):
+    API.objects.update(debug_headers="none")
+    refused = calls_as(cast.alice).post(PATH, {"url": "/products/items", "application": "acme/bot"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+
+
+def test_an_api_that_one_doesnt_see_isnt_there(cast, calls_as, state_redis):
+    make_api(cast.acme, publish=False)
+    assert calls_as(cast.charlie).post(PATH, {"url": "/products/"}).status_code == 404
+
+
+def test_a_body_is_explained_as_it_would_be_keyed(cast, calls_as, published):
+    API.objects.get().cache_policy.__class__.objects.update(methods=["GET", "POST"])
+    said = (
+        calls_as(cast.alice)
+        .post(
+            PATH,
+            {
+                "url": "/products/search",
+                "method": "POST",
+                "headers": ["Content-Type: application/json"],
+                "body": '{"secret": "hunter2"}',
+                "application": "acme/bot",
+            },
+        )
+        .json()
+    )
+    assert {"label": "body form", "value": "json"} in said["parts"]
+    assert "hunter2" not in str(said)
