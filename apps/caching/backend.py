@@ -20,7 +20,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoScriptError
 
-from apps.caching import ledger, siblings
+from apps.caching import ledger
 from apps.caching.serializer import REJECTED, becomes_large, is_large
 from apps.caching.shares import NOBODY, Account
 from apps.caching.siblings import Note
@@ -177,22 +177,16 @@ class ResponsesCache(RedisCache):
         """
         values, gone = list(values), list(gone)
         if any(is_large(value) for _, value, _ in values):
-            items = await asyncio.to_thread(self._items, values, gone, account)
+            items = await asyncio.to_thread(self._items, values, gone, account, note)
         else:
-            items = self._items(values, gone, account)
+            items = self._items(values, gone, account, note)
         if self._maximum_is_old():
             self._learn_maximum(await self.redis.info("memory"))
         arguments = ledger.command(items, account, self._bounds(max_size), time.time(), guard)
-        async with self.redis.pipeline(transaction=False) as pipeline:
-            pipeline.evalsha(ledger.SHA, *arguments)
-            if note is not None:
-                siblings.add(pipeline, self._name(note.name, None), note)
-            written = (await pipeline.execute(raise_on_error=False))[0]
-        if isinstance(written, NoScriptError):
+        try:
+            return int(await self.redis.evalsha(ledger.SHA, *arguments))
+        except NoScriptError:
             return int(await self.redis.eval(ledger.SCRIPT, *arguments))
-        if isinstance(written, Exception):
-            raise written
-        return int(written)
 
     def write(
         self,
@@ -205,13 +199,9 @@ class ResponsesCache(RedisCache):
     ) -> int:
         """``awrite`` for code without an event loop."""
         redis = self.client.get_client(write=True)
-        if note is not None:
-            pipeline = redis.pipeline(transaction=False)
-            siblings.add(pipeline, self._name(note.name, None), note)
-            pipeline.execute()
         if self._maximum_is_old():
             self._learn_maximum(redis.info("memory"))
-        items = self._items(list(values), list(gone), account)
+        items = self._items(list(values), list(gone), account, note)
         arguments = ledger.command(items, account, self._bounds(max_size), time.time())
         try:
             return int(redis.evalsha(ledger.SHA, *arguments))
@@ -219,13 +209,16 @@ class ResponsesCache(RedisCache):
             return int(redis.eval(ledger.SCRIPT, *arguments))
 
     def _items(
-        self, values: Sequence[tuple[str, Any, float]], gone: Sequence[str], account: Account
+        self, values: Sequence[tuple[str, Any, float]], gone: Sequence[str], account: Account, note: Note | None
     ) -> list[ledger.Item]:
         items = [
             ledger.Item(self._name(key, None), ledger.marked(self.client.encode(value), account), timeout)
             for key, value, timeout in values
         ]
-        return items + [ledger.Item(self._name(key, None)) for key in gone]
+        items += [ledger.Item(self._name(key, None)) for key in gone]
+        if note is not None:
+            items.append(ledger.Item(self._name(note.name, None), note.row, note.seconds, note.at))
+        return items
 
     def _bounds(self, max_size: int | None) -> ledger.Bounds:
         _, maximum = _maxima.get(self.url, (0.0, 0))

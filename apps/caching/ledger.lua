@@ -2,8 +2,9 @@
 --
 -- KEYS: a fetch lock (or anything), entries. ARGV: prefix of the books, Unix seconds, the account's number, tenant, API
 -- and caller, the bounds of the API, the tenant and everything in bytes (0: none), the token under which the lock must be
--- held (nothing: it doesn't matter), and of each entry the value (nothing: it is deleted), its life in milliseconds and
--- its size in units. Returns how many were written; -1: nothing was touched, the lock is no longer held.
+-- held (nothing: it doesn't matter), and of each entry the value (nothing: it is deleted), its life in milliseconds, its
+-- size in units, and for a row of siblings its score (then the value is added to a sorted set). Returns how many were
+-- written; -1: nothing was touched, the lock is no longer held.
 
 local prefix, now, number, tenant, api, caller = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local guard = ARGV[10]
@@ -48,8 +49,10 @@ local function forget(whose, name)
   end
 end
 
+-- Whose entry it is; false for a set of siblings, which is many accounts' together.
 local function owner_of(name)
-  local header = redis.call('GETRANGE', name, 0, HEADER - 1)
+  local header = redis.pcall('GETRANGE', name, 0, HEADER - 1)
+  if type(header) == 'table' then return false end
   if string.len(header) == HEADER and string.byte(header) == 1 then return string.sub(header, 2) end
 end
 
@@ -63,7 +66,13 @@ local function evict(whose, names)
       return
     end
     local uses = redis.pcall('OBJECT', 'FREQ', name)
-    if owner_of(name) ~= whose then
+    local owner = owner_of(name)
+    if owner == false then
+      redis.call('UNLINK', name)
+      charge(whose, -size_in(score))
+      return
+    end
+    if owner ~= whose then
       charge(whose, -size_in(score))
       return
     end
@@ -123,14 +132,24 @@ for index = 2, #KEYS do
   forget(number, name)
   local before = owner_of(name)
   if before and before ~= number then forget(before, name) end
-  local at = 11 + (index - 2) * 3
-  local value, milliseconds, units = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  if not value or value == '' then
+  local at = 11 + (index - 2) * 4
+  local value, milliseconds, units, score = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  if value == '' then
     redis.call('UNLINK', name)
   else
-    redis.call('SET', name, value, 'PX', milliseconds)
+    if score == '' then
+      redis.call('SET', name, value, 'PX', milliseconds)
+      written = written + 1
+    else
+      redis.call('ZADD', name, score, value)
+      redis.call('ZREMRANGEBYRANK', name, 0, -SIBLINGS - 1)
+      -- It lives as long as the longest of its rows: the first is for a new set, the second for an old one.
+      redis.call('PEXPIRE', name, milliseconds, 'NX')
+      redis.call('PEXPIRE', name, milliseconds, 'GT')
+      units = units * redis.call('ZCARD', name)
+    end
     redis.call('ZADD', queue, string.format('%.0f', now * SHIFT + units), name)
-    bytes, written = bytes + units * UNIT, written + 1
+    bytes = bytes + units * UNIT
   end
 end
 if written == 0 then return 0 end

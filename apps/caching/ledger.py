@@ -9,7 +9,8 @@ In Redis, all under ``apimgr:books:``
 
 - ``tenants`` (sorted set): the bytes of each owner of APIs; ``apis:T``: of each API of tenant T; ``callers:T/A``: of
   each account of API A, by the account's number;
-- ``of:N`` (sorted set): the names of the entries that are charged to account N, the oldest first. A score is the
+- ``of:N`` (sorted set): the names of the entries (and of the sets of their siblings) that are charged to account N, the
+  oldest first. A score is the
   second of the write and the size: ``seconds * 2**21 + size in units of 256 bytes``;
 - ``accounts`` (hash): tenant, API and caller of each number; ``sums`` (hash): all bytes, and all evictions;
 - ``evictions`` (hash): those of each tenant and API.
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.caching.shares import Account
+from apps.caching.siblings import KEPT
 
 PREFIX = "apimgr:books:"
 
@@ -60,8 +62,8 @@ HEADER = len(_MARK) + _DIGITS
 SHIFT = 2**21
 
 SCRIPT = (
-    f"local UNIT, SHIFT, HEADER, MOST_EVICTIONS, SPARED = {UNIT}, {SHIFT}, {HEADER}, {MOST_EVICTIONS}, {SPARED}\n"
-    + Path(__file__).with_suffix(".lua").read_text()
+    f"local UNIT, SHIFT, HEADER, SIBLINGS = {UNIT}, {SHIFT}, {HEADER}, {KEPT}\n"
+    f"local MOST_EVICTIONS, SPARED = {MOST_EVICTIONS}, {SPARED}\n" + Path(__file__).with_suffix(".lua").read_text()
 )
 """What does all of it."""
 
@@ -82,11 +84,14 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A record on its way: its name in Redis, its value (``marked``; empty: to be deleted) and its life in seconds."""
+    """A record on its way: its name in Redis, its value (``marked``; empty: to be deleted) and its life in seconds.
+    With a ``score`` the value is a row of siblings.
+    """
 
     name: str
     value: bytes = b""
     seconds: float = 0.0
+    score: float | None = None
 
 
 def number_of(account: Account) -> str:
@@ -134,7 +139,12 @@ def command(
     for item in items:
         # One that fits under no circumstances takes the place of its predecessor, and of nobody else.
         value = b"" if largest is not None and size_of(item.value) > largest else item.value
-        parts += (value, max(1, int(item.seconds * 1000)), size_of(value) // UNIT)
+        parts += (
+            value,
+            max(1, int(item.seconds * 1000)),
+            size_of(value) // UNIT,
+            "" if item.score is None else item.score,
+        )
     return (
         1 + len(items), lock, *(item.name for item in items),
         PREFIX, int(now), number_of(account), *account, within.api, within.tenant, within.all, token, *parts,

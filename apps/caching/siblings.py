@@ -13,7 +13,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -85,16 +84,6 @@ def note(plan: RequestPlan, entry: Entry, key: bytes) -> Note:
     _, cipher = _secrets(settings.ENTRY_MAC_KEY)
     sealed = cipher.encrypt(_encode(row), [name.encode()])
     return Note(name, sealed, entry.validated_at, max(1.0, entry.keep_until - entry.validated_at))
-
-
-def add(pipeline: Any, name: str, noted: Note) -> None:
-    """Adds the commands that write a row to a pipeline, of either kind of client. ``name`` is the set's full name."""
-    milliseconds = int(noted.seconds * 1000)
-    pipeline.zadd(name, {noted.row: noted.at})
-    pipeline.zremrangebyrank(name, 0, -KEPT - 1)
-    # The set lives as long as the longest of its rows: the first command is for a new set, the second for an old one.
-    pipeline.pexpire(name, milliseconds, nx=True)
-    pipeline.pexpire(name, milliseconds, gt=True)
 
 
 def read(name: str, rows: Sequence[bytes]) -> list[Sibling]:
