@@ -9,6 +9,7 @@ from rest_framework.parsers import BaseParser, JSONParser
 
 JSON_LIMIT = 2 * 2**20
 FILE_LIMIT = 10 * 2**20
+ANSWER_LIMIT = 12 * 2**20
 
 
 class TooLarge(APIException):
@@ -35,6 +36,24 @@ class JSONBody(JSONParser):
         """The value; raises ``TooLarge`` or ``ParseError``."""
         try:
             return super().parse(BytesIO(read_bounded(stream, JSON_LIMIT)), media_type, parser_context)
+        except RecursionError:
+            raise ParseError("The body's values are nested too deeply.") from None
+
+
+class AnswerBody(BaseParser):
+    """JSON that holds a whole answer for the cache, in base64 perhaps: of 12 MiB at most.
+
+    Not a ``JSONParser`` itself: those are given bodies that Django has read, with its own, lower bound.
+    """
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The value; raises ``TooLarge`` or ``ParseError``."""
+        try:
+            return JSONParser().parse(BytesIO(read_bounded(stream, ANSWER_LIMIT)), media_type, parser_context)
         except RecursionError:
             raise ParseError("The body's values are nested too deeply.") from None
 

@@ -1,18 +1,59 @@
-"""Routes of warm-ups."""
+"""Routes of pushed entries and of warm-ups."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import UserRateThrottle
 
 from apps.catalog.selectors import apis_configured_by
-from apps.platform.api.views import Creatable, verb
+from apps.platform.api.parsers import AnswerBody
+from apps.platform.api.views import Creatable, ViaAPI, verb
+from apps.tenants.models import User
 from apps.warming import selectors, services
 from apps.warming.api import filtersets, serializers
 from apps.warming.models import WarmUp
+from apps.warming.pushing import entry_push
+
+
+class PushThrottle(UserRateThrottle):
+    """Each push is heard of by every worker, like a purge."""
+
+    rate = "1200/min"
+    scope = "push"
+
+
+class CacheEntriesView(ViaAPI):
+    """Stored answers: an origin pushes one before anybody asks for it."""
+
+    http_method_names = ["put", "options"]
+    parser_classes = [AnswerBody]
+    throttle_classes = [PushThrottle]
+
+    @extend_schema(request=serializers.PushSerializer, responses={201: serializers.PushedSerializer})
+    def put(self, request: Request) -> Response:
+        """Store a representation. 400 says what forbids that, in the words in which the cache decides about upstreams' answers."""
+        asked = serializers.PushSerializer(data=request.data, context={"request": request})
+        asked.is_valid(raise_exception=True)
+        api = asked.validated_data["api"]
+        pushed = entry_push(actor=cast(User, request.user), **asked.validated_data)
+        shown = {
+            "api": api.slug,
+            "urls": pushed.urls,
+            "keys": pushed.keys,
+            "reason": pushed.reason.code,
+            "sentence": pushed.reason.sentence,
+            "fresh_until": datetime.fromtimestamp(pushed.fresh_until, UTC),
+            "keep_until": datetime.fromtimestamp(pushed.keep_until, UTC),
+            "tags": pushed.tags,
+            "receipt": pushed.receipt,
+        }
+        return Response(serializers.PushedSerializer(shown).data, status=201)
 
 
 class WarmUpViewSet(Creatable):
