@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from django.conf import settings
 
 from apps.caching.models import CachePolicy
 from apps.catalog.models import API
@@ -11,42 +12,7 @@ from apps.platform.declarative.reader import FileError, read_text
 
 pytestmark = pytest.mark.django_db
 
-WHOLE = """
-version: 1
-tenants: [{slug: platform, name: Platform}]
-apis:
-  - slug: products
-    tenant: platform
-    listen_path: /products/
-    upstreams: [{url: "http://127.0.0.1:9000/"}]
-    sensitivity: personal
-    cache:
-      mode: ttl
-      ttl: 5m
-      stale_while_revalidate: 30s
-      stale_if_error: 10m
-      negative_ttl: 5s
-      jitter: 0.2
-      methods: [GET, HEAD, QUERY]
-      body: raw
-      query: {mode: exclude, names: [utm_source], sorted: true}
-      headers: [X-Tier, accept-language]
-      scope: tenant
-      share_with_credentials: true
-      client_directives: honour
-      store_set_cookie: true
-      origin_stale_beside_s_maxage: true
-      limits: {body: 1048576, variants: 16, size: 100000000}
-      entity_tags: [{json: "items[*].id", tag: "item:"}]
-      collections: false
-      downstream: {cache_control: 60s, surrogate_control: pass}
-      operations:
-        - {path: /items/*, methods: [GET], ttl: 1h, stale_if_error: null, headers: [X-Tier], limits: {variants: 4}}
-        - {path: /search, methods: [POST], body: json, query: {mode: all, names: []}, downstream: {cache_control: private}}
-        - {path: /graphql, methods: [POST], body: graphql, negative_ttl: null, collections: true}
-        - {path: /admin/**, mode: "off"}
-      warm_up: {urls: [/items], rate: 5/s, on_publish: true}
-"""
+WHOLE = (settings.BASE_DIR / "docs" / "examples" / "caching.yaml").read_text()
 
 
 def applied(text: str) -> list[str]:
