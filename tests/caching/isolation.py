@@ -26,6 +26,7 @@ from apps.caching.http import (
     plan_request,
 )
 from apps.caching.http.keys import digest
+from apps.caching.http.patterns import matches, parse_pattern, segments_of
 from tests.caching.http.build import BIRTH, NOW, pairs, plan, stored
 from tests.caching.http.exchange import Exchange
 
@@ -226,7 +227,34 @@ def fields_of_one_call_are_not_anothers():
     assert b"ann" not in answer_from(held, plan(), NOW).head
 
 
+def a_refusal_of_one_caller_is_not_kept_for_others():
+    for mode, status in itertools.product(("origin", "ttl", "override"), (400, 401, 403, 429)):
+        exchange = Exchange(Policy(api="products", mode=mode, negative_ttl=60.0)).says(status=status)
+        exchange.ask()
+        assert exchange.ask().how == "miss"
+
+
+def nothing_personal_outlives_five_minutes():
+    said = [("Cache-Control", "max-age=3600, stale-while-revalidate=3600, stale-if-error=3600"), ("ETag", '"a"')]
+    who = Identity("acme", "acme/one", "ann")
+    the_plan = plan(policy=Policy(api="products", sensitivity="personal"), identity=who)
+    held = stored(said, the_plan=the_plan)
+    for late in (301, 3000):
+        assert not isinstance(on_entry(the_plan, held, NOW + late), Serve)
+        assert not isinstance(on_error(the_plan, held, Failure.UNREACHABLE, NOW + late), Serve)
+
+
+def a_narrow_policy_is_not_left_by_writing_the_path_another_way():
+    narrow = parse_pattern("/account")
+    for path in (b"/account", b"/account/", b"//account", b"/account;x.css", b"/account;a=1/;b=2"):
+        assert matches(narrow, segments_of(path))
+    assert not matches(narrow, segments_of(b"/accounts"))
+
+
 CHECKS = [
+    a_refusal_of_one_caller_is_not_kept_for_others,
+    nothing_personal_outlives_five_minutes,
+    a_narrow_policy_is_not_left_by_writing_the_path_another_way,
     scopes_keep_identities_apart,
     what_the_upstream_is_told_keeps_callers_apart,
     credentials_keep_callers_apart,

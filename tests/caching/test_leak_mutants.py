@@ -124,6 +124,28 @@ FAULTS = [
         "personal=policy.sensitivity == PERSONAL",
         "personal=False",
     ),
+    Fault("personal answers are kept for long", "storing", "now + PERSONAL_LIFETIME if", "now + 3600 if"),
+    Fault(
+        "the switch for credentials is always on", "identity", "    if policy.share_with_credentials:", "    if True:"
+    ),
+    Fault(
+        "a caller's refusal is kept for all",
+        "freshness",
+        "PASSING_ERRORS = frozenset({500,",
+        "PASSING_ERRORS = frozenset({403, 500,",
+    ),
+    Fault(
+        "a path parameter leaves an operation's policy",
+        "patterns",
+        'segment.partition(b";")[0] for segment',
+        "segment for segment",
+    ),
+    Fault(
+        "an empty segment leaves an operation's policy",
+        "patterns",
+        "for segment in found if segment]",
+        "for segment in found]",
+    ),
     Fault("secret answers are stored", "plan", "if policy.sensitivity == SECRET:", "if False:"),
     Fault(
         "the check of scope and owner is skipped", "serving", "        return Reason.SCOPE_MISMATCH\n", "        pass\n"
