@@ -203,6 +203,7 @@ class Fetch:
             if isinstance(judged, http.Store):
                 await self._store(response, judged, heard.head)
             elif isinstance(judged, http.Refreshed):
+                self.storing = True
                 stored = await self._keep(judged.entry, judged.entry.body)
                 self.resolve(FromStore(stored, judged.reason, True))
             elif isinstance(judged, http.Serve):
@@ -249,8 +250,9 @@ class Fetch:
             await store.drop(self.plan, held)
 
     async def _keep(self, entry: http.Entry, body: bytes) -> http.Held:
-        lease, self.lease = self.lease, None
-        return await keep(self.gateway, self.x, self.plan, entry, body, lease)
+        held = await keep(self.gateway, self.x, self.plan, entry, body, self.lease)
+        self.lease = None
+        return held
 
     async def _store(self, response: UpstreamResponse, judged: http.Store, head: http.ResponseHead) -> None:
         """Collect the body for the store and for everybody who waits. The last part leaves when the shared tier has
