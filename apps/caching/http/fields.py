@@ -42,25 +42,25 @@ PER_CALL = frozenset(
 """Fields that say something of one call; a stored answer gets them anew."""
 
 UNKEYED_ECHOES = frozenset(
-    {
-        b"x-forwarded-host",
-        b"x-forwarded-path",
-        b"x-forwarded-port",
-        b"x-forwarded-prefix",
-        b"x-forwarded-scheme",
-        b"x-forwarded-server",
-        b"x-host",
-        b"x-http-host-override",
-        b"x-http-method",
-        b"x-http-method-override",
-        b"x-method-override",
-        b"x-original-host",
-        b"x-original-url",
-        b"x-rewrite-url",
-    }
+    # Which host, scheme and path the caller meant: repeated in links, redirects and scripts.
+    b"x-forwarded-by x-forwarded-context x-forwarded-host x-forwarded-path x-forwarded-port x-forwarded-prefix "
+    b"x-forwarded-proto x-forwarded-protocol x-forwarded-scheme x-forwarded-server x-forwarded-ssl x-forwarded-uri "
+    b"x-forwarded-url x-host x-http-host-override x-original-host x-backend-host x-proxy-host x-scheme x-url-scheme "
+    b"front-end-https base-url http-url proxy-host proxy-url request-uri uri x-proxy-url x-wap-profile "
+    # Another path than the one that is routed and keyed.
+    b"x-original-path x-original-uri x-original-url x-rewrite-uri x-rewrite-url x-override-url x-http-path-override "
+    b"x-http-destinationurl x-envoy-original-host x-envoy-original-path x-accel-mapping x-sendfile-type "
+    # Another method.
+    b"x-http-method x-http-method-override x-method x-method-override x-original-method "
+    # What a framework says to itself.
+    b"x-invoke-error x-invoke-output x-invoke-path x-invoke-query x-invoke-status x-matched-path "
+    b"x-middleware-prefetch x-middleware-rewrite x-middleware-subrequest x-nextjs-data x-now-route-matches "
+    # What a cache can put together from parts: this one can't.
+    b"surrogate-capability".split()
 )
-"""Request fields that frameworks act on or echo. On a cacheable call they are removed unless the policy puts them in
-the key.
+"""Request fields that frameworks act on or echo, known from research on cache poisoning (Kettle, "Practical web cache
+poisoning", 2018; Nguyen and others, "Your cache has fallen", 2019; advisories since). On a cacheable call they are
+removed unless the policy puts them in the key.
 """
 
 # A member is anything but a comma, where a quoted string may hold commas. A quote that is never closed is an ordinary character,

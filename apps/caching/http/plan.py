@@ -5,7 +5,7 @@ import hashlib
 from apps.caching.http import bodies, keys
 from apps.caching.http.bodies import KEYED_BY_BODY
 from apps.caching.http.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
-from apps.caching.http.fields import UNKEYED_ECHOES, end_to_end, lines_of
+from apps.caching.http.fields import UNKEYED_ECHOES, connection_listed, end_to_end, lines_of, without
 from apps.caching.http.identity import CREDENTIAL_FIELDS, Credentials, Identity, Scope, base_scope, owner
 from apps.caching.http.invalidation import SAFE_METHODS
 from apps.caching.http.messages import Headers, Request
@@ -229,6 +229,11 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
     """Decides whether and where to look. Never fails: a call that the cache can't serve has a plan with ``bypass``
     set.
     """
+    # What ``Connection`` lists goes no further (RFC 9110 §7.6.1): were it keyed, or counted for ``Vary``, a caller could
+    # have an answer stored for a field that the origin never saw. An upgrade is still to be noticed.
+    listed = connection_listed(request.headers) - {b"upgrade"}
+    if listed:
+        request.headers = without(request.headers, listed)
     noticed: dict[bytes, bytes] = {}
     for name, value in request.headers:
         if name in _NOTICED:

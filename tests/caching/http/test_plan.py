@@ -193,3 +193,15 @@ def test_the_parts_of_a_key_have_labels_and_show_no_credential():
 def test_a_plan_shows_what_it_is_for():
     assert repr(plan()).startswith("RequestPlan(GET /items/1: ")
     assert plan(identity=ANONYMOUS).missed is Reason.NOT_FOUND
+
+
+def test_what_connection_lists_is_neither_keyed_nor_counted_for_vary_nor_forwarded():
+    # RFC 9110 §7.6.1: it goes no further, so an answer can't depend on it.
+    policy = Policy(headers=("x-channel",))
+    headers = [("Connection", "X-Channel, cookie"), ("X-Channel", "web"), ("Cookie", "a=1")]
+    the_plan = plan(headers, policy=policy)
+    assert the_plan.keys == plan(policy=policy).keys
+    assert not the_plan.credentialed
+    assert the_plan.upstream_headers() == ()
+    assert the_plan.request.headers == pairs([("Connection", "X-Channel, cookie")])
+    assert plan([("Connection", "upgrade"), ("Upgrade", "h2c")]).bypass is Reason.UPGRADE

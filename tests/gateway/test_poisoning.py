@@ -1,0 +1,198 @@
+"""One caller's request never decides what another gets: RFC 9111 §7.1 (cache poisoning), §7.3; RFC 9110 §7.6.1."""
+
+from typing import Any
+
+import pytest
+
+from apps.caching.http import normalise_target
+from apps.caching.http.fields import UNKEYED_ECHOES
+from apps.caching.http.policy import Policy
+from apps.gateway.gateway import Gateway
+from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok, read_body
+from tests.support.waiting import until
+
+FRESH = "cache-control: max-age=60"
+
+
+async def publish(gateway: Gateway, published: Published, origin: Origin, **changes: Any) -> None:
+    """``products`` changed, once the gateway knows it."""
+    wanted = api("products", upstreams=origin.url, revision=2, **changes)
+    published.change(wanted)
+    await until(lambda: gateway.world.route(b"", b"/products/") == wanted)
+
+
+class Everywhere(dict[str, Any]):
+    """An origin's paths: whatever is asked for."""
+
+    def __init__(self, handler: Any) -> None:
+        self.handler = handler
+
+    def get(self, path: str, default: Any = None) -> Any:
+        return self.handler
+
+
+def echoing(*lines: str) -> Any:
+    """Answers with the whole request, in one line."""
+
+    async def handler(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        body = await read_body(head, reader)
+        writer.write(ok(head.replace(b"\r\n", b" ") + body, FRESH, *lines))
+        await writer.drain()
+
+    return Everywhere(handler)
+
+
+async def test_a_field_that_an_origin_may_echo_doesnt_reach_it(lane: Door, origin: Origin) -> None:
+    origin.paths = echoing()
+    for name in sorted(UNKEYED_ECHOES):
+        field = name.decode()
+        attacker = await lane.call(f"/products/{field}", **{field: "evil.example"})
+        victim = await lane.call(f"/products/{field}")
+        assert (attacker.cache, victim.cache) == ("MISS", "HIT"), field
+        assert b"evil.example" not in victim.body, field
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+    ],
+)
+async def test_what_only_proxies_may_say_isnt_believed_of_callers(lane: Door, origin: Origin, name: str) -> None:
+    origin.paths = echoing()
+    await lane.call("/products/items", **{name: "for=evil.example;host=evil.example"})
+    assert b"evil.example" not in (await lane.call("/products/items")).body
+
+
+@pytest.mark.parametrize("keyed", ["x-original-url", "x-http-method-override"])
+async def test_one_that_is_in_the_key_reaches_it_and_nobody_else(
+    lane: Door, origin: Origin, published: Published, keyed: str
+) -> None:
+    await publish(lane.gateway, published, origin, policy=Policy(api="products", headers=(keyed,)))
+    origin.paths = echoing()
+    attacker = await lane.call("/products/items", x_key="1", **{keyed.replace("-", "_"): "evil.example"})
+    victim = await lane.call("/products/items")
+    assert (attacker.cache, victim.cache) == ("MISS", "MISS")
+    assert b"evil.example" not in victim.body
+
+
+async def test_a_get_with_a_body_is_never_stored_and_never_answered(door: Door, origin: Origin) -> None:
+    origin.paths = echoing()
+    fat = [await door.call("/products/items", body=b"callback=evil") for _ in range(2)]
+    assert [each.cache for each in fat] == ["BYPASS", "BYPASS"]
+    victim = await door.call("/products/items")
+    assert (victim.cache, b"evil" in victim.body) == ("MISS", False)
+
+
+async def test_a_field_that_connection_lists_counts_for_nothing(lane: Door, origin: Origin) -> None:
+    """Or a caller would have the answer without a language stored as the French one."""
+    origin.paths = echoing("vary: accept-language")
+    attacker = await lane.call("/products/items", accept_language="fr", connection="accept-language")
+    victim = await lane.call("/products/items", accept_language="fr")
+    assert (attacker.cache, victim.cache) == ("MISS", "MISS")
+    assert b"accept-language: fr" in victim.body
+    assert (await lane.call("/products/items")).cache == "HIT"
+
+
+async def test_a_keyed_field_that_connection_lists_counts_for_nothing(
+    lane: Door, origin: Origin, published: Published
+) -> None:
+    await publish(lane.gateway, published, origin, policy=Policy(api="products", headers=("x-channel",)))
+    origin.paths = echoing()
+    await lane.call("/products/items", x_channel="web", connection="x-channel")
+    victim = await lane.call("/products/items", x_channel="web")
+    assert (victim.cache, b"x-channel: web" in victim.body) == ("MISS", True)
+
+
+async def test_credentials_that_connection_lists_are_none(lane: Door, origin: Origin) -> None:
+    origin.paths = echoing()
+    await lane.call("/products/items", cookie="session=1", connection="cookie")
+    assert b"session" not in (await lane.call("/products/items")).body
+
+
+# What origins read as ``/account``, each in its own lax way.
+LAX = """
+/account /account/ /account// //account /account;x.css /account;/x.css /account;jsessionid=1/x.css /account/x.css
+/account/;x.css /account%2Fx.css /account%2fx.css /account%3Bx.css /account%3Fx.css /account%23x.css /account%00.css
+/account%0A.css /account%0d%0a.css /account%20 /account%09.css /account. /account.. /account... /account.css
+/account.css; /account%2Ecss /account%252Fx.css /account%252e%252e/x.css /./account /a/../account /a/%2e%2e/account
+/a/%2E./account /static/..%2Faccount /static/%2e%2e%2faccount /static/..;/account /static/.;/account
+/static/%2e%2e;/account /static/..%5Caccount /static%5C..%5Caccount /account%5Cx.css /account%5c..%5cx.css
+/account/x.css/.. /account/x.css/%2e%2e /account/. /account/%2e /Account /ACCOUNT /%61ccount /acc%6Funt
+/account%EF%BC%8Fx.css /account%E2%80%8B /account~ /account@ /account!.css /account:80 /account,x.css /account+
+/account? /account?x.css /account??x.css /account?/x.css /account?%2Fx.css /account?;x.css /account?a=1&a=2
+/account?a=1;a=2 /account?a=1?a=2 /account?&&a /account?a[]=1 /account?%61=1 /account&x.css /account&a=1
+""".split()
+
+
+def private(by: str) -> Any:
+    """Answers each caller with what is theirs, at every path, by the field that tells callers apart."""
+
+    async def handler(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        told = [line for line in head.split(b"\r\n") if line.startswith(by.encode() + b":")]
+        writer.write(ok(b"of " + b", ".join(told)))
+        await writer.drain()
+
+    return Everywhere(handler)
+
+
+@pytest.mark.parametrize("by", ["cookie", "authorization", "x-auth-token"])
+async def test_no_spelling_of_a_path_makes_a_private_answer_anybody_elses(
+    lane: Door, origin: Origin, published: Published, by: str
+) -> None:
+    """The policy gives everything a lifetime, and the origin says nothing at all."""
+    policy = Policy(api="products", mode="ttl", ttl=60.0)
+    await publish(lane.gateway, published, origin, policy=policy)
+    origin.paths = private(by)
+    refused = 0
+    for path in LAX:
+        first = await lane.call(f"/products{path}", **{by: "ann-secret"})
+        if first.status == 400:
+            refused += 1
+            continue
+        others = [await lane.call(f"/products{path}", **more) for more in ({by: "bob-secret"}, {})]
+        again = await lane.call(f"/products{path}", **{by: "ann-secret"})
+        assert b"ann-secret" in first.body, path
+        assert again.body == first.body, path
+        assert (b"bob-secret" in others[0].body, b"ann" in others[0].body) == (True, False), path
+        assert others[1].body == b"of ", path
+    assert 0 < refused < len(LAX) / 2
+
+
+async def test_an_answer_made_for_one_key_is_not_anothers_where_the_origin_sees_it(
+    lane: Door, origin: Origin, published: Published
+) -> None:
+    await publish(
+        lane.gateway,
+        published,
+        origin,
+        forward_credential=True,
+        policy=Policy(api="products", mode="ttl", ttl=60.0),
+    )
+    origin.paths = private("x-api-key")
+    for path in LAX:
+        answers = {key: await lane.call(f"/products{path}", key=key) for key in (KEY, OTHER_KEY)}
+        for key, answer in answers.items():
+            assert answer.status == 400 or key.encode() in answer.body, path
+
+
+async def test_the_origin_sees_the_very_path_and_query_that_are_keyed(lane: Door, origin: Origin) -> None:
+    """So two spellings that get one answer were one request to the origin, and two requests never get one answer."""
+    origin.paths = echoing()
+    answers: dict[bytes, bytes] = {}
+    for path in LAX:
+        answer = await lane.call(f"/products{path}")
+        target = normalise_target(f"/products{path}".encode())
+        assert (answer.status == 400) == (target is None), path
+        if target is None:
+            continue
+        wanted = target.path.removeprefix(b"/products") + (b"" if target.query is None else b"?" + target.query)
+        assert answer.body.startswith(b"GET %b HTTP/1.1 " % wanted), path
+        assert (answer.cache == "HIT") == (wanted in answers), path
+        answers[wanted] = answer.body
