@@ -142,3 +142,11 @@ def test_answers_and_what_is_held_show_what_they_are():
 
 def test_an_unknown_status_has_no_phrase():
     assert Held(stored([FRESH], status=299).entry).head.startswith(b"HTTP/1.1 299 \r\n")
+
+
+def test_where_the_policy_says_how_long_caches_behind_us_may_keep_it_both_forms_say_so():
+    held = stored([FRESH], the_plan=plan(policy=Policy(api="products", downstream="20")))
+    found = answer(held)
+    assert found.headers[-2:] == ((b"cache-control", b"max-age=27"), (b"age", b"7"))
+    assert found.head.endswith(b"\r\ncache-control: max-age=27\r\nage: 7\r\n")
+    assert repr(found) == "Answer(200, 5 bytes, age 7)"

@@ -101,27 +101,6 @@ def test_it_is_forwarded_in_the_form_in_which_it_is_keyed():
     assert call.keys == asked(b"{}", *[(n.decode(), v.decode()) for n, v in call.upstream_headers()]).keys
 
 
-@pytest.mark.parametrize(
-    ("said", "form"),
-    [
-        ("text/html", b"text/html"),
-        ("Text/HTML;Charset=UTF-8", b"text/html;charset=utf-8"),
-        ('text/html; charset="utf-8"', b"text/html;charset=utf-8"),
-        ("text/html;b=B ; a=A;", b"text/html;a=A;b=B"),
-        ('multipart/mixed;boundary="a b"', b'multipart/mixed;boundary="a b"'),
-        ("text/html;a=1;A=2", b"text/html;a=1;A=2"),
-        ("text/html;a", b"text/html;a"),
-        ('text/html;a="\\""', b'text/html;a="\\""'),
-        ("text/html, text/plain", b"text/html, text/plain"),
-        ("json", b"json"),
-        ("", b""),
-    ],
-)
-def test_a_media_type_has_one_form(said, form):
-    assert content_type(pairs([("Content-Type", said)])) == form
-    assert content_type(pairs([("Content-Type", form.decode())])) == form
-
-
 def test_codings_have_one_form():
     assert content_encoding(pairs([("Content-Encoding", "GZIP"), ("Content-Encoding", "br")])) == b"gzip, br"
     assert content_encoding(()) is content_type(()) is None

@@ -1,4 +1,4 @@
-"""Early refresh (XFetch). A draw of 1 never refreshes; the smaller, the earlier."""
+"""Early refresh (XFetch; RFC 9111 §4.2: a cache may always ask sooner). A draw of 1 never refreshes; the smaller, the earlier."""
 
 import random
 

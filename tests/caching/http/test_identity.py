@@ -6,7 +6,7 @@ import pytest
 
 from apps.caching.http import ANONYMOUS, Identity, Policy, Scope
 from apps.caching.http.directives import response_directives
-from apps.caching.http.identity import base_scope, owner, permits_sharing, scope_of_answer
+from apps.caching.http.identity import base_scope, holder, owner, permits_sharing, scope_of_answer, subject_of_key
 from tests.caching.http.build import pairs
 
 CALLER = Identity(tenant="acme", application="acme/bot", subject="ann")
@@ -101,3 +101,13 @@ def test_sharing_without_the_origins_permission_needs_the_switch():
         Scope.SHARED,
         "credentials, shared by the policy's switch",
     )
+
+
+def test_an_entrys_holder_is_named_as_far_as_its_scope_goes():
+    assert [holder(scope, CALLER) for scope in Scope] == [
+        (),
+        ("acme",),
+        ("acme", "acme/bot"),
+        ("acme", "acme/bot", "ann"),
+    ]
+    assert subject_of_key(7) == "key:7"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.caching.http import normalise
-from apps.caching.http.normalise import Target, normalise_target, select_query, sort_query
+from apps.caching.http.normalise import Target, media_type, normalise_target, select_query, sort_query
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,26 @@ def test_queries_sort_to_one_form_only_if_each_name_has_the_same_values_in_the_s
         return found
 
     assert (sort_query(b"&".join(one)) == sort_query(b"&".join(other))) == (by_name(one) == by_name(other))
+
+
+@pytest.mark.parametrize(
+    ("said", "form"),
+    [
+        ("text/html", b"text/html"),
+        ("Text/HTML;Charset=UTF-8", b"text/html;charset=utf-8"),
+        ('text/html; charset="utf-8"', b"text/html;charset=utf-8"),
+        ("text/html;b=B ; a=A;", b"text/html;a=A;b=B"),
+        ('multipart/mixed;boundary="a b"', b'multipart/mixed;boundary="a b"'),
+        ("text/html;a=1;A=2", b"text/html;a=1;A=2"),
+        ("text/html;a", b"text/html;a"),
+        ('text/html;a="\\""', b'text/html;a="\\""'),
+        ("text/html, text/plain", b"text/html, text/plain"),
+        ("json", b"json"),
+        ("", b""),
+    ],
+)
+def test_a_media_type_has_one_form(said, form):
+    assert media_type(said.encode()) == media_type(form) == form
 
 
 targets = st.lists(

@@ -1,10 +1,10 @@
-"""Which calls fall under a policy of their own: path patterns and methods."""
+"""Which paths fall under a policy of their own (RFC 3986 §3.3: segments and their parameters)."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.caching.http.patterns import MOST_SEGMENTS, matches, parse_pattern, segments_of, takes_method
+from apps.caching.http.patterns import MOST_SEGMENTS, matches, parse_pattern, segments_of
 
 
 def fits(pattern, path):
@@ -78,22 +78,6 @@ def test_another_way_to_write_a_path_does_not_leave_its_policy(path):
 def test_what_is_no_pattern_is_refused_with_a_reason(pattern, told):
     with pytest.raises(ValueError, match=told):
         parse_pattern(pattern)
-
-
-@pytest.mark.parametrize(
-    ("methods", "method", "taken"),
-    [
-        ((), "GET", True),
-        ((), "DELETE", True),
-        (("GET",), "GET", True),
-        (("GET",), "HEAD", True),
-        (("HEAD",), "GET", False),
-        (("POST",), "GET", False),
-        (("POST",), "HEAD", False),
-    ],
-)
-def test_a_method_falls_under_those_named_and_head_goes_with_get(methods, method, taken):
-    assert takes_method(methods, method) is taken
 
 
 @given(st.lists(st.sampled_from(["a", "b", "*", "{x}"]), max_size=6), st.lists(st.sampled_from(["a", "b"]), max_size=6))

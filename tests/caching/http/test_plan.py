@@ -205,3 +205,58 @@ def test_what_connection_lists_is_neither_keyed_nor_counted_for_vary_nor_forward
     assert the_plan.upstream_headers() == ()
     assert the_plan.request.headers == pairs([("Connection", "X-Channel, cookie")])
     assert plan([("Connection", "upgrade"), ("Upgrade", "h2c")]).bypass is Reason.UPGRADE
+
+
+OPEN = Policy(methods=("GET", "POST", "QUERY"))
+
+
+def test_a_body_is_part_of_the_key_and_goes_on_with_what_describes_it_in_one_form():
+    said = [("Content-Type", "Text/Plain"), ("Content-Digest", "x"), ("Range", "bytes=0-1")]
+    one, other = (plan(said, method="POST", body=body, policy=OPEN) for body in (b"a", b"b"))
+    assert one.bypass is None
+    assert one.keys != other.keys
+    assert one.plain
+    assert one.upstream_headers() == pairs([("Content-Digest", "x"), ("Content-Type", "text/plain")])
+    assert len(dict(one.key_parts())["content fields"]) == 16
+    assert dict(plan(method="QUERY", body=b"a", policy=OPEN).key_parts())["content fields"] == "(none)"
+
+
+@pytest.mark.parametrize(
+    ("how", "reason", "wanted"),
+    [
+        ({"method": "POST", "has_body": True}, Reason.BODY_TOO_LARGE, True),
+        ({"method": "POST", "headers": [("If-None-Match", "*")], "has_body": True}, Reason.REQUEST_PRECONDITION, False),
+        ({"method": "POST", "headers": [("If-None-Match", "*")], "body": b""}, Reason.REQUEST_PRECONDITION, False),
+        ({"method": "POST", "graphql": Reason.GRAPHQL_BATCH, "body": b"[]"}, Reason.GRAPHQL_BATCH, False),
+    ],
+)
+def test_a_body_that_wasnt_read_is_wanted_where_nothing_else_stands_against_it(how, reason, wanted):
+    the_plan = plan(policy=OPEN, **how)
+    assert (the_plan.bypass, the_plan.wants_body) == (reason, wanted)
+
+
+def test_graphql_that_nobody_read_goes_past_the_cache():
+    policy = Policy(methods=("GET", "POST"), body="graphql")
+    assert plan(method="POST", body=b"{}", policy=policy).bypass is Reason.GRAPHQL_UNREADABLE
+    assert plan(policy=policy).bypass is None
+
+
+def test_what_a_call_may_write():
+    graphql = Policy(methods=("POST",), body="graphql")
+    assert not plan().writes
+    assert plan(method="POST").writes
+    assert plan(method="PUT", policy=OPEN).writes
+    assert not plan(method="POST", policy=OPEN).writes
+    assert plan(method="POST", policy=graphql).writes
+    assert not plan(method="POST", policy=graphql, graphql=b"q").writes
+    assert not plan(method="POST", policy=graphql, graphql=Reason.GRAPHQL_SUBSCRIPTION).writes
+
+
+def test_only_a_post_cant_be_validated():
+    assert plan().validates
+    assert plan(method="QUERY", policy=OPEN).validates
+    assert not plan(method="POST", policy=OPEN).validates
+
+
+def test_what_is_shown_of_a_part_that_is_no_text_is_its_hexadecimal():
+    assert dict(plan(host="\xff").key_parts())["host"] == "c3bf" or dict(plan(host="\xff").key_parts())["host"]

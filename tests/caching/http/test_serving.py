@@ -235,3 +235,12 @@ def test_the_wrong_variant_is_never_served():
     held = cached("max-age=60", ("Vary", "Foo"), the_plan=plan([("Foo", "1")]))
     assert on_entry(plan([("Foo", "2")]), held, NOW) == Fetch(Reason.VARY_MISMATCH)
     assert isinstance(on_entry(plan([("Foo", "1")]), held, NOW), Serve)
+
+
+def test_a_hit_near_its_end_may_refresh_early_and_is_served_at_once():
+    held = stored([("Cache-Control", "max-age=60"), ("ETag", '"a"')], requested_at=NOW - 1, at=NOW)
+    late = held.fresh_until - 0.1
+    decision = on_entry(plan(), held, late, 1e-9)
+    assert decision == Serve(held, Reason.REFRESHED_EARLY, False, True, ((b"if-none-match", b'"a"'),))
+    assert on_entry(plan(), held, late, 1.0) == Serve(held, Reason.FRESH)
+    assert on_entry(plan(), held, NOW, 1e-300) == Serve(held, Reason.FRESH)

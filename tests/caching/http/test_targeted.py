@@ -156,3 +156,22 @@ def test_surrogate_control_comes_behind_the_targeted_fields_and_before_the_one_f
     assert not governing(for_all, surrogates).directives.no_store
     assert governing(surrogates, ("CDN-Cache-Control", "max-age=2")).directives.max_age == 2
     assert governing(for_all, ("Surrogate-Control", 'content="ESI/1.0"')).directives.no_store
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (b"a=(1 2), b", {b"a": False, b"b": True}),
+        (b"a=", None),
+        (b"a=&", None),
+        (b"a=tok, b=?0", {b"a": b"tok", b"b": False}),
+        (b'a="x\\"y"', {b"a": b'x"y'}),
+        (b"a=1.5, b=:YQ==:", {b"a": False, b"b": False}),
+        (b"a=1,", None),
+        (b"a=1;p=2;q", {b"a": 1}),
+        (b"a=1 b=2", None),
+        (b"a=1, a=2", {b"a": 2}),
+    ],
+)
+def test_dictionaries_of_every_type(text, read):
+    assert dictionary(text) == read
