@@ -192,15 +192,17 @@ def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
 
 
 def compile_operation_policies(api: APIRow, row: CachePolicy) -> tuple[OperationPolicy, ...]:
-    """The policies of some of an API's calls, each whole: what an operation doesn't say is the API's own."""
-    return tuple(
-        OperationPolicy(
-            methods=tuple(each.get("methods", ())),
-            pattern=parse_pattern(each["path"]),
-            policy=compile_policy(api, with_operation(row, each)),
-        )
-        for each in row.operations
-    )
+    """The policies of some of an API's calls, each whole: what an operation doesn't say is the API's own. Where it names
+    GET, HEAD is meant too: its answer is made of the one to GET.
+    """
+    compiled = []
+    for each in row.operations:
+        methods = tuple(each.get("methods", ()))
+        if "GET" in methods and "HEAD" not in methods:
+            methods = (*methods, "HEAD")
+        policy = compile_policy(api, with_operation(row, dict(each) | ({"methods": methods} if methods else {})))
+        compiled.append(OperationPolicy(methods=methods, pattern=parse_pattern(each["path"]), policy=policy))
+    return tuple(compiled)
 
 
 NOT_DECISIVE = frozenset(

@@ -6,7 +6,7 @@ Everything is plain data, ready to use on the hot path: durations in seconds, ti
 
 import msgspec
 
-from apps.caching.http.patterns import matches, segments_of, takes_method
+from apps.caching.http.patterns import matches, segments_of
 from apps.caching.http.policy import OFF, Policy
 
 
@@ -69,7 +69,7 @@ class API(msgspec.Struct, frozen=True, array_like=True):
         if self.operation_policies:
             segments = segments_of(path)
             for each in self.operation_policies:
-                if takes_method(each.methods, method) and matches(each.pattern, segments):
+                if (not each.methods or method in each.methods) and matches(each.pattern, segments):
                     return each.policy
         return self.policy
 

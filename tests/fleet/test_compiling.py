@@ -200,7 +200,7 @@ def test_an_operation_s_policy_is_the_api_s_but_for_what_it_says():
     make_api(make_tenant("platform"), policy={"mode": "ttl", "ttl": 60.0, "headers": ["x-a"], "operations": OPERATIONS})
     made = compiled()
     item, search, reports = (each.policy for each in made.operation_policies)
-    assert item == replace(made.policy, ttl=5.0, methods=("GET",), group=item.group)
+    assert item == replace(made.policy, ttl=5.0, group=item.group), "GET stands for HEAD too"
     assert search == replace(made.policy, scope="tenant", methods=("POST",), group=search.group)
     assert reports == replace(made.policy, mode="off", group=reports.group)
     assert len({made.policy.group, item.group, search.group, reports.group}) == 4

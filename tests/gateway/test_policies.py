@@ -41,7 +41,7 @@ def policy(**fields: Any) -> Policy:
 
 
 async def test_an_operation_is_cached_by_its_own_policy(lane: Door, origin: Origin, under: Any) -> None:
-    await under(policy(mode="off"), (("GET",), "/items/{id}", policy(mode="ttl", group="items")))
+    await under(policy(mode="off"), (("GET", "HEAD"), "/items/{id}", policy(mode="ttl", group="items")))
     origin.paths |= {"/items/7": ok(b"seven"), "/items": ok(b"all")}
     assert [(await lane.call("/products/items/7")).cache for _ in range(2)] == ["MISS", "HIT"]
     assert (await lane.call("/products/items/7", method="HEAD")).cache == "HIT"
@@ -59,7 +59,7 @@ async def test_the_first_operation_that_fits_counts(lane: Door, origin: Origin, 
 async def test_an_unsafe_call_ends_what_an_operation_of_an_uncached_api_stored(
     lane: Door, origin: Origin, under: Any
 ) -> None:
-    await under(policy(mode="off"), (("GET",), "/items/{id}", policy(mode="ttl", group="items")))
+    await under(policy(mode="off"), (("GET", "HEAD"), "/items/{id}", policy(mode="ttl", group="items")))
     origin.paths["/items/7"] = ok(b"seven")
     assert [(await lane.call("/products/items/7")).cache for _ in range(2)] == ["MISS", "HIT"]
     assert (await lane.call("/products/items/7", method="DELETE")).status == 200

@@ -1,4 +1,4 @@
-"""Which calls a policy of its own is for: a path pattern and methods.
+"""Which paths a policy of its own is for.
 
 A pattern is a path below the listen path, segment by segment: ``*`` or ``{name}`` stands for any one segment, ``**``
 at the end for any number of them, none too. What most origins overlook makes no difference here either: empty
@@ -62,8 +62,3 @@ def matches(pattern: Sequence[str], segments: Sequence[str]) -> bool:
     elif len(segments) != len(pattern):
         return False
     return all(wanted in (ANY, segment) for wanted, segment in zip(pattern, segments, strict=False))
-
-
-def takes_method(methods: Sequence[str], method: str) -> bool:
-    """Whether ``method`` is among ``methods``; none means all. HEAD goes with GET, which answers it (RFC 9110 §9.3.2)."""
-    return not methods or method in methods or (method == "HEAD" and "GET" in methods)
