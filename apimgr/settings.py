@@ -248,7 +248,7 @@ CELERY_BEAT_SCHEDULE = {
     "analytics.ingest": {"task": "analytics.ingest", "schedule": 1.0, "options": {"expires": 5}},
     "analytics.retention": {"task": "analytics.retention", "schedule": 3600.0, "options": {"expires": 3600}},
     "fleet.reconcile": {"task": "fleet.reconcile", "schedule": 3.0, "options": {"expires": 5}},
-    "warming.begin": {"task": "warming.begin", "schedule": 10.0, "options": {"expires": 10}},
+    "warming.begin": {"task": "warming.begin", "schedule": 5.0, "options": {"expires": 5}},
     "warming.work": {"task": "warming.work", "schedule": 2.0, "options": {"expires": 4}},
     "invalidation.forward": {"task": "invalidation.forward", "schedule": 2.0, "options": {"expires": 4}},
     "invalidation.retain": {"task": "invalidation.retain", "schedule": 3600.0, "options": {"expires": 3600}},

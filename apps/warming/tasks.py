@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @shared_task(name="warming.begin")
 def begin() -> None:
-    """Every ten seconds: begin what the schedule, a purge or a new revision asks for."""
+    """Every five seconds: begin what the schedule, a purge or a new revision asks for."""
     try:
         begin_due(timezone.now())
     except DatabaseError as error:
