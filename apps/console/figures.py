@@ -1,7 +1,7 @@
 """How numbers are written: thousands separated, 3 significant digits, the unit beside; a dash where there is no data."""
 
 from datetime import timedelta
-from math import floor, isfinite, log10
+from math import ceil, floor, isfinite, log10
 
 #: Between a number and its unit: they stay on one line.
 THIN = "\u00a0"
@@ -40,6 +40,11 @@ def milliseconds(value: float | None) -> str:
     if value is None or not isfinite(value):
         return DASH
     return f"{significant(value / 1000)}{THIN}s" if value >= 1000 else f"{significant(value)}{THIN}ms"
+
+
+def whole_milliseconds(value: float | None) -> str:
+    """A receipt's duration, rounded up as its sentence has it everywhere: ``17 ms``."""
+    return DASH if value is None else f"{ceil(value):,}{THIN}ms"
 
 
 def size(value: float | None) -> str:

@@ -48,6 +48,7 @@ _RESULTS: dict[str, Meaning] = {
     "STALE": Meaning("stale", "clock"),
     "MISS": Meaning("miss", "arrow-right"),
     "BYPASS": Meaning("bypass", "route"),
+    "REFUSED": Meaning("error", "ban"),
 }
 
 _WORDS = {"needs_info": "Needs info", "up": "Up"}

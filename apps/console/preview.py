@@ -14,7 +14,10 @@ from apps.catalog.models import API
 from apps.console import figures
 from apps.console.winners import Winner, winners
 from apps.fleet.compile import compile_api
+from apps.gateway.planning import plan_call
 from apps.gateway.snapshot import API as Compiled
+from apps.gateway.snapshot import Credential
+from apps.gateway.stages.route import fields_taken
 
 SOME_ONE = ("sample", "sample/sample")
 """Tenant and application of a caller that nobody named."""
@@ -67,11 +70,11 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
         host=b"gateway",
         path=target.path,
         query=target.query,
-        headers=headers_of(sample.get("request_headers") or ()),
+        headers=fields_taken(headers_of(sample.get("request_headers") or ()), False),
         has_body=body is not None,
         body=body,
     )
-    plan = http.plan_request(request, chosen, _caller(compiled, sample.get("application")))
+    plan = plan_call(compiled, request, _caller(compiled, sample.get("application")))
     shown = Preview(policy=_policy_words(policy, compiled, chosen, method))
     if plan.bypass is None:
         shown.forwarded = plan.request.path.decode("latin-1") + (
@@ -85,10 +88,11 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
     return shown
 
 
-def _caller(api: Compiled, application: Application | None) -> http.Identity:
-    tenant, name = SOME_ONE if application is None else (application.tenant.slug, str(application_name(application)))
-    told = http.Scope.SUBJECT if api.forward_credential else http.Scope.SHARED
-    return http.Identity(tenant, name, "key:sample", told)
+def _caller(api: Compiled, application: Application | None) -> Credential | None:
+    if application is None and "none" in api.authentication:
+        return None
+    tenant, name = SOME_ONE if application is None else (application.tenant.slug, application_name(application))
+    return Credential(0, "", "active", tenant, name, {})
 
 
 def application_name(application: Application) -> str:

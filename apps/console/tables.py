@@ -269,7 +269,7 @@ class PurgeTable(ConsoleTable):
         if not record.workers:
             return format_html('<span class="quiet">no gateway ran</span>{}', forwarded(record))
         kind = "active" if record.in_force >= record.workers else "pending"
-        slowest = "" if record.slowest_ms is None else f", slowest {figures.milliseconds(record.slowest_ms)}"
+        slowest = "" if record.slowest_ms is None else f", slowest {figures.whole_milliseconds(record.slowest_ms)}"
         return format_html(
             '<span class="receipt m-{}">in force on {} of {}{}</span>{}',
             kind,

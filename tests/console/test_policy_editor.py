@@ -2,11 +2,13 @@
 
 import pytest
 
+from apps.audit.models import Entry
 from apps.caching.models import CachePolicy
+from apps.caching.services import policy_update
 from apps.catalog.models import API
 from apps.console.policy_words import sentences
 from apps.console.preview import preview
-from tests.console.conftest import text_of
+from tests.console.conftest import errors_of, last_entry, text_of
 
 SAMPLE = {"method": "GET", "path": "/items/7?page=2", "status": 200, "response_headers": "", "age": 10}
 
@@ -75,11 +77,30 @@ def test_a_policy_that_stores_nothing_says_only_that(fields, start):
 
 
 FIELDS = {
-    **{"mode": "override", "ttl": "90s", "stale_while_revalidate": "0s", "stale_if_error": "", "scope": "auto"},
-    **{"query_mode": "all", "query_names": "", "headers": "", "client_directives": "bounded", "sensitivity": "internal"},
-    **{"methods": ["GET", "HEAD"], "body": "json", "negative_ttl": "", "jitter": "10", "max_body": "8 MiB"},
-    **{"max_variants": "64", "max_size": "", "downstream": "pass", "surrogate_control": "remove", "entity_tags": ""},
-    **{"collections": "on", "comment": "", "operations-TOTAL_FORMS": "0", "operations-INITIAL_FORMS": "0"},
+    "mode": "override",
+    "ttl": "90s",
+    "stale_while_revalidate": "0s",
+    "stale_if_error": "",
+    "scope": "auto",
+    "query_mode": "all",
+    "query_names": "",
+    "headers": "",
+    "client_directives": "bounded",
+    "sensitivity": "internal",
+    "methods": ["GET", "HEAD"],
+    "body": "json",
+    "negative_ttl": "",
+    "jitter": "10",
+    "max_body": "8 MiB",
+    "max_variants": "64",
+    "max_size": "",
+    "downstream": "pass",
+    "surrogate_control": "remove",
+    "entity_tags": "",
+    "collections": "on",
+    "comment": "",
+    "operations-TOTAL_FORMS": "0",
+    "operations-INITIAL_FORMS": "0",
 }
 
 
@@ -109,3 +130,298 @@ def test_a_policy_that_makes_no_sense_is_refused_beside_its_field(world, browse)
     page = text_of(answer)
     assert "is not a duration" in page
     assert "soon" in answer.content.decode()
+
+
+def test_each_field_of_a_policy_is_typed_and_kept(world, browse):
+    typed = {
+        "query_sorted": "on",
+        "methods": ["GET", "POST"],
+        "body": "graphql",
+        "negative_ttl": "5s",
+        "jitter": "25",
+        "max_body": "500 kB",
+        "max_variants": "8",
+        "max_size": "1 GiB",
+        "downstream": "for",
+        "downstream_for": "30s",
+        "surrogate_control": "pass",
+        "entity_tags": "items[*].id item:\n$.id page:",
+        "collections": "",
+        "origin_stale_beside_s_maxage": "on",
+        "store_set_cookie": "on",
+        "sensitivity": "personal",
+        "warm-on_publish": "on",
+        "warm-every": "1h",
+        "warm-top": "50",
+        "warm-urls": "/items/1\n/items/2",
+        "warm-rate": "5/s",
+        "warm-headers": "Accept-Language: de",
+    }
+    assert browse(world.people.olga).post("/apis/products/cache/", FIELDS | typed).status_code == 302
+    policy = CachePolicy.objects.get(api=world.api)
+    kept = {
+        "query_sorted": True,
+        "methods": ["GET", "POST"],
+        "body": "graphql",
+        "negative_ttl": 5,
+        "jitter": 0.25,
+        "max_body": 500_000,
+        "max_variants": 8,
+        "max_size": 2**30,
+        "downstream": "30",
+        "surrogate_control": "pass",
+        "collections": False,
+        "origin_stale_beside_s_maxage": True,
+        "store_set_cookie": True,
+        "sensitivity": "personal",
+        "entity_tags": [{"json": "items[*].id", "tag": "item:"}, {"json": "$.id", "tag": "page:"}],
+    }
+    assert {name: getattr(policy, name) for name in kept} == kept
+    warm_up = {"urls": ["/items/1", "/items/2"], "top": 50, "rate": "5/s", "on_publish": True}
+    assert policy.warm_up == warm_up | {"every": "60m", "headers": {"accept-language": "de"}}
+
+
+def form_of(answer) -> dict:
+    """What a browser would post of the editor as it stands."""
+    posted: dict = {}
+    forms = (answer.context["form"], answer.context["warming"], *answer.context["operations"].forms)
+    for bound in (bound for form in forms for bound in form):
+        value = bound.field.prepare_value(bound.value())
+        if value not in (None, False):
+            posted[bound.html_name] = value
+    management = answer.context["operations"].management_form
+    return posted | {bound.html_name: bound.value() for bound in management}
+
+
+def test_what_is_shown_and_saved_again_changes_nothing(world, browse):
+    olga = browse(world.people.olga)
+    operations = [
+        {"path": "/items/{id}", "methods": ["GET"], "mode": "override", "ttl": 300.0, "stale_if_error": None},
+        {"path": "/search", "methods": ["POST"], "headers": [], "downstream": "60", "collections": False},
+        {"path": "/account/**", "mode": "off", "entity_tags": [{"json": "id", "tag": "account:"}]},
+    ]
+    policy_update(actor=world.people.olga, api=world.api, operations=operations, max_size=None, methods=["GET", "POST"])
+    entries = Entry.objects.count()
+    answer = olga.get("/apis/products/cache/")
+    assert olga.post("/apis/products/cache/", form_of(answer)).status_code == 302
+    assert CachePolicy.objects.get(api=world.api).operations == operations
+    assert Entry.objects.count() == entries
+
+
+def row(number: int, **fields) -> dict:
+    return {f"operations-{number}-{name}": value for name, value in fields.items()}
+
+
+def rows(*each: dict) -> dict:
+    found = {"operations-TOTAL_FORMS": str(len(each)), "operations-INITIAL_FORMS": "0"}
+    for number, fields in enumerate(each):
+        found |= row(number, **fields)
+    return found
+
+
+ITEMS, SEARCH = {"path": "/items/{id}", "methods": "get", "ttl": "5m"}, {"path": "/search", "ttl": "soon"}
+
+
+@pytest.mark.parametrize(
+    ("change", "paths"),
+    [
+        ("add", ["/items/{id}", "/search", None]),
+        ("up-1", ["/search", "/items/{id}"]),
+        ("down-0", ["/search", "/items/{id}"]),
+        ("remove-0", ["/search"]),
+        ("up-0", ["/items/{id}", "/search"]),
+        ("down-9", ["/items/{id}", "/search"]),
+        ("sideways-0", ["/items/{id}", "/search"]),
+        ("up-²", ["/items/{id}", "/search"]),
+    ],
+)
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["plain", "htmx"])
+def test_rows_are_added_moved_and_removed_with_nothing_typed_lost_and_nothing_saved(
+    world, browse, change, paths, headers
+):
+    typed = FIELDS | rows(ITEMS, SEARCH) | {"change": change, "ttl": "7m", "comment": "Why not"}
+    answer = browse(world.people.olga).post("/apis/products/cache/operations/", typed, headers=headers)
+    assert answer.status_code == 200
+    assert [form["path"].value() for form in answer.context["operations"]] == paths
+    by_path = {form["path"].value(): form["ttl"].value() for form in answer.context["operations"]}
+    assert by_path["/search"] == "soon"
+    if not headers:
+        page = answer.content.decode()
+        assert 'value="7m"' in page
+        assert "Why not" in page
+    assert not CachePolicy.objects.get(api=world.api).operations
+
+
+def test_rows_are_saved_in_their_order_and_empty_ones_forgotten(world, browse):
+    typed = FIELDS | rows(ITEMS, {}, {"path": "/search", "methods": "POST", "mode": "ttl", "headers": "none"})
+    answer = browse(world.people.olga).post("/apis/products/cache/", typed)
+    assert answer.status_code == 302
+    assert CachePolicy.objects.get(api=world.api).operations == [
+        {"path": "/items/{id}", "methods": ["GET"], "ttl": 300.0},
+        {"path": "/search", "methods": ["POST"], "mode": "ttl", "headers": []},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "error"),
+    [
+        ({"path": "/search", "ttl": "soon"}, "ttl", "is not a duration"),
+        ({"ttl": "5m"}, "path", "Say for which path"),
+        ({"path": "items"}, "path", "starts with a slash"),
+        ({"path": "/search", "query_mode": "include"}, "query_names", "at least one"),
+        ({"path": "/search", "downstream": "for"}, "downstream_for", "Say for how long"),
+        ({"path": "/search", "share_with_credentials": "yes"}, "share_confirmed", "Confirm this"),
+        ({"path": "/search", "max_body": "large"}, "max_body", "is not a size"),
+    ],
+)
+def test_what_is_wrong_with_an_operation_stands_in_its_row(world, browse, fields, name, error):
+    answer = browse(world.people.olga).post("/apis/products/cache/", FIELDS | rows(ITEMS, {}, fields))
+    assert answer.status_code == 422
+    refused = answer.context["operations"].forms[2]
+    assert error in " ".join(refused.errors[name])
+    assert error in text_of(answer)
+    assert not CachePolicy.objects.get(api=world.api).operations
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"entity_tags": "items[ item:"}, "items["),
+        ({"jitter": "80"}, "50"),
+        ({"warm-rate": "often"}, "100/s"),
+        ({"warm-headers": "Host: x"}, "Host"),
+        ({"warm-urls": "items"}, "Write a path"),
+        ({"downstream": "for", "downstream_for": ""}, "Say for how long"),
+    ],
+)
+def test_a_field_of_the_rest_is_refused_beside_itself(world, browse, fields, error):
+    answer = browse(world.people.olga).post("/apis/products/cache/", FIELDS | fields)
+    assert answer.status_code == 422
+    name, value = next(iter(fields.items()))
+    form = answer.context["warming"] if name.startswith("warm-") else answer.context["form"]
+    assert not form.non_field_errors()
+    assert any(error in each for errors in form.errors.values() for each in errors), form.errors
+    assert value in answer.content.decode()
+
+
+def test_sharing_in_spite_of_credentials_is_confirmed_once(world, browse):
+    olga = browse(world.people.olga)
+    switched = FIELDS | {"share_with_credentials": "on"}
+    answer = olga.post("/apis/products/cache/", switched)
+    assert answer.status_code == 422
+    assert errors_of(answer) == {"share_confirmed": ["Confirm this, or leave the switch off."]}
+    assert olga.post("/apis/products/cache/", switched | {"share_confirmed": "on"}).status_code == 302
+    assert CachePolicy.objects.get(api=world.api).share_with_credentials
+    assert "share_with_credentials" in str(last_entry().changes)
+    assert olga.post("/apis/products/cache/", switched | {"ttl": "2m"}).status_code == 302
+
+
+def test_the_preview_follows_the_first_operation_that_the_call_falls_under(world, browse):
+    typed = FIELDS | SAMPLE | rows(ITEMS, {"path": "/items/**", "mode": "off"})
+    olga = browse(world.people.olga)
+    page = text_of(olga.post("/apis/products/cache/preview/", typed)).replace("\u00a0", " ")
+    assert "Policy 1 of the operations counts: GET /items/{id}." in page
+    assert "Fresh for 5 min" in page
+    page = text_of(olga.post("/apis/products/cache/preview/", typed | {"path": "/items/7/stock"}))
+    assert "would be: BYPASS because caching is off for this API." in page
+    page = text_of(olga.post("/apis/products/cache/preview/", typed | {"path": "/"}))
+    assert "the API's own counts" in page
+
+
+def test_the_preview_says_what_is_wrong_with_the_policy_or_the_sample(world, browse):
+    olga = browse(world.people.olga)
+    wrong = (
+        ({"ttl": "soon"}, "is not a duration"),
+        (rows({"path": "items"}), "starts with a slash"),
+        ({"application": "nobody/there"}, "There is no such application"),
+        ({"request_headers": "nonsense"}, "is not a header"),
+    )
+    for fields, said in wrong:
+        assert said in text_of(olga.post("/apis/products/cache/preview/", FIELDS | SAMPLE | fields)), fields
+
+
+def test_a_body_is_part_of_the_key_of_a_read_only_post(api):
+    policy = CachePolicy(mode="override", methods=["GET", "POST"])
+    headers = [("Content-Type", "application/json")]
+    sample = SAMPLE | {"method": "POST", "request_headers": headers}
+    one, other = (
+        dict(preview(api, policy, sample | {"request_body": body}).key)
+        for body in ('{"a": 1, "b": 2}', '{"b":2,"a":1}')
+    )
+    assert one == other
+    assert one != dict(preview(api, policy, sample | {"request_body": "{}"}).key)
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers", "won"),
+    [
+        (
+            {"mode": "override"},
+            "Cache-Control: max-age=5",
+            "The policy's TTL of 1 min counts over the origin's max-age.",
+        ),
+        ({"mode": "ttl"}, "Cache-Control: max-age=5", "The origin's max-age counts over the policy's TTL."),
+        ({}, "Cache-Control: max-age=5, s-maxage=9", "The origin's s-maxage counts over its max-age."),
+        (
+            {},
+            "Cache-Control: s-maxage=9, stale-while-revalidate=30",
+            "s-maxage forbids them (RFC 9111 §5.2.2.10); the origin's stale-while-revalidate doesn't count.",
+        ),
+        (
+            {"origin_stale_beside_s_maxage": True},
+            "Cache-Control: s-maxage=9, stale-while-revalidate=30",
+            "The origin's stale-while-revalidate counts beside s-maxage: the policy says so.",
+        ),
+        (
+            {"stale_while_revalidate": 9},
+            "Cache-Control: max-age=9, must-revalidate",
+            "must-revalidate forbids them; the policy's stale times don't count.",
+        ),
+        (
+            {"stale_while_revalidate": 9},
+            "Cache-Control: max-age=9, stale-while-revalidate=1",
+            "The origin's stale-while-revalidate counts over the policy's.",
+        ),
+        (
+            {},
+            "CDN-Cache-Control: max-age=9\nCache-Control: no-store",
+            "CDN-Cache-Control counts instead of Cache-Control (RFC 9213).",
+        ),
+        (
+            {},
+            "CDN-Cache-Control: &\nCache-Control: max-age=9",
+            "Cache-Control counts: CDN-Cache-Control can't be read.",
+        ),
+    ],
+)
+def test_where_several_rules_speak_the_one_that_won_is_named(api, fields, headers, won):
+    shown = preview(api, CachePolicy(**fields), SAMPLE | {"response_headers": headers})
+    assert won in [winner.sentence.replace("\u00a0", " ") for winner in shown.winners]
+
+
+def test_where_one_rule_speaks_nobody_won(api):
+    assert preview(api, CachePolicy(), SAMPLE | {"response_headers": "Cache-Control: max-age=5"}).winners == []
+
+
+def test_an_error_s_own_lifetime_is_named(api):
+    shown = preview(api, CachePolicy(mode="ttl", negative_ttl=7), SAMPLE | {"status": 404})
+    assert "for errors count" in shown.winners[0].sentence
+
+
+def test_every_link_to_the_help_page_has_its_place_there(world, browse):
+    import re
+    from pathlib import Path
+
+    root = Path(__file__).parents[2]
+    sources = "\n".join(path.read_text() for path in (root / "apps/console/forms").glob("*.py"))
+    wanted = set(re.findall(r'^\s+"([a-z-]+)",\n\s+\)$', sources, flags=re.M)) | set(
+        re.findall(r'\), "([a-z-]+)"\n?\s*\)', sources)
+    )
+    wanted |= set(
+        re.findall(
+            r"'console:help' %}#([\w-]+)", "\n".join(p.read_text() for p in (root / "templates").rglob("*.html"))
+        )
+    )
+    page = browse(world.people.olga).get("/help/").content.decode()
+    assert wanted - set(re.findall(r'id="([\w-]+)"', page)) == set()
+    assert len(wanted) > 25

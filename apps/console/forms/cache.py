@@ -81,9 +81,7 @@ class PolicyForm(ConsoleForm):
         "negative-ttl",
     )
     jitter = helped(
-        PercentField(
-            min_value=0, max_value=0.5, label="Jitter", help_text="Lifetimes end up to so much earlier, at random."
-        ),
+        PercentField(most=50, label="Jitter", help_text="Lifetimes end up to so much earlier, at random."),
         "jitter",
     )
     origin_stale_beside_s_maxage = helped(

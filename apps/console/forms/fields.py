@@ -109,7 +109,12 @@ class HeadersField(forms.CharField):
 
 
 class PercentField(forms.FloatField):
-    """A part of a whole, typed as percent; its value is between 0 and 1."""
+    """A part of a whole, typed as percent, up to ``most``; its value is between 0 and 1."""
+
+    def __init__(self, *, most: float = 100, **options: Any) -> None:
+        super().__init__(**options)
+        self.most = most
+        self.widget.attrs |= {"min": 0, "max": f"{most:g}"}
 
     def prepare_value(self, value: Any) -> Any:
         """As percent."""
@@ -118,7 +123,11 @@ class PercentField(forms.FloatField):
     def to_python(self, value: Any) -> Any:
         """The ratio."""
         number = super().to_python(value)
-        return None if number is None else round(number / 100, 6)
+        if number is None:
+            return None
+        if not 0 <= number <= self.most:
+            raise ValidationError(f"Between 0 and {self.most:g} %.")
+        return round(number / 100, 6)
 
 
 class SizeField(forms.CharField):

@@ -11,6 +11,7 @@ from apps.invalidation.calls import KINDS
 from apps.invalidation.models import CDN
 
 METHODS = [(method, method) for method in ("PURGE", "POST", "DELETE", "PUT", "GET", "BAN")]
+BODIES = {"tag": '{"tags": ["{tag}"]}', "path": '{"files": ["{url}"]}'}
 
 
 class FirstSecretForm(ConsoleForm):
@@ -63,7 +64,7 @@ class CDNForm(ConsoleForm):
                 required=False,
                 max_length=4000,
                 label="Body",
-                widget=forms.Textarea({"rows": 1, "spellcheck": "false"}),
+                widget=forms.Textarea({"rows": 1, "spellcheck": "false", "placeholder": BODIES.get(kind, "")}),
             )
 
     @staticmethod

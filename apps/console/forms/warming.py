@@ -3,12 +3,15 @@
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from apps.caching.warm_up import MOST, USUAL_RATE
+from apps.caching.warm_up import MOST, USUAL_RATE, read_warm_up
 from apps.catalog.models import API
 from apps.console.forms.fields import ConsoleForm, DurationField, HeadersField, LinesField, helped
-from apps.words import duration_text
+from apps.words import by_path, duration_text
+
+UNSAID: tuple[Any, ...] = (None, "", [], {}, False)
 
 
 class WarmUpForm(ConsoleForm):
@@ -78,13 +81,26 @@ class WarmUpSettingsForm(ConsoleForm):
     )
     headers = HeadersField(label="Headers to send", help_text="One Name: value per line.")
 
+    warm_up: dict[str, Any]
+    """Once it is valid: what was said, in the declarative file's words."""
+
     @classmethod
     def of(cls, warm_up: dict[str, Any], data: Any = None) -> "WarmUpSettingsForm":
         """The form that shows the ``warm_up`` of a policy, or what was typed over it."""
         return cls(data, initial=warm_up, prefix="warm")
 
-    def warm_up(self) -> dict[str, Any]:
-        """The ``warm_up`` of a policy: what was said, in the declarative file's words."""
-        data = dict(self.cleaned_data)
-        data["every"] = duration_text(data["every"]) if data["every"] is not None else None
-        return {name: value for name, value in data.items() if value not in (None, "", [], {}, False)}
+    def clean(self) -> dict[str, Any]:
+        """As the declarative file is read, each refusal beside its field."""
+        data = self.cleaned_data
+        if self.errors:
+            return data
+        every = duration_text(data["every"]) if data["every"] is not None else None
+        words = {name: value for name, value in (data | {"every": every}).items() if value not in UNSAID}
+        try:
+            self.warm_up = read_warm_up(words)
+        except ValidationError as refused:
+            for path, messages in by_path(refused).items():
+                field, _, inner = path.partition(".")
+                named = f"{data[field][int(inner)]}: " if inner.isdecimal() else f"{inner}: " if inner else ""
+                self.add_error(field, [f"{named}{message}" for message in messages])
+        return data

@@ -23,6 +23,7 @@ SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
 register.filter("number", figures.number)
 register.filter("percent", figures.percent)
 register.filter("ms", figures.milliseconds)
+register.filter("whole_ms", figures.whole_milliseconds)
 register.filter("size", figures.size)
 register.filter("duration", figures.duration)
 register.filter("counted", figures.counted)

@@ -9,9 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django_htmx.http import trigger_client_event
 
-from apps.access.selectors import applications_visible_to
 from apps.caching.models import CachePolicy
-from apps.caching.selectors import purges_visible_to
+from apps.caching.selectors import applications_explainable_by, purges_visible_to
 from apps.caching.services import policy_update
 from apps.catalog.models import API
 from apps.catalog.policies import can_edit_api, can_view_configuration
@@ -69,20 +68,19 @@ class Editor:
         """What ``policy_update`` gets."""
         return self.form.policy_fields() | {
             "operations": self.operations.operations(),
-            "warm_up": self.warming.warm_up(),
+            "warm_up": self.warming.warm_up,
         }
 
     def beside_its_row(self, name: str, errors: list[str]) -> bool:
-        """``operations.1.ttl`` belongs to the second row that is filled in, ``warm_up.urls.0`` to the URLs."""
+        """``operations.1.ttl`` belongs to the second row that is filled in, ``entity_tags.0`` to the entity tags."""
         part, _, rest = name.partition(".")
-        if part == "warm_up":
-            field = rest.partition(".")[0]
-            self.warming.add_error(field if field in self.warming.fields else None, errors)
+        if part in self.form.fields:
+            self.form.add_error(part, errors)
             return True
         number, _, field = rest.partition(".")
         if part != "operations" or not number.isdigit():
             return False
-        row = self.operations.rows[int(number)]
+        row, field = self.operations.rows[int(number)], field.partition(".")[0]
         row.add_error(field if field in row.fields else "path", errors)
         return True
 
@@ -107,7 +105,7 @@ class Editor:
 def sample_form(request: Signed, data: Any = None) -> SampleForm:
     """The sample that stands beside the policy."""
     start = {name: field.initial for name, field in SampleForm.base_fields.items()}
-    return SampleForm(data, initial=start, applications=applications_visible_to(request.user))
+    return SampleForm(data, initial=start, applications=applications_explainable_by(request.user))
 
 
 def editor_page(request: Signed, api: API, editor: Editor, status: int = 200) -> HttpResponse:

@@ -1,10 +1,11 @@
 """What the cache would do with a request that somebody types."""
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from apps.access.selectors import applications_visible_to
 from apps.caching.explain import Explanation, explain
+from apps.caching.selectors import applications_explainable_by
 from apps.console.answers import attempt, sent
 from apps.console.forms.explain import ExplainForm
 from apps.console.guard import Signed, anyone, page
@@ -19,7 +20,7 @@ def explain_page(request: Signed) -> HttpResponse:
     Which APIs a reader may ask about is the service's to say.
     """
     start = {name: request.GET.get(name, "") for name in ("method", "url", "application") if request.GET.get(name)}
-    form = ExplainForm(sent(request), initial=start, applications=applications_visible_to(request.user))
+    form = ExplainForm(sent(request), initial=start, applications=applications_explainable_by(request.user))
 
     def explained() -> Explanation:
         data = form.cleaned_data
@@ -32,6 +33,14 @@ def explain_page(request: Signed) -> HttpResponse:
             application=data["application"],
         )
 
-    found = attempt(form, explained) if request.method == "POST" else None
+    found, status = None, 200
+    if request.method == "POST":
+        try:
+            found = attempt(form, explained)
+        except PermissionDenied as denied:
+            form.add_error("url", str(denied) or "This isn't yours to ask.")
+            status = 403
+    if form.errors and (request.htmx or status == 200):
+        status = 422  # what htmx shows of a refusal
     template = "cache/explained.html" if request.htmx else "cache/explain.html"
-    return render(request, template, {"form": form, "explained": found}, status=422 if form.errors else 200)
+    return render(request, template, {"form": form, "explained": found}, status=status)

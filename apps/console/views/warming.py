@@ -18,7 +18,7 @@ from apps.warming.policies import can_cancel, can_warm_up
 from apps.warming.services import warm_up_cancel, warm_up_start
 
 FORM = ("GET", "HEAD", "POST")
-EXPLAIN = "They are fetched through the gateway at this rate, so that the cache has them before anybody asks."
+EXPLAIN = "URLs are fetched through the gateway at this rate, so that the cache has them before anybody asks."
 
 
 @page(load=an_api, may=can_warm_up, methods=FORM)
