@@ -5,6 +5,7 @@ gateway would not have stored, and everything that ends a stored answer ends a p
 first, so that no worker goes on serving its own older copy.
 """
 
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -143,7 +144,9 @@ def _judge_call(
         raise ValidationError(
             {"url": "Answers to this URL belong to one caller each: an origin can push only what is for all."}
         )
-    decision = http.on_response(plan, None, head, now, now, _UNBORN)
+    # By chance a little shorter than said, so that a catalogue that was pushed at once doesn't end at once.
+    chance = random.random()  # noqa: S311  not a secret
+    decision = http.on_response(plan, None, head, now, now, _UNBORN, chance)
     if not isinstance(decision, http.Store):
         raise ValidationError({"answer": _in_words(decision.reason)})
     if len(body) > plan.policy.max_body:

@@ -47,8 +47,7 @@ def warm_up_start(
     settings = _settings(api, urls, top, rate, headers)
     _check(api, settings)
     with change(actor=actor, verb="cache.warm_up", target_type="api", target=api.slug, tenant=api.tenant.slug) as noted:
-        if WarmUp.objects.filter(api_slug=api.slug, state__in=UNFINISHED).count() >= MOST_WAITING:
-            raise Conflict(f"{MOST_WAITING} warm-ups of {api} are under way already: wait for them, or cancel one.")
+        _check_waiting(api)
         if actor is PLATFORM and cause != Cause.MANUAL:
             noted.drop()  # what a setting brings about is no decision of its own
         noted.field("warm-up", None, _in_words(settings))
@@ -66,6 +65,14 @@ def warm_up_start(
         over = WarmUp.objects.filter(api_slug=api.slug, cause=cause).exclude(state__in=UNFINISHED)
         WarmUp.objects.filter(pk__in=list(over.values_list("pk", flat=True)[KEPT:])).delete()
         return made
+
+
+def warm_up_check(
+    *, api: API, urls: Sequence[str] = (), top: int = 0, rate: str = "", headers: Mapping[str, str] | None = None
+) -> None:
+    """Raise what ``warm_up_start`` would raise of a body: for those who do something else first, like a purge."""
+    _check(api, _settings(api, urls, top, rate, headers))
+    _check_waiting(api)
 
 
 def warm_up_cancel(*, actor: Actor, warm_up: WarmUp) -> WarmUp:
@@ -130,6 +137,11 @@ def _check(api: API, settings: WarmUpSettings) -> None:
             targets.of(url)
         except ValueError as refusal:
             raise ValidationError({"urls": f"Number {number}: {refusal}"}) from None
+
+
+def _check_waiting(api: API) -> None:
+    if WarmUp.objects.filter(api_slug=api.slug, state__in=UNFINISHED).count() >= MOST_WAITING:
+        raise Conflict(f"{MOST_WAITING} warm-ups of {api} are under way already: wait for them, or cancel one.")
 
 
 def _in_words(settings: WarmUpSettings) -> str:

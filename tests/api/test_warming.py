@@ -2,6 +2,8 @@
 
 import pytest
 
+from apps.caching.models import Purge
+from apps.fleet.publisher import publish_pending
 from apps.warming.models import WarmUp
 from tests.support.cast import make_api
 
@@ -70,3 +72,35 @@ def test_viewers_look_on_and_strangers_see_nothing(cast, calls_as):
     assert charlie.post(WARM_UPS, {}).status_code == 404
     assert charlie.post(f"{WARM_UPS}{warm_up}/cancel/").status_code == 404
     assert WarmUp.objects.get().state == "queued"
+
+
+def test_a_purge_may_ask_for_a_warm_up_after_it(cast, calls_as, state_redis):
+    make_api(cast.platform)
+    publish_pending()
+    olga = calls_as(cast.olga)
+    purged = olga.post("/api/v1/purges/", {"api": "products", "warm_up": {"urls": ["/a"], "rate": "5/s"}})
+    assert purged.status_code == 201
+    warm_up = WarmUp.objects.get()
+    assert (purged.json()["warm_up"], purged.json()["id"]) == (warm_up.pk, warm_up.mark)
+    assert (warm_up.cause, warm_up.urls, warm_up.rate) == ("purge", ["/a"], 5.0)
+    usual = olga.post("/api/v1/purges/", {"api": "products", "warm_up": {}})
+    assert WarmUp.objects.get(pk=usual.json()["warm_up"]).top == 100
+    assert "warm_up" not in olga.post("/api/v1/purges/", {"api": "products"}).json()
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"urls": ["items"]}, "warm_up.urls"),
+        ({"rate": "fast"}, "warm_up.rate"),
+        ({"speed": 1}, "warm_up"),
+        (True, "warm_up"),
+    ],
+)
+def test_a_purge_whose_warm_up_is_wrong_purges_nothing(cast, calls_as, state_redis, asked, field):
+    make_api(cast.platform)
+    publish_pending()
+    refused = calls_as(cast.olga).post("/api/v1/purges/", {"api": "products", "warm_up": asked})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, [field])
+    assert not Purge.objects.exists()
+    assert not WarmUp.objects.exists()

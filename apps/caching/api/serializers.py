@@ -15,6 +15,9 @@ from apps.catalog.selectors import apis_visible_to
 from apps.platform.api.fields import Measured, NameField
 from apps.platform.api.receipts import ReceiptSerializer, WithReceipt, with_receipt
 from apps.platform.api.serializers import DocumentWords, Words
+from apps.warming import services as warming
+from apps.warming.api.serializers import WarmUpWords
+from apps.warming.choices import Cause
 from apps.words import by_path
 
 
@@ -67,6 +70,9 @@ class PurgeSerializer(WithReceipt, Words):
     tag = serializers.CharField(required=False, write_only=True)
     operation = serializers.CharField(required=False, write_only=True, help_text="Like GET /items/{id}.")
     soft = serializers.BooleanField(required=False, default=False, help_text="Entries become stale rather than dead.")
+    warm_up = WarmUpWords(
+        required=False, write_only=True, help_text="Fetch answers anew afterwards; {} as the policy says."
+    )
     kind = serializers.ChoiceField(PurgeKind.choices, read_only=True)
     value = serializers.CharField(read_only=True)
     clock = serializers.IntegerField(read_only=True, help_text="The installation's purge clock after it.")
@@ -75,10 +81,18 @@ class PurgeSerializer(WithReceipt, Words):
     workers = serializers.IntegerField(read_only=True)
     in_force = serializers.IntegerField(read_only=True)
     slowest_ms = Measured(read_only=True, allow_null=True)
+    forwarded = serializers.SerializerMethodField(help_text="What became of it at the API's CDN; null without one.")
+
+    def get_forwarded(self, purge: Purge) -> dict[str, str] | None:
+        """State and detail. The caching app doesn't know who forwards: whoever does hangs it on the purge."""
+        found = getattr(purge, "forwarding", None)
+        return found and {"state": found.state, "detail": found.detail}
 
     def to_representation(self, instance: Purge) -> dict[str, Any]:
-        """As noted, under the API's name (which may be gone)."""
-        return {"api": instance.api_slug} | super().to_representation(instance)
+        """As noted, under the API's name (which may be gone); with the number of the warm-up that it began."""
+        shown = {"api": instance.api_slug} | super().to_representation(instance)
+        begun = getattr(instance, "begun", None)
+        return shown if begun is None else shown | {"warm_up": begun.pk}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """At most one of path, prefix, tag and operation. ``kind`` and ``value`` are how a purge is read: taken for nothing,
@@ -93,10 +107,22 @@ class PurgeSerializer(WithReceipt, Words):
             )
         kind = named[0] if named else PurgeKind.API
         value = attrs[kind.value] if named else ""
-        return {"api": attrs["api"], "soft": attrs["soft"], "kind": kind, "value": value}
+        asked = attrs.get("warm_up")
+        if asked is not None:
+            self._check_warm_up(attrs["api"], asked)
+        return {"api": attrs["api"], "soft": attrs["soft"], "kind": kind, "value": value, "warm_up": asked}
+
+    def _check_warm_up(self, api: API, asked: dict[str, Any]) -> None:
+        """Before anything is purged."""
+        try:
+            warming.warm_up_check(api=api, **asked)
+        except ValidationError as refusal:
+            told = {f"warm_up.{path}" if path else "warm_up": messages for path, messages in by_path(refusal).items()}
+            raise serializers.ValidationError(told) from None
 
     def create(self, validated_data: dict[str, Any]) -> Purge:
-        """Purge, and note on how many workers it is in force: waits for them, 5 s at most."""
+        """Purge, and note on how many workers it is in force: waits for them, 5 s at most. Then have it warmed up again."""
+        asked = validated_data.pop("warm_up")
         try:
             purge = services.purge(actor=self.caller, **validated_data)
         except ValidationError as refusal:
@@ -108,4 +134,8 @@ class PurgeSerializer(WithReceipt, Words):
         services.receipt_note(
             purge=purge, workers=receipt.workers, in_force=receipt.in_force, slowest_ms=receipt.slowest_ms
         )
+        if asked is not None:
+            purge.begun = warming.warm_up_start(  # type: ignore[attr-defined]
+                actor=self.caller, api=validated_data["api"], cause=Cause.PURGE, mark=purge.pk, **asked
+            )
         return purge

@@ -9,10 +9,14 @@ from django.core.management.base import BaseCommand
 from apps.audit.services import via
 from apps.caching import services
 from apps.caching.choices import PurgeKind
+from apps.caching.models import Purge
 from apps.catalog.models import API
-from apps.errors import Unavailable
+from apps.errors import Conflict, Unavailable
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.actors import PLATFORM
+from apps.warming.choices import Cause
+from apps.warming.progress import see_through
+from apps.warming.services import warm_up_check, warm_up_start
 
 
 class Command(BaseCommand):
@@ -29,13 +33,16 @@ class Command(BaseCommand):
         what.add_argument("--tag")
         what.add_argument("--operation", help="Like 'GET /items/{id}'.")
         parser.add_argument("--soft", action="store_true", help="Make entries stale instead of dead.")
+        parser.add_argument("--warm", action="store_true", help="Then warm it up, as the API's policy says.")
 
-    def handle(self, *args: Any, api: str, soft: bool, **options: Any) -> None:
-        """Exit status: 0 in force on every worker, 3 on k of n, 1 refused and nothing changed."""
+    def handle(self, *args: Any, api: str, soft: bool, warm: bool, **options: Any) -> None:
+        """Exit status: 0 in force on every worker, 3 on k of n, 1 refused and nothing changed. A warm-up's end says itself."""
         via.set("command")
         kind = next((kind for kind in ("path", "prefix", "tag", "operation") if options[kind] is not None), "api")
         try:
-            row = API.objects.get(slug=api)
+            row = API.objects.select_related("tenant", "cache_policy").get(slug=api)
+            if warm:
+                warm_up_check(api=row)
             purge = services.purge(
                 actor=PLATFORM, api=row, kind=PurgeKind(kind), value=options.get(kind) or "", soft=soft
             )
@@ -53,4 +60,13 @@ class Command(BaseCommand):
             purge=purge, workers=receipt.workers, in_force=receipt.in_force, slowest_ms=receipt.slowest_ms
         )
         self.stdout.write(f"Purged {purge}: {receipt.sentence}")
+        if warm:
+            self._warm(row, purge)
         raise SystemExit(receipt.exit_status)
+
+    def _warm(self, api: API, purge: Purge) -> None:
+        """Fetch answers anew, with a progress bar."""
+        try:
+            see_through(warm_up_start(actor=PLATFORM, api=api, cause=Cause.PURGE, mark=purge.pk), self.stdout)
+        except Conflict as refusal:
+            self.stderr.write(f"It is not warmed up: {refusal}")
