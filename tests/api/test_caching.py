@@ -67,6 +67,7 @@ def test_a_stranger_sees_no_policy(cast, calls_as):
         ({"path": "/items/1"}, "path", "/items/1"),
         ({"prefix": "/items/"}, "prefix", "/items/"),
         ({"tag": "item-1", "soft": True}, "tag", "item-1"),
+        ({"path": "https://api.example.com/products/items/1"}, "path", "https://api.example.com/products/items/1"),
     ],
 )
 def test_a_purge_answers_with_its_receipt_and_is_noted(cast, calls_as, configured, named, kind, value):
@@ -110,7 +111,9 @@ def test_strangers_neither_purge_nor_see_purges(cast, calls_as, configured):
     assert charlie.get(f"/api/v1/purges/{made}/").status_code == 404
 
 
-@pytest.mark.parametrize("named", [{"path": "items"}, {"prefix": "items"}, {"tag": "two words"}])
+@pytest.mark.parametrize(
+    "named", [{"path": "items"}, {"prefix": "items"}, {"tag": "two words"}, {"operation": "GET /x"}]
+)
 def test_what_a_purge_cannot_mean_is_an_error_of_that_field(cast, calls_as, configured, named):
     refused = calls_as(cast.olga).post("/api/v1/purges/", {"api": "products"} | named)
     assert (refused.status_code, list(refused.json()["errors"])) == (400, list(named))

@@ -29,10 +29,11 @@ from tests.support.cast import (
 
 CONTRACT = (
     "tenants users apis upstreams plans applications keys access-requests subscriptions cache-policies purges calls "
-    "gateways audit analytics/summary analytics/timeseries"
+    "gateways audit purge-webhooks cdns analytics/summary analytics/timeseries"
 ).split()
 METHODS = ("get", "post", "put", "patch", "delete")
 OPEN = {"/api/schema/", "/api/docs/"}  # what the API is like is no secret
+SIGNED = {"/api/v1/purge-webhooks/1/messages/"}  # its callers have no account: see test_invalidation
 
 
 def routes(resolver=None, prefix: str = "/") -> Iterator[str]:
@@ -46,7 +47,7 @@ def routes(resolver=None, prefix: str = "/") -> Iterator[str]:
             yield re.sub(r"\(\?P<\w+>[^()]*\)|<[^>]+>", "1", address).replace("\\Z", "")
 
 
-EVERY = sorted(set(routes()) - OPEN)
+EVERY = sorted(set(routes()) - OPEN - SIGNED)
 
 
 def test_every_noun_of_the_contract_has_a_route():
@@ -108,7 +109,7 @@ def test_the_schema_is_valid_and_names_every_route(client):
     schema = json.loads(answer.content)
     validate(schema)
     described = {re.sub(r"\{\w+\}", "1", path) for path in schema["paths"]}
-    assert described == {address.replace("acme/bot", "1") for address in EVERY}
+    assert described == {address.replace("acme/bot", "1") for address in {*EVERY, *SIGNED}}
     assert schema["components"]["securitySchemes"]["token"] == {"type": "http", "scheme": "bearer"}
 
 

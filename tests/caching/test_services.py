@@ -7,7 +7,7 @@ from apps.audit.models import Entry
 from apps.caching import services
 from apps.caching.choices import PurgeKind
 from apps.caching.models import Purge
-from apps.catalog.models import Revision
+from apps.catalog.models import Operation, Revision
 from apps.errors import Unavailable
 from apps.fleet import names
 from tests.support.cast import Cast, make_api
@@ -38,11 +38,19 @@ def test_a_policy_is_changed_by_a_revision_of_its_api(cast: Cast):
         ("path", "/items/1", {b"p:products:/items/1"}),
         ("path", "/products/items/1", {b"p:products:/items/1", b"p:products:/products/items/1"}),
         ("prefix", "/items/", {b"x:products:/items"}),
-        ("tag", "shelf-7", {b"k:products:shelf-7"}),
+        (
+            "path",
+            "https://api.example.com/products/items/1?page=2",
+            {b"p:products:/items/1", b"p:products:/products/items/1"},
+        ),
+        ("prefix", "http://api.example.com", {b"x:products:"}),
+        ("tag", "shelf-7", {b"k:products:shelf-7", b"k:products:*"}),
+        ("operation", "GET /items/{id}", {b"k:products:GET /items/{id}"}),
     ],
 )
 def test_a_purge_is_in_redis_with_its_row_and_its_entry(cast: Cast, state, kind: str, value: str, tags: set[bytes]):
     api = make_api(cast.platform)
+    Operation.objects.create(api=api, method="GET", path="/items/{id}")
     purge = services.purge(actor=cast.olga, api=api, kind=kind, value=value)
     assert set(state.hgetall(names.PURGES)) == tags
     assert int(state.get(names.PURGE_CLOCK)) == purge.clock
@@ -63,6 +71,9 @@ def test_a_purge_is_in_redis_with_its_row_and_its_entry(cast: Cast, state, kind:
         ("path", "items", "value"),
         ("path", "/a\nb", "value"),
         ("prefix", "x" * 2001, "value"),
+        ("path", "https://api.example.com/a b", "value"),
+        ("operation", "GET /nothing", "value"),
+        ("operation", "GET", "value"),
         ("tag", "two words", "value"),
         ("tag", "line\nbreak", "value"),
     ],

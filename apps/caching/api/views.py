@@ -40,4 +40,4 @@ class PurgeViewSet(Creatable):
 
     def get_queryset(self) -> QuerySet[Purge]:
         """Those of one's own tenants' APIs."""
-        return purges_visible_to(self.request.user)
+        return purges_visible_to(self.request.user).select_related("forwarding")

@@ -4,20 +4,28 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('caching', '0001_initial'),
+        ("caching", "0001_initial"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='purge',
-            name='kind',
-            field=models.CharField(choices=[('api', 'The whole API'), ('path', 'One path, with every variant'), ('prefix', 'A path prefix'), ('tag', 'A tag'), ('operation', 'An operation')], max_length=12),
+            model_name="purge",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("api", "The whole API"),
+                    ("path", "One path, with every variant"),
+                    ("prefix", "A path prefix"),
+                    ("tag", "A tag"),
+                    ("operation", "An operation"),
+                ],
+                max_length=12,
+            ),
         ),
         migrations.AlterField(
-            model_name='purge',
-            name='value',
-            field=models.CharField(blank=True, help_text='What of its kind; empty for the whole API.', max_length=2000),
+            model_name="purge",
+            name="value",
+            field=models.CharField(blank=True, help_text="What of its kind; empty for the whole API.", max_length=2000),
         ),
     ]
