@@ -3,13 +3,20 @@
 import asyncio
 from collections import deque
 
+from apps.gateway.upstream.errors import Broken
+
 BACKLOG = 512 * 1024
 """Bytes that the slowest reader may be behind, once the parts aren't all kept."""
+
+PATIENCE = 10.0
+"""Seconds that one reader may keep the others waiting, in all, before the body breaks off for it."""
 
 
 class Broadcast:
     """Parts in order. While ``keeping``, all stay (the body is being stored, so they are needed anyway) and anybody
-    may still join; afterwards a part goes when every reader has it, and the writer waits for the slowest.
+    may still join; afterwards a part goes when every reader has it, and the writer waits for the slowest: without end
+    for the only reader, ``PATIENCE`` seconds for one who keeps others waiting. So memory is bounded by what the policy
+    stores, or by ``BACKLOG``.
     """
 
     def __init__(self) -> None:
@@ -20,14 +27,29 @@ class Broadcast:
         self._ended = False
         self._error: Exception | None = None
         self._readers: set[Reader] = set()
+        self._expected = 0
         self._news: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
 
     def reader(self) -> "Reader":
-        """A reader from the first part on. Only while ``keeping``."""
+        """A reader from the first part on. Only while ``has_all``."""
         reader = Reader(self)
         self._readers.add(reader)
         return reader
+
+    def expect(self, callers: int) -> None:
+        """So many callers wait for the head, and decide when they have seen it whether to read: nothing goes before."""
+        self._expected = callers
+
+    def decided(self) -> None:
+        """One of them has."""
+        self._expected -= 1
+        self._trim()
+
+    @property
+    def has_all(self) -> bool:
+        """Whether somebody who joins now can read it from the start."""
+        return self._first == 0 and (self.keeping or self._expected > 0)
 
     def put(self, part: bytes) -> None:
         """Give a part to all readers."""
@@ -47,9 +69,18 @@ class Broadcast:
 
     async def room(self) -> None:
         """Wait until the slowest reader is near enough. At once when there is none, or while ``keeping``."""
-        while not self.keeping and self._readers and self._size > BACKLOG:
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
+        loop = asyncio.get_running_loop()
+        while not self.keeping and (self._readers or self._expected) and self._size > BACKLOG:
+            slowest = min(self._readers, key=lambda reader: reader.next, default=None)
+            alone = slowest is None or len(self._readers) == 1
+            self._room = loop.create_future()
+            began = loop.time()
+            patience = None if slowest is None or alone else max(0.0, PATIENCE - slowest.kept_waiting)
+            await asyncio.wait({self._room}, timeout=patience)
+            if slowest is not None and not alone:
+                slowest.kept_waiting += loop.time() - began
+                if slowest.kept_waiting >= PATIENCE:
+                    slowest.cut_off()
 
     def _tell(self) -> None:
         if self._news is not None and not self._news.done():
@@ -57,7 +88,7 @@ class Broadcast:
         self._news = None
 
     def _trim(self) -> None:
-        if self.keeping:
+        if self.keeping or self._expected:
             return
         upto = min((reader.next for reader in self._readers), default=self._first + len(self._parts))
         while self._first < upto:
@@ -68,6 +99,8 @@ class Broadcast:
 
     async def _read(self, reader: "Reader") -> bytes:
         while True:
+            if reader not in self._readers:
+                raise Broken("the caller was too slow for the others", sent=True)
             index = reader.next - self._first
             if index < len(self._parts):
                 part = self._parts[index]
@@ -86,11 +119,12 @@ class Broadcast:
 class Reader:
     """One reader's place."""
 
-    __slots__ = ("_broadcast", "next")
+    __slots__ = ("_broadcast", "kept_waiting", "next")
 
     def __init__(self, broadcast: Broadcast) -> None:
         self._broadcast = broadcast
         self.next = 0
+        self.kept_waiting = 0.0
 
     async def read(self) -> bytes:
         """The next part, ``b""`` at the end; raises what the body broke off with."""
@@ -100,3 +134,8 @@ class Reader:
         """Read no more."""
         self._broadcast._readers.discard(self)
         self._broadcast._trim()
+
+    def cut_off(self) -> None:
+        """The body breaks off for this reader, now or with its next part."""
+        self.leave()
+        self._broadcast._tell()

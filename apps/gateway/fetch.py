@@ -255,8 +255,8 @@ class Fetch:
         return held
 
     async def _store(self, response: UpstreamResponse, judged: http.Store, head: http.ResponseHead) -> None:
-        """Collect the body for the store and for everybody who waits. The last part leaves when the shared tier has
-        the entry.
+        """Collect the body for the store and for everybody who waits, as it arrives. Its end leaves when the shared
+        tier has the entry: the last part where the length is known, else word that there is no more.
         """
         self.storing = True
         body = Broadcast()
@@ -268,9 +268,10 @@ class Fetch:
                 shared.held = await self._keep(judged.entry, whole)
             body.put(whole)
             body.end()
-            self.resolve(shared)
-            return
+        body.expect(self.subscribers)
         self.resolve(shared)
+        if whole is not None:
+            return
         patience = asyncio.get_running_loop().call_later(LONG, self._let_others_ask)
         try:
             await self._collect(response, judged, shared)
@@ -293,9 +294,10 @@ class Fetch:
                     if size > self.plan.policy.max_body:
                         parts = None
                         self._give_up_storing(body)
-                if last:
-                    body.put(last)
-                last = part
+                if size == judged.length:
+                    last = part
+                else:
+                    body.put(part)
                 await body.room()
         except UpstreamError as error:
             body.end(error)

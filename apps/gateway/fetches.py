@@ -112,7 +112,7 @@ class Fetches:
         """Wait for a fetch's outcome and make this caller's answer of it; ``None`` when it is for others only."""
         plan = x.cache_plan
         fetch.subscribers += 1
-        stays = False
+        expected, stays = not fetch.outcome.done(), False
         try:
             outcome = await asyncio.shield(fetch.outcome)
             collapsed = collapsed or (isinstance(outcome, FromStore) and outcome.elsewhere)
@@ -134,12 +134,14 @@ class Fetches:
                 if collapsed and may_use(plan, outcome.held.entry) is not None:
                     return None
                 return answers.from_store(x, outcome, collapsed=collapsed)
-            if collapsed and (not http.may_share(plan, outcome.store) or not outcome.body.keeping):
+            if collapsed and (not http.may_share(plan, outcome.store) or not outcome.body.has_all):
                 return None
             answer = answers.shared(x, outcome, collapsed, fetch.leave)
             stays = isinstance(answer, Streamed)
             return answer
         finally:
+            if expected and fetch.outcome.done() and isinstance(heard := fetch.outcome.result(), Shared):
+                heard.body.decided()
             if not stays:
                 fetch.leave()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.caching import fetch_lock
+from apps.caching import fetch_lock, store
 from apps.caching.http.policy import Policy
 from apps.gateway import fetch as fetches
 from apps.gateway.gateway import Gateway
@@ -30,6 +30,13 @@ class Gate:
         answer = self.answers[min(self.asked, len(self.answers)) - 1]
         await self.opened.wait()
         writer.write(answer)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a busy test machine answers within 20 ms is not what these tests are about."""
+    for module, name in ((fetch_lock, "WAIT"), (store, "READ_WAIT"), (store, "WRITE_WAIT")):
+        monkeypatch.setattr(module, name, 5.0)
 
 
 @pytest.fixture

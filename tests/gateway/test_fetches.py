@@ -1,11 +1,16 @@
 """Upstream calls that several callers share."""
 
 import asyncio
+import contextlib
 import re
 from typing import Any
 
+import pytest
+
 from apps.caching.http.policy import Policy
+from apps.gateway import broadcast
 from apps.gateway.broadcast import BACKLOG, Broadcast
+from apps.gateway.upstream.errors import Broken
 from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok
 from tests.support.waiting import until
 
@@ -145,6 +150,101 @@ async def test_the_writer_waits_for_the_slowest_reader_and_not_for_one_who_left(
     assert not waiting.done()
     slow.leave()
     await waiting
+
+
+async def test_a_reader_who_keeps_others_waiting_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broadcast, "PATIENCE", 0.02)
+    body = Broadcast()
+    fast, slow = body.reader(), body.reader()
+    body.stop_keeping()
+    for _ in range(3):
+        body.put(b"x" * BACKLOG)
+    await fast.read()
+    async with asyncio.timeout(5):
+        await asyncio.gather(body.room(), *(fast.read() for _ in range(2)))
+    with pytest.raises(Broken):
+        await slow.read()
+    body.end()
+    assert await fast.read() == b""
+
+
+async def test_the_only_reader_may_be_as_slow_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broadcast, "PATIENCE", 0.0)
+    body = Broadcast()
+    reader = body.reader()
+    body.stop_keeping()
+    body.put(b"x" * (BACKLOG + 1))
+    waiting = asyncio.create_task(body.room())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    assert len(await reader.read()) == BACKLOG + 1
+    await waiting
+
+
+async def test_whoever_reads_behind_the_others_gets_all_of_what_is_kept() -> None:
+    body = Broadcast()
+    slow, fast = body.reader(), body.reader()
+    for number in range(5):
+        body.put(b"%d" % number)
+        await body.room()
+        assert await fast.read() == b"%d" % number
+    body.end()
+    assert [await slow.read() for _ in range(6)] == [b"0", b"1", b"2", b"3", b"4", b""]
+
+
+async def test_a_waiter_who_joins_midway_gets_what_came_before_and_what_comes(lane: Door, origin: Origin) -> None:
+    go_on = asyncio.Event()
+
+    async def halves(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\ncache-control: max-age=60\r\n\r\nonetwo")
+        await go_on.wait()
+        writer.write(b"three!")
+
+    origin.paths["/halves"] = halves
+    call = f"GET /products/halves HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n\r\n".encode()
+    async with contextlib.AsyncExitStack() as stack:
+        readers = []
+        for _ in range(2):
+            reader, writer = await lane.connect()
+            stack.callback(writer.close)
+            writer.write(call)
+            await reader.readuntil(b"\r\n\r\n")
+            # What is large reaches everybody as it arrives.
+            assert await reader.readexactly(6) == b"onetwo"
+            readers.append(reader)
+        go_on.set()
+        for reader in readers:
+            assert await reader.readexactly(6) == b"three!"
+    assert origin.calls_to("/halves") == 1
+
+
+async def test_nothing_goes_before_those_who_wait_for_the_head_have_decided() -> None:
+    body = Broadcast()
+    body.expect(2)
+    body.stop_keeping()
+    body.put(b"a")
+    assert body.has_all
+    first = body.reader()
+    body.decided()
+    assert await first.read() == b"a"
+    second = body.reader()
+    body.decided()
+    assert await second.read() == b"a"
+    assert not body.has_all
+
+
+async def test_an_answer_too_large_reaches_its_caller_although_all_of_it_came_at_once(
+    lane: Door, published: Published, origin: Origin
+) -> None:
+    published.change(api("products", upstreams=origin.url, policy=Policy(api="products", max_body=10)))
+    await until(lambda: lane.gateway.world.epoch == 2)
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (b"12345678", b"9abcdefg", b"hijk"))
+    origin.paths["/large"] = (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncache-control: max-age=60\r\n\r\n" + chunks + b"0\r\n\r\n"
+    )
+    answers = await asyncio.gather(*(lane.call("/products/large") for _ in range(5)))
+    assert {answer.body for answer in answers} == {b"123456789abcdefghijk"}
 
 
 async def test_readers_hear_that_it_broke_off() -> None:
