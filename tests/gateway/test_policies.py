@@ -11,8 +11,12 @@ from django.core.cache import caches
 from apps.caching.http import Entry, Scope
 from apps.caching.http.patterns import parse_pattern
 from apps.caching.http.policy import Policy
+from apps.catalog import models as catalog
+from apps.fleet.compile import compile_api
 from apps.gateway.gateway import Gateway
-from apps.gateway.snapshot import OperationPolicy
+from apps.gateway.snapshot import API, OperationPolicy
+from apps.platform.declarative.applying import apply
+from apps.platform.declarative.reader import read_text
 from tests.gateway.house import OTHER_KEY, Door, Origin, Published, api, ok
 from tests.support.waiting import until
 
@@ -85,9 +89,6 @@ async def test_an_error_is_kept_for_the_lifetime_of_errors(lane: Door, origin: O
     assert [(await lane.call("/products/forbidden")).cache for _ in range(2)] == ["MISS", "MISS"]
 
 
-WIDE = {"scope": "shared", "share_with_credentials": True, "sensitivity": "personal", "mode": "override", "ttl": 3600.0}
-
-
 def entries_in(server: redis.Redis) -> list[Entry]:
     """All stored answers of the shared tier."""
     values = [server.get(key) for key in server.scan_iter() if server.type(key) == b"string"]
@@ -106,25 +107,63 @@ def everything_in(server: redis.Redis) -> bytes:
     return found
 
 
-@pytest.mark.parametrize("by_operation", [False, True])
-async def test_a_personal_answer_is_its_caller_s_own_whatever_else_the_policy_says(
-    lane: Door, origin: Origin, under: Any, cache_redis: redis.Redis, by_operation: bool
+FILE = """
+version: 1
+tenants: [{slug: platform}]
+apis:
+  - slug: products
+    tenant: platform
+    listen_path: /products/
+    upstreams: [{url: "%s"}]
+    sensitivity: personal
+    cache:
+      mode: override
+      ttl: 1h
+      scope: shared
+      share_with_credentials: true
+      operations: [{path: /diary/**, scope: shared, share_with_credentials: true, ttl: 2h}, {path: /log, mode: "off"}]
+"""
+
+
+@pytest.fixture
+def from_file(db: None, published: Published, origin: Origin) -> API:
+    """``FILE``, applied, compiled and published."""
+    apply(read_text((FILE % origin.url).encode()))
+    compiled = compile_api(catalog.API.objects.get())
+    published.change(compiled)
+    return compiled
+
+
+@pytest.mark.parametrize("path", ["/notes", "/diary/today"])
+async def test_a_personal_answer_is_its_caller_s_own_whatever_else_the_file_says(
+    lane: Door, gateway: Gateway, origin: Origin, from_file: API, cache_redis: redis.Redis, path: str
 ) -> None:
-    wide = policy(**WIDE)
-    await under(wide, *([((), "/**", wide)] if by_operation else []))
-    origin.paths["/diary"] = ok(b"Ann's body", "cache-control: public, max-age=3600", "x-of: Ann's header")
-    first, again = [await lane.call("/products/diary?of=Ann-query", x_asks="Ann-asks") for _ in range(2)]
+    await until(lambda: gateway.world.route(b"", b"/products/") == from_file)
+    origin.paths[path] = ok(b"Ann's body", "cache-control: public, max-age=3600", "x-of: Ann's header")
+    target = f"/products{path}?of=Ann-query"
+    first, again = [await lane.call(target, x_asks="Ann-asks") for _ in range(2)]
     assert (first.cache, again.cache, again.body) == ("MISS", "HIT", b"Ann's body")
-    origin.paths["/diary"] = ok(b"Zed's body", "cache-control: public, max-age=3600")
-    other = await lane.call("/products/diary?of=Ann-query", key=OTHER_KEY)
+    assert int(again["cache-status"].partition("ttl=")[2].partition(";")[0]) <= 300
+    origin.paths[path] = ok(b"Zed's body", "cache-control: public, max-age=3600")
+    other = await lane.call(target, key=OTHER_KEY)
     assert (other.cache, other.body) == ("MISS", b"Zed's body")
 
     kept = everything_in(cache_redis)
-    for word in (b"body", b"Ann", b"Zed", b"diary", b"header", b"x-of", b"max-age"):
+    for word in (b"body", b"Ann", b"Zed", b"notes", b"diary", b"today", b"header", b"x-of", b"max-age"):
         assert word not in kept
-    keys = list(cache_redis.scan_iter())
-    assert {(entry.scope, entry.rule) for entry in entries_in(cache_redis)} == {(Scope.SUBJECT, "sensitivity personal")}
-    assert all(0 < cache_redis.pttl(key) <= 301_000 for key in keys if cache_redis.type(key) == b"string")
+    assert [(entry.scope, entry.rule) for entry in entries_in(cache_redis)] == [
+        (Scope.SUBJECT, "sensitivity personal")
+    ] * 2
+    texts = [key for key in cache_redis.scan_iter() if cache_redis.type(key) == b"string"]
+    assert all(0 < cache_redis.pttl(key) <= 301_000 for key in texts)
+
+
+async def test_an_operation_of_the_file_is_off_where_the_api_is_not(
+    lane: Door, gateway: Gateway, origin: Origin, from_file: API
+) -> None:
+    await until(lambda: gateway.world.route(b"", b"/products/") == from_file)
+    origin.paths["/log"] = ok(b"line")
+    assert [(await lane.call("/products/log")).cache for _ in range(2)] == ["BYPASS", "BYPASS"]
 
 
 async def test_answers_to_calls_with_credentials_are_shared_only_by_the_switch_and_say_so(
