@@ -31,11 +31,13 @@ Shown = tuple[tuple[str, str], ...]
 
 @dataclass(slots=True, frozen=True)
 class Sibling:
-    """One stored answer: ``key`` is where it stands, ``parts`` are its primary key's, ``selecting`` the fields that its
-    ``Vary`` names, fit to be shown. ``owner`` and ``holder`` as in ``Entry``.
+    """One stored answer: ``key`` is where it stands, ``call`` names the keys of calls like the one that it was stored
+    for (``RequestPlan.key_name``), ``parts`` are its primary key's, ``selecting`` the fields that its ``Vary`` names,
+    fit to be shown. ``owner`` and ``holder`` as in ``Entry``.
     """
 
     key: bytes
+    call: str
     parts: Shown
     selecting: Shown
     scope: int
@@ -54,7 +56,7 @@ class Note:
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(tuple[bytes, Shown, Shown, int, bytes, tuple[str, ...]])
+_decoder = msgspec.msgpack.Decoder(tuple[bytes, str, Shown, Shown, int, bytes, tuple[str, ...]])
 
 
 @lru_cache(maxsize=1)
@@ -74,6 +76,7 @@ def note(plan: RequestPlan, entry: Entry, key: bytes) -> Note:
     index = plan.keys.index(entry.key) if entry.key in plan.keys else 0
     row = (
         key,
+        plan.key_name,
         plan.key_parts(index),
         tuple([(name.decode("latin-1"), shown_field(name, value)) for name, value in entry.selecting]),
         entry.scope,

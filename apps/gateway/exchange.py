@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from apps.caching.fetch_lock import Claim
-from apps.caching.http import Fetch, Held, Policy, RequestPlan, Revalidate
+from apps.caching.http import ANONYMOUS, Fetch, Held, Policy, Request, Revalidate, plan_request
 from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Plan
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ NO_API = API(
     policy=Policy(),
 )
 """Stands where no API was found."""
+
+NO_PLAN = plan_request(Request("", "", b"", b"/", None, ()), Policy(mode="off"), ANONYMOUS)
+"""Stands where a call didn't come as far as the cache."""
 
 
 class ClientLeft(Exception):
@@ -90,7 +93,7 @@ class Exchange:
     credential: Credential | None = None
     grant: Grant | None = None
     plan: Plan | None = None
-    cache_plan: RequestPlan
+    cache_plan = NO_PLAN
     admission: "Admission | None" = None
 
     # What the call meets.

@@ -50,6 +50,7 @@ class CallRecord(msgspec.Struct, array_like=True, tag=1):
     attempts: int = 0  # upstream calls made for it
     flags: tuple[str, ...] = ()  # like local_share, collapsed, client_left
     trace: tuple[tuple[str, str, float], ...] = ()  # (stage, decision, milliseconds from the start)
+    cache_key: str = ""  # half of the cache key's digest, in hexadecimal; empty: the cache was not asked
 
 
 class LossRecord(msgspec.Struct, array_like=True, tag=2):

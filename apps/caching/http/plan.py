@@ -53,7 +53,7 @@ class RequestPlan:
     ``fetch_key`` names the upstream call for collapsing: calls with equal fetch keys may wait for one; ``None`` must
     not wait. ``query`` is what is keyed, and so what is forwarded. ``missed`` is why a look-up found nothing to use.
     ``body`` are the parts of the key that a body adds. ``wants_body`` says that the call bypasses only because its
-    body wasn't read: with it in ``request.body``, plan again.
+    body wasn't read: with it in ``request.body``, plan again. ``key_name`` is half of the first key, for records.
     """
 
     __slots__ = (
@@ -64,6 +64,7 @@ class RequestPlan:
         "directives",
         "fetch_key",
         "identity",
+        "key_name",
         "keys",
         "missed",
         "noticed",
@@ -92,6 +93,7 @@ class RequestPlan:
         self.query: bytes | None = request.query
         self.body: bodies.Parts | None = None
         self.wants_body = False
+        self.key_name = ""
 
     @property
     def selective(self) -> bool:
@@ -269,6 +271,7 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
         own = owner(Scope.SUBJECT, identity, credentials) or b""
         plan.owners = ((plan.base, owned_by), (Scope.SUBJECT, own))
     plan.keys = tuple([keys.primary_key(_parts(plan, *owned)) for owned in plan.owners])
+    plan.key_name = plan.keys[0][:16].hex()
 
     if noticed and policy.client_directives != IGNORE:
         plan.directives = request_directives(noticed.get(b"cache-control"), noticed.get(b"pragma"))

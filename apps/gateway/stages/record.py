@@ -48,6 +48,7 @@ def record(gateway: "Gateway", x: Exchange, status: int, size: int, kind: str = 
                 x.attempts,
                 x.flags,
                 x.trace,
+                x.cache_plan.key_name,
             )
         )
     )
