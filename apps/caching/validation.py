@@ -106,9 +106,13 @@ def _operations_errors(policy: CachePolicy) -> dict[str, list[str]]:
     if len(policy.operations) > MOST_OPERATIONS:
         return {"operations": [f"At most {MOST_OPERATIONS}."]}
     errors: dict[str, list[str]] = {}
+    known: set[tuple[tuple[str, ...], str]] = set()
     for index, operation in enumerate(policy.operations):
         try:
-            parse_pattern(str(operation.get("path", "")))
+            calls = (parse_pattern(str(operation.get("path", ""))), repr(operation.get("methods", [])))
+            if calls in known:
+                errors[f"operations.{index}.path"] = ["An operation before it is for the same calls."]
+            known.add(calls)
         except ValueError as error:
             errors[f"operations.{index}.path"] = [str(error)]
         if unknown := sorted(operation.keys() - OPERATION_FIELDS):

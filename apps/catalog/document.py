@@ -1,6 +1,6 @@
 """An API in the declarative file's words, both ways: what revisions keep, what export writes, what apply and REST read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, cast
 
@@ -218,12 +218,20 @@ def in_document_words(error: ValidationError) -> ValidationError:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """``{path: [before, after]}`` of two documents, objects compared word by word and lists as a whole."""
+    """``{path: [before, after]}`` of two documents, objects compared word by word and lists as a whole; but policies of
+    the same operations one by one, so that a switch that is thrown in one of them is told by its name."""
     found: dict[str, list[Any]] = {}
     for word in dict.fromkeys([*before, *after]):
         old, new = before.get(word), after.get(word)
+        if word == "operations" and old and new and (calls := _calls_of(old)) == _calls_of(new):
+            old, new = dict(zip(calls, old, strict=True)), dict(zip(calls, new, strict=True))
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             found.update({f"{word}.{inner}": pair for inner, pair in differences(old, new).items()})
         elif old != new:
             found[word] = [old, new]
     return found
+
+
+def _calls_of(operations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each of some operations is for, like ``GET,HEAD /items/*``. No policy has two for the same calls."""
+    return [f"{','.join(each.get('methods', ()))} {each['path']}".strip() for each in operations]

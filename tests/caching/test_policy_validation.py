@@ -30,6 +30,7 @@ def test_the_defaults_are_right():
         {"entity_tags": [{"json": "items[*].id", "tag": "item:"}, {"json": "$.a[0].b", "tag": ""}]},
         {"downstream": "0"},
         {"operations": [{"path": "/"}, {"path": "/items/{id}", "mode": "off"}]},
+        {"operations": [{"path": "/", "methods": ["GET"]}, {"path": "/", "methods": ["POST"]}, {"path": "/"}]},
         {"query_mode": "include", "query_names": ["a"], "operations": [{"path": "/a", "query_names": ["b"]}]},
     ],
 )
@@ -60,8 +61,9 @@ def test_what_may_be_said(fields: dict[str, Any]):
         ({"downstream": "public"}, "downstream"),
         ({"downstream": "99999999999"}, "downstream"),
         ({"operations": {"path": "/"}}, "operations"),
-        ({"operations": [{"path": "/"}] * (MOST_OPERATIONS + 1)}, "operations"),
+        ({"operations": [{"path": f"/{number}"} for number in range(MOST_OPERATIONS + 1)]}, "operations"),
         ({"operations": [{"path": "/"}, {"path": "a"}]}, "operations.1.path"),
+        ({"operations": [{"path": "/a/{id}"}, {"path": "/a/*", "mode": "off"}]}, "operations.1.path"),
         ({"operations": [{"path": "/", "jitter": 1.0}]}, "operations.0.jitter"),
         ({"operations": [{"path": "/", "mode": "always"}]}, "operations.0.mode"),
         ({"operations": [{"path": "/", "sensitivity": "public"}]}, "operations.0.sensitivity"),

@@ -178,3 +178,13 @@ def test_differences_are_told_word_by_word():
         "hosts": [["x"], ["y"]],
         "b": [None, 2],
     }
+
+
+def test_a_word_of_one_operation_is_told_by_its_name():
+    item, search = {"path": "/items/*", "ttl": "1h"}, {"path": "/search", "methods": ["POST"], "mode": "ttl"}
+    before = {"cache": {"operations": [item, search]}}
+    after = {"cache": {"operations": [item, search | {"share_with_credentials": True}]}}
+    told = {"cache.operations.POST /search.share_with_credentials": [None, True]}
+    assert differences(before, after) == told
+    turned = {"cache": {"operations": [search, item]}}
+    assert differences(before, turned) == {"cache.operations": [[item, search], [search, item]]}, "the first counts"
