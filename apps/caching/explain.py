@@ -6,7 +6,7 @@ tier holds now. What single workers hold besides is theirs to know.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from django.conf import settings
@@ -20,7 +20,8 @@ from apps.caching.http.fields import lines_of
 from apps.caching.http.normalise import field_value
 from apps.caching.http.plan import shown_field
 from apps.caching.models import CachePolicy
-from apps.caching.policies import can_explain, sees_others_entries
+from apps.caching.nearest import Difference, Eyes, Nearest, Part, Stored, differences, nearest_of, stored_of
+from apps.caching.policies import can_explain
 from apps.caching.shelf import Shelf
 from apps.caching.siblings import Sibling
 from apps.caching.typed import Typed, typed
@@ -37,55 +38,8 @@ from apps.gateway.stages.authenticate import digest_of
 from apps.gateway.stages.route import fields_taken, relative_path
 from apps.gateway.world import Routes
 from apps.tenants.actors import Actor
-from apps.tenants.policies import tenants_of
 
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a cache key: ``label`` as in ``apps.caching.http.keys``, ``value`` fit to be shown."""
-
-    label: str
-    value: str
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One part in which a stored answer's key isn't the request's: ``wanted`` is the request's."""
-
-    label: str
-    wanted: str
-    stored: str
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A stored answer, without its body: times in Unix seconds. ``state`` is ``fresh``, ``stale`` or ``purged``.
-
-    ``scope`` is among whom it may be shared, ``holder`` whose it is in words (tenant, application), as far as whoever
-    asks may know; ``rule`` is why it may be shared so.
-    """
-
-    key: str
-    status: int
-    state: str
-    stored_at: float
-    fresh_until: float
-    keep_until: float
-    size: int
-    scope: str
-    holder: str
-    rule: str
-    tags: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Nearest:
-    """The stored answer under the same path that differs in the fewest parts."""
-
-    stored: Stored
-    differences: tuple[Difference, ...]
-    others: int
-    """How many more are stored under this path, as far as whoever asks may see them."""
+__all__ = ["Difference", "Explanation", "Nearest", "Part", "Stored", "explain"]
 
 
 @dataclass(frozen=True)
@@ -165,7 +119,7 @@ def explain(
     plan = plan_call(served, _request(served, call, target), credential)
     asked = replace(asked, operation=_operation(served, plan, rules))
     try:
-        return _explained(asked, plan, _Eyes(actor, row, plan))
+        return _explained(asked, plan, Eyes(actor, row, plan.owners))
     except AWAY as error:
         raise Unavailable("Redis can't be reached: what is stored isn't known. Try again in a moment.") from error
 
@@ -256,26 +210,7 @@ def _operation(api: snapshot.API, plan: http.RequestPlan, rules: CachePolicy) ->
     return ""
 
 
-class _Eyes:
-    """What whoever asks may see: their own tenants' entries, those that are shared by all, and those of the caller whose
-    request they explain; all of them, where the API is theirs.
-    """
-
-    def __init__(self, actor: Actor, api: API, plan: http.RequestPlan) -> None:
-        self._all = sees_others_entries(actor, api)
-        self._tenants = set() if self._all else set(tenants_of(actor).values_list("slug", flat=True))
-        self._owners = plan.owners
-
-    def may_see(self, scope: int, owner: bytes, holder: Sequence[str]) -> bool:
-        return (
-            self._all
-            or scope == http.Scope.SHARED
-            or (scope, owner) in self._owners
-            or bool(holder and holder[0] in self._tenants)
-        )
-
-
-def _explained(asked: Explanation, plan: http.RequestPlan, eyes: _Eyes) -> Explanation:
+def _explained(asked: Explanation, plan: http.RequestPlan, eyes: Eyes) -> Explanation:
     path, query = plan.request.path.decode("latin-1"), plan.query
     asked = replace(asked, forwarded=path if query is None else f"{path}?{query.decode('latin-1')}")
     if plan.bypass is not None:
@@ -291,8 +226,8 @@ def _explained(asked: Explanation, plan: http.RequestPlan, eyes: _Eyes) -> Expla
         sentence=decision.reason.sentence,
         key=plan.key_text,
         parts=tuple(Part(label, value) for label, value in plan.key_parts()),
-        stored=_stored(shown, ended is shown, now) if shown is not None else None,
-        nearest=_nearest(plan, shelf, shown, eyes, now),
+        stored=stored_of(shown, ended is shown, now) if shown is not None else None,
+        nearest=_nearest(plan, shelf, eyes),
     )
 
 
@@ -304,52 +239,17 @@ def _result(decision: http.Serve | http.Revalidate | http.Fetch | http.GatewayTi
     return "REVALIDATED" if isinstance(decision, http.Revalidate) and decision.conditional else "MISS"
 
 
-def _stored(held: http.Held, ended: bool, now: float) -> Stored:
-    entry = held.entry
-    state = "purged" if ended else "fresh" if now < held.fresh_until and not held.soft else "stale"
-    return Stored(
-        key=entry.key.hex(),
-        status=entry.status,
-        state=state,
-        stored_at=entry.received_at,
-        fresh_until=entry.fresh_until,
-        keep_until=entry.keep_until,
-        size=len(entry.body),
-        scope=http.Scope(entry.scope).name.lower(),
-        # A subject's name is that of a key; its application says whose it is.
-        holder=next((name for name in reversed(entry.holder[:2]) if name), ""),
-        rule=entry.rule,
-        tags=entry.tags,
-    )
+def _nearest(plan: http.RequestPlan, shelf: Shelf, eyes: Eyes) -> Nearest | None:
+    rows = [row for row in shelf.siblings(plan.policy.api, plan.request.path) if eyes.may_see(row)]
+    return nearest_of(shelf, [(_differences(plan, row), row) for row in rows])
 
 
-def _nearest(plan: http.RequestPlan, shelf: Shelf, found: http.Held | None, eyes: _Eyes, now: float) -> Nearest | None:
-    """The sibling that differs in the fewest parts; of those, the newest."""
-    rows = [
-        (list(_differences(plan, row)), row)
-        for row in shelf.siblings(plan.policy.api, plan.request.path)
-        if eyes.may_see(row.scope, row.owner, row.holder)
-    ]
-    others = sorted((pair for pair in rows if pair[0]), key=lambda pair: len(pair[0]))
-    read = shelf.held([row for _, row in others])
-    if read is None:
-        return None
-    row, held, ended = read
-    differences = next(each for each, other in others if other is row)
-    return Nearest(_stored(held, ended, now), tuple(differences), len(others) - 1)
-
-
-def _differences(plan: http.RequestPlan, row: Sibling) -> Iterator[Difference]:
+def _differences(plan: http.RequestPlan, row: Sibling) -> list[Difference]:
     """What differs between a call's key and a stored one's: against the call's own place, where it has two."""
-    places = range(len(plan.keys))
-    index = min(places, key=lambda each: sum(pair not in row.parts for pair in plan.key_parts(each)))
-    wanted, stored = dict(plan.key_parts(index)), dict(row.parts)
-    for label in dict.fromkeys((*wanted, *stored)):
-        here, there = wanted.get(label, "(none)"), stored.get(label, "(none)")
-        if here != there:
-            yield Difference(label, here, there)
-    for name, there in row.selecting:
-        field = name.encode("latin-1")
-        here = shown_field(field, field_value(field, lines_of(plan.request.headers, field)))
-        if here != there:
-            yield Difference(f"Vary: {name}", here, there)
+    places = [plan.key_parts(index) for index in range(len(plan.keys))]
+    wanted = min(places, key=lambda parts: sum(pair not in row.parts for pair in parts))
+    fields = ((name, name.encode("latin-1")) for name, _ in row.selecting)
+    selecting = tuple(
+        (name, shown_field(field, field_value(field, lines_of(plan.request.headers, field)))) for name, field in fields
+    )
+    return differences(wanted, selecting, row)

@@ -2,9 +2,11 @@
 
 import pytest
 
+from apps.analytics.models import CallRecord
 from apps.catalog.models import API
 from apps.fleet.publisher import publish_pending
 from tests.caching.test_explain import kept
+from tests.support.calls import make_calls
 from tests.support.cast import make_api, make_application, make_key, make_subscription
 
 PATH = "/api/v1/apis/products/explain/"
@@ -97,3 +99,14 @@ def test_a_body_is_explained_as_it_would_be_keyed(cast, calls_as, published):
     )
     assert {"label": "body form", "value": "json"} in said["parts"]
     assert "hunter2" not in str(said)
+
+
+def test_explaining_a_call_over_rest_has_it(cast, published, calls_as):
+    _, name = kept("/products/items?a=1")
+    make_calls({"path": "/products/items", "cache_key": name}, {"path": "/products/items"})
+    known, unknown = CallRecord.objects.order_by("id")
+    client = calls_as(cast.olga)
+    said = client.get(f"/api/v1/calls/{known.call_id}/explain/").json()
+    assert {"label": "query", "value": "a=1"} in said["key"]["parts"]
+    assert said["key"]["stored"]["status"] == 200
+    assert client.get(f"/api/v1/calls/{unknown.call_id}/explain/").json()["key"] is None

@@ -61,7 +61,7 @@ def kept(url="/products/items", *, application=None, asked=(), said=("max-age=60
     records, _ = http.placement(caches["responses"].get(entry.key.hex()), entry, 64)
     values = [(key.hex(), record, 600.0) for key, record in records]
     caches["responses"].write(values, note=siblings.note(plan, entry, records[-1][0]))
-    return entry
+    return entry, plan.key_name
 
 
 def asked_by(actor, application, url="/products/items", **how):
@@ -87,7 +87,7 @@ def test_without_anything_stored_it_is_a_miss_with_its_key_in_parts(cast, bots):
 
 
 def test_what_is_stored_is_a_hit_and_its_body_is_not_shown(cast, bots):
-    entry = kept()
+    entry, _ = kept()
     found = asked_by(cast.olga, bots[0])
     assert (found.result, found.reason, found.key) == ("HIT", "fresh", entry.key.hex())
     assert (found.stored.state, found.stored.status, found.stored.size) == ("fresh", 200, len(entry.body))
@@ -186,7 +186,7 @@ def test_a_credential_in_a_variant_is_never_shown(cast, bots):
 
 
 def test_a_purged_neighbour_is_said_to_be_purged_and_a_lost_one_is_none(cast, bots):
-    entry = kept("/products/items?a=2")
+    entry, _ = kept("/products/items?a=2")
     purge(state.client(), [http.tag_of_api("products")])
     assert asked_by(cast.olga, bots[0]).nearest.stored.state == "purged"
     caches["responses"].delete(entry.key.hex())

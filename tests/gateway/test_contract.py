@@ -630,3 +630,15 @@ async def test_the_detail_is_for_those_who_may_see_it(door: Door, published: Pub
     shown = (await door.call("/products/items"))["cache-status"]
     assert "detail" not in shown
     assert "key=" not in shown
+
+
+async def test_a_record_names_the_key_that_the_answer_is_stored_under(lane: Door, origin: Origin) -> None:
+    origin.paths["/items"] = ok(b"[]", "cache-control: max-age=60")
+    answers = [await lane.call("/products/items") for _ in range(2)]
+    await lane.call("/products/items", method="PUT")
+    await lane.call("/nothing")
+    stored, hit, put, unknown = (record.cache_key for record in lane.calls())
+    assert stored == hit
+    assert len(stored) == 32
+    assert stored in answers[0]["cache-status"]
+    assert put == unknown == ""

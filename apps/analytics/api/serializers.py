@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.analytics.models import CallRecord
+from apps.caching.api.explain import KeyOfCallSerializer
 from apps.platform.api.fields import Measured
 from apps.platform.api.serializers import Words
 from apps.platform.api.times import read_time
@@ -65,6 +66,10 @@ class ExplainSerializer(serializers.Serializer):
     call = CallSerializer()
     sentence = serializers.CharField(help_text="Why the cache did what it did.")
     steps = StepSerializer(many=True)
+    key = KeyOfCallSerializer(
+        allow_null=True,
+        help_text="The cache key in parts, and the nearest stored answer; null: the cache was not asked.",
+    )
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)

@@ -12,6 +12,7 @@ from rest_framework.serializers import BaseSerializer
 from apps.analytics import selectors
 from apps.analytics.api import filtersets, serializers
 from apps.analytics.models import CallRecord
+from apps.caching.explain_call import key_of_call
 from apps.platform.api.pagination import NewestFirst
 from apps.platform.api.views import Resource, ViaAPI
 
@@ -33,7 +34,11 @@ class CallViewSet(Resource):
     @action(detail=True, filterset_class=None)
     def explain(self, request: Request, call_id: str) -> Response:
         """What was decided on this call at each stage, when, and why."""
-        return Response(serializers.ExplainSerializer(selectors.call_trace(self.get_object())).data)
+        call = self.get_object()
+        trace = selectors.call_trace(call)
+        key = key_of_call(actor=self.actor, api=call.api, path=call.path, cache_key=call.cache_key)
+        shown = {"call": trace.call, "sentence": trace.sentence, "steps": trace.steps, "key": key}
+        return Response(serializers.ExplainSerializer(shown).data)
 
 
 class FiguresView(ViaAPI):
