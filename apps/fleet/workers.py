@@ -25,10 +25,22 @@ return at
 stream is."""
 
 
+class L1(msgspec.Struct, frozen=True, array_like=True):
+    """What a worker's own tier of cached responses holds; evictions since it started."""
+
+    bytes: int = 0
+    capacity: int = 0
+    entries: int = 0
+    evictions: int = 0
+
+
+NO_L1 = L1()
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker says. ``lease`` is its trust lease's length in seconds, counted from when Redis heard this at
     the latest; ``clock`` is the purge clock; ``refused`` counts values whose seal is broken; ``troubled`` names
-    upstreams that fail now."""
+    upstreams that fail now; ``l1`` is its tier of cached responses."""
 
     node: str
     number: int
@@ -42,6 +54,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     refused: int = 0
     troubled: tuple[str, ...] = ()
+    l1: L1 = NO_L1
 
     @property
     def worker(self) -> str:
@@ -72,6 +85,9 @@ def worker_id(node: str, number: int, pid: int) -> str:
     return f"{node}-{number}-{pid}"
 
 
+LATELY = 3.0
+"""Seconds without a heartbeat, which comes each second, after which nobody waits for a worker."""
+
 _decoder = msgspec.msgpack.Decoder(Report)
 
 
@@ -89,6 +105,26 @@ def read(client: Client) -> tuple[float, list[Heard]]:
         except (msgspec.DecodeError, ValueError):
             continue  # nothing of ours wrote it
     return seconds + microseconds / 1e6, heard
+
+
+async def all_know(client: Client, clock: int, *, but: str) -> bool:
+    """Whether every worker that was heard of lately, ``but`` one, says that it knows the purge with this number.
+    ``client`` is an asynchronous one. Raises redis-py's errors.
+    """
+    pipeline = client.pipeline(transaction=False)
+    pipeline.time()
+    pipeline.hgetall(names.WORKERS)
+    (seconds, _), rows = await pipeline.execute()
+    for name, row in rows.items():
+        milliseconds, _, packed = row.partition(b" ")
+        if name.decode() == but or int(milliseconds) / 1000 < seconds - LATELY:
+            continue
+        try:
+            if _decoder.decode(packed).clock < clock:
+                return False
+        except msgspec.DecodeError:
+            continue
+    return True
 
 
 def worker_reaped(client: Client, *, pid: int, node: str | None = None) -> None:

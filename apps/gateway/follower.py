@@ -20,7 +20,7 @@ from apps.fleet import names
 from apps.fleet.connections import AWAY, Client, connect_async
 from apps.fleet.events import Event, Position
 from apps.fleet.sealing import BrokenSeal, unseal
-from apps.fleet.workers import BEAT, Report, node_name
+from apps.fleet.workers import BEAT, L1, NO_L1, Report, node_name, worker_id
 from apps.gateway.diskcopy import DiskCopyReader
 from apps.gateway.snapshot import API, Credential, Plan
 from apps.gateway.tail import Heartbeat, NotFilled, Tail, end, heartbeat_of, read_parts, still_in
@@ -44,10 +44,13 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the gateway adds to a heartbeat: calls in flight, and upstreams (host:port) that fail now."""
+    """What the gateway adds to a heartbeat: calls in flight, upstreams (host:port) that fail now, and its own tier of
+    cached responses.
+    """
 
     in_flight: int = 0
     troubled: tuple[str, ...] = ()
+    l1: L1 = NO_L1
 
 
 @dataclass(slots=True)
@@ -93,6 +96,11 @@ class Follower:
         return self._tail.connected
 
     @property
+    def worker(self) -> str:
+        """Its name among all that say how far they are."""
+        return worker_id(self._node, self._number, os.getpid())
+
+    @property
     def position(self) -> Position | None:
         """What is applied: for the tail."""
         return self.world.position
@@ -115,7 +123,7 @@ class Follower:
             await end(flight.task)
         with contextlib.suppress(*AWAY):
             async with asyncio.timeout(GOODBYE_TIMEOUT):
-                await self._lookups.hdel(names.WORKERS, self._report().worker)
+                await self._lookups.hdel(names.WORKERS, self.worker)
         for client in (self._tail, self._lookups):
             with contextlib.suppress(*AWAY):
                 async with asyncio.timeout(GOODBYE_TIMEOUT / 2):
@@ -213,6 +221,7 @@ class Follower:
             since=self._since,
             refused=len(world.refused),
             troubled=status.troubled,
+            l1=status.l1,
         )
 
     def _open(

@@ -1,13 +1,14 @@
 """What one worker holds while it serves."""
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
@@ -18,6 +19,7 @@ from apps.caching import http
 from apps.caching.backend import ResponsesCache
 from apps.caching.purges import StateIsEmpty, purge_async
 from apps.caching.store import ResponseStore
+from apps.fleet.workers import L1, all_know
 from apps.gateway.allowances import Allowances
 from apps.gateway.bounded import bounded
 from apps.gateway.diskcopy import DiskCopyReader
@@ -36,6 +38,14 @@ log = logging.getLogger(__name__)
 
 INVALIDATION_WAIT = 0.2
 """Seconds that the answer to an unsafe call waits for its invalidation to be in Redis."""
+
+CONFIRMATION_WAIT = 0.025
+"""Seconds more that it waits for the other workers to say that they know: a caller who wrote finds no old answer on any
+of them. Each takes a millisecond or two as a rule; one that hangs holds up nobody longer than this.
+"""
+
+MOST_WAITED_FOR = 16
+"""Workers in the installation up to which they are waited for: asking costs in proportion to them."""
 
 INVALIDATION_RETRY = 1.0
 """Seconds between later attempts."""
@@ -58,6 +68,7 @@ class Options:
     trust_lease: float
     l1_bytes: int
     cache: ResponsesCache | None
+    cache_tenant_share: float = 1.0
     cache_shares_server: bool = False
     trusted_proxies: Sequence[str] = ()
 
@@ -68,7 +79,12 @@ class Gateway:
     def __init__(self, options: Options, client: UpstreamClient | None = None) -> None:
         """In the event loop; no input or output yet but for the spool's."""
         self.options = options
-        self.store = ResponseStore(options.l1_bytes, options.cache, shares_server=options.cache_shares_server)
+        self.store = ResponseStore(
+            options.l1_bytes,
+            options.cache,
+            shares_server=options.cache_shares_server,
+            tenant_share=options.cache_tenant_share,
+        )
         self.world = World(purges=self.store.purges, trust_lease=options.trust_lease)
         self.spool = SpoolWriter(options.spool_dir, options.node, options.worker)
         self.metrics = Metrics(options.data_dir / "gateway" / "metrics", options.worker)
@@ -78,7 +94,7 @@ class Gateway:
             redis_url=options.redis_url,
             mac_key=options.mac_key,
             disk=DiskCopyReader(options.data_dir / "gateway" / "copy"),
-            status=lambda: Status(in_flight=self.metrics.in_flight, troubled=self.metrics.troubled(monotonic())),
+            status=self._status,
             node=options.node,
         )
         self.allowances = Allowances(options.redis_url, self.spool.incarnation, lambda: self.world.workers)
@@ -144,7 +160,16 @@ class Gateway:
             log.warning("an invalidation waits for Redis: %s", type(error).__name__)
             return False
         self.store.purges.apply(tags, clock, False)
+        if 1 < self.world.workers <= MOST_WAITED_FOR:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                await bounded(self._known_everywhere(clock, monotonic() + CONFIRMATION_WAIT), CONFIRMATION_WAIT)
         return True
+
+    async def _known_everywhere(self, clock: int, until: float) -> None:
+        pause = 0.001
+        while not await all_know(self._state, clock, but=self.follower.worker) and monotonic() + pause < until:
+            await asyncio.sleep(pause)
+            pause *= 2
 
     async def _purge_later(self, tags: tuple[str, ...]) -> None:
         while True:
@@ -152,10 +177,19 @@ class Gateway:
             if await self._purge(tags):
                 return
 
+    def _status(self) -> Status:
+        held = self.store.local_stats
+        return Status(
+            in_flight=self.metrics.in_flight,
+            troubled=self.metrics.troubled(monotonic()),
+            l1=L1(held.bytes, self.store.local.capacity, held.entries, held.evictions),
+        )
+
     async def _housekeeping(self) -> None:
         while True:
             await asyncio.sleep(1.0)
             self.metrics.publish(self, monotonic())
+            self.store.tidy(time())
             if isinstance(self.client, HTTP1Client):
                 self.client.sweep()
 
