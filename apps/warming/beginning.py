@@ -19,6 +19,8 @@ from apps.caching.warm_up import WarmUpSettings
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API
 from apps.errors import Conflict
+from apps.fleet import state
+from apps.fleet.connections import AWAY
 from apps.tenants.actors import PLATFORM
 from apps.warming.choices import Cause, WarmUpState
 from apps.warming.models import WarmUp
@@ -42,6 +44,8 @@ def begin_due(now: datetime) -> int:
     """Begin what is due; how many that is. A handful of queries, whatever the number of APIs."""
     begun = 0
     for due in list(_due(now)):
+        if due.cause is Cause.PUBLISH and not _is_out(due.mark):
+            continue  # gateways would store by the rules of before
         waiting = WarmUp.objects.filter(api_slug=due.api.slug, cause=due.cause, state=WarmUpState.QUEUED, worker="")
         if waiting.update(mark=due.mark):
             continue  # one that hasn't started does for both
@@ -85,6 +89,15 @@ def _published(slugs: Iterable[str]) -> dict[str, int]:
     """The number of the newest change of each API that gateways heard of."""
     changes = Entry.objects.filter(target_type="api", target__in=list(slugs), verb__startswith="api.")
     return dict(changes.order_by().values_list("target").annotate(Max("epoch")))
+
+
+def _is_out(epoch: int) -> bool:
+    """Whether gateways can know of a change."""
+    try:
+        held = state.held(state.client())
+    except AWAY:
+        return False
+    return held is not None and held.n >= epoch
 
 
 def _purged(slugs: Iterable[str], now: datetime) -> dict[str, int]:

@@ -37,6 +37,9 @@ LATE = 0.05
 GIVE_UP_AFTER = 20
 """Calls in a row that don't reach the gateway."""
 
+SOON = timedelta(seconds=1)
+"""A warm-up whose next call is due within this is claimed already."""
+
 LAST_DAY = timedelta(hours=24)
 PROBLEMS_KEPT = 20
 
@@ -62,7 +65,7 @@ class Pace:
 class Run:
     """One claimed warm-up. ``lost`` when it is this process's no more: over, cancelled, or taken by another."""
 
-    def __init__(self, row: WarmUp, worker: str, now: float) -> None:
+    def __init__(self, row: WarmUp, worker: str, now: float, first: float) -> None:
         self.row = row
         self.lost = False
         self._worker = worker
@@ -72,7 +75,7 @@ class Run:
         self._outcomes: dict[int, Outcome] = {}
         self._unreached = 0
         self._saved_at = now
-        self.pace = Pace(row.rate, now)
+        self.pace = Pace(row.rate, first)
 
     def go_on(self, submit: Submit, now: float) -> None:
         """Make the calls that are due."""
@@ -128,7 +131,7 @@ class Run:
             row.worker, row.beat_at = "", None
             row.due_at = at + timedelta(seconds=self.pace.next - now) if self.pace.next > now else None
         held = WarmUp.objects.filter(pk=row.pk, worker=self._worker, state=WarmUpState.RUNNING)
-        changed = {name: getattr(row, name) for name in _SAVED}
+        changed = {name: getattr(row, name) for name in (_SAVED_AT_THE_END if row.is_over else _SAVED)}
         if not held.update(**changed) or row.is_over or release:
             self.lost = True
 
@@ -137,10 +140,8 @@ class Run:
         return self._saved_at + SAVE_EVERY
 
 
-_SAVED = (
-    *("done", *_COUNTED, "problems", "note"),
-    *("state", "targets", "ended_at", "worker", "beat_at", "due_at"),
-)
+_SAVED = ("done", *_COUNTED, "problems", "note", "worker", "beat_at", "due_at")
+_SAVED_AT_THE_END = (*_SAVED, "state", "ended_at", "targets")
 
 
 def claim(worker: str, *, at_most: int = 16, only: WarmUp | None = None, clock: float | None = None) -> list[Run]:
@@ -153,12 +154,13 @@ def claim(worker: str, *, at_most: int = 16, only: WarmUp | None = None, clock: 
     unfinished = WarmUp.objects.filter(state__in=UNFINISHED)
     oldest = unfinished.order_by().values("api_slug").annotate(first=Min("id")).values_list("first", flat=True)
     free = Q(worker="") | Q(beat_at__lt=now - timedelta(seconds=LEASE))
-    due = Q(due_at=None) | Q(due_at__lte=now)
+    due = Q(due_at=None) | Q(due_at__lte=now + SOON)
     rows = unfinished.filter(free, due, pk__in=list(oldest)).order_by("pk")
     if only is not None:
         rows = rows.filter(pk=only.pk)
     claimed = []
     for row in rows[:at_most]:
+        first = mono + max(0.0, (row.due_at - now).total_seconds() if row.due_at else 0.0)
         taken = WarmUp.objects.filter(free, pk=row.pk, state__in=UNFINISHED).update(
             worker=worker, beat_at=now, state=WarmUpState.RUNNING, started_at=row.started_at or now, due_at=None
         )
@@ -167,7 +169,7 @@ def claim(worker: str, *, at_most: int = 16, only: WarmUp | None = None, clock: 
         row.refresh_from_db()
         if row.total is None and not _looked_up(row, now):
             continue
-        claimed.append(Run(row, worker, mono))
+        claimed.append(Run(row, worker, mono, first))
     return claimed
 
 

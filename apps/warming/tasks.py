@@ -19,7 +19,10 @@ from apps.warming.fetching import Fetcher
 from apps.warming.running import claim, work
 
 SLICE = 5.0
-"""Seconds that a task works before the others get their turn."""
+"""Seconds until warm-ups that came meanwhile are worked on too."""
+
+TURN = 60.0
+"""Seconds that one task works, slice after slice, while there is something to do."""
 
 HELD = 15.0
 """Seconds for which a task that was killed keeps others from working; one that lives says so each second."""
@@ -40,7 +43,7 @@ def begin() -> None:
 def go_on() -> None:
     """Every two seconds: work on what is unfinished, one task of the whole installation at a time.
 
-    A slice is short, and there is one, so that warm-ups never take the threads that the call records need.
+    There is one, so that warm-ups never take the threads that the call records need.
     """
     client = connect(settings.REDIS_URL)
     lock = client.lock(names.WARMING, timeout=HELD, blocking=False, thread_local=False)
@@ -48,7 +51,9 @@ def go_on() -> None:
         if not lock.acquire():
             return
         try:
-            work_a_slice(alive=lock.reacquire)
+            until = time.monotonic() + TURN
+            while work_a_slice(alive=lock.reacquire) and time.monotonic() < until:
+                pass
         finally:
             with suppress(LockError, *AWAY):
                 lock.release()
