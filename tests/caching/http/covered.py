@@ -5,6 +5,7 @@ run of all takes a minute, so it is a command and no test.
 """
 
 import os
+import runpy
 import sys
 from collections.abc import Iterator
 from inspect import CO_OPTIMIZED
@@ -24,9 +25,7 @@ def modules() -> list[str]:
 def lines_of_functions(path: Path) -> set[int]:
     """The numbers of the lines that run when something is called, not when the module is read."""
     found: set[int] = set()
-    whole = compile(path.read_text(), str(path), "exec")
-    at_import = {each for each in whole.co_consts if isinstance(each, CodeType) and each.co_name.startswith("<")}
-    for code in set(_nested(whole)) - at_import:
+    for code in _nested(compile(path.read_text(), str(path), "exec")):
         found |= {line for _, _, line in code.co_lines() if line is not None}
     return found
 
@@ -52,6 +51,11 @@ def lines_reached(path: Path, test: Path) -> set[int]:
 
     def call(frame: FrameType, event: str, argument: Any) -> Any:
         return line(frame, event, argument) if frame.f_code.co_filename == name else None
+
+    # What runs when the module is read has run: a copy of it is read once more, to see.
+    sys.settrace(call)
+    runpy.run_path(name)
+    sys.settrace(None)
 
     class Tracing:
         @pytest.hookimpl(hookwrapper=True)
