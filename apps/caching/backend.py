@@ -222,8 +222,7 @@ class ResponsesCache(RedisCache):
 
     def _bounds(self, max_size: int | None) -> ledger.Bounds:
         _, maximum = _maxima.get(self.url, (0.0, 0))
-        fill = ledger.FILL_BESIDE_STATE if settings.CACHE_REDIS_URL == settings.REDIS_URL else ledger.FILL
-        return ledger.bounds(maximum, max_size, fill=fill, tenant_share=settings.CACHE_TENANT_SHARE)
+        return bounds(maximum, max_size)
 
     def _maximum_is_old(self) -> bool:
         learned, _ = _maxima.get(self.url, (-MAXIMUM_KNOWN, 0))
@@ -271,6 +270,12 @@ class ResponsesCache(RedisCache):
         """Django closes caches after each request; the client stays, as it serves the whole loop. See
         ``close_clients``.
         """
+
+
+def bounds(maximum: int, max_size: int | None = None) -> ledger.Bounds:
+    """The books' bounds on this installation's cache server, which may use ``maximum`` bytes (0: without bound)."""
+    fill = ledger.FILL_BESIDE_STATE if settings.CACHE_REDIS_URL == settings.REDIS_URL else ledger.FILL
+    return ledger.bounds(maximum, max_size, fill=fill, tenant_share=settings.CACHE_TENANT_SHARE)
 
 
 async def close_clients() -> None:

@@ -32,6 +32,9 @@ WRITE_WAIT = 0.02
 ROOM = 0.7
 """Where cache and state are one server: the part of its memory above which the shared tier stops writing."""
 
+TIDIED = 500
+"""Entries looked at in a second whether they are still of use: well below a millisecond's work."""
+
 _TURNS = 4
 """Turns of the event loop in which a reply that is already here becomes a result; the timer may come first."""
 
@@ -64,11 +67,19 @@ class ResponseStore:
     """What one worker remembers. Methods without ``await`` touch memory only.
 
     ``shares_server`` says that the cache server is the state server too, so that filling it would stop the platform.
+    ``tenant_share`` is the part of the in-process tier that one tenant's APIs may take at most.
     """
 
-    def __init__(self, l1_bytes: int, backend: ResponsesCache | None, *, shares_server: bool = False) -> None:
+    def __init__(
+        self,
+        l1_bytes: int,
+        backend: ResponsesCache | None,
+        *,
+        shares_server: bool = False,
+        tenant_share: float = 1.0,
+    ) -> None:
         self.purges = PurgeTable()
-        self.local = Local(l1_bytes)
+        self.local = Local(l1_bytes, tenant_share)
         self.breaker = Breaker()
         self.stats = StoreStats()
         self._backend = backend
@@ -380,6 +391,17 @@ class ResponseStore:
                 limit = memory.get("maxmemory", 0)
                 self._has_room = not limit or memory["used_memory"] < ROOM * limit
         return self._has_room
+
+    def tidy(self, now: float) -> None:
+        """Forgets some of what is over or was purged in this worker's memory; for a tick once a second."""
+        self.local.sweep(
+            lambda record: (
+                now >= record.entry.keep_until or self.purges.is_dead(record.entry)
+                if isinstance(record, Held)
+                else now >= record.keep_until
+            ),
+            TIDIED,
+        )
 
     async def close(self) -> None:
         """Frees locks and waits for exchanges under way, a second at most."""

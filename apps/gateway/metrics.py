@@ -31,10 +31,19 @@ _HELP = {
     "apimgr_call_seconds": ("histogram", "Time from the parsed head to the last byte."),
     "apimgr_upstream_failures_total": ("counter", "Upstream calls without an answer."),
     "apimgr_local_share_calls_total": ("counter", "Calls limited by the local share because Redis was away."),
+    "apimgr_collapsed_calls_total": ("counter", "Calls that waited for an upstream call made for another."),
+    "apimgr_fetches_led_total": ("counter", "Upstream calls made while holding the fetch lock."),
+    "apimgr_fetch_lock_waits_total": ("counter", "Waits for another worker that held the fetch lock."),
+    "apimgr_fetch_lock_takeovers_total": ("counter", "Waits that ended in asking the upstream after all."),
+    "apimgr_fetch_lock_fenced_total": (
+        "counter",
+        "Answers not kept because the fetch lock had gone to another worker.",
+    ),
     "apimgr_clients_left_total": ("counter", "Calls whose caller left before the end."),
     "apimgr_calls_in_flight": ("gauge", "Calls being answered."),
     "apimgr_cache_bytes": ("gauge", "Bytes in the in-process tier."),
     "apimgr_cache_entries": ("gauge", "Entries in the in-process tier."),
+    "apimgr_cache_evictions_total": ("counter", "Entries pushed out of the in-process tier."),
     "apimgr_cache_alarms_total": (
         "counter",
         "Stored answers that were found under another caller's key and not served.",
@@ -62,6 +71,7 @@ class Metrics:
         self._failures: Counter[tuple[str, str]] = Counter()
         self._local_share = 0
         self._left = 0
+        self._collapsed = 0
 
     def called(self, x: Exchange, status: int, ms: float) -> None:
         """A call has ended."""
@@ -74,6 +84,7 @@ class Metrics:
         if x.flags:
             self._local_share += "local_share" in x.flags
             self._left += "client_left" in x.flags
+            self._collapsed += "collapsed" in x.flags
 
     def upstream_answered(self, upstream: str) -> None:
         """An upstream call was answered: it is in no trouble."""
@@ -111,13 +122,19 @@ class Metrics:
             found.append(("apimgr_call_seconds_count", (("cache", cache.decode()), mine), running))
         for (api, kind), count in self._failures.items():
             found.append(("apimgr_upstream_failures_total", (("api", api), ("kind", kind), mine), count))
-        stats = gateway.store.local_stats
+        stats, locks = gateway.store.local_stats, gateway.store.locks.stats
         for name, value in (
             ("apimgr_local_share_calls_total", self._local_share),
+            ("apimgr_collapsed_calls_total", self._collapsed),
+            ("apimgr_fetches_led_total", locks.led),
+            ("apimgr_fetch_lock_waits_total", locks.waits),
+            ("apimgr_fetch_lock_takeovers_total", locks.takeovers),
+            ("apimgr_fetch_lock_fenced_total", locks.fenced),
             ("apimgr_clients_left_total", self._left),
             ("apimgr_calls_in_flight", self.in_flight),
             ("apimgr_cache_bytes", stats.bytes),
             ("apimgr_cache_entries", stats.entries),
+            ("apimgr_cache_evictions_total", stats.evictions),
             ("apimgr_cache_alarms_total", gateway.store.stats.alarms),
             ("apimgr_records_written_total", gateway.spool.written),
             ("apimgr_records_lost_total", gateway.spool.lost),

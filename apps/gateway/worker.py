@@ -39,6 +39,7 @@ def options(worker: int) -> Options:
         trust_lease=settings.TRUST_LEASE,
         l1_bytes=settings.L1_BYTES,
         cache=caches["responses"],  # type: ignore[arg-type]
+        cache_tenant_share=settings.CACHE_TENANT_SHARE,
         cache_shares_server=settings.CACHE_REDIS_URL == settings.REDIS_URL,
         trusted_proxies=settings.TRUSTED_PROXIES,
     )

@@ -2,7 +2,7 @@
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from apps.caching import ledger
@@ -51,8 +51,8 @@ class Tier:
     def evictions(self):
         return int(self.redis.hget(PREFIX + "sums", "evictions") or 0)
 
-    def check(self):
-        """Every sum is the sum of what is below it; returns the names in the books."""
+    def check(self, *, once=True):
+        """Every sum is the sum of what is below it, and no entry stands in the books twice; returns the names there."""
         tenants, names, total = self.scores("tenants"), set(), 0
         for tenant, of_tenant in tenants.items():
             apis = self.scores(f"apis:{tenant}")
@@ -64,7 +64,7 @@ class Tier:
                     assert self.redis.hget(PREFIX + "accounts", number).startswith(f"{tenant}\n{api}\n".encode())
                     entries = self.scores(f"of:{number}")
                     assert sum(score % ledger.SHIFT * UNIT for score in entries.values()) == of_caller
-                    assert not names & entries.keys()
+                    assert not (once and names & entries.keys())
                     names |= entries.keys()
             total += of_tenant
         assert total == self.booked
@@ -246,9 +246,11 @@ def test_rows_of_siblings_are_charged_and_evicted_too(tier):
 
 
 def test_bounds_come_from_the_servers_memory_the_policy_and_the_setting():
-    assert ledger.bounds(1000, None, fill=0.8, tenant_share=1.0) == Bounds(0, 0, 800)
-    assert ledger.bounds(1000, 50, fill=0.8, tenant_share=0.5) == Bounds(50, 400, 800)
-    assert ledger.bounds(0, 0, fill=0.8, tenant_share=0.5) == Bounds(1, 0, 0)
+    maximum = ledger.BASE + 1000
+    assert ledger.bounds(maximum, None, fill=0.8, tenant_share=1.0) == Bounds(0, 0, 800)
+    assert ledger.bounds(maximum, 50, fill=0.8, tenant_share=0.5) == Bounds(50, 400, 800)
+    assert ledger.bounds(0, 0, fill=0.8, tenant_share=0.5) == Bounds(1, 0, 0), "no memory is set: no bound of all"
+    assert ledger.bounds(1000, None, fill=0.8, tenant_share=1.0) == Bounds(0, 0, 1), "too little: nothing is kept"
 
 
 steps = st.lists(
@@ -266,7 +268,11 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30,
+    phases=(Phase.explicit, Phase.generate),  # a smaller example is not worth five minutes of a server
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_any_sequence_keeps_the_books_and_the_bounds(cache_redis, sequence):
     cache_redis.flushall()
     tier = Tier(cache_redis)
@@ -276,7 +282,8 @@ def test_any_sequence_keeps_the_books_and_the_bounds(cache_redis, sequence):
             continue
         within = Bounds(of_api, of_tenant, of_all)
         tier.put(number, who, within, body=b"" if what == "delete" else b"x" * size)
-        names = tier.check()
+        # What vanished may stand in its old account's queue until it is met there.
+        names = tier.check(once=False)
         there = {name.decode() for name in tier.redis.keys("e:*")}
         assert there <= names
         assert all(tier.redis.zscore(f"{PREFIX}of:{ledger.number_of(who)}", name) or name in there for name in there)

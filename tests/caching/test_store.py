@@ -7,12 +7,13 @@ import time
 import pytest
 from django.core.cache import caches
 
-from apps.caching import purges, store
+from apps.caching import ledger, purges, store
 from apps.caching.backend import ResponsesCache, close_clients
 from apps.caching.breaker import Breaker
 from apps.caching.http import (
     Fetch,
     Held,
+    Identity,
     Policy,
     Reason,
     Refreshed,
@@ -380,6 +381,104 @@ async def test_where_cache_and_state_are_one_server_a_full_one_is_spared(extra_v
     finally:
         client.close()
         await close_clients()
+
+
+def call(path, *, caller, owner="platform", api="products", **fields):
+    policy = Policy(api=api, tenant=owner, **fields)
+    return plan(path=path, policy=policy, identity=Identity(caller, f"{caller}/bot"))
+
+
+async def hits(where, calls):
+    return sum([await where.find(each, now()) is not None for each in calls])
+
+
+@pytest.mark.parametrize(
+    ("quiet", "flooding"),
+    [
+        pytest.param(
+            {"caller": "y", "owner": "y", "api": "y-api"}, {"caller": "x", "owner": "x", "api": "x-api"}, id="api"
+        ),
+        pytest.param({"caller": "y"}, {"caller": "x"}, id="caller-of-a-shared-api"),
+    ],
+)
+async def test_while_one_floods_both_tiers_the_others_hits_stay(extra_valkey, monkeypatch, quiet, flooding):
+    monkeypatch.setattr(store, "READ_WAIT", 5.0)
+    monkeypatch.setattr(store, "WRITE_WAIT", 5.0)
+    backend = ResponsesCache(extra_valkey("cache", maxmemory="8mb").url, {})
+    one, fresh = worker(backend, l1_bytes=400_000), worker(backend, l1_bytes=0)
+    try:
+        wanted = [call(f"/wanted/{number}", **quiet) for number in range(20)]
+        for each in wanted:
+            await remember(one, the_plan=each, body=b"y" * 4000)
+        for number in range(1400):
+            await remember(one, the_plan=call(f"/flood/{number}", **flooding), body=b"x" * 4000)
+        assert sum(one.find_local(each, now()) is not None for each in wanted) == 20
+        assert await hits(fresh, wanted) == 20
+        assert one.local_stats.evictions > 1000
+        books = backend.client.get_client().hgetall("apimgr:books:sums")
+        assert int(books[b"evictions"]) > 200
+        memory = backend.client.get_client().info()
+        assert memory["evicted_keys"] == 0, "the books keep the server from having to choose"
+        assert int(books[b"bytes"]) <= ledger.FILL * (memory["maxmemory"] - ledger.BASE)
+    finally:
+        await close_clients()
+
+
+async def test_an_apis_own_bound_holds_in_both_tiers(shared, cache_redis):
+    one = worker(shared)
+    for number in range(30):
+        await remember(one, the_plan=call(f"/{number}", caller="x", max_size=40_000), body=b"x" * 2000)
+    assert one.local_stats.bytes <= 40_000
+    assert 5 <= one.local_stats.entries < 30
+    assert int(cache_redis.hget("apimgr:books:sums", "bytes")) <= 40_000
+    assert 5 <= len(entries(cache_redis)) < 30
+    large = call("/large", caller="x", max_size=40_000)
+    await remember(one, the_plan=large, body=b"x" * 50_000)
+    assert await one.find(large, now()) is None
+
+
+async def test_a_tenant_keeps_to_its_part_of_the_shared_tier(extra_valkey, settings, monkeypatch):
+    monkeypatch.setattr(store, "WRITE_WAIT", 5.0)
+    settings.CACHE_TENANT_SHARE = 0.25
+    backend = ResponsesCache(extra_valkey("cache", maxmemory="8mb").url, {})
+    one = worker(backend, tenant_share=0.25)
+    assert one.local._tenant_capacity == one.local.capacity // 4
+    try:
+        for number in range(500):
+            await remember(one, the_plan=call(f"/{number}", caller="x"), body=b"x" * 2000)
+        memory = backend.client.get_client().info()
+        booked = int(backend.client.get_client().hget("apimgr:books:sums", "bytes"))
+        assert 0.8 < booked / (0.25 * ledger.FILL * (memory["maxmemory"] - ledger.BASE)) <= 1
+    finally:
+        await close_clients()
+
+
+async def test_a_large_answer_is_stored_small_and_found_whole(shared, cache_redis):
+    one, other = worker(shared), worker(shared)
+    body = b'{"id": 1, "name": "the same again"}, ' * 20_000
+    await remember(one, [FRESH, ("Content-Type", "application/json")], body=body)
+    (name,) = entries(cache_redis)
+    assert cache_redis.strlen(name) < len(body) / 20
+    found = await other.find(plan(), now())
+    assert found is not None
+    assert found.entry.body == body
+    assert other.local_stats.bytes > len(body), "in a worker's memory it stands as it is sent"
+
+
+async def test_what_is_over_and_what_was_purged_leaves_a_workers_memory_by_itself():
+    one = worker()
+    at = now()
+    await remember(one)
+    await remember(one, [("Cache-Control", "max-age=60"), ("Surrogate-Key", "gone")], the_plan=plan(path="/purged"))
+    await remember(one, [("Cache-Control", "max-age=5"), ("Vary", "Foo")], the_plan=plan(path="/varies"))
+    assert len(one.local) == 4
+    one.tidy(at)
+    assert len(one.local) == 4
+    one.purges.apply(["k:products:gone"], 1, False)
+    one.tidy(at)
+    assert len(one.local) == 3
+    one.tidy(at + 7 * 86400)
+    assert len(one.local) == 0
 
 
 async def test_a_mistake_of_ours_is_not_taken_for_an_absent_server():
