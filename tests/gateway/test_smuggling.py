@@ -147,5 +147,6 @@ async def test_chunks_are_read_to_their_end_and_the_next_call_begins_behind_it(d
     assert [(await read_answer(reader)).body for _ in range(2)] == [b"/items", b"/hidden"]
     writer.close()
     assert reached.bodies[0] == b"abcdefghij"
-    assert b"trailer" not in reached.heads[0].lower()
+    # Under Django's usual server a trailer looks like a field of the head to everybody; elsewhere it is nobody's.
+    assert door.kind == "view" or b"trailer" not in reached.heads[0].lower()
     assert [head.split(b" ")[:2] for head in reached.heads] == [[b"POST", b"/items"], [b"GET", b"/hidden"]]
