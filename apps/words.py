@@ -16,6 +16,8 @@ Errors = dict[str, list[str]]
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)\Z")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"([0-9]{1,18}) ?(B|KB|MB|GB|KiB|MiB|GiB)\Z")
+_SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _RATE = re.compile(r"([0-9]+)\s*/\s*(?:(second|sec|s|minute|min|m|hour|h|day|d)|([0-9.]+(?:ms|s|m|h|d)))\Z")
 _RATE_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _QUOTA = re.compile(r"([0-9]+)\s*/\s*(hour|day|month)\Z")
@@ -158,6 +160,21 @@ def duration_text(seconds: float) -> str:
         if amount >= least and (amount.is_integer() or unit == "s"):
             return f"{amount:.12g}{unit}"
     return f"{seconds * 1000:.12g}ms" if seconds else "0s"
+
+
+def size(value: object) -> int:
+    """``8MiB``, ``512KiB``, ``20MB``, ``100B`` or a whole number of bytes, in bytes."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and (match := _SIZE.match(value.strip())):
+        return int(match[1]) * _SIZES[match[2]]
+    raise ValueError("Expected a size like 8MiB, 512KiB or 20MB, or a whole number of bytes.")
+
+
+def size_text(amount: int) -> str | int:
+    """The shortest way to write ``amount``: 8MiB, 20MB; a number where no unit divides it."""
+    units = [(unit, size) for unit, size in _SIZES.items() if size > 1 and amount and not amount % size]
+    return min((f"{amount // size}{unit}" for unit, size in units), key=len, default=amount)
 
 
 def rate(value: object) -> tuple[int, float]:

@@ -47,6 +47,53 @@ def test_durations_are_written_as_people_do(seconds: float, text: str):
 
 
 @pytest.mark.parametrize(
+    ("written", "amount"),
+    [
+        (0, 0),
+        (1500, 1500),
+        ("0B", 0),
+        ("100B", 100),
+        ("512KiB", 512 * 1024),
+        ("8MiB", 8 * 2**20),
+        ("2 GiB", 2 * 2**30),
+        ("20MB", 20_000_000),
+        ("1KB", 1000),
+        (" 1GB ", 10**9),
+    ],
+)
+def test_sizes_are_read(written: object, amount: int):
+    assert words.size(written) == amount
+
+
+@pytest.mark.parametrize("written", ["", "8", "8mib", "8 M", "-1KB", "1.5MiB", -1, 1.5, True, None, [], "9" * 30 + "B"])
+def test_what_is_no_size_is_refused(written: object):
+    with pytest.raises(ValueError, match="size like 8MiB"):
+        words.size(written)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, 0),
+        (7, 7),
+        (1500, 1500),
+        (1000, "1KB"),
+        (1024, "1KiB"),
+        (8 * 2**20, "8MiB"),
+        (10**8, "100MB"),
+        (10**9, "1GB"),
+    ],
+)
+def test_sizes_are_written_in_the_shortest_form(amount: int, text: str | int):
+    assert words.size_text(amount) == text
+
+
+@given(st.integers(0, 2**50))
+def test_a_size_is_read_as_it_was_written(amount: int):
+    assert words.size(words.size_text(amount)) == amount
+
+
+@pytest.mark.parametrize(
     ("written", "rate"),
     [
         ("100/s", (100, 1.0)),

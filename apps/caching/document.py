@@ -112,7 +112,7 @@ _SHARED: dict[str, _Word] = {
     "client_directives": _Word("client_directives", words.one_of(ClientDirectives.values), str),
     "store_set_cookie": _Word("store_set_cookie", words.boolean),
     "origin_stale_beside_s_maxage": _Word("origin_stale_beside_s_maxage", words.boolean),
-    "max_body": _Word("limits.body", words.integer),
+    "max_body": _Word("limits.body", words.size, words.size_text),
     "max_variants": _Word("limits.variants", words.integer),
     "entity_tags": _Word("entity_tags", words.many(_entity_tag), list),
     "collections": _Word("collections", words.boolean),
@@ -130,7 +130,7 @@ def read_operation(data: object) -> dict[str, Any]:
 
 
 _OF_API: dict[str, _Word] = {
-    "max_size": _Word("limits.size", words.optional(words.integer)),
+    "max_size": _Word("limits.size", words.optional(words.size), _unless_none(words.size_text)),
     "operations": _Word("operations", words.many(read_operation), lambda listed: [*map(operation_document, listed)]),
     "warm_up": _Word("warm_up", read_warm_up),
 }

@@ -21,7 +21,7 @@ def test_each_setting_is_changed_and_shown_over_rest(cast, calls_as, name):
 
 OPERATIONS = [
     {"path": "/items/{id}", "methods": ["GET"], "ttl": "5m", "query": {"sorted": True}},
-    {"path": "/search", "methods": ["POST"], "mode": "ttl", "stale_if_error": None, "limits": {"body": 1000}},
+    {"path": "/search", "methods": ["POST"], "mode": "ttl", "stale_if_error": None, "limits": {"body": "100KiB"}},
     {"path": "/admin/**", "mode": "off"},
 ]
 

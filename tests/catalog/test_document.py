@@ -113,7 +113,7 @@ def test_an_object_of_a_file_is_complete(cast: Cast):
         ({"health": {"active": {"path": "/"}}}, "health.active"),
         ({"sensitivity": "private"}, "sensitivity"),
         ({"cache": {"jitter": "much"}}, "cache.jitter"),
-        ({"cache": {"limits": {"body": "1 MiB"}}}, "cache.limits.body"),
+        ({"cache": {"limits": {"body": "1 MIB"}}}, "cache.limits.body"),
         ({"cache": {"downstream": {"cache_control": "maybe"}}}, "cache.downstream.cache_control"),
         ({"cache": {"downstream": {"cache_control": "500ms"}}}, "cache.downstream.cache_control"),
         ({"cache": {"entity_tags": [{"json": "id"}]}}, "cache.entity_tags.0"),

@@ -14,15 +14,15 @@ class QueryWords(serializers.Serializer):
 class OperationLimitsWords(serializers.Serializer):
     """How much is stored, in bytes of body and in variants."""
 
-    body = serializers.IntegerField(required=False, help_text="Bytes; a larger answer is not stored.")
+    body = serializers.CharField(required=False, help_text="Like 8MiB, or a number of bytes; more is not stored.")
     variants = serializers.IntegerField(required=False, help_text="Stored variants of one URL.")
 
 
 class LimitsWords(OperationLimitsWords):
     """How much is stored, the API as a whole too."""
 
-    size = serializers.IntegerField(
-        required=False, allow_null=True, help_text="Bytes of all that is stored of the API, in each tier."
+    size = serializers.CharField(
+        required=False, allow_null=True, help_text="Of all that is stored of the API, in each tier, like 500MB."
     )
 
 
