@@ -16,8 +16,8 @@ Errors = dict[str, list[str]]
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)\Z")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"([0-9]{1,18}) ?(B|KB|MB|GB|KiB|MiB|GiB)\Z")
-_SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_SIZE = re.compile(r"([0-9]{1,18}) ?(B|kB|KB|MB|GB|KiB|MiB|GiB)\Z")
+_SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _RATE = re.compile(r"([0-9]+)\s*/\s*(?:(second|sec|s|minute|min|m|hour|h|day|d)|([0-9.]+(?:ms|s|m|h|d)))\Z")
 _RATE_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _QUOTA = re.compile(r"([0-9]+)\s*/\s*(hour|day|month)\Z")

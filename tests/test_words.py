@@ -58,6 +58,7 @@ def test_durations_are_written_as_people_do(seconds: float, text: str):
         ("2 GiB", 2 * 2**30),
         ("20MB", 20_000_000),
         ("1KB", 1000),
+        ("1 kB", 1000),
         (" 1GB ", 10**9),
     ],
 )
@@ -77,7 +78,7 @@ def test_what_is_no_size_is_refused(written: object):
         (0, 0),
         (7, 7),
         (1500, 1500),
-        (1000, "1KB"),
+        (1000, "1kB"),
         (1024, "1KiB"),
         (8 * 2**20, "8MiB"),
         (10**8, "100MB"),

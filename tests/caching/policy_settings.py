@@ -151,7 +151,7 @@ SETTINGS: dict[str, Setting] = {
         {"limits": {"body": 10}}, 10, 10, lambda policy: entry_of(policy, [FRESH, ("Content-Length", "11")]) is None
     ),
     "max_variants": Setting({"limits": {"variants": 2}}, 2, 2, variants_kept),
-    "max_size": Setting({"limits": {"size": "9KB"}}, 9000, 9000, kept_in_memory),
+    "max_size": Setting({"limits": {"size": "9kB"}}, 9000, 9000, kept_in_memory),
     "entity_tags": Setting(
         {"entity_tags": [{"json": "id", "tag": "item:"}]},
         [{"json": "id", "tag": "item:"}],
