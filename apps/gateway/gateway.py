@@ -143,9 +143,10 @@ class Gateway:
         if not api.caches:
             return
         policy = api.policy_for(request.method, request.path)
-        authorities = [origin_of(upstream.url).authority.decode() for upstream in api.upstreams]
+        origins = [origin_of(upstream.url) for upstream in api.upstreams]
+        authorities, bases = [each.authority.decode() for each in origins], [each.base.decode() for each in origins]
         operations = [(operation.method, operation.path) for operation in api.operations]
-        tags = http.on_unsafe(request, policy, head, api.listen_path, authorities, operations)
+        tags = http.on_unsafe(request, policy, head, api.listen_path, authorities, operations, bases)
         if not tags:
             return
         if monotonic() < self._away_until or not await self._purge(tags):

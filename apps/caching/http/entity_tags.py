@@ -66,8 +66,6 @@ def parse_path(text: str) -> tuple[Step, ...]:
         index, name = match["index"], match["name"]
         steps.append(name if index is None else Every() if index == "*" else int(index))
         at = match.end()
-    if not steps:
-        raise ValueError("A path names at least one field, like items[*].id.")
     return tuple(steps)
 
 
@@ -120,6 +118,22 @@ def entities(entry: Entry, policy: Policy) -> tuple[str, ...]:
             return (ANY,)
         found[tag] = None
     return tuple(found)
+
+
+def reports_errors(entry: Entry, policy: Policy) -> bool:
+    """Whether an answer is GraphQL that says in its body, under a good status, that something went wrong: it is one
+    caller's bad luck, and nobody wants it for as long as a policy's TTL. What can't be read is taken for good.
+    """
+    if policy.body != GRAPHQL or not entry.body:
+        return False
+    body = _decoded(entry)
+    if body is None or b'"errors"' not in body or len(body) > LARGEST:
+        return False
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and bool(document.get("errors"))
 
 
 def _tags(document: Any, policy: Policy) -> Iterator[str]:

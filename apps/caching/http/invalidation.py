@@ -100,18 +100,22 @@ def tags_of(entry: Entry) -> tuple[str, ...]:
     )
 
 
-def paths_meant(path: str, listen_path: str) -> tuple[bytes, ...]:
-    """The stored paths that a person, or an origin, may mean by ``path``: below the listen path, or with it in front.
+def paths_meant(path: str, *stems: str) -> tuple[bytes, ...]:
+    """The stored paths that a person, or an origin, may mean by ``path``: below the API's listen path, or with that, or
+    another of ``stems``, in front. The last is what is left without any.
 
-    A purge of both is exact enough: it can only end an answer too early.
+    A purge of all is exact enough: it can only end an answer too early.
     """
     target = normalise_target(path.partition("?")[0].encode() or b"/")
     if target is None:
         return ()
-    meant = [target.path]
-    stem = listen_path.rstrip("/").encode()
-    if stem and (target.path == stem or target.path.startswith(stem + b"/")):
-        meant.append(target.path[len(stem) :] or b"/")
+    meant = {target.path: None}
+    # Twice: an upstream that is told the listen path has it behind its own base.
+    for stem in (*reversed(stems), *stems[:1]):
+        front = stem.rstrip("/").encode()
+        for each in tuple(meant):
+            if front and (each == front or each.startswith(front + b"/")):
+                meant[each[len(front) :] or b"/"] = None
     return tuple(meant)
 
 
@@ -122,12 +126,14 @@ def on_unsafe(
     listen_path: str = "/",
     authorities: Collection[str] = (),
     operations: Iterable[tuple[str, str]] = (),
+    bases: Collection[str] = (),
 ) -> tuple[str, ...]:
     """The tags that a call with an unsafe method ends; empty if none.
 
     ``head`` is the upstream's answer; ``None`` says that it was lost, and the write may have happened. A 4xx or 5xx
     changes nothing. ``Location`` and ``Content-Location`` count where they name the same origin: no host, the host
-    that the caller addressed, or one of ``authorities`` (the upstream's own, with the port where the URL has one).
+    that the caller addressed, or one of ``authorities`` (the upstream's own, with the port where the URL has one). They
+    may be paths of the gateway's or of the upstream's, which begin with one of ``bases`` (without a last slash).
 
     ``operations`` are the methods and path templates that the API describes: where they say so, the collection above
     an item that was written ends with it, unless the policy has ``collections`` off. A policy with caching off says
@@ -144,7 +150,9 @@ def on_unsafe(
         for name in (b"location", b"content-location"):
             value = first(head.headers, name)
             if value is not None:
-                paths.update(dict.fromkeys(_paths_named(value.decode("latin-1").strip(), base, own, listen_path)))
+                paths.update(
+                    dict.fromkeys(_paths_named(value.decode("latin-1").strip(), base, own, (listen_path, *bases)))
+                )
     if policy.collections:
         for path in tuple(paths):
             paths.update(dict.fromkeys(collections_above(path, operations)))
@@ -182,11 +190,11 @@ def _pattern(template: str) -> re.Pattern[bytes]:
     )
 
 
-def _paths_named(reference: str, base: str, own: Collection[str], listen_path: str) -> tuple[bytes, ...]:
+def _paths_named(reference: str, base: str, own: Collection[str], stems: Collection[str]) -> tuple[bytes, ...]:
     try:
         url = urlsplit(urljoin(base, reference))
     except ValueError:
         return ()
     if url.netloc and url.netloc.lower() not in own:
         return ()
-    return paths_meant(url.path or "/", listen_path)
+    return paths_meant(url.path or "/", *stems)

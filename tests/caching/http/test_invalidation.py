@@ -174,6 +174,24 @@ def test_the_places_that_the_answer_names_end_too_if_they_are_of_the_same_origin
     assert [tag.removeprefix("p:products:") for tag in found[1:]] == [path for path in paths if path != "/items/7"]
 
 
+@pytest.mark.parametrize(
+    ("location", "ended"),
+    [
+        ("/v1/items/8", ["/v1/items/8", "/items/8"]),
+        ("http://10.0.0.1:9000/v1/items/8", ["/v1/items/8", "/items/8"]),
+        ("/v1/products/items/8", ["/v1/products/items/8", "/products/items/8", "/items/8"]),
+        ("/products/items/8", ["/products/items/8", "/items/8"]),
+        ("/v1", ["/v1", "/"]),
+        ("/v10/items/8", ["/v10/items/8"]),
+    ],
+)
+def test_a_place_may_be_told_as_the_upstream_sees_it(location, ended):
+    head = ResponseHead(201, pairs([("Location", location)]))
+    authorities, bases = ["10.0.0.1:9000"], ["/v1", ""]
+    found = on_unsafe(request("POST", "/items"), POLICY, head, "/products/", authorities, (), bases)
+    assert [tag.removeprefix("p:products:") for tag in found] == ["/items", *ended]
+
+
 OPERATIONS = (
     ("GET", "/items"),
     ("GET", "/items/{id}"),
