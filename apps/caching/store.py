@@ -159,8 +159,13 @@ class ResponseStore:
         finding = find(plan)
         wanted = next(finding)
         first = True
+        indexes: dict[bytes, Variants] = {}
         while True:
             found = [self._known(key, plan, now) for key in wanted]
+            if first and not although_there:
+                indexes = {
+                    key: record for key, record in zip(wanted, found, strict=True) if isinstance(record, Variants)
+                }
             missing = [
                 index
                 for index, record in enumerate(found)
@@ -185,10 +190,27 @@ class ResponseStore:
                 wanted = finding.send(found)
             except StopIteration as end:
                 held: Held | None = end.value
+                if held is None and indexes and await self._learn(indexes, plan, now):
+                    finding, indexes = find(plan), {}
+                    wanted = next(finding)
+                    continue
                 self._count(held, local_hit)
                 if claim is not None and claim.state is State.PASS:
                     self.remember_pass(fetch_key, now + claim.seconds)
                 return held, claim
+
+    async def _learn(self, indexes: Mapping[bytes, Variants], plan: RequestPlan, now: float) -> bool:
+        """Whether the shared tier has something else where this worker knows lists of variants: another worker may
+        have met a new one, or an answer that doesn't vary any more.
+        """
+        fetched = await self._fetch(list(indexes), plan, now)
+        learned = {
+            key: record for key, record in zip(indexes, fetched, strict=True) if record not in (None, indexes[key])
+        }
+        for key, record in learned.items():
+            if record is not None:
+                self.local.put(key, record, account_of(plan), plan.policy.max_size)
+        return bool(learned)
 
     def _count(self, held: Held | None, local_hit: bool) -> None:
         if held is None:

@@ -216,6 +216,30 @@ async def test_entries_of_before_a_refill_are_dead(shared):
     assert await one.find(plan(), now()) is None
 
 
+async def test_a_worker_learns_of_variants_that_another_met(shared):
+    one, other = worker(shared), worker(shared)
+    await remember(one, [FRESH, ("Vary", "Foo")], the_plan=plan([("Foo", "1")]))
+    assert await other.find(plan([("Foo", "1")]), now()) is not None
+    await remember(one, [FRESH, ("Vary", "Bar")], the_plan=plan([("Bar", "2")]), body=b"by bar")
+    found = await other.find(plan([("Foo", "new"), ("Bar", "2")]), now())
+    assert found is not None
+    assert found.entry.body == b"by bar"
+    assert other.stats.misses == 0
+    assert await other.find(plan([("Foo", "new"), ("Bar", "new")]), now()) is None
+
+
+async def test_a_worker_learns_that_an_answer_varies_no_more(shared):
+    one, other = worker(shared), worker(shared)
+    await remember(one, [FRESH, ("Vary", "Foo")], the_plan=plan([("Foo", "1")]))
+    assert await other.find(plan([("Foo", "1")]), now()) is not None
+    whole = respond(plan(), [FRESH], at=now(), birth=one.birth())
+    assert isinstance(whole, Store)
+    await shared.awrite([(whole.entry.key.hex(), whole.entry, 60.0)])
+    found = await other.find(plan([("Foo", "2")]), now())
+    assert found is not None
+    assert found.entry.selecting == ()
+
+
 async def test_before_the_purges_are_known_nothing_is_served_and_nothing_stored(shared, cache_redis):
     await remember(worker(shared))
     early = ResponseStore(10_000_000, shared)
