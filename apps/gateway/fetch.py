@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 TURNS = 3
 """How often a fetch waits for other workers whose answers its callers then can't use, before it asks all the same."""
 
-LOOKS = 2
+VAIN = 1
 """Looks at the fetch lock that may come to nothing, in a row, before a fetch goes on without it."""
 
 LONG = 2.0
@@ -95,7 +95,8 @@ class Fetch:
             return
         if claim.state is State.LEADING:
             self.lease = self.gateway.store.locks.hold(self.plan.fetch_key, claim)
-        self.claim = claim
+        elif self.task is None:
+            self.claim = claim
 
     async def run(self, heard: Heard | None = None) -> None:
         """Ask, judge, and store; or go on from an answer that was ``heard`` already."""
@@ -119,41 +120,43 @@ class Fetch:
         """Whether to ask the upstream. ``False``: what another worker stored answers the call, or shows that each
         caller must ask for itself; the outcome says so.
         """
-        turns, known, breaker = 0, _held(self.decision), self.gateway.store.breaker
-        looks = 0
+        store, known = self.gateway.store, _held(self.decision)
+        turns, vain, insists = 0, 0, True
         while self.lease is None and turns <= TURNS:
             claim, self.claim = self.claim, None
             if claim is None:
-                claim = await self._look_again(known, waited=turns > 0)
-                looks += 1
+                claim = await self._look_again(known, insists=insists, waited=turns > 0)
                 if self.outcome.done():
                     return False
-            if claim is None and looks < LOOKS and not breaker.is_open:
+            if claim is None and not insists:
+                insists = True
+                continue
+            if claim is None and vain < VAIN and not store.breaker.is_open:
+                vain += 1
                 continue
             if claim is None or claim.state is State.BESIDE:
                 break
-            looks = 0
             if claim.state is State.PASS:
                 if not self.background:
                     self.resolve(EachAlone())
                 return self.background
             if claim.state is State.LEADING:
                 self.adopt(claim)
-                self.gateway.store.locks.stats.takeovers += turns > 0
+                store.locks.stats.takeovers += turns > 0
             else:
-                turns += 1
-                await self.gateway.store.locks.changed(self.plan.fetch_key or b"", claim.token)
+                await store.locks.changed(self.plan.fetch_key or b"", claim.token)
+                turns, vain, insists = turns + 1, 0, False
         return True
 
-    async def _look_again(self, known: http.Held | None, *, waited: bool) -> Claim | None:
-        """What the shared tier has now, and the lock where it is free. A newer answer than ``known`` ends the fetch;
-        after waiting for another worker that is so even where the next call would ask again, as with callers who wait
-        in one worker.
+    async def _look_again(self, known: http.Held | None, *, insists: bool, waited: bool) -> Claim | None:
+        """What the shared tier has now, and the lock where it is free and nothing is there (``insists``: whatever is
+        there). A newer answer than ``known`` ends the fetch; after waiting for another worker that is so even where
+        the next call would ask again, as with callers who wait in one worker.
         """
         plan, store = self.plan, self.gateway.store
         if plan.fetch_key is None:
             return None
-        held, claim = await store.claim(plan, time())
+        held, claim = await (store.claim if insists else store.look)(plan, time())
         decision = http.on_entry(plan, held, time())
         serves = isinstance(decision, http.Serve) and not decision.refresh
         if (

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -68,6 +69,14 @@ async def test_callers_of_two_gateways_make_one_upstream_call(two: tuple[Door, D
     assert sum("collapsed" in answer["cache-status"] for answer in answers) == 39
     assert gate.asked == 1
     assert (await one.call("/products/items")).cache == (await other.call("/products/items")).cache == "HIT"
+    counted = Counter[str]()
+    for door in two:
+        for line in (await door.call("/_gateway/metrics")).body.decode().splitlines():
+            if f'worker="{door.gateway.options.worker}"' in line:
+                counted[line.partition("{")[0]] += int(float(line.split()[-1]))
+    assert counted["apimgr_collapsed_calls_total"] == 39
+    assert counted["apimgr_fetches_led_total"] == counted["apimgr_fetch_lock_waits_total"] == 1
+    assert counted["apimgr_fetch_lock_takeovers_total"] == counted["apimgr_fetch_lock_fenced_total"] == 0
 
 
 async def test_a_lone_miss_needs_no_exchange_of_its_own_for_the_lock(
@@ -100,8 +109,7 @@ async def test_what_cannot_be_cached_makes_all_gateways_callers_go_at_once(
 
     origin.paths["/me"] = private
     calls = [asyncio.create_task(door.call("/products/me")) for door in two for _ in range(10)]
-    await until(lambda: waits(one) + waits(other) == 1)
-    assert asked == 1
+    await until(lambda: asked == waits(one) + waits(other) == 1)
     first.set()
     # All the others are at the origin before any of them is answered: nobody stands in line.
     await until(lambda: asked == 20)
