@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.caching.choices import CacheMode, QueryMode
+from apps.caching.choices import CacheMode, QueryMode, Sensitivity
 from apps.caching.document import PolicyFields
 from apps.catalog.choices import Approval
 from apps.catalog.document import APIFields, OperationFields
@@ -59,7 +59,13 @@ OFFERS: dict[str, Offer] = {
             "tags": ["shop"],
             "listen_path": "/catalogue/",
         },
-        policy={"mode": CacheMode.ORIGIN, "stale_while_revalidate": 30.0, "stale_if_error": 600.0},
+        policy={
+            "mode": CacheMode.ORIGIN,
+            "stale_while_revalidate": 30.0,
+            "stale_if_error": 600.0,
+            "negative_ttl": 10.0,
+            "operations": [{"path": "/items/{id}", "methods": ["GET"], "stale_while_revalidate": 120.0}],
+        },
         operations=[
             _operation("GET", "/items", "A page of a category"),
             _operation("GET", "/items/{id}", "A product and what resembles it"),
@@ -114,7 +120,7 @@ OFFERS: dict[str, Offer] = {
             "listen_path": "/account/",
             "forward_credential": True,
         },
-        policy={"mode": CacheMode.ORIGIN},
+        policy={"mode": CacheMode.ORIGIN, "sensitivity": Sensitivity.PERSONAL},
         operations=[_operation("GET", "/", "The caller's account")],
     ),
     "delivery": Offer(
