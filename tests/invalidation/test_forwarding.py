@@ -1,0 +1,226 @@
+"""Purges reach the CDN after they are in force here, again where that fails, and what came of it stands beside them."""
+
+import socket
+import threading
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+from django.utils import timezone
+
+from apps.caching import services as caching
+from apps.caching.models import Purge
+from apps.fleet import names
+from apps.invalidation import forwarding, outbound, services
+from apps.invalidation.forwarding import PAUSES, forward_due
+from apps.invalidation.models import Forwarding, Message
+from apps.invalidation.outbound import Refused, client
+from apps.invalidation.tasks import forward, retain
+from apps.tenants.actors import PLATFORM
+from tests.support.cast import Cast, make_api
+
+
+class Edge(BaseHTTPRequestHandler):
+    """A CDN's purge address."""
+
+    server: Any
+
+    def handle_one_request(self) -> None:
+        self.raw_requestline = self.rfile.readline()
+        if not self.raw_requestline or not self.parse_request():
+            self.close_connection = True
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.calls.append((self.command, self.path, dict(self.headers), body))
+        status = self.server.statuses.pop(0) if self.server.statuses else 200
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        if status in (301, 307):
+            self.send_header("Location", "http://127.0.0.1:1/")
+        self.end_headers()
+
+    def log_message(self, *arguments: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def edge():
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Edge)
+    server.calls, server.statuses = [], []
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def products(cast: Cast, state_redis, edge):
+    state_redis.hset(names.EPOCH, mapping={"incarnation": 1, "n": 1, "seq": 0})
+    api = make_api(cast.platform)
+    services.cdn_update(
+        actor=cast.olga,
+        api=api,
+        base_url=f"{edge.url}/shop",
+        headers={"Authorization": "Bearer abc"},
+        calls={
+            "path": {"method": "PURGE", "url": "{url}"},
+            "tag": {"method": "POST", "url": f"{edge.url}/purge", "body": '{"tags": ["{tag}"]}'},
+        },
+    )
+    return api
+
+
+def purged(api, kind="path", value="/items/7", **options):
+    return caching.purge(actor=PLATFORM, api=api, kind=kind, value=value, **options)
+
+
+def test_a_purge_is_told_to_the_cdn_as_it_was_described(products, edge):
+    path, tag = purged(products, value="/products/items/7"), purged(products, "tag", "shelf")
+    assert [row.state for row in Forwarding.objects.all()] == ["waiting", "waiting"]
+    assert edge.calls == [], "nobody waits for a CDN"
+    assert forward_due() == 2
+    sent = {call[0]: call for call in edge.calls}
+    assert sent["PURGE"][1] == "/shop/items/7"
+    assert (sent["POST"][1], sent["POST"][3]) == ("/purge", b'{"tags": ["shelf"]}')
+    assert {call[2]["Authorization"] for call in edge.calls} == {"Bearer abc"}
+    for purge in (path, tag):
+        purge.refresh_from_db()
+        assert (purge.forwarding.state, purge.forwarding.detail) == ("done", "It answered 200.")
+    assert forward_due() == 0
+
+
+def test_what_the_cdn_cannot_do_and_an_api_without_one_are_not_forwarded(products, cast):
+    purged(products, "api", "")
+    purged(products, "prefix", "/items")
+    purged(make_api(cast.platform, "orders"))
+    assert not Forwarding.objects.exists()
+
+
+def test_a_failure_is_tried_again_and_at_last_said(products, edge):
+    purged(products)
+    edge.statuses = [503] * 10
+    now = timezone.now()
+    for number, pause in enumerate(PAUSES, 1):
+        assert forward_due(now=now) == 1
+        row = Forwarding.objects.get()
+        assert (row.state, row.tries, row.detail) == ("waiting", number, "It answered 503.")
+        assert forward_due(now=now + timedelta(seconds=pause - 1)) == 0
+        now += timedelta(seconds=pause)
+    assert forward_due(now=now) == 1
+    assert Forwarding.objects.get().state == "failed"
+    assert forward_due(now=now + timedelta(days=1)) == 0
+
+
+def test_one_that_works_the_second_time_is_done(products, edge):
+    purged(products)
+    edge.statuses = [429]
+    now = timezone.now()
+    forward_due(now=now)
+    forward_due(now=now + timedelta(seconds=PAUSES[0]))
+    assert Forwarding.objects.get().state == "done"
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 401, 404])
+def test_what_no_other_try_would_change_has_failed_at_once(products, edge, status):
+    purged(products)
+    edge.statuses = [status]
+    forward_due()
+    row = Forwarding.objects.get()
+    assert (row.state, row.detail) == ("failed", f"It answered {status}.")
+    assert len(edge.calls) == 1, "redirects lead anywhere: none is followed"
+
+
+def test_a_cdn_that_cannot_be_reached_is_tried_again_and_told_without_its_address(products, edge):
+    services.cdn_update(actor=PLATFORM, api=products, base_url="http://127.0.0.1:1/secret")
+    purged(products)
+    forward_due()
+    row = Forwarding.objects.get()
+    assert (row.state, row.detail) == ("waiting", "It can't be reached (ConnectError).")
+
+
+def test_a_purge_whose_cdn_or_api_is_gone_is_settled(products):
+    purged(products)
+    purged(products, "tag", "shelf")
+    services.cdn_update(actor=PLATFORM, api=products, calls={"path": {"method": "PURGE", "url": "{url}"}})
+    forward_due()
+    assert Forwarding.objects.get(purge__kind="tag").detail == "No call is described for tag any more."
+    purged(products)
+    services.cdn_remove(actor=PLATFORM, api=products)
+    forward_due()
+    assert Forwarding.objects.latest("pk").detail == "There is no CDN any more."
+
+
+def test_two_processes_forward_each_purge_once(products, edge):
+    purged(products)
+    row = Forwarding.objects.select_related("purge").get()
+    assert forwarding._claim(Forwarding.objects.get(), timezone.now())
+    assert not forwarding._claim(row, timezone.now())
+    assert forward_due() == 0
+    assert forward_due(now=timezone.now() + forwarding.CLAIMED) == 1, "whoever claimed it died"
+
+
+def test_the_task_leaves_it_to_one_at_a_time(products, edge, state_redis, settings):
+    purged(products)
+    state_redis.set(names.FORWARDING, 1)
+    forward()
+    assert edge.calls == []
+    state_redis.delete(names.FORWARDING)
+    forward()
+    assert len(edge.calls) == 1
+    assert not state_redis.exists(names.FORWARDING)
+
+
+def test_a_name_that_leads_to_a_metadata_service_is_not_called(monkeypatch):
+    def resolved(host: str, port: int, **options: Any):
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port)) for address in ("127.0.0.1", "169.254.169.254")
+        ]
+
+    monkeypatch.setattr(outbound.socket, "getaddrinfo", resolved)
+    with client() as http, pytest.raises(Refused, match="Link-local"):
+        http.request("PURGE", "http://cdn.example.com/")
+
+
+def test_the_connection_goes_to_the_address_that_was_judged_under_the_name_that_was_asked_for(monkeypatch, edge):
+    asked = []
+
+    def resolved(host: str, port: int, *rest: Any, **options: Any):
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(outbound.socket, "getaddrinfo", resolved)
+    with client() as http:
+        answer = http.request("PURGE", f"http://cdn.example.com:{edge.server_port}/a")
+    assert asked == ["cdn.example.com", "127.0.0.1"], "the name is looked up once, and then the address is used"
+    assert edge.calls[0][2]["Host"] == f"cdn.example.com:{edge.server_port}"
+    assert answer.request.extensions["sni_hostname"] == "cdn.example.com"
+
+
+def test_a_name_that_nobody_has_is_a_failure_to_connect(monkeypatch):
+    def unknown(*arguments: Any, **options: Any):
+        raise socket.gaierror("no such host")
+
+    monkeypatch.setattr(outbound.socket, "getaddrinfo", unknown)
+    with client() as http, pytest.raises(httpx.ConnectError):
+        http.get("http://cdn.example.com/")
+
+
+def test_old_purges_and_messages_are_forgotten_but_for_the_newest_clock(products):
+    for value in "abc":
+        purged(products, "tag", value)
+    Message.objects.create(api_slug="products", message_id="1", source="queue")
+    long_ago = timezone.now() - timedelta(days=3)
+    Purge.objects.update(at=long_ago)
+    Message.objects.update(at=long_ago)
+    Purge.objects.filter(value="b").update(actor_email="olga@platform.test")
+    retain()
+    assert sorted(Purge.objects.values_list("value", flat=True)) == ["b", "c"]
+    assert not Message.objects.exists()
+    Purge.objects.update(at=timezone.now() - timedelta(days=91))
+    retain()
+    assert list(Purge.objects.values_list("value", flat=True)) == ["c"]
