@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from apps.caching import http
-from apps.caching.fetch_lock import Lease
+from apps.caching.fetch_lock import Lease, State
 from apps.gateway.exchange import Exchange
 from apps.gateway.forwarding import ruled
 
@@ -23,8 +23,12 @@ async def keep(
     """Store ``entry`` with its whole ``body``, as the API's header rules want it, in both tiers; as it is held here.
 
     With a ``lease`` it is stored only while the fetch lock is held under it, and the lease is over then. ``entry``
-    itself stays as it is: whoever waits is still answered by it.
+    itself stays as it is: whoever waits is still answered by it. GraphQL that reports errors is stored nowhere.
     """
     entry = replace(entry, headers=ruled(entry.headers, x.api.response_headers), body=body)
+    if http.reports_errors(entry, plan.policy):
+        if lease is not None:
+            gateway.store.locks.leave(lease, State.BESIDE)
+        return http.Held(entry)
     http.add_tags(entry, plan.policy, x.operation)
     return await gateway.store.put(plan, entry, lease)

@@ -12,6 +12,7 @@ from apps.caching.http import (
     Held,
     Identity,
     Policy,
+    Reason,
     Request,
     ResponseHead,
     Scope,
@@ -89,6 +90,45 @@ def credentials_of_two_kinds_are_not_confused():
 def an_anonymous_answer_is_not_for_callers_with_credentials():
     exchange = Exchange().says(FRESH)
     _each_gets_his_own(exchange, [exchange.ask, partial(exchange.ask, ("Authorization", "1"))])
+
+
+def bodies_keep_answers_apart():
+    policy = Policy(api="products", methods=("GET", "POST", "QUERY"))
+    json, other, text = (("Content-Type", kind) for kind in ("application/json", "application/x+json", "text/plain"))
+    asked = [
+        ("GET", None, ()),
+        *(("POST", body, (json,)) for body in (None, b'{"id":1}', b'{"id":2}', b'{"id":1,"id":2}', b'{"id":2,"id":2}')),
+        *(
+            ("POST", body, (json,))
+            for body in (b"9007199254740992", b"9007199254740993", b"0.1", b"0.10000000000000000555")
+        ),
+        *(
+            ("QUERY", b'{"id":1}', fields)
+            for fields in ((json,), (other,), (text,), (json, ("Content-Language", "de")))
+        ),
+        ("QUERY", b'{"id":1}', (json, ("Content-Encoding", "gzip"))),
+    ]
+    keys = [plan([*fields], method=method, body=body, policy=policy).keys for method, body, fields in asked]
+    assert len(set(keys)) == len(keys)
+
+
+def only_graphql_that_reads_is_answered_from_the_cache():
+    policy = Policy(api="products", methods=("POST",), body="graphql")
+    for reason in (Reason.GRAPHQL_MUTATION, Reason.GRAPHQL_UNREADABLE, None):
+        call = plan(method="POST", body=b"{}", policy=policy, graphql=reason)
+        assert call.bypass is not None
+        assert call.writes
+
+
+def what_connection_lists_selects_nothing():
+    exchange = Exchange().says(FRESH, ("Vary", "Accept-Language"))
+    exchange.ask(("Connection", "Accept-Language"), ("Accept-Language", "de"))
+    assert exchange.ask(("Accept-Language", "de")).how == "miss"
+
+
+def a_sorted_query_keeps_the_order_of_one_name():
+    one, other = (plan(query=query, policy=Policy(query_sorted=True)).keys for query in ("a=2&a=1", "a=1&a=2"))
+    assert one != other
 
 
 def private_answers_are_not_stored():
@@ -267,6 +307,10 @@ CHECKS = [
     variants_keep_requests_apart,
     what_varies_on_everything_is_not_stored,
     key_fields_keep_requests_apart,
+    bodies_keep_answers_apart,
+    only_graphql_that_reads_is_answered_from_the_cache,
+    what_connection_lists_selects_nothing,
+    a_sorted_query_keeps_the_order_of_one_name,
     places_are_kept_apart,
     spellings_of_a_path_that_are_two_things_stay_two,
     what_is_not_keyed_is_not_sent,

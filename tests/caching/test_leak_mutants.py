@@ -184,6 +184,32 @@ FAULTS = [
     Fault(
         "fields that the origin may echo are forwarded", "plan", "UNKEYED_ECHOES.difference(", "frozenset().difference("
     ),
+    Fault(
+        "the body is left out of the key",
+        "plan",
+        "return parts if plan.body is None else parts + plan.body",
+        "return parts",
+    ),
+    Fault("the method is left out of the key", "plan", "        _CLASSES[request.method],", '        b"GET",'),
+    Fault(
+        "what the body is, is left out of the key",
+        "bodies",
+        "        content_type(headers),\n        content_enc",
+        "        None,\n        content_enc",
+    ),
+    Fault("what else describes the body is left out", "bodies", "        others += field\n", "        pass\n"),
+    Fault("of a name that occurs twice the last counts", "canonical", "if len(found) != len(pairs):", "if False:"),
+    Fault("numbers are rounded", "canonical", "if Decimal(repr(nearest)) != value:", "if False:"),
+    Fault("fractions are rounded", "canonical", "if Decimal(repr(value)) != Decimal(literal):", "if False:"),
+    Fault("a mutation is taken for a query", "plan", "if isinstance(request.graphql, Reason):", "if False:"),
+    Fault(
+        "a mutation ends nothing",
+        "plan",
+        "return policy.body == GRAPHQL and not isinstance",
+        "return False and not isinstance",
+    ),
+    Fault("what Connection lists selects a variant", "plan", "    if listed:\n", "    if False:\n"),
+    Fault("values of one name are sorted too", "normalise", "if part), key=_decoded_name)", "if part))"),
     Fault("a part is stored as the whole", "storing", "if status == 206 or", "if status == 299 or"),
     Fault("an answer to HEAD is stored", "storing", 'if plan.request.method == "HEAD":', "if False:"),
     Fault("fields of one call are stored", "storing", "end_to_end(headers, PER_CALL, {b", "end_to_end(headers, {b"),

@@ -288,6 +288,17 @@ async def test_other_graphql_goes_past_the_cache_and_what_may_write_ends_what_is
     assert again.cache == ("MISS" if ends else "HIT")
 
 
+async def test_graphql_that_reports_errors_is_kept_for_nobody(lane: Door, origin: Origin, published: Published) -> None:
+    await publish(lane.gateway, published, origin, body="graphql", mode="ttl", ttl=60.0)
+    origin.paths["/graphql"] = ok(b'{"errors":[{"message":"timeout"}],"data":null}', "content-type: application/json")
+    for _ in range(2):
+        answer = await lane.call("/products/graphql", method="POST", body=graphql("{ a }"), content_type=JSON)
+        assert (answer.cache, b"timeout" in answer.body) == ("MISS", True)
+    origin.paths["/graphql"] = ok(b'{"data":{"a":1}}', "content-type: application/json")
+    said = [await lane.call("/products/graphql", method="POST", body=graphql("{ a }"), content_type=JSON) for _ in "12"]
+    assert [each.cache for each in said] == ["MISS", "HIT"]
+
+
 async def test_graphql_in_a_url_is_keyed_and_forwarded_in_one_form(
     lane: Door, origin: Origin, published: Published
 ) -> None:

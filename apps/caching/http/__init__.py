@@ -31,7 +31,7 @@ from apps.caching.http.decisions import (
     Serve,
     Store,
 )
-from apps.caching.http.entity_tags import add_tags
+from apps.caching.http.entity_tags import add_tags, reports_errors
 from apps.caching.http.entry import Birth, Entry, Variants
 from apps.caching.http.held import Held
 from apps.caching.http.identity import ANONYMOUS, Identity, Scope, subject_of_key
@@ -103,6 +103,7 @@ __all__ = [
     "paths_meant",
     "placement",
     "plan_request",
+    "reports_errors",
     "subject_of_key",
     "tag_of_api",
     "tag_of_application",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.caching.http import Policy, add_tags
+from apps.caching.http import Policy, add_tags, reports_errors
 from apps.caching.http.entity_tags import ANY, LARGEST, LONGEST, MOST, Every, entities, parse_path, refusal_of
 from tests.caching.http.build import stored
 
@@ -176,3 +176,29 @@ def test_every_tag_can_be_purged_as_it_is_named(names):
     for tag in entities(entry({"items": [{"id": name} for name in names]}), ITEMS):
         assert not any(character <= " " or character == "\x7f" for character in tag)
         tag.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "policy", "failed"),
+    [
+        ({"errors": [{"message": "no"}], "data": None}, GRAPH, True),
+        ({"errors": [{"message": "partly"}], "data": {"a": 1}}, GRAPH, True),
+        ({"errors": [], "data": {"a": 1}}, GRAPH, False),
+        ({"errors": None, "data": {"errors": [1]}}, GRAPH, False),
+        ({"data": {"errors": [1]}}, GRAPH, False),
+        ({"errors": [1]}, ITEMS, False),
+        ([{"errors": [1]}], GRAPH, False),
+        (b'{"errors": [1]', GRAPH, False),
+        (b"", GRAPH, False),
+        (b'{"errors":1,"a":"' + b"x" * LARGEST + b'"}', GRAPH, False),
+        (b'{"errors":' + b"[" * 100_000, GRAPH, False),
+    ],
+)
+def test_graphql_that_reports_errors_says_so(body, policy, failed):
+    assert reports_errors(entry(body), policy) is failed
+
+
+def test_a_compressed_report_is_read_too():
+    text = gzip.compress(b'{"errors":[1]}')
+    assert reports_errors(entry(text, coding="gzip"), GRAPH)
+    assert not reports_errors(entry(text, coding="br"), GRAPH)
