@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
 from django.conf import settings
 
 from apps.caching.http import Target, normalise_target
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API
 from apps.fleet.compile import compile_api
-from apps.gateway import snapshot
 from apps.gateway.world import Routes
 
 _GOES_WITHOUT_SAYING = {"http": ":80", "https": ":443"}
@@ -33,14 +33,19 @@ class Targets:
     """URLs of one API. Reads the served APIs on and inside its listen path, once: a longer listen path takes calls away."""
 
     def __init__(self, api: API) -> None:
-        self.compiled: snapshot.API | None = None
+        served = API.objects.filter(state__in=SERVED)
+        row = served.select_related("tenant", "cache_policy").prefetch_related("upstreams", "operations")
+        own_row = row.filter(pk=api.pk).first()
+        self.compiled = compile_api(own_row) if own_row is not None else None
         self._routes = Routes()
-        near = API.objects.filter(state__in=SERVED, listen_path__startswith=api.listen_path)
-        for row in near.select_related("tenant", "cache_policy").prefetch_related("upstreams", "operations"):
-            compiled = compile_api(row)
-            self._routes.put(compiled)
-            if row.pk == api.pk:
-                self.compiled = compiled
+        if self.compiled is not None:
+            self._routes.put(self.compiled)
+            near = served.filter(listen_path__startswith=api.listen_path).exclude(pk=api.pk)
+            for slug, listen_path, hosts in near.values_list("slug", "listen_path", "hosts"):
+                # What else they are doesn't matter here, and may be much.
+                self._routes.put(
+                    msgspec.structs.replace(self.compiled, slug=slug, listen_path=listen_path, hosts=tuple(hosts))
+                )
         own = urlsplit(settings.GATEWAY_URL)
         self.scheme, self._authority = own.scheme, own.netloc
         self._api = api
