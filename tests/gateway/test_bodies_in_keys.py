@@ -8,6 +8,7 @@ import pytest
 
 from apps.caching.http.policy import Policy
 from apps.gateway import read_ahead
+from apps.gateway.doors import asgi
 from apps.gateway.gateway import Gateway
 from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok, read_answer, read_body
 from tests.support.waiting import until
@@ -241,6 +242,44 @@ async def test_a_query_is_sent_again_when_its_connection_breaks_and_a_post_is_no
     assert asked == [b"q", b"q"]
     assert (await lane.call("/products/search", method="POST", body=b"p")).status == 502
     assert asked == [b"q", b"q", b"p"]
+
+
+@pytest.mark.usefixtures("opened")
+async def test_a_caller_who_leaves_before_his_body_is_whole_asks_nobody(lane: Door, origin: Origin) -> None:
+    _, writer = await lane.connect()
+    writer.write(
+        f"POST /products/search HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\ncontent-length: 9\r\n\r\n1".encode()
+    )
+    await until(lambda: lane.gateway.metrics.in_flight == 1)
+    writer.close()
+    await until(lambda: len(lane.calls()) == 1)
+    (record,) = lane.calls()
+    assert "client_left" in record.flags
+    assert origin.heads == []
+
+
+@pytest.mark.usefixtures("opened")
+async def test_a_body_that_comes_too_slowly_is_refused(
+    lane: Door, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asgi, "BODY_WAIT", 0.02)
+    monkeypatch.setattr(asgi, "LINGER", 0.02)
+    head = f"POST /products/search HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\ncontent-length: 9\r\n\r\n1"
+    assert (await lane.raw(head.encode())).status == 408
+    assert origin.heads == []
+
+
+@pytest.mark.usefixtures("opened")
+async def test_a_caller_who_waits_for_leave_to_send_his_body_gets_it(lane: Door, origin: Origin) -> None:
+    origin.paths["/search"] = echo(FRESH)
+    reader, writer = await lane.connect()
+    head = f"POST /products/search HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\nexpect: 100-continue\r\n"
+    writer.write(head.encode() + b"content-length: 1\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"a")
+        assert (await read_answer(reader)).body == b"1:a"
+    writer.close()
 
 
 def graphql(text: str, **members: Any) -> bytes:

@@ -41,6 +41,7 @@ class CallSerializer(serializers.ModelSerializer):
             "code",
             "cache",
             "reason",
+            "cache_key",
             "duration",
             "upstream_duration",
             "upstream_status",
