@@ -6,6 +6,7 @@ ask for themselves, all at once.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from time import time
 from typing import TYPE_CHECKING
@@ -17,9 +18,10 @@ from apps.gateway import fetch_answers as answers
 from apps.gateway.answers import AnyAnswer, Streamed
 from apps.gateway.exchange import Exchange
 from apps.gateway.fetch import Fetch
+from apps.gateway.insisting import call_for_the_whole
 from apps.gateway.outcomes import EachAlone, Failure, FromStore, Own, Shared
 from apps.gateway.stages.forward import failed
-from apps.gateway.upstream.errors import Broken
+from apps.gateway.upstream.errors import Broken, UpstreamError
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
@@ -64,6 +66,10 @@ class Fetches:
     async def answer(self, x: Exchange) -> AnyAnswer:
         """The answer for a call that the tiers couldn't answer: from a fetch of its own, or from one under way."""
         plan, store = x.cache_plan, self._gateway.store
+        if plan.fetch_key is None and (whole := call_for_the_whole(x)) is not None:
+            validated = await self._validated(x, whole)
+            if validated is not None:
+                return validated
         for _ in range(TURNS):
             if plan.fetch_key is None or store.is_pass(plan.fetch_key, time()):
                 break
@@ -89,6 +95,25 @@ class Fetches:
             if isinstance(decision, (http.Fetch, http.Revalidate)):
                 x.decision = decision
         return await self._alone(x)
+
+    async def _validated(self, x: Exchange, whole: Exchange) -> AnyAnswer | None:
+        """The answer from what is stored, after ``whole`` validated it for all who ask; ``None`` where that came to
+        nothing.
+        """
+        answer = await self.answer(whole)
+        if isinstance(answer, Streamed):
+            with contextlib.suppress(UpstreamError), contextlib.closing(answer):
+                while await answer.read():
+                    pass
+        x.attempts, x.upstream = whole.attempts, whole.upstream
+        x.upstream_status, x.upstream_duration = whole.upstream_status, whole.upstream_duration
+        held = await self._gateway.store.find(x.cache_plan, time())
+        decision = http.on_entry(x.cache_plan, held, time())
+        if isinstance(decision, http.Serve):
+            return answers.from_store(x, FromStore(decision.held, decision.reason, True), collapsed=True)
+        if whole.cache == b"STALE" and isinstance(x.decision, http.Revalidate):
+            return answers.from_store(x, FromStore(x.decision.held, http.Reason.STALE_IF_ERROR, False), collapsed=True)
+        return None
 
     async def _alone(self, x: Exchange) -> AnyAnswer:
         """For a call that waits for nobody: in its own task, unless the answer is to be stored after all."""

@@ -282,6 +282,46 @@ async def test_callers_who_want_validation_share_one_among_all_gateways(two: tup
     assert gate.asked <= 1 + 2
 
 
+@pytest.mark.parametrize(
+    ("method", "fields", "status", "body"),
+    [
+        ("HEAD", {"cache_control": "no-cache"}, 200, b""),
+        ("GET", {"cache_control": "no-cache, no-store"}, 200, b"once"),
+        ("GET", {"cache_control": "max-age=0", "range": "bytes=1-2"}, 206, b"nc"),
+    ],
+)
+async def test_no_kind_of_call_gets_around_the_bound_on_validation(
+    two: tuple[Door, Door], origin: Origin, method: str, fields: dict[str, str], status: int, body: bytes
+) -> None:
+    gate = origin.paths["/items"] = Gate(ok(b"once", "cache-control: max-age=60", 'etag: "1"'))
+    gate.opened.set()
+    await two[0].call("/products/items")
+    now = asyncio.get_running_loop().time
+    ends = now() + 1.1
+    answered = 0
+    while now() < ends:
+        for answer in await asyncio.gather(
+            *(door.call("/products/items", method=method, **fields) for door in two * 3)
+        ):
+            assert (answer.status, answer.body) == (status, body)
+            answered += 1
+    assert answered > 10
+    assert gate.asked <= 1 + 2
+
+
+async def test_a_head_that_insists_gets_the_stored_answer_when_the_upstream_fails(
+    gateways: Gateways, origin: Origin
+) -> None:
+    origin.paths["/items"] = ok(b"once", "cache-control: max-age=60, stale-if-error=60", 'etag: "1"')
+    async with serving(await gateways(cache=None)) as door:
+        await door.call("/products/items")
+        (node,) = door.gateway.store.local._nodes.values()
+        node.value.entry.validated_at -= 5
+        origin.paths["/items"] = ok(b"", status="503 Service Unavailable")
+        answer = await door.call("/products/items", method="HEAD", cache_control="no-cache")
+    assert (answer.status, answer.cache, answer["content-length"]) == (200, "STALE", "4")
+
+
 async def test_a_call_after_a_purge_does_not_get_what_was_fetched_before_it(
     two: tuple[Door, Door], origin: Origin
 ) -> None:
