@@ -10,8 +10,8 @@ millisecond between popping and noting it.
 
 import logging
 import threading
+from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db import DatabaseError, close_old_connections
 from kombu.connection import Connection
@@ -19,7 +19,7 @@ from kombu.entity import Queue
 from kombu.mixins import ConsumerMixin
 
 from apps.errors import Unavailable
-from apps.invalidation import inbox
+from apps.invalidation import inbox, plain_redis
 from apps.invalidation.choices import Source
 
 PREFETCH = 20
@@ -27,6 +27,13 @@ PREFETCH = 20
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds between two tries while Redis or the database is away."""
+
+REDIS, AMQP, KAFKA = (
+    ("redis", "rediss", "unix", "redis+socket"),
+    ("amqp", "amqps", "pyamqp"),
+    ("kafka", "confluentkafka"),
+)
+"""What an address may begin with."""
 
 REDELIVERED = 60
 """Seconds after which Redis's queue gives a message of a consumer that is gone to another."""
@@ -40,26 +47,17 @@ class CannotConsume(Exception):
 
 def connection_to(url: str) -> Connection:
     """A connection to the broker, not opened yet. Raises ``CannotConsume``."""
-    scheme = urlsplit(url).scheme
-    options: dict[str, Any] = {}
-    if scheme == "unix":
-        url = url.replace("unix://", "redis+socket://", 1)
-    if scheme in ("redis", "rediss", "unix", "redis+socket"):
-        options = {
-            "transport": "apps.invalidation.plain_redis:Transport",
-            "transport_options": {"visibility_timeout": REDELIVERED, "socket_timeout": 10, "socket_connect_timeout": 5},
-        }
-    try:
-        connection = Connection(url, heartbeat=30, connect_timeout=5, **options)
-        connection.transport  # noqa: B018  loads the transport, whose client may be missing
-    except ImportError as error:
-        what = "Kafka needs confluent-kafka" if "kafka" in scheme else f"{scheme} needs {error.name}"
-        raise CannotConsume(f"{what}, which is not installed: pip install it beside apimgr.") from None
-    except (KeyError, ValueError, TypeError):
-        raise CannotConsume(
-            "INVALIDATION_URL is redis://…, rediss://…, unix://…, amqp://…, amqps://… or kafka://…"
-        ) from None
-    return connection
+    scheme, _, rest = url.partition("://")
+    if scheme in REDIS:
+        waits = {"visibility_timeout": REDELIVERED, "socket_timeout": 10, "socket_connect_timeout": 5}
+        if scheme in ("unix", "redis+socket"):
+            url = f"{plain_redis.ALIAS}+socket://{rest}"
+        return Connection(url, transport=plain_redis.ALIAS, transport_options=waits, connect_timeout=5)
+    if scheme in KAFKA and find_spec("confluent_kafka") is None:
+        raise CannotConsume("Kafka needs confluent-kafka, which is not installed: pip install it beside apimgr.")
+    if scheme not in (*AMQP, *KAFKA):
+        raise CannotConsume("INVALIDATION_URL is redis://…, rediss://…, unix://…, amqp://…, amqps://… or kafka://…")
+    return Connection(url, heartbeat=30, connect_timeout=5)
 
 
 class Events(ConsumerMixin):

@@ -10,7 +10,10 @@ import json
 import uuid
 from typing import Any
 
-from kombu.transport import redis
+from kombu.transport import TRANSPORT_ALIASES, redis
+
+ALIAS = "plainredis"
+"""The transport's name."""
 
 
 def enveloped(item: bytes, queue: str) -> bytes:
@@ -58,3 +61,7 @@ class Transport(redis.Transport):
     """The transport."""
 
     Channel = Channel
+
+
+# kombu takes a transport from the front of a socket's address, by this name alone.
+TRANSPORT_ALIASES[ALIAS] = f"{__name__}:Transport"
