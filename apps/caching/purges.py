@@ -148,6 +148,16 @@ def fold(client: Any, now: float, *, max_rows: int = MAX_ROWS) -> int:
     return cutoff
 
 
+def _about(tag: str) -> str:
+    """The API that a tag is of; empty for tags that go across (tenant, application, subject, single entry)."""
+    kind, _, rest = tag.partition(":")
+    return rest.partition(":")[0] if kind in _OF_AN_API else ""
+
+
+_OF_AN_API = frozenset("apxkg")
+"""Kinds of tags that name their API first: see ``apps.caching.http.invalidation``."""
+
+
 def _row(row: bytes) -> tuple[int, int, float]:
     """``(hard clock, soft clock, Unix seconds of the last purge)`` of a row."""
     hard, soft, at = row.split()
@@ -167,6 +177,7 @@ class PurgeTable:
         self._floor = 0
         self._hard: dict[str, int] = {}
         self._soft: dict[str, int] = {}
+        self._newest: dict[str, int] = {}
         self._max_rows = max_rows
         self._version = 0
 
@@ -175,7 +186,7 @@ class PurgeTable:
         self.incarnation = incarnation
         self.clock = clock
         self._floor = 0
-        self._hard, self._soft = {}, {}
+        self._hard, self._soft, self._newest = {}, {}, {}
         for name, row in rows.items():
             hard, soft, _ = _row(row)
             tag = name.decode("utf-8", "surrogateescape")
@@ -186,6 +197,7 @@ class PurgeTable:
                 self._hard[tag] = hard
             if soft:
                 self._soft[tag] = soft
+            self._touch(tag, max(hard, soft))
         self._version += 1
 
     def apply(self, tags: Iterable[str], clock: int, soft: bool) -> None:
@@ -194,6 +206,7 @@ class PurgeTable:
         for tag in tags:
             if clock > known.get(tag, 0):
                 known[tag] = clock
+                self._touch(tag, clock)
         self.clock = max(self.clock, clock)
         if len(self._hard) + len(self._soft) > self._max_rows:
             self._fold()
@@ -207,6 +220,7 @@ class PurgeTable:
         """
         for tag in tags:
             self._hard[tag] = max(self._hard.get(tag, 0), self.clock + 1)
+            self._touch(tag, self._hard[tag])
         self._version += 1
 
     def _fold(self) -> None:
@@ -224,10 +238,10 @@ class PurgeTable:
         """Whether a stored answer may still be used. Sets its ``soft`` when a soft purge made it stale."""
         if held.purges_seen == self._version and self.incarnation is not None:
             return True
-        if self.is_dead(held.entry):
+        entry = held.entry
+        if self.is_dead(entry):
             return False
-        born = held.entry.birth[1]
-        held.soft = bool(self._soft) and any(self._soft.get(tag, 0) > born for tag in tags_of(held.entry))
+        held.soft = self._names(self._soft, entry)
         held.purges_seen = self._version
         return True
 
@@ -238,9 +252,20 @@ class PurgeTable:
         incarnation, born = entry.birth
         if incarnation != self.incarnation or born < self._floor:
             return True
-        if not self._hard:
+        return self._names(self._hard, entry)
+
+    def _touch(self, tag: str, clock: int) -> None:
+        about = _about(tag)
+        self._newest[about] = max(self._newest.get(about, 0), clock)
+
+    def _names(self, purged: dict[str, int], entry: Entry) -> bool:
+        """Whether one of an entry's tags was purged since its birth. Purges of other APIs, which are most of them, cost
+        two look-ups; an answer may have a thousand tags.
+        """
+        newest, born = self._newest, entry.birth[1]
+        if not purged or (newest.get(entry.api, 0) <= born and newest.get("", 0) <= born):
             return False
-        return any(self._hard.get(tag, 0) > born for tag in tags_of(entry))
+        return any(purged.get(tag, 0) > born for tag in tags_of(entry))
 
     def __len__(self) -> int:
         return len(self._hard) + len(self._soft)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.caching import purges
-from apps.caching.http import tag_of_api, tag_of_path, tag_of_prefix, tags_of
+from apps.caching.http import Held, Identity, Policy, tag_of_api, tag_of_path, tag_of_prefix, tags_of
 from apps.caching.purges import FLOOR, NOT_LOADED, PurgeTable, StateIsEmpty
 from apps.fleet import events, names
 from tests.caching.http.build import NOW, plan, stored
@@ -129,6 +129,34 @@ def test_nothing_is_looked_at_twice_while_nothing_is_purged(monkeypatch):
     assert made.is_alive(entry)
     monkeypatch.setattr(purges, "tags_of", lambda entry: pytest.fail("looked again"))
     assert made.is_alive(entry)
+
+
+def test_purges_of_other_apis_cost_an_answer_nothing(monkeypatch):
+    made = table()
+    entry = held()
+    monkeypatch.setattr(purges, "tags_of", lambda entry: pytest.fail("went through all its tags"))
+    made.apply(["a:other", "p:other:/items/7", "x:other:", "k:other:products", "g:other:acme/bot"], 6, False)
+    assert made.is_alive(entry)
+    made.apply(["a:other"], 7, True)
+    assert made.is_alive(entry)
+
+
+@pytest.mark.parametrize("kind", ["shared", "tenant", "application", "subject"])
+def test_every_tag_of_an_entry_is_about_its_api_or_across(kind):
+    """What the table skips without looking is never what a tag names."""
+    the_plan = plan(policy=Policy(api="products", scope=kind), identity=Identity("acme", "acme/bot", "ann"))
+    entry = stored(
+        [("Cache-Control", "max-age=60"), ("Surrogate-Key", "a:other")], the_plan=the_plan, birth=(1, 5)
+    ).entry
+    for tag in tags_of(entry):
+        for soft in (False, True):
+            made = table()
+            made.apply([tag], 6, soft)
+            entered = Held(entry)
+            assert made.is_alive(entered) is soft
+            assert entered.soft is soft
+            loaded = table(clock=6, rows={tag.encode(): b"0 6 1.0" if soft else b"6 0 1.0"})
+            assert loaded.is_alive(Held(entry)) is soft
 
 
 steps = st.lists(
