@@ -235,6 +235,13 @@ class ResponseStore:
         self.local.drop(key)
         return False
 
+    async def one(self, key: bytes, plan: RequestPlan, now: float) -> Held | None:
+        """What stands under this very key, in either tier."""
+        record = self._known(key, plan, now)
+        if record is None:
+            (record,) = await self._fetch([key], plan, now)
+        return record if isinstance(record, Held) else None
+
     async def _fetch(self, keys: Sequence[bytes], plan: RequestPlan, now: float) -> list[Held | Variants | None]:
         """What the shared tier has under these keys; nothing, at once, while it is away."""
         backend = self._backend

@@ -14,6 +14,7 @@ from apps.caching.fetch_lock import BESIDE, Claim, Lease, State
 from apps.caching.http.serving import may_use
 from apps.gateway.broadcast import Broadcast
 from apps.gateway.exchange import Exchange
+from apps.gateway.insisting import is_bounded
 from apps.gateway.keeping import keep
 from apps.gateway.outcomes import EachAlone, Failure, FromStore, Heard, Outcome, Own, Shared
 from apps.gateway.stages.forward import ask
@@ -53,6 +54,7 @@ class Fetch:
         self.storing = False
         self.claim: Claim | None = None
         self.lease: Lease | None = None
+        self._ended = State.BESIDE
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None] | None = None
 
@@ -113,7 +115,7 @@ class Fetch:
             log.exception("a fetch failed")
             self.resolve(Failure(Broken("the gateway failed", sent=True)))
         finally:
-            self._give_back(State.BESIDE)
+            self._give_back(self._ended)
             self.gateway.fetches.forget(self)
 
     async def _leads(self) -> bool:
@@ -134,8 +136,8 @@ class Fetch:
             if claim is None and vain < VAIN and not store.breaker.is_open:
                 vain += 1
                 continue
-            if claim is None or claim.state is State.BESIDE:
-                break
+            if claim is None or claim.state in (State.BESIDE, State.FAILED, State.ERRED):
+                return not self._has_stand_in(claim, known)
             if claim.state is State.PASS:
                 if not self.background:
                     self.resolve(EachAlone())
@@ -174,6 +176,18 @@ class Fetch:
             self.decision = decision
         return claim
 
+    def _has_stand_in(self, claim: Claim | None, known: http.Held | None) -> bool:
+        """Whether the upstream failed within the last second, and what is stored may stand in: then a caller who
+        insists on validation gets that (the bound of ``bounded`` counts attempts), and the outcome says so.
+        """
+        if claim is None or claim.state is State.BESIDE or not is_bounded(self.plan, self.decision):
+            return False
+        failure = http.Failure.UNREACHABLE if claim.state is State.FAILED else 503
+        judged = http.on_error(self.plan, known, failure, time())
+        if isinstance(judged, http.Serve):
+            self.resolve(FromStore(judged.held, judged.reason, False, elsewhere=True))
+        return isinstance(judged, http.Serve)
+
     def _give_back(self, state: State | None, seconds: float = BESIDE) -> None:
         """The fetch lock is needed no more; what its name says for ``seconds``."""
         lease, self.lease = self.lease, None
@@ -183,22 +197,27 @@ class Fetch:
     async def hear(self) -> Heard | None:
         """Ask the upstream and judge the head of its answer. ``None``: it failed, and the outcome says so."""
         held = _held(self.decision)
-        conditional = self.decision.conditional if isinstance(self.decision, http.Revalidate) else ()
+        conditional = self.decision.conditional
         while True:
             birth, requested_at = self.gateway.store.birth(), time()
             try:
                 response = await ask(self.gateway, self.x, conditional)
             except UpstreamError as error:
+                self._ended = State.FAILED
                 self.resolve(self._on_error(held, error))
                 return None
             head = http.ResponseHead(response.status, tuple(response.fields))
             chance = random()  # noqa: S311  spreads ends of lifetimes, not a secret
             judged = http.on_response(self.plan, held, head, requested_at, time(), birth, chance)
+            if isinstance(judged, http.Reuse):
+                other = await self.gateway.store.one(judged.key, self.plan, time())
+                judged = http.on_reuse(self.plan, other, head, requested_at, time(), birth, chance)
             if not isinstance(judged, http.Refetch):
                 return Heard(response, head, judged, held)
             response.close()
-            await self.gateway.store.drop(self.plan, held)
-            held, conditional = None, ()
+            if held is not None:
+                await self.gateway.store.drop(self.plan, held)
+            held, conditional, self.plan.others = None, (), ()
 
     async def _conclude(self, heard: Heard) -> None:
         response, judged = heard.response, heard.judged
@@ -210,6 +229,7 @@ class Fetch:
                 stored = await self._keep(judged.entry, judged.entry.body)
                 self.resolve(FromStore(stored, judged.reason, True))
             elif isinstance(judged, http.Serve):
+                self._ended = State.ERRED
                 self.resolve(FromStore(judged.held, judged.reason, False))
             else:
                 await self.not_stored(judged, heard.held)

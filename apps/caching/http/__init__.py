@@ -8,7 +8,9 @@ A call goes through it like this; the caller's part stands between the arrows::
     on_entry(plan, held, now)                        -> Serve | Revalidate | Fetch | GatewayTimeout
         ask the upstream with plan.upstream_headers(…)
     on_response(plan, held, head, requested_at, now, birth)
-                                                     -> Store | NoStore | Refreshed | Serve | Refetch
+                                                     -> Store | NoStore | Refreshed | Serve | Reuse | Refetch
+    on_reuse(plan, other, head, requested_at, now, birth)
+                                                     -> Refreshed | Refetch        a 304 named another variant
     on_error(plan, held, failure, now)               -> Serve | Failed
     add_tags(entry, policy, operation)               what the whole answer is about, before it is stored
     answer_from(held, plan, now)                     -> Answer               200, 206, 304, 416, HEAD
@@ -27,6 +29,7 @@ from apps.caching.http.decisions import (
     NoStore,
     Refetch,
     Refreshed,
+    Reuse,
     Revalidate,
     Serve,
     Store,
@@ -58,7 +61,7 @@ from apps.caching.http.plan import RequestPlan, plan_request
 from apps.caching.http.policy import Policy
 from apps.caching.http.reasons import Reason
 from apps.caching.http.serving import on_entry, on_error
-from apps.caching.http.storing import may_share, on_not_modified, on_response
+from apps.caching.http.storing import may_share, on_not_modified, on_response, on_reuse
 from apps.caching.http.vary import placement
 
 __all__ = [
@@ -82,6 +85,7 @@ __all__ = [
     "Request",
     "RequestPlan",
     "ResponseHead",
+    "Reuse",
     "Revalidate",
     "Scope",
     "Serve",
@@ -99,6 +103,7 @@ __all__ = [
     "on_error",
     "on_not_modified",
     "on_response",
+    "on_reuse",
     "on_unsafe",
     "paths_meant",
     "placement",

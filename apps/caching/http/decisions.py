@@ -46,9 +46,12 @@ class Revalidate:
 @final
 @dataclass(slots=True)
 class Fetch:
-    """Ask the upstream for a whole answer; nothing stored helps."""
+    """Ask the upstream for a whole answer; nothing stored helps. ``conditional`` names what is stored for other requests
+    to the same URL: the upstream may say that one of these is its answer (``Reuse``).
+    """
 
     reason: Reason
+    conditional: Headers = ()
 
 
 @final
@@ -95,6 +98,15 @@ class Refreshed:
     """
 
     entry: Entry
+    reason: Reason
+
+
+@final
+@dataclass(slots=True)
+class Reuse:
+    """The 304 named the variant under ``key`` (RFC 9111 §4.3.4): load it and ask ``on_reuse``."""
+
+    key: bytes
     reason: Reason
 
 

@@ -75,12 +75,13 @@ class Variants:
     """What stands under a primary key when answers vary.
 
     ``specs`` are the lists of field names that ``Vary`` gave, the preferred first; ``keys`` the stored variants'
-    keys, newest last, which bounds their number.
+    keys, newest last, which bounds their number. ``tags`` are the entity tags of those that have one, by their keys.
     """
 
     specs: tuple[tuple[bytes, ...], ...]
     keys: tuple[bytes, ...]
     keep_until: float
+    tags: tuple[tuple[bytes, bytes], ...] = ()
 
 
 Record = Entry | Variants

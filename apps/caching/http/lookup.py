@@ -13,6 +13,9 @@ from apps.caching.http.reasons import Reason
 from apps.caching.http.serving import may_use
 from apps.caching.http.vary import candidate_keys
 
+MAX_TAGS = 8
+"""Entity tags of other variants that an upstream is asked about at one time: the newest."""
+
 HeldRecord = Held | Variants | None
 Finding = Generator[tuple[bytes, ...], Sequence[HeldRecord], Held | None]
 
@@ -23,10 +26,12 @@ def find(plan: RequestPlan) -> Finding:
     An answer that this call may not use is passed over, but for one of another scope or owner: that one is returned,
     so that the decision about it raises the alarm.
     """
+    plan.others = ()
     records = yield plan.keys
     for key, record in zip(plan.keys, records, strict=True):
         if isinstance(record, Variants):
             plan.missed = Reason.VARY_MISMATCH
+            plan.others = record.tags[-MAX_TAGS:]
             candidates = yield candidate_keys(key, record, plan.request.headers)
         else:
             candidates = (record,)

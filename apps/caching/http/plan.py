@@ -51,7 +51,8 @@ class RequestPlan:
     or its subject's own. ``noticed`` holds the fields that bear on caching, repeated ones combined. ``directives``
     are the caller's, as far as the policy lets them count. ``plain`` says that a stored answer can be served whole.
     ``fetch_key`` names the upstream call for collapsing: calls with equal fetch keys may wait for one; ``None`` must
-    not wait. ``query`` is what is keyed, and so what is forwarded. ``missed`` is why a look-up found nothing to use.
+    not wait. ``query`` is what is keyed, and so what is forwarded. ``missed`` is why a look-up found nothing to use; ``others``
+    are then the keys and entity tags of the URL's other variants, one of which may be what the upstream would answer.
     ``body`` are the parts of the key that a body adds. ``wants_body`` says that the call bypasses only because its
     body wasn't read: with it in ``request.body``, plan again. ``key_name`` is half of the first key, for records.
     """
@@ -68,6 +69,7 @@ class RequestPlan:
         "keys",
         "missed",
         "noticed",
+        "others",
         "owners",
         "plain",
         "policy",
@@ -90,6 +92,7 @@ class RequestPlan:
         self.plain = not noticed
         self.fetch_key: bytes | None = None
         self.missed = Reason.NOT_FOUND
+        self.others: tuple[tuple[bytes, bytes], ...] = ()
         self.query: bytes | None = request.query
         self.body: bodies.Parts | None = None
         self.wants_body = False

@@ -106,8 +106,11 @@ def _ask_upstream(plan: RequestPlan, held: Held, reason: Reason) -> Revalidate |
 def _without(plan: RequestPlan, reason: Reason) -> Fetch | GatewayTimeout:
     if plan.directives.only_if_cached:
         return GatewayTimeout(Reason.ONLY_IF_CACHED)
-    if reason is Reason.NOT_FOUND and plan.range_wanted is not None:
-        return Fetch(Reason.RANGE_NOT_STORED)
+    if plan.range_wanted is not None:
+        return Fetch(Reason.RANGE_NOT_STORED if reason is Reason.NOT_FOUND else reason)
+    if reason is Reason.VARY_MISMATCH and plan.others and plan.request.method == "GET":
+        tags = b", ".join(dict.fromkeys(tag for _, tag in plan.others))
+        return Fetch(reason, ((b"if-none-match", tags),))
     return Fetch(reason)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import inf
 
 from apps.caching.http import dates
-from apps.caching.http.decisions import Failed, NoStore, Refetch, Refreshed, Serve, Store
+from apps.caching.http.decisions import Failed, NoStore, Refetch, Refreshed, Reuse, Serve, Store
 from apps.caching.http.directives import ResponseDirectives, delta_seconds
 from apps.caching.http.downstream import rule_of
 from apps.caching.http.entry import MAX_LIFE, Birth, Entry
@@ -21,7 +21,7 @@ from apps.caching.http.ranges import is_part
 from apps.caching.http.reasons import Reason
 from apps.caching.http.serving import STALE_STATUSES, may_use, on_error
 from apps.caching.http.targeted import Governing, directives_for
-from apps.caching.http.validation import confirms, describes_same_body, merged_headers
+from apps.caching.http.validation import confirms, describes_same_body, merged_headers, named
 from apps.caching.http.vary import field_names, selecting
 
 KEEP = 3600.0
@@ -53,7 +53,7 @@ def on_response(
     now: float,
     birth: Birth,
     chance: float = 0.0,
-) -> Store | NoStore | Refreshed | Serve | Refetch:
+) -> Store | NoStore | Refreshed | Serve | Reuse | Refetch:
     """Decides what an upstream's final answer means. ``now`` is when its head had come, ``requested_at`` when the
     request left.
 
@@ -79,7 +79,7 @@ def _cut_short(entry: Entry, jitter: float, now: float, chance: float) -> None:
 
 def _decided(
     plan: RequestPlan, held: Held | None, head: ResponseHead, requested_at: float, now: float, birth: Birth
-) -> Store | NoStore | Refreshed | Serve | Refetch:
+) -> Store | NoStore | Refreshed | Serve | Reuse | Refetch:
     if plan.bypass is not None:
         return NoStore(plan.bypass)
     if held is not None and may_use(plan, held.entry) is not None:
@@ -254,17 +254,41 @@ def surrogate_keys(headers: Headers) -> tuple[str, ...]:
 
 def on_not_modified(
     plan: RequestPlan, held: Held | None, head: ResponseHead, requested_at: float, now: float, birth: Birth
-) -> NoStore | Refreshed | Refetch:
+) -> NoStore | Refreshed | Reuse | Refetch:
     """A 304: the stored answer lives on with new fields and a new lifetime (§4.3.3, §4.3.4).
 
-    One that speaks of another answer than the stored one is followed by an unconditional request. One without a
-    stored answer belongs to the caller.
+    Where the request named other variants, the 304's entity tag selects one of them. One that speaks of an answer that
+    isn't stored is followed by an unconditional request. One that nobody here asked for belongs to the caller.
     """
-    if held is None:
+    if held is None and not plan.others:
         return NoStore(Reason.CONDITIONAL)
+    if held is None:
+        key = named(plan.others, first(head.headers, b"etag"))
+        return Refetch(Reason.INVALID_VALIDATION) if key is None else Reuse(key, Reason.VALIDATED)
     if not confirms(held, head.headers):
         return Refetch(Reason.INVALID_VALIDATION)
     return _refreshed(plan, held, head.headers, requested_at, now, birth) or Refetch(Reason.INVALID_VALIDATION)
+
+
+def on_reuse(
+    plan: RequestPlan,
+    other: Held | None,
+    head: ResponseHead,
+    requested_at: float,
+    now: float,
+    birth: Birth,
+    chance: float = 0.0,
+) -> Refreshed | Refetch:
+    """The 304 said that ``other``, stored for another request to this URL, is this one's answer too (§4.3.1): it is
+    stored for both. ``None``: it is gone.
+    """
+    refreshed = None
+    if other is not None and may_use(plan, other.entry) in (None, Reason.VARY_MISMATCH):
+        refreshed = _refreshed(plan, other, head.headers, requested_at, now, birth)
+    if refreshed is None:
+        return Refetch(Reason.INVALID_VALIDATION)
+    _cut_short(refreshed.entry, plan.policy.jitter, now, chance)
+    return refreshed
 
 
 def _refreshed(

@@ -75,6 +75,16 @@ def confirms(held: Held, headers: Headers) -> bool:
     return modified is None or held.last_modified is None or modified == held.last_modified
 
 
+def named(others: tuple[tuple[bytes, bytes], ...], etag: bytes | None) -> bytes | None:
+    """The key of the variant that a 304 with this entity tag speaks of; without a tag it must be the only one."""
+    if etag is None:
+        return others[0][0] if len(others) == 1 else None
+    for key, tag in reversed(others):
+        if tag == etag or (opaque(tag) == opaque(etag) and not (is_strong(tag) and is_strong(etag))):
+            return key
+    return None
+
+
 def merged_headers(entry: Entry, fresh: Headers, unwanted: frozenset[bytes]) -> Headers:
     """The stored fields with those of a 304 (or of a HEAD's 200) in place of the old ones (§3.2).
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from apps.caching.http.entry import Entry, Selecting, Variants
-from apps.caching.http.fields import lines_of, members
+from apps.caching.http.fields import first, lines_of, members
 from apps.caching.http.keys import variant_key
 from apps.caching.http.messages import Headers
 from apps.caching.http.normalise import field_value
@@ -53,5 +53,10 @@ def placement(
     specs = tuple(sorted(specs, key=lambda names: not names)[:MAX_SPECS])
     keys = (*(other for other in variants.keys if other != key), key) if variants else (key,)
     keep_until = max(entry.keep_until, variants.keep_until if variants else 0.0)
-    index = Variants(specs, keys[-max_variants:], keep_until)
+    kept = keys[-max_variants:]
+    known_tags = variants.tags if variants else ()
+    tags = [(other, tag) for other, tag in known_tags if other != key and other in kept]
+    if (etag := first(entry.headers, b"etag")) is not None:
+        tags.append((key, etag))
+    index = Variants(specs, kept, keep_until, tuple(tags))
     return ((entry.key, index), (key, entry)), keys[:-max_variants]

@@ -15,6 +15,7 @@ from apps.caching.http import (
     Refreshed,
     Request,
     ResponseHead,
+    Reuse,
     Revalidate,
     Serve,
     Store,
@@ -23,6 +24,7 @@ from apps.caching.http import (
     on_entry,
     on_error,
     on_response,
+    on_reuse,
     on_unsafe,
     placement,
     plan_request,
@@ -111,6 +113,8 @@ class Exchange:
     def _fetch(self, plan, decision: Fetch | Revalidate):
         held = decision.held if isinstance(decision, Revalidate) else None
         conditional = decision.conditional if isinstance(decision, Revalidate) else ()
+        if not isinstance(decision, Revalidate):
+            conditional = decision.conditional
         said = self.origin.answer(plan.request.method, plan.upstream_headers(conditional))
         if isinstance(said, Failure):
             stand_in = on_error(plan, held, said, self.now)
@@ -121,11 +125,15 @@ class Exchange:
         judged = on_response(plan, held, ResponseHead(status, headers), self.now, self.now, (1, 0))
         if isinstance(judged, Serve):
             return self._answered("stale", judged, plan)
+        if isinstance(judged, Reuse):
+            other = self.shelf.get(judged.key)
+            judged = on_reuse(plan, other, ResponseHead(status, headers), self.now, self.now, (1, 0))
         if isinstance(judged, Refreshed):
             self._put(plan, judged.entry)
             return self._answered("validated", Serve(Held(judged.entry), judged.reason), plan)
         if isinstance(judged, Refetch):
             self._drop(held)
+            plan.others = ()
             return self._fetch(plan, Fetch(judged.reason))
         if isinstance(judged, NoStore):
             if judged.ends:

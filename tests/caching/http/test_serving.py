@@ -244,3 +244,13 @@ def test_a_hit_near_its_end_may_refresh_early_and_is_served_at_once():
     assert decision == Serve(held, Reason.REFRESHED_EARLY, False, True, ((b"if-none-match", b'"a"'),))
     assert on_entry(plan(), held, late, 1.0) == Serve(held, Reason.FRESH)
     assert on_entry(plan(), held, NOW, 1e-300) == Serve(held, Reason.FRESH)
+
+
+def test_a_call_that_no_variant_serves_asks_about_those_there_are():
+    the_plan = plan()
+    the_plan.missed, the_plan.others = Reason.VARY_MISMATCH, ((b"1", b'"a"'), (b"2", b'"b"'), (b"3", b'"a"'))
+    assert on_entry(the_plan, None, NOW) == Fetch(Reason.VARY_MISMATCH, ((b"if-none-match", b'"a", "b"'),))
+    for asked in ({"headers": [("Range", "bytes=0-1")]}, {"method": "HEAD"}):
+        other = plan(**asked)
+        other.missed, other.others = the_plan.missed, the_plan.others
+        assert on_entry(other, None, NOW) == Fetch(Reason.VARY_MISMATCH)

@@ -11,6 +11,7 @@ from apps.caching.http import (
     Refetch,
     Refreshed,
     ResponseHead,
+    Reuse,
     Scope,
     Serve,
     Store,
@@ -19,6 +20,7 @@ from apps.caching.http import (
     on_entry,
     on_not_modified,
     on_response,
+    on_reuse,
 )
 from apps.caching.http.entry import MAX_LIFE
 from apps.caching.http.storing import KEEP, PASS_FOR, surrogate_keys
@@ -471,3 +473,38 @@ def test_a_stored_error_of_the_origin_stands_in_for_nothing():
     assert not entry.stale_allowed
     missing = stored(the_plan=plan(policy=policy), status=404).entry
     assert missing.swr_until == NOW + 65, "that something is missing is an answer"
+
+
+VARIED = [("Cache-Control", "max-age=60"), ("Vary", "Abc"), ("ETag", '"a"')]
+
+
+def mismatched(policy=None):
+    """A plan that no stored variant serves, and what is stored for another request."""
+    the_plan = plan([("Abc", "2")], **({"policy": policy} if policy else {}))
+    other = stored(VARIED, the_plan=plan([("Abc", "1")]))
+    the_plan.others = ((b"key", b'"a"'),)
+    return the_plan, other
+
+
+def test_a_304_that_names_another_variant_makes_it_this_requests_answer_too():
+    the_plan, other = mismatched()
+    decision = respond(the_plan, [("ETag", '"a"')], status=304)
+    assert decision == Reuse(b"key", Reason.VALIDATED)
+    reused = on_reuse(the_plan, other, ResponseHead(304, pairs([("ETag", '"a"')])), NOW, NOW, BIRTH)
+    assert isinstance(reused, Refreshed)
+    assert (reused.entry.body, reused.entry.selecting) == (b"hello", ((b"abc", b"2"),))
+
+
+def test_a_304_that_names_none_of_them_is_followed_by_a_whole_answer():
+    the_plan, _ = mismatched()
+    assert respond(the_plan, [("ETag", '"z"')], status=304) == Refetch(Reason.INVALID_VALIDATION)
+
+
+def test_what_was_named_may_be_gone_or_somebody_elses_or_not_to_be_stored_by_now():
+    the_plan, other = mismatched()
+    head = ResponseHead(304, pairs([("ETag", '"a"')]))
+    assert on_reuse(the_plan, None, head, NOW, NOW, BIRTH) == Refetch(Reason.INVALID_VALIDATION)
+    stranger = stored(VARIED, the_plan=plan(path="/items/2"))
+    assert on_reuse(the_plan, stranger, head, NOW, NOW, BIRTH) == Refetch(Reason.INVALID_VALIDATION)
+    private = ResponseHead(304, pairs([("ETag", '"a"'), ("Cache-Control", "private")]))
+    assert on_reuse(the_plan, other, private, NOW, NOW, BIRTH) == Refetch(Reason.INVALID_VALIDATION)

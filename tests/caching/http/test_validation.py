@@ -117,3 +117,22 @@ def test_strong_tags():
     assert not validation.is_strong(b'"')
     assert not validation.is_strong(b"a")
     assert plan().plain
+
+
+@pytest.mark.parametrize(
+    ("etag", "key"),
+    [
+        (b'"a"', b"1"),
+        (b'W/"a"', b"1"),
+        (b'"c"', b"3"),
+        (b'W/"c"', b"3"),
+        (b'"d"', None),
+        (None, None),
+    ],
+)
+def test_a_304_names_the_variant_that_it_speaks_of(etag, key):
+    assert validation.named(((b"1", b'"a"'), (b"2", b'"b"'), (b"3", b'W/"c"')), etag) == key
+
+
+def test_a_304_without_a_tag_can_only_speak_of_the_one_that_was_asked_about():
+    assert validation.named(((b"1", b'"a"'),), None) == b"1"

@@ -135,3 +135,15 @@ def test_an_index_lives_as_long_as_the_longest_of_its_variants():
     assert isinstance(index, Variants)
     assert not isinstance(after, Entry)
     assert after.keep_until == long.keep_until
+
+
+def test_the_list_of_variants_knows_their_entity_tags():
+    known = None
+    for number, tag in enumerate(['"a"', None, '"c"', '"a2"']):
+        language = str(0 if tag == '"a2"' else number)
+        fields = [("Cache-Control", "max-age=60"), ("Vary", "Abc"), *([("ETag", tag)] if tag else [])]
+        entry = stored(fields, the_plan=plan([("Abc", language)])).entry
+        records, _ = placement(known, entry, 2)
+        known = records[0][1]
+    assert [tag for _, tag in known.tags] == [b'"c"', b'"a2"']
+    assert {key for key, _ in known.tags} <= set(known.keys)
