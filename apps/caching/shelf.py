@@ -40,8 +40,10 @@ class Shelf:
             found: list[Held | Variants | None] = []
             for key in wanted:
                 record = self.record(key)
-                if isinstance(record, Held) and (now >= record.entry.keep_until or self.is_purged(record)):
-                    plan.missed = Reason.PURGED if now < record.entry.keep_until else Reason.EXPIRED
+                if isinstance(record, Held) and now >= record.entry.keep_until:
+                    ended, record = record, None
+                elif isinstance(record, Held) and self.is_purged(record):
+                    plan.missed = Reason.PURGED
                     ended, record = record, None
                 found.append(record)
             try:
