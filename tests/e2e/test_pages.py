@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import DESKTOP, TELEPHONE
+from tests.e2e.conftest import DESKTOP, TELEPHONE, made
 from tests.support.installation import EMAIL, PASSWORD
 from tests.support.waiting import wait_until
 
@@ -27,7 +27,7 @@ OUTLINED = """() => {
 #: pages that no side bar and no tab leads to
 BESIDES = [
     *("/account/", "/help/", "/search/?q=catalogue", "/applications/new/", "/applications/globex/mobile/"),
-    *("/catalogue/catalogue/", "/catalogue/catalogue/try/", "/catalogue/bestsellers/ask/"),
+    *("/catalogue/catalogue/", "/catalogue/catalogue/try/", "/catalogue/bestsellers/ask/", "/cache/explain/"),
 ]
 ADMINISTRATORS = [
     "/apis/register/",
@@ -35,6 +35,9 @@ ADMINISTRATORS = [
     "/plans/standard/",
     "/plans/new/",
     "/cache/purge/",
+    "/cache/warm-ups/new/",
+    "/apis/catalogue/cache/webhook/",
+    "/apis/catalogue/cache/cdn/",
     "/users/invite/",
 ]
 
@@ -47,7 +50,10 @@ def person(request, demo) -> tuple[str, str]:
 
 @pytest.fixture
 def busy(running) -> None:
-    """The demo's calls have reached the log."""
+    """The demo's calls have reached the log; one API has an operation with a policy of its own, and was warmed up."""
+    operations = [{"path": "/never/{called}", "mode": "off", "limits": {"variants": 2}}]
+    made(running.api("PATCH", "cache-policies/catalogue/", json={"operations": operations}))
+    made(running.api("POST", "apis/catalogue/warm-ups/", json={"urls": ["/items/1", "/items/1/stock"]}))
     wait_until(lambda: running.api("GET", "calls/").json()["results"], 30, what="calls of the demo")
 
 
@@ -66,6 +72,7 @@ def addresses(page: Page, email: str) -> Iterator[str]:
         ("/requests/", "#list a.table-name"),
         ("/tenants/", "#list a.table-name"),
         ("/audit/", "#list a.table-name"),
+        ("/cache/", "a[href^='/cache/warm-ups/'].table-name"),
     ):
         page.goto(listed)
         yield from hrefs(page, link)[:1]
