@@ -53,7 +53,11 @@ class State(Enum):
     HELD = "held"
     """Another worker is asking: wait."""
     BESIDE = "beside"
-    """Ask, without the lock: a fetch failed, or takes long."""
+    """Ask, without the lock: a fetch came to nothing, or takes long."""
+    FAILED = "failed"
+    """The same: the upstream gave no answer."""
+    ERRED = "erred"
+    """The same: the upstream answered that it failed (5xx)."""
     PASS = "pass"  # noqa: S105  no password
     """What stands there can't be cached: every call asks for itself."""
 
@@ -87,7 +91,8 @@ class LockStats:
     fenced: int = 0
 
 
-# The value of a lock is one letter and the holder's token: L led, W led and waited for, G go by yourselves, P pass.
+# The value of a lock is one letter and the holder's token: L led, W led and waited for, G go by yourselves (F and E too,
+# after failures), P pass.
 
 LOOK = """
 local lock = redis.call('GET', KEYS[1])
@@ -133,7 +138,15 @@ return #KEYS
 """
 """Lua, KEYS: locks. ARGV: milliseconds, then the token of each."""
 
-_LETTERS = {b"L": State.HELD, b"W": State.HELD, b"G": State.BESIDE, b"P": State.PASS}
+_LETTERS = {
+    b"L": State.HELD,
+    b"W": State.HELD,
+    b"G": State.BESIDE,
+    b"F": State.FAILED,
+    b"E": State.ERRED,
+    b"P": State.PASS,
+}
+_LEFT_AS = {State.BESIDE: "G", State.FAILED: "F", State.ERRED: "E", State.PASS: "P"}
 
 
 class Bounded(Protocol):
@@ -223,11 +236,11 @@ class FetchLocks:
         self.stats.fenced += not outcome
 
     def leave(self, lease: Lease, state: State | None = None, seconds: float = BESIDE) -> None:
-        """Give the lock up, in the background. ``BESIDE`` and ``PASS`` stay there for ``seconds``; ``None`` frees it
-        for the next.
+        """Give the lock up, in the background. What others shall do stays there for ``seconds``; ``None`` frees it for
+        the next.
         """
         self._forget(lease)
-        letter = {State.BESIDE: "G", State.PASS: "P"}[state] if state is not None else ""
+        letter = _LEFT_AS[state] if state is not None else ""
         self._tell(lease, letter, max(1, int(seconds * 1000)))
 
     def wait_no_more(self, lease: Lease) -> None:

@@ -18,16 +18,21 @@ _INSISTING = frozenset({http.Reason.REQUEST_NO_CACHE, http.Reason.REQUEST_MAX_AG
 _OF_THE_CALL = CONDITIONS | {b"range", b"cache-control", b"pragma"}
 
 
+def is_bounded(plan: http.RequestPlan, decision: http.Fetch | http.Revalidate) -> bool:
+    """Whether only the caller's word stands against what is stored, and the policy bounds how often that counts."""
+    return (
+        plan.policy.client_directives == BOUNDED
+        and isinstance(decision, http.Revalidate)
+        and decision.reason in _INSISTING
+    )
+
+
 def call_for_the_whole(x: Exchange) -> Exchange | None:
     """The GET that validates what is stored for ``x``; ``None`` where ``x`` has to ask by itself, or needn't."""
     plan, decision = x.cache_plan, x.decision
-    if plan.fetch_key is not None or plan.policy.client_directives != BOUNDED or x.method not in ("GET", "HEAD"):
+    if plan.fetch_key is not None or x.method not in ("GET", "HEAD") or not is_bounded(plan, decision):
         return None
-    if (
-        not isinstance(decision, http.Revalidate)
-        or decision.reason not in _INSISTING
-        or decision.held.entry.status == 206
-    ):
+    if not isinstance(decision, http.Revalidate) or decision.held.entry.status == 206:
         return None
     headers = tuple(pair for pair in plan.request.headers if pair[0] not in _OF_THE_CALL)
     twin = copy(x)

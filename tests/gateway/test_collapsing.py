@@ -322,6 +322,39 @@ async def test_a_head_that_insists_gets_the_stored_answer_when_the_upstream_fail
     assert (answer.status, answer.cache, answer["content-length"]) == (200, "STALE", "4")
 
 
+@pytest.mark.parametrize("failure", ["status", "reset"])
+async def test_callers_who_insist_do_not_flood_an_upstream_that_fails(
+    two: tuple[Door, Door], origin: Origin, failure: str
+) -> None:
+    origin.paths["/items"] = ok(b"once", "cache-control: max-age=60, stale-if-error=60", 'etag: "1"')
+    for door in two:
+        await door.call("/products/items")
+    asked = 0
+
+    async def fails(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        nonlocal asked
+        asked += 1
+        if failure == "status":
+            writer.write(ok(b"", status="503 Service Unavailable"))
+        else:
+            writer.transport.abort()
+
+    origin.paths["/items"] = fails
+    # The bound counts from the last validation: it has to be a second ago.
+    now = asyncio.get_running_loop().time
+    ends = now() + 1.9
+    answers = 0
+    while now() < ends:
+        for answer in await asyncio.gather(
+            *(door.call("/products/items", cache_control="no-cache") for door in two * 3)
+        ):
+            assert (answer.status, answer.body) == (200, b"once")
+            answers += 1
+    assert answers > 100
+    # Two attempts at most; a reset is tried again, on a fresh connection and as the API says.
+    assert 1 <= asked <= 2 * 3
+
+
 async def test_a_call_after_a_purge_does_not_get_what_was_fetched_before_it(
     two: tuple[Door, Door], origin: Origin
 ) -> None:
