@@ -87,25 +87,24 @@ def entry_push(
     """
     allow(can_push(actor, api), "Only owners and developers of the API's tenant may push entries for it.")
     now = time.time()
-    judged = _judge(api, url, http.ResponseHead(status, headers), body, request_headers, now)
     cache = cast(ResponsesCache, caches["responses"])
     try:
         with connect(settings.REDIS_URL, timeout=TIMEOUT) as state:
             before = _clock(state)
-            known = _known(cache, judged)
-            clock = purges.purge(state, _replaced(judged, known))
+            judged = _judge(api, url, http.ResponseHead(status, headers), body, request_headers, now)
+            clock = purges.purge(state, _replaced(judged, _known(cache, judged)))
             if clock - before[1] > 1 and _purged_since(state, judged, before):
                 raise Conflict("A purge ended this answer while it was being pushed: nothing is stored. Push it again.")
         receipt = wait_for_receipt(purge_clock=clock)
-        birth = before[0], clock
+        known = _known(cache, judged)  # by now, perhaps with further variants
         for each in judged:
-            _write(cache, each.plan, replace(each.entry, birth=birth), known[each.entry.key], now)
+            entry = replace(each.entry, birth=(before[0], clock))
+            _write(cache, each.plan, entry, known[entry.key], now)
     except (*_AWAY, purges.StateIsEmpty) as error:
         raise Unavailable("Redis can't be reached: nothing is stored. Try again in a moment.") from error
     urls = tuple(each.call.url for each in judged)
     with change(actor=actor, verb="cache.push", target_type="api", target=api.slug, tenant=api.tenant.slug) as noted:
         noted.field("pushed", None, f"{', '.join(urls)[:1000]} ({status}, {len(body):,} bytes)")
-    entry = judged[0].entry
     return Pushed(
         urls=urls,
         keys=tuple(each.entry.key.hex() for each in judged),

@@ -12,7 +12,7 @@ from django.core.cache import caches
 from django.core.exceptions import PermissionDenied, ValidationError
 
 from apps.audit.models import Entry
-from apps.caching import http, purges
+from apps.caching import http, purges, store
 from apps.caching.backend import close_clients
 from apps.caching.services import purge
 from apps.caching.store import ResponseStore
@@ -64,6 +64,13 @@ class Worker:
         decision = http.on_response(plan, None, http.ResponseHead(200, headers), now, now, birth or self.store.birth())
         decision.entry.body = body
         self._runner.run(self.store.put(plan, decision.entry))
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A worker of the tests waits for the shared tier however busy the machine is."""
+    monkeypatch.setattr(store, "READ_WAIT", 5.0)
+    monkeypatch.setattr(store, "WRITE_WAIT", 5.0)
 
 
 @pytest.fixture
@@ -156,9 +163,8 @@ def test_an_answer_that_does_not_vary_takes_the_place_of_all_variants(products, 
     push(products)
     for each in (worker, other):
         each.hear()
-        assert each.body(products, headers=german) != b"Brot"
-    fresh = Worker(worker._runner, worker._state)
-    assert (fresh.body(products, headers=german), fresh.body(products)) == (b"pushed", b"pushed")
+        assert each.body(products, headers=german) == b"pushed"
+        assert each.body(products) == b"pushed"
 
 
 def test_a_later_purge_ends_it(products, worker, state_redis):
@@ -341,6 +347,7 @@ def test_a_url_that_another_apis_longer_path_takes_is_refused(cast, products):
 
 def test_for_what_is_not_served_nothing_is_stored(cast, state_redis, cache_redis):
     api = make_api(cast.platform, publish=False)
+    publish_pending()
     assert "publish it first" in errors_of(api)["url"][0]
 
 
