@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -88,9 +89,99 @@ async def test_a_lone_miss_needs_no_exchange_of_its_own_for_the_lock(
     cache_redis.config_resetstat()
     await one.call("/products/items")
     # Looking up and taking the lock is one script, writing and freeing it another.
-    scripts = {name: said["calls"] for name, said in cache_redis.info("commandstats").items() if "eval" in name}
-    assert sum(scripts.values()) == 2
+    assert scripts_run(cache_redis) == 2
     assert not cache_redis.keys("*fetch*")
+
+
+def scripts_run(cache_redis: Any) -> int:
+    """How often a script ran in the cache server since its counters began."""
+    said = cache_redis.info("commandstats")
+    return sum(each["calls"] for name, each in said.items() if "eval" in name)
+
+
+async def test_callers_who_ask_at_once_make_one_look_up(
+    two: tuple[Door, Door], origin: Origin, cache_redis: Any
+) -> None:
+    one, other = two
+    origin.paths["/items"] = ok(b"once", "cache-control: max-age=60")
+    await other.call("/products/items")
+    cache_redis.config_resetstat()
+    answers = await asyncio.gather(*(one.call("/products/items") for _ in range(30)))
+    assert {(answer.body, answer.cache) for answer in answers} == {(b"once", "HIT")}
+    # One look, or a second by those who came when the first was over.
+    assert scripts_run(cache_redis) < 10
+
+
+async def test_callers_who_look_at_once_get_each_their_variant(two: tuple[Door, Door], origin: Origin) -> None:
+    one, other = two
+
+    async def variant(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        language = re.search(rb"accept-language: (\w+)", head)
+        assert language is not None
+        writer.write(ok(language[1], "cache-control: max-age=60", "vary: accept-language"))
+
+    origin.paths["/words"] = variant
+    for language in ("de", "fr"):
+        await other.call("/products/words", accept_language=language)
+    wanted = ["de", "fr", "it"] * 5
+    answers = await asyncio.gather(*(one.call("/products/words", accept_language=language) for language in wanted))
+    assert [answer.body.decode() for answer in answers] == wanted
+    assert {answer.cache for answer in answers if answer.body != b"it"} == {"HIT"}
+    assert origin.calls_to("/words") == 3
+
+
+async def test_a_look_up_that_its_caller_left_is_made_again_by_those_who_waited(
+    two: tuple[Door, Door], origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = two
+    origin.paths["/items"] = ok(b"once", "cache-control: max-age=60")
+    looks, look = 0, one.gateway.store.look
+    entered = asyncio.Event()
+
+    async def slow_at_first(plan: Any, now: float) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            entered.set()
+            await asyncio.Event().wait()
+        return await look(plan, now)
+
+    monkeypatch.setattr(one.gateway.store, "look", slow_at_first)
+    _, writer = await one.connect()
+    writer.write(f"GET /products/items HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n\r\n".encode())
+    await entered.wait()
+    waiting = asyncio.create_task(one.call("/products/items"))
+    await until(lambda: one.gateway.metrics.in_flight == 2)
+    writer.close()
+    assert (await waiting).body == b"once"
+
+
+async def test_what_grows_too_large_to_store_is_not_waited_for_by_another_gateway(
+    two: tuple[Door, Door], published: Published, origin: Origin
+) -> None:
+    published.change(api("products", upstreams=origin.url, policy=Policy(api="products", max_body=1000)))
+    for door in two:
+        await until(lambda: door.gateway.world.epoch == 2)  # noqa: B023
+    grow, finish = asyncio.Event(), asyncio.Event()
+
+    async def large(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncache-control: max-age=60\r\n\r\n3\r\none\r\n")
+        await grow.wait()
+        writer.write(b"7d0\r\n%b\r\n" % (b"x" * 2000))
+        await finish.wait()
+        writer.write(b"0\r\n\r\n")
+
+    origin.paths["/large"] = large
+    one, other = two
+    leading = asyncio.create_task(one.call("/products/large"))
+    await until(lambda: origin.calls_to("/large") == 1)
+    following = asyncio.create_task(other.call("/products/large"))
+    await until(lambda: waits(other) == 1)
+    grow.set()
+    # While the first is still under way.
+    await until(lambda: origin.calls_to("/large") == 2)
+    finish.set()
+    assert {len(answer.body) for answer in await asyncio.gather(leading, following)} == {2003}
 
 
 async def test_what_cannot_be_cached_makes_all_gateways_callers_go_at_once(
