@@ -132,15 +132,15 @@ class Local:
             used = known.used
             self._remove(known)
         size = size_of(value)
-        if size * LARGEST_SHARE > self.capacity or size > self._tenant_capacity:
-            return
+        largest = min(self.capacity // LARGEST_SHARE, self._tenant_capacity)
         tenant = self._shares.child(account.tenant)
         api = tenant.child(account.api)
         queue = api.child(account.caller)
         if max_size is not None:
-            self._make_room(api, (queue,), size if size <= max_size else 0, max_size)
-            if size > max_size:
-                return
+            largest = min(largest, max_size)
+            self._make_room(api, (queue,), size if size <= largest else 0, max_size)
+        if size > largest:
+            return
         self._make_room(tenant, (api, queue), size, self._tenant_capacity)
         if self._is_too_much(tenant, size):
             return

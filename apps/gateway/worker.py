@@ -16,6 +16,7 @@ from django.core.cache import caches
 from apps.gateway.doors.asgi import Application
 from apps.gateway.doors.lane import Lane
 from apps.gateway.gateway import Gateway, Options
+from apps.gateway.malloc import keep_large_blocks_apart
 from apps.platform.ready import say_ready
 
 log = logging.getLogger(__name__)
@@ -146,6 +147,7 @@ def run(worker: int, listener: socket.socket) -> None:
     """Run a worker in this process, on a listening socket."""
     import uvloop
 
+    keep_large_blocks_apart()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(worker, listener))

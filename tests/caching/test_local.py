@@ -2,6 +2,8 @@
 
 import gc
 import random
+import subprocess
+import sys
 import tracemalloc
 
 import pytest
@@ -267,6 +269,17 @@ def test_any_sequence_with_any_sizes_keeps_the_bound_and_the_books(steps, capaci
         )
     local.clear()
     assert (local.stats.bytes, len(local._shares)) == (0, 0)
+
+
+@pytest.mark.parametrize("mix", ["1 kB, every caller another", "10 B to 5 MB, log-uniform"])
+def test_a_workers_memory_grows_by_the_bound_and_hardly_more(mix):
+    """With everything that Python and the C library add, and three times as much stored as fits."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.memory", mix, "12"], capture_output=True, text=True, check=True, timeout=120
+    )
+    *_, booked, resident, _ = ran.stdout.split()
+    assert 9 <= float(booked) <= 12
+    assert float(resident) <= 12 * 1.15
 
 
 @pytest.mark.parametrize("sizes", [(0, 50), (500, 3000), (0, 200_000), (100_000, 240_000)])
