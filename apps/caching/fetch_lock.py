@@ -21,11 +21,14 @@ Those who wait are woken by one look at all their locks, every few milliseconds 
 """
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
+
+from redis.exceptions import NoScriptError
 
 from apps.caching.backend import ResponsesCache
 
@@ -119,6 +122,9 @@ return {lock, 0, values}
 or 0), the prefix of the worker's tokens. Returns {lock or '', milliseconds of a pass, the entries' values}.
 """
 
+LOOK_SHA = hashlib.sha1(LOOK.encode(), usedforsecurity=False).hexdigest()
+"""What Redis calls the script that every miss runs."""
+
 LEAVE = """
 local lock = redis.call('GET', KEYS[1])
 if not lock or string.sub(lock, 2) ~= ARGV[1] then return 0 end
@@ -195,7 +201,10 @@ class FetchLocks:
         waited_for = True
 
         async def exchange() -> Any:
-            reply = await backend.redis.eval(LOOK, 1 + len(names), lock, *names, *arguments)
+            try:
+                reply = await backend.redis.evalsha(LOOK_SHA, 1 + len(names), lock, *names, *arguments)
+            except NoScriptError:
+                reply = await backend.redis.eval(LOOK, 1 + len(names), lock, *names, *arguments)
             if not waited_for and reply[0] == b"L" + token.encode():
                 # Nobody is here any more to use it.
                 await backend.redis.eval(LEAVE, 1, lock, token, "", 0)
