@@ -39,6 +39,11 @@ class Breaker:
         """Whether calls are being held back."""
         return self._open_until is not None
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether the last call went well, or none was made yet."""
+        return self._failures == 0
+
     def allows(self, now: float) -> bool:
         """Whether a call may go through; the one that is let through half-open is the probe, and must report."""
         if self._open_until is None:

@@ -26,6 +26,11 @@ from apps.fleet.connections import AWAY
 READ_WAIT = 0.05
 """Seconds that a call waits for the shared tier to say what it has."""
 
+PATIENCE = 0.25
+"""The same as long as the last exchange went well: that the processor is taken away for a moment, from the server or
+from the worker, is no dead server. After one that failed it is ``READ_WAIT``, after some more the breaker opens.
+"""
+
 WRITE_WAIT = 0.02
 """Seconds that an answer's last byte waits for the shared tier to have the entry."""
 
@@ -367,8 +372,8 @@ class ResponseStore:
     # The shared tier's presence
 
     async def _bounded(self, operation: Callable[[], Awaitable[T]], wait: float) -> T | None:
-        """Runs an exchange with the shared tier, waiting ``wait`` seconds at most and not at all while the breaker is
-        open. ``None`` where there is no result.
+        """Runs an exchange with the shared tier, waiting ``wait`` seconds at most (``PATIENCE`` for a look while all is
+        well) and not at all while the breaker is open. ``None`` where there is no result.
 
         A late exchange goes on in the background until its socket times out: a slow write is not wasted, and
         cancelling would close a connection for each.
@@ -376,6 +381,8 @@ class ResponseStore:
         if not self.breaker.allows(time.monotonic()):
             self.stats.shared_skipped += 1
             return None
+        if wait >= READ_WAIT and self.breaker.is_calm:
+            wait = max(wait, PATIENCE)
         task = asyncio.ensure_future(operation())
         # A worker that was busy for longer than the wait itself can't tell whether the server was slow: it waits again.
         for _ in range(2):

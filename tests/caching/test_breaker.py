@@ -25,6 +25,15 @@ def test_a_few_failures_in_a_row_open_it():
     assert not breaker.allows(0.0)
 
 
+def test_it_is_calm_while_the_last_call_went_well():
+    breaker = Breaker(threshold=3)
+    assert breaker.is_calm
+    breaker.failed(0.0)
+    assert not breaker.is_calm
+    breaker.succeeded()
+    assert breaker.is_calm
+
+
 def test_after_a_pause_one_probe_goes_through():
     breaker = opened()
     assert not breaker.allows(0.9)

@@ -505,6 +505,29 @@ async def test_what_is_over_and_what_was_purged_leaves_a_workers_memory_by_itsel
     assert len(one.local) == 0
 
 
+async def test_a_server_that_was_well_a_moment_ago_is_given_time_and_one_that_failed_is_not(monkeypatch):
+    class Slow:
+        def __init__(self):
+            self.answers = asyncio.Event()
+
+        async def aget_many(self, keys):
+            await self.answers.wait()
+            return {keys[0]: Variants(((b"foo",),), (), now() + 60)}
+
+    monkeypatch.setattr(store, "READ_WAIT", 0.001)
+    monkeypatch.setattr(store, "PATIENCE", 30.0)
+    slow = Slow()
+    one = worker(slow)
+    looking = asyncio.ensure_future(one._fetch([b"k"], plan(), now()))
+    asyncio.get_running_loop().call_later(0.02, slow.answers.set)
+    assert isinstance((await looking)[0], Variants)
+    one.breaker.failed(time.monotonic())
+    slow.answers.clear()
+    assert await one._fetch([b"k"], plan(), now()) == [None]
+    slow.answers.set()
+    await one.close()
+
+
 async def test_a_mistake_of_ours_is_not_taken_for_an_absent_server():
     class Broken:
         async def aget_many(self, keys):
