@@ -1,11 +1,17 @@
 """Purges that warm up afterwards, warm-ups and how far they are, explained requests, webhooks and CDNs: as pages."""
 
+import dataclasses
 import re
 import subprocess
 
 import pytest
+from django.utils import timezone
 
+from apps.analytics.models import CallRecord
+from apps.caching.explain import Part
+from apps.caching.explain_call import KeyOfCall
 from apps.caching.models import Purge
+from apps.caching.selectors import CacheTiers, LocalTier, SharedTier, StoredSize
 from apps.catalog.models import API
 from apps.catalog.services import api_update
 from apps.console.views.invalidation import signed_curl
@@ -312,3 +318,68 @@ def test_webhooks_and_cdns_are_their_owners(world, browse):
             assert client.post(f"/apis/products/cache/{name}").status_code in {403, 404}, (person, name)
     assert CDN.objects.exists()
     assert PurgeWebhook.objects.exists()
+
+
+# What the cache holds
+
+
+def tiers(**changed) -> CacheTiers:
+    local = LocalTier("vm/0", "vm", 0, 3_000_000, 67_000_000, 1204, 17, timezone.now(), True)
+    shared = SharedTier(
+        used=9_000_000,
+        maximum=268_000_000,
+        policy="allkeys-lfu",
+        keys=5,
+        booked=7_000_000,
+        bound=226_000_000,
+        entries=4711,
+        evictions=3,
+        server_evictions=2,
+        expired=0,
+        hits=1,
+        misses=1,
+    )
+    sizes = (StoredSize("platform", "products", 6_000_000, 4000, 3),)
+    owners = (StoredSize("platform", "", 6_000_000, 4000, 3), StoredSize("acme", "", 1_000_000, 711, 0))
+    return CacheTiers(**({"local": (local,), "shared": shared, "tenants": owners, "apis": sizes} | changed))
+
+
+def cache_page(browse, person, monkeypatch, found: CacheTiers) -> str:
+    monkeypatch.setattr("apps.console.views.cache.cache_tiers", lambda user, most: found)
+    return text_of(browse(person).get("/cache/")).replace("\u00a0", " ")
+
+
+def test_both_tiers_say_what_they_hold_and_what_had_to_go(world, browse, monkeypatch):
+    page = cache_page(browse, world.people.ada, monkeypatch, tiers())
+    assert "In memory vm / 0 3 MB of 67 MB 1,204 17" in page
+    assert "7 MB of 226 MB the server uses 9 MB of 268 MB 4,711 3 2 by the server" in page
+    assert "products platform 6 MB 4,000 3" in page
+    assert "acme 1 MB in 711 entries, 0 evicted" in page
+
+
+def test_a_tier_that_is_away_or_off_is_said_to_be(world, browse, monkeypatch):
+    off = dataclasses.replace(tiers().local[0], capacity=0, bytes=0)
+    page = cache_page(browse, world.people.ada, monkeypatch, tiers(local=(off,), shared=None))
+    assert "switched off" in page
+    assert "can't be reached" in page
+
+
+def test_a_tenant_sees_the_sizes_of_its_own_apis_and_no_servers(world, browse, monkeypatch):
+    page = cache_page(browse, world.people.olga, monkeypatch, tiers(local=(), shared=None))
+    assert "products platform 6 MB" in page
+    assert "Both tiers" not in page
+    assert "can't be reached" not in page
+
+
+def test_the_tiers_are_read_as_they_are(world, browse, cache_redis):
+    assert "Shared Redis" in text_of(browse(world.people.ada).get("/cache/"))
+
+
+def test_a_recorded_call_shows_its_key_in_parts_while_something_of_it_is_stored(world, browse, monkeypatch):
+    record = CallRecord.objects.filter(api="products").latest("at")
+    found = KeyOfCall("abc123", (Part("path", "/items/7"), Part("api", "products")))
+    monkeypatch.setattr("apps.console.analytics.views.key_of_call", lambda **asked: found)
+    page = text_of(browse(world.people.ada).get(f"/calls/{record.call_id}/"))
+    assert "Path /items/7 API products" in page
+    monkeypatch.setattr("apps.console.analytics.views.key_of_call", lambda **asked: KeyOfCall("abc123"))
+    assert "Nothing of it is stored any more" in text_of(browse(world.people.ada).get(f"/calls/{record.call_id}/"))

@@ -139,7 +139,7 @@ def test_each_field_of_a_policy_is_typed_and_kept(world, browse):
         "body": "graphql",
         "negative_ttl": "5s",
         "jitter": "25",
-        "max_body": "500 kB",
+        "max_body": "500 KiB",
         "max_variants": "8",
         "max_size": "1 GiB",
         "downstream": "for",
@@ -165,7 +165,7 @@ def test_each_field_of_a_policy_is_typed_and_kept(world, browse):
         "body": "graphql",
         "negative_ttl": 5,
         "jitter": 0.25,
-        "max_body": 500_000,
+        "max_body": 500 * 1024,
         "max_variants": 8,
         "max_size": 2**30,
         "downstream": "30",
@@ -271,7 +271,7 @@ def test_rows_are_saved_in_their_order_and_empty_ones_forgotten(world, browse):
         ({"path": "/search", "query_mode": "include"}, "query_names", "at least one"),
         ({"path": "/search", "downstream": "for"}, "downstream_for", "Say for how long"),
         ({"path": "/search", "share_with_credentials": "yes"}, "share_confirmed", "Confirm this"),
-        ({"path": "/search", "max_body": "large"}, "max_body", "is not a size"),
+        ({"path": "/search", "max_body": "large"}, "max_body", "Expected a size"),
     ],
 )
 def test_what_is_wrong_with_an_operation_stands_in_its_row(world, browse, fields, name, error):

@@ -12,6 +12,7 @@ from apps.access.selectors import applications_visible_to
 from apps.analytics.models import CallRecord
 from apps.analytics.policies import can_view_call
 from apps.analytics.selectors import Scope, call_trace, calls, calls_visible_to
+from apps.caching.explain_call import key_of_call
 from apps.catalog.choices import SERVED
 from apps.catalog.selectors import apis_visible_to, operations_visible_to
 from apps.console.analytics.asked import CALLS, FIGURES, PRESETS, Asked
@@ -88,11 +89,9 @@ def a_call(user: User, call_id: str) -> CallRecord:
 def call(request: Signed, record: CallRecord) -> HttpResponse:
     """One call, explained: every decision, when it was made, and why."""
     trace = call_trace(record)
-    return render(
-        request,
-        "analytics/call.html",
-        {"call": record, "trace": trace, "steps": waterfall(trace.steps, record.duration)},
-    )
+    key = key_of_call(actor=request.user, api=record.api, path=record.path, cache_key=record.cache_key)
+    context = {"call": record, "trace": trace, "steps": waterfall(trace.steps, record.duration), "key": key}
+    return render(request, "analytics/call.html", context)
 
 
 def _tabs(asked: Asked) -> list[tuple[str, str, str]]:

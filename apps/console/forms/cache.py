@@ -94,7 +94,7 @@ class PolicyForm(ConsoleForm):
     )
     # limits
     max_body = helped(
-        SizeField(label="Largest answer", help_text="Larger ones are not stored. Like 8 MiB."), "cache-limits"
+        SizeField(label="Largest answer", help_text="Larger ones are not stored. Like 8MiB."), "cache-limits"
     )
     max_variants = helped(
         forms.IntegerField(

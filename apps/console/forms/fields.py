@@ -1,16 +1,12 @@
 """Fields that people write as they would say it: durations, lists of words, header rules."""
 
-import re
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
 from apimgr.environment import seconds
-from apps.words import duration_text
-
-SIZES = {"b": 1, "kb": 1000, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\Z")
+from apps.words import duration_text, size, size_text
 
 
 class ConsoleForm(forms.Form):
@@ -131,29 +127,25 @@ class PercentField(forms.FloatField):
 
 
 class SizeField(forms.CharField):
-    """A number of bytes, typed like ``8 MiB`` or ``500 kB``; a bare number is MiB. ``None`` when empty and not required."""
+    """A number of bytes such as ``8MiB`` or ``20MB``; ``None`` when empty and not required."""
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("widget", forms.TextInput({"class": "short", "autocomplete": "off"}))
         super().__init__(**options)
 
     def prepare_value(self, value: Any) -> Any:
-        """In the largest binary unit that gives a whole number."""
-        if not isinstance(value, int):
-            return value
-        unit = next((unit for unit in ("GiB", "MiB", "KiB") if value and value % SIZES[unit.lower()] == 0), "B")
-        return f"{value // SIZES[unit.lower()]} {unit}"
+        """Bytes as they are written here."""
+        return size_text(value) if isinstance(value, int) else value
 
     def to_python(self, value: Any) -> Any:
         """Bytes."""
-        text = super().to_python(value)
+        text = (super().to_python(value) or "").replace(" ", "")
         if not text:
             return None
-        found = _SIZE.match(text.strip().lower())
-        unit = SIZES.get(found[2] or "mib") if found else None
-        if not found or unit is None:
-            raise ValidationError(f"“{text}” is not a size: write it like 8 MiB or 500 kB.")
-        return round(float(found[1]) * unit)
+        try:
+            return size(int(text) if text.isdecimal() else text)
+        except ValueError as refused:
+            raise ValidationError(str(refused)) from None
 
 
 class MomentField(forms.DateTimeField):

@@ -70,6 +70,12 @@ def because(sentence: str) -> str:
 
 
 @register.filter
+def part(label: str) -> str:
+    """The name of a part of a cache key, for people."""
+    return "API" if label == "api" else label.capitalize()
+
+
+@register.filter
 def moment(seconds: float | None) -> datetime | None:
     """Unix seconds as a time."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

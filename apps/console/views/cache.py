@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.analytics.selectors import Scope, breakdown
-from apps.caching.selectors import purges_visible_to
+from apps.caching.selectors import cache_tiers, purges_visible_to
 from apps.catalog.selectors import apis_editable_by
 from apps.console import traffic
 from apps.console.answers import attempt, form_page, sent
@@ -46,7 +46,8 @@ def cache(request: Signed) -> HttpResponse:
             "traffic": traffic.last_day(user),
             "apis": sorted(rows, key=lambda row: row["calls"], reverse=True),
             "reasons": reasons,
-            # tiers
+            "tiers": cache_tiers(user, most=LARGEST),
+            "server_reader": user.is_administrator,
             "may_purge": looks_after_some(user),
             "warm_ups": listing(request, warm_ups_visible_to(user), WarmUpTable, prefix="warm-ups-", per_page=5)[
                 "table"
