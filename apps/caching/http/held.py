@@ -35,13 +35,15 @@ class Held:
     ``headers`` are the fields to send, with ``content-length``; ``head`` is their rendered form with the status line,
     without ``age`` and the final blank line. ``told`` is what caches behind the gateway are told in place of the
     origin's lifetime. ``early_from`` is when hits begin to think of refreshing it early;
-    ``age_zero`` is when the answer's age was 0. ``soft`` is set while a soft purge makes the entry stale;
+    ``age_zero`` is when the answer's age was 0; ``asked_at`` is when the upstream was last asked about it by a call whose
+    outcome doesn't show in the entry. ``soft`` is set while a soft purge makes the entry stale;
     ``purges_seen`` is the version of the purge table that last found it alive. ``size`` is what it counts in the
     in-process tier.
     """
 
     __slots__ = (
         "age_zero",
+        "asked_at",
         "early_from",
         "entry",
         "etag",
@@ -67,6 +69,7 @@ class Held:
         self.early_from = earliest(entry.fresh_until, entry.fetch_seconds)
         self.etag = first(entry.headers, b"etag")
         self.last_modified = first(entry.headers, b"last-modified")
+        self.asked_at = 0.0
         self.soft = False
         self.purges_seen = -1
         self.size = OVERHEAD + len(entry.body) + 3 * len(self.head)

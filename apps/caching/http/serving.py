@@ -12,7 +12,7 @@ from apps.caching.http.validation import conditional_fields
 from apps.caching.http.vary import matches
 
 VALIDATION_INTERVAL = 1.0
-"""Seconds within which, under ``bounded``, callers who ask for validation share the last one."""
+"""Seconds within which, under ``bounded``, callers who ask for validation share the last one, or the last attempt."""
 
 STALE_STATUSES = frozenset({500, 502, 503, 504})
 """Answers that a stale one may replace (RFC 5861 §4)."""
@@ -59,14 +59,20 @@ def on_entry(
         objection = _objection(plan, held, now) if plan.noticed else None
         if objection is None:
             return _serve_fresh(held, now, chance)
-        if plan.policy.client_directives == BOUNDED and now - held.entry.validated_at < VALIDATION_INTERVAL:
+        if plan.policy.client_directives == BOUNDED and _was_just_asked_about(held, now):
             return Serve(held, Reason.RECENTLY_VALIDATED)
+        if plan.fetch_key is None:
+            held.asked_at = now  # nobody can wait for this call, nor does it validate: a range, or no-store
         return _ask_upstream(plan, held, objection)
     return _serve_stale(plan, held, now) or _ask_upstream(plan, held, _staleness(held))
 
 
 def _is_fresh(held: Held, now: float) -> bool:
     return now < held.fresh_until and not held.soft and not held.entry.validate_always
+
+
+def _was_just_asked_about(held: Held, now: float) -> bool:
+    return now - max(held.entry.validated_at, held.asked_at) < VALIDATION_INTERVAL
 
 
 def _serve_fresh(held: Held, now: float, chance: float) -> Serve:
@@ -154,6 +160,7 @@ def on_error(plan: RequestPlan, held: Held | None, failure: Failure | int, now: 
     if held is None or may_use(plan, held.entry) is not None or now >= held.entry.keep_until:
         return Failed(Reason.UPSTREAM_FAILED)
     entry = held.entry
+    held.asked_at = now
     if isinstance(failure, Failure):
         until = entry.sie_unreachable_until
     else:

@@ -295,6 +295,9 @@ def _refreshed(
     plan: RequestPlan, held: Held, headers: Headers, requested_at: float, now: float, birth: Birth
 ) -> Refreshed | None:
     entry = held.entry
+    if plan.directives.no_store:
+        # Of this answer nothing may be kept (§5.2.1.5), and nothing of what others have may be lost by it.
+        return Refreshed(replace(entry, validated_at=now), Reason.VALIDATED)
     unwanted = PER_CALL if plan.policy.store_set_cookie else PER_CALL | _NO_COOKIES
     merged = merged_headers(entry, headers, unwanted)
     # ``Age`` isn't stored, yet the age of this confirmation counts.

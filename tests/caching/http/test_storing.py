@@ -508,3 +508,14 @@ def test_what_was_named_may_be_gone_or_somebody_elses_or_not_to_be_stored_by_now
     assert on_reuse(the_plan, stranger, head, NOW, NOW, BIRTH) == Refetch(Reason.INVALID_VALIDATION)
     private = ResponseHead(304, pairs([("ETag", '"a"'), ("Cache-Control", "private")]))
     assert on_reuse(the_plan, other, private, NOW, NOW, BIRTH) == Refetch(Reason.INVALID_VALIDATION)
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 304), ("HEAD", 200)])
+def test_a_caller_who_wants_nothing_stored_takes_nothing_from_others(method, status):
+    """§5.2.1.5: nothing of the answer is kept, not even its fields; what was stored stays."""
+    held = stored([("Cache-Control", "max-age=60"), ("ETag", '"a"'), ("A", "1")])
+    the_plan = plan([("Cache-Control", "no-store, no-cache")], method=method)
+    decision = respond(the_plan, [("ETag", '"a"'), ("A", "2")], status=status, held=held, at=NOW + 5)
+    assert isinstance(decision, Refreshed)
+    assert dict(decision.entry.headers)[b"a"] == b"1"
+    assert (decision.entry.fresh_until, decision.entry.validated_at) == (held.fresh_until, NOW + 5)
