@@ -240,8 +240,14 @@ def _result(decision: http.Serve | http.Revalidate | http.Fetch | http.GatewayTi
 
 
 def _nearest(plan: http.RequestPlan, shelf: Shelf, eyes: Eyes) -> Nearest | None:
-    rows = [row for row in shelf.siblings(plan.policy.api, plan.request.path) if eyes.may_see(row)]
-    return nearest_of(shelf, [(_differences(plan, row), row) for row in rows])
+    path = plan.request.path
+    # A slash at the end is the difference that nobody sees.
+    for each in (path, path[:-1] if path[-1:] == b"/" else path + b"/"):
+        rows = [row for row in shelf.siblings(plan.policy.api, each) if eyes.may_see(row)]
+        found = nearest_of(shelf, [(_differences(plan, row), row) for row in rows])
+        if found is not None:
+            return found
+    return None
 
 
 def _differences(plan: http.RequestPlan, row: Sibling) -> list[Difference]:

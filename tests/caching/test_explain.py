@@ -170,6 +170,19 @@ def test_the_nearest_answer_is_the_one_that_differs_in_the_fewest_parts(cast, bo
     assert found.nearest.stored.state == "fresh"
 
 
+@pytest.mark.parametrize(("asked", "there"), [("/items/", "/items"), ("/items", "/items/")])
+def test_a_slash_at_the_end_is_a_difference_that_is_found(cast, bots, asked, there):
+    kept(f"/products{there}")
+    assert differing(asked_by(cast.olga, bots[0], f"/products{asked}")) == [("path", asked, there)]
+
+
+def test_a_changed_policy_shows_in_the_revision_group(cast, bots):
+    kept()
+    policy_update(actor=PLATFORM, api=API.objects.get(), mode="ttl")
+    ((label, _, _),) = differing(asked_by(cast.olga, bots[0]))
+    assert label == "revision group"
+
+
 def test_another_variant_names_the_field_that_selects_it(cast, bots):
     kept(asked=[("Accept-Language", "de")], vary="Accept-Language, Cookie")
     found = asked_by(cast.olga, bots[0], headers=[("Accept-Language", "fr")])

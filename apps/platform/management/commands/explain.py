@@ -86,7 +86,7 @@ def lines_of(found: Explanation, now: float) -> Iterable[str]:
             yield f"  {label:<16} {value}"
     if found.parts:
         yield "The key's parts:"
-        yield from (f"  {part.label:<16} {part.value}" for part in found.parts)
+        yield from (f"  {part.label:<16} {part.value or '(none)'}" for part in found.parts)
     if found.stored is not None:
         yield f"Stored under this key: {_said(found.stored, now)}"
     if found.nearest is not None:
