@@ -39,7 +39,9 @@ class CallRecord(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     flags = models.JSONField(default=list)
     trace = models.JSONField(default=list, help_text="[stage, decision, milliseconds from the start] of each decision.")
-    cache_key = models.CharField(max_length=32, blank=True, default="", help_text="Half of the key's digest; empty: none.")
+    cache_key = models.CharField(
+        max_length=32, blank=True, default="", help_text="Half of the key's digest; empty: none."
+    )
 
     class Meta:
         ordering = ["-at", "-id"]

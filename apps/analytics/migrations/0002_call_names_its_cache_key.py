@@ -4,15 +4,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('analytics', '0001_initial'),
+        ("analytics", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='callrecord',
-            name='cache_key',
-            field=models.CharField(blank=True, default='', help_text="Half of the key's digest; empty: none.", max_length=32),
+            model_name="callrecord",
+            name="cache_key",
+            field=models.CharField(
+                blank=True, default="", help_text="Half of the key's digest; empty: none.", max_length=32
+            ),
         ),
     ]
