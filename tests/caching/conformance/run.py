@@ -179,7 +179,7 @@ async def _run(site: Site, checks: tuple[Check, ...]) -> Results:
         runs = [_Run(ports, site.listening, check, partial(_told, site)) for check in group]
         if group is slow:
             for each in runs:
-                each.origin.passes = site.traveller.shift  # type: ignore[method-assign]
+                each.origin.passes = site.traveller.shift
         turns = asyncio.Semaphore(AT_ONCE)
         while any(not each.ended for each in runs):
             await asyncio.gather(*(each.until_pause(turns) for each in runs if not each.ended))
@@ -206,7 +206,7 @@ async def run_live(port: int, origin: Listening, checks: tuple[Check, ...] = CHE
 
     async def through(check: Check) -> Result:
         run = _Run([port], origin, check)
-        run.origin.passes = asyncio.sleep  # type: ignore[method-assign]
+        run.origin.passes = asyncio.sleep
         while not run.ended:
             await run.until_pause(turns)
             await asyncio.sleep(PAUSE)

@@ -25,4 +25,4 @@ def test_guesses_and_emergencies_have_their_bounds():
 
 def test_a_policy_is_never_changed_in_place():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Policy().ttl = 1.0  # type: ignore[misc]
+        Policy().ttl = 1.0
