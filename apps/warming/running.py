@@ -79,7 +79,7 @@ class Run:
 
     def go_on(self, submit: Submit, now: float) -> None:
         """Make the calls that are due."""
-        while self._next < len(self._calls) and len(self._under_way) < AT_ONCE and self.pace.take(now):
+        while self.waits_for_pace and self.pace.take(now):
             future = submit(self.row.api_slug, self._calls[self._next], self.row.headers)
             self._under_way[future] = self._next
             self._next += 1
@@ -113,7 +113,7 @@ class Run:
     @property
     def waits_for_pace(self) -> bool:
         """Whether it is only time that keeps it from making the next call."""
-        return self._next < len(self._calls) and len(self._under_way) < AT_ONCE
+        return self._next < len(self._calls) and len(self._under_way) < AT_ONCE and not self._gives_up
 
     @property
     def _gives_up(self) -> bool:

@@ -139,6 +139,20 @@ def test_one_that_reached_nothing_has_failed_and_says_so(products, house):
     assert len(house.made) <= GIVE_UP_AFTER + AT_ONCE
 
 
+def test_one_that_gave_up_makes_no_further_calls_while_some_are_under_way(products, house):
+    start(products, 100, rate="1000/s")
+    house.held = []
+    (run,) = claim("w", clock=house.now)
+    for _ in range(100):
+        run.go_on(house.submit, house.now)
+        house.now += 0.01
+        if len(house.held) > 3:  # the last few hang
+            house.held.pop(0).set_result(Outcome(FAILED, "gone", reached=False))
+        run.collect()
+    assert len(house.made) < GIVE_UP_AFTER + AT_ONCE
+    assert (len(run.under_way), run.is_done) == (3, True)
+
+
 def test_one_whose_calls_all_failed_has_failed(products, house):
     warm_up = start(products, 2)
     house.answers = dict.fromkeys(["/products/items/0", "/products/items/1"], Outcome(FAILED, "Answered with 500."))
