@@ -52,22 +52,14 @@ async def test_a_field_that_an_origin_may_echo_doesnt_reach_it(lane: Door, origi
         assert b"evil.example" not in victim.body, field
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "forwarded",
-        "x-forwarded-for",
-        "x-forwarded-proto",
-        "x-real-ip",
-        "client-ip",
-        "true-client-ip",
-        "cf-connecting-ip",
-    ],
-)
-async def test_what_only_proxies_may_say_isnt_believed_of_callers(lane: Door, origin: Origin, name: str) -> None:
+PROXIES = "forwarded x-forwarded-for x-forwarded-proto x-real-ip client-ip true-client-ip cf-connecting-ip".split()
+
+
+async def test_what_only_proxies_may_say_isnt_believed_of_callers(lane: Door, origin: Origin) -> None:
     origin.paths = echoing()
-    await lane.call("/products/items", **{name: "for=evil.example;host=evil.example"})
-    assert b"evil.example" not in (await lane.call("/products/items")).body
+    for name in PROXIES:
+        await lane.call(f"/products/{name}", **{name: "for=evil.example;host=evil.example"})
+        assert b"evil.example" not in (await lane.call(f"/products/{name}")).body, name
 
 
 @pytest.mark.parametrize("keyed", ["x-original-url", "x-http-method-override"])
