@@ -286,8 +286,11 @@ def nothing_personal_outlives_five_minutes():
 
 def a_narrow_policy_is_not_left_by_writing_the_path_another_way():
     narrow = parse_pattern("/account")
-    for path in (b"/account", b"/account/", b"//account", b"/account;x.css", b"/account;a=1/;b=2"):
+    for path in (b"/account", b"/account/", b"//account", b"/account;x.css", b"/account;a=1/;b=2", b"/account%3Bx.css"):
         assert matches(narrow, segments_of(path))
+    for path in (b"/account%2Fme", b"/account%5C%40me", b"/account/%40me", b"/account/@me;x.css"):
+        assert matches(parse_pattern("/account/*"), segments_of(path))
+    assert matches(parse_pattern("/account/@me"), segments_of(b"/account/%40me"))
     assert not matches(narrow, segments_of(b"/accounts"))
 
 

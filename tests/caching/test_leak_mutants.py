@@ -146,6 +146,18 @@ FAULTS = [
         "for segment in found if segment]",
         "for segment in found]",
     ),
+    Fault(
+        "an encoded slash leaves an operation's policy",
+        "patterns",
+        "for segment in _SLASH.split(path)]",
+        'for segment in path.split(b"/")]',
+    ),
+    Fault(
+        "an encoded character leaves an operation's policy",
+        "patterns",
+        "unquote_to_bytes(_SEMICOLON.split(segment, maxsplit=1)[0])",
+        "_SEMICOLON.split(segment, maxsplit=1)[0]",
+    ),
     Fault("secret answers are stored", "plan", "if policy.sensitivity == SECRET:", "if False:"),
     Fault(
         "the check of scope and owner is skipped", "serving", "        return Reason.SCOPE_MISMATCH\n", "        pass\n"

@@ -1,12 +1,16 @@
 """Which paths a policy of its own is for.
 
 A pattern is a path below the listen path, segment by segment: ``*`` or ``{name}`` stands for any one segment, ``**``
-at the end for any number of them, none too. What most origins overlook makes no difference here either: empty
-segments, a slash at the end, and path parameters (``/account;x.css`` falls under ``/account``), so that a caller can't
-leave a narrow policy by writing the path another way. One comparison per segment: the cost grows with the path alone.
+at the end for any number of them, none too. What origins overlook makes no difference here either: empty segments, a
+slash at the end, path parameters (``/account;x.css`` falls under ``/account``), and how a character is written
+(``/account%2Fme`` falls under ``/account/{name}``), so that a caller can't leave a narrow policy by writing the path
+another way. The key keeps what is told apart there; only the choice of the policy doesn't. One comparison per segment:
+the cost grows with the path alone.
 """
 
+import re
 from collections.abc import Sequence
+from urllib.parse import unquote_to_bytes
 
 from apps.caching.http.normalise import normalise_target
 
@@ -44,12 +48,19 @@ def _segment(segment: str) -> str:
     target = None if {"?", ";"}.intersection(segment) else normalise_target(b"/" + segment.encode())
     if target is None or target.path.count(b"/") != 1 or len(target.path) < 2:
         raise ValueError(f"{segment!r} can't be a segment of a path.")
-    return target.path[1:].decode("ascii")
+    return unquote_to_bytes(target.path[1:]).decode("latin-1")
+
+
+# What an origin takes for a slash or a semicolon once it has decoded the path, which most frameworks do first.
+_SLASH, _SEMICOLON = re.compile(rb"/|%2F|%5C"), re.compile(rb";|%3B")
 
 
 def segments_of(path: bytes) -> list[str]:
-    """The segments of a normalised path that patterns look at."""
-    found = (segment.partition(b";")[0] for segment in path.split(b"/"))
+    """The segments of a normalised path that patterns look at, decoded."""
+    if b"%" not in path:
+        found = [segment.partition(b";")[0] for segment in path.split(b"/")]
+    else:
+        found = [unquote_to_bytes(_SEMICOLON.split(segment, maxsplit=1)[0]) for segment in _SLASH.split(path)]
     return [segment.decode("latin-1") for segment in found if segment]
 
 

@@ -55,6 +55,26 @@ def test_another_way_to_write_a_path_does_not_leave_its_policy(path):
 
 
 @pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("/account/{name}", "/account%2Fme"),
+        ("/account/{name}", "/account%5Cme"),
+        ("/account/**", "/account%2Fme%2Fcards/7"),
+        ("/account", "/account%3Bx.css"),
+        ("/account", "/account%2F"),
+        ("/users/@me", "/users/%40me"),
+        ("/users/%40me", "/users/@me"),
+    ],
+)
+def test_nor_does_encoding_what_an_origin_decodes(pattern, path):
+    assert fits(pattern, path)
+
+
+def test_an_encoded_slash_does_not_slip_into_a_wider_policy():
+    assert not fits("/items/{id}", "/items/7%2Fprivate")
+
+
+@pytest.mark.parametrize(
     ("pattern", "told"),
     [
         ("", "slash"),
