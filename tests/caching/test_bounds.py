@@ -5,6 +5,8 @@ The model knows only what was declared with each answer. It shares no code with 
 """
 
 import asyncio
+import itertools
+import json
 from dataclasses import dataclass, replace
 
 from hypothesis import settings
@@ -21,6 +23,7 @@ from apps.caching.http import (
     Revalidate,
     Serve,
     Store,
+    add_tags,
     answer_from,
     on_entry,
     on_error,
@@ -30,7 +33,18 @@ from apps.caching.store import ResponseStore
 from tests.caching.http.build import NOW, plan, respond
 
 UNREACHABLE_GRACE = 60
-POLICY = {"api": "products", "client_directives": "honour"}
+POLICY = {"api": "products", "client_directives": "honour", "entity_tags": (("items[*].id", "item:"),)}
+TAGS = [
+    "a:products",
+    "x:products:/items",
+    "p:products:/items/1",
+    "k:products:item:1",
+    "k:products:item:2",
+    "k:products:GET /items/{id}",
+    "g:products:acme/bot",
+    "s:ann",
+    "a:other",
+]
 
 
 class SharedTier:
@@ -66,6 +80,16 @@ class Declared:
     stale_if_error: int | None
     must_revalidate: bool
     born: int
+    shows: frozenset[str] = frozenset()
+    """The entities in its body and its operation."""
+
+    def is_named_by(self, tag):
+        """Whether a purge of ``tag`` means this answer, by what was declared alone."""
+        if tag.startswith("s:"):
+            return not self.public and self.caller == tag[2:]
+        if tag.startswith("g:"):
+            return not self.public and bool(self.caller)
+        return tag in (*TAGS[:3], *self.shows)
 
 
 callers = st.sampled_from(["", "ann", "bob"])
@@ -88,8 +112,8 @@ class Interleavings(RuleBasedStateMachine):
         self.now = NOW
         self.clock = 0
         self.declared: dict[bytes, Declared] = {}  # by the answer's X-Version, which a 304 gives anew
-        self.hard: list[int] = []
-        self.soft: list[int] = []
+        self.purged: list[tuple[int, str, bool]] = []  # clock, tag, soft
+        self.heard = [0, 0]  # up to which purge each worker has heard
         self.in_flight: list[tuple] = []
 
     def teardown(self):
@@ -104,7 +128,7 @@ class Interleavings(RuleBasedStateMachine):
             headers.append(("Authorization", caller))
         if directives:
             headers.append(("Cache-Control", directives))
-        return plan(headers, policy=Policy(**POLICY), identity=Identity("acme", "acme/bot"))
+        return plan(headers, policy=Policy(**POLICY), identity=Identity("acme", "acme/bot", caller))
 
     @initialize()
     def begin(self):
@@ -127,8 +151,10 @@ class Interleavings(RuleBasedStateMachine):
         public=st.booleans(),
         must_revalidate=st.booleans(),
         wait=st.booleans(),
+        shows=st.sets(st.integers(1, 3)),
+        operation=st.sampled_from(["GET /items/{id}", "GET /items"]),
     )
-    def fetch(self, worker, caller, language, max_age, swr, sie, vary, public, must_revalidate, wait):
+    def fetch(self, worker, caller, language, max_age, swr, sie, vary, public, must_revalidate, wait, shows, operation):
         """An answer comes; with ``wait`` it is still on its way when the next things happen."""
         store = self.workers[worker]
         directives = [f"max-age={max_age}", f"stale-while-revalidate={swr}"]
@@ -136,6 +162,7 @@ class Interleavings(RuleBasedStateMachine):
         directives += ["public"] * public + ["must-revalidate"] * must_revalidate
         version = b"%d" % len(self.declared)
         fields = [("Cache-Control", ", ".join(directives)), ("ETag", '"a"'), ("X-Version", version.decode())]
+        fields += [("Content-Type", "application/json")]
         fields += [("Vary", "Accept-Language")] * vary
         self.declared[version] = Declared(
             caller,
@@ -146,12 +173,14 @@ class Interleavings(RuleBasedStateMachine):
             0 if must_revalidate else swr,
             0 if must_revalidate else sie,
             must_revalidate,
-            store.birth()[1],
+            self.heard[worker],
+            frozenset({*(f"k:products:item:{each}" for each in shows), f"k:products:{operation}"}),
         )
         the_plan = self.plan(caller, language)
         decision = respond(the_plan, fields, at=self.now, birth=store.birth())
         assert isinstance(decision, Store)
-        decision.entry.body = version
+        decision.entry.body = json.dumps({"items": [{"id": each} for each in shows]}).encode()
+        add_tags(decision.entry, Policy(**POLICY), operation)
         self.in_flight.append((store, the_plan, decision.entry))
         if not wait:
             self.arrive()
@@ -173,23 +202,35 @@ class Interleavings(RuleBasedStateMachine):
         fields = [("Cache-Control", f"max-age={max_age}" + ", public" * known.public), ("X-Version", version.decode())]
         decision = respond(the_plan, fields, status=304, held=held, at=self.now, birth=store.birth())
         assert isinstance(decision, Refreshed)
+        add_tags(decision.entry, Policy(**POLICY), next(tag[11:] for tag in known.shows if "GET" in tag))
         self.declared[version] = replace(
             known,
             since=self.now,
             max_age=max_age,
-            born=store.birth()[1],
+            born=self.heard[worker],
             stale_while_revalidate=0,
             stale_if_error=None,
             must_revalidate=False,
         )
         self.run(store.put(the_plan, decision.entry))
 
-    @rule(tag=st.sampled_from(["a:products", "x:products:/items", "p:products:/items/1"]), soft=st.booleans())
-    def purge(self, tag, soft):
+    @rule(tag=st.sampled_from(TAGS), soft=st.booleans(), late=st.booleans())
+    def purge(self, tag, soft, late):
+        """Something is purged; ``late``: the second worker hears of it later."""
         self.clock += 1
-        (self.soft if soft else self.hard).append(self.clock)
-        for worker in self.workers:
-            worker.purges.apply([tag], self.clock, soft)
+        self.purged.append((self.clock, tag, soft))
+        self.hear(0)
+        if not late:
+            self.hear(1)
+        for who, caller, language in itertools.product((0, 1), ("", "ann", "bob"), ("de", "fr")):
+            self.look(who, caller, language, "", shared=True)
+
+    @rule(worker=workers)
+    def hear(self, worker):
+        """A worker hears of all purges until now."""
+        for clock, tag, soft in self.purged[self.heard[worker] :]:
+            self.workers[worker].purges.apply([tag], clock, soft)
+        self.heard[worker] = self.clock
 
     @rule()
     def evict(self):
@@ -209,14 +250,17 @@ class Interleavings(RuleBasedStateMachine):
         shared=st.booleans(),
     )
     def call(self, worker, caller, language, directives, shared):
+        self.look(worker, caller, language, directives, shared)
+
+    def look(self, worker, caller, language, directives, shared):
         store, the_plan = self.workers[worker], self.plan(caller, language, directives)
         held = self.run(store.find(the_plan, self.now)) if shared else store.find_local(the_plan, self.now)
         decision = on_entry(the_plan, held, self.now)
         if isinstance(decision, Serve):
-            self.check(decision.held, caller, language)
+            self.check(worker, decision.held, caller, language)
             known = self.known(decision.held)
             age = self.now - known.since
-            softened = any(clock > known.born for clock in self.soft)
+            softened = self.was_purged(worker, known, soft=True)
             if not decision.stale:
                 assert age < known.max_age
                 assert not softened
@@ -245,7 +289,7 @@ class Interleavings(RuleBasedStateMachine):
         held = self.run(store.find(the_plan, self.now))
         decision = on_error(the_plan, held, failure, self.now)
         if isinstance(decision, Serve):
-            self.check(decision.held, caller, language)
+            self.check(worker, decision.held, caller, language)
             known = self.known(decision.held)
             grace = known.stale_if_error
             if grace is None:
@@ -255,10 +299,15 @@ class Interleavings(RuleBasedStateMachine):
     def known(self, held: Held) -> Declared:
         return self.declared[dict(held.entry.headers)[b"x-version"]]
 
-    def check(self, held: Held, caller, language):
+    def was_purged(self, worker, known: Declared, *, soft):
+        """Whether a purge that the worker has heard of, and that came after the answer's fetch began, means it."""
+        heard = self.purged[: self.heard[worker]]
+        return any(clock > known.born and kind is soft and known.is_named_by(tag) for clock, tag, kind in heard)
+
+    def check(self, worker, held: Held, caller, language):
         known = self.known(held)
         assert known.language in (None, language)
-        assert not any(clock > known.born for clock in self.hard)
+        assert not self.was_purged(worker, known, soft=False)
         if known.caller:
             assert known.public or known.caller == caller
         elif caller:
