@@ -61,8 +61,6 @@ def on_entry(
             return _serve_fresh(held, now, chance)
         if plan.policy.client_directives == BOUNDED and _was_just_asked_about(held, now):
             return Serve(held, Reason.RECENTLY_VALIDATED)
-        if plan.fetch_key is None:
-            held.asked_at = now  # nobody can wait for this call, nor does it validate: a range, or no-store
         return _ask_upstream(plan, held, objection)
     return _serve_stale(plan, held, now) or _ask_upstream(plan, held, _staleness(held))
 

@@ -259,14 +259,6 @@ def test_a_call_that_no_variant_serves_asks_about_those_there_are():
 FLOOD = [("Cache-Control", "no-cache")]
 
 
-@pytest.mark.parametrize("asked", [[*FLOOD, ("Range", "bytes=0-1")], [("Cache-Control", "no-cache, no-store")]])
-def test_a_flood_of_calls_that_nobody_can_wait_for_is_one_call_a_second(asked):
-    held = stored([("Cache-Control", "max-age=60"), ("ETag", '"a"')])
-    decisions = [on_entry(plan(asked), held, NOW + 10 + tenth / 10) for tenth in range(25)]
-    assert sum(isinstance(decision, Revalidate) for decision in decisions) == 3
-    assert {decision.reason for decision in decisions if isinstance(decision, Serve)} == {Reason.RECENTLY_VALIDATED}
-
-
 def test_a_flood_while_the_upstream_fails_is_one_call_a_second():
     held = stored([("Cache-Control", "max-age=60"), ("ETag", '"a"')])
     asked = 0
