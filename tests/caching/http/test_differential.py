@@ -1,4 +1,5 @@
-"""The core beside hishel, an independent cache of RFC 9111, over answers that both understand (§3, §4.2).
+"""The core beside hishel, an independent cache of RFC 9111, over answers that both understand (§3, §4.2), and beside
+werkzeug's reading of dates, entity tags and ranges (RFC 9110 §5.6.7, §8.8.3, §14).
 
 Where the other is wrong or stricter by choice it isn't asked: ``Age``, clocks ahead, ``no-cache`` with a validator,
 heuristics, and what only our policies know.
@@ -10,8 +11,11 @@ import hishel
 import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.http import parse_date, parse_etags, parse_range_header
 
 from apps.caching.http import Held, Policy, Serve, Store, dates, on_entry
+from apps.caching.http.ranges import UNSATISFIABLE, select
+from apps.caching.http.validation import none_match_fails
 from tests.caching.http.build import NOW, plan, respond
 
 seconds = st.sampled_from([0, 1, 10, 100])
@@ -77,3 +81,39 @@ def test_both_reuse_the_same_answers_at_the_same_age(answer, later):
         assert ours(answer, later) or not theirs(answer, later)
     else:
         assert ours(answer, later) == theirs(answer, later)
+
+
+@given(st.integers(0, 2**33))
+def test_both_read_the_same_moment_in_a_date(moment):
+    text = dates.format_date(moment).decode()
+    assert dates.parse(text.encode(), NOW) == moment == parse_date(text).timestamp()
+
+
+# An empty tag is one too; werkzeug reads none in it.
+tags = st.tuples(st.sampled_from(["", "W/"]), st.text("ab,1 ", min_size=1, max_size=3)).map(
+    lambda pair: f'{pair[0]}"{pair[1]}"'
+)
+
+
+@given(st.lists(tags, max_size=4), tags)
+def test_both_find_the_same_tag_in_a_list(listed, tag):
+    line = ", ".join(listed)
+    opaque = tag.removeprefix("W/").strip('"')
+    assert none_match_fails(line.encode(), tag.encode()) == parse_etags(line).contains_weak(opaque)
+
+
+numbers = st.none() | st.integers(0, 12)
+
+
+@given(numbers, numbers, st.integers(1, 12))
+def test_both_take_the_same_part_of_a_body(start, last, length):
+    text = f"bytes={'' if start is None else start}-{'' if last is None else last}"
+    read = parse_range_header(text)
+    ours = select(text.encode(), length)
+    if read is None:
+        assert ours is None or text == "bytes=-0"
+        return
+    theirs = read.range_for_length(length)
+    if text == "bytes=-0" or (start is None and last is not None and last > length):
+        return  # werkzeug refuses a suffix longer than the body; RFC 9110 §14.1.2 takes the whole
+    assert ours == (UNSATISFIABLE if theirs is None else theirs)
