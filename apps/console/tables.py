@@ -26,6 +26,7 @@ from apps.console.columns import (
 from apps.console.lists import first_letters
 from apps.console.spark import spark
 from apps.console.templatetags.console import state
+from apps.invalidation.choices import ForwardingState
 from apps.tenants.choices import Role
 from apps.tenants.models import Membership, Tenant, User
 from apps.tenants.policies import is_administrator, tenants_of
@@ -259,6 +260,12 @@ class PurgeTable(ConsoleTable):
     class Meta:
         order_by = "-at"
 
+    @property
+    def changes(self) -> bool:
+        """Whether a row of this page will say something else in a moment."""
+        forwardings = (getattr(row.record, "forwarding", None) for row in self.paginated_rows)
+        return any(each is not None and each.state == ForwardingState.WAITING for each in forwardings)
+
     def render_what(self, record: Purge) -> SafeString:
         """Kind and value, and whether it was a soft one."""
         value = format_html(" <code>{}</code>", record.value) if record.value else ""
@@ -298,6 +305,11 @@ class WarmUpTable(ConsoleTable):
 
     class Meta:
         order_by = "-at"
+
+    @property
+    def changes(self) -> bool:
+        """Whether a row of this page will say something else in a moment."""
+        return any(not row.record.is_over for row in self.paginated_rows)
 
 
 class AuditTable(ConsoleTable):

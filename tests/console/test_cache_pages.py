@@ -154,6 +154,19 @@ def test_beside_a_purge_stands_what_became_of_it_at_the_cdn(world, browse, state
         assert f"in force on 2 of 2, slowest 3 ms {said}" in page, address
 
 
+@pytest.mark.parametrize("address", ["/cache/", "/apis/products/cache/"])
+def test_lists_follow_what_still_goes_on_and_rest_afterwards(world, browse, address):
+    def followed() -> list[str]:
+        page = browse(world.people.olga).get(address).content.decode()
+        return re.findall(r'<div id="([\w-]+)" hx-get', page)
+
+    Forwarding.objects.create(purge=world.purge, state="waiting", next_at=world.purge.at)
+    assert followed() == ["purges", "warm-ups"]
+    Forwarding.objects.update(state="done")
+    WarmUp.objects.update(state="done")
+    assert followed() == []
+
+
 # Explain
 
 

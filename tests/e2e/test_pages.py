@@ -24,6 +24,8 @@ OUTLINED = """() => {
         && box.top >= 0 && box.bottom <= innerHeight + 1 && box.left >= 0 && box.right <= innerWidth + 1;
 }"""
 
+UNFOLD = """() => document.querySelectorAll("details.fold").forEach((fold) => { fold.open = true; })"""
+
 #: pages that no side bar and no tab leads to
 BESIDES = [
     *("/account/", "/help/", "/search/?q=catalogue", "/applications/new/", "/applications/globex/mobile/"),
@@ -103,6 +105,7 @@ def walk(page: Page, email: str, schemes: tuple[str, ...]) -> list[str]:
         if answer is None or answer.status != 200:
             wrong.append(f"{address}: {answer.status if answer else 'no answer'}")
             continue
+        page.evaluate(UNFOLD)
         for scheme in schemes:
             page.emulate_media(color_scheme=scheme)
             expect(page.locator("html")).to_have_attribute("data-bs-theme", scheme)
