@@ -244,7 +244,7 @@ def _nearest(plan: http.RequestPlan, shelf: Shelf, eyes: Eyes) -> Nearest | None
     # A slash at the end is the difference that nobody sees.
     for each in (path, path[:-1] if path[-1:] == b"/" else path + b"/"):
         rows = [row for row in shelf.siblings(plan.policy.api, each) if eyes.may_see(row)]
-        found = nearest_of(shelf, [(_differences(plan, row), row) for row in rows])
+        found = nearest_of(shelf, eyes, [(_differences(plan, row), row) for row in rows])
         if found is not None:
             return found
     return None

@@ -50,5 +50,5 @@ def _read(shelf: Shelf, eyes: Eyes, api: str, path: bytes, cache_key: str) -> Ke
         cache_key,
         tuple(Part(label, value) for label, value in own.parts),
         stored_of(read[1], read[2], time.time()) if read is not None else None,
-        nearest_of(shelf, [(differences(own.parts, own.selecting, row), row) for row in rows if row is not own]),
+        nearest_of(shelf, eyes, [(differences(own.parts, own.selecting, row), row) for row in rows if row is not own]),
     )

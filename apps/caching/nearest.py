@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apps.caching import http
 from apps.caching.policies import sees_others_entries
@@ -11,6 +11,12 @@ from apps.caching.siblings import Shown, Sibling
 from apps.catalog.models import API
 from apps.tenants.actors import Actor
 from apps.tenants.policies import tenants_of
+
+ANOTHER = "(another)"
+"""What is said of a part that may not be shown."""
+
+_PLAIN = frozenset({"scheme", "method", "path"})
+"""Parts that tell nobody's business: the path is the request's own, but for a slash."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,9 @@ class Stored:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The stored answer under the same path that differs in the fewest parts."""
+    """The stored answer under the same path that differs in the fewest parts. Where it was stored for somebody else's call,
+    what its key says there is ``ANOTHER``, and ``stored`` has no key and no tags.
+    """
 
     stored: Stored
     differences: tuple[Difference, ...]
@@ -74,11 +82,17 @@ class Eyes:
     def may_see(self, row: Sibling) -> bool:
         """Whether that entry may be told of."""
         return (
-            self._all
-            or row.scope == http.Scope.SHARED
-            or (row.scope, row.owner) in self._owners
-            or bool(row.holder and row.holder[0] in self._tenants)
+            self._all or row.scope == http.Scope.SHARED or (row.scope, row.owner) in self._owners or self._is_own(row)
         )
+
+    def may_read(self, row: Sibling) -> bool:
+        """Whether the parts of its key may be told. An answer that is shared by all was asked for by somebody, in whose
+        query or fields may stand what is nobody else's business: an address, a token.
+        """
+        return self._all or (row.scope != http.Scope.SHARED and self.may_see(row))
+
+    def _is_own(self, row: Sibling) -> bool:
+        return bool(row.holder and row.holder[0] in self._tenants)
 
 
 def stored_of(held: http.Held, ended: bool, now: float) -> Stored:
@@ -115,7 +129,7 @@ def differences(wanted: Shown, selecting: Shown, row: Sibling) -> list[Differenc
     return [each for each in found if each.wanted != each.stored]
 
 
-def nearest_of(shelf: Shelf, rows: Iterable[tuple[list[Difference], Sibling]]) -> Nearest | None:
+def nearest_of(shelf: Shelf, eyes: Eyes, rows: Iterable[tuple[list[Difference], Sibling]]) -> Nearest | None:
     """The stored answer that differs in the fewest parts, but in some; of several, the first."""
     others = sorted((pair for pair in rows if pair[0]), key=lambda pair: len(pair[0]))
     read = shelf.held([row for _, row in others])
@@ -123,4 +137,8 @@ def nearest_of(shelf: Shelf, rows: Iterable[tuple[list[Difference], Sibling]]) -
         return None
     row, held, ended = read
     found = next(differing for differing, other in others if other is row)
-    return Nearest(stored_of(held, ended, time.time()), tuple(found), len(others) - 1)
+    stored = stored_of(held, ended, time.time())
+    if not eyes.may_read(row):
+        stored = replace(stored, key="", tags=())
+        found = [each if each.label in _PLAIN else replace(each, stored=ANOTHER) for each in found]
+    return Nearest(stored, tuple(found), len(others) - 1)

@@ -236,6 +236,18 @@ def test_its_own_tenant_does(cast, each_its_own):
     assert asked_by(cast.bob, each_its_own[0], "/products/items?a=1").nearest.stored.holder == "acme/bot"
 
 
+def test_what_others_asked_of_a_shared_answer_is_not_told(cast, bots):
+    """Its query may hold an address or a token; that there is one, and in which part it differs, is no secret."""
+    policy_update(actor=PLATFORM, api=API.objects.get(), headers=["x-coupon"])
+    kept("/products/items?email=ann@acme.test", application=bots[0], asked=[("X-Coupon", "HUNTER2")])
+    found = asked_by(cast.charlie, bots[1], "/products/items?email=me")
+    assert differing(found) == [("query", "email=me", "(another)"), ("headers", "x-coupon: (none)", "(another)")]
+    assert (found.nearest.stored.key, found.nearest.stored.tags) == ("", ())
+    assert "ann@acme" not in repr(found)
+    assert "HUNTER2" not in repr(found)
+    assert "ann@acme" in repr(asked_by(cast.olga, bots[1], "/products/items?email=me"))
+
+
 def test_nobody_explains_calls_of_an_application_that_isnt_theirs(cast, bots):
     with pytest.raises(PermissionDenied):
         asked_by(cast.charlie, bots[0])
