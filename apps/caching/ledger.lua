@@ -155,7 +155,7 @@ end
 if written == 0 then return 0 end
 redis.call('HSET', accounts, number, tenant .. '\n' .. api .. '\n' .. caller)
 charge(number, bytes)
-local chance = redis.call('ZRANDMEMBER', queue, 2)
+local chance = redis.call('ZRANDMEMBER', queue, 4)
 for _, name in ipairs(chance) do
   if redis.call('EXISTS', name) == 0 then forget(number, name) end
 end

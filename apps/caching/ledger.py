@@ -16,9 +16,9 @@ In Redis, all under ``apimgr:books:``
 - ``evictions`` (hash): those of each tenant and API.
 
 An entry's value begins with the number of its account, so that what is stored anew by somebody else changes accounts.
-What Redis forgot by itself (at the end of its time, or for lack of memory) is still in the books until it is
-the oldest, or is met by chance: each write looks at two entries of its own account. So after any number of
-writes about a third at most of what the books say is no longer there. Nothing depends on the books but evictions: where
+What Redis forgot by itself (at the end of its time, or for lack of memory) is still in the books until it is the oldest,
+or is met by chance: each write looks at four entries of its own account. As it adds one, no more than about a quarter of
+what the books say of an account that is written to is no longer there. Nothing depends on the books but evictions: where
 they are lost, they begin anew.
 """
 
@@ -138,7 +138,7 @@ def command(
 
     ``guard`` is the name of a fetch lock and the token under which it must be held; the lock is freed.
     """
-    lock, token = guard or ("", "")
+    lock, token = guard or (PREFIX, "")
     largest = min((bound for bound in (within.api, within.tenant, within.all) if bound), default=None)
     parts: list[Any] = []
     for item in items:
