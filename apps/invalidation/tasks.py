@@ -13,6 +13,7 @@ from apps.fleet import names, state
 from apps.fleet.connections import AWAY
 from apps.invalidation.forwarding import forward_due
 from apps.invalidation.models import Message
+from apps.invalidation.receipts import note_receipts
 
 LONGEST = 120
 """Seconds after which whoever forwards counts as dead."""
@@ -28,11 +29,15 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="invalidation.forward")
 def forward() -> None:
-    """Every other second: tell CDNs of purges. One at a time: a CDN that is slow must not keep all of Celery busy."""
+    """Every other second: note receipts, and tell CDNs of purges.
+
+    One at a time: a CDN that is slow must not keep all of Celery busy.
+    """
     try:
         redis = state.client()
         if redis.set(names.FORWARDING, 1, nx=True, ex=LONGEST):
             try:
+                note_receipts()
                 forward_due()
             finally:
                 redis.delete(names.FORWARDING)

@@ -24,4 +24,4 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: events.stop())
-        events.run()
+        events.run(safety_interval=0.5)  # seconds between two looks at whether to stop
