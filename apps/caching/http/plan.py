@@ -112,13 +112,13 @@ class RequestPlan:
     def writes(self) -> bool:
         """Whether the call may change something at the origin, so that its answer ends what is stored (RFC 9111 §4.4).
 
-        A POST that the policy declares read-only doesn't. In GraphQL the operation decides: what isn't known to read
-        may write.
+        A POST that the policy declares read-only doesn't; a policy that caches nothing declares nothing. In GraphQL
+        the operation decides: what isn't known to read may write.
         """
         request, policy = self.request, self.policy
         if request.method in SAFE_METHODS:
             return False
-        if request.method not in KEYED_BY_BODY or request.method not in policy.methods:
+        if request.method not in KEYED_BY_BODY or request.method not in policy.methods or policy.mode == OFF:
             return True
         return policy.body == GRAPHQL and not isinstance(request.graphql, bytes) and request.graphql not in _READING
 

@@ -247,6 +247,7 @@ def test_what_a_call_may_write():
     assert plan(method="POST").writes
     assert plan(method="PUT", policy=OPEN).writes
     assert not plan(method="POST", policy=OPEN).writes
+    assert plan(method="POST", policy=Policy(methods=("POST",), mode="off")).writes
     assert plan(method="POST", policy=graphql).writes
     assert not plan(method="POST", policy=graphql, graphql=b"q").writes
     assert not plan(method="POST", policy=graphql, graphql=Reason.GRAPHQL_SUBSCRIPTION).writes
