@@ -59,6 +59,8 @@ class State(Enum):
     """Ask, without the lock: a fetch came to nothing, or takes long."""
     FAILED = "failed"
     """The same: the upstream gave no answer."""
+    TIMED_OUT = "timed_out"
+    """The same: the upstream was too slow."""
     ERRED = "erred"
     """The same: the upstream answered that it failed (5xx)."""
     PASS = "pass"  # noqa: S105  no password
@@ -94,8 +96,8 @@ class LockStats:
     fenced: int = 0
 
 
-# The value of a lock is one letter and the holder's token: L led, W led and waited for, G go by yourselves (F and E too,
-# after failures), P pass.
+# The value of a lock is one letter and the holder's token: L led, W led and waited for, G go by yourselves (so do F, T
+# and E, after failures), P pass.
 
 LOOK = """
 local lock = redis.call('GET', KEYS[1])
@@ -149,10 +151,11 @@ _LETTERS = {
     b"W": State.HELD,
     b"G": State.BESIDE,
     b"F": State.FAILED,
+    b"T": State.TIMED_OUT,
     b"E": State.ERRED,
     b"P": State.PASS,
 }
-_LEFT_AS = {State.BESIDE: "G", State.FAILED: "F", State.ERRED: "E", State.PASS: "P"}
+_LEFT_AS = {State.BESIDE: "G", State.FAILED: "F", State.TIMED_OUT: "T", State.ERRED: "E", State.PASS: "P"}
 
 
 class Bounded(Protocol):

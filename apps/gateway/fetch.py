@@ -11,26 +11,19 @@ from typing import TYPE_CHECKING
 
 from apps.caching import http
 from apps.caching.fetch_lock import BESIDE, Claim, Lease, State
-from apps.caching.http.serving import may_use
 from apps.gateway.broadcast import Broadcast
 from apps.gateway.exchange import Exchange
-from apps.gateway.insisting import is_bounded
 from apps.gateway.keeping import keep
-from apps.gateway.outcomes import EachAlone, Failure, FromStore, Heard, Outcome, Own, Shared
+from apps.gateway.leading import leads
+from apps.gateway.outcomes import Failure, FromStore, Heard, Outcome, Own, Shared, held_of, on_error
 from apps.gateway.stages.forward import ask
 from apps.gateway.upstream.client import UpstreamResponse
-from apps.gateway.upstream.errors import Broken, TimedOut, Unreachable, UpstreamError
+from apps.gateway.upstream.errors import Broken, TimedOut, UpstreamError
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
 
 log = logging.getLogger(__name__)
-
-TURNS = 3
-"""How often a fetch waits for other workers whose answers its callers then can't use, before it asks all the same."""
-
-VAIN = 1
-"""Looks at the fetch lock that may come to nothing, in a row, before a fetch goes on without it."""
 
 LONG = 2.0
 """Seconds that the workers without the lock wait for the rest of an answer whose head has come."""
@@ -113,7 +106,7 @@ class Fetch:
     async def run(self, heard: Heard | None = None) -> None:
         """Ask, judge, and store; or go on from an answer that was ``heard`` already."""
         try:
-            if heard is None and await self._leads():
+            if heard is None and await leads(self):
                 heard = await self.hear()
             if heard is not None:
                 await self._conclude(heard)
@@ -128,76 +121,6 @@ class Fetch:
             self._give_back(self._ended)
             self.gateway.fetches.forget(self)
 
-    async def _leads(self) -> bool:
-        """Whether to ask the upstream. ``False``: what another worker stored answers the call, or shows that each
-        caller must ask for itself; the outcome says so.
-        """
-        store, known = self.gateway.store, _held(self.decision)
-        turns, vain, insists = 0, 0, True
-        while self.lease is None and turns <= TURNS:
-            claim, self.claim = self.claim, None
-            if claim is None:
-                claim = await self._look_again(known, insists=insists, waited=turns > 0)
-                if self.outcome.done():
-                    return False
-            if claim is None and not insists:
-                insists = True
-                continue
-            if claim is None and vain < VAIN and not store.breaker.is_open:
-                vain += 1
-                continue
-            if claim is None or claim.state in (State.BESIDE, State.FAILED, State.ERRED):
-                return not self._has_stand_in(claim, known)
-            if claim.state is State.PASS:
-                if not self.background:
-                    self.resolve(EachAlone())
-                return self.background
-            if claim.state is State.LEADING:
-                self.adopt(claim)
-                store.locks.stats.takeovers += turns > 0
-            else:
-                await store.locks.changed(self.plan.fetch_key or b"", claim.token)
-                turns, vain, insists = turns + 1, 0, False
-        return True
-
-    async def _look_again(self, known: http.Held | None, *, insists: bool, waited: bool) -> Claim | None:
-        """What the shared tier has now, and the lock where it is free and nothing is there (``insists``: whatever is
-        there). A newer answer than ``known`` ends the fetch; after waiting for another worker that is so even where
-        the next call would ask again, as with callers who wait in one worker.
-        """
-        plan, store = self.plan, self.gateway.store
-        if plan.fetch_key is None:
-            return None
-        held, claim = await (store.claim if insists else store.look)(plan, time())
-        decision = http.on_entry(plan, held, time())
-        serves = isinstance(decision, http.Serve) and not decision.refresh
-        if (
-            held is not None
-            and (serves or waited)
-            and may_use(plan, held.entry) is None
-            and (known is None or held.entry.validated_at > known.entry.validated_at)
-        ):
-            if claim is not None and claim.state is State.LEADING:
-                store.locks.leave(store.locks.hold(plan.fetch_key, claim))
-            self.resolve(FromStore(held, decision.reason if serves else http.Reason.VALIDATED, True, elsewhere=True))
-        elif isinstance(decision, http.Serve):
-            self.decision = http.Revalidate(decision.held, decision.conditional, decision.reason)
-        elif not isinstance(decision, http.GatewayTimeout):
-            self.decision = decision
-        return claim
-
-    def _has_stand_in(self, claim: Claim | None, known: http.Held | None) -> bool:
-        """Whether the upstream failed within the last second, and what is stored may stand in: then a caller who
-        insists on validation gets that (the bound of ``bounded`` counts attempts), and the outcome says so.
-        """
-        if claim is None or claim.state is State.BESIDE or not is_bounded(self.plan, self.decision):
-            return False
-        failure = http.Failure.UNREACHABLE if claim.state is State.FAILED else 503
-        judged = http.on_error(self.plan, known, failure, time())
-        if isinstance(judged, http.Serve):
-            self.resolve(FromStore(judged.held, judged.reason, False, elsewhere=True))
-        return isinstance(judged, http.Serve)
-
     def _give_back(self, state: State | None, seconds: float = BESIDE) -> None:
         """The fetch lock is needed no more; what its name says for ``seconds``."""
         lease, self.lease = self.lease, None
@@ -206,15 +129,15 @@ class Fetch:
 
     async def hear(self) -> Heard | None:
         """Ask the upstream and judge the head of its answer. ``None``: it failed, and the outcome says so."""
-        held = _held(self.decision)
+        held = held_of(self.decision)
         conditional = self.decision.conditional
         while True:
             birth, requested_at = self.gateway.store.birth(), time()
             try:
                 response = await ask(self.gateway, self.x, conditional)
             except UpstreamError as error:
-                self._ended = State.FAILED
-                self.resolve(self._on_error(held, error))
+                self._ended = State.TIMED_OUT if isinstance(error, TimedOut) else State.FAILED
+                self.resolve(on_error(self.plan, held, error))
                 return None
             head = http.ResponseHead(response.status, tuple(response.fields))
             chance = random()  # noqa: S311  spreads ends of lifetimes, not a secret
@@ -257,19 +180,6 @@ class Fetch:
         if self.background and not self.subscribers and isinstance(outcome, Own):
             outcome.taken = True
             outcome.response.close()
-
-    def _on_error(self, held: http.Held | None, error: UpstreamError) -> Outcome:
-        failure = (
-            http.Failure.TIMEOUT
-            if isinstance(error, TimedOut)
-            else http.Failure.UNREACHABLE
-            if isinstance(error, Unreachable)
-            else http.Failure.BROKEN
-        )
-        judged = http.on_error(self.plan, held, failure, time())
-        if isinstance(judged, http.Serve):
-            return FromStore(judged.held, judged.reason, False)
-        return Failure(error)
 
     async def not_stored(self, judged: http.NoStore, held: http.Held | None) -> None:
         """Take note that the answer is for its caller alone."""
@@ -353,7 +263,3 @@ class Fetch:
         self.storing = False
         if not self.subscribers and self.task is not None:
             self.task.cancel()
-
-
-def _held(decision: http.Fetch | http.Revalidate) -> http.Held | None:
-    return decision.held if isinstance(decision, http.Revalidate) else None

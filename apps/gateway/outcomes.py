@@ -1,11 +1,12 @@
 """What a fetch comes to: for one caller, for all who wait, from the store, or nothing."""
 
 from dataclasses import dataclass
+from time import time
 
 from apps.caching import http
 from apps.gateway.broadcast import Broadcast
 from apps.gateway.upstream.client import UpstreamResponse
-from apps.gateway.upstream.errors import UpstreamError
+from apps.gateway.upstream.errors import TimedOut, Unreachable, UpstreamError
 
 
 @dataclass(slots=True)
@@ -65,3 +66,21 @@ class Heard:
     head: http.ResponseHead
     judged: http.Store | http.NoStore | http.Refreshed | http.Serve
     held: http.Held | None
+
+
+def held_of(decision: http.Fetch | http.Revalidate) -> http.Held | None:
+    """What is stored, where the question is whether it is still right."""
+    return decision.held if isinstance(decision, http.Revalidate) else None
+
+
+def on_error(plan: http.RequestPlan, held: http.Held | None, error: UpstreamError) -> FromStore | Failure:
+    """The outcome where there is no answer: ``held``, if it may stand in."""
+    failure = (
+        http.Failure.TIMEOUT
+        if isinstance(error, TimedOut)
+        else http.Failure.UNREACHABLE
+        if isinstance(error, Unreachable)
+        else http.Failure.BROKEN
+    )
+    judged = http.on_error(plan, held, failure, time())
+    return FromStore(judged.held, judged.reason, False) if isinstance(judged, http.Serve) else Failure(error)

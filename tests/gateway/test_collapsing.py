@@ -231,6 +231,24 @@ async def test_a_failing_upstream_does_not_make_gateways_stand_in_line(two: tupl
     assert asked <= 4
 
 
+async def test_nobody_waits_twice_for_an_upstream_that_is_too_slow(
+    two: tuple[Door, Door], published: Published, origin: Origin
+) -> None:
+    published.change(api("products", upstreams=origin.url, read_timeout=0.5, retries=0))
+    for door in two:
+        await until(lambda: door.gateway.world.epoch == 2)  # noqa: B023
+
+    async def silent(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        await reader.read()
+
+    origin.paths["/slow"] = silent
+    one, other = two
+    answers = await asyncio.gather(*(door.call("/products/slow") for door in two for _ in range(5)))
+    assert {answer.status for answer in answers} == {504}
+    assert waits(one) + waits(other) == 1
+    assert origin.calls_to("/slow") == 1
+
+
 @pytest.mark.usefixtures("short_lease")
 async def test_another_gateway_takes_over_when_the_leader_is_gone(two: tuple[Door, Door], origin: Origin) -> None:
     one, other = two

@@ -1,0 +1,100 @@
+"""Who asks the upstream: how a fetch gets the fetch lock, or an answer from the worker who had it, or leave to go at once."""
+
+from dataclasses import replace
+from time import time
+from typing import TYPE_CHECKING
+
+from apps.caching import http
+from apps.caching.fetch_lock import Claim, State
+from apps.caching.http.serving import may_use
+from apps.gateway.insisting import is_bounded
+from apps.gateway.outcomes import EachAlone, FromStore, held_of, on_error
+from apps.gateway.upstream.errors import TimedOut
+
+if TYPE_CHECKING:
+    from apps.gateway.fetch import Fetch
+
+TURNS = 3
+"""How often a fetch waits for other workers whose answers its callers then can't use, before it asks all the same."""
+
+VAIN = 1
+"""Looks at the fetch lock that may come to nothing, in a row, before a fetch goes on without it."""
+
+
+async def leads(fetch: "Fetch") -> bool:
+    """Whether to ask the upstream. ``False``: what another worker stored, or met, answers the call, or shows that each
+    caller must ask for itself; the outcome says so.
+    """
+    store, known = fetch.gateway.store, held_of(fetch.decision)
+    turns, vain, insists = 0, 0, True
+    while fetch.lease is None and turns <= TURNS:
+        claim, fetch.claim = fetch.claim, None
+        if claim is None:
+            claim = await _look_again(fetch, known, insists=insists, waited=turns > 0)
+            if fetch.outcome.done():
+                return False
+        if claim is None and not insists:
+            insists = True
+        elif claim is None and vain < VAIN and not store.breaker.is_open:
+            vain += 1
+        elif claim is None or claim.state is State.BESIDE:
+            break
+        elif claim.state is State.HELD:
+            await store.locks.changed(fetch.plan.fetch_key or b"", claim.token)
+            turns, vain, insists = turns + 1, 0, False
+        elif claim.state is State.LEADING:
+            fetch.adopt(claim)
+            store.locks.stats.takeovers += turns > 0
+        elif claim.state is State.PASS:
+            if not fetch.background:
+                fetch.resolve(EachAlone())
+            return fetch.background
+        else:
+            return not _failed_already(fetch, claim.state, known, waited=turns > 0)
+    return True
+
+
+async def _look_again(fetch: "Fetch", known: http.Held | None, *, insists: bool, waited: bool) -> Claim | None:
+    """What the shared tier has now, and the lock where it is free and nothing is there (``insists``: whatever is
+    there). A newer answer than ``known`` ends the fetch; after waiting for another worker that is so even where the
+    next call would ask again, as with callers who wait in one worker.
+    """
+    plan, store = fetch.plan, fetch.gateway.store
+    if plan.fetch_key is None:
+        return None
+    held, claim = await (store.claim if insists else store.look)(plan, time())
+    decision = http.on_entry(plan, held, time())
+    serves = isinstance(decision, http.Serve) and not decision.refresh
+    if (
+        held is not None
+        and (serves or waited)
+        and may_use(plan, held.entry) is None
+        and (known is None or held.entry.validated_at > known.entry.validated_at)
+    ):
+        if claim is not None and claim.state is State.LEADING:
+            store.locks.leave(store.locks.hold(plan.fetch_key, claim))
+        fetch.resolve(FromStore(held, decision.reason if serves else http.Reason.VALIDATED, True, elsewhere=True))
+    elif isinstance(decision, http.Serve):
+        fetch.decision = http.Revalidate(decision.held, decision.conditional, decision.reason)
+    elif not isinstance(decision, http.GatewayTimeout):
+        fetch.decision = decision
+    return claim
+
+
+def _failed_already(fetch: "Fetch", state: State, known: http.Held | None, *, waited: bool) -> bool:
+    """Whether the failure that another worker met is this fetch's too, and the outcome says so.
+
+    That is so after waiting for an upstream until it was too slow: nobody waits twice. And where the caller insists on
+    validation although what is stored may stand in: the bound of ``bounded`` counts attempts.
+    """
+    if state is State.TIMED_OUT and waited:
+        outcome = on_error(fetch.plan, known, TimedOut("another worker waited in vain", sent=True))
+        fetch.resolve(replace(outcome, elsewhere=True) if isinstance(outcome, FromStore) else outcome)
+        return True
+    if not is_bounded(fetch.plan, fetch.decision):
+        return False
+    judged = http.on_error(fetch.plan, known, 503 if state is State.ERRED else http.Failure.UNREACHABLE, time())
+    if not isinstance(judged, http.Serve):
+        return False
+    fetch.resolve(FromStore(judged.held, judged.reason, False, elsewhere=True))
+    return True
