@@ -253,6 +253,17 @@ def a_stranger_gets_no_stale_answer_either():
     assert not hasattr(confirmed, "entry")
 
 
+def a_confirmation_does_not_widen_who_may_have_the_answer():
+    """Proxies in front of origins put their usual ``public`` on 304s, too."""
+    the_plan = plan([("Authorization", "ann")])
+    mine = stored([("Cache-Control", "max-age=1"), ("ETag", '"a"')], the_plan=the_plan, body=b"of ann")
+    for status, method in ((304, "GET"), (200, "HEAD")):
+        asks = plan([("Authorization", "ann")], method=method)
+        head = ResponseHead(status, pairs([("Cache-Control", "public, max-age=60"), ("ETag", '"a"')]))
+        judged = on_response(asks, mine, head, NOW + 2, NOW + 2, BIRTH)
+        assert getattr(judged, "entry", mine.entry).scope == Scope.SUBJECT
+
+
 def a_part_and_a_head_are_not_the_whole():
     exchange = Exchange().says(FRESH, ("Content-Range", "bytes 0-1/9"), status=206, body=b"pa")
     exchange.ask(("Range", "bytes=0-1"))
@@ -320,6 +331,7 @@ CHECKS = [
     waiters_share_only_what_is_theirs,
     an_entry_that_lies_about_itself_is_not_served,
     a_stranger_gets_no_stale_answer_either,
+    a_confirmation_does_not_widen_who_may_have_the_answer,
     a_part_and_a_head_are_not_the_whole,
     fields_of_one_call_are_not_anothers,
 ]

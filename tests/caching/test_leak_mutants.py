@@ -175,6 +175,12 @@ FAULTS = [
         "if False:",
     ),
     Fault(
+        "a 304 widens who may have the answer",
+        "storing",
+        "fresh is None or fresh.scope < entry.scope:",
+        "fresh is None:",
+    ),
+    Fault(
         "waiters of all scopes share",
         "storing",
         "plan.bypass is None and may_use(plan, decision.entry) is None",

@@ -309,7 +309,8 @@ def _refreshed(
     if _refusal(plan, head, said.directives) is not None:
         return None
     fresh, _ = _entry(plan, head, said, requested_at, now, birth)
-    if fresh is None:
+    if fresh is None or fresh.scope < entry.scope:
+        # A confirmation doesn't widen who may have the body: an origin that means that can send it with the body.
         return None
     return Refreshed(replace(fresh, body=entry.body), Reason.VALIDATED)
 
