@@ -33,6 +33,8 @@ async def leads(fetch: "Fetch") -> bool:
             claim = await _look_again(fetch, known, insists=insists, waited=turns > 0)
             if fetch.outcome.done():
                 return False
+            # What stood there before this worker waited is not what the other one fetched.
+            known = held_of(fetch.decision) or known
         if claim is None and not insists:
             insists = True
         elif claim is None and vain < VAIN and not store.breaker.is_open:
