@@ -1,5 +1,6 @@
 """Changing cache policies, and purging. Errors as in ``apps.errors``."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Unpack
 from urllib.parse import urlsplit
@@ -23,16 +24,32 @@ from apps.tenants.services import allow
 TIMEOUT = 2.0
 """Seconds that a purge waits for the state Redis."""
 LONGEST_VALUE = 2000
+_HOLDERS = {
+    PurgeKind.TENANT: re.compile(r"[-\w]{1,64}\Z", re.ASCII),
+    PurgeKind.APPLICATION: re.compile(r"[-\w]{1,64}/[-\w]{1,64}\Z", re.ASCII),
+}
 
 
-def policy_update(*, actor: Actor, api: API, comment: str = "", **fields: Unpack[PolicyFields]) -> CachePolicy:
-    """Change how an API's answers are cached, in force at once; makes a revision of the API. Absent fields stay."""
-    return api_update(actor=actor, api=api, policy=fields, comment=comment).cache_policy
+def policy_update(
+    *,
+    actor: Actor,
+    api: API,
+    comment: str = "",
+    expected_revision: int | None = None,
+    **fields: Unpack[PolicyFields],
+) -> CachePolicy:
+    """Change how an API's answers are cached, in force at once; makes a revision of the API. Absent fields stay.
+
+    ``expected_revision``: raise ``Conflict`` if somebody saved another one in between.
+    """
+    return api_update(
+        actor=actor, api=api, policy=fields, comment=comment, expected_revision=expected_revision
+    ).cache_policy
 
 
 class Wish(NamedTuple):
     """One thing that a purge names. ``value`` is a path as people see it, below the listen path or with it, or a whole
-    URL; a tag; or an operation like ``GET /items/{id}``.
+    URL; a tag; an operation like ``GET /items/{id}``; a tenant's slug; or an application like ``acme/bot``.
     """
 
     kind: PurgeKind | str
@@ -53,8 +70,8 @@ def on_purge(listener: Callable[[API, Sequence[Purge]], None]) -> None:
 
 
 def purge(*, actor: Actor, api: API, kind: PurgeKind | str, value: str = "", soft: bool = False) -> Purge:
-    """End what is stored of an API: all of it, a path with every query and variant, a prefix by whole segments, a tag, or
-    what an operation answered.
+    """End what is stored of an API: all of it, a path with every query and variant, a prefix by whole segments, a tag,
+    what an operation answered, or what is a tenant's or an application's own.
 
     ``soft`` makes answers stale instead of dead. Returns with the purge in Redis; whether every worker knows it is the
     receipt's to say (``purge_clock=result.clock``). ``Unavailable``: Redis is away.
@@ -122,6 +139,10 @@ def tags_meant(api: API, kind: PurgeKind | str, value: str) -> Sequence[str]:
         if not api.operations.filter(method=method, path=path).exists():
             raise ValidationError({"value": "The API describes no such operation. One looks like GET /items/{id}."})
         return [http.tag_of_key(api.slug, value)]
+    if kind in (PurgeKind.TENANT, PurgeKind.APPLICATION):
+        if not _HOLDERS[PurgeKind(kind)].match(value):
+            raise ValidationError({"value": "A tenant is named like acme, an application like acme/bot."})
+        return [http.tag_of_grant(api.slug, value)]
     paths = paths_of(api, value)
     if not paths:
         raise ValidationError({"value": "A path starts with a slash, like /items/1."})

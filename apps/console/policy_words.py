@@ -1,8 +1,24 @@
 """A cache policy in sentences."""
 
-from apps.caching.choices import CacheMode, ClientDirectives, QueryMode, Scope, Sensitivity
+from collections.abc import Iterator
+
+from apps.caching.choices import BodyKey, CacheMode, ClientDirectives, QueryMode, Scope, Sensitivity
 from apps.caching.models import CachePolicy
-from apps.console.figures import duration
+from apps.console.figures import duration, size
+
+NAMED = 3
+"""Operations that are named; of more, how many."""
+
+BY_BODY = ("POST", "QUERY")
+_BODIES = {
+    BodyKey.RAW: "byte by byte",
+    BodyKey.JSON: "as JSON",
+    BodyKey.GRAPHQL: "as GraphQL",
+}
+_DOWNSTREAM = {
+    "private": "Of caches behind the gateway only the caller's own may keep them.",
+    "no-store": "No cache behind the gateway may keep them.",
+}
 
 _SCOPES = {
     Scope.AUTO: "An answer is shared as widely as what the upstream was told allows.",
@@ -19,21 +35,59 @@ _DIRECTIVES = {
 
 
 def sentences(policy: CachePolicy) -> list[str]:
-    """What ``policy`` means, the most important first."""
+    """What ``policy`` means, the most important first; of what is seldom set only what is."""
     if policy.sensitivity == Sensitivity.SECRET:
         return ["Nothing is cached: the answers of this API are secret."]
+    operations = _operations(policy)
     if policy.mode == CacheMode.OFF:
-        return ["Nothing is cached: every call goes to the upstream."]
+        if not operations:
+            return ["Nothing is cached: every call goes to the upstream."]
+        return ["Nothing is cached but what an operation's policy says.", *operations]
     words = [_lifetime(policy)]
     if policy.stale_while_revalidate:
         words.append(f"Serve them up to {duration(policy.stale_while_revalidate)} longer while one call refreshes.")
     words.append(_on_error(policy))
+    if policy.negative_ttl is not None:
+        words.append(f"Keep errors for {duration(policy.negative_ttl)}.")
     words.append(_key(policy))
-    words.append(_SCOPES[Scope(policy.scope)])
+    words.append(_scope(policy))
     words.append(_DIRECTIVES[ClientDirectives(policy.client_directives)])
+    return [*words, *_seldom(policy), *operations]
+
+
+def _scope(policy: CachePolicy) -> str:
+    if policy.sensitivity == Sensitivity.PERSONAL:
+        return "An answer belongs to the one caller, for 5 min at most, and is encrypted at rest."
+    return _SCOPES[Scope(policy.scope)]
+
+
+def _seldom(policy: CachePolicy) -> Iterator[str]:
+    """What most policies leave as it is."""
+    if asked := [method for method in policy.methods if method in BY_BODY]:
+        yield f"Answers to {' and '.join(asked)} are kept too, by the call's body ({_BODIES[BodyKey(policy.body)]})."
+    if policy.share_with_credentials:
+        yield "Answers to calls with credentials are shared without the origin's permission."
+    if policy.origin_stale_beside_s_maxage:
+        yield "The origin's own stale times count beside s-maxage."
     if policy.store_set_cookie:
-        words.append("Answers that set cookies are stored too.")
-    return words
+        yield "Answers that set cookies are stored too."
+    if policy.entity_tags:
+        tags = ", ".join(f"{each['tag']}…" for each in policy.entity_tags)
+        yield f"Answers are tagged by what they show: {tags}."
+    if policy.max_size is not None:
+        yield f"All of them together take {size(policy.max_size)} at most in each tier."
+    if policy.downstream.isdecimal():
+        yield f"Caches behind the gateway keep them for {duration(float(policy.downstream))}."
+    elif policy.downstream in _DOWNSTREAM:
+        yield _DOWNSTREAM[policy.downstream]
+
+
+def _operations(policy: CachePolicy) -> list[str]:
+    paths = [f"{', '.join(each.get('methods', ())) or 'any method'} {each['path']}" for each in policy.operations]
+    if not paths:
+        return []
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return [f"Policies of their own have {'; '.join(paths[:NAMED])}{more}."]
 
 
 def _lifetime(policy: CachePolicy) -> str:
@@ -59,5 +113,7 @@ def _key(policy: CachePolicy) -> str:
         QueryMode.INCLUDE: f"of the query only {names}",
         QueryMode.EXCLUDE: f"all query parameters but {names}",
     }[QueryMode(policy.query_mode)]
+    if policy.query_sorted:
+        query += " in any order"
     headers = f", and the request headers {', '.join(policy.headers)}" if policy.headers else ""
     return f"Two calls get the same answer when they have the same path, {query}{headers}."

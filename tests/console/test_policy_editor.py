@@ -68,6 +68,44 @@ def test_a_policy_speaks_sentences():
     )
 
 
+def test_what_is_seldom_set_is_said_where_it_is():
+    policy = CachePolicy(
+        methods=["GET", "POST"],
+        body="graphql",
+        query_sorted=True,
+        negative_ttl=5,
+        downstream="60",
+        entity_tags=[{"json": "id", "tag": "item:"}],
+        max_size=10**9,
+        share_with_credentials=True,
+        sensitivity="personal",
+        origin_stale_beside_s_maxage=True,
+        store_set_cookie=True,
+        operations=[{"path": f"/{number}", "methods": ["GET"]} for number in range(5)],
+    )
+    said = [sentence.replace("\u00a0", " ") for sentence in sentences(policy)]
+    for sentence in (
+        "Keep errors for 5 s.",
+        "Two calls get the same answer when they have the same path, all query parameters in any order.",
+        "An answer belongs to the one caller, for 5 min at most, and is encrypted at rest.",
+        "Answers to POST are kept too, by the call's body (as GraphQL).",
+        "Answers to calls with credentials are shared without the origin's permission.",
+        "The origin's own stale times count beside s-maxage.",
+        "Answers that set cookies are stored too.",
+        "Answers are tagged by what they show: item:….",
+        "All of them together take 1 GB at most in each tier.",
+        "Caches behind the gateway keep them for 1 min.",
+        "Policies of their own have GET /0; GET /1; GET /2 and 2 more.",
+    ):
+        assert sentence in said
+    assert sentences(CachePolicy(downstream="no-store"))[-1] == "No cache behind the gateway may keep them."
+    off = sentences(CachePolicy(mode="off", operations=[{"path": "/**"}]))
+    assert off == [
+        "Nothing is cached but what an operation's policy says.",
+        "Policies of their own have any method /**.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("fields", "start"), [({"mode": "off"}, "Nothing is cached"), ({"sensitivity": "secret"}, "Nothing is cached")]
 )
@@ -101,6 +139,7 @@ FIELDS = {
     "comment": "",
     "operations-TOTAL_FORMS": "0",
     "operations-INITIAL_FORMS": "0",
+    "expected_revision": "1",
 }
 
 
@@ -122,6 +161,16 @@ def test_saving_the_policy_ends_with_its_receipt(world, browse):
     assert "The cache policy is saved: in force" in text_of(answer)
     world.api.cache_policy.refresh_from_db()
     assert (world.api.cache_policy.mode, world.api.cache_policy.ttl) == ("override", 90)
+
+
+def test_of_two_who_save_at_once_the_second_is_told_and_loses_nothing(world, browse):
+    olga = browse(world.people.olga)
+    assert olga.post("/apis/products/cache/", FIELDS).status_code == 302
+    answer = browse(world.people.ada).post("/apis/products/cache/", FIELDS | {"ttl": "7m", "mode": "ttl"})
+    assert answer.status_code == 422
+    assert errors_of(answer)["__all__"]
+    assert 'value="7m"' in answer.content.decode()
+    assert CachePolicy.objects.get(api=world.api).mode == "override"
 
 
 def test_a_policy_that_makes_no_sense_is_refused_beside_its_field(world, browse):
@@ -313,7 +362,8 @@ def test_sharing_in_spite_of_credentials_is_confirmed_once(world, browse):
     assert olga.post("/apis/products/cache/", switched | {"share_confirmed": "on"}).status_code == 302
     assert CachePolicy.objects.get(api=world.api).share_with_credentials
     assert "share_with_credentials" in str(last_entry().changes)
-    assert olga.post("/apis/products/cache/", switched | {"ttl": "2m"}).status_code == 302
+    again = switched | {"ttl": "2m", "expected_revision": "2"}
+    assert olga.post("/apis/products/cache/", again).status_code == 302
 
 
 def test_the_preview_follows_the_first_operation_that_the_call_falls_under(world, browse):

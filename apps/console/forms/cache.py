@@ -8,6 +8,7 @@ from django import forms
 from apps.caching.choices import BodyKey, CacheMode, ClientDirectives, QueryMode, Scope, Sensitivity, SurrogateControl
 from apps.caching.document import DEFAULT_METHODS
 from apps.caching.models import CachePolicy
+from apps.catalog.models import API
 from apps.console.forms.fields import (
     ConsoleForm,
     DurationField,
@@ -28,7 +29,7 @@ DOWNSTREAM = [
 
 IN_SENTENCES = {
     *("mode", "ttl", "stale_while_revalidate", "stale_if_error", "query_mode", "query_names", "headers"),
-    *("scope", "sensitivity", "client_directives", "comment", "__all__"),
+    *("scope", "sensitivity", "client_directives", "comment", "expected_revision", "__all__"),
 }
 
 
@@ -161,9 +162,10 @@ class PolicyForm(ConsoleForm):
     comment = forms.CharField(
         required=False, max_length=300, label="What changes, and why", help_text="For the audit log."
     )
+    expected_revision = forms.IntegerField(widget=forms.HiddenInput)
 
     #: fields of the form that are no field of the model, or part of one
-    OWN = ("comment", "share_confirmed", "downstream_for")
+    OWN = ("comment", "share_confirmed", "downstream_for", "expected_revision")
     #: a model's field -> the form's, for refusals
     NAMES: Mapping[str, str] = {}
 
@@ -177,9 +179,11 @@ class PolicyForm(ConsoleForm):
         return bool(self.errors.keys() - IN_SENTENCES)
 
     @classmethod
-    def of(cls, policy: CachePolicy, data: Any = None) -> "PolicyForm":
-        """The form that shows ``policy``, or what was typed over it."""
-        return cls(data, initial=shown_of(policy_values(policy)), shared_already=policy.share_with_credentials)
+    def of(cls, api: API, data: Any = None) -> "PolicyForm":
+        """The form that shows the policy of ``api``, or what was typed over it."""
+        policy = api.cache_policy
+        shown = shown_of(policy_values(policy)) | {"expected_revision": api.revision}
+        return cls(data, initial=shown, shared_already=policy.share_with_credentials)
 
     def clean_query_names(self) -> list[str]:
         """Names mean nothing when all parameters count: forget them rather than refuse."""

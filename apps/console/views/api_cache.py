@@ -9,7 +9,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django_htmx.http import trigger_client_event
 
-from apps.caching.models import CachePolicy
 from apps.caching.selectors import applications_explainable_by, purges_visible_to
 from apps.caching.services import policy_update
 from apps.catalog.models import API
@@ -51,11 +50,11 @@ class Editor:
     warming: WarmUpSettingsForm
 
     @classmethod
-    def of(cls, request: Signed, policy: CachePolicy) -> "Editor":
-        """What ``policy`` says, or what was typed over it."""
-        data = sent(request)
+    def of(cls, request: Signed, api: API) -> "Editor":
+        """What the policy of ``api`` says, or what was typed over it."""
+        data, policy = sent(request), api.cache_policy
         return cls(
-            PolicyForm.of(policy, data),
+            PolicyForm.of(api, data),
             operations_form(data, policy.operations, shared_already=policy.share_with_credentials),
             WarmUpSettingsForm.of(policy.warm_up, data),
         )
@@ -87,8 +86,11 @@ class Editor:
     @property
     def errors(self) -> list[str]:
         """What is wrong, for the preview."""
-        forms = [self.form, *self.operations.forms, self.warming]
-        found = [error for form in forms for errors in form.errors.values() for error in errors]
+        found = []
+        for form in (self.form, *self.operations.forms, self.warming):
+            for name, errors in form.errors.items():
+                label = f"{form[name].label}: " if name in form.fields else ""
+                found += [f"{label}{error}" for error in errors]
         return [*found, *self.operations.non_form_errors()]
 
     def context(self) -> dict[str, Any]:
@@ -146,12 +148,12 @@ def connections(api: API) -> dict[str, Any]:
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
 def cache(request: Signed, api: API) -> HttpResponse:
     """Its cache policy in sentences, what a sample request would get, and its purges and warm-ups."""
-    editor = Editor.of(request, api.cache_policy)
+    editor = Editor.of(request, api)
     if request.method == "POST" and editor.is_valid():
 
         def save() -> Any:
-            comment = editor.form.cleaned_data["comment"]
-            return policy_update(actor=request.user, api=api, comment=comment, **editor.fields())
+            said = {name: editor.form.cleaned_data[name] for name in ("comment", "expected_revision")}
+            return policy_update(actor=request.user, api=api, **said, **editor.fields())
 
         if attempted(editor.form, save, PolicyForm.NAMES, editor.beside_its_row):
             to = reverse("console:api_cache", args=[api.slug])
@@ -165,14 +167,14 @@ def operation_rows(request: Signed, api: API) -> HttpResponse:
     """The policies of single operations with one row more, less or elsewhere: nothing is saved, nothing typed is lost."""
     policy = api.cache_policy
     if request.method != "POST":
-        return editor_page(request, api, Editor.of(request, policy))
+        return editor_page(request, api, Editor.of(request, api))
     rows, at = rearranged(typed_rows(request.POST), request.POST.get("change", ""))
     operations = row_form(rows, at)
     if request.htmx:
         context = {"api": api, "operations": operations, "can_edit": can_edit_api(request.user, api)}
         answer = render(request, "apis/operation_policies.html", context)
         return trigger_client_event(answer, "policychange", after="settle")
-    form = PolicyForm.of(policy)
+    form = PolicyForm.of(api)
     form.initial = {**form.initial, **typed(form, request.POST)}
     warming = WarmUpSettingsForm.of(policy.warm_up)
     warming.initial = typed(warming, request.POST)
@@ -182,7 +184,7 @@ def operation_rows(request: Signed, api: API) -> HttpResponse:
 @page(load=an_api, may=can_view_configuration, methods=FORM)
 def preview_page(request: Signed, api: API) -> HttpResponse:
     """What a sample request would get under the policy as it is typed: nothing is saved."""
-    editor = Editor.of(request, api.cache_policy)
+    editor = Editor.of(request, api)
     sample = sample_form(request, sent(request))
     outcome: Preview | None = None
     words: list[str] = []
