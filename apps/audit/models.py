@@ -28,7 +28,9 @@ class Entry(models.Model):
     epoch = models.PositiveBigIntegerField(unique=True, help_text="Order of commit: the n of Epoch after this change.")
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     actor_email = models.CharField(max_length=254, blank=True, help_text="Empty when the platform itself acted.")
-    via = models.CharField(max_length=16, default="system", help_text="console, api, command or system.")
+    via = models.CharField(
+        max_length=16, default="system", help_text="console, api, command, queue, webhook or system."
+    )
     verb = models.CharField(max_length=64, db_index=True, help_text="Like api.publish or request.approve.")
     target_type = models.CharField(max_length=32)
     target = models.CharField(max_length=200, db_index=True, help_text="Slug or id, as the REST API names it.")

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from apps.audit.models import Entry, Epoch
 
-#: How the present change came in: console, api, command or system. Doors of the control plane set it.
+#: How the present change came in: console, api, command, queue, webhook or system. Doors of the control plane set it.
 via: ContextVar[str] = ContextVar("via", default="system")
 
 # The publisher registers itself here, so that this app needs to know nobody.

@@ -70,3 +70,5 @@ class PurgeKind(models.TextChoices):
     PREFIX = "prefix", "A path prefix"
     TAG = "tag", "A tag"
     OPERATION = "operation", "An operation"
+    TENANT = "tenant", "What is a tenant's own"
+    APPLICATION = "application", "What is an application's own"

@@ -4,7 +4,8 @@ JSON, one object or a list of up to 1,000::
 
     {"id": "order-4711-7", "api": "products", "kind": "path", "value": "/items/7", "soft": false, "at": "2026-11-23T01:00:00Z"}
 
-``kind`` is ``path``, ``prefix``, ``tag``, ``operation`` or ``api`` (everything; no ``value``). ``id`` is the sender's: a message
+``kind`` is ``path``, ``prefix``, ``tag``, ``operation``, ``tenant``, ``application`` (what is its own) or ``api``
+(everything; no ``value``). ``id`` is the sender's: a message
 with an id that was taken before is not taken again. ``at`` is when it was made, for people. ``api`` may be missing where
 the way that it came by names the API already.
 """
@@ -28,7 +29,7 @@ class Unreadable(Exception):
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that a message ends."""
 
-    kind: Literal["path", "prefix", "tag", "operation", "api"]
+    kind: Literal["path", "prefix", "tag", "operation", "tenant", "application", "api"]
     value: str = ""
     api: str = ""
     id: str = ""

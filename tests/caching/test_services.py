@@ -46,6 +46,8 @@ def test_a_policy_is_changed_by_a_revision_of_its_api(cast: Cast):
         ("prefix", "http://api.example.com", {b"x:products:"}),
         ("tag", "shelf-7", {b"k:products:shelf-7", b"k:products:*"}),
         ("operation", "GET /items/{id}", {b"k:products:GET /items/{id}"}),
+        ("tenant", "acme", {b"g:products:acme"}),
+        ("application", "acme/bot", {b"g:products:acme/bot"}),
     ],
 )
 def test_a_purge_is_in_redis_with_its_row_and_its_entry(cast: Cast, state, kind: str, value: str, tags: set[bytes]):
@@ -73,6 +75,9 @@ def test_a_purge_is_in_redis_with_its_row_and_its_entry(cast: Cast, state, kind:
         ("prefix", "x" * 2001, "value"),
         ("path", "https://api.example.com/a b", "value"),
         ("operation", "GET /nothing", "value"),
+        ("tenant", "acme/bot", "value"),
+        ("application", "acme", "value"),
+        ("application", "acme/bot\n", "value"),
         ("operation", "GET", "value"),
         ("tag", "two words", "value"),
         ("tag", "line\nbreak", "value"),

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from apps.access.choices import KeyState
 from apps.access.models import APIKey
 from apps.caching.models import Purge
+from apps.catalog.models import Operation
 from apps.fleet import names
 from apps.fleet.publisher import publish_pending
 from apps.fleet.receipts import wait_for_receipt
@@ -114,15 +115,25 @@ def test_an_export_as_json_is_a_file_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--path", "/items/1"), ("--prefix", "/items/"), ("--tag", "item-1"), ("--soft",)]
+    ("arguments", "kind"),
+    [
+        ((), "api"),
+        (("--path", "/items/1"), "path"),
+        (("--prefix", "/items/"), "prefix"),
+        (("--tag", "item-1"), "tag"),
+        (("--operation", "GET /items"), "operation"),
+        (("--tenant", "acme"), "tenant"),
+        (("--application", "acme/bot"), "application"),
+        (("--soft",), "api"),
+    ],
 )
-def test_purge_prints_its_receipt_and_keeps_it(arguments):
-    make_api(make_cast().platform)
+def test_purge_prints_its_receipt_and_keeps_it(arguments, kind):
+    Operation.objects.create(api=make_api(make_cast().platform), method="GET", path="/items")
     publish_pending()
     status, output, _ = run("purge", "--api", "products", *arguments)
     assert status == 0
     assert "in force" in output
-    assert Purge.objects.get().clock == 1
+    assert (Purge.objects.get().clock, Purge.objects.get().kind) == (1, kind)
 
 
 def test_a_purge_that_a_worker_did_not_hear_of_ends_with_3(silent_worker):

@@ -57,7 +57,8 @@ class CachePolicySerializer(WithReceipt, CacheWords, DocumentWords):
 
 
 class PurgeSerializer(WithReceipt, Words):
-    """A purge of a path with every variant, of a path prefix, of a tag, of an operation, or of the whole API when none of
+    """A purge of a path with every variant, of a path prefix, of a tag, of an operation, of what is a tenant's or an
+    application's own, or of the whole API when none of
     them is named.
     """
 
@@ -69,6 +70,10 @@ class PurgeSerializer(WithReceipt, Words):
     prefix = serializers.CharField(required=False, write_only=True)
     tag = serializers.CharField(required=False, write_only=True)
     operation = serializers.CharField(required=False, write_only=True, help_text="Like GET /items/{id}.")
+    tenant = serializers.CharField(required=False, write_only=True, help_text="What is this tenant's own, like acme.")
+    application = serializers.CharField(
+        required=False, write_only=True, help_text="What is this application's own, like acme/bot."
+    )
     soft = serializers.BooleanField(required=False, default=False, help_text="Entries become stale rather than dead.")
     warm_up = WarmUpWords(
         required=False, write_only=True, help_text="Fetch answers anew afterwards; {} as the policy says."
@@ -95,15 +100,17 @@ class PurgeSerializer(WithReceipt, Words):
         return shown if begun is None else shown | {"warm_up": begun.pk}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """At most one of path, prefix, tag and operation. ``kind`` and ``value`` are how a purge is read: taken for nothing,
+        """At most one of what a purge can name. ``kind`` and ``value`` are how a purge is read: taken for nothing,
         they would make a purge of one path one of everything.
         """
         if said := {"kind", "value"} & set(self.initial_data):
-            raise serializers.ValidationError({word: ["Name path, prefix, tag or operation instead."] for word in said})
+            raise serializers.ValidationError(
+                {word: ["Name path, prefix, tag, operation, tenant or application instead."] for word in said}
+            )
         named = [kind for kind in PurgeKind if kind.value in attrs and kind is not PurgeKind.API]
         if len(named) > 1:
             raise serializers.ValidationError(
-                {kind.value: ["Name one of path, prefix, tag and operation."] for kind in named}
+                {kind.value: ["Name one of path, prefix, tag, operation, tenant and application."] for kind in named}
             )
         kind = named[0] if named else PurgeKind.API
         value = attrs[kind.value] if named else ""

@@ -62,9 +62,11 @@ def tag_of_application(application: str) -> str:
     return f"o:{application}"
 
 
-def tag_of_grant(api: str, application: str) -> str:
-    """What of one API is this application's own, or that of one of its subjects: what a subscription let it have."""
-    return f"g:{api}:{application}"
+def tag_of_grant(api: str, holder: str) -> str:
+    """What of one API is this holder's own: an application (``tenant/slug``) with its subjects, which is what a subscription
+    let it have; or a tenant with all of its applications.
+    """
+    return f"g:{api}:{holder}"
 
 
 def tag_of_subject(subject: str) -> str:
@@ -88,14 +90,13 @@ def tags_of(entry: Entry) -> tuple[str, ...]:
         at = path.find("/", at + 1)
     prefixes.append(stem + path.rstrip("/"))
     holder = entry.holder
-    grant = (f"g:{api}:{holder[1]}",) if len(holder) > 1 and holder[1] else ()
     return (
         f"a:{api}",
         f"p:{api}:{path}",
         *dict.fromkeys(prefixes),
         *(f"k:{api}:{key}" for key in entry.tags),
         *(f"{kind}:{name}" for kind, name in zip("tos", holder, strict=False) if name),
-        *grant,
+        *(f"g:{api}:{name}" for name in holder[:2] if name),
         tag_of_representation(entry.key, entry.selecting),
     )
 

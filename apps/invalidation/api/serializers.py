@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.caching.choices import PurgeKind
 from apps.catalog.selectors import apis_visible_to
 from apps.invalidation import services
 from apps.invalidation.models import CDN, PurgeWebhook, RefusedMessage
@@ -42,7 +43,7 @@ class WebhookSerializer(Words):
 class ItemSerializer(serializers.Serializer):
     """An item of a message, for the schema: ``apps.invalidation.messages`` reads them. A message is one, or a list."""
 
-    kind = serializers.ChoiceField(["path", "prefix", "tag", "operation", "api"])
+    kind = serializers.ChoiceField(PurgeKind.choices)
     value = serializers.CharField(required=False)
     api = serializers.CharField(required=False)
     id = serializers.CharField(required=False, max_length=128)

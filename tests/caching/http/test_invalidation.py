@@ -84,9 +84,9 @@ def test_other_purges_name_exactly_what_they_say():
     ("scope", "named"),
     [
         ("shared", set()),
-        ("tenant", {"t:acme"}),
-        ("application", {"t:acme", "o:acme/bot", "g:products:acme/bot"}),
-        ("subject", {"t:acme", "o:acme/bot", "g:products:acme/bot", "s:ann"}),
+        ("tenant", {"t:acme", "g:products:acme"}),
+        ("application", {"t:acme", "o:acme/bot", "g:products:acme", "g:products:acme/bot"}),
+        ("subject", {"t:acme", "o:acme/bot", "g:products:acme", "g:products:acme/bot", "s:ann"}),
     ],
 )
 def test_what_is_not_shared_by_all_ends_with_the_grant_of_its_holder(scope, named):
@@ -95,6 +95,7 @@ def test_what_is_not_shared_by_all_ends_with_the_grant_of_its_holder(scope, name
     tags = {
         tag_of_tenant("acme"),
         tag_of_application("acme/bot"),
+        tag_of_grant("products", "acme"),
         tag_of_grant("products", "acme/bot"),
         tag_of_subject("ann"),
     }

@@ -32,13 +32,15 @@ class Command(BaseCommand):
         what.add_argument("--prefix")
         what.add_argument("--tag")
         what.add_argument("--operation", help="Like 'GET /items/{id}'.")
+        what.add_argument("--tenant", help="What is this tenant's own, like acme.")
+        what.add_argument("--application", help="What is this application's own, like acme/bot.")
         parser.add_argument("--soft", action="store_true", help="Make entries stale instead of dead.")
         parser.add_argument("--warm", action="store_true", help="Then warm it up, as the API's policy says.")
 
     def handle(self, *args: Any, api: str, soft: bool, warm: bool, **options: Any) -> None:
         """Exit status: 0 in force on every worker, 3 on k of n, 1 refused and nothing changed. A warm-up's end says itself."""
         via.set("command")
-        kind = next((kind for kind in ("path", "prefix", "tag", "operation") if options[kind] is not None), "api")
+        kind = next((kind for kind in PurgeKind.values if options.get(kind) is not None), "api")
         try:
             row = API.objects.select_related("tenant", "cache_policy").get(slug=api)
             if warm:
