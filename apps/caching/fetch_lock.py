@@ -226,7 +226,8 @@ class FetchLocks:
     def _claim(self, said: bytes, milliseconds: int) -> Claim | None:
         if not said:
             return None
-        state, token = _LETTERS[said[:1]], said[1:].decode()
+        # Rubbish that somebody else wrote there is no lock to wait for.
+        state, token = _LETTERS.get(said[:1], State.BESIDE), said[1:].decode("latin-1")
         if state is State.HELD and token.startswith(self._worker):
             state = State.LEADING
         return Claim(state, token, max(0, milliseconds) / 1000)
@@ -295,7 +296,7 @@ class FetchLocks:
                 names = list(self._waiting)
                 values = await self._bounded(lambda names=names: backend.redis.mget(names), WAIT)  # type: ignore[misc]
                 for name, value in zip(names, values or [None] * len(names), strict=True):
-                    token = self._waiting[name][0].encode()
+                    token = self._waiting[name][0].encode("latin-1")
                     if value is None or value[:1] not in b"LW" or value[1:] != token:
                         self._waiting.pop(name)[1].set_result(None)
         finally:

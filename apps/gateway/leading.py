@@ -1,5 +1,6 @@
 """Who asks the upstream: how a fetch gets the fetch lock, or an answer from the worker who had it, or leave to go at once."""
 
+import asyncio
 from dataclasses import replace
 from time import time
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from apps.caching.fetch_lock import Claim, State
 from apps.caching.http.serving import may_use
 from apps.gateway.insisting import is_bounded
 from apps.gateway.outcomes import EachAlone, FromStore, held_of, on_error
+from apps.gateway.snapshot import API
 from apps.gateway.upstream.errors import TimedOut
 
 if TYPE_CHECKING:
@@ -42,7 +44,11 @@ async def leads(fetch: "Fetch") -> bool:
         elif claim is None or claim.state is State.BESIDE:
             break
         elif claim.state is State.HELD:
-            await store.locks.changed(fetch.plan.fetch_key or b"", claim.token)
+            try:
+                async with asyncio.timeout(_longest_wait(fetch.x.api)):
+                    await store.locks.changed(fetch.plan.fetch_key or b"", claim.token)
+            except TimeoutError:
+                break
             turns, vain, insists = turns + 1, 0, False
         elif claim.state is State.LEADING:
             fetch.adopt(claim)
@@ -54,6 +60,13 @@ async def leads(fetch: "Fetch") -> bool:
         else:
             return not _failed_already(fetch, claim.state, known, waited=turns > 0)
     return True
+
+
+def _longest_wait(api: API) -> float:
+    """Seconds that a leader can take to hear the head of an answer, and one for the lock: whoever holds it for longer is
+    none.
+    """
+    return (1 + api.retries) * api.connect_timeout + api.read_timeout + 1.0
 
 
 async def _look_again(fetch: "Fetch", known: http.Held | None, *, insists: bool, waited: bool) -> Claim | None:

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-import redis
 
 from apps.caching import fetch_lock, store
 from apps.gateway.gateway import Gateway
-from tests.gateway.house import Door, Origin, ok, serving
+from tests.gateway.house import Door, Origin, Published, api, ok, serving
 from tests.support.waiting import until
 
 
@@ -58,3 +57,41 @@ async def test_what_was_stored_before_one_waited_is_not_taken_for_what_the_leade
     await until(lambda: one.gateway.store.locks.stats.waits == 1)
     go_on.set()
     assert [(await each).status for each in (leading, following)] == [503, 503]
+
+
+@pytest.fixture
+async def lock(lane: Door, origin: Origin, cache_redis: Any) -> bytes:
+    """The name of the fetch lock of ``/products/items``, which is free."""
+    origin.paths["/items"] = ok(b"", "cache-control: private")
+    await lane.call("/products/items")
+    await until(lambda: cache_redis.keys("*fetch:*"))
+    (name,) = cache_redis.keys("*fetch:*")
+    cache_redis.delete(name)
+    lane.gateway.store._passes.clear()
+    origin.paths["/items"] = ok(b"fresh", "cache-control: max-age=60")
+    return bytes(name)
+
+
+@pytest.mark.parametrize("rubbish", [b"", b"X", b"P", b"L\xff\xfe", b"Gnobody"])
+async def test_rubbish_in_place_of_a_lock_fails_no_call(
+    lane: Door, published: Published, origin: Origin, cache_redis: Any, lock: bytes, rubbish: bytes
+) -> None:
+    """Nobody but a gateway writes there, and whoever does can deny the cache's help, but not the API."""
+    published.change(api("products", upstreams=origin.url, connect_timeout=0.1, read_timeout=0.2, retries=0))
+    await until(lambda: lane.gateway.world.epoch == 2)
+    cache_redis.set(lock, rubbish)
+    answer = await lane.call("/products/items")
+    assert (answer.status, answer.body) == (200, b"fresh")
+
+
+async def test_what_is_no_lock_at_all_fails_no_call(lane: Door, cache_redis: Any, lock: bytes) -> None:
+    cache_redis.rpush(lock, b"a", b"b")
+    assert (await lane.call("/products/items")).body == b"fresh"
+
+
+@pytest.mark.parametrize("book", ["tenants", "accounts", "sums", "evictions"])
+async def test_books_that_hold_rubbish_fail_no_call(lane: Door, cache_redis: Any, origin: Origin, book: str) -> None:
+    origin.paths["/items"] = ok(b"fresh", "cache-control: max-age=60")
+    cache_redis.set(f"apimgr:books:{book}", b"rubbish")
+    assert (await lane.call("/products/items")).body == b"fresh"
+    cache_redis.delete(f"apimgr:books:{book}")
