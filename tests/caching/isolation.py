@@ -26,6 +26,7 @@ from apps.caching.http import (
     on_response,
     plan_request,
 )
+from apps.caching.http.downstream import passed_down
 from apps.caching.http.keys import digest
 from apps.caching.http.patterns import matches, parse_pattern, segments_of
 from tests.caching.http.build import BIRTH, NOW, pairs, plan, stored
@@ -295,6 +296,13 @@ def nothing_personal_outlives_five_minutes():
         assert not isinstance(on_error(the_plan, held, Failure.UNREACHABLE, NOW + late), Serve)
 
 
+def caches_behind_us_do_not_share_what_is_personal():
+    who = Identity("acme", "acme/one", "ann")
+    the_plan = plan(policy=Policy(api="products", sensitivity="personal"), identity=who)
+    assert b"private" in answer_from(stored([FRESH], the_plan=the_plan), the_plan, NOW).head
+    assert b"private" in dict(passed_down(pairs([FRESH]), the_plan.policy))[b"cache-control"]
+
+
 def a_narrow_policy_is_not_left_by_writing_the_path_another_way():
     narrow = parse_pattern("/account")
     for path in (b"/account", b"/account/", b"//account", b"/account;x.css", b"/account;a=1/;b=2", b"/account%3Bx.css"):
@@ -308,6 +316,7 @@ def a_narrow_policy_is_not_left_by_writing_the_path_another_way():
 CHECKS = [
     a_refusal_of_one_caller_is_not_kept_for_others,
     nothing_personal_outlives_five_minutes,
+    caches_behind_us_do_not_share_what_is_personal,
     a_narrow_policy_is_not_left_by_writing_the_path_another_way,
     scopes_keep_identities_apart,
     what_the_upstream_is_told_keeps_callers_apart,

@@ -124,6 +124,12 @@ FAULTS = [
         "personal=policy.sensitivity == PERSONAL",
         "personal=False",
     ),
+    Fault(
+        "caches behind us share what is personal",
+        "downstream",
+        "return PRIVATE if policy.sensitivity == PERSONAL and policy.downstream == PASS else policy.downstream",
+        "return policy.downstream",
+    ),
     Fault("personal answers are kept for long", "storing", "now + PERSONAL_LIFETIME if", "now + 3600 if"),
     Fault(
         "the switch for credentials is always on", "identity", "    if policy.share_with_credentials:", "    if True:"

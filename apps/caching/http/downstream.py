@@ -6,6 +6,8 @@ answers only, and count from when the answer leaves: since ``Age`` says how old 
 together. They end where the answer's freshness here ends, so a stale answer is stale behind us too.
 
 ``Surrogate-Control`` and ``APIMGR-Cache-Control`` are for this gateway and end here, unless ``surrogate_control`` is ``pass``.
+Answers of ``personal`` APIs are at least ``private``, those of ``secret`` ones ``no-store``, whatever the rule.
+
 ``CDN-Cache-Control`` is for every CDN on the way and goes on, except beside a rule of ours, which it would overrule.
 """
 
@@ -13,7 +15,7 @@ from apps.caching.http.directives import response_directives
 from apps.caching.http.entry import Entry
 from apps.caching.http.fields import lines_of, members, without
 from apps.caching.http.messages import Headers
-from apps.caching.http.policy import NO_STORE, OFF, PASS, PRIVATE, Policy
+from apps.caching.http.policy import NO_STORE, OFF, PASS, PERSONAL, PRIVATE, SECRET, Policy
 
 FOR_US = frozenset({b"apimgr-cache-control", b"surrogate-control"})
 """Fields by which an origin speaks to this gateway alone."""
@@ -31,9 +33,17 @@ def rule_of(policy: Policy, by_all: bool) -> str:
     What a cache behind us can't tell is who may have an answer: it doesn't know our keys. So seconds are for the
     caller's own cache where the answer was made for somebody.
     """
-    if policy.downstream in (PASS, PRIVATE, NO_STORE) or by_all:
-        return policy.downstream
-    return f"{PRIVATE} {policy.downstream}"
+    rule = _least(policy)
+    return rule if rule in (PASS, PRIVATE, NO_STORE) or by_all else f"{PRIVATE} {rule}"
+
+
+def _least(policy: Policy) -> str:
+    """The policy's rule, or what the API's sensitivity demands: a cache behind us that doesn't know our keys for
+    credentials takes an answer without a word, or with ``max-age`` alone, for everybody's.
+    """
+    if policy.sensitivity == SECRET:
+        return NO_STORE
+    return PRIVATE if policy.sensitivity == PERSONAL and policy.downstream == PASS else policy.downstream
 
 
 def prepared(headers: Headers, rule: str, surrogates: bool) -> tuple[Headers, tuple[bytes, int] | None]:
@@ -86,7 +96,9 @@ def as_stored(headers: Headers, entry: Entry, now: float) -> Headers:
 
 def passed_down(headers: Headers, policy: Policy) -> Headers:
     """The fields of an answer that isn't stored: nothing here says how long it may live, so seconds change nothing."""
-    if policy.mode == OFF:
+    rule = _least(policy)
+    if policy.mode == OFF and policy.sensitivity not in (PERSONAL, SECRET):
         return headers
-    rule = policy.downstream if policy.downstream in (PRIVATE, NO_STORE) else PASS
+    if rule not in (PRIVATE, NO_STORE):
+        rule = PRIVATE if policy.sensitivity == PERSONAL else PASS
     return prepared(headers, rule, policy.surrogate_control == PASS)[0]

@@ -150,3 +150,30 @@ def test_who_gets_the_answer_while_it_is_stored_is_told_the_same():
     assert dict(as_stored(pairs([HOUR, ("Age", "40")]), entry, NOW))[b"cache-control"] == b"max-age=100"
     entry = respond(plan(), [HOUR]).entry
     assert as_stored(pairs([HOUR]), entry, NOW) == pairs([HOUR])
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "mode", "rule", "told_then"),
+    [
+        ("personal", "origin", "pass", b"private, max-age=3600"),
+        ("personal", "off", "pass", b"private, max-age=3600"),
+        ("personal", "origin", "60", b"private, max-age=3600"),
+        ("personal", "origin", "no-store", b"no-store"),
+        ("secret", "origin", "pass", b"no-store"),
+        ("secret", "off", "60", b"no-store"),
+        ("internal", "off", "private", b"max-age=3600"),
+    ],
+)
+def test_caches_behind_us_do_not_share_what_is_personal(sensitivity, mode, rule, told_then):
+    """They don't know that ``X-API-Key`` tells callers apart."""
+    own = policy(sensitivity=sensitivity, mode=mode, downstream=rule)
+    fields = dict(passed_down(pairs([HOUR, ("CDN-Cache-Control", "max-age=3600")]), own))
+    assert fields[b"cache-control"] == told_then
+    assert (b"cdn-cache-control" in fields) == (sensitivity == "internal")
+
+
+@pytest.mark.parametrize(("rule", "told_then"), [("pass", b"private, max-age=3600"), ("60", b"private, max-age=60")])
+def test_nor_what_is_personal_and_stored(rule, told_then):
+    held = kept([HOUR], sensitivity="personal", downstream=rule, identity=Identity("acme", "acme/bot", "ann"))
+    the_plan = plan(policy=policy(sensitivity="personal"), identity=Identity("acme", "acme/bot", "ann"))
+    assert b"cache-control: %b\r\n" % told_then in answer_from(held, the_plan, NOW).head.lower()
