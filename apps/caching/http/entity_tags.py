@@ -26,13 +26,13 @@ ANY = "*"
 """The tag of an answer whose entities are not known: each purge of a tag of its API ends it."""
 
 MOST = 1000
-"""Entities of one answer that become tags."""
+"""Entities of one answer, and surrogate keys, that become tags."""
 
 LARGEST = 2**20
 """Bytes of a body, decoded, that are read for entities: about 10 ms of a worker's time."""
 
 LONGEST = 256
-"""Characters of an entity's tag."""
+"""Characters of a tag."""
 
 MOST_PATHS = 16
 """Paths that a policy may name."""
@@ -140,7 +140,7 @@ def _tags(document: Any, policy: Policy) -> Iterator[str]:
     for path, prefix in policy.entity_tags:
         for value in _walk([document], parse_path(path)):
             if isinstance(value, str) and value:
-                yield prefix + _one_word(value)
+                yield prefix + one_word(value)
     if policy.body == GRAPHQL and isinstance(document, dict):
         yield from _typed(document.get("data"))
 
@@ -163,13 +163,13 @@ def _typed(data: Any) -> Iterator[str]:
         if isinstance(value, dict):
             name, identity = value.get("__typename"), value.get("id")
             if isinstance(name, str) and isinstance(identity, str) and name and identity:
-                yield f"{_one_word(name)}:{_one_word(identity)}"
+                yield f"{one_word(name)}:{one_word(identity)}"
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
 
 
-def _one_word(text: str) -> str:
+def one_word(text: str) -> str:
     """A value as part of a tag, which has no blanks and no controls: those are percent-encoded."""
     plain = text.encode("utf-8", "backslashreplace").decode()
     return _BLANK.sub(lambda match: f"%{ord(match[0]):02X}", plain)

@@ -9,11 +9,12 @@ from apps.caching.http import dates
 from apps.caching.http.decisions import Failed, NoStore, Refetch, Refreshed, Reuse, Serve, Store
 from apps.caching.http.directives import ResponseDirectives, delta_seconds
 from apps.caching.http.downstream import rule_of
+from apps.caching.http.entity_tags import ANY, LONGEST, MOST, one_word
 from apps.caching.http.entry import MAX_LIFE, Birth, Entry
 from apps.caching.http.fields import PER_CALL, end_to_end, first, lines_of, members
 from apps.caching.http.freshness import Grace, grace, initial_age, jittered, lifetime
 from apps.caching.http.held import Held
-from apps.caching.http.identity import ANONYMOUS, Scope, holder, scope_of_answer
+from apps.caching.http.identity import Scope, holder, scope_of_answer
 from apps.caching.http.messages import Headers, ResponseHead
 from apps.caching.http.plan import RequestPlan
 from apps.caching.http.policy import PASS, PERSONAL, PERSONAL_LIFETIME
@@ -183,7 +184,7 @@ def _entry(
         return None, Reason.ALREADY_STALE
 
     scope, rule = scope_of_answer(policy, plan.base, plan.credentialed, said)
-    by_all = scope == Scope.SHARED and not plan.credentialed and plan.identity == ANONYMOUS
+    by_all = policy.open_to_all and scope == Scope.SHARED and not plan.credentialed
     index = next(index for index, (owned_scope, _) in enumerate(plan.owners) if owned_scope == scope)
     names = field_names(head.headers) or ()
     chosen = selecting(names, plan.request.headers)
@@ -243,13 +244,15 @@ def _stored_headers(headers: Headers, said: ResponseDirectives, now: float) -> H
 
 
 def surrogate_keys(headers: Headers) -> tuple[str, ...]:
-    """The origin's own tags: ``Surrogate-Key`` (separated by spaces) and ``Cache-Tag`` (by commas); 64 of 128
-    characters at most.
+    """The origin's own tags: ``Surrogate-Key`` (separated by spaces) and ``Cache-Tag`` (by commas).
+
+    Of more than are kept, or of longer ones, the answer ends with the purge of any tag of its API: an origin that names
+    one must not find it stored.
     """
     found = [key for line in lines_of(headers, b"surrogate-key") for key in line.split()]
     found += members(lines_of(headers, b"cache-tag"))
-    texts = dict.fromkeys(key.decode("utf-8", "backslashreplace")[:128] for key in found)
-    return tuple(texts)[:64]
+    texts = tuple(dict.fromkeys(one_word(key.decode("utf-8", "backslashreplace")) for key in found))
+    return texts if len(texts) <= MOST and all(len(text) <= LONGEST for text in texts) else (ANY,)
 
 
 def on_not_modified(
@@ -312,7 +315,8 @@ def _refreshed(
     if fresh is None or fresh.scope < entry.scope:
         # A confirmation doesn't widen who may have the body: an origin that means that can send it with the body.
         return None
-    return Refreshed(replace(fresh, body=entry.body), Reason.VALIDATED)
+    # The 304 may say nothing of tags, and a header rule may have taken the field from what is stored.
+    return Refreshed(replace(fresh, body=entry.body, tags=surrogate_keys(headers) or entry.tags), Reason.VALIDATED)
 
 
 def _on_head(

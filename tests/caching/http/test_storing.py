@@ -238,10 +238,22 @@ def test_an_answer_to_credentials_is_its_subjects_unless_the_origin_permits_more
 
 def test_surrogate_keys_come_from_two_fields_and_are_bounded():
     headers = pairs([("Surrogate-Key", "a b  c"), ("Cache-Tag", "d, e f"), ("Surrogate-Key", "a")])
-    assert surrogate_keys(headers) == ("a", "b", "c", "d", "e f")
+    assert surrogate_keys(headers) == ("a", "b", "c", "d", "e%20f"), "as it can be purged"
     assert stored([FRESH, ("Surrogate-Key", "a")]).entry.tags == ("a",)
-    assert len(surrogate_keys(((b"surrogate-key", b" ".join(b"%d" % n for n in range(999))),))) == 64
-    assert surrogate_keys(((b"surrogate-key", b"x" * 500),)) == ("x" * 128,)
+    assert len(surrogate_keys(((b"surrogate-key", b" ".join(b"%d" % n for n in range(1000))),))) == 1000
+    for beyond in (b" ".join(b"%d" % n for n in range(1001)), b"a " + b"x" * 257):
+        assert surrogate_keys(((b"surrogate-key", beyond),)) == ("*",), "it ends with each purge of a tag"
+
+
+def test_a_304_keeps_the_tags_of_what_it_confirms_unless_it_tells_others():
+    held = held_with_etag(("Surrogate-Key", "a"))
+    held.entry.headers = tuple(field for field in held.entry.headers if field[0] != b"surrogate-key")
+    confirmed = respond(plan(), [FRESH, ETAG], status=304, held=held)
+    assert isinstance(confirmed, Refreshed)
+    assert confirmed.entry.tags == ("a",), "although a header rule took the field from what is stored"
+    told = respond(plan(), [FRESH, ETAG, ("Surrogate-Key", "b")], status=304, held=held)
+    assert isinstance(told, Refreshed)
+    assert told.entry.tags == ("b",)
 
 
 ETAG = ("ETag", '"a"')
