@@ -128,3 +128,9 @@ def test_a_url_that_names_a_mutation_says_so():
 )
 def test_a_url_without_one_readable_document_stays_as_it_is(query):
     assert graphql.in_query(query) == query
+
+
+def test_what_is_too_large_to_be_parsed_is_not_remembered_either():
+    before = graphql._read.cache_info().currsize
+    assert graphql.in_query(b"query=" + b"x" * (graphql.MAX_TEXT + 1)).startswith(b"query=x")
+    assert graphql._read.cache_info().currsize == before

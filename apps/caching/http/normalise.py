@@ -66,6 +66,9 @@ def _normalise(raw: bytes) -> Target | None:
 
 _remembered = lru_cache(maxsize=4096)(_normalise)
 
+_REMEMBERED = 512
+"""Bytes up to which the form of a target or a query is remembered: longer ones would fill a worker's memory."""
+
 
 def normalise_target(raw: bytes) -> Target | None:
     """The one form of an origin-form request target; ``None``: refuse it with 400.
@@ -75,35 +78,45 @@ def normalise_target(raw: bytes) -> Target | None:
     (``/..%2F``, ``/..;/``): origins that resolve them would serve what was neither routed nor keyed. Other characters
     outside the grammar, non-ASCII bytes among them, become percent-encoded.
     """
-    return _remembered(raw) if len(raw) <= 512 else _normalise(raw)
+    return _remembered(raw) if len(raw) <= _REMEMBERED else _normalise(raw)
 
 
 def _parameter_name(parameter: bytes) -> str:
     return _decoded_name(parameter).decode("utf-8", "surrogateescape")
 
 
-@lru_cache(maxsize=2048)
 def select_query(query: bytes, mode: str, names: tuple[str, ...]) -> bytes | None:
     """The part of a normalised query that is keyed and forwarded: the order stays. ``None``: nothing is left.
 
     ``mode`` ``include`` keeps the named parameters, ``exclude`` all others, ``all`` everything. Names are compared
     decoded, so that no spelling of a name slips through.
     """
-    if mode == "all":
-        return query
-    wanted = mode == "include"
+    select = _selected if len(query) <= _REMEMBERED else _select
+    return query if mode == "all" else select(query, mode == "include", names)
+
+
+def _select(query: bytes, wanted: bool, names: tuple[str, ...]) -> bytes | None:
     kept = [part for part in query.split(b"&") if part and (_parameter_name(part) in names) is wanted]
     return b"&".join(kept) if kept else None
 
 
-@lru_cache(maxsize=2048)
+_selected = lru_cache(maxsize=2048)(_select)
+
+
 def sort_query(query: bytes) -> bytes:
     """A query with its parameters in the order of their names (as bytes, decoded); those of one name keep theirs.
 
     Empty parameters, as in ``a=1&&b=2``, are left out: they name nothing.
     """
+    return _sorted(query) if len(query) <= _REMEMBERED else _sort(query)
+
+
+def _sort(query: bytes) -> bytes:
     parameters = sorted((part for part in query.split(b"&") if part), key=_decoded_name)
     return b"&".join(parameters)
+
+
+_sorted = lru_cache(maxsize=2048)(_sort)
 
 
 def _decoded_name(parameter: bytes) -> bytes:

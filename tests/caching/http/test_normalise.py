@@ -215,3 +215,12 @@ def test_a_field_is_combined_and_its_spaces_evened_out():
     assert normalise.field_value(b"foo", [b'"a,b"']) == b'"a,b"'
     assert normalise.field_value(b"accept-encoding", [b"gzip", b"br"]) == b"br, gzip"
     assert normalise.field_value(b"accept-language", [b"EN"]) == b"en"
+
+
+def test_long_queries_are_not_remembered():
+    """A caller who makes up queries of 8 KiB must not fill a worker's memory with them."""
+    before = [table.cache_info().currsize for table in (normalise._selected, normalise._sorted)]
+    query = b"b=1&" + b"a=" + b"x" * 600
+    assert select_query(query, "exclude", ("b",)) == query[4:]
+    assert sort_query(query) == query[4:] + b"&b=1"
+    assert [table.cache_info().currsize for table in (normalise._selected, normalise._sorted)] == before
