@@ -36,7 +36,7 @@ apis:
     listen_path: /crowd/
     upstreams: [{{url: "http://127.0.0.1:{port}/"}}]
     authentication: [none]
-    timeouts: {{connect: 1s, read: 2s}}
+    timeouts: {{connect: 1s, read: 3s}}
     retries: 0
     published: true
 """
@@ -207,6 +207,44 @@ async def test_when_the_leader_is_killed_midway_the_others_callers_are_all_answe
     assert said(others) == {(200, b"halfhalf"): len(others)}
     assert len(peers) == 2
     await until(lambda: len(cluster.workers) == 4 and cluster.running.is_ready(), 30)
+
+
+async def test_a_leader_that_sleeps_is_followed_by_another_and_overwrites_nothing(
+    cluster: Cluster, origin: Origin, path: str
+) -> None:
+    peers: list[int] = []
+    enough = asyncio.Event()
+
+    async def versions(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        peers.append(writer.get_extra_info("peername")[1])
+        if len(peers) == 1:
+            await enough.wait()
+            writer.write(ok(b"old", "cache-control: max-age=60"))
+        else:
+            writer.write(ok(b"new", "cache-control: max-age=60"))
+
+    origin.paths[path] = versions
+    async with crowd(cluster, 1) as first:
+        first.ask(path)
+        await until(lambda: peers)
+        (leader,) = (pid for pid in cluster.workers if (peers[0], cluster.origin_port) in connections_of(pid))
+        os.kill(leader, signal.SIGSTOP)
+        try:
+            enough.set()
+            # At the second machine nobody sleeps.
+            reader, writer = await asyncio.open_connection("127.0.0.1", cluster.second.port)
+            writer.write(f"GET /crowd{path} HTTP/1.1\r\nhost: api.test\r\n\r\n".encode())
+            async with asyncio.timeout(10):
+                assert (await read_answer(reader)).body == b"new"
+            writer.close()
+        finally:
+            os.kill(leader, signal.SIGCONT)
+        (late,) = await first.answers()
+    # It may have slept for longer than it waits for an upstream.
+    assert isinstance(late, Answered)
+    assert (late.status, late.body) == (200, b"old") or late.status == 504
+    assert said(await everywhere(cluster, path)) == {(200, b"new"): 16}
+    assert len(peers) == 2
 
 
 async def test_a_refresh_that_fails_never_replaces_a_good_answer(cluster: Cluster, origin: Origin, path: str) -> None:
