@@ -162,6 +162,7 @@ def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
     policy = Policy(
         api=api.slug,
         tenant=api.tenant.slug,
+        open_to_all="none" in api.authentication,
         mode=row.mode,
         ttl=row.ttl,
         stale_while_revalidate=row.stale_while_revalidate,

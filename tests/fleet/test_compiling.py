@@ -65,6 +65,16 @@ def test_operations_are_compiled():
     assert compiled().operations == (Operation("GET", "/items/{id}"),)
 
 
+def test_the_caches_policy_knows_whether_anybody_may_call():
+    """What caches behind the gateway may share depends on it; and so what was told before ends with a change of it."""
+    api = make_api(make_tenant("platform"))
+    closed = compiled().policy
+    catalog.api_update(actor=PLATFORM, api=api, authentication=["none"])
+    opened = compiled().policy
+    assert (closed.open_to_all, opened.open_to_all) == (False, True)
+    assert closed.group != opened.group
+
+
 def test_what_is_not_served_or_gone_is_a_tombstone():
     make_api(make_tenant("platform"), publish=False)
     parts = parts_of(affected_by([["api", "products"], ["api", "never"], ["plan", "never"]]))

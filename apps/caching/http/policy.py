@@ -39,6 +39,8 @@ class Policy:
     """What else tells the API's entries from those of its other revisions; part of the key."""
     tenant: str = ""
     """Who owns the API, and so whose share of the memory its entries take."""
+    open_to_all: bool = False
+    """Calls need no key and no token, so caches behind the gateway may share what it shares."""
     mode: str = ORIGIN
     ttl: float = 60.0
     stale_while_revalidate: float = 0.0

@@ -145,7 +145,7 @@ def test_an_unknown_status_has_no_phrase():
 
 
 def test_where_the_policy_says_how_long_caches_behind_us_may_keep_it_both_forms_say_so():
-    held = stored([FRESH], the_plan=plan(policy=Policy(api="products", downstream="20")))
+    held = stored([FRESH], the_plan=plan(policy=Policy(api="products", downstream="20", open_to_all=True)))
     found = answer(held)
     assert found.headers[-2:] == ((b"cache-control", b"max-age=27"), (b"age", b"7"))
     assert found.head.endswith(b"\r\ncache-control: max-age=27\r\nage: 7\r\n")

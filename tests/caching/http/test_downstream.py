@@ -15,7 +15,8 @@ def policy(**changes):
 
 def kept(headers, asked=(), identity=ANONYMOUS, **changes):
     """An answer as it is held under a policy with these changes."""
-    return stored(headers, the_plan=plan(asked, policy=policy(**changes), identity=identity), body=b"body")
+    own = policy(**{"open_to_all": True, **changes})
+    return stored(headers, the_plan=plan(asked, policy=own, identity=identity), body=b"body")
 
 
 def told(headers, rule, surrogates=False):
@@ -78,7 +79,9 @@ def test_seconds_for_an_answer_that_was_made_for_somebody_are_for_his_own_cache(
     assert told([HOUR], "private 60")[1] == (b"private, ", 60)
     known = Identity("acme", "acme/bot", "key:1")
     assert kept([HOUR], downstream="60").entry.downstream == "60"
-    assert kept([HOUR], downstream="60", identity=known).entry.downstream == "private 60"
+    assert kept([HOUR], downstream="60", identity=known).entry.downstream == "60", "anybody may call it"
+    assert kept([HOUR], downstream="60", open_to_all=False).entry.downstream == "private 60"
+    assert kept([HOUR], downstream="60", scope="tenant", identity=known).entry.downstream == "private 60"
     public = ("Cache-Control", "public, max-age=9")
     assert kept([public], [("Authorization", "x")], downstream="60").entry.downstream == "private 60"
 
@@ -146,7 +149,7 @@ def test_an_answer_that_is_not_stored_gets_no_lifetime_from_us():
 
 
 def test_who_gets_the_answer_while_it_is_stored_is_told_the_same():
-    entry = respond(plan(policy=policy(downstream="60")), [HOUR, ("Age", "40")]).entry
+    entry = respond(plan(policy=policy(downstream="60", open_to_all=True)), [HOUR, ("Age", "40")]).entry
     assert dict(as_stored(pairs([HOUR, ("Age", "40")]), entry, NOW))[b"cache-control"] == b"max-age=100"
     entry = respond(plan(), [HOUR]).entry
     assert as_stored(pairs([HOUR]), entry, NOW) == pairs([HOUR])
