@@ -10,6 +10,8 @@ millisecond between popping and noting it.
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -98,11 +100,23 @@ class Events(ConsumerMixin):
         log.info("listening to %s at %s", self._queue, connection.as_uri())
         self.ready.set()
 
-    def on_connection_error(self, exc: Exception, interval: float) -> None:
-        """The broker is away: say so, and go on trying, unless told to stop."""
-        log.warning("the broker can't be reached, next try in %s s: %s", interval, exc)
+    @contextmanager
+    def establish_connection(self) -> Iterator[Any]:
+        """A connection, when there is one again; a stop isn't kept waiting for that."""
+        with self.create_connection() as connection:
+            connection.ensure_connection(
+                self.on_connection_error, interval_start=1, interval_step=1, interval_max=5, callback=self._leave
+            )
+            yield connection
+
+    def _leave(self) -> None:
+        """Asked each second while the broker is away."""
         if self.should_stop:
             raise SystemExit(0)
+
+    def on_connection_error(self, exc: Exception, interval: float) -> None:
+        """The broker is away: say so, and go on trying."""
+        log.warning("the broker can't be reached, next try in %s s: %s", interval, exc)
 
     def on_message(self, message: Any) -> None:
         """Take one message, whatever it is."""

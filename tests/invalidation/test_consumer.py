@@ -250,6 +250,12 @@ def test_the_command_stops_when_it_is_told_to(extra_valkey):
         assert process.wait(15) == 0
 
 
+def test_it_stops_while_there_is_no_broker(tmp_path, caplog):
+    running = Running(f"unix://{tmp_path}/none", "q")
+    wait_until(lambda: "the broker can't be reached" in caplog.text)
+    running.stop()
+
+
 @pytest.mark.parametrize(
     "item", [b"{}", b"[1]", b"7", b"\xff", b'{"body": 1, "properties": {}}', b'{"body": "", "properties": 3}']
 )
