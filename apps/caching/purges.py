@@ -167,8 +167,9 @@ def _row(row: bytes) -> tuple[int, int, float]:
 class PurgeTable:
     """The purges a worker knows. Fed by the follower of the event stream; asked on every hit.
 
-    ``clock`` is the newest purge known. A hit costs one comparison while nothing was purged since the entry was last
-    looked at. Before ``load`` was called, every entry is dead: nobody knows what was purged.
+    ``clock`` is the newest purge known, ``version`` changes with whatever is learned. A hit costs one comparison while
+    nothing was purged since the entry was last looked at. Before ``load`` was called, every entry is dead: nobody knows
+    what was purged.
     """
 
     def __init__(self, max_rows: int = MAX_ROWS) -> None:
@@ -179,7 +180,7 @@ class PurgeTable:
         self._soft: dict[str, int] = {}
         self._newest: dict[str, int] = {}
         self._max_rows = max_rows
-        self._version = 0
+        self.version = 0
 
     def load(self, incarnation: int, clock: int, rows: Mapping[bytes, bytes]) -> None:
         """Takes the whole table as it stands in Redis. Entries born in another incarnation are dead from now on."""
@@ -198,7 +199,7 @@ class PurgeTable:
             if soft:
                 self._soft[tag] = soft
             self._touch(tag, max(hard, soft))
-        self._version += 1
+        self.version += 1
 
     def apply(self, tags: Iterable[str], clock: int, soft: bool) -> None:
         """Notes one purge; noting it twice, or late, changes nothing."""
@@ -210,7 +211,7 @@ class PurgeTable:
         self.clock = max(self.clock, clock)
         if len(self._hard) + len(self._soft) > self._max_rows:
             self._fold()
-        self._version += 1
+        self.version += 1
 
     def note(self, tags: Iterable[str]) -> None:
         """Ends here what was stored before now, while Redis is away and nobody can number the purge.
@@ -221,7 +222,7 @@ class PurgeTable:
         for tag in tags:
             self._hard[tag] = max(self._hard.get(tag, 0), self.clock + 1)
             self._touch(tag, self._hard[tag])
-        self._version += 1
+        self.version += 1
 
     def _fold(self) -> None:
         """Forgets the older half of the rows: whatever was born before them is dead in this worker."""
@@ -236,13 +237,13 @@ class PurgeTable:
 
     def is_alive(self, held: Held) -> bool:
         """Whether a stored answer may still be used. Sets its ``soft`` when a soft purge made it stale."""
-        if held.purges_seen == self._version and self.incarnation is not None:
+        if held.purges_seen == self.version and self.incarnation is not None:
             return True
         entry = held.entry
         if self.is_dead(entry):
             return False
         held.soft = self._names(self._soft, entry)
-        held.purges_seen = self._version
+        held.purges_seen = self.version
         return True
 
     def is_dead(self, entry: Entry) -> bool:

@@ -115,6 +115,8 @@ class ResponseStore:
                 return None
             if isinstance(record, Held) and not record.entry.selecting:
                 # The common case without the generator: one key, no variants. ``on_entry`` makes the same checks as ``find``.
+                if record.purges_seen == self.purges.version and now < record.entry.keep_until:
+                    return record
                 return record if self._usable(keys[0], record, plan, now) else None
         finding = find(plan)
         wanted = next(finding)

@@ -18,7 +18,7 @@ class Answer:
     ``content-length`` is that of GET. ``control`` is the ``cache-control`` that is made as the answer leaves.
     """
 
-    __slots__ = ("_age", "_control", "_head", "_headers", "body", "status")
+    __slots__ = ("_age", "_control", "_head", "_headers", "_rendered", "body", "status")
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class Answer:
         self.body = body
         self._age = age
         self._control = control
+        self._rendered: bytes | None = None  # one answer may serve many calls of the same second
         self._head = head
         self._headers = headers
 
@@ -45,10 +46,11 @@ class Answer:
     @property
     def head(self) -> bytes:
         """The rendered head; the gateway appends its own lines and the blank one."""
-        head = self._head or render(self.status, self._headers)
-        if self._control is None:
-            return b"%sage: %d\r\n" % (head, self._age)
-        return b"%scache-control: %s\r\nage: %d\r\n" % (head, self._control, self._age)
+        if self._rendered is None:
+            head = self._head or render(self.status, self._headers)
+            control = b"" if self._control is None else b"cache-control: %s\r\n" % self._control
+            self._rendered = b"%s%sage: %d\r\n" % (head, control, self._age)
+        return self._rendered
 
     def __repr__(self) -> str:
         return f"Answer({self.status}, {len(self.body)} bytes, age {self._age})"

@@ -18,6 +18,8 @@ def record(gateway: "Gateway", x: Exchange, status: int, size: int, kind: str = 
         return
     ms = (monotonic() - x.began) * 1000
     api, credential, grant, body = x.api, x.credential, x.grant, x.body
+    admission = x.admission
+    host, path = admission.texts if admission is not None else (x.host.decode("latin-1"), x.path.decode("latin-1"))
     gateway.spool.append(
         encode(
             CallRecord(
@@ -33,8 +35,8 @@ def record(gateway: "Gateway", x: Exchange, status: int, size: int, kind: str = 
                 credential.key_id if credential is not None else 0,
                 grant.plan if grant is not None else "",
                 x.method,
-                x.host.decode("latin-1"),
-                x.path.decode("latin-1"),
+                host,
+                path,
                 status,
                 x.code,
                 x.cache.decode(),
