@@ -93,16 +93,6 @@ class Fetch:
         elif self.task is None:
             self.claim = claim
 
-    @property
-    def renewed(self) -> bool:
-        """Whether what is stored is newer for it."""
-        if not self.outcome.done() or self.outcome.cancelled():
-            return False
-        outcome = self.outcome.result()
-        return (isinstance(outcome, FromStore) and outcome.confirmed) or (
-            isinstance(outcome, Shared) and outcome.held is not None
-        )
-
     async def run(self, heard: Heard | None = None) -> None:
         """Ask, judge, and store; or go on from an answer that was ``heard`` already."""
         try:

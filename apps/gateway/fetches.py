@@ -30,13 +30,6 @@ TURNS = 3
 """How often a caller waits for a fetch of others whose answer it then can't use, before it asks for itself."""
 
 
-REST = 1.0
-"""Seconds after a background refresh that failed before the next."""
-
-MAX_RESTING = 10_000
-"""Keys whose refreshes rest."""
-
-
 class Fetches:
     """The fetches under way in a worker, by fetch key."""
 
@@ -44,7 +37,6 @@ class Fetches:
         self._gateway = gateway
         self._by_key: dict[bytes, Fetch] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._resting: dict[bytes, float] = {}
 
     def forget(self, fetch: Fetch) -> None:
         """No more subscribers for this one."""
@@ -58,29 +50,18 @@ class Fetches:
 
     def refresh(self, x: Exchange, plan: http.RequestPlan, decision: http.Serve) -> None:
         """Refresh a stale answer in the background, unless somebody is at it, here or elsewhere."""
-        key = plan.fetch_key
-        if key is None or key in self._by_key or time() < self._resting.get(key, 0.0):
+        if plan.fetch_key is None or plan.fetch_key in self._by_key:
             return
         fetch = Fetch(self._gateway, x, plan, http.Revalidate(decision.held, decision.conditional, decision.reason))
         fetch.background = True
-        self._start(fetch, fetch.run()).add_done_callback(lambda task: self._rest(key, fetch))
+        self._start(fetch, fetch.run())
 
-    def _rest(self, key: bytes, fetch: Fetch) -> None:
-        """After a refresh that came to nothing, hits don't start the next one at once."""
-        self._resting.pop(key, None)
-        if fetch.renewed:
-            return
-        if len(self._resting) >= MAX_RESTING:
-            self._resting.pop(next(iter(self._resting)))
-        self._resting[key] = time() + REST
-
-    def _start(self, fetch: Fetch, work: Coroutine[None, None, None], *, alone: bool = False) -> "asyncio.Task[None]":
+    def _start(self, fetch: Fetch, work: Coroutine[None, None, None], *, alone: bool = False) -> None:
         if fetch.plan.fetch_key is not None and not alone:
             self._by_key[fetch.plan.fetch_key] = fetch
         task = fetch.task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return task
 
     async def answer(self, x: Exchange) -> AnyAnswer:
         """The answer for a call that the tiers couldn't answer: from a fetch of its own, or from one under way."""
