@@ -306,6 +306,10 @@ class WarmUpTable(ConsoleTable):
     class Meta:
         order_by = "-at"
 
+    def render_far(self, record: WarmUp) -> str:
+        """How far it is, once there is more to say than its state."""
+        return record.sentence if record.total is not None or record.note else figures.DASH
+
     @property
     def changes(self) -> bool:
         """Whether a row of this page will say something else in a moment."""

@@ -2,10 +2,16 @@
 
 import pytest
 
+from apps.access.models import Application
 from apps.audit.models import Entry
 from apps.caching.models import CachePolicy
 from apps.caching.services import policy_update
+from apps.caching.validation import MOST_OPERATIONS
 from apps.catalog.models import API
+from apps.console.forms.cache import PolicyForm
+from apps.console.forms.operations import OperationForm, rearranged
+from apps.console.forms.sample import SampleForm
+from apps.console.forms.warming import WarmUpSettingsForm
 from apps.console.policy_words import sentences
 from apps.console.preview import preview
 from tests.console.conftest import errors_of, last_entry, text_of
@@ -309,6 +315,15 @@ def test_rows_are_saved_in_their_order_and_empty_ones_forgotten(world, browse):
         {"path": "/items/{id}", "methods": ["GET"], "ttl": 300.0},
         {"path": "/search", "methods": ["POST"], "mode": "ttl", "headers": []},
     ]
+
+
+def test_as_many_operations_as_a_policy_may_have_are_taken_and_no_more(settings):
+    fields = len(PolicyForm().fields) + len(SampleForm(applications=Application.objects.none()).fields)
+    fields += len(WarmUpSettingsForm().fields) + MOST_OPERATIONS * len(OperationForm().fields)
+    assert fields + 20 < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+    rows, at = rearranged([{}] * MOST_OPERATIONS, "add")
+    assert (len(rows), at) == (MOST_OPERATIONS, None)
+    assert len(rearranged([{}], "add")[0]) == 2
 
 
 @pytest.mark.parametrize(

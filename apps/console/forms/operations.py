@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, cast
 from django import forms
 from django.http import QueryDict
 
+from apps.caching.validation import MOST_OPERATIONS as MOST
 from apps.console.forms.cache import PolicyForm, fields_of, shown_of
 from apps.console.forms.fields import ConsoleForm, WordsField
 from apps.console.forms.overrides import NONE, said, unsaid_or
 
 PREFIX = "operations"
-MOST = 100
 
 #: fields of the API's policy that a row may say otherwise; the first ones stand open, the rest are folded
 OPEN = ("mode", "ttl", "stale_while_revalidate", "stale_if_error", "negative_ttl", "scope")

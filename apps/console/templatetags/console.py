@@ -18,6 +18,13 @@ register = template.Library()
 
 _SENTENCES = {each.code: each.sentence for each in Reason}
 
+_SHARING = {
+    "shared": "every caller",
+    "tenant": "one tenant",
+    "application": "one application",
+    "subject": "one caller",
+}
+
 SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
 
 register.filter("number", figures.number)
@@ -73,6 +80,12 @@ def because(sentence: str) -> str:
 def part(label: str) -> str:
     """The name of a part of a cache key, for people."""
     return "API" if label == "api" else label.capitalize()
+
+
+@register.filter
+def sharing(scope: str) -> str:
+    """Among whom a stored answer is shared."""
+    return _SHARING.get(scope, scope)
 
 
 @register.filter
