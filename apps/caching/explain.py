@@ -15,6 +15,7 @@ from msgspec import structs
 
 from apps.access.choices import KeyState
 from apps.access.models import APIKey, Application
+from apps.access.services.applications import named
 from apps.caching import http
 from apps.caching.http.fields import lines_of
 from apps.caching.http.normalise import field_value
@@ -90,7 +91,8 @@ def explain(
     ``Unavailable`` when the cache or the state can't be reached.
     """
     call = typed(url, method, headers, body)
-    asked = Explanation("", call.method, call.url, str_of(application), "REFUSED", "", "")
+    whose = named(application) if application is not None else ""
+    asked = Explanation("", call.method, call.url, whose, "REFUSED", "", "")
     target = http.normalise_target(call.target)
     refused = head_limits.refusal(call.target, "1.1", call.headers)
     if refused is None and target is None:
@@ -124,11 +126,6 @@ def explain(
         raise Unavailable("Redis can't be reached: what is stored isn't known. Try again in a moment.") from error
 
 
-def str_of(application: Application | None) -> str:
-    """``acme/bot``; empty for nobody."""
-    return f"{application.tenant.slug}/{application.slug}" if application is not None else ""
-
-
 def _refused(asked: Explanation, problem: Problem, sentence: str = "") -> Explanation:
     return replace(asked, result="REFUSED", reason=problem.code, sentence=sentence or problem.detail)
 
@@ -160,7 +157,7 @@ def _credential(
         keys = APIKey.objects.filter(application=application, state=KeyState.ACTIVE).order_by("-created_at")
         digest = keys.values_list("digest", flat=True).first()
         if digest is None:
-            raise ValidationError({"application": f"{str_of(application)} has no active key to call with."})
+            raise ValidationError({"application": f"{named(application)} has no active key to call with."})
     elif given:
         digest = digest_of(settings.KEY_PEPPER, given[0]) if len(given) == 1 else None
     else:

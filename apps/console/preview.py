@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps.access.models import Application
+from apps.access.services.applications import named
 from apps.caching import http
 from apps.caching.http.policy import Policy
 from apps.caching.models import CachePolicy
@@ -91,13 +92,8 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
 def _caller(api: Compiled, application: Application | None) -> Credential | None:
     if application is None and "none" in api.authentication:
         return None
-    tenant, name = SOME_ONE if application is None else (application.tenant.slug, application_name(application))
+    tenant, name = SOME_ONE if application is None else (application.tenant.slug, named(application))
     return Credential(0, "", "active", tenant, name, {})
-
-
-def application_name(application: Application) -> str:
-    """An application as ``tenant/application``."""
-    return f"{application.tenant.slug}/{application.slug}"
 
 
 def _policy_words(policy: CachePolicy, api: Compiled, chosen: Policy, method: str) -> str:
