@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.caching.isolation import CHECKS
+from tests.caching import isolation, isolation_around
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", isolation.CHECKS + isolation_around.CHECKS, ids=lambda check: check.__name__)
 def test_isolation(check):
     check()

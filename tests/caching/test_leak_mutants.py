@@ -1,13 +1,14 @@
 """Seeded faults: each would let an answer leak, and each is caught by the checks of ``isolation``.
 
 A fault is one change of the source of one module. The whole core and the checks are imported anew with it, so that the fault is
-where a careless edit would put it.
+where a careless edit would put it; around the core, the module and the checks alone.
 """
 
 import importlib
 import importlib.abc
 import importlib.machinery
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -246,14 +247,115 @@ FAULTS = [
 ]
 
 
-class _Seeded(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds the modules of the core, one of them with a fault."""
+AROUND = [
+    Fault(
+        "who waited gets a stranger's stored answer", "gateway.fetches", "if collapsed and may_use(", "if False and ("
+    ),
+    Fault(
+        "who waited gets what a stranger's call fetched",
+        "gateway.fetches",
+        "not http.may_share(plan, outcome.store) or not",
+        "not",
+    ),
+    Fault(
+        "a look-up's answer is handed to another variant",
+        "gateway.looks",
+        "return may_use(plan, found.held.entry) is None",
+        "return True",
+    ),
+    Fault(
+        "the right to fetch is handed to another variant",
+        "gateway.looks",
+        "return found.missed is not http.Reason.VARY_MISMATCH",
+        "return True",
+    ),
+    Fault(
+        "another worker's answer is taken unchecked",
+        "gateway.leading",
+        "and may_use(plan, held.entry) is None",
+        "and True",
+    ),
+    Fault(
+        "what was there before is taken for what was fetched",
+        "gateway.leading",
+        "(known is None or held.entry.validated_at > known.entry.validated_at)",
+        "True",
+    ),
+    Fault(
+        "a warm-up's token is good for every API",
+        "warming.token",
+        "scheme.encode(), api.encode(), target)",
+        'scheme.encode(), b"", target)',
+    ),
+    Fault(
+        "a warm-up's token is good for every target", "warming.token", "api.encode(), target)\n", 'api.encode(), b"")\n'
+    ),
+    Fault("a warm-up's token never ends", "warming.token", "not now < expires <= now + 2 * LIFE", "False"),
+    Fault(
+        "a warm-up's token's end is the caller's to say",
+        "warming.token",
+        'b"%d.%b.%b.%b" % (expires, ',
+        'b"%b.%b.%b" % (',
+    ),
+    Fault("a warm-up's token needs no key", "warming.token", "key=master, digest_size=32", "digest_size=32"),
+    Fault("a warm-up may write", "gateway.warming", ' or x.method not in ("GET", "HEAD")', ""),
+    Fault("the origin is told the token", "gateway.stages.route", 'b"x-call-id", HEADER}', 'b"x-call-id"}'),
+    Fault(
+        "what is one caller's is pushed for all",
+        "warming.pushing",
+        "if plan.base is not http.Scope.SHARED or plan.credentialed:",
+        "if False:",
+    ),
+    Fault(
+        "any caller's push is for an origin that sees keys",
+        "warming.pushing",
+        "plan = plan_call(api, request, _CALLER)",
+        "plan = plan_call(api, request, None)",
+    ),
+    Fault("the policy of another path is used", "gateway.snapshot", " and matches(each.pattern, segments):", ":"),
+    Fault(
+        "the policy of another method is used",
+        "gateway.snapshot",
+        "(not each.methods or method in each.methods) and ",
+        "",
+    ),
+    Fault(
+        "an origin that sees keys is taken for one that doesn't",
+        "gateway.planning",
+        "http.Scope.SUBJECT if api.forward_credential else http.Scope.SHARED",
+        "http.Scope.SHARED",
+    ),
+    Fault(
+        "a body is keyed by its beginning",
+        "gateway.read_ahead",
+        "                        return\n",
+        "                        break\n",
+    ),
+    Fault(
+        "what is personal is stored in clear",
+        "caching.serializer",
+        "            if value.personal:\n",
+        "            if False:\n",
+    ),
+    Fault(
+        "a planted answer is taken",
+        "caching.serializer",
+        "if not hmac.compare_digest(mac, self._mac(kind, payload)):",
+        "if False:",
+    ),
+]
+"""Faults around the core, each against the checks of ``isolation_around``."""
 
-    def __init__(self, fault: Fault) -> None:
-        self.name = f"apps.caching.http.{fault.module}"
-        source = (CORE / f"{fault.module}.py").read_text()
+
+class _Seeded(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds one module with a fault."""
+
+    def __init__(self, fault: Fault, room: Path, name: str) -> None:
+        self.name = f"{name}.{fault.module}"
+        file = room / f"{fault.module.replace('.', '/')}.py"
+        source = file.read_text()
         assert source.count(fault.old) == 1, f"{fault.name}: {source.count(fault.old)} places"
-        self.code = compile(source.replace(fault.old, fault.new), str(CORE / f"{fault.module}.py"), "exec")
+        self.code = compile(source.replace(fault.old, fault.new), str(file), "exec")
 
     def find_spec(self, name, path, target=None):
         return importlib.machinery.ModuleSpec(name, self) if name == self.name else None
@@ -271,25 +373,55 @@ def _ours(name: str) -> bool:
 
 def _caught_by(fault: Fault) -> list[str]:
     """The checks that fail with the fault."""
-    seeded = _Seeded(fault)
+    seeded = _Seeded(fault, CORE, "apps.caching.http")
     before = {name: module for name, module in sys.modules.items() if _ours(name)}
     for name in before:
         del sys.modules[name]
     sys.meta_path.insert(0, seeded)
     try:
-        checks = importlib.import_module("tests.caching.isolation").CHECKS
-        caught = []
-        for check in checks:
-            try:
-                check()
-            except Exception:  # a crash is caught as surely as a wrong answer
-                caught.append(check.__name__)
-        return caught
+        return _failing(importlib.import_module("tests.caching.isolation").CHECKS)
     finally:
         sys.meta_path.remove(seeded)
         for name in [name for name in sys.modules if _ours(name)]:
             del sys.modules[name]
         sys.modules.update(before)
+
+
+def _failing(checks: Iterable[Callable[[], None]]) -> list[str]:
+    failed = []
+    for check in checks:
+        try:
+            check()
+        except Exception:  # a crash is caught as surely as a wrong answer
+            failed.append(check.__name__)
+    return failed
+
+
+def _caught_around_by(fault: Fault) -> list[str]:
+    """The checks around the core that fail with the fault; everything else stays imported."""
+    seeded = _Seeded(fault, CORE.parent.parent, "apps")
+    package = importlib.import_module(seeded.name.rpartition(".")[0])
+    names = (seeded.name, "tests.caching.isolation_around")
+    before = {name: importlib.import_module(name) for name in names}
+    for name in names:
+        del sys.modules[name]
+    sys.meta_path.insert(0, seeded)
+    try:
+        importlib.import_module(seeded.name)
+        return _failing(importlib.import_module(names[1]).CHECKS)
+    finally:
+        sys.meta_path.remove(seeded)
+        sys.modules.update(before)
+        setattr(package, seeded.name.rpartition(".")[2], before[seeded.name])
+
+
+@pytest.mark.parametrize("fault", AROUND, ids=lambda fault: fault.name)
+def test_a_seeded_fault_around_the_core_is_caught(fault):
+    assert _caught_around_by(fault)
+
+
+def test_without_a_fault_around_the_core_nothing_is_caught():
+    assert _caught_around_by(Fault("none", "warming.token", "LIFE = 60", "LIFE = 59")) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
