@@ -73,10 +73,6 @@ class Reason(Enum):
     REQUEST_PRECONDITION = "request_precondition", "The call has a condition that only the origin may judge (If-Match)."
     UPGRADE = "upgrade", "The call asks for another protocol."
     NO_IDENTITY = "no_identity", "The policy's scope needs a caller identity that this call doesn't have."
-    UNCACHEABLE_BEFORE = (
-        "uncacheable_before",
-        "A recent answer under this key could not be stored, so the call did not wait.",
-    )
 
     # What came back was stored, or not.
     STORED = "stored", "The answer is stored for as long as the origin said."
@@ -107,8 +103,6 @@ class Reason(Enum):
     )
     MUST_UNDERSTAND = "must_understand", "The origin requires that its status be understood, and it isn't."
     TOO_LARGE = "too_large", "The answer is larger than the policy stores."
-    INCOMPLETE = "incomplete", "The answer broke off."
-    PURGED_IN_FLIGHT = "purged_in_flight", "The answer was purged while it was being fetched."
     UPSTREAM_FAILED = "upstream_failed", "The upstream failed, and no stored answer may stand in for it."
     HEAD_ONLY = "head_only", "An answer to HEAD has no body to store."
     CONDITIONAL = "conditional", "The upstream answered the caller's own condition."
