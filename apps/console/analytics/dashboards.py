@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from apps.analytics.heat import heat
 from apps.analytics.selectors import By, Scope, Series, breakdown, compare, savings, sparklines, timeseries
 from apps.console.analytics import charts, parts
 from apps.console.analytics.asked import Asked
 from apps.console.analytics.charts import Chart
+from apps.console.analytics.heat import Map, map_of
 from apps.console.analytics.marks import Mark, marks_in
 from apps.tenants.models import User
 
@@ -70,6 +72,10 @@ class Panel:
     def saved(self) -> list[dict[str, Any]]:
         """What the cache saved."""
         return savings(top=TOP, **self._question)
+
+    def heat(self) -> Map | None:
+        """How latency was spread over the span."""
+        return map_of(heat(**self._question))
 
     @property
     def _question(self) -> dict[str, Any]:

@@ -28,6 +28,9 @@ from apps.tenants.selectors import tenants_visible_to
 #: Names that a filter suggests; others can be typed.
 SUGGESTED = 100
 
+HEATED = "latency"
+"""The dashboard that has a heat map, for who asks for it."""
+
 
 @page(may=anyone)
 def dashboards(request: Signed, name: str = "traffic") -> HttpResponse:
@@ -49,6 +52,14 @@ def dashboards(request: Signed, name: str = "traffic") -> HttpResponse:
     if not context["first_call"]:
         shown = dashboard(name, panel)
         context |= {"dashboard": shown, "links": _links(asked, name)}
+        if name == HEATED:
+            wanted = request.GET.get("heat") == "1"
+            context |= {
+                "heated": wanted,
+                "heat": panel.heat() if wanted else None,
+                "heat_on": _dashboard_address(asked, name, heat="1"),
+                "heat_off": _dashboard_address(asked, name),
+            }
     return render(request, "analytics/dashboard.html", context)
 
 
