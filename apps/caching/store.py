@@ -4,7 +4,6 @@ The in-process tier answers at once and never awaits. The shared tier is asked w
 a breaker: while the cache server is away, slow or frozen, a worker goes on with its own tier and the upstream.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 from apps.caching.backend import ResponsesCache
 from apps.caching.breaker import Breaker
+from apps.caching.exchanges import Exchanges, ExchangeStats
 from apps.caching.fetch_lock import Claim, FetchLocks, Lease, State
 from apps.caching.http import Birth, Entry, Held, Reason, RequestPlan, Variants, find, placement
 from apps.caching.http.keys import variant_key
@@ -21,7 +21,6 @@ from apps.caching.purges import PurgeTable
 from apps.caching.serializer import Rejections
 from apps.caching.shares import Account
 from apps.caching.siblings import Note, note
-from apps.fleet.connections import AWAY
 
 READ_WAIT = 0.05
 """Seconds that a call waits for the shared tier to say what it has."""
@@ -40,9 +39,6 @@ ROOM = 0.7
 TIDIED = 500
 """Entries looked at in a second whether they are still of use: well below a millisecond's work."""
 
-_TURNS = 4
-"""Turns of the event loop in which a reply that is already here becomes a result; the timer may come first."""
-
 MAX_PASSES = 10_000
 """Keys remembered as not cacheable (hit-for-miss)."""
 
@@ -50,15 +46,13 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class StoreStats:
+class StoreStats(ExchangeStats):
     """Counters since the worker started. ``rejected`` and ``alarms`` must stay 0."""
 
     local_hits: int = 0
     shared_hits: int = 0
     misses: int = 0
     shared_writes: int = 0
-    shared_failures: int = 0
-    shared_skipped: int = 0
     purged: int = 0
     alarms: int = 0
 
@@ -85,20 +79,24 @@ class ResponseStore:
     ) -> None:
         self.purges = PurgeTable()
         self.local = Local(l1_bytes, tenant_share)
-        self.breaker = Breaker()
         self.stats = StoreStats()
         self._backend = backend
         self._shares_server = shares_server
         self._has_room = True
         self._room_known_until = 0.0
         self._passes: dict[bytes, float] = {}
-        self._late: set[asyncio.Future[Any]] = set()
+        self._exchanges = Exchanges(self.stats)
         self.locks = FetchLocks(backend, self._bounded)
 
     @property
     def local_stats(self) -> LocalStats:
         """Size and evictions of the in-process tier."""
         return self.local.stats
+
+    @property
+    def breaker(self) -> Breaker:
+        """Whether the shared tier is asked at all."""
+        return self._exchanges.breaker
 
     def birth(self) -> Birth:
         """What the worker knows of purges now: take it before a request leaves for the upstream."""
@@ -376,48 +374,10 @@ class ResponseStore:
     async def _bounded(self, operation: Callable[[], Awaitable[T]], wait: float) -> T | None:
         """Runs an exchange with the shared tier, waiting ``wait`` seconds at most (``PATIENCE`` for a look while all is
         well) and not at all while the breaker is open. ``None`` where there is no result.
-
-        A late exchange goes on in the background until its socket times out: a slow write is not wasted, and
-        cancelling would close a connection for each.
         """
-        if not self.breaker.allows(time.monotonic()):
-            self.stats.shared_skipped += 1
-            return None
         if wait >= READ_WAIT and self.breaker.is_calm:
             wait = max(wait, PATIENCE)
-        task = asyncio.ensure_future(operation())
-        # A worker that was busy for longer than the wait itself can't tell whether the server was slow: it waits again.
-        for _ in range(2):
-            began = time.monotonic()
-            await asyncio.wait({task}, timeout=wait)
-            for _ in range(_TURNS):
-                if task.done():
-                    break
-                await asyncio.sleep(0)
-            busy = time.monotonic() - began >= 2 * wait
-            if task.done() or not busy:
-                break
-        if not task.done():
-            if not busy:
-                self.breaker.failed(time.monotonic())
-            self.stats.shared_failures += 1
-            self._late.add(task)
-            task.add_done_callback(self._finished_late)
-            return None
-        error = task.exception()
-        if error is None:
-            self.breaker.succeeded()
-            return task.result()
-        if not isinstance(error, AWAY):
-            raise error
-        self.breaker.failed(time.monotonic())
-        self.stats.shared_failures += 1
-        return None
-
-    def _finished_late(self, task: "asyncio.Future[Any]") -> None:
-        self._late.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.breaker.failed(time.monotonic())
+        return await self._exchanges.run(operation, wait)
 
     async def _room(self, backend: ResponsesCache) -> bool:
         """Whether the one server has memory to spare; asked once a second."""
@@ -444,8 +404,7 @@ class ResponseStore:
     async def close(self) -> None:
         """Frees locks and waits for exchanges under way, a second at most."""
         await self.locks.close()
-        if self._late:
-            await asyncio.wait(self._late, timeout=1.0)
+        await self._exchanges.close()
 
 
 def account_of(plan: RequestPlan) -> Account:

@@ -324,7 +324,7 @@ async def own(extra_valkey):
 async def test_while_the_server_is_frozen_nobody_waits_for_long(own):
     server, backend = own
     one = worker(backend)
-    one.breaker = Breaker(pause=60.0)
+    one._exchanges.breaker = Breaker(pause=60.0)
     await remember(one)
     server.send(signal.SIGSTOP)
     try:
