@@ -8,10 +8,12 @@ class Breaker:
 
     Closed, everything goes through. ``threshold`` failures in a row open it: nothing goes through until ``pause`` has
     passed, then one probe does (half-open). A success closes it; a failed probe opens it for twice as long,
-    ``longest`` at most.
+    ``longest`` at most. Calls that fail together fail once: one that began before the last failure that counted tells
+    nothing new.
     """
 
     __slots__ = (
+        "_counted_at",
         "_failures",
         "_longest",
         "_open_until",
@@ -30,6 +32,7 @@ class Breaker:
         self._shortest = self._pause = pause
         self._longest = longest
         self._failures = 0
+        self._counted_at = 0.0
         self._open_until: float | None = None
         self._probing_until = 0.0
         self.opened = 0
@@ -60,8 +63,11 @@ class Breaker:
         self._probing_until = 0.0
         self._pause = self._shortest
 
-    def failed(self, now: float) -> None:
-        """A call failed or took too long."""
+    def failed(self, now: float, began: float | None = None) -> None:
+        """A call that ``began`` then failed or took too long."""
+        if self._open_until is None and self._failures and began is not None and began < self._counted_at:
+            return
+        self._counted_at = now
         self._failures += 1
         if self._open_until is not None:
             if now >= self._open_until:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from apps.caching.breaker import Breaker
@@ -31,15 +32,16 @@ class Exchanges:
         self._stats = stats
         self._late: set[asyncio.Future[Any]] = set()
 
-    async def run(self, operation: Callable[[], Awaitable[T]], wait: float) -> T | None:
+    async def run(self, operation: Callable[[], Awaitable[T]], wait: float, late: float | None = None) -> T | None:
         """The operation's result; ``None`` where there is none after ``wait`` seconds, at once while the breaker is
         open. Raises what isn't the server's absence.
 
         A late exchange goes on in the background until its socket times out: a slow write is not wasted, and
-        cancelling would close a connection for each.
+        cancelling would close a connection for each. It is a failure at once, or, with ``late``, if it doesn't end well
+        within so many seconds after it began: how long somebody can wait says little of the server.
         """
-        breaker = self.breaker
-        if not breaker.allows(time.monotonic()):
+        breaker, started = self.breaker, time.monotonic()
+        if not breaker.allows(started):
             self._stats.shared_skipped += 1
             return None
         task = asyncio.ensure_future(operation())
@@ -55,11 +57,11 @@ class Exchanges:
             if task.done() or not busy:
                 break
         if not task.done():
-            if not busy:
-                breaker.failed(time.monotonic())
+            if late is None and not busy:
+                breaker.failed(time.monotonic(), started)
             self._stats.shared_failures += 1
             self._late.add(task)
-            task.add_done_callback(self._finished_late)
+            task.add_done_callback(partial(self._finished_late, started, late))
             return None
         error = task.exception()
         if error is None:
@@ -67,14 +69,19 @@ class Exchanges:
             return task.result()
         if not isinstance(error, AWAY):
             raise error
-        breaker.failed(time.monotonic())
+        breaker.failed(time.monotonic(), started)
         self._stats.shared_failures += 1
         return None
 
-    def _finished_late(self, task: "asyncio.Future[Any]") -> None:
+    def _finished_late(self, started: float, late: float | None, task: "asyncio.Future[Any]") -> None:
         self._late.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.breaker.failed(time.monotonic())
+        if task.cancelled():
+            return
+        now = time.monotonic()
+        if task.exception() is not None or (late is not None and now - started > late):
+            self.breaker.failed(now, started)
+        elif late is not None:
+            self.breaker.succeeded()
 
     async def close(self) -> None:
         """Waits for exchanges under way, a second at most."""

@@ -375,9 +375,9 @@ class ResponseStore:
         """Runs an exchange with the shared tier, waiting ``wait`` seconds at most (``PATIENCE`` for a look while all is
         well) and not at all while the breaker is open. ``None`` where there is no result.
         """
-        if wait >= READ_WAIT and self.breaker.is_calm:
-            wait = max(wait, PATIENCE)
-        return await self._exchanges.run(operation, wait)
+        if wait < READ_WAIT:
+            return await self._exchanges.run(operation, wait, PATIENCE)
+        return await self._exchanges.run(operation, max(wait, PATIENCE) if self.breaker.is_calm else wait)
 
     async def _room(self, backend: ResponsesCache) -> bool:
         """Whether the one server has memory to spare; asked once a second."""

@@ -68,3 +68,15 @@ def test_late_failures_of_calls_from_before_do_not_prolong_the_pause():
     breaker = opened()
     breaker.failed(0.5)
     assert breaker.allows(1.0)
+
+
+def test_calls_that_fail_together_fail_once():
+    """Fifty calls under way while a worker gets no processor are one incident, not fifty in a row."""
+    breaker = Breaker(threshold=3)
+    for _ in range(50):
+        breaker.failed(1.0, began=0.5)
+    assert not breaker.is_open
+    assert not breaker.is_calm
+    breaker.failed(1.5, began=1.2)
+    breaker.failed(2.0, began=1.6)
+    assert breaker.is_open
