@@ -32,11 +32,11 @@ from apps.errors import Unavailable
 from apps.fleet.compile import affected_by, compile_api, compile_operation_policies, compile_policy, credentials_of
 from apps.fleet.connections import AWAY
 from apps.gateway import head_limits, snapshot
-from apps.gateway.planning import plan_call
+from apps.gateway.planning import fields_forwarded, plan_call
 from apps.gateway.problems import Problem
 from apps.gateway.read_ahead import KEYED_BYTES
 from apps.gateway.stages.authenticate import digest_of
-from apps.gateway.stages.route import fields_taken, relative_path
+from apps.gateway.stages.route import relative_path
 from apps.gateway.world import Routes
 from apps.tenants.actors import Actor
 
@@ -187,14 +187,13 @@ def _allow(actor: Actor, api: API, application: Application | None, credential: 
 
 def _request(api: snapshot.API, call: Typed, target: http.Target) -> http.Request:
     """What the pipeline's first stages make of the call: nobody here is a trusted proxy."""
-    own = () if api.forward_credential or "api_key" not in api.authentication else (api.api_key_header.encode(),)
     return http.Request(
         method=call.method,
         scheme=call.scheme,
         host=call.host,
         path=relative_path(api, target.path),
         query=target.query,
-        headers=tuple(pair for pair in fields_taken(call.headers, False) if pair[0] not in own),
+        headers=fields_forwarded(api, call.headers),
         has_body=call.body is not None,
         body=call.body if call.body is not None and len(call.body) <= KEYED_BYTES else None,
     )

@@ -15,10 +15,9 @@ from apps.catalog.models import API
 from apps.console import figures
 from apps.console.winners import Winner, winners
 from apps.fleet.compile import compile_api
-from apps.gateway.planning import plan_call
+from apps.gateway.planning import fields_forwarded, plan_call
 from apps.gateway.snapshot import API as Compiled
 from apps.gateway.snapshot import Credential
-from apps.gateway.stages.route import fields_taken
 
 SOME_ONE = ("sample", "sample/sample")
 """Tenant and application of a caller that nobody named."""
@@ -71,7 +70,7 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
         host=b"gateway",
         path=target.path,
         query=target.query,
-        headers=fields_taken(headers_of(sample.get("request_headers") or ()), False),
+        headers=fields_forwarded(compiled, headers_of(sample.get("request_headers") or ())),
         has_body=body is not None,
         body=body,
     )

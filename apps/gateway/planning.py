@@ -6,6 +6,7 @@ from apps.caching import graphql, http
 from apps.caching.http.bodies import KEYED_BY_BODY
 from apps.caching.http.policy import GRAPHQL
 from apps.gateway.snapshot import API, Credential
+from apps.gateway.stages.route import fields_taken
 
 
 def plan_call(api: API, request: http.Request, credential: Credential | None) -> http.RequestPlan:
@@ -14,6 +15,17 @@ def plan_call(api: API, request: http.Request, credential: Credential | None) ->
     if policy.body == GRAPHQL:
         _read_graphql(request, policy)
     return http.plan_request(request, policy, identity_of(api, credential))
+
+
+def fields_forwarded(api: API, headers: http.Headers) -> http.Headers:
+    """What of a head may be forwarded to the API, for whoever explains a call: as the pipeline leaves it to a caller who
+    is no trusted proxy, without the key that the gateway itself checks.
+    """
+    fields = fields_taken(headers, False)
+    if api.forward_credential or "api_key" not in api.authentication:
+        return fields
+    key = api.api_key_header.encode()
+    return tuple(pair for pair in fields if pair[0] != key)
 
 
 def identity_of(api: API, credential: Credential | None) -> http.Identity:

@@ -59,6 +59,14 @@ def test_what_is_not_keyed_is_not_forwarded(api):
     assert preview(api, policy, SAMPLE | {"path": "/items?page=2&utm=x"}).forwarded == "/items?page=2"
 
 
+def test_the_key_that_the_gateway_checks_makes_no_answer_a_caller_s_own(api):
+    policy = CachePolicy(mode="override")
+    checked = preview(api, policy, SAMPLE | {"request_headers": "X-API-Key: any"})
+    assert any("shared among every caller" in sentence for sentence in checked.calls[0].sentences)
+    told = preview(api, policy, SAMPLE | {"request_headers": "X-Auth-Token: any"})
+    assert any("shared among this one caller" in sentence for sentence in told.calls[0].sentences)
+
+
 def test_an_ambiguous_path_is_refused_as_the_gateway_would(api):
     assert preview(api, CachePolicy(), SAMPLE | {"path": "no-slash"}).error == "The gateway refuses this path with 400."
 
