@@ -111,7 +111,8 @@ def _told(row: Forwarding, api: API | None, http: httpx.Client) -> Result:
     """Touches no database: it runs in a thread of its own."""
     if api is None:
         return Result(False, "There is no CDN any more.")
-    return HTTPForwarder(api.cdn, http).forward(row.purge, api)
+    forwarder: PurgeForwarder = HTTPForwarder(api.cdn, http)
+    return forwarder.forward(row.purge, api)
 
 
 def _claim(row: Forwarding, now: datetime) -> bool:
