@@ -7,19 +7,29 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
 
 from apps.access import policies as access
 from apps.audit.selectors import entries_visible_to
 from apps.caching import policies as caching
 from apps.catalog import policies as catalog
 from apps.catalog.models import API
+from apps.invalidation import policies as invalidation
 from apps.tenants import policies as tenants
 from apps.tenants.actors import PLATFORM
 from apps.tenants.models import Tenant, User
 from apps.tenants.services import token_create, user_deactivate
+from apps.warming import policies as warming
 from tests.support.cast import Cast, make_api, make_application, make_key, make_plan, make_request, make_subscription
 
-MODULES: dict[str, ModuleType] = {"tenants": tenants, "catalog": catalog, "access": access, "caching": caching}
+MODULES: dict[str, ModuleType] = {
+    "tenants": tenants,
+    "catalog": catalog,
+    "access": access,
+    "caching": caching,
+    "invalidation": invalidation,
+    "warming": warming,
+}
 PEOPLE = ("alice", "bob", "vera", "charlie", "olga", "ada")
 
 # Who may, of: alice (owner of acme), bob (its developer), vera (its viewer), charlie (owner of globex), olga (owner of platform,
@@ -58,6 +68,11 @@ ALLOWED: dict[str, str] = {
     "access.can_manage_subscription": "olga ada",
     "access.can_revoke_subscription": "alice olga ada",
     "caching.can_purge": "olga ada",
+    "caching.can_explain": "alice bob vera olga ada",
+    "invalidation.can_configure": "olga ada",
+    "warming.can_push": "olga ada",
+    "warming.can_warm_up": "olga ada",
+    "warming.can_cancel": "olga ada",
 }
 
 # Who sees the one row of acme (a request, a key, …) or of platform (an API's upstream, …).
@@ -82,6 +97,11 @@ SEEN: dict[str, str] = {
     "access.requests_decidable_by": "olga ada",
     "access.subscriptions_visible_to": "alice bob vera olga ada",
     "caching.purges_visible_to": "olga ada",
+    "caching.applications_explainable_by": "alice bob vera olga ada",
+    "invalidation.webhooks_visible_to": "olga ada",
+    "invalidation.cdns_visible_to": "olga ada",
+    "invalidation.refused_messages_visible_to": "ada",
+    "warming.warm_ups_visible_to": "olga ada",
     "tenants.tenants_of": "alice bob vera ada",
 }
 
@@ -110,6 +130,8 @@ def world(cast: Cast) -> dict[str, Any]:
     """One of everything: an API of platform; an application, a key, a request, a subscription and a token of acme's Bob."""
     from apps.caching.models import Purge
     from apps.catalog.services import openapi_import
+    from apps.invalidation.models import CDN, PurgeWebhook, RefusedMessage
+    from apps.warming.models import WarmUp
 
     api = make_api(cast.platform)
     openapi_import(actor=PLATFORM, api=api, content=OPENAPI)
@@ -120,6 +142,9 @@ def world(cast: Cast) -> dict[str, Any]:
     request = make_request(cast.bob, application, api, make_plan("large"))
     token = token_create(actor=cast.bob, user=cast.bob, name="script").token
     Purge.objects.create(api_slug=api.slug, kind="api", clock=1)
+    PurgeWebhook.objects.create(api=api, secret="made-up", changed_at=timezone.now())
+    CDN.objects.create(api=api)
+    RefusedMessage.objects.create(source="queue", detail="It isn't JSON.", body="?")
     return {
         "cast": cast,
         "user": cast.bob,
@@ -130,6 +155,8 @@ def world(cast: Cast) -> dict[str, Any]:
         "subscription": subscription,
         "token": token,
         "owner": cast.bob,
+        "warm_up": WarmUp.objects.create(api_slug=api.slug, rate=1.0),
+        "subscribed": True,
     }
 
 
@@ -146,8 +173,9 @@ def ask(name: str, world: dict[str, Any], user: Any) -> bool:
     objects = dict(world) | {"obj": world["user"]}
     if name == "catalog.can_create_api":
         objects["tenant"] = world["cast"].platform
-    arguments = [objects[parameter] for parameter in list(inspect.signature(function).parameters)[1:]]
-    return function(user, *arguments)
+    return function(
+        user, **{parameter: objects[parameter] for parameter in list(inspect.signature(function).parameters)[1:]}
+    )
 
 
 @pytest.mark.parametrize("name", sorted(ALLOWED))

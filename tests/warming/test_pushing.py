@@ -392,12 +392,13 @@ def test_where_the_one_server_is_nearly_full_nothing_is_pushed(products, setting
     settings.CACHE_REDIS_URL = settings.REDIS_URL
     monkeypatch.setattr(pushing, "ROOM", 0.0)
     cache_client = caches["responses"].client.get_client(write=True)
+    bound = cache_client.config_get("maxmemory")["maxmemory"]
     cache_client.config_set("maxmemory", "100mb")
     try:
         with pytest.raises(Unavailable, match="no room"):
             push(products)
     finally:
-        cache_client.config_set("maxmemory", "0")
+        cache_client.config_set("maxmemory", bound)
 
 
 def test_what_the_apis_bound_has_no_room_for_is_said_not_to_be_stored(products):
