@@ -6,10 +6,11 @@ a tag has ten entries or a million, and an answer that was on its way when the p
 """
 
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from apps.caching.http import Birth, Entry, Held, tags_of
+from apps.caching.http import Birth, Entry, Held, tag_of_api, tags_of
 from apps.caching.http.entry import MAX_LIFE
 from apps.fleet import names
 from apps.fleet.events import APPEND
@@ -21,7 +22,7 @@ FLOOR = "*"
 """The row that stands for everything folded: entries born before its clock are dead. No tag looks like it."""
 
 MAX_ROWS = 100_000
-"""Purged tags that are remembered one by one; beyond it the older half folds into the floor."""
+"""Purged tags that are remembered one by one; beyond it, those of the APIs that have most fold."""
 
 NOTE = """
 local function purge(epoch, events, clock_name, rows, soft, at, tags)
@@ -128,33 +129,73 @@ def _explained(error: Exception) -> Exception:
 
 
 def fold(client: Any, now: float, *, max_rows: int = MAX_ROWS) -> int:
-    """Folds rows older than the longest life of an entry, and the older half where there are too many, into the
-    floor.
+    """Folds rows older than the longest life of an entry into the floor, and where there are too many (``_surplus``), others
+    into the row of their API.
 
     Returns the floor. It is for a periodic task: it reads the whole table.
     """
-    rows = {tag: _row(row) for tag, row in client.hgetall(names.PURGES).items()}
-    floor = max(rows.pop(FLOOR.encode(), (0, 0, 0.0))[:2])
-    clocks = sorted(max(hard, soft) for hard, soft, _ in rows.values())
-    cutoff = max((max(hard, soft) for hard, soft, at in rows.values() if at < now - MAX_LIFE), default=0)
-    if len(clocks) > max_rows:
-        cutoff = max(cutoff, clocks[len(clocks) - max_rows // 2 - 1])
-    if cutoff <= floor:
-        return floor
-    folded = [tag for tag, (hard, soft, _) in rows.items() if max(hard, soft) <= cutoff]
+    rows = {tag.decode("utf-8", "surrogateescape"): _row(row) for tag, row in client.hgetall(names.PURGES).items()}
+    present = max(rows.pop(FLOOR, (0, 0, 0.0))[:2])
+    newest = {tag: max(hard, soft) for tag, (hard, soft, _) in rows.items()}
+    floor = max((newest[tag] for tag, (_, _, at) in rows.items() if at < now - MAX_LIFE), default=present)
+    floor = max(floor, present)
+    folded = [(FLOOR, floor, [tag for tag, clock in newest.items() if clock <= floor])]
+    if len(rows) - len(folded[0][2]) > max_rows:
+        left = {tag: clock for tag, clock in newest.items() if clock > floor}
+        surplus = _surplus(left, len(left) - max_rows * 3 // 4)
+        floor = max([floor, *(clock for row, clock, _ in surplus if row == FLOOR)])
+        # The floor's row comes last and is written in any case: by a change of it, copies of the table see that rows are gone.
+        folded = [
+            *(each for each in surplus if each[0] != FLOOR),
+            (FLOOR, floor, [t for t in newest if newest[t] <= floor]),
+        ]
+    elif floor <= present:
+        return present
     script = client.register_script(FOLD)
-    for start in range(0, len(folded), 5000):
-        script(keys=[names.PURGES], args=[FLOOR, cutoff, int(now), *folded[start : start + 5000]])
-    return cutoff
+    for row, clock, tags in folded:
+        encoded = [tag.encode("utf-8", "surrogateescape") for tag in tags]
+        for start in range(0, max(1, len(encoded)), 5000):
+            script(keys=[names.PURGES], args=[row, clock, int(now), *encoded[start : start + 5000]])
+    return floor
+
+
+def _surplus(newest: Mapping[str, int], goal: int) -> list[tuple[str, int, list[str]]]:
+    """What to fold so that ``goal`` rows are free: (the row to fold into, the clock, the rows that go). ``newest`` are the clocks
+    of the rows.
+
+    Every API may keep equally many, the newest; the others fold into the row of the whole API. So who has everything of an
+    API purged, row by row, ends that API's older answers and nobody else's. What goes across APIs folds into the floor.
+    """
+    by_api: dict[str, list[tuple[int, str]]] = {}
+    for tag, clock in newest.items():
+        if tag != tag_of_api(about := _about(tag)):
+            by_api.setdefault(about, []).append((clock, tag))
+    sizes = [len(own) for own in by_api.values()]
+    room = max(0, sum(sizes) - goal)
+    share = bisect_right(
+        range(1, max(sizes, default=0) + 1), room, key=lambda most: sum(min(size, most) for size in sizes)
+    )
+    found = []
+    for about, own in by_api.items():
+        if len(own) > share:
+            own.sort()
+            gone = own[: len(own) - share]
+            found.append((tag_of_api(about) if about else FLOOR, gone[-1][0], [tag for _, tag in gone]))
+            goal -= len(gone)
+    if goal > 0:  # there are that many APIs
+        clocks = sorted(newest.values())
+        floor = clocks[min(goal, len(clocks)) - 1]
+        found.append((FLOOR, floor, [tag for tag, clock in newest.items() if clock <= floor]))
+    return found
 
 
 def _about(tag: str) -> str:
-    """The API that a tag is of; empty for tags that go across (tenant, application, subject, single entry)."""
+    """The API that a tag is of; empty for tags that go across (tenant, application, subject)."""
     kind, _, rest = tag.partition(":")
     return rest.partition(":")[0] if kind in _OF_AN_API else ""
 
 
-_OF_AN_API = frozenset("apxkg")
+_OF_AN_API = frozenset("apxkge")
 """Kinds of tags that name their API first: see ``apps.caching.http.invalidation``."""
 
 
@@ -225,11 +266,18 @@ class PurgeTable:
         self.version += 1
 
     def _fold(self) -> None:
-        """Forgets the older half of the rows: whatever was born before them is dead in this worker."""
-        clocks = sorted((*self._hard.values(), *self._soft.values()))
-        self._floor = max(self._floor, clocks[len(clocks) // 2])
-        self._hard = {tag: clock for tag, clock in self._hard.items() if clock > self._floor}
-        self._soft = {tag: clock for tag, clock in self._soft.items() if clock > self._floor}
+        """Forgets a quarter of the rows, and knows less exactly what they ended (``_surplus``)."""
+        tags = self._hard.keys() | self._soft.keys()
+        newest = {tag: max(self._hard.get(tag, 0), self._soft.get(tag, 0)) for tag in tags}
+        for row, clock, gone in _surplus(newest, (len(newest) + 3) // 4):
+            for tag in gone:
+                self._hard.pop(tag, None)
+                self._soft.pop(tag, None)
+            if row == FLOOR:
+                self._floor = max(self._floor, clock)
+            else:
+                self._hard[row] = max(self._hard.get(row, 0), clock)
+                self._touch(row, clock)
 
     def birth(self) -> Birth:
         """What a fetch that begins now is born with."""

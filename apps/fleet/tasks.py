@@ -6,7 +6,7 @@ import time
 from celery import shared_task
 from django.db import DatabaseError
 
-from apps.caching.purges import fold
+from apps.caching.purges import MAX_ROWS, fold
 from apps.fleet import names, state
 from apps.fleet.connections import AWAY
 from apps.fleet.publisher import PublicationFailed, publish_pending
@@ -26,7 +26,8 @@ def reconcile() -> None:
         redis = state.client()
         state.sweep(redis)
         forget_the_dead(redis)
-        if redis.set(names.FOLDED, 1, nx=True, ex=FOLD_EVERY):
+        # Unsafe calls to ever new paths fill the table faster: the state must not run full of it.
+        if redis.set(names.FOLDED, 1, nx=True, ex=FOLD_EVERY) or redis.hlen(names.PURGES) > MAX_ROWS * 3 // 2:
             fold(redis, time.time())
     except (PublicationFailed, DatabaseError, *AWAY) as error:
         logger.warning("the fleet is not reconciled: %s", error)

@@ -190,11 +190,11 @@ def _replaced(judged: Sequence[_Judged], known: dict[bytes, object]) -> list[str
     """
     tags = []
     for each in judged:
-        key, selecting = each.entry.key, each.entry.selecting
-        tags += [http.tag_of_representation(key, ()), http.tag_of_representation(key, selecting)]
+        key, selecting, api = each.entry.key, each.entry.selecting, each.entry.api
+        tags += [http.tag_of_representation(api, key, ()), http.tag_of_representation(api, key, selecting)]
         variants = known[key]
         if not selecting and isinstance(variants, Variants):
-            tags += [http.tag_of_representation(variant, ()) for variant in variants.keys]
+            tags += [http.tag_of_representation(api, variant, ()) for variant in variants.keys]
     return list(dict.fromkeys(tags))
 
 

@@ -254,15 +254,59 @@ def test_rows_older_than_any_entry_fold_into_the_floor(state):
     assert purges.fold(state, NOW + 8 * 86400) == 3, "folding again changes nothing"
 
 
-def test_too_many_rows_fold_too_and_the_floor_never_falls(state):
+def test_too_many_rows_of_an_api_fold_into_the_row_of_that_api(state):
+    purges.purge(state, ["k:other:a"], now=NOW)
+    purges.purge(state, ["s:ann"], now=NOW)
     for number in range(20):
         purges.purge(state, [f"k:products:{number}"], now=NOW)
-    assert purges.fold(state, NOW, max_rows=10) == 15
-    assert state.hlen(names.PURGES) == 6
-    for number in range(20, 40):
-        purges.purge(state, [f"k:products:{number}"], now=NOW)
-    assert purges.fold(state, NOW, max_rows=10) == 35
-    assert not loaded(state).is_alive(held(birth=(1, 34)))
+    assert purges.fold(state, NOW, max_rows=10) == 0
+    rows = set(state.hgetall(names.PURGES))
+    assert len(rows) <= 10
+    assert {FLOOR.encode(), b"a:products", b"k:other:a", b"s:ann", b"k:products:19"} <= rows
+    made = loaded(state)
+    older, newer = held(birth=(1, 3)), held(birth=(1, 22), keys="19")
+    assert not made.is_alive(older)
+    assert made.is_alive(newer)
+    assert not made.is_alive(held(birth=(1, 21), keys="19"))
+
+
+def test_too_many_apis_fold_into_the_floor(state):
+    for number in range(20):
+        purges.purge(state, [f"a:api-{number}"], now=NOW)
+    assert purges.fold(state, NOW, max_rows=10) == 13
+    assert not loaded(state).is_alive(held(birth=(1, 12)))
+    assert loaded(state).is_alive(held(birth=(1, 20)))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("akse"), st.integers(0, 30)), min_size=1, max_size=60),
+    st.integers(1, 60),
+)
+def test_folding_frees_what_it_is_asked_to_and_everybody_keeps_as_much(made, goal):
+    clocks = {
+        f"{kind}:{api}" if kind in "as" else f"{kind}:{api}:{number}": clock
+        for clock, (api, kind, number) in enumerate(made, 1)
+    }
+    folded = purges._surplus(clocks, goal)
+    gone = [tag for _, _, tags in folded for tag in tags]
+    assert len(gone) >= min(goal, len(clocks))
+    for row, clock, tags in folded:
+        assert all(clocks[tag] <= clock for tag in tags)
+        assert row == FLOOR or all(purges._about(tag) == row[2:] for tag in tags)
+
+
+def test_who_purges_without_end_ends_his_own_answers_alone():
+    made = PurgeTable(max_rows=100)
+    made.load(1, 0, {})
+    made.apply(["k:other:kept"], 1, False)
+    theirs, own = held(birth=(1, 1)), held(birth=(1, 1))
+    theirs.entry.api = "another"
+    for clock in range(2, 2000):
+        made.apply([f"p:products:/{clock}"], clock, False)
+        assert len(made) <= 100
+    assert made.is_alive(theirs)
+    assert not made.is_alive(own)
+    assert "k:other:kept" in made._hard
 
 
 def test_a_row_purged_again_while_folding_stays(state):

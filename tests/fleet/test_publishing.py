@@ -10,8 +10,9 @@ from django.db import connection
 from apps.access import services as access
 from apps.audit.models import Entry, Epoch
 from apps.audit.services import change
+from apps.caching.purges import purge
 from apps.catalog import services as catalog
-from apps.fleet import names, publisher, state
+from apps.fleet import names, publisher, state, tasks
 from apps.fleet.publisher import PublicationFailed, publish_pending
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
@@ -321,3 +322,15 @@ def test_an_unknown_kind_of_effect_is_not_silently_lost(valkey):
         noted.affect("planet", "earth")
     with pytest.raises(ValueError, match="planet"):
         publish_pending()
+
+
+def test_a_table_of_purges_that_fills_fast_is_folded_at_once(valkey, monkeypatch):
+    monkeypatch.setattr(tasks, "MAX_ROWS", 10)
+    folded: list[Any] = []
+    monkeypatch.setattr(tasks, "fold", lambda client, now: folded.append(now))
+    reconcile()
+    reconcile()
+    assert len(folded) == 1  # the hourly one
+    purge(state.client(), [f"k:products:{number}" for number in range(16)])
+    reconcile()
+    assert len(folded) == 2

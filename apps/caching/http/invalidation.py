@@ -6,6 +6,7 @@ application and the subject that it belongs to, and one that no other entry has.
 path, in normalised form, with a leading slash. All variants and scopes of a URL share them.
 """
 
+import hashlib
 import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
@@ -28,16 +29,26 @@ def tag_of_api(api: str) -> str:
     return f"a:{api}"
 
 
+LONGEST_PATH = 512
+"""Bytes of a path that its tags hold, so that callers with paths of 8 KiB can't fill the table of purged tags."""
+
+
 def tag_of_path(api: str, path: bytes) -> str:
     """One path with every query and variant."""
+    if len(path) > LONGEST_PATH:
+        return f"p:{api}:#{hashlib.sha256(path).hexdigest()}"
     return f"p:{api}:{path.decode('latin-1')}"
 
 
 def tag_of_prefix(api: str, prefix: bytes) -> str:
     """A path and everything below it, by whole segments: ``/items`` covers ``/items``, ``/items/`` and ``/items/7``,
-    not ``/items7``.
+    not ``/items7``. Of a very long one, its first segments: that ends more.
     """
-    return f"x:{api}:{prefix.rstrip(b'/').decode('latin-1')}"
+    return f"x:{api}:{_first_segments(prefix).rstrip(b'/').decode('latin-1')}"
+
+
+def _first_segments(path: bytes) -> bytes:
+    return path if len(path) <= LONGEST_PATH else path[: path.rfind(b"/", 0, LONGEST_PATH + 1)]
 
 
 def tag_of_key(api: str, surrogate_key: str) -> str:
@@ -74,14 +85,14 @@ def tag_of_subject(subject: str) -> str:
     return f"s:{subject}"
 
 
-def tag_of_representation(key: bytes, selecting: Selecting) -> str:
+def tag_of_representation(api: str, key: bytes, selecting: Selecting) -> str:
     """One stored answer: that of one primary key and, where answers vary, of one variant."""
-    return f"e:{(variant_key(key, selecting) if selecting else key).hex()}"
+    return f"e:{api}:{(variant_key(key, selecting) if selecting else key).hex()}"
 
 
 def tags_of(entry: Entry) -> tuple[str, ...]:
     """All tags under which a purge ends this entry."""
-    api, path = entry.api, entry.path.decode("latin-1")
+    api, path = entry.api, _first_segments(entry.path).decode("latin-1")
     stem = f"x:{api}:"
     prefixes = [stem]
     at = path.find("/", 1)
@@ -92,12 +103,12 @@ def tags_of(entry: Entry) -> tuple[str, ...]:
     holder = entry.holder
     return (
         f"a:{api}",
-        f"p:{api}:{path}",
+        tag_of_path(api, entry.path),
         *dict.fromkeys(prefixes),
         *(f"k:{api}:{key}" for key in entry.tags),
         *(f"{kind}:{name}" for kind, name in zip("tos", holder, strict=False) if name),
         *(f"g:{api}:{name}" for name in holder[:2] if name),
-        tag_of_representation(entry.key, entry.selecting),
+        tag_of_representation(api, entry.key, entry.selecting),
     )
 
 

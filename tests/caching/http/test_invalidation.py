@@ -40,7 +40,7 @@ def test_an_entry_has_the_tags_of_its_api_path_prefixes_and_keys():
         "k:products:item-7",
         "k:products:items",
     ]
-    assert own == tag_of_representation(plan(path="/items/7/parts").keys[0], ())
+    assert own == tag_of_representation("products", plan(path="/items/7/parts").keys[0], ())
 
 
 def test_each_query_and_each_variant_has_a_tag_of_its_own():
@@ -257,3 +257,18 @@ def test_a_policy_may_keep_collections():
 
 def test_a_purge_of_a_key_ends_what_carries_it_and_what_cannot_be_told():
     assert tags_of_key("products", "item:7") == ("k:products:item:7", "k:products:*")
+
+
+@pytest.mark.parametrize(
+    "path", ["/a" * 2000, "/items/" + "7" * 2000, "/" + "i" * 2000, "/a/" + "b" * 508, "/a/" + "b" * 509]
+)
+def test_the_tags_of_a_long_path_are_short_and_still_end_it(path):
+    """Callers make up paths of 8 KiB, and an unsafe call's tag is remembered by every worker."""
+    entry = stored([("Cache-Control", "max-age=60")], the_plan=plan(path=path)).entry
+    found = tags_of(entry)
+    assert max(map(len, found)) < 600
+    assert len(found) < 300
+    assert tag_of_path("products", path.encode()) in found
+    assert tag_of_path("products", path.encode() + b"x") not in found
+    ends = [at for at, character in enumerate(path) if at and character == "/"] + [len(path)]
+    assert {tag_of_prefix("products", path[:end].encode()) for end in ends} <= set(found)
