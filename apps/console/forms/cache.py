@@ -233,5 +233,5 @@ def fields_of(data: Mapping[str, Any]) -> dict[str, Any]:
         lines = [line.rsplit(None, 1) for line in fields["entity_tags"]]
         fields["entity_tags"] = [{"json": line[0], "tag": line[1] if len(line) > 1 else ""} for line in lines]
     if fields.get("downstream") == "for":
-        fields["downstream"] = f"{data['downstream_for']:g}"
+        fields["downstream"] = f"{data['downstream_for']:.15g}"  # never 1e+06
     return fields
