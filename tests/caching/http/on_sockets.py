@@ -46,6 +46,7 @@ class Site:
         patch.setattr(store, "WRITE_WAIT", 5.0)
         patch.setattr(fetch_lock, "WAIT", 5.0)
         patch.setattr(gateway_module, "INVALIDATION_WAIT", 5.0)
+        patch.setattr(gateway_module, "CONFIRMATION_WAIT", 5.0)
         self.run(self._start())
         self.traveller = self.clock.start()
         return self

@@ -531,3 +531,13 @@ def test_a_caller_who_wants_nothing_stored_takes_nothing_from_others(method, sta
     assert isinstance(decision, Refreshed)
     assert dict(decision.entry.headers)[b"a"] == b"1"
     assert (decision.entry.fresh_until, decision.entry.validated_at) == (held.fresh_until, NOW + 5)
+
+
+def test_the_date_of_a_confirmation_is_its_own_if_it_has_one():
+    """§4.2.3: the age of what it confirmed counts from then."""
+    held = stored([("Cache-Control", "max-age=60"), ("ETag", '"a"')])
+    later = NOW + 100
+    sent = ("Date", dates.format_date(later - 10).decode())
+    dated = respond(plan(), [("ETag", '"a"'), sent], status=304, held=held, at=later)
+    assert dated.entry.fresh_until == later - 10 + 60
+    assert respond(plan(), [("ETag", '"a"')], status=304, held=held, at=later).entry.fresh_until == later + 60
