@@ -344,7 +344,7 @@ class PurgeForm(ConsoleForm):
         required=False,
         max_length=2000,
         label="Path, prefix or tag",
-        help_text="A path below the listen path, like /items/7; a tag; or an operation, like GET /items/{id}.",
+        help_text="Like /items/7 (below the listen path), a tag, GET /items/{id}, the tenant acme or the application acme/bot.",
     )
     soft = forms.BooleanField(
         required=False,

@@ -10,6 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.access.models import Application
+from apps.caching.typed import header_of
 from apps.console.forms.fields import ConsoleForm, helped
 
 METHODS = ("GET", "HEAD", "POST", "QUERY", "PUT", "PATCH", "DELETE")
@@ -72,15 +73,11 @@ class HeaderLinesField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         """The pairs."""
-        pairs: list[tuple[str, str]] = []
-        for line in (super().to_python(value) or "").splitlines():
-            if not line.strip():
-                continue
-            name, colon, text = line.partition(":")
-            if not colon or not name.strip():
-                raise ValidationError(f"“{line.strip()}” is not a header: write Name: value.")
-            pairs.append((name.strip(), text.strip()))
-        return pairs
+        lines = (super().to_python(value) or "").splitlines()
+        try:
+            return [header_of(line) for line in lines if line.strip()]
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 class ExplainForm(ConsoleForm):
