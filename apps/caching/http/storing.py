@@ -102,23 +102,30 @@ def _judged(
     said = directives_for(head.headers)
     refusal = _refusal(plan, head, said.directives)
     if refusal is not None:
-        return _not_stored(refusal, held, head.status)
+        return _not_stored(plan, refusal, held, head.status)
     entry, reason = _entry(plan, head, said, requested_at, now, birth)
     if entry is None:
-        return _not_stored(reason, held, head.status)
+        return _not_stored(plan, reason, held, head.status)
     length = first(head.headers, b"content-length")
     expected = delta_seconds(length.strip()) if length is not None else None
     if expected is not None and expected > plan.policy.max_body:
-        return _not_stored(Reason.TOO_LARGE, held, head.status)
+        return _not_stored(plan, Reason.TOO_LARGE, held, head.status)
     return Store(entry, reason, expected)
 
 
-def _not_stored(reason: Reason, held: Held | None, status: int) -> NoStore:
+def _not_stored(plan: RequestPlan, reason: Reason, held: Held | None, status: int) -> NoStore:
     if reason in (Reason.REQUEST_NO_STORE, Reason.PARTIAL):
         # It is this call's doing, and says nothing of the next one's answer or of the stored one.
         return NoStore(reason)
-    ends = held is not None and (200 <= status < 400 or status in ENDING or status in FORBIDDING)
+    ends = held is not None and (200 <= status < 400 or status in ENDING or _forbids(plan, held, status))
     return NoStore(reason, PASS_FOR, ends)
+
+
+def _forbids(plan: RequestPlan, held: Held, status: int) -> bool:
+    """Whether a refusal ends what is stored. That of one caller's credentials says nothing of what is for all: whoever
+    makes some up could end it.
+    """
+    return status in FORBIDDING and (not plan.credentialed or held.entry.scope == Scope.SUBJECT)
 
 
 def _refusal(plan: RequestPlan, head: ResponseHead, said: ResponseDirectives) -> Reason | None:
@@ -324,7 +331,7 @@ def _on_head(
 ) -> NoStore | Refreshed:
     """An answer to HEAD has no body to store, but it refreshes or ends the stored answer to GET (§4.3.5)."""
     if held is None or head.status != 200:
-        ends = held is not None and head.status in ENDING | FORBIDDING
+        ends = held is not None and (head.status in ENDING or _forbids(plan, held, head.status))
         return NoStore(Reason.HEAD_ONLY, ends=ends)
     if not describes_same_body(held, head.headers):
         return NoStore(Reason.HEAD_ONLY, ends=True)

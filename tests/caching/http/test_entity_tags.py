@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.caching.http import Policy, add_tags, reports_errors
+from apps.caching.http import Policy, add_tags, entity_tags, reports_errors
 from apps.caching.http.entity_tags import ANY, LARGEST, LONGEST, MOST, Every, entities, parse_path, refusal_of
 from tests.caching.http.build import stored
 
@@ -202,3 +202,10 @@ def test_a_compressed_report_is_read_too():
     text = gzip.compress(b'{"errors":[1]}')
     assert reports_errors(entry(text, coding="gzip"), GRAPH)
     assert not reports_errors(entry(text, coding="br"), GRAPH)
+
+
+def test_an_answer_with_too_many_values_is_not_looked_through():
+    """Half a second of every other caller's time, otherwise."""
+    most = entity_tags.MOST_VALUES
+    assert entities(entry({"data": {"a": [0] * (most - 2)}}), GRAPH) == ()
+    assert entities(entry({"data": {"a": [0] * (most - 1)}}), GRAPH) == (ANY,)

@@ -541,3 +541,15 @@ def test_the_date_of_a_confirmation_is_its_own_if_it_has_one():
     dated = respond(plan(), [("ETag", '"a"'), sent], status=304, held=held, at=later)
     assert dated.entry.fresh_until == later - 10 + 60
     assert respond(plan(), [("ETag", '"a"')], status=304, held=held, at=later).entry.fresh_until == later + 60
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_refusal_of_made_up_credentials_does_not_end_what_is_for_all(method, status):
+    shared = stored([("Cache-Control", "public, no-cache"), ("ETag", '"1"')])
+    own_plan = plan([("Authorization", "ann")])
+    own = stored([("Cache-Control", "no-cache"), ("ETag", '"1"')], the_plan=own_plan)
+    asks = plan([("Authorization", "ann")], method=method)
+    assert not respond(asks, status=status, held=shared).ends
+    assert respond(asks, status=status, held=own).ends
+    assert respond(plan(method=method), status=status, held=shared).ends
