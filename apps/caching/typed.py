@@ -56,6 +56,14 @@ def typed(url: str, method: str, headers: Sequence[tuple[str, str]], body: bytes
     )
 
 
+def header_of(line: str) -> tuple[str, str]:
+    """Name and value of a line like ``Accept: text/html``. Raises ``ValueError`` with a sentence for who wrote it."""
+    name, colon, value = line.partition(":")
+    if not colon or not name.strip():
+        raise ValueError(f"{line.strip()[:80]!r} is not a header: write Name: value.")
+    return name.strip(), value.strip()
+
+
 def _has_query(url: str) -> bool:
     return "?" in url.partition("#")[0]
 

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from apps.caching.explain import explain
 from apps.caching.selectors import applications_explainable_by
+from apps.caching.typed import header_of
 from apps.catalog.selectors import apis_visible_to
 from apps.platform.api.fields import ApplicationField
 from apps.platform.api.serializers import Words
@@ -48,13 +49,10 @@ class TypedRequestSerializer(Words):
 
     def validate_headers(self, value: list[str]) -> list[tuple[str, str]]:
         """Names and values."""
-        found = []
-        for line in value:
-            name, colon, text = line.partition(":")
-            if not colon or not name.strip():
-                raise serializers.ValidationError(f"{line[:80]!r} is not a header: write Name: value.")
-            found.append((name, text))
-        return found
+        try:
+            return [header_of(line) for line in value]
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)

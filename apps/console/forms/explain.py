@@ -10,8 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.access.models import Application
-from apps.caching.typed import header_of
-from apps.console.forms.fields import ConsoleForm, helped
+from apps.console.forms.fields import ConsoleForm, HeaderLinesField, helped
 
 METHODS = ("GET", "HEAD", "POST", "QUERY", "PUT", "PATCH", "DELETE")
 SUGGESTED = 50
@@ -61,23 +60,6 @@ class ApplicationField(forms.CharField):
         if found is None:
             raise ValidationError("There is no such application: write tenant/application, like acme/bot.")
         return found
-
-
-class HeaderLinesField(forms.CharField):
-    """Headers of a message, one ``Name: value`` per line, repeated ones too; its value is a list of pairs."""
-
-    def __init__(self, **options: Any) -> None:
-        options.setdefault("required", False)
-        options.setdefault("widget", forms.Textarea({"rows": 2, "spellcheck": "false"}))
-        super().__init__(**options)
-
-    def to_python(self, value: Any) -> Any:
-        """The pairs."""
-        lines = (super().to_python(value) or "").splitlines()
-        try:
-            return [header_of(line) for line in lines if line.strip()]
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
 
 
 class ExplainForm(ConsoleForm):

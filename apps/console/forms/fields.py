@@ -6,6 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from apimgr.environment import seconds
+from apps.caching.typed import header_of
 from apps.words import duration_text, size, size_text
 
 
@@ -79,13 +80,28 @@ class LinesField(WordsField):
         return "\n".join(value) if isinstance(value, list | tuple) else value
 
 
-class HeadersField(forms.CharField):
-    """Headers to set, one ``Name: value`` per line; its value is a mapping."""
+class HeaderLinesField(forms.CharField):
+    """Headers of a message, one ``Name: value`` per line, repeated ones too; its value is a list of pairs."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, rows: int = 2, **options: Any) -> None:
         options.setdefault("required", False)
-        options.setdefault("widget", forms.Textarea({"rows": 3, "spellcheck": "false"}))
+        options.setdefault("widget", forms.Textarea({"rows": rows, "spellcheck": "false"}))
         super().__init__(**options)
+
+    def to_python(self, value: Any) -> Any:
+        """The pairs."""
+        lines = (super().to_python(value) or "").splitlines()
+        try:
+            return [header_of(line) for line in lines if line.strip()]
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class HeadersField(HeaderLinesField):
+    """Headers to set, each of them once; its value is a mapping."""
+
+    def __init__(self, *, rows: int = 3, **options: Any) -> None:
+        super().__init__(rows=rows, **options)
 
     def prepare_value(self, value: Any) -> Any:
         """The mapping as lines."""
@@ -93,15 +109,7 @@ class HeadersField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         """The mapping."""
-        headers: dict[str, str] = {}
-        for line in (super().to_python(value) or "").splitlines():
-            if not line.strip():
-                continue
-            name, colon, text = line.partition(":")
-            if not colon or not name.strip():
-                raise ValidationError(f"“{line.strip()}” is not a header: write Name: value.")
-            headers[name.strip()] = text.strip()
-        return headers
+        return dict(super().to_python(value))
 
 
 class PercentField(forms.FloatField):

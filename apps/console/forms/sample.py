@@ -6,8 +6,8 @@ from django import forms
 from django.db.models import QuerySet
 
 from apps.access.models import Application
-from apps.console.forms.explain import ApplicationField, HeaderLinesField
-from apps.console.forms.fields import ConsoleForm, DurationField
+from apps.console.forms.explain import ApplicationField
+from apps.console.forms.fields import ConsoleForm, DurationField, HeaderLinesField
 
 METHODS = ("GET", "HEAD", "POST", "QUERY", "PUT", "DELETE")
 
@@ -26,7 +26,7 @@ class SampleForm(ConsoleForm):
     response_headers = HeaderLinesField(
         label="The origin's headers",
         initial="Cache-Control: max-age=30",
-        widget=forms.Textarea({"rows": 3, "spellcheck": "false"}),
+        rows=3,
     )
     age = DurationField(required=False, label="The same request comes again after", initial=10.0)
 

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand
 
 from apps.access.models import Application
 from apps.caching.explain import Explanation, Stored, explain
+from apps.caching.typed import header_of
 from apps.errors import Unavailable
 from apps.tenants.actors import PLATFORM
 
@@ -38,7 +39,7 @@ class Command(BaseCommand):
                 actor=PLATFORM,
                 url=url,
                 method=options["request"] or ("GET" if body is None else "POST"),
-                headers=[_pair(line) for line in header],
+                headers=[_header(line) for line in header],
                 body=body.encode() if body is not None else None,
                 application=_application(options["application"]),
             )
@@ -54,11 +55,11 @@ class Command(BaseCommand):
             self.stdout.write("\n".join(lines_of(found, time.time())))
 
 
-def _pair(line: str) -> tuple[str, str]:
-    name, colon, value = line.partition(":")
-    if not colon:
-        raise ValidationError(f"{line!r} is not a header: write 'Name: value'.")
-    return name, value
+def _header(line: str) -> tuple[str, str]:
+    try:
+        return header_of(line)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 def _application(name: str | None) -> Application | None:
