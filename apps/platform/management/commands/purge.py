@@ -20,7 +20,9 @@ from apps.warming.services import warm_up_check, warm_up_start
 
 
 class Command(BaseCommand):
-    """The whole API, one path with its variants, a path prefix, a tag, or what an operation answered."""
+    """The whole API, one path with its variants, a path prefix, a tag, what an operation answered, or what is a
+    tenant's or an application's own.
+    """
 
     help = "Purge an API's cached answers and print the receipt."
 
