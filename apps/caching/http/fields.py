@@ -41,7 +41,10 @@ PER_CALL = frozenset(
 )
 """Fields that say something of one call; a stored answer gets them anew."""
 
-UNKEYED_ECHOES = frozenset(
+METHOD_OVERRIDES = frozenset({b"x-http-method", b"x-http-method-override", b"x-method", b"x-method-override"})
+"""Request fields by which frameworks take a call for one of another method."""
+
+UNKEYED_ECHOES = METHOD_OVERRIDES | frozenset(
     # Which host, scheme and path the caller meant: repeated in links, redirects and scripts.
     b"x-forwarded-by x-forwarded-context x-forwarded-host x-forwarded-path x-forwarded-port x-forwarded-prefix "
     b"x-forwarded-proto x-forwarded-protocol x-forwarded-scheme x-forwarded-server x-forwarded-ssl x-forwarded-uri "
@@ -50,8 +53,8 @@ UNKEYED_ECHOES = frozenset(
     # Another path than the one that is routed and keyed.
     b"x-original-path x-original-uri x-original-url x-rewrite-uri x-rewrite-url x-override-url x-http-path-override "
     b"x-http-destinationurl x-envoy-original-host x-envoy-original-path x-accel-mapping x-sendfile-type "
-    # Another method.
-    b"x-http-method x-http-method-override x-method x-method-override x-original-method "
+    # Another method (what the upstream did with it before us).
+    b"x-original-method "
     # What a framework says to itself.
     b"x-invoke-error x-invoke-output x-invoke-path x-invoke-query x-invoke-status x-matched-path "
     b"x-middleware-prefetch x-middleware-rewrite x-middleware-subrequest x-nextjs-data x-now-route-matches "

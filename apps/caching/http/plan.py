@@ -5,7 +5,7 @@ import hashlib
 from apps.caching.http import bodies, keys
 from apps.caching.http.bodies import KEYED_BY_BODY
 from apps.caching.http.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
-from apps.caching.http.fields import UNKEYED_ECHOES, connection_listed, end_to_end, lines_of, without
+from apps.caching.http.fields import METHOD_OVERRIDES, UNKEYED_ECHOES, connection_listed, end_to_end, lines_of, without
 from apps.caching.http.identity import CREDENTIAL_FIELDS, Credentials, Identity, Scope, base_scope, owner
 from apps.caching.http.invalidation import SAFE_METHODS
 from apps.caching.http.messages import Headers, Request
@@ -118,6 +118,8 @@ class RequestPlan:
         request, policy = self.request, self.policy
         if request.method in SAFE_METHODS:
             return False
+        if self.bypass is not None and any(name in METHOD_OVERRIDES for name, _ in request.headers):
+            return True
         if request.method not in KEYED_BY_BODY or request.method not in policy.methods or policy.mode == OFF:
             return True
         return policy.body == GRAPHQL and not isinstance(request.graphql, bytes) and request.graphql not in _READING

@@ -269,3 +269,13 @@ def test_a_condition_or_a_range_asks_for_less_than_the_whole():
     assert plan([("Range", "bytes=0-1")]).selective
     assert plan([("If-None-Match", '"a"')]).selective
     assert not plan([("Cache-Control", "no-cache")]).selective
+
+
+def test_a_read_only_post_that_tells_the_origin_another_method_may_write():
+    """What goes by way of the cache doesn't have the field any more; what goes past it does."""
+    override = [("X-HTTP-Method-Override", "DELETE")]
+    asked = plan(override, method="POST", policy=OPEN)
+    assert (asked.bypass, asked.writes, asked.upstream_headers()) == (None, False, ())
+    past = plan([*override, ("If-None-Match", "*")], method="POST", policy=OPEN)
+    assert past.bypass is not None
+    assert past.writes
