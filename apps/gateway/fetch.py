@@ -50,6 +50,8 @@ class Fetch:
         self._ended = State.BESIDE
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None] | None = None
+        self._parts: list[bytes] | None = None
+        self._body: Broadcast | None = None
 
     def leave(self) -> None:
         """A subscriber has what it wanted, or is gone. The last one's leaving ends the fetch, unless its answer is
@@ -216,17 +218,18 @@ class Fetch:
             self.gateway.store.locks.wait_no_more(self.lease)
 
     async def _collect(self, response: UpstreamResponse, judged: http.Store, shared: Shared) -> None:
-        body = shared.body
-        parts: list[bytes] | None = []
+        body, gathering = shared.body, self.gateway.fetches.gathering
+        self._parts, self._body = [], body
         size, last = 0, b""
         try:
             while part := await response.read():
                 size += len(part)
-                if parts is not None:
-                    parts.append(part)
+                if self._parts is not None:
+                    self._parts.append(part)
                     if size > self.plan.policy.max_body:
-                        parts = None
-                        self._give_up_storing(body)
+                        self.give_up_storing()
+                    else:
+                        gathering.add(self, len(part))
                 if size == judged.length:
                     last = part
                 else:
@@ -238,18 +241,24 @@ class Fetch:
         except asyncio.CancelledError:
             body.end(Broken("nobody waits for it", sent=True))
             raise
+        finally:
+            gathering.end(self)
         response.close()
-        if parts is not None and (judged.length is None or judged.length == size):
-            shared.held = await self._keep(judged.entry, b"".join(parts))
+        if self._parts is not None and (judged.length is None or judged.length == size):
+            shared.held = await self._keep(judged.entry, b"".join(self._parts))
         if last:
             body.put(last)
         body.end()
 
-    def _give_up_storing(self, body: Broadcast) -> None:
+    def give_up_storing(self) -> None:
+        """The answer is too large to be stored, or one too many at a time: it goes on to its callers alone."""
+        self._parts = None
+        self.gateway.fetches.gathering.end(self)
         self.gateway.store.remember_pass(self.plan.fetch_key, time() + TOO_LARGE_FOR)
         self._give_back(State.PASS, TOO_LARGE_FOR)
         self.gateway.fetches.forget(self)
-        body.stop_keeping()
+        if self._body is not None:
+            self._body.stop_keeping()
         self.storing = False
         if not self.subscribers and self.task is not None:
             self.task.cancel()

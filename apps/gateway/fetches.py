@@ -18,6 +18,7 @@ from apps.gateway import fetch_answers as answers
 from apps.gateway.answers import AnyAnswer, Streamed
 from apps.gateway.exchange import Exchange
 from apps.gateway.fetch import Fetch
+from apps.gateway.gathering import Gathering
 from apps.gateway.insisting import call_for_the_whole
 from apps.gateway.outcomes import EachAlone, Failure, FromStore, Own, Shared
 from apps.gateway.stages.forward import failed
@@ -37,6 +38,7 @@ class Fetches:
         self._gateway = gateway
         self._by_key: dict[bytes, Fetch] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self.gathering = Gathering()
 
     def forget(self, fetch: Fetch) -> None:
         """No more subscribers for this one."""

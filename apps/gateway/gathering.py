@@ -1,0 +1,38 @@
+"""How much of answers a worker gathers at a time to store them once they are whole.
+
+Each answer is bounded by its API's policy; all of them together are bounded here. Who gathers most gives up first: its answer goes
+on to its callers, and isn't stored. So one upstream's large and slow answers can't fill a worker's memory.
+"""
+
+from typing import Protocol
+
+MOST = 128 * 2**20
+"""Bytes: 16 answers of the largest usual size at once."""
+
+
+class Gatherer(Protocol):
+    """A fetch that gathers an answer."""
+
+    def give_up_storing(self) -> None:
+        """Let go of what was gathered."""
+
+
+class Gathering:
+    """What a worker's fetches have gathered, in bytes."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[Gatherer, int] = {}
+        self.bytes = 0
+
+    def add(self, who: Gatherer, size: int) -> None:
+        """``who`` has gathered ``size`` bytes more; perhaps one too many, of whoever has most."""
+        self._sizes[who] = self._sizes.get(who, 0) + size
+        self.bytes += size
+        while self.bytes > MOST:
+            largest = max(self._sizes, key=self._sizes.__getitem__)
+            self.end(largest)
+            largest.give_up_storing()
+
+    def end(self, who: Gatherer) -> None:
+        """``who`` gathers no more."""
+        self.bytes -= self._sizes.pop(who, 0)
