@@ -45,7 +45,9 @@ WATCH = (0.004, 0.02)
 """Seconds between two looks at the locks that are waited for: shortest, after somebody began to wait, and longest."""
 
 WAIT = 0.05
-"""Seconds that an exchange about locks may take before the worker goes on without it."""
+"""Seconds that an exchange about locks may take before the worker goes on without it; while all is well, the store's
+``PATIENCE``.
+"""
 
 
 class State(Enum):
