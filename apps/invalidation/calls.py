@@ -61,6 +61,12 @@ def call_for(
     )
 
 
+def places(base_url: str, calls: Mapping[str, Mapping[str, str]]) -> frozenset[tuple[str, str]]:
+    """The (scheme, authority) pairs that a description calls."""
+    urls = [base_url, *(call.get("url", "") for call in calls.values())]
+    return frozenset((parts.scheme, parts.netloc.lower()) for parts in map(urlsplit, urls) if parts.netloc)
+
+
 def _filled(template: str, values: Mapping[str, str]) -> str:
     return _PLACE.sub(lambda match: values.get(match[1], match[0]), template)
 
@@ -120,7 +126,10 @@ def _calls_error(calls: object) -> str | None:
 def _url_error(url: str) -> str | None:
     """A template's host is fixed: what a purge names never decides whom we call."""
     if url.startswith("{url}"):
-        return None if _sample(url.removeprefix("{url}")) else "It has characters that a URL can't have."
+        rest = url.removeprefix("{url}")
+        if rest[:1] not in ("", "/", "?"):
+            return "Behind {url} comes a slash, a question mark or nothing."
+        return None if _sample(rest) else "It has characters that a URL can't have."
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

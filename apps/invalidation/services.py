@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.audit.services import change
 from apps.catalog.models import API
-from apps.invalidation.calls import cdn_errors
+from apps.invalidation.calls import cdn_errors, places
 from apps.invalidation.models import CDN, PurgeWebhook
 from apps.invalidation.policies import can_configure
 from apps.tenants.actors import Actor
@@ -91,6 +91,12 @@ def cdn_update(*, actor: Actor, api: API, **fields: Unpack[CDNFields]) -> CDN:
         cdn.headers = headers
         if errors := cdn_errors(cdn.base_url, cdn.headers, cdn.calls):
             raise ValidationError(errors)
+        kept = [name for name, value in headers.items() if fields.get("headers", {}).get(name) is None]
+        if kept and places(cdn.base_url, cdn.calls) - places(before["base_url"], before["calls"]):
+            # Nobody is shown these values: nor may anybody have them sent to a place of his own.
+            raise ValidationError(
+                {"headers": f"The calls go to another place: write the value of {', '.join(kept)} again."}
+            )
         cdn.full_clean(exclude=["headers"])
         for name, value in before.items():
             noted.field(name, value, getattr(cdn, name))

@@ -165,9 +165,11 @@ def test_a_cdn_is_described_and_its_headers_are_never_shown(cast, calls_as, prod
     made = olga.post("/api/v1/cdns/", told)
     assert made.status_code == 201
     assert made.json() == told | {"headers": {"Authorization": None}}
-    changed = olga.patch("/api/v1/cdns/products/", made.json() | {"base_url": "https://other.example.com"})
+    changed = olga.patch("/api/v1/cdns/products/", made.json() | {"base_url": "https://cdn.example.com/goods"})
     assert changed.status_code == 200
     assert CDN.objects.get().headers == {"Authorization": "Bearer abc"}, "what was read can be sent back"
+    moved = olga.patch("/api/v1/cdns/products/", made.json() | {"base_url": "https://other.example.com"})
+    assert (moved.status_code, list(moved.json()["errors"])) == (400, ["headers"]), "and not be sent elsewhere"
     assert "abc" not in json.dumps(list(Entry.objects.values_list("changes", flat=True)))
     assert olga.delete("/api/v1/cdns/products/").status_code == 204
     assert olga.get("/api/v1/cdns/products/").status_code == 404

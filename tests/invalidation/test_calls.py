@@ -74,3 +74,8 @@ def test_a_good_description_has_no_errors():
 )
 def test_what_cannot_be_described_is_refused_by_field(base, headers, calls, field):
     assert list(cdn_errors(base, headers, calls)) == [field]
+
+
+@pytest.mark.parametrize("url", ["{url}.evil.test/", "{url}@evil.test/", "{url}:80/"])
+def test_what_stands_behind_the_base_url_does_not_change_its_host(url):
+    assert "calls" in cdn_errors("https://shop.test", {}, {"tag": {"method": "POST", "url": url}})

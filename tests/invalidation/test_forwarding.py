@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from apps.caching import services as caching
@@ -136,11 +137,34 @@ def test_what_no_other_try_would_change_has_failed_at_once(products, edge, statu
 
 
 def test_a_cdn_that_cannot_be_reached_is_tried_again_and_told_without_its_address(products, edge):
-    services.cdn_update(actor=PLATFORM, api=products, base_url="http://127.0.0.1:1/secret")
+    services.cdn_update(actor=PLATFORM, api=products, base_url="http://127.0.0.1:1/secret", headers={})
     purged(products)
     forward_due()
     row = Forwarding.objects.get()
     assert (row.state, row.detail) == ("waiting", "It can't be reached (ConnectError).")
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"base_url": "http://elsewhere.test/shop"},
+        {"calls": {"path": {"method": "PURGE", "url": "https://elsewhere.test/{path}"}}},
+        {"base_url": "http://elsewhere.test/", "headers": {"Authorization": None}},
+    ],
+)
+def test_values_that_nobody_is_shown_are_not_sent_to_another_place(products, edge, moved):
+    with pytest.raises(ValidationError) as refusal:
+        services.cdn_update(actor=PLATFORM, api=products, **moved)
+    assert list(refusal.value.message_dict) == ["headers"]
+    again = moved | {"headers": {"Authorization": "Bearer new"}}
+    assert services.cdn_update(actor=PLATFORM, api=products, **again).headers == {"Authorization": "Bearer new"}
+
+
+def test_within_the_same_place_they_stay(products, edge):
+    cdn = services.cdn_update(
+        actor=PLATFORM, api=products, base_url=f"{edge.url}/store", headers={"Authorization": None}
+    )
+    assert cdn.headers == {"Authorization": "Bearer abc"}
 
 
 def test_a_purge_whose_cdn_or_api_is_gone_is_settled(products):
