@@ -151,6 +151,8 @@ def _judge_call(
     if len(body) > plan.policy.max_body:
         raise ValidationError({"answer": _in_words(http.Reason.TOO_LARGE)})
     entry = replace(decision.entry, headers=ruled(decision.entry.headers, api.response_headers), body=body)
+    if http.reports_errors(entry, plan.policy):
+        raise ValidationError({"answer": "A GraphQL answer that reports errors is kept for nobody."})
     http.add_tags(entry, plan.policy, operation_of(api, "GET", path))
     return _Judged(call, plan, entry, decision.reason)
 

@@ -296,6 +296,12 @@ def test_an_answer_larger_than_the_policy_stores_is_refused(products):
     assert "too_large" in errors_of(products)["answer"][0]
 
 
+def test_graphql_that_reports_errors_is_refused_as_it_would_be_from_an_upstream(products):
+    api_update(actor=PLATFORM, api=products, policy={"body": "graphql"})
+    products.refresh_from_db()
+    assert "GraphQL" in errors_of(products, body=b'{"errors": [{"message": "busy"}]}')["answer"][0]
+
+
 @pytest.mark.parametrize("length", [b"5", b"7", b"x"])
 def test_a_length_that_contradicts_the_body_is_refused(products, length):
     assert "contradicts" in errors_of(products, headers=(*FRESH, (b"content-length", length)))["headers"][0]
