@@ -40,7 +40,7 @@ class CallRecord(models.Model):
     flags = models.JSONField(default=list)
     trace = models.JSONField(default=list, help_text="[stage, decision, milliseconds from the start] of each decision.")
     cache_key = models.CharField(
-        max_length=32, blank=True, default="", help_text="Half of the key's digest; empty: none."
+        max_length=32, blank=True, default="", help_text="A quarter of the key's digest; empty: none."
     )
 
     class Meta:

@@ -79,7 +79,8 @@ class Admission:
         """The fields to send upstream without a condition, but for the call's id, for one client's address."""
         ends = [each.expires_at for each in (x.credential, x.grant) if each is not None and each.expires_at is not None]
         self.expires = min(ends, default=FOREVER)
-        self.trace = tuple((stage, decision, 0.0) for stage, decision, _ in x.trace)
+        # A whole number, because a record holds it in one byte.
+        self.trace: tuple[tuple[str, str, float], ...] = tuple((stage, decision, 0) for stage, decision, _ in x.trace)
 
     def holds(self, world: World, x: Exchange) -> bool:
         """Whether it may be used for ``x`` now."""

@@ -109,7 +109,7 @@ class Exchange:
     upstream = ""
     upstream_status = 0
     upstream_began = 0.0
-    upstream_duration = 0.0
+    upstream_duration: float = 0
     attempts = 0
 
     # What is said of it.

@@ -25,7 +25,7 @@ class CallRecord(msgspec.Struct, array_like=True, tag=1):
 
     kind: str
     call_id: str  # SpoolWriter.next_call_id()
-    request_id: str
+    request_id: str  # empty as written: the call_id, which need not be written twice
     at: float  # the head of the request was parsed
     api: str  # slug, empty: no route
     revision: int
@@ -50,7 +50,7 @@ class CallRecord(msgspec.Struct, array_like=True, tag=1):
     attempts: int = 0  # upstream calls made for it
     flags: tuple[str, ...] = ()  # like local_share, collapsed, client_left
     trace: tuple[tuple[str, str, float], ...] = ()  # (stage, decision, milliseconds from the start)
-    cache_key: str = ""  # half of the cache key's digest, in hexadecimal; empty: the cache was not asked
+    cache_key: str = ""  # a quarter of the cache key's digest, in hexadecimal; empty: the cache was not asked
 
 
 class LossRecord(msgspec.Struct, array_like=True, tag=2):
@@ -66,4 +66,12 @@ class LossRecord(msgspec.Struct, array_like=True, tag=2):
 Record = CallRecord | LossRecord
 
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Record).decode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+def decode(data: bytes) -> Record:
+    """A record as it was encoded. Raises ``msgspec.DecodeError`` for anything else."""
+    record = _decode(data)
+    if isinstance(record, CallRecord) and not record.request_id:
+        record.request_id = record.call_id
+    return record

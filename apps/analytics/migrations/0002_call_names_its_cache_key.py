@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
             model_name="callrecord",
             name="cache_key",
             field=models.CharField(
-                blank=True, default="", help_text="Half of the key's digest; empty: none.", max_length=32
+                blank=True, default="", help_text="A quarter of the key's digest; empty: none.", max_length=32
             ),
         ),
     ]

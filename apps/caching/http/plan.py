@@ -54,7 +54,7 @@ class RequestPlan:
     not wait. ``query`` is what is keyed, and so what is forwarded. ``missed`` is why a look-up found nothing to use; ``others``
     are then the keys and entity tags of the URL's other variants, one of which may be what the upstream would answer.
     ``body`` are the parts of the key that a body adds. ``wants_body`` says that the call bypasses only because its
-    body wasn't read: with it in ``request.body``, plan again. ``key_name`` is half of the first key, for records.
+    body wasn't read: with it in ``request.body``, plan again. ``key_name`` is a quarter of the first key, for records.
     """
 
     __slots__ = (
@@ -276,7 +276,7 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
         own = owner(Scope.SUBJECT, identity, credentials) or b""
         plan.owners = ((plan.base, owned_by), (Scope.SUBJECT, own))
     plan.keys = tuple([keys.primary_key(_parts(plan, *owned)) for owned in plan.owners])
-    plan.key_name = plan.keys[0][:16].hex()
+    plan.key_name = plan.keys[0][:8].hex()
 
     if noticed and policy.client_directives != IGNORE:
         plan.directives = request_directives(noticed.get(b"cache-control"), noticed.get(b"pragma"))

@@ -25,7 +25,7 @@ def record(gateway: "Gateway", x: Exchange, status: int, size: int, kind: str = 
             CallRecord(
                 kind,
                 x.call_id,
-                x.request_id,
+                x.request_id if x.request_id is not x.call_id else "",
                 x.at,
                 api.slug,
                 api.revision,

@@ -93,7 +93,7 @@ def test_a_query_that_is_not_sorted_is_keyed_as_it_is(one, other):
 def test_a_key_has_a_name_for_records():
     the_plan = plan()
     assert the_plan.keys[0].hex().startswith(the_plan.key_name)
-    assert len(the_plan.key_name) == 32
+    assert len(the_plan.key_name) == 16
     assert plan(method="PUT").key_name == ""
 
 
