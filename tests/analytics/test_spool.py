@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from apps.gateway import spool as spool_module
-from apps.gateway.records import LossRecord, decode, encode
+from apps.gateway.records import LossRecord, Record, decode, encode
 from apps.gateway.spool import (
     LARGEST_RECORD,
     SpoolWriter,
@@ -25,7 +25,7 @@ from apps.gateway.spool_reader import Segment, SpoolFolder
 from tests.analytics.records import NODE, record, write
 
 
-def read_all(folder: Path, incarnation: str) -> list[tuple[int, object]]:
+def read_all(folder: Path, incarnation: str) -> list[tuple[int, Record]]:
     """Number and record of every whole frame of an incarnation."""
     found = []
     scanned = SpoolFolder(folder)
