@@ -161,12 +161,9 @@ def _walk(values: list[Any], steps: tuple[Step, ...]) -> list[Any]:
 
 def _typed(data: Any) -> Iterator[str]:
     waiting, left = [data], MOST_VALUES
-    while waiting:
+    while waiting and left:
         value = waiting.pop()
         left -= 1
-        if left < 0:
-            yield ANY
-            return
         if isinstance(value, dict):
             name, identity = value.get("__typename"), value.get("id")
             if isinstance(name, str) and isinstance(identity, str) and name and identity:
@@ -174,6 +171,8 @@ def _typed(data: Any) -> Iterator[str]:
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
+    if waiting:
+        yield ANY
 
 
 def one_word(text: str) -> str:
