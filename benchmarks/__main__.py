@@ -80,15 +80,17 @@ def wait_for(url: str, headers: dict[str, str] | None = None, seconds: float = 6
 
 
 @contextlib.contextmanager
-def running(argv: list[str], core: int, log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process on one core for as long as the block lasts."""
+def running(
+    argv: list[str], core: int, log: Path, environment: dict[str, str] | None = None, tree: Path = ROOT
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process on one core, started in ``tree``, for as long as the block lasts."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             ["taskset", "-c", str(core), *argv],
             stdout=output,
             stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            env={**os.environ, **environment},
+            cwd=tree,
+            env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
     try:
@@ -122,6 +124,14 @@ def pids_of(session: int, word: str) -> list[int]:
             if word.encode() in words and os.getsid(int(entry.name)) == session:
                 found.append(int(entry.name))
     return found
+
+
+def pin_workers(session: int) -> None:
+    """Put the gateway workers of ``up``, the leader of ``session``, on the server's core."""
+    for pid in pids_of(session, "gateway"):
+        os.sched_setaffinity(pid, {SERVER_CORE})
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {SERVER_CORE})
 
 
 def calls_per_second(port: int, path: str, key: str) -> float:
@@ -232,14 +242,11 @@ def main() -> int:
         ]
         server = stack.enter_context(running(peer, SERVER_CORE, folder / "nginx.log"))
         up = stack.enter_context(
-            running([python, "manage.py", "up", "--no-demo"], CLIENT_CORE, folder / "up.log", **environment)
+            running([python, "manage.py", "up", "--no-demo"], CLIENT_CORE, folder / "up.log", environment)
         )
         try:
             wait_for(f"http://127.0.0.1:{apimgr}/_gateway/readyz")
-            for pid in pids_of(up.pid, "gateway"):
-                os.sched_setaffinity(pid, {SERVER_CORE})
-                for thread in Path(f"/proc/{pid}/task").iterdir():
-                    os.sched_setaffinity(int(thread.name), {SERVER_CORE})
+            pin_workers(up.pid)
             subprocess.run(
                 [python, "manage.py", "apply", str(folder / "bench.yaml")],
                 cwd=ROOT, env={**os.environ, **environment}, check=True, capture_output=True, timeout=60,
