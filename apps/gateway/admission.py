@@ -4,6 +4,8 @@ The first stages find out the same for each call with the same head until the co
 What depends on the clock is checked at each call: the end of a key or grant, and the trust lease.
 """
 
+from weakref import ref
+
 from apps.caching.http import Answer as StoredAnswer
 from apps.caching.http import Held, RequestPlan
 from apps.gateway.answers import Answer
@@ -13,17 +15,23 @@ from apps.gateway.world import World
 
 FOREVER = float("inf")
 
+ADMISSION_BYTES = 4 * 1024
+"""What an admission needs besides the fields of its request, measured: itself, the cache's plan, the trace."""
+
+FIELD_BYTES = 600
+"""What a field line needs besides its text: as it came, as the cache keys it, as it is forwarded."""
+
 
 class Ready:
-    """A fresh hit as it was answered just now: right until ``until`` (Unix seconds) for as long as ``held`` is what
-    is found.
+    """That a fresh hit was answered just now with what is ready in ``held``: right until ``until`` (Unix seconds), for as
+    long as ``held`` is what is found. This doesn't keep it alive: what the cache pushes out is gone.
     """
 
-    __slots__ = ("answer", "cache_status", "held", "until")
+    __slots__ = ("cache_status", "held", "until")
 
     def __init__(self, held: Held, answer: StoredAnswer, cache_status: bytes, now: float) -> None:
-        self.held = held
-        self.answer = Answer(answer.status, answer.headers, answer.body, answer.head)
+        self.held = ref(held)
+        held.ready = Answer(answer.status, answer.headers, answer.body, answer.head)
         self.cache_status = cache_status
         # Until the age or the time left changes by a second, or the answer may be refreshed.
         age_turns = held.age_zero + held.age(now) + 1
@@ -52,6 +60,7 @@ class Admission:
         "ready",
         "request_headers",
         "scheme",
+        "size",
         "target",
         "texts",
         "told_host",
@@ -79,6 +88,9 @@ class Admission:
         """The fields to send upstream without a condition, but for the call's id, for one client's address."""
         ends = [each.expires_at for each in (x.credential, x.grant) if each is not None and each.expires_at is not None]
         self.expires = min(ends, default=FOREVER)
+        texts = len(x.target) + sum(len(name) + len(value) for name, value in x.headers)
+        self.size = ADMISSION_BYTES + 4 * texts + FIELD_BYTES * len(x.headers)
+        """The bytes that keeping it costs."""
         # A whole number, because a record holds it in one byte.
         self.trace: tuple[tuple[str, str, float], ...] = tuple((stage, decision, 0) for stage, decision, _ in x.trace)
 

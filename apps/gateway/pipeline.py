@@ -5,13 +5,14 @@ what the first half lacked: a credential record, an allowance, the shared tier, 
 """
 
 from time import monotonic, time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from apps.gateway.admission import Admission
 from apps.gateway.answers import Answer, AnyAnswer, Whole, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.head_limits import refusal
 from apps.gateway.own import own_answer
+from apps.gateway.recent import Recent
 from apps.gateway.stages import Need
 from apps.gateway.stages.authenticate import authenticate
 from apps.gateway.stages.authorize import authorize
@@ -28,14 +29,13 @@ STAGES = (route, authenticate, authorize, limit, validate, cache)
 ADMITTED = STAGES.index(limit)
 """The first stage that depends on more than the head and the configuration."""
 
-MEMORY = 4096
-"""Heads whose admission is remembered."""
+MEMORY = 16 * 2**20
+"""Bytes for admissions that are remembered, in each of the two tables: by fields and by the bytes of a head."""
 
 LARGEST = 4096
 """Bytes of fields in a head that is remembered."""
 
 _Key = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], str, str, str]
-K = TypeVar("K", _Key, bytes)
 
 
 class Pipeline:
@@ -43,8 +43,8 @@ class Pipeline:
 
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
-        self._admissions: dict[_Key, Admission] = {}
-        self.heads: dict[bytes, Admission] = {}
+        self._admissions: Recent[_Key, Admission] = Recent(MEMORY, lambda _, admission: admission.size)
+        self.heads: Recent[bytes, Admission] = Recent(MEMORY, lambda head, admission: len(head) + admission.size)
         """Admissions by the very bytes of a head, for a door that sees them. A caller that is a trusted proxy has
         none here.
         """
@@ -65,7 +65,8 @@ class Pipeline:
             return answer
         x.cache_plan = plan_cache(x)
         if key is not None and not x.warms and sum(len(name) + len(value) for name, value in x.headers) <= LARGEST:
-            x.admission = _kept(self._admissions, key, Admission(x, gateway.world.version))
+            x.admission = Admission(x, gateway.world.version)
+            self._admissions.put(key, x.admission)
         return self.go_on(x)
 
     def again(self, admission: Admission, client: str) -> Exchange | None:
@@ -90,7 +91,7 @@ class Pipeline:
     def remember(self, head: bytes, x: Exchange) -> None:
         """That these bytes are the head of a call that was admitted as ``x``."""
         if x.admission is not None and len(head) <= LARGEST:
-            _kept(self.heads, head, x.admission)
+            self.heads.put(head, x.admission)
 
     def go_on(self, x: Exchange) -> Whole | Need | None:
         """The rest of the first half, for an admitted call."""
@@ -155,13 +156,6 @@ class Pipeline:
                 return outcome
         x.stage = end
         return None
-
-
-def _kept(table: dict[K, Admission], key: K, admission: Admission) -> Admission:
-    if len(table) >= MEMORY:
-        table.clear()
-    table[key] = admission
-    return admission
 
 
 def _said(stage: str, x: Exchange) -> str:

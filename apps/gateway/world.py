@@ -7,17 +7,23 @@ between two turns of the event loop, so that a call sees all of a change or noth
 
 import enum
 from collections.abc import Iterable, Mapping
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 from apps.fleet.events import Position
 from apps.gateway.lease import Lease
+from apps.gateway.recent import Recent
 from apps.gateway.snapshot import API, Credential, Plan
 
-CREDENTIALS_KEPT = 50_000
-"""Credential records a worker holds at most, about 1 KB each; one more costs the longest unused ones a new look-up."""
+CREDENTIALS_BYTES = 64 * 2**20
+"""Bytes of credential records that a worker holds, 50,000 and more of the usual ones; one more costs the longest unused
+ones a new look-up.
+"""
 
-UNKNOWN_KEPT = 10_000
-"""Keys that nobody has, remembered so that they aren't asked for again."""
+UNKNOWN_BYTES = 4 * 2**20
+"""Bytes for keys that nobody has, remembered so that they aren't asked for again: about 16,000."""
+
+UNKNOWN_SIZE = 256
+"""Bytes that one of these needs: its digest and its place in the table."""
 
 
 class Unknown(enum.Enum):
@@ -28,8 +34,6 @@ class Unknown(enum.Enum):
 
 UNKNOWN: Literal[Unknown.UNKNOWN] = Unknown.UNKNOWN
 """What ``credential`` says of a key that nobody has."""
-
-V = TypeVar("V")
 
 
 class Purges(Protocol):
@@ -42,48 +46,6 @@ class Purges(Protocol):
 
     def apply(self, tags: Iterable[str], clock: int, soft: bool) -> None:
         """Note a purge; noting it twice changes nothing."""
-
-
-class Recent(Generic[V]):
-    """A table bounded by count that forgets what wasn't used for longest, about: two generations, and use moves a
-    value to the younger.
-
-    A hit in the younger generation is one dictionary look-up, unlike a strict LRU, which writes on every read.
-    """
-
-    __slots__ = ("_half", "_old", "_young")
-
-    def __init__(self, size: int) -> None:
-        self._half = max(1, size // 2)
-        self._young: dict[str, V] = {}
-        self._old: dict[str, V] = {}
-
-    def get(self, key: str) -> V | None:
-        """The value, which counts as used."""
-        value = self._young.get(key)
-        if value is None and self._old:
-            value = self._old.pop(key, None)
-            if value is not None:
-                self.put(key, value)
-        return value
-
-    def put(self, key: str, value: V) -> None:
-        """Keep a value, and forget the unused half when there is no room."""
-        if len(self._young) >= self._half and key not in self._young:
-            self._old, self._young = self._young, {}
-        self._young[key] = value
-
-    def drop(self, key: str) -> None:
-        """Forget one."""
-        self._young.pop(key, None)
-        self._old.pop(key, None)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._young, self._old = {}, {}
-
-    def __len__(self) -> int:
-        return len(self._young) + len(self._old)
 
 
 class Routes:
@@ -185,8 +147,8 @@ class World:
         self.refused: set[str] = set()
         self.routes = Routes()
         self.plans: dict[str, Plan] = {}
-        self.credentials: Recent[Credential] = Recent(CREDENTIALS_KEPT)
-        self.unknown: Recent[bool] = Recent(UNKNOWN_KEPT)
+        self.credentials: Recent[str, Credential] = Recent(CREDENTIALS_BYTES, _size_of_credential)
+        self.unknown: Recent[str, bool] = Recent(UNKNOWN_BYTES, lambda digest, _: UNKNOWN_SIZE)
 
     @property
     def loaded(self) -> bool:
@@ -260,3 +222,11 @@ class World:
         """Everything up to ``position`` is applied."""
         self.position = position
         self.version += 1
+
+
+def _size_of_credential(digest: str, credential: Credential) -> int:
+    """The bytes that a credential record needs here: itself, and each of its grants with the texts in it."""
+    grants = credential.grants
+    texts = len(credential.tenant) + len(credential.application) + sum(map(len, grants))
+    texts += sum(len(grant.plan) + len(grant.state) for grant in grants.values())
+    return 1024 + 400 * len(grants) + texts

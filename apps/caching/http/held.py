@@ -1,6 +1,7 @@
 """An entry as a worker holds it: with the bytes of its head ready, so that a hit only adds what is new per call."""
 
 from http import HTTPStatus
+from typing import Any
 
 from apps.caching.http.downstream import lifetime, prepared
 from apps.caching.http.early import earliest
@@ -37,11 +38,13 @@ class Held:
     origin's lifetime. ``early_from`` is when hits begin to think of refreshing it early;
     ``age_zero`` is when the answer's age was 0; ``asked_at`` is when the upstream was last asked about it by a call whose
     outcome doesn't show in the entry. ``soft`` is set while a soft purge makes the entry stale;
-    ``purges_seen`` is the version of the purge table that last found it alive. ``size`` is what it counts in the
-    in-process tier.
+    ``purges_seen`` is the version of the purge table that last found it alive. ``ready`` is the whole answer as the
+    server sends it within this second: left here by the server, so that it lives no longer than the entry. ``size`` is
+    what it counts in the in-process tier.
     """
 
     __slots__ = (
+        "__weakref__",
         "age_zero",
         "asked_at",
         "early_from",
@@ -52,6 +55,7 @@ class Held:
         "headers",
         "last_modified",
         "purges_seen",
+        "ready",
         "size",
         "soft",
         "told",
@@ -72,6 +76,7 @@ class Held:
         self.asked_at = 0.0
         self.soft = False
         self.purges_seen = -1
+        self.ready: Any = None
         self.size = OVERHEAD + len(entry.body) + 3 * len(self.head)
 
     def age(self, now: float) -> int:

@@ -54,10 +54,11 @@ def cache(gateway: "Gateway", x: Exchange) -> Whole | Need | None:
         plan.missed = http.Reason.NOT_FOUND
         held = gateway.store.find_local(plan, now)
         ready = x.admission.ready if x.admission is not None else None
-        if ready is not None and held is ready.held and now < ready.until and not held.soft:
+        if ready is not None and held is not None and held is ready.held() and now < ready.until and not held.soft:
             # The same head met the same stored answer within this second: so does the same decision hold.
             x.reason, x.cache, x.cache_status = FRESH, b"HIT", ready.cache_status
-            return ready.answer
+            answer: Whole = held.ready
+            return answer
     else:
         held, x.found = x.found, None
     decision = http.on_entry(plan, held, now, 1.0 - random())  # noqa: S311  a share of hits, not a secret
@@ -79,7 +80,7 @@ def cache(gateway: "Gateway", x: Exchange) -> Whole | Need | None:
             detail=decision.reason if x.shows_detail else None,
         )
         answer = http.answer_from(served, plan, now)
-        if decision.reason is http.Reason.FRESH and plan.plain and x.admission is not None:
+        if decision.reason is http.Reason.FRESH and plan.plain and x.admission is not None and x.method != "HEAD":
             x.admission.ready = Ready(served, answer, x.cache_status, now)
         return answer
     if isinstance(decision, http.GatewayTimeout):

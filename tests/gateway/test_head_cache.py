@@ -1,0 +1,116 @@
+"""What is remembered of heads: it is bounded in bytes, and keeps nothing alive that the cache let go of."""
+
+import gc
+import sys
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pytest
+
+from apps.caching.http import Held
+from apps.gateway.admission import Admission
+from apps.gateway.gateway import Gateway
+from apps.gateway.pipeline import LARGEST
+from apps.gateway.recent import Recent
+from apps.gateway.snapshot import API, Credential, Grant, Operation, Plan
+from tests.gateway.house import KEY, Door, Origin, api, ok, read_answer, serving
+
+LARGE = 300_000
+
+
+async def test_bodies_that_the_cache_let_go_of_are_gone(gateways: Any, origin: Origin) -> None:
+    gateway: Gateway = await gateways(l1_bytes=4 * 2**20, cache=None)
+    for number in range(40):
+        origin.paths[f"/{number}"] = ok(b"x" * LARGE, "cache-control: max-age=600")
+    async with serving(gateway) as door:
+        for number in range(40):
+            assert [(await door.call(f"/products/{number}")).cache for _ in range(3)] == ["MISS", "HIT", "HIT"]
+    gc.collect()
+    alive = [each for each in gc.get_objects() if type(each) is Held and each.entry.path == b"/0"]
+    assert not alive
+    held = [each for each in gc.get_objects() if type(each) is Held and len(each.entry.body) == LARGE]
+    assert sum(each.size for each in held) <= gateway.store.local.capacity
+    assert len(gateway.pipeline.heads) == 40
+
+
+async def test_many_heads_share_what_is_ready_of_a_response(lane: Door, origin: Origin) -> None:
+    large = "x" * 20_000
+    origin.paths["/item"] = ok(b"item", "cache-control: max-age=600", f"link: {large}")
+    reader, writer = await lane.connect()
+    for number in range(50):
+        for _ in range(2):
+            writer.write(
+                f"GET /products/item HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\nx-n: {number}\r\n\r\n".encode()
+            )
+            assert (await read_answer(reader)).body == b"item"
+    writer.close()
+    ready = {id(admission.ready.held().ready) for admission in lane.gateway.pipeline.heads.values() if admission.ready}
+    assert len(lane.gateway.pipeline.heads) == 50
+    assert len(ready) == 1
+
+
+async def test_a_head_request_is_never_answered_with_what_is_ready_for_get(lane: Door, origin: Origin) -> None:
+    origin.paths["/item"] = ok(b"item", "cache-control: max-age=600")
+    for _ in range(3):
+        assert (await lane.call("/products/item")).body == b"item"
+        answer = await lane.call("/products/item", method="HEAD")
+        assert (answer.body, answer["content-length"]) == (b"", "4")
+
+
+async def test_an_attackers_heads_do_not_push_out_those_in_use(lane: Door, origin: Origin) -> None:
+    origin.paths["/item"] = ok(b"item", "cache-control: max-age=600")
+    heads = lane.gateway.pipeline.heads = Recent(64 * 1024, lambda head, admission: len(head) + admission.size)
+    used = f"GET /products/item HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n\r\n".encode()
+    await lane.call("/products/item")  # its key is looked up: that head isn't remembered yet
+    reader, writer = await lane.connect()
+    for number in range(60):
+        for data in (used, used.replace(b"\r\n\r\n", b"\r\nx-n: %d\r\n\r\n" % number)):
+            writer.write(data)
+            await read_answer(reader)
+        assert used in {*heads._young, *heads._old}
+        assert (
+            sum(len(head) + each.size for table in (heads._young, heads._old) for head, each in table.items()) <= 2**16
+        )
+    writer.close()
+    assert len(heads) < 20
+
+
+@pytest.mark.parametrize("fields", [0, 1, 20, 120])
+async def test_an_admission_says_what_it_costs(fields: int, lane: Door, origin: Origin) -> None:
+    origin.paths["/item"] = ok(b"item", "cache-control: max-age=600, stale-while-revalidate=1")
+    room = (LARGEST - 200) // fields if fields else 0
+    lines = "".join(f"x-{number}: {'y' * (room - 12)}\r\n" for number in range(fields))
+    data = f"GET /products/item HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n{lines}\r\n".encode()
+    assert len(data) <= LARGEST
+    reader, writer = await lane.connect()
+    for _ in range(3):
+        writer.write(data)
+        assert (await read_answer(reader)).body == b"item"
+    writer.close()
+    (admission,) = lane.gateway.pipeline.heads.values()
+    assert admission.ready is not None
+    assert deep_size(admission) <= admission.size
+
+
+SHARED = (API, Plan, Credential, Grant, Operation, Held, type, ModuleType, FunctionType)
+"""What an admission names and doesn't own: the configuration, and what is stored."""
+
+
+def deep_size(thing: Any) -> int:
+    """The bytes of ``thing`` and all that it alone refers to."""
+    seen: set[int] = set()
+    total, left = 0, [thing]
+    while left:
+        each = left.pop()
+        if id(each) in seen or isinstance(each, SHARED) or each is None:
+            continue
+        seen.add(id(each))
+        total += sys.getsizeof(each)
+        left += gc.get_referents(each)
+    return total
+
+
+def test_a_deep_size_counts_what_is_inside() -> None:
+    assert deep_size((b"x" * 1000, [b"y" * 1000])) > 2000
+    assert deep_size(api()) == 0
+    assert Admission.__slots__
