@@ -38,6 +38,8 @@ TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 NODE_NAME = env.str("NODE_NAME", default=socket.gethostname())
 SPOOL_DIR = DATA_DIR / "spool"
 SPOOL_BYTES = env.int("SPOOL_BYTES", default=2**30)
+# Rows a second, of the whole installation, that the log gets of calls to no known API; all of them are counted.
+STRANGER_ROWS = env.float("STRANGER_ROWS", default=10.0)
 # How many days are kept: single calls, and figures by minute, hour and day.
 CALL_LOG_DAYS = env.int("CALL_LOG_DAYS", default=7)
 MINUTE_FIGURES_DAYS, HOUR_FIGURES_DAYS, DAY_FIGURES_DAYS = 2, 90, 3 * 365

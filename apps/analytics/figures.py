@@ -65,6 +65,17 @@ class Figures(msgspec.Struct, array_like=True):
         bucket = bucket_of(call.duration)
         histogram[bucket] = histogram.get(bucket, 0) + 1
 
+    def tally(self, status: int, code: str, calls: int, request_bytes: int, response_bytes: int) -> None:
+        """Add calls that no API was found for, refused with the problem ``code``. Nothing is known of their latency."""
+        self.calls += calls
+        self.request_bytes += request_bytes
+        self.response_bytes += response_bytes
+        _add_counts(self.caches, {"BYPASS": calls})
+        _add_counts(self.statuses, {status: calls})
+        if code:
+            _add_counts(self.codes, {code: calls})
+            _add_counts(self.reasons, {code: calls})
+
     def add(self, other: "Figures") -> None:
         """Add the figures of other calls."""
         self.calls += other.calls

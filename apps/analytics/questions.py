@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.analytics.choices import DIMENSIONS, Level, Period
 from apps.analytics.figures import Figures, decode
-from apps.analytics.models import CallRecord, RollUp
+from apps.analytics.models import CallRecord, RollUp, roll_up_id
 from apps.analytics.policies import Scope
 from apps.analytics.windows import Kept, Span, down, spans, up
 from apps.gateway.records import WARM_UP
@@ -75,6 +75,10 @@ class Question:
         """The whole buckets around the span."""
         return spans(self.since.timestamp(), self.until.timestamp(), kept())
 
+    def asks_for_all(self) -> bool:
+        """Whether it is about calls to no known API too: only who asks about everything sees these."""
+        return not self.names and self.scope.everything
+
     def _is_covered(self) -> bool:
         return self.scope.covers(api=self.names.get("api", ""), tenant=self.names.get("tenant", ""))
 
@@ -113,6 +117,8 @@ def _rows_of(question: Question, start: float, end: float) -> Figures | None:
         *("attempts", "request_bytes", "response_bytes", "flags"),
     )
     found = CallRecord.objects.filter(question.condition(), at__gte=moment(start), at__lt=moment(end)).order_by()
+    if question.asks_for_all() and _were_left_out(down(start, Period.MINUTE)):
+        return None
     rows = list(found.only(*names)[: EXACT_CALLS + 1])
     if len(rows) > EXACT_CALLS:
         return None
@@ -121,6 +127,14 @@ def _rows_of(question: Question, start: float, end: float) -> Figures | None:
         if WARM_UP not in row.flags:
             figures.count(row)
     return figures
+
+
+def _were_left_out(minute: int) -> bool:
+    """Whether the log has fewer rows than there were calls to no known API in a minute: they have a sample of rows."""
+    figures = RollUp.objects.filter(pk=roll_up_id(Period.MINUTE, minute, Level.API, ("", "", "", "")))
+    counted = figures.values_list("calls", flat=True).first() or 0
+    until = moment(minute + Period.MINUTE)
+    return counted > CallRecord.objects.filter(api="", at__gte=moment(minute), at__lt=until).count()
 
 
 def _added(packed: Iterable[bytes | memoryview]) -> Figures:

@@ -31,6 +31,9 @@ _NUMBERS = (
 _AT, _FLAGS, _TRACE = (_COLUMNS.index(name) for name in ("at", "flags", "trace"))
 _NAMES = ("api", "tenant", "application", "operation")
 _ROLL_UP_COLUMNS = ("id", "period", "bucket", "level", *_NAMES, "calls", "packed")
+#: Flags of rows that no figure counts.
+_IN_NO_FIGURE = frozenset((records.WARM_UP, records.SAMPLED))
+_TALLIED = 1000  # counts in a tally: several times as many as there are problems
 _KEPT_ASIDE = 20  # of a transaction: enough to see what is wrong
 _LONGEST = 255  # of a flag, and of a decision in a trace
 _NUMBERS_END = 2**53  # of frames, sizes and the like: what a double holds, and a database's bigint
@@ -67,6 +70,7 @@ def take(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> Ta
     came = [(batch, _decoded(batch, unreadable)) for batch in batches]
     account = Account.of(_nodes(came))
     items: list[_Item] = []
+    tallies: list[records.TallyRecord] = []
     for batch, decoded in came:
         for frame, record in decoded:
             if frame.number in account.settled[batch.incarnation]:
@@ -77,10 +81,13 @@ def take(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> Ta
             account.settle(batch.incarnation, frame.number, record.at)
             if isinstance(record, records.LossRecord):
                 account.lose(record)
+            elif isinstance(record, records.TallyRecord):
+                if account.settle_first(record):
+                    tallies.append(record)
             elif record.kind != records.BEGUN:
                 items.append(_Item(record, batch.incarnation, frame))
     calls = _insert(_without_known_endings(items), account)
-    add_figures(call for call in calls if records.WARM_UP not in call.flags)
+    add_figures((call for call in calls if not _IN_NO_FIGURE.intersection(call.flags)), tallies)
     account.save()
     keys: dict[int, float] = {}
     for call in calls:
@@ -115,6 +122,15 @@ class Account:
     def settle(self, life: str, number: int, at: float) -> None:
         """This number has come."""
         self._settle(life, number, number, moment(at))
+
+    def settle_first(self, tally: records.TallyRecord) -> bool:
+        """Whether this tally has not come yet, if it was carried over from another place: then its first number has, too."""
+        if not tally.incarnation:
+            return True
+        if tally.number in self.settled[tally.incarnation]:
+            return False
+        self.settle(tally.incarnation, tally.number, tally.at)
+        return True
 
     def lose(self, loss: records.LossRecord) -> None:
         """These numbers won't come. Those that have come all the same don't count."""
@@ -222,7 +238,7 @@ def _nodes(came: Iterable[tuple[Batch, _Decoded]]) -> dict[str, str]:
     for batch, decoded in came:
         nodes[batch.incarnation] = batch.node
         for _, record in decoded:
-            if isinstance(record, records.LossRecord):
+            if isinstance(record, records.LossRecord | records.TallyRecord) and record.incarnation:
                 nodes.setdefault(record.incarnation, batch.node)
     return nodes
 
@@ -234,12 +250,24 @@ def _check(record: records.Record) -> None:
         if not is_incarnation(record.incarnation) or not 0 < record.first <= record.last < _NUMBERS_END:
             raise ValueError(f"{record} is no loss")
         return
+    if isinstance(record, records.TallyRecord):
+        _check_tally(record)
+        return
     if record.kind not in (records.CALL, records.BEGUN, records.ENDED):
         raise ValueError(f"{record.kind!r} is no kind of record")
     _clean(record)
     for name in _NUMBERS:
         if not 0 <= getattr(record, name) < _NUMBERS_END:  # not true of NaN either
             raise ValueError(f"{name} is {getattr(record, name)}")
+
+
+def _check_tally(tally: records.TallyRecord) -> None:
+    came_from_elsewhere = is_incarnation(tally.incarnation) and 0 < tally.number < _NUMBERS_END
+    if len(tally.counts) > _TALLIED or (tally.incarnation and not came_from_elsewhere):
+        raise ValueError("This is no tally")
+    for status, code, *numbers in tally.counts:
+        if len(code) > _LONGEST or "\0" in code or not all(0 <= number < _NUMBERS_END for number in (status, *numbers)):
+            raise ValueError("This is no tally")
 
 
 def _row(call: records.CallRecord) -> list[Any]:
@@ -297,11 +325,14 @@ def _insert(items: list[_Item], account: Account) -> list[records.CallRecord]:
         return _insert(items[:half], account) + _insert(items[half:], account)
 
 
-def add_figures(calls: Iterable[records.CallRecord]) -> None:
+def add_figures(calls: Iterable[records.CallRecord], tallies: Iterable[records.TallyRecord] = ()) -> None:
     """Add the calls to the figures of their minutes, hours and days, at every level. Two queries per 500 rows of figures."""
     by_minute: dict[tuple[int, tuple[str, str, str, str]], Figures] = defaultdict(Figures)
     for call in calls:
         by_minute[down(call.at, Period.MINUTE), (call.api, call.tenant, call.application, call.operation)].count(call)
+    for tally in tallies:
+        for counts in tally.counts:
+            by_minute[down(tally.at, Period.MINUTE), ("", "", "", "")].tally(*counts)
     by_level: dict[tuple[int, Level, tuple[str, ...]], Figures] = defaultdict(Figures)
     for (minute, names), figures in by_minute.items():
         for level, dimensions in DIMENSIONS.items():

@@ -74,7 +74,7 @@ class Admission:
         self.given_id = x.request_id if x.request_id is not x.call_id else ""
         self.host, self.path, self.query, self.scheme = x.host, x.path, x.query, x.scheme
         self.told_host = x.told_host
-        self.texts = x.host.decode("latin-1"), x.path.decode("latin-1")
+        self.texts = x.texts
         """Host and path as the call record has them."""
         self.request_headers = x.request_headers
         self.api: API = x.api

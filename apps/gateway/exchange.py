@@ -18,6 +18,8 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@~-]{1,128}")
 
+HOST_BYTES, PATH_BYTES = 255, 2048
+"""What a call record keeps of the host and of the path."""
 
 NO_API = API(
     slug="",
@@ -162,6 +164,11 @@ class Exchange:
                 if _REQUEST_ID.fullmatch(value):
                     self.request_id = value.decode()
                 break
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Host and path as the call record has them: no longer than the log keeps them, for callers choose their length."""
+        return self.host[:HOST_BYTES].decode("latin-1"), self.path[:PATH_BYTES].decode("latin-1")
 
     @property
     def shows_detail(self) -> bool:

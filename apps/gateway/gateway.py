@@ -31,6 +31,7 @@ from apps.gateway.pipeline import Pipeline
 from apps.gateway.snapshot import API
 from apps.gateway.spool import SpoolWriter
 from apps.gateway.stages.authenticate import digest_of
+from apps.gateway.strangers import ROWS, StrangerTally
 from apps.gateway.upstream.client import HTTP1Client, UpstreamClient, origin_of
 from apps.gateway.world import World
 
@@ -71,6 +72,7 @@ class Options:
     cache_tenant_share: float = 1.0
     cache_shares_server: bool = False
     trusted_proxies: Sequence[str] = ()
+    stranger_rows: float = ROWS
 
 
 class Gateway:
@@ -87,6 +89,7 @@ class Gateway:
         )
         self.world = World(purges=self.store.purges, trust_lease=options.trust_lease)
         self.spool = SpoolWriter(options.spool_dir, options.node, options.worker)
+        self.strangers = StrangerTally(self.spool, options.stranger_rows, lambda: self.world.workers)
         self.metrics = Metrics(options.data_dir / "gateway" / "metrics", options.worker)
         self.follower = Follower(
             self.world,
@@ -133,6 +136,7 @@ class Gateway:
         await self.client.close()
         await self._state.aclose()
         self.metrics.withdraw()
+        self.strangers.close()
         self.spool.close()
 
     async def invalidate(self, api: API, request: http.Request, head: http.ResponseHead | None) -> None:
@@ -190,6 +194,7 @@ class Gateway:
         while True:
             await asyncio.sleep(1.0)
             self.metrics.publish(self, monotonic())
+            self.strangers.flush()
             self.store.tidy(time())
             if isinstance(self.client, HTTP1Client):
                 self.client.sweep()

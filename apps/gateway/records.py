@@ -11,6 +11,11 @@ CALL, BEGUN, ENDED = "call", "begun", "ended"
 WARM_UP = "warm_up"
 """The flag of calls that the platform made by itself to warm the cache up: in the log, and in no figure."""
 
+SAMPLED = "sampled"
+"""The flag of rows of calls that no API was found for: in the log, and in no figure, because a ``TallyRecord`` counts
+these calls.
+"""
+
 QUERY = "with_query"
 """The flag of calls that went upstream with a query, which the log doesn't hold."""
 
@@ -63,7 +68,20 @@ class LossRecord(msgspec.Struct, array_like=True, tag=2):
     at: float
 
 
-Record = CallRecord | LossRecord
+class TallyRecord(msgspec.Struct, array_like=True, tag=3):
+    """How many calls no API was found for, since the last such record of this worker: they have no records of their own.
+
+    ``counts``: status, problem code (empty: none), calls, request and response bytes. ``incarnation`` and ``number`` say where
+    it was written first, when the agent carried it over from a segment that had to go.
+    """
+
+    at: float  # of the first of these calls
+    counts: tuple[tuple[int, str, int, int, int], ...]
+    incarnation: str = ""
+    number: int = 0
+
+
+Record = CallRecord | LossRecord | TallyRecord
 
 encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode

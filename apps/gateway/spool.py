@@ -4,6 +4,7 @@ A worker's life is an *incarnation*. Its files in the spool folder:
 
 - ``ID.lock``: who it is (JSON: node, worker, pid). The worker holds an ``flock`` on it for life; the kernel frees it at its death,
   whatever killed it. After recovery the agent renames it to ``ID.ended``.
+- ``ID.tally``: calls that no API was found for and that no frame counts yet (see ``strangers``).
 - ``ID-NNNNNN.spool``: segments of frames. A frame is length, CRC-32, frame number, record; numbers count from 1 without gaps over
   all segments of the incarnation. What a crash cut off fails its length or its CRC and is dropped; its number is
   then missing.
@@ -157,6 +158,30 @@ class SpoolWriter:
             return self._append_with_care(record)
         self._number = number
         return self._write(data)
+
+    @property
+    def next_number(self) -> int:
+        """The number that the next frame will have."""
+        return self._number + 1
+
+    def offer(self, record: bytes) -> bool:
+        """Write a record that can wait: when it could not be written now, it is not lost, and its number stays free."""
+        if self._lost_from:  # calls find out whether there is room again
+            return False
+        data = frame(self._number + 1, record)
+        try:
+            if len(data) > self._room or time.monotonic() > self._until:
+                self._next_segment()
+            if os.write(self._descriptor, data) != len(data):
+                raise OSError(errno.EFBIG, "cut short")
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                self._abandon_segment()
+            return False
+        self._number += 1
+        self._room -= len(data)
+        self.written += 1
+        return True
 
     def close(self) -> None:
         """The worker's last act: its lock is freed, and the agent takes over its files."""

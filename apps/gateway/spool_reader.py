@@ -133,6 +133,7 @@ class SpoolFolder:
         """Recovery is done: the dead worker's lock file says so."""
         with suppress(FileNotFoundError):
             (self.path / f"{life.incarnation}.lock").rename(self.path / f"{life.incarnation}.ended")
+        (self.path / f"{life.incarnation}.tally").unlink(missing_ok=True)
         life.ended = True
         self._let_go(life)
 

@@ -29,14 +29,15 @@ class Syncer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._synced: dict[str, int] = {}
+        self._synced: dict[str, tuple[int, int]] = {}
 
     def work(self) -> int:
-        """Sync every segment that grew. How many did. Raises ``OSError`` when the disk has a fault."""
+        """Sync every segment that grew and every tally that changed. How many did. Raises ``OSError`` when the disk has a fault."""
         sizes = {}
         if self._folder.is_dir():
             with os.scandir(self._folder) as entries:
-                sizes = {entry.path: entry.stat().st_size for entry in entries if entry.name.endswith(".spool")}
+                found = [(entry.path, entry.stat()) for entry in entries if entry.name.endswith((".spool", ".tally"))]
+                sizes = {path: (stat.st_size, stat.st_mtime_ns) for path, stat in found}
         grown = [path for path, size in sizes.items() if size != self._synced.get(path)]
         appeared = sizes.keys() - self._synced.keys()
         for path in grown:

@@ -19,7 +19,7 @@ from apps.analytics import stream
 from apps.analytics.intervals import Intervals
 from apps.fleet import names
 from apps.fleet.connections import AWAY
-from apps.gateway import records
+from apps.gateway import records, strangers
 from apps.gateway.spool import AGENT, Frame, SpoolWriter, frame, segment_path
 from apps.gateway.spool_reader import Life, Segment, SpoolFolder
 
@@ -202,6 +202,11 @@ class Shipper:
                 ended = msgspec.structs.replace(record, kind=records.ENDED, code="gateway_crash")
                 out.append(frame(number, records.encode(ended)))
             try:
+                tally = strangers.tally_path(self._path, life.incarnation)
+                if counted := strangers.left_behind(tally, max(progress.last, progress.settled.last)):
+                    number += 1
+                    strangers.mark(tally, counted, number)
+                    out.append(frame(number, records.encode(counted)))
                 if out:
                     path = segment_path(self._path, life.incarnation, (last.number if last else 0) + 1)
                     draft = path.with_suffix(".draft")
@@ -253,17 +258,31 @@ class Shipper:
     def _drop(self, life: Life, segment: Segment) -> None:
         progress = self._of(life)
         numbers, oldest = Intervals(), 0.0
+        tallies: list[records.TallyRecord] = []
         while found := segment.read():
             oldest = oldest or _time_of(found[0].record)
             for each in found:
-                if each.number not in progress.settled:
+                if each.number in progress.settled:
+                    continue
+                record = _decoded(each.record)
+                if isinstance(record, records.TallyRecord) and not record.incarnation:
+                    record.incarnation, record.number = life.incarnation, each.number
+                    tallies.append(record)
+                else:
                     numbers.add(each.number)
             progress.last = max(progress.last, found[-1].number)
             segment.offset = found[-1].end
         segment.path.unlink(missing_ok=True)
         life.segments.remove(segment)
+        self._carry_over(tallies)
         progress.begun = {call: begun for call, begun in progress.begun.items() if begun[0] != segment.number}
         self._declare_lost(life, numbers, oldest)
+
+    def _carry_over(self, tallies: list[records.TallyRecord]) -> None:
+        """Keep what is counted in a segment that goes: a few bytes, which stand for any number of calls."""
+        for tally in tallies:
+            self._own = self._own or SpoolWriter(self._path, self._node, AGENT)
+            self._own.append(records.encode(tally))
 
     def _declare_lost(self, life: Life, numbers: Intervals, at: float) -> None:
         """Have the database told, by way of the agent's own spool, that these records won't come."""

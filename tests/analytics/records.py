@@ -15,6 +15,28 @@ from tests.support.calls import make_record
 NODE = "node-1"
 BUDGET = 2**30
 
+STRANGER: dict[str, Any] = {
+    "api": "",
+    "revision": 0,
+    "operation": "",
+    "tenant": "",
+    "application": "",
+    "plan": "",
+    "path": "/nothing",
+    "status": 404,
+    "code": "unknown_api",
+    "cache": "BYPASS",
+    "reason": "unknown_api",
+    "duration": 0.1,
+    "upstream_duration": 0.0,
+    "upstream_status": 0,
+    "upstream": "",
+    "attempts": 0,
+    "request_bytes": 0,
+    "response_bytes": 200,
+}
+"""A call that no API was found for."""
+
 
 def record(call_id: str, **changes: Any) -> CallRecord:
     """A call that MISSed, now, unless told otherwise."""

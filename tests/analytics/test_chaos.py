@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from apps.analytics import ingestion, selectors, stream
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord, Loss
 from apps.fleet import names
-from apps.gateway.records import BEGUN, ENDED, encode
+from apps.gateway.records import BEGUN, ENDED, SAMPLED, encode
 from apps.gateway.spool import SpoolWriter
+from apps.gateway.strangers import StrangerTally
 from apps.platform.shipper import Shipper
-from tests.analytics.records import NODE, record, shipper
+from tests.analytics.records import NODE, STRANGER, record, shipper
 
 pytestmark = pytest.mark.django_db
 
@@ -31,13 +33,18 @@ class World:
     ) -> None:
         self.folder, self.client, self.chance, self.monkeypatch = folder, client, chance, monkeypatch
         self.agent: Shipper = shipper(folder, client)
+        self.tallies: dict[SpoolWriter, StrangerTally] = {}
+        self.strangers = 0
+        self.sampled: set[str] = set()
         self.workers = [self.start_worker() for _ in range(2)]
         self.ended: set[str] = set()
         self.begun: list[tuple[SpoolWriter, str]] = []
         self.crashed: set[str] = set()
 
     def start_worker(self) -> SpoolWriter:
-        return SpoolWriter(self.folder, NODE, self.chance.randrange(4), segment_bytes=self.chance.choice([500, 4000]))
+        worker = SpoolWriter(self.folder, NODE, self.chance.randrange(4), segment_bytes=self.chance.choice([500, 4000]))
+        self.tallies[worker] = StrangerTally(worker, 0.2, lambda: 1)
+        return worker
 
     def call(self) -> None:
         worker = self.chance.choice(self.workers)
@@ -45,6 +52,34 @@ class World:
             call_id = worker.next_call_id()
             assert worker.append(encode(record(call_id)))
             self.ended.add(call_id)
+
+    def flood(self) -> None:
+        worker = self.chance.choice(self.workers)
+        for _ in range(self.chance.randrange(1, 50)):
+            self.strangers += 1
+            if self.tallies[worker].count(time.time(), 404, "unknown_api", 0, 200):
+                call_id = worker.next_call_id()
+                worker.append(encode(record(call_id, **STRANGER, flags=(SAMPLED,))))
+                self.sampled.add(call_id)
+
+    def flush(self) -> None:
+        self.tallies[self.chance.choice(self.workers)].flush()
+
+    def kill_worker_at_its_flush(self) -> None:
+        """Killed on either side of the write that puts the tally into the spool."""
+        worker = self.workers[1]
+        offer, before = worker.offer, self.chance.choice([True, False])
+
+        def killed(data: bytes) -> bool:
+            if not before:
+                offer(data)
+            raise Killed
+
+        with self.monkeypatch.context() as patch:
+            patch.setattr(worker, "offer", killed)
+            with contextlib.suppress(Killed):
+                self.tallies[worker].flush()
+        self.kill_worker(1)
 
     def begin(self) -> None:
         worker = self.chance.choice(self.workers)
@@ -58,8 +93,8 @@ class World:
             worker.append(encode(record(call_id, kind=ENDED)))
             self.ended.add(call_id)
 
-    def kill_worker(self) -> None:
-        worker = self.workers.pop(self.chance.randrange(2))
+    def kill_worker(self, which: int | None = None) -> None:
+        worker = self.workers.pop(self.chance.randrange(2) if which is None else which)
         worker.close()  # the kernel would do no more
         self.crashed |= {call_id for of, call_id in self.begun if of is worker}
         self.begun = [(of, call_id) for of, call_id in self.begun if of is not worker]
@@ -118,6 +153,8 @@ def test_whatever_dies_each_call_is_counted_once(
         *[world.begin, world.end] * 2,
         *[world.ship, world.ingest] * 4,
         *[world.kill_worker, world.kill_agent, world.kill_agent_at_work, world.kill_ingester],
+        *[world.flood] * 3,
+        *[world.flush, world.kill_worker_at_its_flush],
         *[world.empty_redis, world.lose_the_end_of_the_stream],
     ]
     for _ in range(60):
@@ -132,9 +169,10 @@ def test_whatever_dies_each_call_is_counted_once(
             break
     world.agent.close()
     rows = dict(CallRecord.objects.values_list("call_id", "code"))
-    assert set(rows) == world.ended | world.crashed
+    assert set(rows) == world.ended | world.crashed | world.sampled
     assert {call_id for call_id, code in rows.items() if code == "gateway_crash"} == world.crashed
     told = selectors.summary(scope=selectors.ALL)
-    assert told["completeness"] == {"received": len(rows), "expected": len(rows)}
+    called = len(world.ended | world.crashed) + world.strangers
+    assert told["completeness"] == {"received": called, "expected": called}
     assert not Loss.objects.exists()
     assert state.xlen(names.CALLS) == 0

@@ -3,8 +3,9 @@
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from apps.gateway.exchange import Exchange
-from apps.gateway.records import BEGUN, CALL, CallRecord, encode
+from apps.gateway.exchange import NO_API, Exchange
+from apps.gateway.records import BEGUN, CALL, SAMPLED, CallRecord, encode
+from apps.gateway.strangers import METHOD_BYTES, PATH_BYTES
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
@@ -19,7 +20,13 @@ def record(gateway: "Gateway", x: Exchange, status: int, size: int, kind: str = 
     ms = (monotonic() - x.began) * 1000
     api, credential, grant, body = x.api, x.credential, x.grant, x.body
     admission = x.admission
-    host, path = admission.texts if admission is not None else (x.host.decode("latin-1"), x.path.decode("latin-1"))
+    if api is NO_API:
+        if not gateway.strangers.count(x.at, status, x.code, body.received if body is not None else 0, size):
+            gateway.metrics.called(x, status, ms)
+            return
+        x.flags = (*x.flags, SAMPLED)
+        x.path, x.method = x.path[:PATH_BYTES], x.method[:METHOD_BYTES]
+    host, path = admission.texts if admission is not None else x.texts
     gateway.spool.append(
         encode(
             CallRecord(
