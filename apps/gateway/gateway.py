@@ -26,6 +26,7 @@ from apps.gateway.diskcopy import DiskCopyReader
 from apps.gateway.fetches import Fetches
 from apps.gateway.follower import Follower, Status
 from apps.gateway.looks import Looks
+from apps.gateway.loops import Loops
 from apps.gateway.metrics import Metrics
 from apps.gateway.pipeline import Pipeline
 from apps.gateway.snapshot import API
@@ -102,6 +103,7 @@ class Gateway:
         )
         self.allowances = Allowances(options.redis_url, self.spool.incarnation, lambda: self.world.workers)
         self.client: UpstreamClient = client or HTTP1Client(asyncio.get_running_loop())
+        self.loops = Loops(options.mac_key)
         self.looks = Looks(self)
         self.fetches = Fetches(self)
         self.pipeline = Pipeline(self)

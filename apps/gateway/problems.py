@@ -51,6 +51,12 @@ class Problem(Enum):
     UPSTREAM_INVALID = "upstream_invalid", 502, "Invalid upstream answer", "The API's answer could not be used."
     NOT_READY = "not_ready", 503, "Not ready", "The gateway can't check credentials at the moment."
     UPSTREAM_TIMEOUT = "upstream_timeout", 504, "Upstream timeout", "The API did not answer in time."
+    LOOP_DETECTED = (
+        "loop_detected",
+        508,
+        "Loop detected",
+        "The call came back to an API that it had passed before.",
+    )
     NOT_STORED = "not_stored", 504, "Not stored", "The call wanted a stored answer only, and there is none."
 
 

@@ -66,7 +66,7 @@ async def ask(gateway: "Gateway", x: Exchange, conditional: http.Headers = ()) -
     what reading the caller's body raises.
     """
     plan, api = x.cache_plan, x.api
-    fields = upstream_fields(x, conditional)
+    fields = gateway.loops.marked(x, upstream_fields(x, conditional))
     x.upstream_began = monotonic()
     repeatable = x.method in REPEATABLE and is_whole(x)
     upstreams = ordered(api.upstreams, random.random())  # noqa: S311  a share of traffic, not a secret

@@ -23,8 +23,8 @@ _OURS = frozenset({b"host", b"content-length", b"expect", b"x-request-id", b"x-c
 
 
 def route(gateway: "Gateway", x: Exchange) -> Answer | None:
-    """Find the API. Refuses what isn't well-formed (400) and what nobody publishes (404); sends ``/products`` to
-    ``/products/`` (308).
+    """Find the API. Refuses what isn't well-formed (400), what nobody publishes (404) and what has been here before
+    (508); sends ``/products`` to ``/products/`` (308).
     """
     target = http.normalise_target(x.target)
     if target is None:
@@ -40,6 +40,8 @@ def route(gateway: "Gateway", x: Exchange) -> Answer | None:
     if api is None:
         return refuse(x, Problem.UNKNOWN_API)
     x.api = api
+    if gateway.loops.has_been_here(x):
+        return refuse(x, Problem.LOOP_DETECTED)
     listen_path = api.listen_path.encode()
     if x.path + b"/" == listen_path:
         location = listen_path if x.query is None else listen_path + b"?" + x.query
