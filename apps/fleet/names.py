@@ -19,6 +19,7 @@ CALLS_TAKEN = "apimgr:calls:taken"  # hash: incarnation -> JSON [[first, last], 
 CALLS_WRITTEN = "apimgr:calls:written"  # hash: incarnation -> JSON [last frame, time of the oldest unsettled, now]
 CALLS_LOCK = "apimgr:calls:ingesting"  # who ingests now
 WARMING = "apimgr:warming"  # who works on warm-ups now
+COPIES = "apimgr:copies"  # hash: id of a disk copy -> what its agent last said of it
 AGENTS = "apimgr:agents"  # hash: node -> JSON of what its agent last said of its spool
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.fleet import models, names, state
 from apps.fleet.connections import AWAY
 from apps.fleet.publisher import PublicationFailed, current_epoch, publish_pending
-from apps.fleet.workers import Heard, read
+from apps.fleet.workers import Copy, CopyReport, Heard, Report, read_fleet
 
 SETTLING = 3.0
 """Seconds that workers have, after a refill, to say that they are there: an emptied Redis has forgotten them."""
@@ -29,7 +29,9 @@ class Receipt:
     asking.
 
     ``everywhere_by`` is when the last trust lease ends of those that didn't answer: from then on they serve no call
-    with credentials until they heard of the change. ``None``: nobody is missing.
+    with credentials until they heard of the change. ``None``: nobody is missing. ``copies_behind`` are disk copies
+    among those: a worker that started from one, or starts now, may be as old as the copy. ``starting`` workers serve
+    nothing yet; they will not serve anything older than the change (see ``workers``), and nobody waits for them.
     """
 
     incarnation: int
@@ -38,6 +40,8 @@ class Receipt:
     in_force: int
     slowest_ms: float | None
     everywhere_by: datetime | None
+    copies_behind: int = 0
+    starting: int = 0
 
     @property
     def complete(self) -> bool:
@@ -53,11 +57,19 @@ class Receipt:
     def sentence(self) -> str:
         """For people."""
         if self.complete and not self.workers:
-            return "in force as soon as a gateway runs; none does"
-        begin = f"in force on {self.in_force} of {self.workers} worker{'' if self.workers == 1 else 's'}"
+            return f"in force as soon as a gateway runs; {_are(self.starting) if self.starting else 'none does'}"
+        said = f"in force on {self.in_force} of {self.workers} worker{'' if self.workers == 1 else 's'}"
         if self.everywhere_by is not None:
-            return f"{begin}, everywhere by {timezone.localtime(self.everywhere_by):%H:%M:%S}"
-        return f"{begin}, slowest {math.ceil(self.slowest_ms or 0)} ms"
+            if self.copies_behind:
+                said += "; a disk copy is behind" if self.copies_behind == 1 else "; disk copies are behind"
+            said += f", everywhere by {timezone.localtime(self.everywhere_by):%H:%M:%S}"
+        else:
+            said += f", slowest {math.ceil(self.slowest_ms or 0)} ms"
+        return f"{said}; {_are(self.starting, 'more ')}" if self.starting else said
+
+
+def _are(starting: int, more: str = "") -> str:
+    return f"{starting} {more}{'is' if starting == 1 else 'are'} starting"
 
 
 def wait_for_receipt(*, epoch: int | None = None, purge_clock: int | None = None, timeout: float = 5.0) -> Receipt:
@@ -92,6 +104,8 @@ class _Waiting:
         self._now = 0.0
         self._alive: Sequence[Heard] = ()
         self._missing: Sequence[Heard] = ()
+        self._behind: Sequence[Copy] = ()
+        self._starting = 0
         self._answered: float | None = None
         self._away = False
 
@@ -99,27 +113,30 @@ class _Waiting:
         """Ask Redis what the workers say; whether there is nothing left to wait for."""
         redis = state.client()
         try:
-            self._now, heard = read(redis)
+            fleet = read_fleet(redis)
             filled = float(redis.hget(names.EPOCH, "filled") or 0)
         except AWAY:
             self._away = True
             return False
         self._away = False
-        self._alive = [each for each in heard if each.lease_until > self._now]
+        self._now, self._starting = fleet.now, fleet.starting
+        self._alive = [each for each in fleet.workers if each.lease_until > self._now]
         missing = [each for each in self._alive if not self._in_force(each)]
         if self._answered is None or len(missing) < len(self._missing):
             self._answered = time.monotonic() - self._started
         self._missing = missing
+        trusted = (each for each in fleet.copies if each.lease_until > self._now)
+        self._behind = [each for each in trusted if each.report.in_use or not self._knows(each.report)]
         settling = len(self._alive) < self._expected and self._now < filled + SETTLING
-        return not missing and not settling
+        return not missing and not self._behind and not settling
 
     def receipt(self) -> Receipt:
         """What is known now."""
         if self._away:
             return _nowhere(self._goal[1])
         by = None
-        if self._missing:
-            left = max(each.lease_until for each in self._missing) - self._now
+        if self._missing or self._behind:
+            left = max(each.lease_until for each in (*self._missing, *self._behind)) - self._now
             by = timezone.now() + timedelta(seconds=left)
         in_force = len(self._alive) - len(self._missing)
         return Receipt(
@@ -129,12 +146,16 @@ class _Waiting:
             in_force=in_force,
             slowest_ms=self._answered * 1000 if in_force and self._answered is not None else None,
             everywhere_by=by,
+            copies_behind=len(self._behind),
+            starting=self._starting,
         )
 
     def _in_force(self, heard: Heard) -> bool:
-        report = heard.report
         # A worker that refused a damaged value can't know whether it was this change's.
-        if report.refused or (report.incarnation, report.n) < self._goal:
+        return not heard.report.refused and self._knows(heard.report)
+
+    def _knows(self, report: Report | CopyReport) -> bool:
+        if (report.incarnation, report.n) < self._goal:
             return False
         # In a later incarnation everything stored before is dead, purged or not.
         return self._purge_clock is None or report.incarnation > self._goal[0] or report.clock >= self._purge_clock

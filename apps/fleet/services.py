@@ -24,7 +24,8 @@ def celery_is_alive() -> None:
 
 
 def forget_the_dead(redis: Client) -> int:
-    """Drop workers whose lease ended long ago; how many. Raises redis-py's errors."""
-    now, heard = workers.read(redis)
-    dead = [each.worker for each in heard if each.lease_until + KEPT_AFTER_LEASE < now]
-    return redis.hdel(names.WORKERS, *dead) if dead else 0
+    """Drop workers and disk copies whose lease ended long ago; how many. Raises redis-py's errors."""
+    gone = 0
+    for name, dead in workers.long_silent(redis, KEPT_AFTER_LEASE).items():
+        gone += redis.hdel(name, *dead) if dead else 0
+    return gone

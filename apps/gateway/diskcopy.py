@@ -3,14 +3,29 @@
 It holds what Redis holds, sealed as it is: parts of the snapshot, credential records, purged tags; and in ``meta``
 how far it is and when that was last confirmed, which bounds the trust that a worker may put in it. A whole reading
 goes into a new *generation* beside the one in use; the old one is deleted when the new one is complete.
+
+Receipts count copies as they count workers, since a worker may start from one and answer calls before Redis hears of it:
+the agent says with each heartbeat how far the copy is, and whether a worker is using it (``apps.fleet.workers`` has the
+argument). Three things make what it says true:
+
+- The lease that is said is never shorter than what the copy gives. The last confirmation is written to disk only if the
+  heartbeat that it came with had said the full lease (``_short_at``).
+- A worker locks the copy before it reads it, and the agent looks for that lock after it wrote.
+- An agent that stops takes the copy's trust back before it says goodbye, under the lock that no worker can have meanwhile.
+  Where Redis doesn't hear the goodbye, the copy keeps its trust, and receipts count it until that ends.
 """
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
 import logging
+import math
+import os
+import secrets
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,10 +34,10 @@ import msgspec
 
 from apps.caching.purges import FLOOR
 from apps.fleet import names
-from apps.fleet.connections import Client
+from apps.fleet.connections import AWAY, Client
 from apps.fleet.events import Event, Position
-from apps.fleet.workers import BEAT
-from apps.gateway.lease import boot_id
+from apps.fleet.workers import BEAT, CopyReport, node_name
+from apps.gateway.lease import CLOSED_AFTER, boot_id
 from apps.gateway.tail import Heartbeat, Tail, end, heartbeat_of, read_parts, still_in
 
 logger = logging.getLogger(__name__)
@@ -36,7 +51,13 @@ BATCH = 1_000
 STAMP_EVERY = 2.0
 """Seconds between two notes of the last confirmation: what a lease inherited from the copy may be too short by."""
 
+GOODBYE_TIMEOUT = 0.5
+"""Seconds that Redis has to hear that a copy is trusted no more."""
+
 _META, _PARTS, _KEYS, _PURGES = b"meta", b"parts", b"keys", b"purges"
+_ID = b"id"
+_USE = "in-use"
+"""The file in the copy's folder that a worker locks (shared) while it serves by the copy alone."""
 
 
 class Meta(msgspec.Struct, frozen=True):
@@ -62,6 +83,19 @@ class Copy(msgspec.Struct, frozen=True):
 
 
 _decode_meta = msgspec.msgpack.Decoder(Meta).decode
+
+
+def _lock(folder: Path, kind: int) -> int:
+    """A descriptor that holds the lock until it is closed. Raises ``BlockingIOError`` where it can't be had at once, and
+    other ``OSError`` where there is no such file."""
+    access = os.O_RDONLY if kind == fcntl.LOCK_SH else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(folder / _USE, access | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _prefix(generation: int) -> bytes:
@@ -96,6 +130,25 @@ class DiskCopyReader:
         self._path = path
         self._environment: lmdb.Environment | None = None
         self._tables: dict[bytes, lmdb._Database] = {}
+        self._use: int | None = None
+
+    def hold(self) -> bool:
+        """Say that this worker is about to serve by the copy, so that receipts count it. False: not possible just now. Ends with
+        ``let_go``, or with the process."""
+        if self._use is None:
+            try:
+                self._use = _lock(self._path, fcntl.LOCK_SH)
+            except BlockingIOError:
+                return False
+            except OSError as error:  # no copy, or one of an agent that doesn't speak of it
+                logger.debug("the disk copy can't be locked: %s", error)
+        return True
+
+    def let_go(self) -> None:
+        """Redis knows of this worker itself."""
+        if self._use is not None:
+            os.close(self._use)
+            self._use = None
 
     def load(self) -> Copy | None:
         """All but the credential records; ``None``: there is no complete copy."""
@@ -128,7 +181,8 @@ class DiskCopyReader:
             return None if value is None else bytes(value)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the files."""
+        self.let_go()
         if self._environment is not None:
             self._environment.close()
             self._environment = None
@@ -161,13 +215,33 @@ class DiskCopyReader:
 
 
 class DiskCopyWriter:
-    """Keeps the copy in the folder ``path`` at what the state Redis at ``redis_url`` holds. One per machine."""
+    """Keeps the copy in the folder ``path`` at what the state Redis at ``redis_url`` holds. One per machine.
 
-    def __init__(self, *, path: Path, redis_url: str, mac_key: bytes) -> None:
+    ``trust_lease`` is the workers', in seconds; ``workers`` how many are kept running here, where that is known: receipts
+    name those that are missing.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        redis_url: str,
+        mac_key: bytes,
+        trust_lease: float,
+        node: str | None = None,
+        workers: int | None = None,
+    ) -> None:
         self._path = path
         self._tail = Tail(redis_url, self, mac_key)
         self._environment, self._tables = self._open()
         self._meta = self._read_meta()
+        self._id = self._read_id()
+        os.close(os.open(path / _USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._node = node or node_name()
+        self._trust_lease = max(trust_lease, CLOSED_AFTER)
+        self._workers = workers
+        self._failing = False
+        self._short_at = -math.inf
         self._stamped = 0.0
         self._floor: bytes | None = None
 
@@ -188,6 +262,7 @@ class DiskCopyWriter:
             await stop.wait()
         finally:
             await end(following)
+            await self._goodbye()
             await self._tail.close()
             self._environment.close()
 
@@ -261,19 +336,74 @@ class DiskCopyWriter:
         await self._move(Meta(generation, after, clock, contact=meta.contact, boot=meta.boot))
 
     async def beat(self, client: Client) -> Heartbeat:
-        """Ask where Redis is; nothing is said of the copy, which answers no calls."""
-        return heartbeat_of(await client.eval(BEAT, 2, names.WORKERS, names.EPOCH, "", ""))
+        """Say how far the copy is; ask where Redis is."""
+        short = self._failing
+        packed = msgspec.msgpack.encode(self._report(short=short))
+        reply = await client.eval(BEAT, 2, names.COPIES, names.EPOCH, self._id, packed)
+        if short:
+            self._short_at = time.monotonic()
+        return heartbeat_of(reply)
 
     def confirm(self, contact: float) -> None:
         """Note that the copy is up to date; now and then on disk."""
-        if contact - self._stamped >= STAMP_EVERY and self._meta is not None:
+        self._failing = False
+        if contact <= self._short_at or self._meta is None:
+            return
+        if contact - self._stamped >= STAMP_EVERY:
             self._stamped = contact
             self._write_meta(msgspec.structs.replace(self._meta, contact=contact, boot=boot_id()))
 
     def absent(self) -> None:
-        """The copy stays as it is."""
+        """The copy stays as it is. Where writing it is what fails, its trust ends all the same."""
+        self._failing = True
 
     # What follows is its own.
+
+    def _report(self, *, short: bool) -> CopyReport:
+        """What is true of the copy now. ``short``: with no more trust than what is left of the last confirmation."""
+        meta = self._meta
+        if meta is None:
+            return CopyReport(
+                node=self._node, incarnation=0, n=0, clock=0, lease=0.0, in_use=False, workers=self._workers
+            )
+        lease = self._trust_lease
+        if short:
+            left = meta.contact + lease - time.monotonic() if meta.boot == boot_id() else 0.0
+            lease = min(max(left, 0.0), lease)
+        return CopyReport(
+            node=self._node,
+            incarnation=meta.position.incarnation,
+            n=meta.position.n,
+            clock=meta.clock,
+            lease=lease,
+            in_use=self._in_use(),
+            workers=self._workers,
+        )
+
+    def _in_use(self) -> bool:
+        try:
+            os.close(_lock(self._path, fcntl.LOCK_EX))
+        except BlockingIOError:
+            return True
+        return False
+
+    async def _goodbye(self) -> None:
+        meta = self._meta
+        if meta is None:
+            return
+        try:
+            held = _lock(self._path, fcntl.LOCK_EX)
+        except BlockingIOError:
+            return
+        try:
+            await self._move(msgspec.structs.replace(meta, contact=-1.0, boot=""))
+            try:
+                async with asyncio.timeout(GOODBYE_TIMEOUT):
+                    await self._tail.client.hdel(names.COPIES, self._id)
+            except AWAY:
+                await self._move(meta)
+        finally:
+            os.close(held)
 
     def _open(self) -> tuple[lmdb.Environment, dict[bytes, lmdb._Database]]:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -294,6 +424,15 @@ class DiskCopyWriter:
         with self._environment.begin() as transaction:
             packed = transaction.get(_META, db=self._tables[_META])
         return None if packed is None else _decode_meta(packed)
+
+    def _read_id(self) -> str:
+        """The copy's own name, whatever its machine is called today."""
+        with self._environment.begin(write=True) as transaction:
+            found = transaction.get(_ID, db=self._tables[_META])
+            if found is None:
+                found = secrets.token_hex(8).encode()
+                transaction.put(_ID, found, db=self._tables[_META])
+            return bytes(found).decode()
 
     def _write_meta(self, meta: Meta) -> None:
         with self._environment.begin(write=True) as transaction:

@@ -84,6 +84,7 @@ class Follower:
         self._since = time.time()
         self._tail = Tail(redis_url, self, mac_key)
         self._lookups = connect_async(redis_url, timeout=LOOKUP_TIMEOUT)
+        self._position: Position | None = None
         self._clock = 0  # of the purges that came from Redis: a worker may note more by itself
         self._flights: dict[str, _Flight] = {}
         self._few = asyncio.Semaphore(LOOKUPS)
@@ -102,8 +103,8 @@ class Follower:
 
     @property
     def position(self) -> Position | None:
-        """What is applied: for the tail."""
-        return self.world.position
+        """What is applied: for the tail. The world is opened to calls later (see ``confirm``)."""
+        return self._position
 
     async def start(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  its end is no error
         """Begin to follow. Returns when the world is loaded, from Redis or else from the disk copy, or after
@@ -119,6 +120,8 @@ class Follower:
         if self._task is None:
             return
         await end(self._task)
+        if self._disk is not None:
+            self._disk.let_go()
         for flight in list(self._flights.values()):
             await end(flight.task)
         with contextlib.suppress(*AWAY):
@@ -179,23 +182,25 @@ class Follower:
                 self._clock = max(self._clock, event.clock)
             else:
                 self._forget(event)
-        world.moved(after)
+        self._moved(after)
 
     async def beat(self, client: Client) -> Heartbeat:
-        """Say how far this worker is; one that knows nothing yet doesn't count yet."""
-        worker, packed = "", b""
-        if self.world.loaded:
-            report = self._report()
-            worker, packed = report.worker, msgspec.msgpack.encode(report)
-        reply = await client.eval(BEAT, 2, names.WORKERS, names.EPOCH, worker, packed)
+        """Say how far this worker is; one that knows nothing yet says that it is starting."""
+        report = self._report()
+        reply = await client.eval(BEAT, 2, names.WORKERS, names.EPOCH, report.worker, msgspec.msgpack.encode(report))
         heartbeat = heartbeat_of(reply)
         self.world.workers = max(1, heartbeat.workers)
         return heartbeat
 
     def confirm(self, contact: float) -> None:
-        """Renew the lease."""
+        """Renew the lease. The first time, open the world to calls: a heartbeat that said where this worker is found that
+        nothing is newer, so that every receipt either was for what is known here, or counts this worker."""
+        if not self.world.loaded and self._position is not None:
+            self.world.moved(self._position)
         self.world.lease.renew(contact)
         self._first.set()
+        if self._disk is not None:
+            self._disk.let_go()
 
     def absent(self) -> None:
         """Without Redis at the start there is the disk copy."""
@@ -207,15 +212,16 @@ class Follower:
     # What follows is its own.
 
     def _report(self) -> Report:
-        world, status = self.world, self._status()
+        world, status, position = self.world, self._status(), self._position
         return Report(
             node=self._node,
             number=self._number,
             pid=os.getpid(),
-            incarnation=world.incarnation,
-            n=world.epoch,
+            incarnation=position.incarnation if position else 0,
+            n=position.n if position else 0,
             clock=self._clock,
-            lease=world.lease.seconds,
+            lease=world.lease.seconds if position else 0.0,
+            starting=position is None,
             in_flight=status.in_flight,
             version=__version__,
             since=self._since,
@@ -249,7 +255,12 @@ class Follower:
         world.forget_all_keys()
         for flight in self._flights.values():
             flight.dirty = True
-        world.moved(at)
+        self._moved(at)
+
+    def _moved(self, position: Position) -> None:
+        self._position = position
+        if self.world.loaded:
+            self.world.moved(position)
 
     def _load_purges(self, incarnation: int, clock: int, rows: Mapping[bytes, bytes]) -> None:
         self.world.purges.load(incarnation, clock, rows)
@@ -324,14 +335,18 @@ class Follower:
             raise Unavailable("The record of this key is damaged.") from None
 
     def _load_from_disk(self, disk: DiskCopyReader) -> None:
+        if not disk.hold():
+            return  # the agent looks at it just now: it is asked again with the next attempt
         copy = disk.load()
         if copy is None:
+            disk.let_go()
             return
         routes, plans, refused = Routes(), dict[str, Plan](), set[str]()
         for part in self._open(copy.position.incarnation, copy.parts, refused).values():
             _keep(part, routes, plans)
         self._replace(copy.position, routes, plans, refused)
         self._load_purges(copy.position.incarnation, copy.clock, copy.purges)
+        self.world.moved(copy.position)
         now = time.monotonic()
         self.world.lease.inherit(copy.contact, copy.boot, now)
         logger.warning("started from the disk copy; the trust lease holds %.0f s more", self.world.lease.left(now))

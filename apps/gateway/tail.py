@@ -147,6 +147,11 @@ class Tail:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
             pause = min(pause * 2, LONGEST_PAUSE)
 
+    @property
+    def client(self) -> Client:
+        """The client that it follows with."""
+        return self._client
+
     async def close(self) -> None:
         """Let go of the connections."""
         await self._client.aclose()

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from apps.fleet.connections import connect
@@ -56,10 +57,14 @@ def run(
     node: str,
     disk_copy: Path,
     mac_key: bytes,
+    trust_lease: float,
+    workers: int | None = None,
     stop: threading.Event,
     on_ready: Callable[[], None],
 ) -> None:
     """Be the agent until ``stop`` is set; ``on_ready`` is called once everything works. Ends within about a second.
+
+    ``workers`` is how many gateway workers are kept running here, where that is known.
 
     Raises ``AnotherAgent`` when there is one.
     """
@@ -71,7 +76,16 @@ def run(
         os.close(lock)
         raise AnotherAgent(f"an agent ships {spool} already") from None
     syncing = threading.Thread(target=_sync_until, args=(Syncer(spool), stop), name="sync")
-    copying = threading.Thread(target=_copy_until, args=(disk_copy, redis_url, mac_key, stop), name="disk copy")
+    make_writer = partial(
+        DiskCopyWriter,
+        path=disk_copy,
+        redis_url=redis_url,
+        mac_key=mac_key,
+        trust_lease=trust_lease,
+        node=node,
+        workers=workers,
+    )
+    copying = threading.Thread(target=_copy_until, args=(make_writer, stop), name="disk copy")
     client = connect(redis_url)
     shipper = Shipper(spool, client, node, budget)
     syncing.start()
@@ -111,10 +125,10 @@ def _sync_until(syncer: Syncer, stop: threading.Event) -> None:
             stop.wait(1.0)
 
 
-def _copy_until(path: Path, redis_url: str, mac_key: bytes, stop: threading.Event) -> None:
+def _copy_until(make_writer: Callable[[], DiskCopyWriter], stop: threading.Event) -> None:
     while not stop.is_set():
         try:
-            DiskCopyWriter(path=path, redis_url=redis_url, mac_key=mac_key).serve(stop)
+            make_writer().serve(stop)
         except Exception:
             _log.exception("The disk copy stopped; it starts again")
             stop.wait(1.0)

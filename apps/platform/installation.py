@@ -73,8 +73,9 @@ def gateways(listener: socket.socket) -> list[Plan]:
 
 
 def agent() -> Plan:
-    """The node agent, which ships call records."""
-    return Plan(name="agent", command=manage("agent", root=settings.BASE_DIR), grace=AGENT_GRACE, says_ready=True)
+    """The node agent, which ships call records and says how many workers there should be."""
+    command = manage("agent", "--workers", str(settings.GATEWAY_WORKERS), root=settings.BASE_DIR)
+    return Plan(name="agent", command=command, grace=AGENT_GRACE, says_ready=True)
 
 
 # It is about pickle, which nothing here accepts.

@@ -140,16 +140,17 @@ async def _ready(supervisor: Supervisor) -> None:
             except httpx.HTTPError:
                 return False
 
-        async def console() -> bool:
-            return await answers(f"http://127.0.0.1:{settings.CONSOLE_PORT}/readyz")
-
         async def gateway() -> bool:
             return all(child.ready.is_set() for child in workers) and await answers(
                 f"http://127.0.0.1:{settings.GATEWAY_PORT}/_gateway/readyz"
             )
 
+        async def everything() -> bool:
+            # Both at once: a worker may end while the console starts.
+            return await answers(f"http://127.0.0.1:{settings.CONSOLE_PORT}/readyz") and await gateway()
+
         await _wait(supervisor, gateway, what="the gateway")
-        await _wait(supervisor, console, what="the console")
+        await _wait(supervisor, everything, what="the console")
 
 
 async def _wait(supervisor: Supervisor, ready: Callable[[], Awaitable[bool]], *, what: str) -> None:

@@ -2,6 +2,10 @@
 
 import asyncio
 import itertools
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -104,7 +108,9 @@ class Agent:
     """The writer of the disk copy, in a thread of its own as in the node agent."""
 
     def __init__(self, path: Path, url: str) -> None:
-        self.writer = DiskCopyWriter(path=path, redis_url=url, mac_key=django_settings.SNAPSHOT_MAC_KEY)
+        self.writer = DiskCopyWriter(
+            path=path, redis_url=url, mac_key=django_settings.SNAPSHOT_MAC_KEY, trust_lease=900.0
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.writer.serve, args=(self._stop,), daemon=True)
         self._thread.start()
@@ -112,6 +118,45 @@ class Agent:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
+
+
+class AgentProcess:
+    """A real node agent with its data in ``folder``: LMDB opens a file once per process, and workers here open it too."""
+
+    def __init__(self, folder: Path, url: str, *arguments: str) -> None:
+        secrets = django_settings.DATA_DIR / "secrets"
+        environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "apimgr.settings",
+            "APIMGR_DATA": str(folder),
+            "REDIS_URL": url,
+            **{f"{name}_FILE": str(secrets / name.lower()) for name in ("SECRET_KEY", "KEY_PEPPER", "FIELD_KEYS")},
+        }
+        self.path = folder / "gateway" / "copy"
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "agent", *arguments],
+            cwd=django_settings.BASE_DIR,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+        self.process.wait(15)
+
+
+@pytest.fixture
+def agent_processes(valkey: EmbeddedValkey, tmp_path: Path) -> Iterator[Callable[..., AgentProcess]]:
+    """Makes node agents in ``tmp_path``; one at a time."""
+    made: list[AgentProcess] = []
+
+    def make(*arguments: str) -> AgentProcess:
+        made.append(AgentProcess(tmp_path, valkey.url, *arguments))
+        return made[-1]
+
+    yield make
+    for agent in made:
+        agent.stop(signal.SIGKILL)
 
 
 @pytest.fixture
@@ -129,8 +174,8 @@ def workers(valkey: EmbeddedValkey, transactional_db: None) -> Iterator[Callable
     made: list[Worker] = []
     numbers = itertools.count()
 
-    def make(*, disk: DiskCopyReader | None = None, lease: float = 900.0, start: bool = True) -> Worker:
-        worker = Worker(valkey.url, next(numbers), disk, lease)
+    def make(*, disk: DiskCopyReader | None = None, lease: float = 900.0, start: bool = True, url: str = "") -> Worker:
+        worker = Worker(url or valkey.url, next(numbers), disk, lease)
         made.append(worker)
         if start:
             worker.start()

@@ -37,11 +37,11 @@ def served(worker: Any, path: bytes = b"/products/1") -> Any:
 
 
 def down(valkey: Any, agent: Any) -> None:
-    """Redis dies, and the agent ends: LMDB's file is opened once per process, and the tests are one."""
+    """Redis dies, and then the agent ends: LMDB's file is opened once per process, and the tests are one."""
     caught_up(agent)
     wait_until(lambda: agent.writer.connected and agent.writer._stamped)
-    agent.stop()
     valkey.kill()
+    agent.stop()
 
 
 def test_a_worker_starts_from_the_disk_copy_with_everything_down(valkey, workers, agents, disk):

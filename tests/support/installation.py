@@ -13,6 +13,9 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from apimgr.environment import socket_path
+from apps.fleet.connections import AWAY, connect
+from apps.fleet.workers import read_fleet
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
@@ -109,14 +112,24 @@ class Installation:
         return self._log.read_text(errors="replace")
 
     def is_ready(self) -> bool:
-        """Whether gateway and console say that they are."""
+        """Whether gateway and console say that they are, and receipts count every worker that was asked for and runs."""
         try:
             return all(
                 httpx.get(url, timeout=2, trust_env=False).status_code == 200
                 for url in (f"{self.gateway}/_gateway/readyz", f"{self.console}/readyz")
-            )
+            ) and self.counted() == set(self.pids("gateway --worker"))
         except httpx.TransportError:
             return False
+
+    def counted(self) -> set[int]:
+        """The workers of this installation that receipts count; none while there are fewer than asked for."""
+        with connect(self.environment.get("REDIS_URL") or f"unix://{socket_path(self.data, 'state')}") as client:
+            try:
+                fleet = read_fleet(client)
+            except AWAY:
+                return set()
+        mine = {each.report.pid for each in fleet.workers} & set(self.pids("gateway --worker"))
+        return mine if len(mine) == int(self.environment["GATEWAY_WORKERS"]) else set()
 
     def processes(self) -> dict[int, str]:
         """Command lines of all living processes of its session, by pid."""

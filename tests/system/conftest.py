@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.installation import Installation, installation
 from tests.support.upstreams import httpbin
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +17,14 @@ def upstream() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Installation]:
-    """A whole installation, shared: tests use names of their own in it."""
+def shared_installation() -> Iterator[Installation]:
+    """A whole installation."""
     with installation() as started:
         yield started
+
+
+@pytest.fixture
+def running(shared_installation: Installation) -> Installation:
+    """A whole installation, shared: tests use names of their own in it. Ready again, whatever the test before ended."""
+    wait_until(shared_installation.is_ready, 60, what="every worker to be ready")
+    return shared_installation

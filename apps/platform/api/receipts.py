@@ -17,6 +17,10 @@ class ReceiptSerializer(serializers.Serializer):
     everywhere_by = serializers.DateTimeField(
         allow_null=True, help_text="When the change is in force on all of them at the latest, if it isn't yet."
     )
+    copies_behind = serializers.IntegerField(
+        help_text="Disk copies that aren't that far yet: a worker that started from one may be as old as it is."
+    )
+    starting = serializers.IntegerField(help_text="Workers that are starting. They will serve nothing older than this.")
     sentence = serializers.CharField()
 
 

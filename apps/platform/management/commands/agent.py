@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +19,15 @@ class Command(BaseCommand):
     help = "Ship this machine's call records and keep its disk copy of configuration."
     requires_system_checks = []
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=None,
+            help="how many workers are kept running here: receipts say how many of them are still starting",
+        )
+
+    def handle(self, *args: Any, workers: int | None, **options: Any) -> None:
         """Run until told to stop."""
         os.nice(5)  # calls come first
         stop = threading.Event()
@@ -32,6 +41,8 @@ class Command(BaseCommand):
                 node=settings.NODE_NAME,
                 disk_copy=settings.DATA_DIR / "gateway" / "copy",
                 mac_key=settings.SNAPSHOT_MAC_KEY,
+                trust_lease=settings.TRUST_LEASE,
+                workers=workers,
                 stop=stop,
                 on_ready=say_ready,
             )
