@@ -136,7 +136,8 @@ class _Waiting:
             return _nowhere(self._goal[1])
         by = None
         if self._missing or self._behind:
-            left = max(each.lease_until for each in (*self._missing, *self._behind)) - self._now
+            ends = [each.lease_until for each in self._missing] + [each.lease_until for each in self._behind]
+            left = max(ends) - self._now
             by = timezone.now() + timedelta(seconds=left)
         in_force = len(self._alive) - len(self._missing)
         return Receipt(

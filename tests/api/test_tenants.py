@@ -23,7 +23,15 @@ def test_an_administrator_adds_a_tenant_with_its_owner(cast, calls_as):
 def test_a_change_that_gateways_hear_of_comes_with_its_receipt(cast, calls_as):
     made = calls_as(cast.ada).post("/api/v1/tenants/", {"slug": "initech", "name": "Initech"})
     receipt = made.json()["receipt"]
-    assert set(receipt) == {"workers", "in_force", "slowest_ms", "everywhere_by", "sentence"}
+    assert set(receipt) == {
+        "workers",
+        "in_force",
+        "slowest_ms",
+        "everywhere_by",
+        "copies_behind",
+        "starting",
+        "sentence",
+    }
     assert (receipt["workers"], receipt["in_force"]) == (0, 0)
 
 
