@@ -1,6 +1,7 @@
 """What the lane owns because it goes past the server: order, deadlines, output, last calls."""
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -80,6 +81,94 @@ async def test_a_remembered_head_does_not_outlive_its_key(lane: Door, published:
     writer.write(head("/products/fast"))
     assert (await read_answer(reader)).status == 401
     writer.close()
+
+
+async def test_an_outdated_head_is_replaced_when_it_is_decided_anew(
+    lane: Door, published: Published, origin: Origin
+) -> None:
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    pipeline, world = lane.gateway.pipeline, lane.gateway.world
+    reader, writer = await lane.connect()
+    for epoch in (1, 2, 3):
+        if epoch > 1:
+            published.change(api("other", upstreams=origin.url))
+        await until(lambda: world.epoch == epoch)  # noqa: B023
+        for _ in range(2):
+            writer.write(head("/products/fast"))
+            assert (await read_answer(reader)).status == 200
+        assert [each.version for each in pipeline.heads.values()] == [world.version]
+        assert [each.version for each in pipeline._admissions.values()] == [world.version]
+    writer.close()
+
+
+async def test_a_known_head_whose_response_is_gone_leaves_nothing_behind(lane: Door, origin: Origin) -> None:
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    reader, writer = await lane.connect()
+    for _ in range(2):
+        writer.write(head("/products/fast"))
+        await read_answer(reader)
+    (connection,) = connections(lane)
+    await lane.call("/products/fast", method="DELETE")
+    writer.write(head("/products/fast"))
+    assert (await read_answer(reader)).cache == "MISS"
+    assert connection._begun is None
+    assert connection._between
+    writer.close()
+
+
+async def test_a_trailer_without_end_ends_its_connection(lane: Door, origin: Origin) -> None:
+    async def read_on(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        await reader.read()
+        raise ConnectionError
+
+    origin.paths["/items"] = read_on
+    reader, writer = await lane.connect()
+    data = head("/products/items", "transfer-encoding: chunked", method="POST")
+    writer.write(data + b"2\r\nok\r\n0\r\nx-trailer: ")
+    await until(lambda: origin.heads)
+    with contextlib.suppress(ConnectionError):
+        for _ in range(64):
+            writer.write(b"a" * 16384)
+            await writer.drain()
+        assert await reader.read() == b""
+    await until(lambda: any("client_left" in each.flags for each in lane.calls()))
+    writer.close()
+
+
+async def test_a_head_that_is_too_large_does_not_overtake_the_response_of_the_call_before_it(
+    lane: Door, origin: Origin
+) -> None:
+    go_on = asyncio.Event()
+
+    async def slowly(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        await go_on.wait()
+        writer.write(ok(b"slow", "cache-control: no-store"))
+
+    origin.paths["/slow"] = slowly
+    reader, writer = await lane.connect()
+    writer.write(head("/products/slow"))
+    await until(lambda: origin.heads)
+    (connection,) = connections(lane)
+    writer.write(b"GET /products/slow HTTP/1.1\r\nx: " + b"a" * 40_000)
+    await until(lambda: connection._deaf)
+    go_on.set()
+    answer = await read_answer(reader)
+    assert (answer.status, answer.body, answer["connection"]) == (200, b"slow", "close")
+    writer.close()
+
+
+async def test_nothing_behind_a_connect_is_a_call(lane: Door, origin: Origin) -> None:
+    """RFC 9110 §9.3.6: what follows it belongs to a tunnel that nobody opens."""
+    lines: tuple[str, ...]
+    for target in ("origin.test:80", "/products/items"):
+        for lines in ((), ("content-length: 4",), ("transfer-encoding: chunked",)):
+            reader, writer = await lane.connect()
+            writer.write(head(target, *lines, method="CONNECT") + head("/products/hidden"))
+            answer = await read_answer(reader)
+            assert (answer.status, answer["connection"]) == (400, "close")
+            assert await reader.read() == b""
+            writer.close()
+    assert not origin.heads
 
 
 async def test_a_remembered_head_does_not_outlive_the_end_of_its_key(

@@ -284,6 +284,46 @@ async def test_an_answer_that_can_be_read_in_two_ways_is_broken(
         await get(client, origin.url)
 
 
+@pytest.mark.parametrize("status", [b"200 OK", b"426 Upgrade Required", b"404 Not Found"])
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (b"content-length: 3\r\n", b"abc"),
+        (b"transfer-encoding: chunked\r\n", b"3\r\nabc\r\n0\r\n\r\n"),
+    ],
+)
+async def test_an_answer_that_offers_an_upgrade_ends_where_it_would_without(
+    client: HTTP1Client, origin: Served, status: bytes, framing: bytes, body: bytes
+) -> None:
+    """RFC 9110 §7.8: only 101 switches. Apache's httpd offers h2c with any answer."""
+    answer = b"HTTP/1.1 %b\r\nupgrade: h2,h2c\r\nconnection: Upgrade\r\n%b\r\n%b" % (status, framing, body)
+    for cut in range(len(answer)):
+
+        async def in_two(origin: Served, head: bytes, reader: Any, writer: Any, cut: int = cut) -> None:
+            writer.write(answer[:cut])
+            await asyncio.sleep(0)
+            writer.write(answer[cut:])
+
+        origin.paths["/"] = in_two
+        response = await get(client, origin.url)
+        assert await read_all(response) == b"abc"
+        response.close()
+    assert len(origin.heads) == len(answer)
+    assert origin.closed == 0  # one connection, used again
+
+
+async def test_a_trailer_without_end_breaks_the_answer_off(client: HTTP1Client, origin: Served) -> None:
+    async def trail(origin: Served, head: bytes, reader: Any, writer: Any) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-trailer: ")
+        while True:
+            writer.write(b"a" * 16384)
+            await writer.drain()
+
+    origin.paths["/"] = trail
+    with pytest.raises(Broken):
+        await read_all(await get(client, origin.url))
+
+
 async def test_idle_connections_are_closed_after_a_while(
     client: HTTP1Client, origin: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

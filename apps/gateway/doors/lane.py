@@ -23,7 +23,6 @@ from apps.gateway.exchange import ClientLeft, Exchange
 from apps.gateway.forwarding import interim_fields
 from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import HEAD_BYTES, TARGET_BYTES
-from apps.gateway.pipeline import LARGEST
 from apps.gateway.problems import Problem
 from apps.gateway.stages import Need
 from apps.gateway.stages.record import record
@@ -63,10 +62,15 @@ class Lane(HttpToolsProtocol):
         self.headers = []
         self._address = ""
         self._answered = False  # the call whose message is being parsed has its answer
-        self._between = True  # no message is being parsed
-        self._whole: bytes | None = None  # what was received, when it may be one head and nothing else
-        self._begun: tuple[Exchange, Need | None] | None = None
+        self._between = True  # the parser stands between two messages and has read nothing of the next
+        self._messages = 0  # that began in the segment being parsed
+        self._admitted: Exchange | None = None  # the call of the message that began last, if its head may be remembered
+        self._begun: tuple[Exchange, Need | None] | None = None  # the call of the very head that is being parsed
         self._remembers = False
+        self._proposes_upgrade = False
+        self._body_came = False
+        self._framing_bytes = 0  # since the last part of a body
+        self._deaf = False  # nothing more is read
         self._in_head = False
         self._head_since = 0.0
         self._head_bytes = 0
@@ -130,10 +134,7 @@ class Lane(HttpToolsProtocol):
                 self.transport.abort()
             self._stalled_at = waiting
         elif self._in_head and now - self._head_since > HEAD_WAIT:
-            if self._idle:
-                self._turn_away(Problem.REQUEST_TIMEOUT)
-            else:
-                self.cycle.keep_alive = False
+            self._end_with(Problem.REQUEST_TIMEOUT)
         elif self._idle and not self._in_head and now - self._active > IDLE_WAIT:
             self.transport.close()
 
@@ -144,32 +145,71 @@ class Lane(HttpToolsProtocol):
     # Parsing
 
     def data_received(self, data: bytes) -> None:
-        if self._linger_until:
+        if self._deaf:
             return
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
-        if self._between and self._remembers:
+        # Bytes are the name of a message only where the parser has read nothing of it yet.
+        alone = self._between and self._remembers
+        if alone:
             admission = self.gateway.pipeline.heads.get(data)
-            if admission is not None:
-                if self._idle and not self.flow.write_paused and not self.transport.is_closing():
-                    x = self.gateway.pipeline.again(admission, self._address)
-                    if x is not None and self._begin_again(x):
-                        return
-            elif len(data) <= LARGEST and data.find(b"\r\n\r\n") == len(data) - 4:
-                self._whole = data
+            if admission is not None and self._idle and not self.flow.write_paused and not self.transport.is_closing():
+                x = self.gateway.pipeline.again(admission, self._address)
+                if x is not None and self._begin_again(x):
+                    return
+        self._messages = 0
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # answered like any other call: nothing here upgrades
+            self._parse(data)
         except httptools.HttpParserError:
             self.send_400_response("")
             return
+        finally:
+            self._begun = None
         if self._in_head:
             self._head_bytes += len(data)
             if len(self.url) > TARGET_BYTES:
-                self._turn_away(Problem.TARGET_TOO_LONG)
+                self._end_with(Problem.TARGET_TOO_LONG)
             elif self._head_bytes > HEAD_BYTES:
-                self._turn_away(Problem.HEADER_TOO_LARGE)
+                self._end_with(Problem.HEADER_TOO_LARGE)
+        elif self._between:
+            if alone and self._admitted is not None and self._messages == 1 and _is_one_head(data):
+                self.gateway.pipeline.remember(data, self._admitted)
+        elif self._body_came:
+            self._body_came = False
+            self._framing_bytes = 0
+        else:
+            self._framing_bytes += len(data)
+            if self._framing_bytes > HEAD_BYTES:  # a trailer that the parser keeps, or an extension of a chunk
+                self._end_with(Problem.HEADER_TOO_LARGE)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse what came. Raises ``HttpParserError`` for what is no HTTP/1.1.
+
+        A proposal to upgrade (RFC 9110 §7.8) makes llhttp take the message for ended with its head, and httptools gives
+        no way to say that nothing here upgrades. So such a head is parsed again without its proposal, and what came
+        behind it is parsed as what it is.
+        """
+        rest: bytes | memoryview = data
+        while True:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._deaf:
+                    return
+                rest = memoryview(rest)[upgrade.args[0] :]
+                self._parse_without_upgrade()
+            else:
+                return
+
+    def _parse_without_upgrade(self) -> None:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+        lines.append(b"\r\n")
+        self._proposes_upgrade = False
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(b"".join(lines))
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -177,9 +217,12 @@ class Lane(HttpToolsProtocol):
         self.expect_100_continue = False
         self._headers_done = False
         self._between = False
+        self._messages += 1
+        self._admitted = None
         self._in_head = True
         self._head_since = monotonic()
         self._head_bytes = 0
+        self._framing_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._headers_done:
@@ -192,8 +235,16 @@ class Lane(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._headers_done = True
         self._in_head = False
-        if self.transport.is_closing() or self._linger_until:
+        if self.transport.is_closing() or self._deaf:
             self._answered = True
+            return
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                # What follows would be the tunnel's (RFC 9110 §9.3.6): no call is behind it.
+                self._answered = True
+                self._end_with(Problem.INVALID_REQUEST)
+            else:
+                self._proposes_upgrade = True
             return
         if self.parser.get_http_version() not in ("1.1", "1.0"):
             self._answered = True
@@ -203,7 +254,6 @@ class Lane(HttpToolsProtocol):
             (x, need), self._begun = self._begun, None
             self._fall_back(x, need, fresh=False)
             return
-        whole, self._whole = self._whole, None
         x = self._new_exchange()
         if not self._idle or self.flow.write_paused:
             self._fall_back(x, None, fresh=True)
@@ -222,8 +272,8 @@ class Lane(HttpToolsProtocol):
             log.exception("call %s failed", x.call_id)
             outcome = refuse(x, Problem.INTERNAL_ERROR)
         stays = self.parser.should_keep_alive() and x.version == "1.1"
-        if whole is not None and stays:
-            self.gateway.pipeline.remember(whole, x)
+        if stays:
+            self._admitted = x
         if outcome is None or isinstance(outcome, Need):
             self._fall_back(x, outcome, fresh=False)
         else:
@@ -231,20 +281,21 @@ class Lane(HttpToolsProtocol):
             self._write(x, outcome, stays)
 
     def on_body(self, body: bytes) -> None:
+        self._body_came = True
         if not self._answered:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._between = True
+        if self._proposes_upgrade:
+            return  # only its head was read
+        self._between = self.parser.should_keep_alive()
         if self._answered:
             self._answered = False
         else:
             super().on_message_complete()
 
     def _has_more(self, headers: tuple[tuple[bytes, bytes], ...]) -> bool:
-        """Whether the head announces a body, an upgrade or an expectation: those calls take the ordinary way."""
-        if self.parser.should_upgrade():
-            return True
+        """Whether the head announces a body or an expectation: those calls take the ordinary way."""
         return any(name in _MORE for name, _ in headers)
 
     def _begin_again(self, x: Exchange) -> bool:
@@ -349,10 +400,16 @@ class Lane(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What was sent is no HTTP/1.1."""
-        if self._linger_until:
+        self._end_with(Problem.INVALID_REQUEST)
+
+    def _end_with(self, problem: Problem) -> None:
+        """Refuse what came last, and read nothing behind it."""
+        if self._deaf:
             return
+        self._deaf = True
+        self._in_head = False
         if self._idle:
-            self._turn_away(Problem.INVALID_REQUEST)
+            self._turn_away(problem)
         elif not self.pipeline and self.cycle.more_body:
             # The body of the call under way: where it ends is unknown, so neither it nor anything behind it counts.
             self.transport.close()
@@ -381,10 +438,16 @@ class Lane(HttpToolsProtocol):
         record(self.gateway, x, answer.status, len(answer.body))
         self.transport.write(b"%b%bconnection: close\r\n\r\n%b" % (answer.head, own_lines(x), answer.body))
         self._linger_until = monotonic() + LINGER
+        self._deaf = True
         self._answered = True
         self._in_head = False
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
 
-_MORE = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+_MORE = frozenset({b"content-length", b"transfer-encoding", b"expect"})
+
+
+def _is_one_head(segment: bytes) -> bool:
+    """Whether a segment in which exactly one message began, and ended without a body, has no empty line around it."""
+    return segment[0] > 32 and segment.find(b"\r\n\r\n") == len(segment) - 4

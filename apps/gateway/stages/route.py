@@ -19,7 +19,10 @@ _PROXY_FIELDS = re.compile(
     rb"|(?:true-|x-)?client-ip|(?:cf-|fastly-|x-)?connecting-ip|fastly-client-ip|x-cluster-client-ip"
     rb"|x-original-forwarded-for|x-custom-ip-authorization"
 )
-_OURS = frozenset({b"host", b"content-length", b"expect", b"x-request-id", b"x-call-id", HEADER})
+# Nothing here upgrades: a proposal to (RFC 9110 §7.8, RFC 7540 §3.2.1) ends with this hop, and the call is like any other.
+_OURS = frozenset(
+    {b"host", b"content-length", b"expect", b"x-request-id", b"x-call-id", b"upgrade", b"http2-settings", HEADER}
+)
 
 
 def route(gateway: "Gateway", x: Exchange) -> Answer | None:

@@ -19,7 +19,7 @@ HIGH_WATER = 256 * 1024
 """Bytes of an answer that are held for a slow reader before the upstream is no longer read."""
 
 HEAD_LIMIT = 64 * 1024
-"""Bytes that the head of an answer may have."""
+"""Bytes that the head of an answer may have, and its trailer."""
 
 FIELD_LIMIT = 256
 """Fields that the head of an answer may have."""
@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         self.wire_bytes = 0
         self._head_bytes = 0
         self._body_bytes = 0
+        self._framing_bytes = 0  # since the last part of the body
         self._head_only = False
         self._interim: OnInterim | None = None
         self._interim_left = INTERIM_LIMIT
@@ -91,7 +92,11 @@ class Connection(asyncio.Protocol):
         if not self.head_done and self.wire_bytes > HEAD_LIMIT:
             self._fail(Broken("the head of the answer is too large", sent=True))
         elif self.head_done:
-            self._wake()
+            self._framing_bytes = self._framing_bytes + len(data) if self._body_bytes == before else 0
+            if self._framing_bytes > HEAD_LIMIT and not self.complete:  # a trailer, which the parser keeps
+                self._fail(Broken("the trailer of the answer is too large", sent=True))
+            else:
+                self._wake()
 
     def eof_received(self) -> bool:
         return False
