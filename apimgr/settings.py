@@ -255,6 +255,7 @@ CELERY_BEAT_SCHEDULE = {
     "warming.work": {"task": "warming.work", "schedule": 2.0, "options": {"expires": 4}},
     "invalidation.forward": {"task": "invalidation.forward", "schedule": 2.0, "options": {"expires": 4}},
     "invalidation.retain": {"task": "invalidation.retain", "schedule": 3600.0, "options": {"expires": 3600}},
+    "tenants.notify": {"task": "tenants.notify", "schedule": 3600.0, "options": {"expires": 3600}},
     "access.expire": {"task": "access.expire", "schedule": 15.0, "options": {"expires": 15}},
 }
 
@@ -263,7 +264,10 @@ REST_FRAMEWORK = {
         "apps.tenants.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "apps.tenants.api.permissions.HasScope",
+    ],
     "DEFAULT_PAGINATION_CLASS": "apps.platform.api.pagination.PagePagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

@@ -15,9 +15,9 @@ def entries_visible_to(user: Any | None) -> QuerySet[Entry]:
     """
     if user is None or not getattr(user, "is_active", False):
         return Entry.objects.none()
-    if getattr(user, "is_administrator", False):
+    if getattr(user, "administrates", False):
         return Entry.objects.all()
-    memberships = getattr(user, "memberships", None)
+    memberships = getattr(user, "held_memberships", None)
     if memberships is None:
         return Entry.objects.none()
     return Entry.objects.filter(tenant_slug__in=memberships.values("tenant__slug"))

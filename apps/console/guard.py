@@ -6,17 +6,19 @@ asks the policy (else 403), and marks the view with that policy, so that a test 
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import quote
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import resolve_url
+from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from apps.audit.services import via
+from apps.tenants.adapter import has_confirmed
 from apps.tenants.models import User
 
 Policy = Callable[..., bool]
@@ -61,13 +63,15 @@ def page(
     may: Policy,
     load: Callable[..., Any] | None = None,
     may_post: Policy | None = None,
+    confirmed: bool = False,
     methods: tuple[str, ...] = ("GET", "HEAD"),
 ) -> Callable[[Callable[..., HttpResponse]], GuardedView]:
     """Guard a view.
 
     ``load(user, **kwargs)`` gets the address's parameters and returns the object, from a selector scoped to ``user``, or raises
     ``Http404``; the view is then called as ``view(request, loaded)``. Without it, as ``view(request, **kwargs)``.
-    ``may(user[, loaded])`` is the policy; ``may_post`` the one for POST, where that differs.
+    ``may(user[, loaded])`` is the policy; ``may_post`` the one for POST, where that differs. ``confirmed``: who has given their
+    password or second factor in the last five minutes; others are asked for it first.
     """
 
     def guard(view: Callable[..., HttpResponse]) -> GuardedView:
@@ -81,6 +85,8 @@ def page(
             policy = may_post if may_post is not None and request.method == "POST" else may
             if not policy(request.user, *loaded):
                 raise PermissionDenied("You may not do this.")
+            if confirmed and not has_confirmed(request):
+                return to_confirmation(cast(Signed, request))
             token = via.set("console")
             try:
                 return view(request, *loaded) if loaded else view(request, **kwargs)
@@ -104,3 +110,9 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
         back = "/"
     address = f"{resolve_url(settings.LOGIN_URL)}?next={quote(back)}"
     return HttpResponseClientRedirect(address) if htmx else HttpResponseRedirect(address)
+
+
+def to_confirmation(request: Signed) -> HttpResponse:
+    """To the page that asks for the password again, and back here. What was posted isn't kept: the form opens anew."""
+    address = f"{reverse('account_reauthenticate')}?next={quote(request.path)}"
+    return HttpResponseClientRedirect(address) if request.htmx else HttpResponseRedirect(address)

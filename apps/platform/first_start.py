@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from django.core.management import call_command
 from django.db import transaction
+from django.utils import timezone
 
 from apps.tenants.actors import PLATFORM
-from apps.tenants.models import User
-from apps.tenants.services import token_create, user_create
+from apps.tenants.choices import Scope
+from apps.tenants.models import Token, User
+from apps.tenants.selectors import SOON, digest_of
+from apps.tenants.services import LONGEST_LIFE, NewToken, token_create, user_create
 
 DEFAULT_EMAIL = "admin@apimgr.test"
 
@@ -53,9 +56,45 @@ def administrator_make(wishes: AdministratorWishes) -> FirstAdministrator | None
     email = wishes.email or DEFAULT_EMAIL
     password = wishes.password or secrets.token_urlsafe(12)
     user = user_create(actor=PLATFORM, email=email, name="Administrator", password=password, is_administrator=True)
-    made = token_create(actor=PLATFORM, user=user, name="first", secret=wishes.token or None)
+    made = _token_of(user, "first", wishes.token)
     return FirstAdministrator(
         email=email,
         password="" if wishes.password else password,
         token="" if wishes.token else made.secret,
+    )
+
+
+@transaction.atomic
+def administrator_token(wishes: AdministratorWishes) -> str:
+    """At a later start: the token of ``APIMGR_ADMIN_TOKEN``, made if its value is new. Returns what is to be said of it.
+
+    A value that was used before is never used again: neither after its end, nor after it was revoked or ended by a new password.
+    """
+    if not wishes.token:
+        return ""
+    known = Token.objects.filter(digest=digest_of(wishes.token)).first()
+    if known is not None:
+        if known.is_over:
+            ended = known.ended_at or known.expires_at
+            return f"The token in APIMGR_ADMIN_TOKEN ended on {ended:%Y-%m-%d}: set a new value and start again."
+        if known.expires_at < timezone.now() + SOON:
+            return f"The token in APIMGR_ADMIN_TOKEN ends on {known.expires_at:%Y-%m-%d}: set a new value before."
+        return ""
+    email = wishes.email or DEFAULT_EMAIL
+    user = User.objects.filter(email__iexact=email, is_administrator=True, is_active=True).first()
+    if user is None:
+        return f"APIMGR_ADMIN_TOKEN is not used: {email} (APIMGR_ADMIN_EMAIL) is no platform administrator."
+    made = _token_of(user, f"environment {timezone.now():%Y-%m-%d}", wishes.token).token
+    return f"The new token in APIMGR_ADMIN_TOKEN acts as {user.email} until {made.expires_at:%Y-%m-%d}."
+
+
+def _token_of(administrator: User, name: str, secret: str) -> NewToken:
+    """An administrator's token for the longest time that one may have."""
+    return token_create(
+        actor=PLATFORM,
+        user=administrator,
+        name=name,
+        scope=Scope.ADMIN,
+        expires_at=timezone.now() + LONGEST_LIFE,
+        secret=secret or None,
     )

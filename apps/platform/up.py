@@ -17,7 +17,13 @@ from apps.fleet.connections import connect
 from apps.platform import installation
 from apps.platform.datalock import DataDirectoryInUse, DataLock
 from apps.platform.demo.lifecycle import Demo, demo_prepare
-from apps.platform.first_start import AdministratorWishes, FirstAdministrator, administrator_make, migrate
+from apps.platform.first_start import (
+    AdministratorWishes,
+    FirstAdministrator,
+    administrator_make,
+    administrator_token,
+    migrate,
+)
 from apps.platform.installation import Listeners
 from apps.platform.logstream import LogStream, LogStreamHandler
 from apps.platform.ports import PortTaken, listen
@@ -85,7 +91,7 @@ async def _serve(
 ) -> None:
     await supervisor.start([installation.valkey_plan(server) for server in installation.valkeys()])
     await _redis_is_fit(supervisor)
-    made, shown = await _in_thread(supervisor, lambda: _first_start(wishes, demo=demo))
+    made, notice, shown = await _in_thread(supervisor, lambda: _first_start(wishes, demo=demo))
     await supervisor.start(
         [
             *installation.gateways(listeners.gateway),
@@ -97,16 +103,18 @@ async def _serve(
         ]
     )
     await _ready(supervisor)
-    log.plain(welcome(made, shown.credentials if shown else None))
+    log.plain(welcome(made, shown.credentials if shown else None, notice))
     if shown and shown.is_new:
         await supervisor.start([shown.traffic()])
     await supervisor.stopping.wait()
 
 
-def _first_start(wishes: AdministratorWishes, *, demo: bool) -> tuple[FirstAdministrator | None, Demo | None]:
+def _first_start(wishes: AdministratorWishes, *, demo: bool) -> tuple[FirstAdministrator | None, str, Demo | None]:
     try:
         migrate()
-        return administrator_make(wishes), demo_prepare() if demo else None
+        made = administrator_make(wishes)
+        notice = "" if made else administrator_token(wishes)
+        return made, notice, demo_prepare() if demo else None
     except db.DatabaseError as error:
         raise CannotStart(f"The database can't be used: {str(error).strip()}") from error
     except ValidationError as error:

@@ -6,7 +6,7 @@ from apps.platform.demo.credentials import Credentials
 from apps.platform.first_start import FirstAdministrator
 
 
-def welcome(made: FirstAdministrator | None, demo: Credentials | None) -> str:
+def welcome(made: FirstAdministrator | None, demo: Credentials | None, notice: str = "") -> str:
     """Addresses, sign-ins, and one curl that works as it stands."""
     console, gateway = f"http://127.0.0.1:{settings.CONSOLE_PORT}", f"http://127.0.0.1:{settings.GATEWAY_PORT}"
     lines = [
@@ -18,6 +18,7 @@ def welcome(made: FirstAdministrator | None, demo: Credentials | None) -> str:
         f"  Gateway   {gateway}/",
         "",
         *_administrator(made),
+        *([f"  {notice}"] if notice else []),
     ]
     if demo is not None:
         lines += ["", "  People of the demo (all with the password " + demo.password + ")"]
@@ -41,4 +42,5 @@ def _administrator(made: FirstAdministrator | None) -> list[str]:
         f"    e-mail    {made.email}",
         f"    password  {password}",
         f"    token     {token}",
+        "    The token is for the REST API and ends in a year.",
     ]

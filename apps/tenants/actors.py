@@ -12,7 +12,7 @@ class Platform:
 
     email: Final = ""
     is_active: Final = True
-    is_administrator: Final = True
+    administrates: Final = True
     is_authenticated: Final = True
 
     def __str__(self) -> str:

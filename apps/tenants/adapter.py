@@ -1,12 +1,17 @@
 """How sign-in behaves: accounts are made by administrators and owners, not by strangers."""
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.decorators import reauthentication_required
+from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
+from apps.audit.services import via
 from apps.secrets import ring
+from apps.tenants.models import User
+from apps.tenants.services import user_set_password
 
 _SECOND_FACTOR = b"second factor"
 
@@ -17,6 +22,23 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Refused: a platform's users are invited."""
         return False
+
+    def set_password(self, user: User, password: str) -> None:
+        """Through the service, so that the audit log has it. The forms have asked for the old one, or for the key of a link."""
+        token = via.set("console")
+        try:
+            user_set_password(actor=user, user=user, password=password)
+        finally:
+            via.reset(token)
+
+
+def has_confirmed(request: HttpRequest) -> bool:
+    """Whether the person in this session gave their password or a second factor again, within the last five minutes."""
+    try:
+        reauthentication_required(lambda _: HttpResponse())(request)
+    except ReauthenticationRequired:
+        return False
+    return True
 
 
 class MFAAdapter(DefaultMFAAdapter):

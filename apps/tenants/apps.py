@@ -7,3 +7,7 @@ class TenantsConfig(AppConfig):
     """Who: users, tenants (teams), memberships and roles, sign-in."""
 
     name = "apps.tenants"
+
+    def ready(self) -> None:
+        """Have the checks known."""
+        from apps.tenants import checks  # noqa: F401

@@ -11,6 +11,20 @@ class Role(models.TextChoices):
     VIEWER = "viewer"
 
 
+class Scope(models.TextChoices):
+    """What a token may do of what its user may: each includes those before it. Only ``admin`` carries an administrator's right."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+    @property
+    def included(self) -> "tuple[Scope, ...]":
+        """This scope and those before it."""
+        every = tuple(Scope)
+        return every[: every.index(self) + 1]
+
+
 class TenantState(models.TextChoices):
     """A suspended tenant's keys are refused; nothing of it is lost."""
 

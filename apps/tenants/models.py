@@ -1,12 +1,14 @@
 """Users, tenants, memberships, and tokens for the REST API."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
-from apps.tenants.choices import Role, TenantState
+from apps.tenants.choices import Role, Scope, TenantState
 
 
 class UserManager(BaseUserManager["User"]):
@@ -38,8 +40,15 @@ class User(AbstractBaseUser):
         default=False, help_text="Runs the platform: sees and may change everything."
     )
     date_joined = models.DateTimeField(auto_now_add=True)
+    sessions_ended = models.PositiveIntegerField(
+        default=0,
+        help_text="How often all sessions were ended other than by a new password. Part of each session's hash.",
+    )
 
     objects: ClassVar[UserManager] = UserManager()
+
+    token: "Token | None" = None
+    """The token by which this user acts in the present request; ``None`` in the console. Policies heed its limits."""
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -51,6 +60,36 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save. A new password ends the user's tokens, whoever sets it: a service, a link by mail, ``manage.py changepassword``.
+
+        Django clears ``_password`` where it only brings an unchanged password's hash up to date.
+        """
+        has_new_password = self._password is not None and not self._state.adding  # type: ignore[attr-defined]
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if has_new_password:
+                self.tokens.live().update(ended_at=timezone.now())
+
+    def _get_session_auth_hash(self, secret: Any = None) -> str:
+        """What a session must hold to be valid. Sessions from before the count was kept hold Django's own."""
+        if not self.sessions_ended:
+            return super()._get_session_auth_hash(secret=secret)  # type: ignore[misc]
+        value = f"{self.sessions_ended} {self.password}"
+        return salted_hmac("apimgr session", value, secret=secret, algorithm="sha256").hexdigest()
+
+    @property
+    def administrates(self) -> bool:
+        """Whether they act as a platform administrator: with the right, and not by a token that leaves it out."""
+        token = self.token
+        return self.is_administrator and (token is None or (token.scope == Scope.ADMIN and token.tenant_id is None))
+
+    @property
+    def held_memberships(self) -> "models.QuerySet[Membership]":
+        """Their memberships, as far as the token by which they act reaches."""
+        held = Membership.objects.filter(user=self)
+        return held.filter(tenant=self.token.tenant_id) if self.token and self.token.tenant_id else held
 
     @property
     def is_staff(self) -> bool:
@@ -90,19 +129,48 @@ class Membership(models.Model):
         return f"{self.user} {self.role} of {self.tenant}"
 
 
+class TokenQuerySet(models.QuerySet["Token"]):
+    """Tokens."""
+
+    def live(self) -> Self:
+        """Those that work now."""
+        return self.filter(ended_at=None, expires_at__gt=timezone.now())
+
+
 class Token(models.Model):
-    """A user's token for the REST API: acts as that user. Only its SHA-256 is kept (it holds 256 random bits)."""
+    """A user's token for the REST API: acts as that user, within its scope. Only its SHA-256 is kept (it holds 256 random bits).
+
+    The row of an ended one stays, so that the same value never works again.
+    """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
     name = models.CharField(max_length=64)
     prefix = models.CharField(max_length=16, help_text="The first characters, to recognise it by.")
     digest = models.CharField(max_length=64, unique=True)
+    scope = models.CharField(max_length=12, choices=Scope.choices)
+    tenant = models.ForeignKey(
+        Tenant,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The only tenant that it reaches; empty: all of its user's.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(help_text="A year from its creation at the latest.")
+    ended_at = models.DateTimeField(null=True, blank=True, help_text="Revoked, or ended with the user's old password.")
+    noticed_at = models.DateTimeField(null=True, blank=True, help_text="When its user was told that it ends soon.")
     last_used_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TokenQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it works no more."""
+        return self.ended_at is not None or self.expires_at <= timezone.now()

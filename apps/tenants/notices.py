@@ -6,7 +6,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from apps.mail import post
-from apps.tenants.models import Tenant, User
+from apps.tenants.models import Tenant, Token, User
 
 
 def password_link(user: User) -> str:
@@ -28,3 +28,14 @@ def invitation(user: User, tenant: Tenant, role: str, inviter: User | None) -> N
         return f"{who} made you a member of {tenant} ({role.lower()}).\n\n{way_in}\n"
 
     post([user.email], f"You are a member of {tenant}", body)
+
+
+def token_ends(token: Token) -> None:
+    """Tell a token's owner that it ends soon."""
+    account = f"{settings.CONSOLE_URL}{reverse('console:account')}"
+    post(
+        [token.user.email],
+        f"Your token “{token.name}” ends on {token.expires_at:%-d %B %Y}",
+        f"The token “{token.name}” ({token.prefix}…) for the REST API ends on {token.expires_at:%-d %B %Y, %H:%M} UTC.\n\n"
+        f"Make another one, put it where this one is used, and revoke this one:\n{account}\n",
+    )

@@ -1,4 +1,8 @@
-"""Who may do what with users and tenants. Deny is the default; a platform administrator may do everything."""
+"""Who may do what with users and tenants. Deny is the default; a platform administrator may do everything.
+
+A user who acts by a token is bound by it: ``is_administrator``, ``role_in`` and ``tenants_of`` say what it leaves of their rights,
+and all other policies build on these. No token makes tokens, sets a password or changes who somebody is, whatever its scope.
+"""
 
 from django.db.models import Q, QuerySet
 
@@ -8,8 +12,13 @@ from apps.tenants.models import Membership, Tenant, Token, User
 
 
 def is_administrator(user: Actor | None) -> bool:
-    """Whether ``user`` runs the platform. The platform itself does; a deactivated user does not."""
-    return user is not None and user.is_active and bool(getattr(user, "is_administrator", False))
+    """Whether ``user`` runs the platform. The platform itself does; a deactivated user, or a token without that scope, does not."""
+    return user is not None and user.is_active and bool(getattr(user, "administrates", False))
+
+
+def acts_through_token(user: Actor | None) -> bool:
+    """Whether ``user`` acts by a token, and not in a session of the console."""
+    return isinstance(user, User) and user.token is not None
 
 
 def is_signed_in(user: Actor | None) -> bool:
@@ -21,7 +30,7 @@ def role_in(user: Actor | None, tenant: Tenant) -> Role | None:
     """The role of an active member in ``tenant``. One query."""
     if not isinstance(user, User) or not user.is_active:
         return None
-    role = Membership.objects.filter(user=user, tenant=tenant).values_list("role", flat=True).first()
+    role = user.held_memberships.filter(tenant=tenant).values_list("role", flat=True).first()
     return Role(role) if role else None
 
 
@@ -41,7 +50,7 @@ def tenants_of(user: Actor | None, *roles: Role) -> QuerySet[Tenant]:
         return Tenant.objects.all()
     if not isinstance(user, User) or not user.is_active:
         return Tenant.objects.none()
-    held = Membership.objects.filter(user=user, role__in=roles or list(Role))
+    held = user.held_memberships.filter(role__in=roles or list(Role))
     return Tenant.objects.filter(pk__in=held.values("tenant"))
 
 
@@ -51,18 +60,19 @@ def can_create_user(user: Actor | None) -> bool:
 
 
 def can_update_user(user: Actor | None, obj: User) -> bool:
-    """Everybody their own name; administrators all."""
-    return is_administrator(user) or (is_signed_in(user) and user == obj)
+    """Everybody their own name, by a token only if it isn't limited to a tenant; administrators all."""
+    limited = isinstance(user, User) and user.token is not None and user.token.tenant_id is not None
+    return is_administrator(user) or (is_signed_in(user) and user == obj and not limited)
 
 
 def can_administrate_user(user: Actor | None, obj: User) -> bool:
-    """Activation, e-mail address and the administrator's right: administrators, and never their own."""
+    """Activation, and in the console e-mail address and the administrator's right: administrators, and never their own."""
     return is_administrator(user) and user != obj
 
 
 def can_set_password(user: Actor | None, obj: User) -> bool:
-    """One's own; administrators all."""
-    return can_update_user(user, obj)
+    """One's own; administrators all. Never by a token: it would outlive its own end."""
+    return can_update_user(user, obj) and not acts_through_token(user)
 
 
 def can_create_tenant(user: Actor | None) -> bool:
@@ -96,13 +106,13 @@ def can_manage_members(user: Actor | None, tenant: Tenant) -> bool:
 
 
 def can_create_token(user: Actor | None, owner: User) -> bool:
-    """One's own only, since a token acts as its owner; the platform makes the first administrator's."""
-    return isinstance(user, Platform) or (is_signed_in(user) and user == owner)
+    """One's own only, since a token acts as its owner, and not by a token; the platform makes the first administrator's."""
+    return isinstance(user, Platform) or (is_signed_in(user) and user == owner and not acts_through_token(user))
 
 
 def can_revoke_token(user: Actor | None, token: Token) -> bool:
     """One's own; administrators all."""
-    return is_administrator(user) or (isinstance(user, User) and user.is_active and token.user_id == user.pk)
+    return tokens_visible_to(user).filter(pk=token.pk).exists()
 
 
 def users_visible_to(user: Actor | None) -> QuerySet[User]:
@@ -126,9 +136,12 @@ def memberships_visible_to(user: Actor | None) -> QuerySet[Membership]:
 
 
 def tokens_visible_to(user: Actor | None) -> QuerySet[Token]:
-    """One's own."""
+    """One's own that weren't ended before their time; a token that is limited to a tenant sees itself alone."""
+    standing = Token.objects.filter(ended_at=None).select_related("user", "tenant")
     if is_administrator(user):
-        return Token.objects.select_related("user")
+        return standing
     if not isinstance(user, User) or not user.is_active:
-        return Token.objects.none()
-    return Token.objects.filter(user=user).select_related("user")
+        return standing.none()
+    if user.token and user.token.tenant_id:
+        return standing.filter(pk=user.token.pk)
+    return standing.filter(user=user)

@@ -1,8 +1,7 @@
 """Changing users, tenants, memberships and tokens. Errors: ``PermissionDenied``, ``ValidationError`` by field, ``Conflict``."""
 
-import hashlib
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, TypedDict, Unpack
 
 from allauth.account.models import EmailAddress
@@ -16,11 +15,14 @@ from apps.caching.http import tag_of_tenant
 from apps.errors import Conflict
 from apps.tenants import policies
 from apps.tenants.actors import Actor, Platform, user_of
-from apps.tenants.choices import Role, TenantState
+from apps.tenants.choices import Role, Scope, TenantState
 from apps.tenants.models import Membership, Tenant, Token, User
-from apps.tenants.notices import invitation
+from apps.tenants.notices import invitation, token_ends
+from apps.tenants.selectors import digest_of, tokens_ending_soon
 
 SHORTEST_TOKEN = 32
+LONGEST_LIFE = timedelta(days=365)
+"""Of a token for the REST API."""
 
 
 class UserFields(TypedDict, total=False):
@@ -44,11 +46,21 @@ def allow(permitted: bool, refusal: str) -> None:
         raise PermissionDenied(refusal)
 
 
+def allow_by_hand(actor: Actor, what: str) -> None:
+    """Go on, or refuse ``what`` to a token: what outlives it can't be made by it, whatever its scope."""
+    allow(
+        not policies.acts_through_token(actor),
+        f"No token may {what}, whatever its scope. Sign in to the console for that.",
+    )
+
+
 def user_create(
     *, actor: Actor, email: str, name: str = "", password: str | None = None, is_administrator: bool = False
 ) -> User:
     """A new user, without a password until one is set or chosen."""
     allow(policies.can_create_user(actor), "Only a platform administrator may add users.")
+    if is_administrator:
+        allow_by_hand(actor, "make a platform administrator")
     with change(actor=actor, verb="user.create", target_type="user") as noted:
         return _new_user(actor, noted, email, name, password, is_administrator)
 
@@ -63,6 +75,7 @@ def user_update(*, actor: Actor, user: User, **fields: Unpack[UserFields]) -> Us
     if not changed:
         return user
     if changed.keys() - {"name"}:
+        allow_by_hand(actor, "change a user's address or rights")
         allow(
             policies.can_administrate_user(actor, user),
             "Only another platform administrator may change a user's address or rights.",
@@ -80,7 +93,7 @@ def user_update(*, actor: Actor, user: User, **fields: Unpack[UserFields]) -> Us
 
 
 def user_deactivate(*, actor: Actor, user: User) -> User:
-    """End a user's access to the console and the REST API. Keys of applications go on."""
+    """End a user's access: their sessions and tokens, for good. Keys of applications go on."""
     return _user_active(actor, user, False, "user.deactivate")
 
 
@@ -90,10 +103,15 @@ def user_activate(*, actor: Actor, user: User) -> User:
 
 
 def user_set_password(*, actor: Actor, user: User, password: str) -> User:
-    """Set a password. The validators of the settings hold, except for the platform's own (an operator's file says what it says)."""
+    """Set a password, which ends the user's sessions and tokens.
+
+    The validators of the settings hold, except for the platform's own (an operator's file says what it says).
+    """
+    allow_by_hand(actor, "set a password")
     allow(policies.can_set_password(actor, user), "Only this user or a platform administrator may set this password.")
     _check_password(actor, user, password)
-    with change(actor=actor, verb="user.set_password", target_type="user", target=user.email):
+    with change(actor=actor, verb="user.set_password", target_type="user", target=user.email) as noted:
+        noted.field("tokens", user.tokens.live().count(), 0)
         user.set_password(password)
         user.save(update_fields=["password"])
     return user
@@ -117,6 +135,8 @@ def user_invite(*, actor: Actor, tenant: Tenant, email: str, role: Role | str, n
 def tenant_create(*, actor: Actor, slug: str, name: str, owner: User | None = None) -> Tenant:
     """A new tenant, with its first owner where one is named."""
     allow(policies.can_create_tenant(actor), "Only a platform administrator may add tenants.")
+    if owner is not None and owner == actor:
+        allow_by_hand(actor, "make its owner a member")
     with change(actor=actor, verb="tenant.create", target_type="tenant", target=slug, tenant=slug) as noted:
         tenant = Tenant(slug=slug, name=name)
         tenant.full_clean()
@@ -171,6 +191,8 @@ def membership_set(*, actor: Actor, tenant: Tenant, user: User, role: Role | str
     existing = Membership.objects.filter(tenant=tenant, user=user).first()
     if existing and existing.role == role:
         return existing
+    if user == actor:
+        allow_by_hand(actor, "make its owner a member or change their role")
     with change(actor=actor, verb="membership.set", target_type="user", target=user.email, tenant=tenant.slug) as noted:
         return _set_role(noted, tenant, user, role)
 
@@ -188,25 +210,40 @@ def membership_remove(*, actor: Actor, membership: Membership) -> None:
 
 
 def token_create(
-    *, actor: Actor, user: User, name: str, expires_at: datetime | None = None, secret: str | None = None
+    *,
+    actor: Actor,
+    user: User,
+    name: str,
+    scope: Scope | str,
+    expires_at: datetime,
+    tenant: Tenant | None = None,
+    secret: str | None = None,
 ) -> NewToken:
-    """A token for the REST API, which acts as ``user``. ``secret``: the one to use instead of a new one.
+    """A token for the REST API, which acts as ``user`` within ``scope``, in ``tenant`` alone where one is given.
 
-    It has 32 characters at least; an operator's, which the platform brings from its environment, is what it is.
+    ``expires_at``: a year from now at the latest. ``secret``: the one to use instead of a new one. It has 32 characters at
+    least; an operator's, which the platform brings from its environment, is what it is.
     """
+    allow_by_hand(actor, "make a token")
     allow(policies.can_create_token(actor, user), "A token acts as its owner: only they may make it.")
     if secret is not None and len(secret) < SHORTEST_TOKEN and not isinstance(actor, Platform):
         raise ValidationError({"secret": f"A token has at least {SHORTEST_TOKEN} characters."})
-    _check_future(expires_at)
+    _check_life(expires_at)
+    _check_reach(user, scope, tenant)
     secret = secret or f"amt_{secrets.token_urlsafe(32)}"
     token = Token(
         user=user,
         name=name,
-        prefix=secret[:8],
-        digest=hashlib.sha256(secret.encode()).hexdigest(),
+        prefix=secret[: min(8, len(secret) // 4)],
+        digest=digest_of(secret),
+        scope=scope,
+        tenant=tenant,
         expires_at=expires_at,
     )
-    with change(actor=actor, verb="token.create", target_type="token", target=f"{user.email}: {name}"):
+    with change(actor=actor, verb="token.create", target_type="token", target=f"{user.email}: {name}") as noted:
+        noted.field("scope", None, str(scope))
+        noted.field("tenant", None, tenant.slug if tenant else None)
+        noted.field("expires_at", None, expires_at.isoformat())
         token.full_clean()
         token.save()
     return NewToken(token, secret)
@@ -216,7 +253,18 @@ def token_revoke(*, actor: Actor, token: Token) -> None:
     """End a token at once."""
     allow(policies.can_revoke_token(actor, token), "Only its owner or a platform administrator may revoke this token.")
     with change(actor=actor, verb="token.revoke", target_type="token", target=f"{token.user.email}: {token.name}"):
-        token.delete()
+        token.ended_at = timezone.now()
+        token.save(update_fields=["ended_at"])
+
+
+def tokens_notify() -> int:
+    """Write to the owners of tokens that end soon, once for each token; how many letters that were."""
+    due = tokens_ending_soon().filter(noticed_at=None)
+    for token in due:
+        # Whoever marks the row writes: two workers at once don't write twice.
+        if Token.objects.filter(pk=token.pk, noticed_at=None).update(noticed_at=timezone.now()):
+            token_ends(token)
+    return len(due)
 
 
 def _new_user(actor: Actor, noted: Change, email: str, name: str, password: str | None, is_administrator: bool) -> User:
@@ -245,9 +293,24 @@ def _check_password(actor: Actor, user: User, password: str) -> None:
         raise ValidationError({"password": error.messages}) from None
 
 
-def _check_future(expires_at: datetime | None) -> None:
-    if expires_at is not None and expires_at <= timezone.now():
+def _check_life(expires_at: datetime) -> None:
+    now = timezone.now()
+    if expires_at <= now:
         raise ValidationError({"expires_at": "This is in the past."})
+    if expires_at > now + LONGEST_LIFE:
+        raise ValidationError({"expires_at": f"A token ends within {LONGEST_LIFE.days} days."})
+
+
+def _check_reach(user: User, scope: Scope | str, tenant: Tenant | None) -> None:
+    """Refuse what would look like a right that its owner doesn't have."""
+    if scope == Scope.ADMIN and not user.is_administrator:
+        raise ValidationError({"scope": "Only a platform administrator's token can have this scope."})
+    if tenant is None:
+        return
+    if scope == Scope.ADMIN:
+        raise ValidationError({"tenant": "The scope admin reaches the whole platform: leave the tenant empty."})
+    if not Membership.objects.filter(user=user, tenant=tenant).exists():
+        raise ValidationError({"tenant": f"{user} is no member of {tenant}: this token would reach nothing."})
 
 
 def _user_active(actor: Actor, user: User, active: bool, verb: str) -> User:
@@ -260,7 +323,10 @@ def _user_active(actor: Actor, user: User, active: bool, verb: str) -> User:
     with change(actor=actor, verb=verb, target_type="user", target=user.email) as noted:
         noted.field("is_active", user.is_active, active)
         user.is_active = active
-        user.save(update_fields=["is_active"])
+        if not active:
+            noted.field("tokens", user.tokens.live().update(ended_at=timezone.now()), 0)
+            user.sessions_ended += 1
+        user.save(update_fields=["is_active", "sessions_ended"])
     return user
 
 

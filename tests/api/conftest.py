@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from rest_framework.test import APIClient
 
-from apps.tenants import services
 from apps.tenants.models import User
+from tests.support.cast import make_token
 
 Caller = Callable[[User], APIClient]
 
@@ -16,7 +16,7 @@ def calls_as(db: None, state_redis: object) -> Caller:
     """``calls_as(user)``: a client that calls with a token of ``user``."""
 
     def client_of(user: User) -> APIClient:
-        secret = services.token_create(actor=user, user=user, name="test").secret
+        secret = make_token(user).secret
         client = APIClient(headers={"authorization": f"Bearer {secret}"})
         client.default_format = "json"
         return client

@@ -1,11 +1,15 @@
 """Users, tenants, memberships and tokens over REST."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.audit.models import Entry
 from apps.tenants.choices import Role
 from apps.tenants.models import Membership, Tenant, Token, User
+from tests.support.cast import confirm
 
 PASSWORD = "a long enough phrase"
 
@@ -195,14 +199,23 @@ def test_a_user_is_locked_out_and_let_in_again(cast, calls_as):
     assert ada.post(f"/api/v1/users/{cast.bob.pk}/deactivate/").json()["is_active"] is False
     assert bob.get("/api/v1/users/me/").status_code == 401
     assert ada.post(f"/api/v1/users/{cast.bob.pk}/activate/").json()["is_active"] is True
-    assert bob.get("/api/v1/users/me/").status_code == 200
-    assert bob.post(f"/api/v1/users/{cast.alice.pk}/deactivate/").status_code == 403
+    assert bob.get("/api/v1/users/me/").status_code == 401, "tokens don't come back"
+    again = calls_as(cast.bob)
+    assert again.get("/api/v1/users/me/").status_code == 200
+    assert again.post(f"/api/v1/users/{cast.alice.pk}/deactivate/").status_code == 403
 
 
-def test_a_token_is_shown_once_works_and_is_revoked(cast, calls_as):
-    bob = calls_as(cast.bob)
-    made = bob.post(f"/api/v1/users/{cast.bob.pk}/tokens/", {"name": "laptop"})
+def test_a_token_is_made_in_a_session_shown_once_works_and_is_revoked(cast, calls_as):
+    bob = APIClient()
+    bob.force_login(cast.bob)
+    end = (timezone.now() + timedelta(days=7)).isoformat()
+    wanted = {"name": "laptop", "scope": "write", "tenant": "acme", "expires_at": end}
+    refused = bob.post(f"/api/v1/users/{cast.bob.pk}/tokens/", wanted, format="json")
+    assert (refused.status_code, refused.json()["code"]) == (403, "reauthentication_required")
+    confirm(bob)
+    made = bob.post(f"/api/v1/users/{cast.bob.pk}/tokens/", wanted, format="json")
     assert made.status_code == 201
+    assert (made.json()["scope"], made.json()["tenant"]) == ("write", "acme")
     secret = made.json()["secret"]
     other = APIClient(headers={"authorization": f"Bearer {secret}"})
     assert other.get("/api/v1/users/me/").json()["email"] == cast.bob.email
@@ -214,8 +227,12 @@ def test_a_token_is_shown_once_works_and_is_revoked(cast, calls_as):
 
 def test_nobody_makes_a_token_that_acts_as_somebody_else(cast, calls_as):
     theirs = f"/api/v1/users/{cast.bob.pk}/tokens/"
-    assert calls_as(cast.ada).post(theirs, {"name": "spy"}).status_code == 403
-    assert calls_as(cast.charlie).post(theirs, {"name": "spy"}).status_code == 404
+    spy = {"name": "spy", "scope": "read", "expires_at": (timezone.now() + timedelta(days=7)).isoformat()}
+    for user, status in ((cast.ada, 403), (cast.charlie, 404)):
+        client = APIClient()
+        client.force_login(user)
+        confirm(client)
+        assert client.post(theirs, spy, format="json").status_code == status
     assert not Token.objects.filter(user=cast.bob).exists()
 
 

@@ -15,17 +15,18 @@ from apps.audit.models import Entry
 from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.tenants.models import Membership, Token
-from apps.tenants.services import token_create
 from apps.warming.models import WarmUp
 from tests.support.calls import HIT, make_calls
 from tests.support.cast import (
     Cast,
+    confirm,
     make_api,
     make_application,
     make_key,
     make_plan,
     make_request,
     make_subscription,
+    make_token,
 )
 
 
@@ -65,7 +66,7 @@ def world(cast: Cast, state_redis: Any) -> World:
         subscription=subscription,
         asked=asked,
         membership=cast.bob.memberships.get(),
-        token=token_create(actor=cast.vera, user=cast.vera, name="script").token,
+        token=make_token(cast.vera).token,
         purge=Purge.objects.create(
             api_slug="products", kind="path", value="/items/7", clock=1, workers=2, in_force=2, slowest_ms=3
         ),
@@ -76,12 +77,14 @@ def world(cast: Cast, state_redis: Any) -> World:
 
 
 @pytest.fixture
-def browse() -> Callable[[Any], Client]:
-    """``browse(user)``: a browser in which ``user`` is signed in."""
+def browse() -> Callable[..., Client]:
+    """``browse(user)``: a browser in which ``user`` is signed in, and has given their password again if ``confirmed``."""
 
-    def signed_in(user: Any) -> Client:
+    def signed_in(user: Any, *, confirmed: bool = False) -> Client:
         client = Client()
         client.force_login(user)
+        if confirmed:
+            confirm(client)
         return client
 
     return signed_in

@@ -1,6 +1,7 @@
 """What people do in the console, each step with its result, its row, and its audit entry."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from apps.fleet import names
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.models import Membership, Tenant, Token, User
 from tests.console.conftest import errors_of, last_entry, text_of
-from tests.support.cast import PASSWORD, make_api
+from tests.support.cast import PASSWORD, confirm, make_api
 
 REGISTER = {
     "name": "Books",
@@ -29,6 +30,13 @@ REGISTER = {
     "mode": "origin",
     "ttl": "60s",
 }
+
+
+def in_days(days: int) -> str:
+    """A moment as a browser's control writes it."""
+    return (timezone.now() + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M")
+
+
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://testserver/"}
 
 
@@ -481,13 +489,69 @@ def test_an_administrator_does_not_take_the_own_right_away(world, browse):
     assert (world.people.ada.is_administrator, world.people.ada.email) == (True, "ada@platform.test")
 
 
-def test_a_token_is_shown_once_and_revoked(world, browse):
+def test_a_token_is_made_after_the_password_shown_once_and_revoked(world, browse):
     bob = browse(world.people.bob)
-    shown = bob.post(reverse("console:token_new"), {"name": "laptop"})
-    assert "amt_" in shown.content.decode()
+    new = reverse("console:token_new")
+    wanted = {"name": "laptop", "scope": "write", "tenant": "acme", "expires_at": in_days(30)}
+    for asked in (bob.get(new), bob.post(new, wanted)):
+        assert asked["Location"] == f"{reverse('account_reauthenticate')}?next={new}"
+    dialog = bob.get(new, headers={"HX-Request": "true"})
+    assert dialog["HX-Redirect"] == f"{reverse('account_reauthenticate')}?next={new}"
+    assert not Token.objects.filter(user=world.people.bob).exists()
+    answer = bob.post(reverse("account_reauthenticate"), {"password": PASSWORD, "next": new})
+    assert answer["Location"] == new
+    shown = bob.post(new, wanted)
+    assert "amt_" in text_of(shown)
     token = Token.objects.get(user=world.people.bob)
+    assert (token.scope, token.tenant) == ("write", world.people.acme)
+    listed = text_of(bob.get(reverse("console:account")))
+    assert "Write, Acme alone · last used never · ends" in listed
     bob.post(reverse("console:token_revoke", args=[token.pk]))
-    assert not Token.objects.filter(pk=token.pk).exists()
+    assert "The token laptop is revoked." in text_of(bob.get(reverse("console:account")))
+    assert "laptop" not in text_of(bob.get(reverse("console:account")))
+    assert Token.objects.get(pk=token.pk).is_over
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "says"),
+    [
+        ({"expires_at": ""}, "expires_at", "required"),
+        ({"expires_at": 366}, "expires_at", "within 365 days"),
+        ({"expires_at": -1}, "expires_at", "in the past"),
+        ({"scope": "admin"}, "scope", "not one of the available choices"),
+        ({"scope": ""}, "scope", "required"),
+        ({"tenant": "globex"}, "tenant", "not one of the available choices"),
+        ({"name": ""}, "name", "required"),
+    ],
+)
+def test_what_a_token_can_t_be_is_said_beside_the_field(world, browse, wrong, field, says):
+    bob = browse(world.people.bob)
+    confirm(bob)
+    days = wrong.get("expires_at")
+    wrong = wrong if not isinstance(days, int) else {"expires_at": in_days(days)}
+    answer = bob.post(
+        reverse("console:token_new"), {"name": "laptop", "scope": "read", "expires_at": in_days(7), **wrong}
+    )
+    assert answer.status_code == 422
+    assert list(errors_of(answer)) == [field]
+    assert says in errors_of(answer)[field][0]
+    assert not Token.objects.filter(user=world.people.bob).exists()
+
+
+def test_an_administrator_chooses_the_scope_that_carries_their_right(world, browse):
+    ada = browse(world.people.ada)
+    confirm(ada)
+    made = ada.post(reverse("console:token_new"), {"name": "ops", "scope": "admin", "expires_at": in_days(364)})
+    assert made.status_code == 200
+    assert Token.objects.get(user=world.people.ada).scope == "admin"
+
+
+def test_a_token_that_ends_soon_is_said_where_its_owner_looks(world, browse):
+    Token.objects.filter(pk=world.token.pk).update(created_at=timezone.now() - timedelta(days=100))
+    vera = browse(world.people.vera)
+    for page in ("console:overview", "console:account"):
+        assert "Your token “script” for the REST API ends" in text_of(vera.get(reverse(page)))
+        assert "for the REST API ends" not in text_of(browse(world.people.bob).get(reverse(page)))
 
 
 def test_nobody_ends_a_token_of_others(world, browse):

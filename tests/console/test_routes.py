@@ -116,7 +116,7 @@ def test_htmx_is_sent_to_the_sign_in_page_as_a_whole(world, client):
 
 
 def test_a_stranger_opens_only_what_is_everybodys(world, browse):
-    stranger = browse(make_user("sam@nowhere.test"))
+    stranger = browse(make_user("sam@nowhere.test"), confirmed=True)
     for name in ROUTES:
         status = stranger.get(address_of(name, world)).status_code
         assert (status == 200) == (name in OPEN), f"{name}: {status}"
@@ -124,7 +124,7 @@ def test_a_stranger_opens_only_what_is_everybodys(world, browse):
 
 
 def test_a_stranger_changes_nothing(world, browse):
-    stranger = browse(make_user("sam@nowhere.test"))
+    stranger = browse(make_user("sam@nowhere.test"), confirmed=True)
     before = Entry.objects.count()
     for name in ROUTES.keys() - {"token_new", "account"}:
         assert stranger.post(address_of(name, world)).status_code in {403, 404, 405, 422, 200}, name
@@ -138,7 +138,7 @@ def test_an_owner_is_no_administrator(world, browse):
 
 
 def test_an_administrator_opens_every_page(world, browse):
-    ada = browse(world.people.ada)
+    ada = browse(world.people.ada, confirmed=True)
     for name in ROUTES.keys() - {"mail"}:
         assert ada.get(address_of(name, world)).status_code == 200, name
 
@@ -153,7 +153,7 @@ def test_a_viewer_looks_and_changes_nothing(world, browse):
 def test_pages_have_neither_inline_scripts_nor_inline_styles(world, browse):
     import re
 
-    ada = browse(world.people.ada)
+    ada = browse(world.people.ada, confirmed=True)
     for name in ROUTES.keys() - {"mail"}:
         page = ada.get(address_of(name, world)).content.decode()
         bad = re.findall(
@@ -163,7 +163,7 @@ def test_pages_have_neither_inline_scripts_nor_inline_styles(world, browse):
 
 
 def test_every_page_has_one_heading_and_a_title(world, browse):
-    ada = browse(world.people.ada)
+    ada = browse(world.people.ada, confirmed=True)
     for name in ROUTES.keys() - {"mail"}:
         page = ada.get(address_of(name, world)).content.decode()
         assert page.count("<h1") == 1, name

@@ -4,10 +4,11 @@ Everything is made by the services, as the platform, so that it is as real as in
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from apps.access import services as access
 from apps.access.models import AccessRequest, Application, Plan, Subscription
@@ -16,8 +17,9 @@ from apps.catalog import services as catalog
 from apps.catalog.models import API
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
-from apps.tenants.choices import Role
+from apps.tenants.choices import Role, Scope
 from apps.tenants.models import Tenant, User
+from apps.tenants.services import NewToken
 
 PASSWORD = "correct horse battery staple"
 """Everybody's."""
@@ -79,6 +81,19 @@ def make_user(
     if tenant:
         tenants.membership_set(actor=PLATFORM, tenant=tenant, user=user, role=role)
     return user
+
+
+def make_token(user: User, scope: Scope | None = None, tenant: Tenant | None = None, name: str = "script") -> NewToken:
+    """A token of ``user`` for a day, of the widest scope that they may have unless another is given."""
+    scope = scope or (Scope.ADMIN if user.is_administrator else Scope.WRITE)
+    return tenants.token_create(
+        actor=user, user=user, name=name, scope=scope, tenant=tenant, expires_at=timezone.now() + timedelta(days=1)
+    )
+
+
+def confirm(client: Any) -> None:
+    """Have the person in ``client``'s session give their password again."""
+    assert client.post("/accounts/reauthenticate/", {"password": PASSWORD}).status_code == 302
 
 
 def make_api(

@@ -18,9 +18,18 @@ from apps.invalidation import policies as invalidation
 from apps.tenants import policies as tenants
 from apps.tenants.actors import PLATFORM
 from apps.tenants.models import Tenant, User
-from apps.tenants.services import token_create, user_deactivate
+from apps.tenants.services import user_deactivate
 from apps.warming import policies as warming
-from tests.support.cast import Cast, make_api, make_application, make_key, make_plan, make_request, make_subscription
+from tests.support.cast import (
+    Cast,
+    make_api,
+    make_application,
+    make_key,
+    make_plan,
+    make_request,
+    make_subscription,
+    make_token,
+)
 
 MODULES: dict[str, ModuleType] = {
     "tenants": tenants,
@@ -140,7 +149,7 @@ def world(cast: Cast) -> dict[str, Any]:
     subscription = make_subscription(application, api, plan)
     make_key(application)
     request = make_request(cast.bob, application, api, make_plan("large"))
-    token = token_create(actor=cast.bob, user=cast.bob, name="script").token
+    token = make_token(cast.bob).token
     Purge.objects.create(api_slug=api.slug, kind="api", clock=1)
     PurgeWebhook.objects.create(api=api, secret="made-up", changed_at=timezone.now())
     CDN.objects.create(api=api)

@@ -11,10 +11,10 @@ from apps.audit.models import Entry
 from apps.errors import Conflict
 from apps.tenants import services
 from apps.tenants.actors import PLATFORM
-from apps.tenants.choices import Role, TenantState
+from apps.tenants.choices import Role, Scope, TenantState
 from apps.tenants.models import Membership, Tenant, Token, User
 from apps.tenants.selectors import token_find
-from tests.support.cast import PASSWORD, Cast, make_api, make_tenant
+from tests.support.cast import PASSWORD, Cast, make_api, make_tenant, make_token
 
 
 def last() -> Entry:
@@ -76,13 +76,14 @@ def test_an_update_that_changes_nothing_leaves_no_entry(cast: Cast):
     assert Entry.objects.count() == before
 
 
-def test_a_deactivated_user_loses_their_tokens_and_can_come_back(cast: Cast):
-    secret = services.token_create(actor=cast.bob, user=cast.bob, name="script").secret
+def test_a_deactivated_user_loses_their_tokens_and_can_come_back_without_them(cast: Cast):
+    secret = make_token(cast.bob).secret
     services.user_deactivate(actor=cast.ada, user=cast.bob)
     assert token_find(secret) is None
-    assert last().verb == "user.deactivate"
+    assert (last().verb, last().changes["tokens"]) == ("user.deactivate", [1, 0])
     services.user_activate(actor=cast.ada, user=cast.bob)
-    assert token_find(secret) is not None
+    assert token_find(secret) is None
+    assert token_find(make_token(cast.bob).secret) is not None
     with pytest.raises(PermissionDenied):
         services.user_deactivate(actor=cast.ada, user=cast.ada)
 
@@ -194,7 +195,7 @@ def test_a_tenant_that_owns_something_is_not_deleted(cast: Cast):
 
 
 def test_a_token_s_secret_is_shown_once_and_kept_as_a_digest(cast: Cast):
-    token, secret = services.token_create(actor=cast.bob, user=cast.bob, name="script")
+    token, secret = make_token(cast.bob)
     assert secret.startswith("amt_")
     assert token_find(secret) == token
     row = Token.objects.values().get(pk=token.pk)
@@ -205,27 +206,72 @@ def test_a_token_s_secret_is_shown_once_and_kept_as_a_digest(cast: Cast):
 
 
 def test_a_token_is_made_by_its_owner_alone_and_ends(cast: Cast):
+    in_an_hour = timezone.now() + timedelta(hours=1)
     with pytest.raises(PermissionDenied):
-        services.token_create(actor=cast.ada, user=cast.bob, name="as bob")
+        services.token_create(actor=cast.ada, user=cast.bob, name="as bob", scope="read", expires_at=in_an_hour)
     token, secret = services.token_create(
-        actor=cast.bob, user=cast.bob, name="short", expires_at=timezone.now() + timedelta(hours=1)
+        actor=cast.bob, user=cast.bob, name="short", scope="write", expires_at=in_an_hour
     )
     Token.objects.filter(pk=token.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
     assert token_find(secret) is None
-    with pytest.raises(ValidationError):
-        services.token_create(actor=cast.bob, user=cast.bob, name="late", expires_at=timezone.now() - timedelta(1))
-    with pytest.raises(ValidationError):
-        services.token_create(actor=cast.bob, user=cast.bob, name="weak", secret="hunter2")
     with pytest.raises(PermissionDenied):
         services.token_revoke(actor=cast.charlie, token=token)
     services.token_revoke(actor=cast.ada, token=token)
-    assert not Token.objects.filter(pk=token.pk).exists()
+    assert Token.objects.get(pk=token.pk).ended_at is not None
     assert last().verb == "token.revoke"
 
 
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"expires_at": timedelta(seconds=-1)}, "expires_at"),
+        ({"expires_at": timedelta(days=365, seconds=10)}, "expires_at"),
+        ({"scope": "everything"}, "scope"),
+        ({"scope": "admin"}, "scope"),
+        ({"secret": "hunter2"}, "secret"),
+        ({"tenant": "globex"}, "tenant"),
+    ],
+)
+def test_a_token_that_would_go_too_far_is_refused_beside_the_field(cast: Cast, fields: dict, field: str):
+    fields = dict(fields)
+    life = fields.pop("expires_at", timedelta(days=1))
+    tenant = Tenant.objects.get(slug=fields.pop("tenant")) if "tenant" in fields else None
+    words: dict = {"scope": "write", **fields}
+    with pytest.raises(ValidationError) as refused:
+        services.token_create(
+            actor=cast.bob, user=cast.bob, name="x", expires_at=timezone.now() + life, tenant=tenant, **words
+        )
+    assert list(refused.value.message_dict) == [field]
+    assert not Token.objects.exists()
+
+
+def test_an_administrator_s_scope_reaches_no_single_tenant(cast: Cast):
+    with pytest.raises(ValidationError) as refused:
+        make_token(cast.ada, Scope.ADMIN, cast.acme)
+    assert list(refused.value.message_dict) == ["tenant"]
+
+
+def test_a_value_that_was_a_token_once_is_never_one_again(cast: Cast):
+    end = timezone.now() + timedelta(days=1)
+    words: dict = {"user": cast.bob, "name": "x", "scope": "read", "expires_at": end, "secret": "s" * 40}
+    services.token_revoke(actor=cast.bob, token=services.token_create(actor=cast.bob, **words).token)
+    with pytest.raises(ValidationError) as refused:
+        services.token_create(actor=cast.bob, **words)
+    assert list(refused.value.message_dict) == ["digest"]
+    assert token_find("s" * 40) is None
+
+
 def test_the_operator_s_token_is_the_one_from_the_environment(cast: Cast):
-    _, secret = services.token_create(actor=PLATFORM, user=cast.ada, name="first", secret="from-the-environment")
+    token, secret = services.token_create(
+        actor=PLATFORM,
+        user=cast.ada,
+        name="first",
+        scope="admin",
+        expires_at=timezone.now() + timedelta(days=1),
+        secret="from-the-environment",
+    )
     assert secret == "from-the-environment"
+    assert len(token.prefix) == 5, "a short one isn't given away by its beginning"
     found = token_find(secret)
     assert found is not None
     assert found.user == cast.ada

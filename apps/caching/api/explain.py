@@ -1,7 +1,7 @@
 """Explaining a typed request over REST."""
 
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
@@ -18,6 +18,7 @@ from apps.catalog.selectors import apis_visible_to
 from apps.platform.api.fields import ApplicationField
 from apps.platform.api.serializers import Words
 from apps.platform.api.views import ViaAPI
+from apps.tenants.choices import Scope
 from apps.tenants.models import User
 
 LONGEST_BODY = 2**21
@@ -134,6 +135,7 @@ class ExplainView(ViaAPI):
     """What the cache would do with a request. Nothing is called, stored or counted."""
 
     http_method_names = ["post", "options"]
+    scopes: ClassVar[dict[str, Scope]] = {"POST": Scope.READ}
 
     def get_queryset(self) -> QuerySet[Any]:
         """The APIs that one sees."""

@@ -7,13 +7,19 @@ from django.db.models import QuerySet
 
 from apps.console.forms.apis import checked_slug
 from apps.console.forms.fields import ConsoleForm, MomentField
-from apps.tenants.choices import Role
-from apps.tenants.models import Tenant
+from apps.tenants.choices import Role, Scope
+from apps.tenants.models import Tenant, User
 
 ROLES = [
     (Role.OWNER, "Owner: everything in the tenant, its people too"),
     (Role.DEVELOPER, "Developer: APIs, applications, keys, requests"),
     (Role.VIEWER, "Viewer: looks"),
+]
+
+SCOPES = [
+    (Scope.READ, "Read: looks, and explains requests"),
+    (Scope.WRITE, "Write: changes what you may change as a member too"),
+    (Scope.ADMIN, "Admin: everything that you may as a platform administrator"),
 ]
 
 
@@ -82,4 +88,18 @@ class TokenForm(ConsoleForm):
     """A token for the REST API."""
 
     name = forms.CharField(max_length=64, help_text="Where it is used.")
-    expires_at = MomentField(label="Good until", help_text="In UTC. Empty: until it is revoked.")
+    scope = forms.ChoiceField(choices=SCOPES, initial=Scope.READ, widget=forms.RadioSelect)
+    tenant = forms.ModelChoiceField(
+        queryset=Tenant.objects.none(),
+        to_field_name="slug",
+        required=False,
+        empty_label="All that you may see",
+        help_text="The only tenant that it reaches.",
+    )
+    expires_at = MomentField(required=True, label="Good until", help_text="In UTC, a year from now at the latest.")
+
+    def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["tenant"].queryset = Tenant.objects.filter(memberships__user=owner)  # type: ignore[attr-defined]
+        if not owner.is_administrator:
+            self.fields["scope"].choices = SCOPES[:-1]  # type: ignore[attr-defined]

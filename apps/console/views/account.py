@@ -1,8 +1,11 @@
 """One's own account: name, password, second factor, tokens for the REST API."""
 
+from datetime import timedelta
+
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
 from apps.console.answers import attempt, attempted, done, form_page, sent
@@ -12,10 +15,12 @@ from apps.console.guard import Signed, anyone, page
 from apps.console.loaders import a_token
 from apps.tenants.models import Token
 from apps.tenants.policies import can_revoke_token
-from apps.tenants.selectors import memberships_visible_to, tokens_visible_to
+from apps.tenants.selectors import memberships_visible_to, tokens_ending_soon, tokens_visible_to
 from apps.tenants.services import token_create, token_revoke, user_update
 
 FORM = ("GET", "HEAD", "POST")
+USUAL_LIFE = timedelta(days=90)
+"""Of a token, unless its maker says another."""
 
 
 @page(may=anyone, methods=FORM)
@@ -31,15 +36,17 @@ def account(request: Signed) -> HttpResponse:
         "form": form,
         "memberships": memberships_visible_to(user).filter(user=user),
         "tokens": tokens_visible_to(user).filter(user=user),
+        "ending": tokens_ending_soon(user),
     }
     return render(request, "account/account.html", context, status=422 if form.errors else 200)
 
 
-@page(may=anyone, methods=FORM)
+@page(may=anyone, confirmed=True, methods=FORM)
 @never_cache
 def token_new(request: Signed) -> HttpResponse:
-    """A new token, shown once."""
-    form = TokenForm(sent(request))
+    """A new token, shown once, for who has just given their password again."""
+    start = {"expires_at": timezone.now() + USUAL_LIFE}
+    form = TokenForm(sent(request), owner=request.user, initial=start)
     if request.method == "POST" and (
         made := attempt(form, lambda: token_create(actor=request.user, user=request.user, **form.cleaned_data))
     ):
@@ -52,7 +59,7 @@ def token_new(request: Signed) -> HttpResponse:
         submit="Make the token",
         back=reverse("console:account"),
         back_label="Your account",
-        explain="It acts as you. It is shown once, right after this.",
+        explain="It acts as you, within its scope. It is shown once, right after this. A new password ends it.",
     )
 
 

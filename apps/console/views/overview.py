@@ -23,7 +23,7 @@ from apps.console.steps import first_steps
 from apps.console.waiting import waiting_for
 from apps.fleet.selectors import parts_state
 from apps.tenants.models import User
-from apps.tenants.selectors import tenants_visible_to, users_visible_to
+from apps.tenants.selectors import tenants_visible_to, tokens_ending_soon, users_visible_to
 
 SHOWN = 5
 SEARCHED = 8
@@ -33,7 +33,7 @@ SEARCHED = 8
 def overview(request: Signed) -> HttpResponse:
     """What waits, what flows, what is broken; for a tenant its own."""
     user = request.user
-    context = {"steps": first_steps(user), "traffic": traffic.last_day(user)}
+    context = {"steps": first_steps(user), "traffic": traffic.last_day(user), "ending_tokens": tokens_ending_soon(user)}
     context |= _for_administrator(user) if user.is_administrator else _for_tenant(user)
     template = "overview/administrator.html" if user.is_administrator else "overview/tenant.html"
     return render(request, template, context)

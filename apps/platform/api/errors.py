@@ -49,7 +49,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         # Django's own text names the model: what one may not see isn't there.
         exc = exceptions.NotFound("There is no such object, or it isn't yours to see.")
     elif isinstance(exc, PermissionDenied):
-        exc = exceptions.PermissionDenied(str(exc) or None)
+        exc = exceptions.PermissionDenied(f"{exc}{_hint(context)}" or None)
     response = rest_exception_handler(exc, context)
     if response is None:
         return None
@@ -57,6 +57,16 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     response.data = problem(exc, response.status_code, response.data)
     response.content_type = PROBLEM
     return response
+
+
+def _hint(context: dict[str, Any]) -> str:
+    """What an administrator must know whose token leaves their right out."""
+    user = context["request"].user
+    if getattr(user, "is_administrator", False) and not user.administrates:
+        return (
+            f" You act by a token with the scope {user.token.scope}: what administrators may do needs the scope admin."
+        )
+    return ""
 
 
 def messages_by_field(refusal: ServiceRefusal) -> dict[str, list[str]]:

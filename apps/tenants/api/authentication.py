@@ -22,6 +22,7 @@ class TokenAuthentication(BaseAuthentication):
         token = token_find(credential.strip().decode("utf-8", "surrogateescape"))
         if token is None:
             raise AuthenticationFailed("This token is unknown, expired or revoked. Make a new one in the console.")
+        token.user.token = token  # policies heed its scope and tenant
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

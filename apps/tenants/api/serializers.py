@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.auth import update_session_auth_hash
 from django.db import transaction
 from rest_framework import serializers
 
@@ -9,6 +10,7 @@ from apps.platform.api.fields import NameField, PersonField
 from apps.platform.api.receipts import WithReceipt
 from apps.platform.api.serializers import ObjectWords, Words
 from apps.tenants import selectors, services
+from apps.tenants.api.permissions import be_confirmed
 from apps.tenants.choices import Role
 from apps.tenants.models import Membership, Tenant, Token, User
 
@@ -85,7 +87,11 @@ class UserSerializer(ObjectWords):
         password = validated_data.pop("password", None)
         user = services.user_update(actor=self.caller, user=instance, **validated_data)
         if password is not None:
+            services.allow_by_hand(self.caller, "set a password")
+            be_confirmed(self.context["request"])
             services.user_set_password(actor=self.caller, user=user, password=password)
+            if user == self.caller:
+                update_session_auth_hash(self.context["request"]._request, user)  # this session alone goes on
         return user
 
 
@@ -117,14 +123,22 @@ class TokenSerializer(ObjectWords):
     """A token for the REST API; ``secret`` is in the answer to its creation and nowhere else."""
 
     secret = serializers.CharField(read_only=True, required=False)
+    tenant = NameField(
+        visible=selectors.tenants_visible_to,
+        required=False,
+        allow_null=True,
+        help_text="The only tenant that it reaches; null: all of its user's.",
+    )
 
     class Meta:
         model = Token
-        fields = ["id", "name", "prefix", "secret", "created_at", "expires_at", "last_used_at"]
+        fields = [
+            *("id", "name", "prefix", "secret", "scope", "tenant", "created_at", "expires_at", "last_used_at"),
+        ]
         read_only_fields = ["prefix", "last_used_at"]
 
     def create(self, validated_data: dict[str, Any]) -> Any:
-        """A new token of the user of the address, with its secret."""
+        """A new token of the user of the address, with its secret. Made in a session that just proved who calls."""
         made = services.token_create(actor=self.caller, user=self.context["owner"], **validated_data)
         vars(made.token)["secret"] = made.secret
         return made.token

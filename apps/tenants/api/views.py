@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.shortcuts import get_object_or_404
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from apps.platform.api.views import Creatable, Deletable, Updatable, verb
 from apps.tenants import selectors, services
 from apps.tenants.api import filtersets, serializers
+from apps.tenants.api.permissions import be_confirmed
 from apps.tenants.models import Membership, Tenant, Token, User
 
 
@@ -76,8 +77,9 @@ class UserViewSet(Creatable, Updatable):
     lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> QuerySet[User]:
-        """Oneself and the members of one's tenants."""
-        return selectors.users_visible_to(self.actor).prefetch_related("memberships__tenant")
+        """Oneself and the members of one's tenants, each with their roles in those tenants alone."""
+        shared = Prefetch("memberships", selectors.memberships_visible_to(self.actor))
+        return selectors.users_visible_to(self.actor).prefetch_related(shared)
 
     @action(detail=False, filterset_class=None, pagination_class=None)
     def me(self, request: Request) -> Response:
@@ -114,6 +116,12 @@ class TokenViewSet(Creatable, Deletable):
             known = selectors.users_visible_to(self.actor)
             return {**context, "owner": get_object_or_404(known, pk=self.kwargs["user"])}
         return context
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Make one. Only a session of the console makes tokens, just after its person gave their password again."""
+        services.allow_by_hand(self.actor, "make a token")
+        be_confirmed(request)
+        return super().create(request, *args, **kwargs)
 
     def remove(self, found: Token) -> None:
         """End a token at once."""

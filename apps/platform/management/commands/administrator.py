@@ -5,7 +5,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.platform.first_start import AdministratorWishes, administrator_make
+from apps.platform.first_start import AdministratorWishes, administrator_make, administrator_token
 
 
 class Command(BaseCommand):
@@ -16,11 +16,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Make it and say what was made. Raises ``CommandError`` when the environment's values can't be used."""
         try:
-            made = administrator_make(AdministratorWishes.take())
+            wishes = AdministratorWishes.take()
+            made = administrator_make(wishes)
+            notice = "" if made else administrator_token(wishes)
         except ValidationError as error:
             raise CommandError(f"The first administrator can't be made: {' '.join(error.messages)}") from error
         if made is None:
             self.stdout.write("There is an administrator already.")
+            if notice:
+                self.stdout.write(notice)
             return
         self.stdout.write(f"Made the administrator {made.email}.")
         for name, secret in (("password", made.password), ("token", made.token)):

@@ -1,0 +1,315 @@
+"""What a token's scope and tenant leave of its user's rights: every route, every method, every scope."""
+
+from typing import Any
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.core.management import call_command
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.test import APIClient
+
+from apps.audit.models import Entry
+from apps.caching.api.explain import ExplainView
+from apps.tenants import services
+from apps.tenants.actors import PLATFORM
+from apps.tenants.api.permissions import HasScope
+from apps.tenants.choices import Role, Scope
+from apps.tenants.models import Membership, Tenant, Token, User
+from tests.api.test_routes import EVERY, METHODS, OPEN, SIGNED
+from tests.support.calls import make_calls
+from tests.support.cast import (
+    PASSWORD,
+    confirm,
+    make_api,
+    make_application,
+    make_key,
+    make_request,
+    make_subscription,
+    make_tenant,
+    make_token,
+    make_user,
+)
+
+SAFE = ("get", "head", "options")
+#: POSTs that change nothing
+READS = {("/api/v1/apis/1/explain/", "post")}
+
+
+def calls_with(user: User, scope: Scope, tenant: Tenant | None = None) -> APIClient:
+    """A client that calls with a token of this scope."""
+    client = APIClient(headers={"authorization": f"Bearer {make_token(user, scope, tenant).secret}"})
+    client.default_format = "json"
+    return client
+
+
+def views(resolver: Any = None, prefix: str = "/") -> list[tuple[str, Any]]:
+    """The class behind every route below /api/."""
+    found = []
+    for pattern in (resolver or get_resolver()).url_patterns:
+        text = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            found += views(pattern, text)
+        elif isinstance(pattern, URLPattern) and text.startswith("/api/"):
+            found.append((text, getattr(pattern.callback, "cls", getattr(pattern.callback, "view_class", None))))
+    return found
+
+
+@pytest.mark.parametrize(("route", "view"), views())
+def test_no_route_leaves_the_scope_out(route, view):
+    """A view that names its own permissions names this one too; messages with a signature have no token."""
+    if "/schema/" in route or "/docs/" in route or "messages" in route:
+        assert len(OPEN | SIGNED) == 3
+        return
+    assert HasScope in view.permission_classes, route
+    said = getattr(view, "scopes", {})
+    assert set(said) <= {"POST"}, "only a POST may need less than its method says"
+    assert bool(said) == (view is ExplainView), route
+
+
+@pytest.fixture
+def everything(cast, state_redis):
+    """One of each."""
+    api = make_api(cast.platform)
+    application = make_application(cast.acme)
+    make_subscription(application, api)
+    make_key(application)
+    make_request(cast.bob, make_application(cast.acme, "second"), api)
+    make_api(cast.globex, "secrets", publish=False)
+    make_calls({})
+
+
+@pytest.mark.parametrize("address", EVERY)
+def test_each_method_needs_the_scope_that_the_documentation_says(cast, everything, address):
+    """Safe methods need read, all others write. Administration's own part of it is the next test's."""
+    for scope in Scope:
+        client = calls_with(cast.ada, scope)
+        changes = Entry.objects.count()
+        for method in (*METHODS, "head", "options"):
+            answer = getattr(client, method)(address)
+            needs = Scope.READ if method in SAFE or (address, method) in READS else Scope.WRITE
+            if needs in scope.included:
+                assert answer.status_code != 401, (scope, method)
+                assert "insufficient_scope" not in answer.headers.get("WWW-Authenticate", ""), (scope, method)
+            else:
+                assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope"), (scope, method)
+                assert answer["WWW-Authenticate"] == 'Bearer realm="apimgr", error="insufficient_scope", scope="write"'
+        if scope == Scope.READ:
+            assert Entry.objects.count() == changes
+
+
+#: the reader's own, not what they may see
+OWN = {"id", "email", "name", "user", "is_administrator", "date_joined", "last_login", "everybodys_bytes"}
+
+
+def without_oneself(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {word: without_oneself(held) for word, held in value.items() if word not in OWN}
+    return [without_oneself(each) for each in value] if isinstance(value, list) else value
+
+
+def shown(client: APIClient, address: str) -> tuple[int, Any]:
+    answer = client.get(address)
+    return answer.status_code, without_oneself(answer.json()) if answer.content else None
+
+
+@pytest.mark.parametrize("address", EVERY)
+def test_without_the_scope_admin_an_administrator_is_a_mere_user(cast, everything, address):
+    """What Ada sees and may by such a token is what Sam does, who has no right and no membership."""
+    sam, ada = calls_with(make_user("sam@nowhere.test"), Scope.WRITE), calls_with(cast.ada, Scope.WRITE)
+    assert shown(ada, address) == shown(sam, address)
+    for method in METHODS[1:]:
+        told = [getattr(client, method)(address, {}) for client in (sam, ada)]
+        assert told[0].status_code == told[1].status_code, method
+        assert told[0].status_code >= 400, method
+
+
+def test_with_it_the_same_routes_answer_differently(cast, everything):
+    by_write, by_admin = calls_with(cast.ada, Scope.WRITE), calls_with(cast.ada, Scope.ADMIN)
+    assert sum(shown(by_write, address) != shown(by_admin, address) for address in EVERY) > 15
+
+
+def test_a_refused_administrator_learns_which_scope_it_takes(cast, everything):
+    refused = calls_with(cast.ada, Scope.WRITE).post("/api/v1/tenants/", {"slug": "new", "name": "New"})
+    assert refused.status_code == 403
+    assert "needs the scope admin" in refused.json()["detail"]
+    assert "scope" not in calls_with(cast.alice, Scope.WRITE).post("/api/v1/tenants/", {}).json()["detail"]
+
+
+@pytest.mark.parametrize("address", EVERY)
+def test_a_token_of_one_tenant_reaches_no_other(cast, everything, address):
+    """Bob develops in globex too; by a token for acme he is Dan, who is only in acme."""
+    dan = make_user("dan@acme.test", cast.acme, Role.DEVELOPER)
+    services.membership_set(actor=PLATFORM, tenant=cast.globex, user=cast.bob, role=Role.OWNER)
+    limited = calls_with(cast.bob, Scope.WRITE, cast.acme)
+    other = calls_with(dan, Scope.WRITE, cast.acme)
+    assert shown(limited, address) == shown(other, address)
+    assert "globex" not in limited.get(address).content.decode()
+
+
+def test_a_token_of_one_tenant_changes_nothing_elsewhere(cast, everything):
+    services.membership_set(actor=PLATFORM, tenant=cast.globex, user=cast.bob, role=Role.OWNER)
+    make_token(cast.bob, Scope.WRITE)
+    limited = calls_with(cast.bob, Scope.WRITE, cast.acme)
+    for method, path, body in (
+        ("patch", "tenants/globex/", {"name": "Mine"}),
+        ("patch", "apis/secrets/", {"name": "Mine"}),
+        ("post", "applications/", {"tenant": "globex", "slug": "x", "name": "X"}),
+        ("patch", f"users/{cast.bob.pk}/", {"name": "Robert"}),
+        ("delete", f"users/{cast.bob.pk}/tokens/{Token.objects.get(user=cast.bob, tenant=None).pk}/", None),
+    ):
+        assert getattr(limited, method)(f"/api/v1/{path}", body).status_code in (400, 403, 404), path
+    made = limited.post("/api/v1/applications/", {"tenant": "acme", "slug": "x", "name": "X"})
+    assert made.status_code == 201
+
+
+def test_a_token_of_a_tenant_that_its_user_left_reaches_nothing(cast, everything):
+    limited = calls_with(cast.bob, Scope.WRITE, cast.acme)
+    assert limited.get("/api/v1/tenants/acme/").status_code == 200
+    services.membership_remove(actor=cast.alice, membership=Membership.objects.get(user=cast.bob))
+    assert limited.get("/api/v1/tenants/acme/").status_code == 404
+
+
+@pytest.mark.parametrize("who", ["ada", "alice"])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("post", "users/{me}/tokens/", {"name": "x", "scope": "read", "expires_at": "2040-01-01T00:00:00Z"}),
+        ("patch", "users/{me}/", {"password": "another long one"}),
+        ("patch", "users/{me}/", {"email": "me@elsewhere.test"}),
+        ("patch", "users/{me}/", {"is_administrator": "other"}),
+        ("patch", "users/{bob}/", {"password": "another long one"}),
+        ("patch", "users/{bob}/", {"email": "bob@elsewhere.test"}),
+        ("patch", "users/{bob}/", {"is_administrator": True}),
+        ("post", "users/", {"email": "second@platform.test", "password": "another long one", "is_administrator": True}),
+        ("post", "tenants/", {"slug": "mine", "name": "Mine", "owner": "{address}"}),
+        ("post", "tenants/acme/memberships/", {"user": "{address}", "role": "developer"}),
+    ],
+)
+def test_nothing_that_outlives_a_token_is_made_by_it(cast, state_redis, who, method, path, body):
+    """No token, no password, no other address, no right and no membership of oneself: whatever the scope, whoever's it is."""
+    user: User = getattr(cast, who)
+    services.membership_set(actor=PLATFORM, tenant=cast.acme, user=cast.bob, role=Role.OWNER)
+    widest = Scope.ADMIN if user.is_administrator else Scope.WRITE
+    client = calls_with(user, widest)
+    kept = dict(User.objects.values_list("pk", "password")), list(Membership.objects.values_list("user", "role"))
+    body = {word: value.format(address=user.email) if isinstance(value, str) else value for word, value in body.items()}
+    if body.get("is_administrator") == "other":
+        body["is_administrator"] = not user.is_administrator
+    refused = getattr(client, method)(f"/api/v1/{path.format(me=user.pk, bob=cast.bob.pk)}", body)
+    assert refused.status_code == 403, refused.content
+    if who == "ada":
+        assert "No token may" in refused.json()["detail"]
+    assert (
+        dict(User.objects.values_list("pk", "password")),
+        list(Membership.objects.values_list("user", "role")),
+    ) == kept
+    assert set(User.objects.filter(is_administrator=True)) == {cast.ada}
+    assert Token.objects.count() == 1
+
+
+def test_an_administrators_token_adds_another_user_with_a_password(cast, calls_as):
+    made = calls_as(cast.ada).post("/api/v1/users/", {"email": "new@acme.test", "password": "another long one"})
+    assert made.status_code == 201
+    assert User.objects.get(email="new@acme.test").check_password("another long one")
+
+
+def session_of(user: User) -> Client:
+    client = Client()
+    assert client.post("/accounts/login/", {"login": user.email, "password": PASSWORD}).status_code == 302
+    return client
+
+
+def is_in(client: Client) -> bool:
+    return client.get("/account/").status_code == 200
+
+
+NEW = "quite another long phrase"
+
+
+def by_the_console(bob: User, ada: User, mine: Client) -> None:
+    words = {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW}
+    assert mine.post("/accounts/password/change/", words).status_code == 302
+
+
+def by_a_link(bob: User, ada: User, mine: Client) -> None:
+    from apps.tenants.notices import password_link
+
+    link = password_link(User.objects.get(pk=bob.pk)).removeprefix("http://127.0.0.1:8000")
+    client = Client()
+    form = client.get(link, follow=True).request["PATH_INFO"]
+    assert client.post(form, {"password1": NEW, "password2": NEW}).status_code == 302
+
+
+def by_an_administrator(bob: User, ada: User, mine: Client) -> None:
+    services.user_set_password(actor=ada, user=bob, password=NEW)
+
+
+def by_the_rest_api(bob: User, ada: User, mine: Client) -> None:
+    confirm(mine)
+    answer = mine.patch(f"/api/v1/users/{bob.pk}/", {"password": NEW}, content_type="application/json")
+    assert answer.status_code == 200
+
+
+def by_the_command_line(bob: User, ada: User, mine: Client) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("getpass.getpass", lambda **_: NEW)
+        call_command("changepassword", bob.email)
+
+
+@pytest.mark.parametrize(
+    ("way", "stays"),
+    [
+        (by_the_console, True),
+        (by_the_rest_api, True),
+        (by_a_link, False),
+        (by_an_administrator, False),
+        (by_the_command_line, False),
+    ],
+)
+def test_a_new_password_ends_all_tokens_and_sessions_but_the_one_that_set_it(cast, state_redis, way, stays):
+    tokens = [calls_with(cast.bob, scope) for scope in (Scope.READ, Scope.WRITE)]
+    mine, another = session_of(cast.bob), session_of(cast.bob)
+    assert is_in(mine)
+    assert is_in(another)
+    way(cast.bob, cast.ada, mine)
+    assert User.objects.get(pk=cast.bob.pk).check_password(NEW)
+    assert {client.get("/api/v1/users/me/").status_code for client in tokens} == {401}
+    assert not is_in(another)
+    assert is_in(mine) is stays
+    assert Token.objects.filter(user=cast.bob, ended_at=None).count() == 0
+
+
+def test_a_hash_that_is_brought_up_to_date_ends_nothing(cast, state_redis, settings):
+    client = calls_with(cast.bob, Scope.READ)
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher", *settings.PASSWORD_HASHERS]
+    before = cast.bob.password
+    session_of(cast.bob)
+    assert User.objects.get(pk=cast.bob.pk).password != before
+    assert client.get("/api/v1/users/me/").status_code == 200
+
+
+def test_deactivation_ends_tokens_and_sessions_for_good(cast, state_redis):
+    token, session = calls_with(cast.bob, Scope.WRITE), session_of(cast.bob)
+    services.user_deactivate(actor=cast.ada, user=cast.bob)
+    services.user_activate(actor=cast.ada, user=cast.bob)
+    assert token.get("/api/v1/users/me/").status_code == 401
+    assert not is_in(session)
+    assert is_in(session_of(cast.bob))
+    assert Session.objects.count() == 1
+
+
+def test_a_session_sets_a_password_over_rest_only_after_the_old_one(cast, state_redis):
+    bob = session_of(cast.bob)
+    words: Any = {"data": {"password": NEW}, "content_type": "application/json"}
+    refused = bob.patch(f"/api/v1/users/{cast.bob.pk}/", **words)
+    assert (refused.status_code, refused.json()["code"]) == (403, "reauthentication_required")
+    assert User.objects.get(pk=cast.bob.pk).check_password(PASSWORD)
+
+
+def test_a_token_of_one_tenant_is_no_administrators(cast, state_redis):
+    """Even a row that says both."""
+    made = make_token(cast.ada, Scope.ADMIN)
+    Token.objects.filter(pk=made.token.pk).update(tenant=make_tenant("initech"))
+    client = APIClient(headers={"authorization": f"Bearer {made.secret}"})
+    assert client.get("/api/v1/tenants/").json()["results"] == []
