@@ -5,8 +5,10 @@ import socket
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from apimgr.environment import ROOT, data_dir, derived, seconds, secret, socket_path
+from apps.egress.rules import ONE_MACHINE, own_places, rules_error
 
 env = environ.FileAwareEnv()
 
@@ -43,6 +45,11 @@ STRANGER_ROWS = env.float("STRANGER_ROWS", default=10.0)
 # How many days are kept: single calls, and figures by minute, hour and day.
 CALL_LOG_DAYS = env.int("CALL_LOG_DAYS", default=7)
 MINUTE_FIGURES_DAYS, HOUR_FIGURES_DAYS, DAY_FIGURES_DAYS = 2, 90, 3 * 365
+
+# Where calls of every tenant's APIs may lead beyond public addresses. On one machine that is where upstreams are.
+EGRESS_ALLOW = env.list("EGRESS_ALLOW", default=[] if env.str("DATABASE_URL", default="") else list(ONE_MACHINE))
+if _refusal := rules_error(EGRESS_ALLOW):
+    raise ImproperlyConfigured(f"EGRESS_ALLOW: {_refusal}")
 
 TRUST_LEASE = seconds(env.str("TRUST_LEASE", default="15m"))
 
@@ -238,6 +245,19 @@ CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or REDIS_URL.replac
 # Where origins' systems say what has changed; empty: nowhere.
 INVALIDATION_URL = env.str("INVALIDATION_URL", default="")
 INVALIDATION_QUEUE = env.str("INVALIDATION_QUEUE", default="apimgr.invalidations")
+
+# Where no call of an API may lead, whatever is allowed.
+try:
+    OWN_PLACES = own_places(
+        [
+            *(REDIS_URL, CACHE_REDIS_URL, CELERY_BROKER_URL, INVALIDATION_URL, env.str("EMAIL_URL", default="")),
+            *(env.str("DATABASE_URL", default=""), GATEWAY_URL, CONSOLE_URL),
+        ],
+        ports=[CONSOLE_PORT, GATEWAY_PORT],
+        extra=env.list("EGRESS_OWN", default=[]),
+    )
+except ValueError as _error:
+    raise ImproperlyConfigured(f"EGRESS_OWN: {_error}") from None
 
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

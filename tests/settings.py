@@ -13,9 +13,11 @@ import tempfile
 _data = tempfile.mkdtemp(prefix="apimgr-tests-")
 atexit.register(shutil.rmtree, _data, True)
 os.environ["APIMGR_DATA"] = _data
+# Upstreams of tests are here, whatever the database is.
+os.environ["EGRESS_ALLOW"] = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7"
 _READ = {
     *("CACHE_REDIS_URL", "CONSOLE_PORT", "CONSOLE_URL", "DEBUG", "DEMO", "EMAIL_URL", "GATEWAY_PORT", "GATEWAY_URL"),
-    *("CACHE_TENANT_SHARE", "INVALIDATION_QUEUE", "INVALIDATION_URL"),
+    *("CACHE_TENANT_SHARE", "EGRESS_OWN", "INVALIDATION_QUEUE", "INVALIDATION_URL"),
     *("GATEWAY_WORKERS", "KEY_PEPPER", "L1_BYTES", "REDIS_URL", "SECRET_KEY", "TRUSTED_PROXIES", "TRUST_LEASE"),
 }
 for _name in _READ:

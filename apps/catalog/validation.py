@@ -8,10 +8,10 @@ from typing import Any, TypeGuard
 
 from django.db.models import Q
 
-from apps.catalog.addresses import refusal_of_url
 from apps.catalog.choices import APIState, Authentication
 from apps.catalog.document import OperationFields, UpstreamFields
 from apps.catalog.models import API
+from apps.egress.addresses import refusal_of_url
 
 Errors = dict[str, list[str]]
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from apps.access.choices import LIVE, KeyState
@@ -22,15 +23,26 @@ from apps.caching.models import CachePolicy
 from apps.caching.validation import with_operation
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API as APIRow
-from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Operation, OperationPolicy, Plan, Upstream
+from apps.gateway.snapshot import (
+    API,
+    Credential,
+    Egress,
+    Grant,
+    HeaderRules,
+    Operation,
+    OperationPolicy,
+    Part,
+    Plan,
+    Upstream,
+)
 from apps.tenants.choices import TenantState
+from apps.tenants.egress import allowed_to_all
+from apps.tenants.models import Tenant
 
 CHUNK = 500
 """Rows read, and records compiled, at once: few enough for SQLite's limit on parameters too."""
 
 T = TypeVar("T")
-
-Part = API | Plan
 
 
 class _Key(NamedTuple):
@@ -64,20 +76,25 @@ class Affected:
     applications: frozenset[tuple[str, str]]
     tenants: frozenset[str]
     stored: frozenset[str] = frozenset()
+    egress: frozenset[str] = frozenset()
 
     @property
     def nothing(self) -> bool:
         """Whether no gateway needs to hear of it."""
-        return not (self.apis or self.plans or self.digests or self.applications or self.tenants or self.stored)
+        keys = self.digests or self.applications or self.tenants
+        return not (self.apis or self.plans or keys or self.stored or self.egress)
+
+
+_KINDS = ("api", "plan", "key", "application", "tenant", "stored", "egress")
 
 
 def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
     """The pairs of audit entries: ``api``, ``plan`` and ``tenant`` by slug, ``application`` by ``tenant/slug``,
-    ``key`` by digest, ``stored`` by tag.
+    ``key`` by digest, ``stored`` by tag, ``egress`` by a tenant's slug (empty: of all).
 
     Raises ``ValueError`` for any other kind: nothing of a change may be lost silently.
     """
-    found: dict[str, set[str]] = {kind: set() for kind in ("api", "plan", "key", "application", "tenant", "stored")}
+    found: dict[str, set[str]] = {kind: set() for kind in _KINDS}
     for kind, identifier in pairs:
         if kind not in found:
             raise ValueError(f"An audit entry affects a {kind!r}, which gateways don't know.")
@@ -89,6 +106,7 @@ def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
         applications=frozenset((tenant, slug) for tenant, _, slug in (a.partition("/") for a in found["application"])),
         tenants=frozenset(found["tenant"]),
         stored=frozenset(found["stored"]),
+        egress=frozenset(found["egress"]),
     )
 
 
@@ -101,6 +119,11 @@ def parts_of(affected: Affected) -> dict[str, Part | None]:
         parts |= {f"api:{row.slug}": compile_api(row) for row in _apis().filter(slug__in=slugs)}
     for slugs in _chunks(sorted(affected.plans)):
         parts |= {f"plan:{row.slug}": compile_plan(row) for row in PlanRow.objects.filter(slug__in=slugs)}
+    parts |= {f"egress:{slug}": None for slug in affected.egress}
+    if "" in affected.egress:
+        parts["egress:"] = installation_egress()
+    for slugs in _chunks(sorted(affected.egress - {""})):
+        parts |= {f"egress:{row.slug}": compile_egress(row) for row in Tenant.objects.filter(slug__in=slugs)}
     return parts
 
 
@@ -124,6 +147,9 @@ def all_parts() -> Iterator[dict[str, Part]]:
         yield {f"api:{row.slug}": compile_api(row) for row in rows}
     for plans in _by_pk(PlanRow.objects.all()):
         yield {f"plan:{row.slug}": compile_plan(row) for row in plans}
+    yield {"egress:": installation_egress()}
+    for tenants in _by_pk(Tenant.objects.exclude(egress=[])):
+        yield {f"egress:{row.slug}": Egress(row.slug, tuple(row.egress)) for row in tenants}
 
 
 def all_credentials() -> Iterator[dict[str, Credential | None]]:
@@ -252,6 +278,16 @@ def compile_plan(row: PlanRow) -> Plan:
         charge_failures=row.charge_failures,
         trust_lease=row.trust_lease,
     )
+
+
+def installation_egress() -> Egress:
+    """Where calls of all tenants may lead, and the platform's own places. One query."""
+    return Egress("", tuple(allowed_to_all()), tuple(settings.OWN_PLACES))
+
+
+def compile_egress(row: Tenant) -> Egress | None:
+    """Where a tenant's calls may lead beside; ``None``: nowhere."""
+    return Egress(row.slug, tuple(row.egress)) if row.egress else None
 
 
 def _compiled(keys: Iterable[_Key]) -> dict[str, Credential | None]:

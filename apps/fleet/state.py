@@ -16,7 +16,7 @@ from apps.fleet import names
 from apps.fleet.connections import Client, connect
 from apps.fleet.events import APPEND, change_fields
 from apps.fleet.sealing import BrokenSeal, seal, unseal
-from apps.gateway.snapshot import API, Credential, Incarnation, Plan
+from apps.gateway.snapshot import Credential, Incarnation, Part
 
 TIMEOUT = 0.8
 """Seconds that any one exchange may take: a person waits behind it."""
@@ -150,7 +150,7 @@ def held(redis: Client) -> Held | None:
 def push(
     redis: Client,
     at: Held,
-    parts: Mapping[str, API | Plan | None],
+    parts: Mapping[str, Part | None],
     records: Mapping[str, Credential | None],
     *,
     n: int | None = None,
@@ -172,7 +172,7 @@ def fill(
     redis: Client,
     token: str,
     incarnation: int,
-    parts: Mapping[str, API | Plan],
+    parts: Mapping[str, Part],
     records: Mapping[str, Credential | None],
 ) -> bool:
     """Write parts and records of an incarnation that nobody reads yet. False: somebody else refills now."""
@@ -206,7 +206,7 @@ def sweep(redis: Client) -> int:
 
 
 def _values(
-    incarnation: int, parts: Mapping[str, API | Plan | None], records: Mapping[str, Credential | None]
+    incarnation: int, parts: Mapping[str, Part | None], records: Mapping[str, Credential | None]
 ) -> tuple[list[str], list[bytes | str]]:
     """Keys of the records, and the scripts' values: names and sealed parts, then sealed records."""
     key = settings.SNAPSHOT_MAC_KEY

@@ -22,9 +22,10 @@ from apps.fleet.events import Event, Position
 from apps.fleet.sealing import BrokenSeal, unseal
 from apps.fleet.workers import BEAT, L1, NO_L1, Report, node_name, worker_id
 from apps.gateway.diskcopy import DiskCopyReader
-from apps.gateway.snapshot import API, Credential, Plan
+from apps.gateway.egress import EgressTable
+from apps.gateway.snapshot import KINDS, Credential, Part, Plan
 from apps.gateway.tail import Heartbeat, NotFilled, Tail, end, heartbeat_of, read_parts, still_in
-from apps.gateway.world import UNKNOWN, Routes, Unknown, World
+from apps.gateway.world import UNKNOWN, Routes, Unknown, World, keep
 
 logger = logging.getLogger(__name__)
 
@@ -148,17 +149,17 @@ class Follower:
 
     async def load(self, client: Client, at: Position) -> None:
         """Read the whole snapshot, then swap it in."""
-        routes, plans, refused = Routes(), dict[str, Plan](), set[str]()
+        routes, plans, egress, refused = Routes(), dict[str, Plan](), self.world.egress.empty(), set[str]()
         async for page in read_parts(client, at.incarnation):
             for part in self._open(at.incarnation, page.items(), refused).values():
-                _keep(part, routes, plans)
+                keep(part, routes, plans, egress)
         for name in refused:
             if (held := self.world.part(name)) is not None:
-                _keep(held, routes, plans)
+                keep(held, routes, plans, egress)
         purges = await client.hgetall(names.PURGES)
         clock = int(await client.get(names.PURGE_CLOCK) or 0)
         await still_in(client, at.incarnation)
-        self._replace(at, routes, plans, refused)
+        self._replace(at, routes, plans, egress, refused)
         self._load_purges(at.incarnation, clock, purges)
 
     async def apply(self, client: Client, events: Sequence[Event], after: Position) -> None:
@@ -230,13 +231,15 @@ class Follower:
             l1=status.l1,
         )
 
-    def _open(
-        self, incarnation: int, sealed: Iterable[tuple[bytes, bytes]], refused: set[str]
-    ) -> dict[str, API | Plan]:
-        """Parts by name; the names of those whose seal is broken are added to ``refused``."""
-        opened: dict[str, API | Plan] = {}
+    def _open(self, incarnation: int, sealed: Iterable[tuple[bytes, bytes]], refused: set[str]) -> dict[str, Part]:
+        """Parts by name; the names of those whose seal is broken are added to ``refused``. Kinds that
+        only a later version of the control plane has are left out."""
+        opened: dict[str, Part] = {}
         for raw, value in sealed:
             name = raw.decode()
+            if name.partition(":")[0] not in KINDS:
+                logger.info("left out a part of the snapshot that this version doesn't know: %s", name)
+                continue
             try:
                 opened[name] = self._open_one(incarnation, name, value)
             except BrokenSeal as error:
@@ -244,14 +247,14 @@ class Follower:
                 refused.add(name)
         return opened
 
-    def _open_one(self, incarnation: int, name: str, sealed: bytes) -> API | Plan:
-        if name.startswith("api:"):
-            return unseal(self._mac_key, incarnation, name, sealed, API)
-        return unseal(self._mac_key, incarnation, name, sealed, Plan)
+    def _open_one(self, incarnation: int, name: str, sealed: bytes) -> Part:
+        return unseal(self._mac_key, incarnation, name, sealed, KINDS[name.partition(":")[0]])
 
-    def _replace(self, at: Position, routes: Routes, plans: dict[str, Plan], refused: set[str]) -> None:
+    def _replace(
+        self, at: Position, routes: Routes, plans: dict[str, Plan], egress: EgressTable, refused: set[str]
+    ) -> None:
         world = self.world
-        world.routes, world.plans, world.refused = routes, plans, refused
+        world.routes, world.plans, world.egress, world.refused = routes, plans, egress, refused
         world.forget_all_keys()
         for flight in self._flights.values():
             flight.dirty = True
@@ -341,19 +344,12 @@ class Follower:
         if copy is None:
             disk.let_go()
             return
-        routes, plans, refused = Routes(), dict[str, Plan](), set[str]()
+        routes, plans, egress, refused = Routes(), dict[str, Plan](), self.world.egress.empty(), set[str]()
         for part in self._open(copy.position.incarnation, copy.parts, refused).values():
-            _keep(part, routes, plans)
-        self._replace(copy.position, routes, plans, refused)
+            keep(part, routes, plans, egress)
+        self._replace(copy.position, routes, plans, egress, refused)
         self._load_purges(copy.position.incarnation, copy.clock, copy.purges)
         self.world.moved(copy.position)
         now = time.monotonic()
         self.world.lease.inherit(copy.contact, copy.boot, now)
         logger.warning("started from the disk copy; the trust lease holds %.0f s more", self.world.lease.left(now))
-
-
-def _keep(part: API | Plan, routes: Routes, plans: dict[str, Plan]) -> None:
-    if isinstance(part, API):
-        routes.put(part)
-    else:
-        plans[part.slug] = part

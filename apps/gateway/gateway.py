@@ -19,6 +19,7 @@ from apps.caching import http
 from apps.caching.backend import ResponsesCache
 from apps.caching.purges import StateIsEmpty, purge_async
 from apps.caching.store import ResponseStore
+from apps.egress.rules import Place
 from apps.fleet.workers import L1, all_know
 from apps.gateway.allowances import Allowances
 from apps.gateway.bounded import bounded
@@ -74,6 +75,7 @@ class Options:
     cache_shares_server: bool = False
     trusted_proxies: Sequence[str] = ()
     stranger_rows: float = ROWS
+    own_places: Sequence[Place] = ()
 
 
 class Gateway:
@@ -88,7 +90,7 @@ class Gateway:
             shares_server=options.cache_shares_server,
             tenant_share=options.cache_tenant_share,
         )
-        self.world = World(purges=self.store.purges, trust_lease=options.trust_lease)
+        self.world = World(self.store.purges, options.trust_lease, options.own_places)
         self.spool = SpoolWriter(options.spool_dir, options.node, options.worker)
         self.strangers = StrangerTally(self.spool, options.stranger_rows, lambda: self.world.workers)
         self.metrics = Metrics(options.data_dir / "gateway" / "metrics", options.worker)

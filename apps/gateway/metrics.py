@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from apps.gateway.exchange import Exchange
-from apps.gateway.upstream.errors import TimedOut, Unreachable, UpstreamError
+from apps.gateway.upstream.errors import Refused, TimedOut, Unreachable, UpstreamError
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
@@ -100,9 +100,8 @@ class Metrics:
         """An upstream call failed."""
         if len(self._troubled) < 1000:
             self._troubled[upstream] = monotonic()
-        kind = (
-            "timeout" if isinstance(error, TimedOut) else "unreachable" if isinstance(error, Unreachable) else "broken"
-        )
+        kinds = ((TimedOut, "timeout"), (Refused, "refused"), (Unreachable, "unreachable"))
+        kind = next((word for family, word in kinds if isinstance(error, family)), "broken")
         self._failures[api, kind] += 1
 
     def samples(self, gateway: "Gateway", now: float) -> list[Sample]:

@@ -48,6 +48,12 @@ class Problem(Enum):
         "Upstream unreachable",
         "The API can't be reached at the moment.",
     )
+    UPSTREAM_REFUSED = (
+        "upstream_refused",
+        502,
+        "Upstream not allowed",
+        "This platform's rules don't let the API's upstream be called.",
+    )
     UPSTREAM_INVALID = "upstream_invalid", 502, "Invalid upstream answer", "The API's answer could not be used."
     NOT_READY = "not_ready", 503, "Not ready", "The gateway can't check credentials at the moment."
     UPSTREAM_TIMEOUT = "upstream_timeout", 504, "Upstream timeout", "The API did not answer in time."

@@ -91,6 +91,23 @@ class Plan(msgspec.Struct, frozen=True, array_like=True):
     trust_lease: float | None
 
 
+class Egress(msgspec.Struct, frozen=True, array_like=True):
+    """Where calls of a tenant's APIs may lead beyond public addresses, as ``egress.rules`` reads it; of all tenants' without a
+    ``tenant``. ``own``: places of the installation itself, where no call may.
+    """
+
+    tenant: str
+    allow: tuple[str, ...]
+    own: tuple[tuple[str, int], ...] = ()
+
+
+Part = API | Plan | Egress
+"""What the snapshot is made of; each under a name like ``api:products``."""
+
+KINDS: dict[str, type[API] | type[Plan] | type[Egress]] = {"api": API, "plan": Plan, "egress": Egress}
+"""Types of parts, by what their names begin with."""
+
+
 class Grant(msgspec.Struct, frozen=True, array_like=True):
     """An active or suspended subscription, as a credential record carries it."""
 

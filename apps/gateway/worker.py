@@ -44,6 +44,7 @@ def options(worker: int) -> Options:
         cache_shares_server=settings.CACHE_REDIS_URL == settings.REDIS_URL,
         trusted_proxies=settings.TRUSTED_PROXIES,
         stranger_rows=settings.STRANGER_ROWS,
+        own_places=settings.OWN_PLACES,
     )
 
 

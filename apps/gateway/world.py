@@ -9,10 +9,12 @@ import enum
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
+from apps.egress.rules import Place
 from apps.fleet.events import Position
+from apps.gateway.egress import EgressTable
 from apps.gateway.lease import Lease
 from apps.gateway.recent import Recent
-from apps.gateway.snapshot import API, Credential, Plan
+from apps.gateway.snapshot import API, Credential, Egress, Part, Plan
 
 CREDENTIALS_BYTES = 64 * 2**20
 """Bytes of credential records that a worker holds, 50,000 and more of the usual ones; one more costs the longest unused
@@ -130,6 +132,16 @@ def bare_host(host: bytes) -> bytes:
     return name.partition(b":")[0].rstrip(b".")
 
 
+def keep(part: Part, routes: Routes, plans: dict[str, Plan], egress: EgressTable) -> None:
+    """Put a part of the snapshot into the table of its kind."""
+    if isinstance(part, API):
+        routes.put(part)
+    elif isinstance(part, Egress):
+        egress.put(part)
+    else:
+        plans[part.slug] = part
+
+
 class World:
     """What one worker knows. Reading is for everybody, changing for the follower.
 
@@ -138,8 +150,9 @@ class World:
     holds, and the worker doesn't claim to be up to date. ``workers`` is how many serve in the whole installation.
     """
 
-    def __init__(self, purges: Purges, trust_lease: float) -> None:
+    def __init__(self, purges: Purges, trust_lease: float, own_places: Iterable[Place] = ()) -> None:
         self.purges = purges
+        self.egress = EgressTable(own_places)
         self.lease = Lease(trust_lease)
         self.position: Position | None = None
         self.version = 0
@@ -198,16 +211,15 @@ class World:
         self.credentials.clear()
         self.unknown.clear()
 
-    def put(self, part: API | Plan) -> None:
+    def put(self, part: Part) -> None:
         """Have a part of the snapshot in place of what stood under its slug."""
-        if isinstance(part, API):
-            self.routes.put(part)
-        else:
-            self.plans[part.slug] = part
+        keep(part, self.routes, self.plans, self.egress)
 
-    def part(self, name: str) -> API | Plan | None:
+    def part(self, name: str) -> Part | None:
         """The part ``name``, like ``api:products``."""
         kind, _, slug = name.partition(":")
+        if kind == "egress":
+            return self.egress.get(slug)
         return self.routes.get(slug) if kind == "api" else self.plans.get(slug)
 
     def drop(self, name: str) -> None:
@@ -215,6 +227,8 @@ class World:
         kind, _, slug = name.partition(":")
         if kind == "api":
             self.routes.drop(slug)
+        elif kind == "egress":
+            self.egress.drop(slug)
         else:
             self.plans.pop(slug, None)
 

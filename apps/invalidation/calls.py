@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from apps.catalog.addresses import refusal_of_host, refusal_of_url
+from apps.egress.addresses import refusal_of_host, refusal_of_url
 
 KINDS = ("path", "prefix", "tag", "operation", "api")
 WORDS = frozenset({"method", "url", "body"})

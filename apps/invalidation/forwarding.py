@@ -18,10 +18,12 @@ from django.utils import timezone
 from apps.caching.models import Purge
 from apps.caching.services import paths_of
 from apps.catalog.models import API
+from apps.egress.outbound import Refused, client
+from apps.egress.rules import Guard
 from apps.invalidation.calls import call_for, values_of
 from apps.invalidation.choices import ForwardingState
 from apps.invalidation.models import CDN, Forwarding
-from apps.invalidation.outbound import Refused, client
+from apps.tenants.egress import guard_of
 
 PAUSES = (5, 30, 120, 600)
 """Seconds before each further try; after the last it has failed."""
@@ -97,22 +99,24 @@ def forward_due(*, now: datetime | None = None, most: int = 40) -> int:
     due = Forwarding.objects.filter(state=ForwardingState.WAITING, next_at__lte=now).select_related("purge")
     rows = [row for row in due.order_by("next_at", "pk")[:most] if _claim(row, now)]
     slugs = {row.purge.api_slug for row in rows}
-    apis = {api.slug: api for api in API.objects.filter(slug__in=slugs, cdn__isnull=False).select_related("cdn")}
     if not rows:
         return 0
-    with client() as http, ThreadPoolExecutor(AT_ONCE) as pool:
-        results = pool.map(lambda row: _told(row, apis.get(row.purge.api_slug), http), rows)
+    found = API.objects.filter(slug__in=slugs, cdn__isnull=False).select_related("cdn", "tenant")
+    apis = {api.slug: (api, guard_of(api.tenant)) for api in found}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        results = pool.map(lambda row: _told(row, *apis.get(row.purge.api_slug, (None, Guard()))), rows)
         for row, result in zip(rows, results, strict=True):
             _settle(row, result, now)
     return len(rows)
 
 
-def _told(row: Forwarding, api: API | None, http: httpx.Client) -> Result:
+def _told(row: Forwarding, api: API | None, guard: Guard) -> Result:
     """Touches no database: it runs in a thread of its own."""
     if api is None:
         return Result(False, "There is no CDN any more.")
-    forwarder: PurgeForwarder = HTTPForwarder(api.cdn, http)
-    return forwarder.forward(row.purge, api)
+    with client(guard) as http:
+        forwarder: PurgeForwarder = HTTPForwarder(api.cdn, http)
+        return forwarder.forward(row.purge, api)
 
 
 def _claim(row: Forwarding, now: datetime) -> bool:

@@ -1,7 +1,7 @@
 """Setting up webhooks and CDNs. Errors as in ``apps.errors``."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypedDict, Unpack
 
@@ -9,11 +9,14 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from apps.audit.services import change
+from apps.catalog.egress import private_names, refusals, shared_with_others
 from apps.catalog.models import API
 from apps.invalidation.calls import cdn_errors, places
 from apps.invalidation.models import CDN, PurgeWebhook
 from apps.invalidation.policies import can_configure
 from apps.tenants.actors import Actor
+from apps.tenants.egress import guard_of
+from apps.tenants.policies import is_administrator
 from apps.tenants.services import allow
 
 OVERLAP = timedelta(hours=24)
@@ -76,6 +79,7 @@ def cdn_update(*, actor: Actor, api: API, **fields: Unpack[CDNFields]) -> CDN:
     the one it has.
     """
     allow(can_configure(actor, api), _REFUSAL)
+    private = _private_targets(actor, api, fields)
     with _changing("cdn.update", actor, api) as noted:
         cdn = CDN.objects.filter(api=api).first() or CDN(api=api)
         before = {"base_url": cdn.base_url, "calls": cdn.calls}
@@ -91,8 +95,10 @@ def cdn_update(*, actor: Actor, api: API, **fields: Unpack[CDNFields]) -> CDN:
         cdn.headers = headers
         if errors := cdn_errors(cdn.base_url, cdn.headers, cdn.calls):
             raise ValidationError(errors)
+        new = places(cdn.base_url, cdn.calls) - places(before["base_url"], before["calls"])
+        _check_egress(actor, api, cdn, new, private)
         kept = [name for name, value in headers.items() if fields.get("headers", {}).get(name) is None]
-        if kept and places(cdn.base_url, cdn.calls) - places(before["base_url"], before["calls"]):
+        if kept and new:
             # Nobody is shown these values: nor may anybody have them sent to a place of his own.
             raise ValidationError(
                 {"headers": f"The calls go to another place: write the value of {', '.join(kept)} again."}
@@ -112,6 +118,32 @@ def cdn_remove(*, actor: Actor, api: API) -> None:
     with _changing("cdn.remove", actor, api) as noted:
         if not CDN.objects.filter(api=api).delete()[0]:
             noted.drop()
+
+
+def _private_targets(actor: Actor, api: API, fields: CDNFields) -> frozenset[str]:
+    if is_administrator(actor) or cdn_errors(fields.get("base_url", ""), {}, fields.get("calls", {})).keys() - {
+        "calls"
+    }:
+        return frozenset()
+    targets = places(fields.get("base_url", ""), fields.get("calls", {}))
+    return private_names(api.tenant, [f"{scheme}://{authority}/" for scheme, authority in targets])
+
+
+def _check_egress(actor: Actor, api: API, cdn: CDN, new: Iterable[tuple[str, str]], private: frozenset[str]) -> None:
+    """Targets that are there already may stay: a call is refused where rules changed since. Raises ``ValidationError``."""
+    urls = {f"{scheme}://{authority}": f"{scheme}://{authority}/" for scheme, authority in new}
+    if not urls:
+        return
+    guard = guard_of(api.tenant)
+    found = refusals(guard, urls)
+    if not found and not is_administrator(actor):
+        found = shared_with_others(api.tenant, guard, urls, private)
+    errors: dict[str, list[str]] = {}
+    for target, why in found.items():
+        field = "base_url" if cdn.base_url.lower().startswith(target) else "calls"
+        errors.setdefault(field, []).extend(why)
+    if errors:
+        raise ValidationError(errors)
 
 
 def _changing(verb: str, actor: Actor, api: API) -> Any:

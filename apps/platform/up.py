@@ -31,6 +31,7 @@ from apps.platform.reaper import Reaper
 from apps.platform.supervisor import Supervisor
 from apps.platform.valkey import ValkeyError, is_ready, refuse_evicting
 from apps.platform.welcome import welcome
+from apps.tenants.egress import egress_announce
 
 T = TypeVar("T")
 
@@ -112,6 +113,7 @@ async def _serve(
 def _first_start(wishes: AdministratorWishes, *, demo: bool) -> tuple[FirstAdministrator | None, str, Demo | None]:
     try:
         migrate()
+        egress_announce()
         made = administrator_make(wishes)
         notice = "" if made else administrator_token(wishes)
         return made, notice, demo_prepare() if demo else None

@@ -103,6 +103,9 @@ class Tenant(models.Model):
     slug = models.SlugField(max_length=64, unique=True)
     name = models.CharField(max_length=120)
     state = models.CharField(max_length=12, choices=TenantState.choices, default=TenantState.ACTIVE)
+    egress = models.JSONField(
+        default=list, blank=True, help_text="Where its calls may lead beyond public addresses: see egress.rules."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     members = models.ManyToManyField(User, through="Membership", related_name="tenants")
 
@@ -111,6 +114,20 @@ class Tenant(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class InstallationEgress(models.Model):
+    """Where calls of all tenants may lead beyond public addresses: one row, id 1. ``announced`` is what the environment said of it
+    when gateways were told last."""
+
+    allow = models.JSONField(default=list, blank=True)
+    announced = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="installation_egress_is_one_row")]
+
+    def __str__(self) -> str:
+        return "egress"
 
 
 class Membership(models.Model):

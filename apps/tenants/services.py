@@ -183,6 +183,7 @@ def tenant_delete(*, actor: Actor, tenant: Tenant) -> None:
         except ProtectedError as error:
             raise ValidationError(f"{tenant} still owns {len(error.protected_objects)} APIs or applications.") from None
         noted.affect("tenant", slug)
+        noted.affect("egress", slug)
 
 
 def membership_set(*, actor: Actor, tenant: Tenant, user: User, role: Role | str) -> Membership:

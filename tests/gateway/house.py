@@ -16,12 +16,13 @@ from django.conf import settings
 from apps.access import keys
 from apps.caching.backend import ResponsesCache
 from apps.caching.http.policy import Policy
+from apps.egress.rules import ONE_MACHINE
 from apps.fleet import names, state
 from apps.gateway.doors.asgi import Application
 from apps.gateway.doors.lane import Lane
 from apps.gateway.gateway import Gateway, Options
 from apps.gateway.records import CallRecord, decode
-from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Plan, Upstream
+from apps.gateway.snapshot import API, Credential, Egress, Grant, HeaderRules, Plan, Upstream
 from apps.gateway.spool import frames
 from apps.gateway.worker import Server
 from tests.support.ports import free_port
@@ -84,26 +85,29 @@ class Published:
     def __init__(self, client: redis.Redis) -> None:
         self.client = client
 
-    def everything(self, *things: API | Plan | Credential) -> None:
-        """Fill an empty state."""
+    def everything(self, *things: API | Plan | Credential | Egress) -> None:
+        """Fill an empty state. Unless ``things`` say otherwise, upstreams may be on this machine."""
+        things = (Egress("", ONE_MACHINE), *things)
         self.client.set(names.REFILLER, "test", px=15000)
         parts, records = self._sorted(things)
         assert state.fill(self.client, "test", 1, parts, records)
         assert state.switch(self.client, "test", 1, 1, 0)
 
-    def change(self, *things: API | Plan | Credential) -> None:
+    def change(self, *things: API | Plan | Credential | Egress) -> None:
         """Publish new or changed things."""
         held = state.held(self.client)
         assert held is not None
         parts, records = self._sorted(things)
         assert state.push(self.client, held, parts, records, n=held.n + 1, names_of=(tuple(parts), tuple(records)))
 
-    def _sorted(self, things: tuple[API | Plan | Credential, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _sorted(self, things: tuple[API | Plan | Credential | Egress, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
         parts: dict[str, Any] = {}
         records: dict[str, Any] = {}
         for thing in things:
             if isinstance(thing, API):
                 parts[f"api:{thing.slug}"] = thing
+            elif isinstance(thing, Egress):
+                parts[f"egress:{thing.tenant}"] = thing
             elif isinstance(thing, Plan):
                 parts[f"plan:{thing.slug}"] = thing
             else:

@@ -13,38 +13,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from apps.egress.rules import ONE_MACHINE, Guard, rule_of
 from apps.gateway.upstream import client as client_module
-from apps.gateway.upstream.addresses import may_connect
 from apps.gateway.upstream.client import HTTP1Client, Origin, UpstreamResponse, origin_of
 from apps.gateway.upstream.connection import HIGH_WATER, INTERIM_LIMIT
-from apps.gateway.upstream.errors import Broken, TimedOut, Unreachable
+from apps.gateway.upstream.errors import Broken, Refused, TimedOut, Unreachable
 from tests.gateway.house import Origin as Served
 from tests.gateway.house import ok
 from tests.support.ports import free_port
 from tests.support.waiting import until
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "169.254.169.254",
-        "fe80::1",
-        "fe80::1%eth0",
-        "::ffff:169.254.169.254",
-        "fd00:ec2::254",
-        "0.0.0.0",
-        "::",
-        "224.0.0.1",
-        "x",
-    ],
-)
-def test_addresses_that_no_upstream_has(address: str) -> None:
-    assert not may_connect(address)
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "93.184.215.14"])
-def test_addresses_that_an_upstream_may_have(address: str) -> None:
-    assert may_connect(address)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +43,9 @@ def test_what_is_no_origin(url: str) -> None:
         origin_of(url)
 
 
+HERE = Guard([rule_of(text) for text in ONE_MACHINE])
+
+
 @pytest.fixture
 async def client() -> AsyncIterator[HTTP1Client]:
     made = HTTP1Client(asyncio.get_running_loop())
@@ -76,8 +56,9 @@ async def client() -> AsyncIterator[HTTP1Client]:
 async def get(
     client: HTTP1Client, url: str, path: bytes = b"/", method: str = "GET", **changes: Any
 ) -> UpstreamResponse:
-    options = {"fields": [], "body": None, "connect_timeout": 1.0, "read_timeout": 2.0, **changes}
-    return await client.send(origin_of(url), method, path, **options)
+    options = {"guard": HERE, "fields": [], "body": None, "connect_timeout": 1.0, "read_timeout": 2.0, **changes}
+    guard = options.pop("guard")
+    return await client.send(origin_of(url), guard, method, path, **options)
 
 
 async def read_all(response: UpstreamResponse) -> bytes:
@@ -235,8 +216,114 @@ async def test_a_name_that_resolves_to_a_link_local_address_is_not_called(
         return [(2, 1, 6, "", ("169.254.169.254", 80))]
 
     monkeypatch.setattr(client._loop, "getaddrinfo", resolve)
-    with pytest.raises(Unreachable, match="may not be called"):
+    with pytest.raises(Refused, match="Link-local"):
         await get(client, "http://innocent.test")
+
+
+@pytest.fixture
+def names(client: HTTP1Client, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What names resolve to, and nothing else does but addresses."""
+    known: dict[str, list[str]] = {}
+
+    async def resolve(host: str, port: int, **options: object) -> list[Any]:
+        return [(2, 1, 6, "", (address, port)) for address in known.get(host, [host])]
+
+    monkeypatch.setattr(client._loop, "getaddrinfo", resolve)
+    return known
+
+
+async def test_the_address_that_was_judged_is_the_one_connected_to(
+    client: HTTP1Client, origin: Served, names: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin.paths["/"] = ok(b"x")
+    names["rebinds.test"] = ["127.0.0.1"]
+    asked: list[str] = []
+    create = client._loop.create_connection
+
+    async def connect(factory: Any, host: str, *args: Any, **options: Any) -> Any:
+        asked.append(host)
+        names["rebinds.test"] = ["169.254.169.254"]  # what a second look would find
+        return await create(factory, host, *args, **options)
+
+    monkeypatch.setattr(client._loop, "create_connection", connect)
+    response = await get(client, f"http://rebinds.test:{origin.port}")
+    assert response.whole == b"x"
+    assert asked == ["127.0.0.1"]
+    assert b"host: rebinds.test" in origin.heads[0]
+
+
+async def test_of_several_addresses_only_those_that_may_be_are_called(
+    client: HTTP1Client, origin: Served, names: dict[str, list[str]]
+) -> None:
+    origin.paths["/"] = ok(b"x")
+    names["mixed.test"] = ["169.254.169.254", "127.0.0.1"]
+    assert (await get(client, f"http://mixed.test:{origin.port}")).whole == b"x"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "127.1", "0x7f000001", "2130706433", "localhost", "LOCALHOST.", "rebinds.test", "[::ffff:7f00:1]"],
+)
+async def test_without_a_rule_this_machine_is_not_called_in_any_spelling(
+    client: HTTP1Client, origin: Served, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = client._loop.getaddrinfo
+
+    async def resolved(name: str, *args: Any, **options: Any) -> Any:
+        return await resolve("127.0.0.1" if name in ("rebinds.test", "localhost.") else name, *args, **options)
+
+    monkeypatch.setattr(client._loop, "getaddrinfo", resolved)
+    with pytest.raises(Refused) as caught:
+        await get(client, f"http://{host}:{origin.port}", guard=Guard())
+    assert not caught.value.sent
+    assert not origin.heads
+
+
+async def test_no_rule_lets_a_call_reach_the_platform_itself(
+    client: HTTP1Client, origin: Served, names: dict[str, list[str]]
+) -> None:
+    origin.paths["/"] = ok(b"x")
+    names["state"] = names["innocent.test"] = ["127.0.0.1"]
+    for own in (("localhost", origin.port), ("state", origin.port), ("127.0.0.1", origin.port)):
+        guard = Guard(HERE.rules, [own])
+        for host in ("127.0.0.1", "innocent.test", "state"):
+            with pytest.raises(Refused, match="platform itself"):
+                await get(client, f"http://{host}:{origin.port}", guard=guard)
+    assert not origin.heads
+    away = Guard(HERE.rules, [("nowhere.invalid", origin.port), ("localhost", origin.port + 1)])
+    names["nowhere.invalid"] = ["192.0.2.1"]
+    assert (await get(client, origin.url, guard=away)).whole == b"x"
+
+
+async def test_a_connection_of_one_tenant_is_not_used_for_another_that_may_not_have_it(
+    client: HTTP1Client, origin: Served
+) -> None:
+    origin.paths["/"] = ok(b"x")
+    (await get(client, origin.url)).close()
+    with pytest.raises(Refused):
+        await get(client, origin.url, guard=Guard())
+    assert len(origin.heads) == 1
+
+
+async def test_a_connection_is_used_again_under_changed_rules_that_allow_it_and_not_under_others(
+    client: HTTP1Client, origin: Served
+) -> None:
+    peers = set()
+
+    async def peer(origin: Served, head: bytes, reader: Any, writer: Any) -> None:
+        peers.add(writer.get_extra_info("peername"))
+        writer.write(ok(b"x"))
+
+    origin.paths["/"] = peer
+    for guard in (HERE, Guard([rule_of("127.0.0.1")]), HERE):
+        response = await get(client, origin.url, guard=guard)
+        assert response.whole == b"x"
+        response.close()
+    assert len(peers) == 1
+    with pytest.raises(Refused):
+        await get(client, origin.url, guard=Guard([rule_of("10.0.0.0/8")]))
+    with pytest.raises(Refused):
+        await get(client, origin.url, guard=Guard(HERE.rules, [("localhost", origin.port)]))
 
 
 async def test_no_answer_in_time(client: HTTP1Client, origin: Served) -> None:

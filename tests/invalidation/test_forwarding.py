@@ -1,12 +1,10 @@
 """Purges reach the CDN after they are in force here, again where that fails, and what came of it stands beside them."""
 
-import socket
 import threading
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
 import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -14,10 +12,9 @@ from django.utils import timezone
 from apps.caching import services as caching
 from apps.caching.models import Purge
 from apps.fleet import names
-from apps.invalidation import forwarding, outbound, services
+from apps.invalidation import forwarding, services
 from apps.invalidation.forwarding import PAUSES, forward_due
 from apps.invalidation.models import Forwarding, Message
-from apps.invalidation.outbound import Refused, client
 from apps.invalidation.tasks import forward, retain
 from apps.tenants.actors import PLATFORM
 from tests.support.cast import Cast, make_api
@@ -199,39 +196,36 @@ def test_the_task_leaves_it_to_one_at_a_time(products, edge, state_redis, settin
     assert not state_redis.exists(names.FORWARDING)
 
 
-def test_a_name_that_leads_to_a_metadata_service_is_not_called(monkeypatch):
-    def resolved(host: str, port: int, **options: Any):
-        return [
-            (socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port)) for address in ("127.0.0.1", "169.254.169.254")
-        ]
-
-    monkeypatch.setattr(outbound.socket, "getaddrinfo", resolved)
-    with client() as http, pytest.raises(Refused, match="Link-local"):
-        http.request("PURGE", "http://cdn.example.com/")
-
-
-def test_the_connection_goes_to_the_address_that_was_judged_under_the_name_that_was_asked_for(monkeypatch, edge):
-    asked = []
-
-    def resolved(host: str, port: int, *rest: Any, **options: Any):
-        asked.append(host)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))]
-
-    monkeypatch.setattr(outbound.socket, "getaddrinfo", resolved)
-    with client() as http:
-        answer = http.request("PURGE", f"http://cdn.example.com:{edge.server_port}/a")
-    assert asked == ["cdn.example.com", "127.0.0.1"], "the name is looked up once, and then the address is used"
-    assert edge.calls[0][2]["Host"] == f"cdn.example.com:{edge.server_port}"
-    assert answer.request.extensions["sni_hostname"] == "cdn.example.com"
+def test_a_target_that_rules_refuse_since_is_not_called_and_the_reason_is_said(products, edge, settings):
+    settings.EGRESS_ALLOW = []
+    purged(products)
+    forward_due()
+    row = Forwarding.objects.get()
+    assert row.state == "failed"
+    assert "no egress rule allows it" in row.detail
+    assert not edge.calls
 
 
-def test_a_name_that_nobody_has_is_a_failure_to_connect(monkeypatch):
-    def unknown(*arguments: Any, **options: Any):
-        raise socket.gaierror("no such host")
+@pytest.mark.parametrize(
+    "target",
+    [{"base_url": "http://10.0.0.9/"}, {"calls": {"path": {"method": "PURGE", "url": "http://10.0.0.9/{path}"}}}],
+)
+def test_a_target_needs_a_rule_when_it_is_saved_and_one_that_is_there_may_stay(products, edge, settings, target):
+    settings.EGRESS_ALLOW = []
+    with pytest.raises(ValidationError) as refusal:
+        services.cdn_update(actor=PLATFORM, api=products, **target, headers={"Authorization": "x"})
+    assert list(refusal.value.message_dict) == list(target)
+    services.cdn_update(actor=PLATFORM, api=products, base_url=f"{edge.url}/store", headers={"Authorization": None})
+    settings.EGRESS_ALLOW = ["10.0.0.0/8:80"]
+    services.cdn_update(actor=PLATFORM, api=products, **target, headers={"Authorization": "x"})
 
-    monkeypatch.setattr(outbound.socket, "getaddrinfo", unknown)
-    with client() as http, pytest.raises(httpx.ConnectError):
-        http.get("http://cdn.example.com/")
+
+def test_a_cdn_on_another_tenant_s_private_upstream_needs_an_administrator(products, cast):
+    make_api(cast.acme, "billing", upstream="http://10.0.0.9:8080/")
+    target = {"base_url": "http://10.0.0.9:8080/", "headers": {"Authorization": "x"}}
+    with pytest.raises(ValidationError, match="Another tenant's API"):
+        services.cdn_update(actor=cast.olga, api=products, **target)
+    services.cdn_update(actor=PLATFORM, api=products, **target)
 
 
 def test_old_purges_and_messages_are_forgotten_but_for_the_newest_clock(products):

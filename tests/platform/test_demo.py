@@ -20,6 +20,7 @@ from apps.access.choices import RequestState, SubscriptionState
 from apps.access.models import AccessRequest, APIKey, Subscription
 from apps.audit.models import Entry
 from apps.catalog.choices import APIState
+from apps.catalog.egress import refused_upstreams
 from apps.catalog.models import API, Upstream
 from apps.platform.demo import lifecycle, seed, traffic
 from apps.platform.demo.catalogue import Catalogue
@@ -222,6 +223,22 @@ def test_the_upstreams_follow_when_somebody_took_the_origins_port(data):
     assert port != first.credentials.origin_port
     assert kept(data).origin_port == port
     assert all(url.startswith(f"http://127.0.0.1:{port}/") for url in Upstream.objects.values_list("url", flat=True))
+
+
+@pytest.mark.django_db
+def test_the_demos_origin_is_reachable_where_loopback_is_not_and_nothing_else_is(data, settings):
+    settings.EGRESS_ALLOW = []
+    first = lifecycle.demo_prepare()  # its listener stays open: the port is taken
+    assert Tenant.objects.get(slug="acme").egress == [f"127.0.0.1:{first.credentials.origin_port}"]
+    second = lifecycle.demo_prepare()
+    first.listener.close()
+    second.listener.close()
+    assert Tenant.objects.get(slug="acme").egress == [f"127.0.0.1:{second.credentials.origin_port}"]
+    assert not any(refused_upstreams(api) for api in API.objects.all())
+    Tenant.objects.update(egress=[])  # as an installation of before egress rules has it
+    third = lifecycle.demo_prepare()
+    third.listener.close()
+    assert not any(refused_upstreams(api) for api in API.objects.all())
 
 
 @pytest.mark.django_db

@@ -13,7 +13,7 @@ from apps.catalog import policies
 from apps.catalog.choices import LIFECYCLE, SERVED, APIState, Transition
 from apps.catalog.document import APIFields, OperationFields, UpstreamFields, read_document
 from apps.catalog.models import API, Revision
-from apps.catalog.services.saving import check_servable, update, write
+from apps.catalog.services.saving import check_servable, private_upstreams, update, write
 from apps.errors import Conflict
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
@@ -33,11 +33,12 @@ def api_create(
 ) -> API:
     """A new API, as a draft: nobody can call it before it is published. It needs an upstream by then."""
     allow(policies.can_create_api(actor, tenant), "Only owners and developers of the tenant may register APIs for it.")
+    private = private_upstreams(actor, tenant, upstreams)
     with change(
         actor=actor, verb="api.create", target_type="api", target=slug, tenant=tenant.slug, comment=comment
     ) as noted:
         api = API(slug=slug, tenant=tenant, cache_policy=CachePolicy())
-        write(noted, actor, api, fields, upstreams, policy or {}, operations, comment or "Registered")
+        write(noted, actor, api, fields, upstreams, policy or {}, operations, comment or "Registered", private)
     return api
 
 

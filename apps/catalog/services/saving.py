@@ -20,9 +20,13 @@ from apps.catalog.document import (
     configuration,
     differences,
 )
+from apps.catalog.egress import private_names, refusals, shared_with_others
 from apps.catalog.models import API, Operation, Revision, Upstream
+from apps.egress.rules import place_of
 from apps.errors import Conflict
 from apps.tenants.actors import Actor, user_of
+from apps.tenants.egress import guard_of
+from apps.tenants.models import Tenant
 from apps.tenants.policies import is_administrator
 
 
@@ -37,6 +41,7 @@ def update(
     comment: str,
     expected_revision: int | None,
 ) -> API:
+    private = private_upstreams(actor, api.tenant, upstreams)
     with change(
         actor=actor, verb=verb, target_type="api", target=api.slug, tenant=api.tenant.slug, comment=comment
     ) as noted:
@@ -46,8 +51,15 @@ def update(
             raise Conflict(
                 f"{fresh} was saved by {_author(fresh)} in the meantime (revision {fresh.revision}): look at it first."
             )
-        write(noted, actor, fresh, fields, upstreams, policy or {}, operations, comment)
+        write(noted, actor, fresh, fields, upstreams, policy or {}, operations, comment, private)
     return fresh
+
+
+def private_upstreams(actor: Actor, tenant: Tenant, upstreams: Sequence[UpstreamFields] | None) -> frozenset[str]:
+    """Hosts of ``upstreams`` that are private and another tenant's too, for ``write``. Resolves names: not in a transaction."""
+    if not upstreams or is_administrator(actor):
+        return frozenset()
+    return private_names(tenant, [url for row in upstreams if isinstance(url := row.get("url"), str)])
 
 
 def write(
@@ -59,7 +71,9 @@ def write(
     policy: PolicyFields,
     operations: Sequence[OperationFields] | None,
     comment: str,
+    private: frozenset[str] = frozenset(),
 ) -> None:
+    """Save ``api`` with these values in place of its own. ``private`` is what ``private_upstreams`` found."""
     before = copy.deepcopy(configuration(api)) if api.pk else {}
     listed = [(row.url, row.weight) for row in api.upstreams.all()] if api.pk else []
     wanted = listed if upstreams is None else [(row.get("url", ""), row.get("weight", 1)) for row in upstreams]
@@ -70,6 +84,7 @@ def write(
     validation.normalise(api)
     moved = (before.get("listen_path"), before.get("hosts")) != (api.listen_path, api.hosts)
     _check(api, upstreams, operations, alone=moved and not is_administrator(actor))
+    _check_egress(actor, api, [url for url, _ in wanted], [url for url, _ in listed], private)
     if api.state in SERVED and not wanted:
         raise ValidationError({"upstreams": ["A served API has at least one upstream."]})
 
@@ -120,6 +135,20 @@ def _check(
         errors.update(_collision_error(api) or (_foreign_error(api) if alone else {}))
     if errors:
         raise ValidationError({field or "__all__": messages for field, messages in errors.items()})
+
+
+def _check_egress(actor: Actor, api: API, wanted: list[str], listed: list[str], private: frozenset[str]) -> None:
+    """What an API leads to already may stay: a call is refused where rules changed since. Raises ``ValidationError``."""
+    known = {place_of(url) for url in listed}
+    new = {f"upstreams.{index}.url": url for index, url in enumerate(wanted) if place_of(url) not in known}
+    if not new:
+        return
+    guard = guard_of(api.tenant)
+    errors = refusals(guard, new)
+    if not errors and not is_administrator(actor):
+        errors = shared_with_others(api.tenant, guard, new, private)
+    if errors:
+        raise ValidationError(errors)
 
 
 def check_servable(api: API) -> None:

@@ -12,7 +12,7 @@ from apps.gateway.problems import Problem
 from apps.gateway.read_ahead import body_to_send, is_whole
 from apps.gateway.records import QUERY
 from apps.gateway.upstream.client import REPEATABLE, UpstreamResponse, origin_of
-from apps.gateway.upstream.errors import TimedOut, Unreachable, UpstreamError
+from apps.gateway.upstream.errors import Refused, TimedOut, Unreachable, UpstreamError
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
@@ -79,6 +79,7 @@ async def ask(gateway: "Gateway", x: Exchange, conditional: http.Headers = ()) -
             try:
                 response = await gateway.client.send(
                     origin,
+                    gateway.world.egress.of(api.tenant),
                     x.method,
                     upstream_target(api, origin.base, plan.request.path, plan.query),
                     fields,
@@ -107,6 +108,8 @@ def failed(gateway: "Gateway", x: Exchange, error: UpstreamError) -> Answer:
     cache_status = http.cache_status(forwarded=http.Reason.UPSTREAM_FAILED)
     if isinstance(error, TimedOut):
         answer = refuse(x, Problem.UPSTREAM_TIMEOUT)
+    elif isinstance(error, Refused):
+        answer = refuse(x, Problem.UPSTREAM_REFUSED)
     elif isinstance(error, Unreachable):
         answer = refuse(x, Problem.UPSTREAM_UNREACHABLE)
     else:

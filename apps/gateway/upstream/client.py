@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from apps.gateway.upstream.addresses import may_connect
+from apps.egress.rules import Guard, address_of, is_loopback_name, judged
 from apps.gateway.upstream.connection import Connection, Fields, OnInterim, write_body
-from apps.gateway.upstream.errors import Broken, TimedOut, Unreachable, UpstreamError
+from apps.gateway.upstream.errors import Broken, Refused, TimedOut, Unreachable, UpstreamError
 
 IDLE = 30.0
 """Seconds that a connection nobody uses is kept."""
@@ -90,6 +90,7 @@ class UpstreamClient(Protocol):
     async def send(
         self,
         origin: Origin,
+        guard: Guard,
         method: str,
         target: bytes,
         fields: Fields,
@@ -98,7 +99,7 @@ class UpstreamClient(Protocol):
         read_timeout: float,
         on_interim: OnInterim | None = None,
     ) -> UpstreamResponse:
-        """Send a request and wait for the head of its answer.
+        """Send a request and wait for the head of its answer, if ``guard`` lets it be sent there.
 
         ``fields`` hold everything but framing and ``Host``; with ``body`` they hold its ``content-length`` where that
         is known. Timeouts are seconds; the read timeout is between two arrivals. ``on_interim`` is told of interim
@@ -154,17 +155,21 @@ _Key = tuple[str, str, int]
 
 
 class HTTP1Client:
-    """Pools HTTP/1.1 connections by origin, the most recently used first."""
+    """Pools HTTP/1.1 connections by origin, the most recently used first.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, may_connect: Callable[[str], bool] = may_connect) -> None:
+    Each connection is to an address that a guard judged. It remembers the guard: under another one (of another tenant, or with
+    changed rules) it is judged again before it is used.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._idle: dict[_Key, list[Connection]] = {}
-        self._may_connect = may_connect
         self._tls: ssl.SSLContext | None = None
 
     async def send(
         self,
         origin: Origin,
+        guard: Guard,
         method: str,
         target: bytes,
         fields: Fields,
@@ -184,7 +189,7 @@ class HTTP1Client:
         head = b"".join(lines)
         key = (origin.scheme, origin.host, origin.port)
         repeatable = body is None and method in REPEATABLE
-        connection = self._pooled(key, repeatable)
+        connection = self._pooled(key, guard, repeatable)
         if connection is not None:
             try:
                 return await self._call(
@@ -194,7 +199,7 @@ class HTTP1Client:
                 # The upstream closed the idle connection while we took it: no byte of an answer came, so ask once more.
                 if not repeatable or connection.wire_bytes:
                     raise
-        connection = await self._connect(origin, connect_timeout)
+        connection = await self._connect(origin, guard, connect_timeout)
         return await self._call(key, connection, head, method == "HEAD", body, chunked, read_timeout, on_interim)
 
     async def close(self) -> None:
@@ -225,7 +230,7 @@ class HTTP1Client:
             else:
                 del self._idle[key]
 
-    def _pooled(self, key: _Key, repeatable: bool) -> Connection | None:
+    def _pooled(self, key: _Key, guard: Guard, repeatable: bool) -> Connection | None:
         kept = self._idle.get(key)
         while kept:
             connection = kept.pop()
@@ -234,6 +239,13 @@ class HTTP1Client:
             if not repeatable and connection.idle_since < self._loop.time() - FRESH:
                 connection.abort()
                 continue
+            if connection.guard is not guard:
+                _, host, port = key
+                # Where the port is one of the platform's own somewhere, names must be resolved: that is for a new connection.
+                if guard.own_hosts(port) or guard.refusal(host, port, address_of(connection.address)) is not None:
+                    connection.abort()
+                    continue
+                connection.guard = guard
             return connection
         return None
 
@@ -288,28 +300,33 @@ class HTTP1Client:
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await answer
 
-    async def _connect(self, origin: Origin, patience: float) -> Connection:
+    async def _connect(self, origin: Origin, guard: Guard, patience: float) -> Connection:
         try:
             async with asyncio.timeout(patience):
-                return await self._connect_any(origin)
+                return await self._connect_any(origin, guard)
         except TimeoutError:
             raise TimedOut("the connect timeout passed", sent=False) from None
 
-    async def _connect_any(self, origin: Origin) -> Connection:
+    async def _connect_any(self, origin: Origin, guard: Guard) -> Connection:
         try:
-            found = await self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+            found = await self._resolve(origin.host, origin.port)
         except OSError as error:
             raise Unreachable(f"{origin.host} has no address", sent=False) from error
-        allowed = [address for *_, address in found if self._may_connect(str(address[0]))]
+        own: list[str] = []
+        for host in guard.own_hosts(origin.port):
+            if not is_loopback_name(host):
+                with contextlib.suppress(OSError):  # away from here: nothing can be reached by that name
+                    own += await self._resolve(host, origin.port)
+        allowed, refusal = judged(guard, origin.host, origin.port, found, own)
         if not allowed:
-            raise Unreachable(f"{origin.host} has only addresses that may not be called", sent=False)
+            raise Refused(f"{origin.host}: {refusal}", sent=False)
         tls = self._tls_context() if origin.scheme == "https" else None
         last: OSError | None = None
         for address in allowed:
             try:
                 _, connection = await self._loop.create_connection(
                     lambda: Connection(self._loop),
-                    str(address[0]),
+                    address,
                     origin.port,
                     ssl=tls,
                     server_hostname=origin.host if tls else None,
@@ -317,8 +334,13 @@ class HTTP1Client:
             except OSError as failed:  # ssl.SSLError is one
                 last = failed
             else:
+                connection.guard, connection.address = guard, address
                 return connection
         raise Unreachable(f"{origin.name} can't be reached", sent=False) from last
+
+    async def _resolve(self, host: str, port: int) -> list[str]:
+        found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return [str(address[0]) for *_, address in found]
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:

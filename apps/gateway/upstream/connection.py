@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 import httptools
 
+from apps.egress.rules import Guard
 from apps.gateway.upstream.errors import Broken, TimedOut, UpstreamError
 
 Fields = list[tuple[bytes, bytes]]
@@ -44,6 +45,8 @@ class Connection(asyncio.Protocol):
         self.closed = False
         self.used = 0
         self.idle_since = 0.0
+        self.address = ""
+        self.guard: Guard | None = None
         self._writable = asyncio.Event()
         self._writable.set()
         self._reset()

@@ -10,7 +10,11 @@ class UpstreamError(Exception):
 
 
 class Unreachable(UpstreamError):
-    """No connection: refused, unresolvable, an address that may not be called, or a failed TLS handshake."""
+    """No connection: refused, unresolvable, or a failed TLS handshake."""
+
+
+class Refused(Unreachable):
+    """The upstream is somewhere that the calls of this API's tenant may not lead: nothing was sent."""
 
 
 class TimedOut(UpstreamError):

@@ -13,9 +13,10 @@ from apps.catalog.services import upstream_update
 from apps.platform.children import Plan
 from apps.platform.commands import Command, manage
 from apps.platform.demo.credentials import Credentials, keep, kept
-from apps.platform.demo.seed import is_empty, plant
+from apps.platform.demo.seed import PROVIDER, is_empty, let_demo_reach, plant
 from apps.platform.ports import PortTaken, listen
 from apps.tenants.actors import PLATFORM
+from apps.tenants.models import Tenant
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ def demo_prepare() -> Demo | None:
             listener.close()
             raise
     with contextlib.suppress(PortTaken):
-        return Demo(credentials, _listen(credentials.origin_port), is_new=False)
+        demo = Demo(credentials, _listen(credentials.origin_port), is_new=False)
+        _open_way(credentials.origin_port)
+        return demo
     listener = _listen(0)
     return Demo(_move(credentials, listener.getsockname()[1]), listener, is_new=False)
 
@@ -71,7 +74,13 @@ def _listen(port: int) -> socket.socket:
     return listen("127.0.0.1", port, use="the demo's origin", variable="DEMO")
 
 
+def _open_way(port: int) -> None:
+    for tenant in Tenant.objects.filter(slug=PROVIDER):
+        let_demo_reach(tenant, port)
+
+
 def _move(credentials: Credentials, port: int) -> Credentials:
+    _open_way(port)
     old, new = (f"http://127.0.0.1:{number}/" for number in (credentials.origin_port, port))
     for upstream in list(Upstream.objects.filter(url__startswith=old)):
         upstream_update(actor=PLATFORM, upstream=upstream, url=new + upstream.url.removeprefix(old))

@@ -1,4 +1,4 @@
-"""``manage.py administrator``: the first administrator, where nobody runs ``up``."""
+"""``manage.py administrator``: the first start of an installation where nobody runs ``up``."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.platform.first_start import AdministratorWishes, administrator_make, administrator_token
+from apps.tenants.egress import egress_announce
 
 
 class Command(BaseCommand):
@@ -14,7 +15,9 @@ class Command(BaseCommand):
     help = "Make the first administrator, unless there is one."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make it and say what was made. Raises ``CommandError`` when the environment's values can't be used."""
+        """Make it and say what was made; have gateways know what the environment says of egress. Raises ``CommandError`` when the
+        environment's values can't be used."""
+        egress_announce()
         try:
             wishes = AdministratorWishes.take()
             made = administrator_make(wishes)

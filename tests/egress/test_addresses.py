@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.catalog.addresses import inet_aton, refusal_of_address, refusal_of_host, refusal_of_url
+from apps.egress.addresses import inet_aton, refusal_of_address, refusal_of_host, refusal_of_url
 
 METADATA = [
     "http://169.254.169.254/latest/meta-data/",

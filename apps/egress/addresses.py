@@ -1,8 +1,9 @@
-"""Where an upstream may be: any http(s) address but link-local ones and the metadata services of clouds. Pure: no look-ups.
+"""What addresses are, in every spelling, and which no call may ever reach. Pure: no look-ups.
 
-Loopback and private networks are allowed: that is where upstreams live. What a name resolves to is checked when the
-gateway connects, with ``refusal_of_address``; here its text is, in every spelling that resolvers accept
-(``inet_aton`` takes ``0xA9FEA9FE``, ``2852039166``, ``0251.0376.43518``; IPv6 has several ways to hold an IPv4 address).
+Link-local addresses and the metadata services of clouds are refused whatever an administrator allows. A name's text is checked
+here, in every spelling that resolvers accept (``inet_aton`` takes ``0xA9FEA9FE``, ``2852039166``, ``0251.0376.43518``; IPv6 has
+several ways to hold an IPv4 address); what it resolves to is checked when a connection is made. Which of the other addresses are
+public (IANA's special-purpose registries, RFC 6890) decides ``is_public``; the rest needs a rule: ``rules``.
 """
 
 import ipaddress
@@ -12,10 +13,10 @@ from urllib.parse import urlsplit
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
-METADATA_ADDRESSES = frozenset(
-    ipaddress.ip_address(text)
+METADATA = tuple(
+    ipaddress.ip_network(text)
     for text in (
-        "fd00:ec2::254",  # Amazon
+        "fd00:ec2::/32",  # Amazon: metadata, time, names and the like
         "fd20:ce::254",  # Google
         "100.100.100.200",  # Alibaba
         "168.63.129.16",  # Azure
@@ -36,7 +37,33 @@ METADATA_NAMES = frozenset(
     }
 )
 
+# Everything of IPv4 that isn't global unicast (IANA's special-purpose registry, RFC 6890), and of IPv6 all but 2000::/3 less these.
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/3",
+        "2001::/23",  # Teredo, benchmarks, ORCHID
+        "2001:db8::/32",
+        "2002::/16",  # 6to4
+        "3fff::/20",  # documentation
+    )
+)
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _ATON_PART = re.compile(r"(?:0[xX][0-9A-Fa-f]*|[0-9]+)\Z")
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*\Z")
@@ -89,13 +116,38 @@ def refusal_of_host(host: str) -> str | None:
 
 
 def refusal_of_address(address: Address) -> str | None:
-    """Why an address can't be an upstream's: link-local or a metadata service, also as IPv4 inside IPv6."""
-    for candidate in (address, *_inside(address)):
-        if any(candidate in network for network in LINK_LOCAL if network.version == candidate.version):
+    """Why no call may ever reach an address: link-local or a metadata service, also as IPv4 inside IPv6."""
+    for candidate in (address, *embedded(address)):
+        if any(candidate in network for network in LINK_LOCAL):
             return "Link-local addresses hold the metadata services of clouds: upstreams can't be there."
-        if candidate in METADATA_ADDRESSES:
+        if any(candidate in network for network in METADATA):
             return "This address belongs to a cloud's metadata service: upstreams can't be there."
     return None
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is global unicast. Forms of IPv6 that carry an IPv4 address to a translator or a tunnel are not, whatever
+    they carry."""
+    if isinstance(address, ipaddress.IPv6Address) and address not in _GLOBAL_UNICAST:
+        return False
+    return not any(address in network for network in _NOT_PUBLIC)
+
+
+def plain(address: Address) -> Address:
+    """An IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2) as the IPv4 address that a connection goes to; else as it is."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def literal(host: str) -> Address | None:
+    """The address that ``host`` is in any spelling (IPv6 with or without brackets); ``None``: a name."""
+    name = host.lower().removesuffix(".")
+    if (address := inet_aton(name)) is not None:
+        return address
+    try:
+        return plain(ipaddress.IPv6Address(name.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        return None
 
 
 def inet_aton(text: str) -> ipaddress.IPv4Address | None:
@@ -122,17 +174,33 @@ def _number(part: str) -> int:
     return int(part, 8) if len(part) > 1 and part.startswith("0") else int(part)
 
 
-def _inside(address: Address) -> list[ipaddress.IPv4Address]:
-    """The IPv4 addresses that an IPv6 address carries: mapped, compatible, 6to4, NAT64, Teredo."""
+def embedded(address: Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that an IPv6 address may carry: mapped, compatible, 6to4 (RFC 3056), Teredo (RFC 4380), ISATAP (RFC 5214),
+    NAT64 (RFC 6052) under its well-known prefix, and under the local one (RFC 8215) at every place where RFC 6052 §2.2 puts it.
+    """
     if isinstance(address, ipaddress.IPv4Address):
         return []
-    low = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    found = [address.ipv4_mapped, address.sixtofour]
-    if int(address) >> 32 == 0 or address in _NAT64:
-        found.append(low)
-    if address.teredo:
-        found.extend(address.teredo)
+    bits = int(address)
+    low = bits & 0xFFFFFFFF
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if bits >> 32 == 0 or address in _NAT64 or (bits >> 32) & 0xFDFFFFFF == 0x00005EFE:
+        found.append(ipaddress.IPv4Address(low))
+    if address in _LOCAL_NAT64:
+        after_48 = (bits >> 64 & 0xFFFF) << 16 | (bits >> 40 & 0xFFFF)  # bits 64 to 71 stay empty
+        after_56 = (bits >> 64 & 0xFF) << 24 | (bits >> 32 & 0xFFFFFF)
+        after_64 = bits >> 24 & 0xFFFFFFFF
+        found += [ipaddress.IPv4Address(number) for number in (after_48, after_56, after_64, low)]
     return [inner for inner in found if inner is not None]
+
+
+def destinations(address: Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses at which a connection to an IPv6 address ends where the usual translators and tunnels are: NAT64's
+    well-known prefix, 6to4, Teredo."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    if address in _NAT64:
+        return [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)]
+    return [inner for inner in (address.sixtofour, *(address.teredo or ())) if inner is not None]
 
 
 def _dots(segment: str) -> bool:

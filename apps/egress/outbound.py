@@ -1,0 +1,76 @@
+"""The control plane's calls to addresses that people name: ``with client(guard_of(tenant)) as http: http.get(url)``.
+
+A name is resolved once, each address is judged by the tenant's guard, and the connection goes to an address that was judged: a
+name that resolves to something else a moment later (DNS rebinding) changes nothing. Redirects aren't followed, proxies of the
+environment aren't asked, and no connection outlives its call. Calls to the platform's own gateway ("Try it", warm-ups) are its
+own affair and don't come here.
+"""
+
+import socket
+import ssl
+from functools import lru_cache
+
+import httpx
+
+from apps.egress.rules import Guard, is_loopback_name, judged
+
+TIMEOUT = 5.0
+"""Seconds that a call may take to connect, and between two reads."""
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class Refused(httpx.RequestError):
+    """The call may not be made; the message says why without the address."""
+
+
+class GuardedTransport(httpx.HTTPTransport):
+    """Connects to an address that the guard judged, under the name that was asked for."""
+
+    def __init__(self, guard: Guard) -> None:
+        super().__init__(verify=_tls(), trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+        self._guard = guard
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """As usual, to the first of the name's addresses that can be connected to. Raises ``Refused``."""
+        host = request.url.raw_host.decode("ascii")
+        port = request.url.port or _PORTS[request.url.scheme]
+        own = [each for name in self._guard.own_hosts(port) if not is_loopback_name(name) for each in _known(name)]
+        allowed, refusal = judged(self._guard, host, port, _resolved(request, host), own)
+        if not allowed:
+            raise Refused(refusal or "It has no address.", request=request)
+        # The Host field was set from the name when the request was made.
+        request.extensions = {**request.extensions, "sni_hostname": host}
+        for last, address in enumerate(allowed, 1 - len(allowed)):
+            request.url = request.url.copy_with(host=address)
+            try:
+                return super().handle_request(request)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if last == 0:
+                    raise
+        raise AssertionError("unreachable")
+
+
+def client(guard: Guard, timeout: float = TIMEOUT) -> httpx.Client:
+    """A client for calls on behalf of one tenant. ``timeout``: seconds to connect, and between two reads."""
+    return httpx.Client(transport=GuardedTransport(guard), timeout=timeout, follow_redirects=False, trust_env=False)
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _resolved(request: httpx.Request, host: str) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpx.ConnectError(f"The name {host} can't be resolved.", request=request) from error
+    return [str(entry[4][0]) for entry in found]
+
+
+def _known(host: str) -> list[str]:
+    try:
+        return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError):
+        return []  # away from here: nothing can be reached by that name
