@@ -18,7 +18,7 @@ from apps.gateway.leading import leads
 from apps.gateway.outcomes import Failure, FromStore, Heard, Outcome, Own, Shared, held_of, on_error
 from apps.gateway.stages.forward import ask
 from apps.gateway.upstream.client import UpstreamResponse
-from apps.gateway.upstream.errors import Broken, TimedOut, UpstreamError
+from apps.gateway.upstream.errors import Broken, Busy, TimedOut, UpstreamError
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
@@ -126,23 +126,33 @@ class Fetch:
         while True:
             birth, requested_at = self.gateway.store.birth(), time()
             try:
-                response = await ask(self.gateway, self.x, conditional)
+                response = await ask(self.gateway, self.x, conditional, waits=not self._can_do_without(held))
             except UpstreamError as error:
                 self._ended = State.TIMED_OUT if isinstance(error, TimedOut) else State.FAILED
                 self.resolve(on_error(self.plan, held, error))
                 return None
-            head = http.ResponseHead(response.status, tuple(response.fields))
-            chance = random()  # noqa: S311  spreads ends of lifetimes, not a secret
-            judged = http.on_response(self.plan, held, head, requested_at, time(), birth, chance)
-            if isinstance(judged, http.Reuse):
-                other = await self.gateway.store.one(judged.key, self.plan, time())
-                judged = http.on_reuse(self.plan, other, head, requested_at, time(), birth, chance)
+            try:
+                head = http.ResponseHead(response.status, tuple(response.fields))
+                chance = random()  # noqa: S311  spreads ends of lifetimes, not a secret
+                judged = http.on_response(self.plan, held, head, requested_at, time(), birth, chance)
+                if isinstance(judged, http.Reuse):
+                    other = await self.gateway.store.one(judged.key, self.plan, time())
+                    judged = http.on_reuse(self.plan, other, head, requested_at, time(), birth, chance)
+            except BaseException:
+                response.close()
+                raise
             if not isinstance(judged, http.Refetch):
                 return Heard(response, head, judged, held)
             response.close()
             if held is not None:
                 await self.gateway.store.drop(self.plan, held)
             held, conditional, self.plan.others = None, (), ()
+
+    def _can_do_without(self, held: http.Held | None) -> bool:
+        """Whether nobody needs the upstream's response now: its callers can have ``held``, or there are none."""
+        if self.background and not self.subscribers:
+            return True
+        return isinstance(on_error(self.plan, held, Busy(self.x.api.slug)), FromStore)
 
     async def _conclude(self, heard: Heard) -> None:
         response, judged = heard.response, heard.judged

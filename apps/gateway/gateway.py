@@ -35,6 +35,7 @@ from apps.gateway.spool import SpoolWriter
 from apps.gateway.stages.authenticate import digest_of
 from apps.gateway.strangers import ROWS, StrangerTally
 from apps.gateway.upstream.client import HTTP1Client, UpstreamClient, origin_of
+from apps.gateway.upstream.concurrency import ConcurrencyLimits
 from apps.gateway.world import World
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ class Gateway:
             node=options.node,
         )
         self.allowances = Allowances(options.redis_url, self.spool.incarnation, lambda: self.world.workers)
+        self.concurrency = ConcurrencyLimits(asyncio.get_running_loop())
         self.client: UpstreamClient = client or HTTP1Client(asyncio.get_running_loop())
         self.loops = Loops(options.mac_key)
         self.looks = Looks(self)

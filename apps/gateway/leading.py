@@ -63,10 +63,10 @@ async def leads(fetch: "Fetch") -> bool:
 
 
 def _longest_wait(api: API) -> float:
-    """Seconds that a leader can take to hear the head of an answer, and one for the lock: whoever holds it for longer is
-    none.
+    """Seconds that a leader can take to get a place and hear the head of an answer, and one for the lock: whoever holds it
+    for longer is none.
     """
-    return (1 + api.retries) * api.connect_timeout + api.read_timeout + 1.0
+    return api.concurrency.wait + (1 + api.retries) * api.connect_timeout + api.read_timeout + 1.0
 
 
 async def _look_again(fetch: "Fetch", known: http.Held | None, *, insists: bool, waited: bool) -> Claim | None:

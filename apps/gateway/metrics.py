@@ -30,6 +30,9 @@ _HELP = {
     "apimgr_calls_total": ("counter", "Calls answered."),
     "apimgr_call_seconds": ("histogram", "Time from the parsed head to the last byte."),
     "apimgr_upstream_failures_total": ("counter", "Upstream calls without an answer."),
+    "apimgr_upstream_calls_in_flight": ("gauge", "Calls to upstreams under way, streamed responses among them."),
+    "apimgr_upstream_calls_queued": ("gauge", "Calls that wait because as many as their API allows are under way."),
+    "apimgr_upstream_calls_refused_total": ("counter", "Calls for which there was no place, in the queue neither."),
     "apimgr_local_share_calls_total": ("counter", "Calls limited by the local share because Redis was away."),
     "apimgr_collapsed_calls_total": ("counter", "Calls that waited for an upstream call made for another."),
     "apimgr_fetches_led_total": ("counter", "Upstream calls made while holding the fetch lock."),
@@ -121,6 +124,11 @@ class Metrics:
             found.append(("apimgr_call_seconds_count", (("cache", cache.decode()), mine), running))
         for (api, kind), count in self._failures.items():
             found.append(("apimgr_upstream_failures_total", (("api", api), ("kind", kind), mine), count))
+        for api, running, waiting in gateway.concurrency.counts():
+            found.append(("apimgr_upstream_calls_in_flight", (("api", api), mine), running))
+            found.append(("apimgr_upstream_calls_queued", (("api", api), mine), waiting))
+        for api, count in gateway.concurrency.refused.items():
+            found.append(("apimgr_upstream_calls_refused_total", (("api", api), mine), count))
         stats, locks = gateway.store.local_stats, gateway.store.locks.stats
         for name, value in (
             ("apimgr_local_share_calls_total", self._local_share),

@@ -56,6 +56,7 @@ class Problem(Enum):
     )
     UPSTREAM_INVALID = "upstream_invalid", 502, "Invalid upstream answer", "The API's answer could not be used."
     NOT_READY = "not_ready", 503, "Not ready", "The gateway can't check credentials at the moment."
+    UPSTREAM_BUSY = "upstream_busy", 503, "Upstream busy", "As many calls to this API as it allows are under way."
     UPSTREAM_TIMEOUT = "upstream_timeout", 504, "Upstream timeout", "The API did not answer in time."
     LOOP_DETECTED = (
         "loop_detected",

@@ -24,6 +24,16 @@ class Upstream(msgspec.Struct, frozen=True, array_like=True):
     weight: int = 1
 
 
+class Concurrency(msgspec.Struct, frozen=True, array_like=True):
+    """How many calls to an API's upstreams each worker makes at once; how many more wait for a place, and for how many
+    seconds.
+    """
+
+    calls: int = 512
+    queue: int = 512
+    wait: float = 2.0
+
+
 class Operation(msgspec.Struct, frozen=True, array_like=True):
     """A method and path template below the listen path, for the call record."""
 
@@ -62,6 +72,7 @@ class API(msgspec.Struct, frozen=True, array_like=True):
     policy: Policy
     operations: tuple[Operation, ...] = ()
     operation_policies: tuple[OperationPolicy, ...] = ()
+    concurrency: Concurrency = Concurrency()
 
     def policy_for(self, method: str, path: bytes) -> Policy:
         """The cache policy of a call: the first operation's that it falls under, else the API's own. ``path`` is

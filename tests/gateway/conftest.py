@@ -26,6 +26,7 @@ from tests.gateway.house import (
     gateway_options,
     serving,
 )
+from tests.support.waiting import until
 
 DOORS = ("lane", "asgi", "view")
 
@@ -69,6 +70,8 @@ async def gateways(published: Published, tmp_path: Path) -> AsyncIterator[Callab
     yield make
     for gateway in made:
         await gateway.stop()
+        # Whatever a test did to its calls, each gave its place back.
+        await until(lambda gateway=gateway: not gateway.concurrency.counts())
     await close_clients()
 
 

@@ -12,10 +12,15 @@ from apps.gateway.problems import Problem
 from apps.gateway.read_ahead import body_to_send, is_whole
 from apps.gateway.records import QUERY
 from apps.gateway.upstream.client import REPEATABLE, UpstreamResponse, origin_of
-from apps.gateway.upstream.errors import Refused, TimedOut, Unreachable, UpstreamError
+from apps.gateway.upstream.concurrency import WARM_UPS, Place
+from apps.gateway.upstream.errors import Busy, Refused, TimedOut, Unreachable, UpstreamError
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
+
+
+RETRY_AFTER = 1
+"""Seconds after which a call for which there was no place may be made again."""
 
 
 async def forward(gateway: "Gateway", x: Exchange) -> AnyAnswer:
@@ -58,12 +63,51 @@ async def pass_by(gateway: "Gateway", x: Exchange) -> AnyAnswer:
         raise
 
 
-async def ask(gateway: "Gateway", x: Exchange, conditional: http.Headers = ()) -> UpstreamResponse:
-    """One call to the API's upstreams, with its retries; ``conditional`` are conditions on what is stored.
+class _InItsPlace:
+    """An upstream's response whose end gives its call's place back."""
+
+    __slots__ = ("_place", "_response", "fields", "status")
+
+    def __init__(self, response: UpstreamResponse, place: Place) -> None:
+        self._response, self._place = response, place
+        self.status, self.fields = response.status, response.fields
+
+    @property
+    def whole(self) -> bytes | None:
+        return self._response.whole
+
+    async def read(self) -> bytes:
+        return await self._response.read()
+
+    def close(self) -> None:
+        self._response.close()
+        self._place.leave()
+
+
+async def ask(
+    gateway: "Gateway", x: Exchange, conditional: http.Headers = (), *, waits: bool = True
+) -> UpstreamResponse:
+    """One call to the API's upstreams, with its retries; ``conditional`` are conditions on what is stored; ``waits``:
+    where as many calls as the API allows are under way, in the queue for a place.
+
+    The place is held until the response is closed. Raises ``UpstreamError``, or what reading the caller's body raises.
+    """
+    consumer = WARM_UPS if x.warms else x.credential.application if x.credential is not None else x.client
+    place = await gateway.concurrency.enter(x.api.slug, x.api.concurrency, consumer, waits=waits)
+    if place.waited:
+        x.flags = (*x.flags, "queued")
+    try:
+        return _InItsPlace(await _ask(gateway, x, conditional), place)
+    except BaseException:
+        place.leave()
+        raise
+
+
+async def _ask(gateway: "Gateway", x: Exchange, conditional: http.Headers) -> UpstreamResponse:
+    """The call itself.
 
     Retries are for idempotent methods without a body, or with one that is whole here (QUERY), before any byte of an
-    answer, and not for an upstream that was too slow: the caller has waited for it once. Raises ``UpstreamError``, or
-    what reading the caller's body raises.
+    answer, and not for an upstream that was too slow: the caller has waited for it once.
     """
     plan, api = x.cache_plan, x.api
     fields = gateway.loops.marked(x, upstream_fields(x, conditional))
@@ -110,6 +154,8 @@ def failed(gateway: "Gateway", x: Exchange, error: UpstreamError) -> Answer:
         answer = refuse(x, Problem.UPSTREAM_TIMEOUT)
     elif isinstance(error, Refused):
         answer = refuse(x, Problem.UPSTREAM_REFUSED)
+    elif isinstance(error, Busy):
+        answer = refuse(x, Problem.UPSTREAM_BUSY, extra=((b"retry-after", b"%d" % RETRY_AFTER),))
     elif isinstance(error, Unreachable):
         answer = refuse(x, Problem.UPSTREAM_UNREACHABLE)
     else:

@@ -17,6 +17,13 @@ class Refused(Unreachable):
     """The upstream is somewhere that the calls of this API's tenant may not lead: nothing was sent."""
 
 
+class Busy(Unreachable):
+    """No place: as many calls to the API's upstreams as it allows are under way, and as many wait as may."""
+
+    def __init__(self, api: str) -> None:
+        super().__init__(f"too many calls to {api} at once", sent=False)
+
+
 class TimedOut(UpstreamError):
     """The connect or the read timeout passed."""
 
