@@ -54,6 +54,9 @@ class APIFields(TypedDict, total=False):
     connect_timeout: float
     read_timeout: float
     retries: int
+    concurrent_calls: int
+    queued_calls: int
+    queue_wait: float
     body_limit: int
     debug_headers: str
     request_headers: dict[str, Any]
@@ -84,6 +87,7 @@ def _pairs(value: object) -> dict[str, str]:
 
 _UPSTREAM: dict[str, words.Reader] = {"url": words.text, "weight": words.integer}
 _TIMEOUTS: dict[str, words.Reader] = {"connect": words.duration, "read": words.duration}
+_CONCURRENCY: dict[str, words.Reader] = {"calls": words.integer, "queue": words.integer, "wait": words.duration}
 _HEALTH: dict[str, words.Reader] = {"active": words.off, "passive": words.off}
 
 #: word -> its reader; the word is the model's field unless it is handled below
@@ -102,6 +106,7 @@ _API: dict[str, words.Reader] = {
     "approval": words.one_of(Approval.values),
     "timeouts": lambda value: words.read(value, _TIMEOUTS),
     "retries": words.integer,
+    "concurrency": lambda value: words.read(value, _CONCURRENCY),
     "breaker": words.off,
     "health": lambda value: words.read(value, _HEALTH),
     "body_limit": words.integer,
@@ -115,7 +120,13 @@ _API: dict[str, words.Reader] = {
 }
 
 #: what a service calls a field -> what the document calls it
-WORDS = {"connect_timeout": "timeouts.connect", "read_timeout": "timeouts.read"}
+WORDS = {
+    "connect_timeout": "timeouts.connect",
+    "read_timeout": "timeouts.read",
+    "concurrent_calls": "concurrency.calls",
+    "queued_calls": "concurrency.queue",
+    "queue_wait": "concurrency.wait",
+}
 
 
 def read_document(data: object, *, whole: bool = False) -> Parsed:
@@ -137,12 +148,13 @@ def read_document(data: object, *, whole: bool = False) -> Parsed:
     if "sensitivity" in found:
         policy = (policy or {}) | {"sensitivity": found.pop("sensitivity")}
     parsed.policy = cast(PolicyFields, policy) if policy is not None else None
-    if (timeouts := found.pop("timeouts", None)) is not None:
-        for word, value in timeouts.items():
-            found[f"{word}_timeout"] = value
-        if whole:
-            fresh = API()
-            found = {"connect_timeout": fresh.connect_timeout, "read_timeout": fresh.read_timeout} | found
+    for word in ("timeouts", "concurrency"):
+        if (inside := found.pop(word, None)) is None:
+            continue
+        for field, path in WORDS.items():
+            outer, _, inner = path.partition(".")
+            if outer == word and (whole or inner in inside):
+                found[field] = inside.get(inner, getattr(API(), field))
     parsed.fields = cast(APIFields, found)
     return parsed
 
@@ -167,6 +179,11 @@ def configuration(api: API) -> dict[str, Any]:
             "read": words.duration_text(api.read_timeout),
         },
         "retries": api.retries,
+        "concurrency": {
+            "calls": api.concurrent_calls,
+            "queue": api.queued_calls,
+            "wait": words.duration_text(api.queue_wait),
+        },
         "body_limit": api.body_limit,
         "cache": cache_document(api.cache_policy),
         "sensitivity": str(api.cache_policy.sensitivity),

@@ -48,6 +48,11 @@ class API(models.Model):
     retries = models.PositiveSmallIntegerField(
         default=1, help_text="Idempotent methods only, before any byte of an answer."
     )
+    concurrent_calls = models.PositiveIntegerField(
+        default=512, help_text="Calls to its upstreams that each gateway worker makes at once."
+    )
+    queued_calls = models.PositiveIntegerField(default=512, help_text="How many more wait for one of these to end.")
+    queue_wait = models.FloatField(default=2.0, help_text="Seconds that a call waits at most.")
     body_limit = models.PositiveBigIntegerField(default=10 * 2**20, help_text="Largest request body, in bytes.")
     debug_headers = models.CharField(max_length=12, choices=DebugHeaders.choices, default=DebugHeaders.SUBSCRIBERS)
     # Their values are often credentials for the upstream.

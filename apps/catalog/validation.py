@@ -18,6 +18,8 @@ Errors = dict[str, list[str]]
 RESERVED = "/_gateway/"
 LONGEST_TIMEOUT = 3600.0
 MOST_RETRIES = 10
+MOST_CALLS = 10_000
+LONGEST_WAIT = 60.0
 LARGEST_BODY = 2**40
 LARGEST_WEIGHT = 1000
 MOST_UPSTREAMS = 100
@@ -71,6 +73,9 @@ def api_errors(api: API) -> Errors:
         "connect_timeout": _timeout_error(api.connect_timeout),
         "read_timeout": _timeout_error(api.read_timeout),
         "retries": None if _within(api.retries, 0, MOST_RETRIES) else f"Between 0 and {MOST_RETRIES}.",
+        "concurrent_calls": None if _within(api.concurrent_calls, 1, MOST_CALLS) else "Between 1 and 10,000.",
+        "queued_calls": None if _within(api.queued_calls, 0, MOST_CALLS) else "Between 0 and 10,000.",
+        "queue_wait": _wait_error(api.queue_wait),
         "body_limit": None if _within(api.body_limit, 0, LARGEST_BODY) else "Between 0 and 1 TiB, in bytes.",
         "tags": None
         if _are_texts(api.tags) and len(api.tags) <= 20 and all(_TAG.match(tag) for tag in api.tags)
@@ -219,6 +224,12 @@ def _key_header_error(value: object) -> str | None:
 def _timeout_error(value: object) -> str | None:
     if not isinstance(value, int | float) or not math.isfinite(value) or not 0 < value <= LONGEST_TIMEOUT:
         return "More than 0 and at most an hour."
+    return None
+
+
+def _wait_error(value: object) -> str | None:
+    if not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= LONGEST_WAIT:
+        return "Between 0 and 60 seconds."
     return None
 
 

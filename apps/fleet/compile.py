@@ -25,6 +25,7 @@ from apps.catalog.choices import SERVED
 from apps.catalog.models import API as APIRow
 from apps.gateway.snapshot import (
     API,
+    Concurrency,
     Credential,
     Egress,
     Grant,
@@ -173,6 +174,7 @@ def compile_api(row: APIRow) -> API:
         connect_timeout=row.connect_timeout,
         read_timeout=row.read_timeout,
         retries=row.retries,
+        concurrency=Concurrency(calls=row.concurrent_calls, queue=row.queued_calls, wait=row.queue_wait),
         body_limit=row.body_limit,
         debug_headers=row.debug_headers,
         request_headers=_header_rules(row.request_headers),

@@ -35,6 +35,9 @@ fields = st.fixed_dictionaries(
         "connect_timeout": durations,
         "read_timeout": durations,
         "retries": st.integers(0, 10),
+        "concurrent_calls": st.integers(1, 10_000),
+        "queued_calls": st.integers(0, 10_000),
+        "queue_wait": durations.filter(lambda value: value <= 60),
         "body_limit": st.integers(0, 2**30),
         "debug_headers": st.sampled_from(["none", "subscribers", "all"]),
         "request_headers": rules,
@@ -82,16 +85,26 @@ def test_what_is_written_is_read_back(cast: Cast, values: dict[str, Any], policy
 
 def test_what_a_document_does_not_say_is_left_alone(cast: Cast):
     api = make_api(cast.platform, retries=3, policy={"ttl": 5.0, "mode": "ttl"})
-    parsed = read_document({"name": "Goods", "timeouts": {"connect": "1s"}, "cache": {"mode": "off"}})
+    parsed = read_document(
+        {"name": "Goods", "timeouts": {"connect": "1s"}, "concurrency": {"calls": 9}, "cache": {"mode": "off"}}
+    )
     api = api_update(actor=PLATFORM, api=api, policy=parsed.policy, upstreams=parsed.upstreams, **parsed.fields)
     assert (api.name, api.retries, api.connect_timeout, api.read_timeout) == ("Goods", 3, 1.0, 30.0)
+    assert (api.concurrent_calls, api.queued_calls, api.queue_wait) == (9, 512, 2.0)
     assert (api.cache_policy.mode, api.cache_policy.ttl) == ("off", 5.0)
     assert parsed.published is None
 
 
 def test_an_object_of_a_file_is_complete(cast: Cast):
-    parsed = read_document({"timeouts": {"connect": "1s"}, "cache": {"mode": "off"}}, whole=True)
-    assert parsed.fields == {"connect_timeout": 1.0, "read_timeout": 30.0}
+    document = {"timeouts": {"connect": "1s"}, "concurrency": {"queue": 0}, "cache": {"mode": "off"}}
+    parsed = read_document(document, whole=True)
+    assert parsed.fields == {
+        "connect_timeout": 1.0,
+        "read_timeout": 30.0,
+        "concurrent_calls": 512,
+        "queued_calls": 0,
+        "queue_wait": 2.0,
+    }
     assert parsed.policy is not None
     assert (parsed.policy["mode"], parsed.policy["ttl"], parsed.policy["query_mode"]) == ("off", 60.0, "all")
     assert "sensitivity" not in parsed.policy
@@ -105,6 +118,9 @@ def test_an_object_of_a_file_is_complete(cast: Cast):
         ({"cache": {"lifetime": 1}}, "cache.lifetime"),
         ({"cache": "off"}, "cache"),
         ({"timeouts": {"connect": "1:30"}}, "timeouts.connect"),
+        ({"concurrency": {"wait": "soon"}}, "concurrency.wait"),
+        ({"concurrency": {"calls": -1}}, "concurrency.calls"),
+        ({"concurrency": 5}, "concurrency"),
         ({"upstreams": [{"url": "http://a/"}, {"weight": 1, "uri": "x"}]}, "upstreams.1.uri"),
         ({"upstreams": {"url": "x"}}, "upstreams"),
         ({"authentication": ["jwt"]}, "authentication.0"),

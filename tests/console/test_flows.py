@@ -151,6 +151,9 @@ def test_upstreams_are_changed_in_place(world, browse):
         "connect_timeout": "3s",
         "read_timeout": "30s",
         "retries": "1",
+        "concurrent_calls": "64",
+        "queued_calls": "32",
+        "queue_wait": "500ms",
         "body_mib": "10",
         "expected_revision": str(world.api.revision),
         "set_request_headers": "X-Region: eu",
@@ -168,6 +171,7 @@ def test_upstreams_are_changed_in_place(world, browse):
         ("http://127.0.0.1:2/", 3),
     ]
     assert api.connect_timeout == 3
+    assert (api.concurrent_calls, api.queued_calls, api.queue_wait) == (64, 32, 0.5)
     assert api.request_headers["set"] == {"X-Region": "eu"}
 
 
@@ -176,6 +180,9 @@ def test_a_bad_upstream_is_named_beside_its_row(world, browse):
         "connect_timeout": "3s",
         "read_timeout": "30s",
         "retries": "1",
+        "concurrent_calls": "64",
+        "queued_calls": "32",
+        "queue_wait": "500ms",
         "body_mib": "10",
         "expected_revision": str(world.api.revision),
         "upstreams-TOTAL_FORMS": "1",

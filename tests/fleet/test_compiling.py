@@ -20,7 +20,7 @@ from apps.fleet.compile import (
     credentials_of,
     parts_of,
 )
-from apps.gateway.snapshot import HeaderRules, Operation, Upstream
+from apps.gateway.snapshot import Concurrency, HeaderRules, Operation, Upstream
 from apps.tenants.actors import PLATFORM
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_subscription, make_tenant
 
@@ -40,6 +40,9 @@ def test_an_api_is_compiled_with_all_that_a_call_meets():
         connect_timeout=1.5,
         read_timeout=9.0,
         retries=2,
+        concurrent_calls=7,
+        queued_calls=3,
+        queue_wait=0.5,
         body_limit=1234,
         request_headers={"set": {"X-From": "apimgr"}, "remove": ["X-Secret"]},
         policy={"mode": "ttl", "ttl": 30.0, "headers": ["X-Tier"], "query_mode": "include", "query_names": ["q"]},
@@ -52,6 +55,7 @@ def test_an_api_is_compiled_with_all_that_a_call_meets():
     assert made.api_key_header == "x-shop-key"
     assert made.upstreams == (Upstream("http://127.0.0.1:9/", 1),)
     assert (made.connect_timeout, made.read_timeout, made.retries, made.body_limit) == (1.5, 9.0, 2, 1234)
+    assert made.concurrency == Concurrency(7, 3, 0.5)
     assert made.request_headers == HeaderRules((("x-from", "apimgr"),), ("x-secret",))
     assert (made.policy.api, made.policy.mode, made.policy.ttl) == ("products", "ttl", 30.0)
     assert made.policy.methods == ("GET", "HEAD")

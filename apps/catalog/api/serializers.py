@@ -53,6 +53,14 @@ class TimeoutWords(serializers.Serializer):
     read = serializers.CharField(required=False)
 
 
+class ConcurrencyWords(serializers.Serializer):
+    """How many calls to its upstreams each gateway worker makes at once."""
+
+    calls = serializers.IntegerField(required=False, help_text="At once, in each worker.")
+    queue = serializers.IntegerField(required=False, help_text="How many more wait for one of these to end.")
+    wait = serializers.CharField(required=False, help_text="How long one waits: like 2s, or a number of seconds.")
+
+
 class HeaderWords(serializers.Serializer):
     """Headers to set and to remove."""
 
@@ -82,6 +90,7 @@ class APISerializer(WithReceipt, DocumentWords):
     forward_credential = serializers.BooleanField(required=False)
     timeouts = TimeoutWords(required=False)
     retries = serializers.IntegerField(required=False)
+    concurrency = ConcurrencyWords(required=False)
     body_limit = serializers.IntegerField(required=False, help_text="Largest request body, in bytes.")
     cache = CacheWords(required=False)
     sensitivity = serializers.CharField(required=False, help_text="public, internal, personal or secret.")

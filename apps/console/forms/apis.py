@@ -199,6 +199,25 @@ class TrafficForm(ConsoleForm):
         ),
         "retries",
     )
+    concurrent_calls = helped(
+        forms.IntegerField(
+            min_value=1,
+            max_value=10_000,
+            label="Calls at once",
+            help_text="To the upstreams, from each gateway worker.",
+        ),
+        "concurrency",
+    )
+    queued_calls = helped(
+        forms.IntegerField(
+            min_value=0, max_value=10_000, label="Calls that wait", help_text="Beyond these, callers get 503 at once."
+        ),
+        "concurrency",
+    )
+    queue_wait = helped(
+        DurationField(label="Wait for a place", help_text="So long without one ends in 503, or a stale response."),
+        "concurrency",
+    )
     body_mib = forms.FloatField(
         min_value=0, label="Largest request body", help_text="In MiB; larger ones are answered with 413."
     )
@@ -228,6 +247,9 @@ class TrafficForm(ConsoleForm):
             "connect_timeout": api.connect_timeout,
             "read_timeout": api.read_timeout,
             "retries": api.retries,
+            "concurrent_calls": api.concurrent_calls,
+            "queued_calls": api.queued_calls,
+            "queue_wait": api.queue_wait,
             "body_mib": f"{api.body_limit / MIB:g}",
             "set_request_headers": requests["set"],
             "remove_request_headers": requests["remove"],
@@ -243,6 +265,9 @@ class TrafficForm(ConsoleForm):
             "connect_timeout": data["connect_timeout"],
             "read_timeout": data["read_timeout"],
             "retries": data["retries"],
+            "concurrent_calls": data["concurrent_calls"],
+            "queued_calls": data["queued_calls"],
+            "queue_wait": data["queue_wait"],
             "body_limit": round(data["body_mib"] * MIB),
             "request_headers": {"set": data["set_request_headers"], "remove": data["remove_request_headers"]},
             "response_headers": {"set": data["set_response_headers"], "remove": data["remove_response_headers"]},
