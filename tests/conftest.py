@@ -1,6 +1,7 @@
-"""What every test stands on: two real Valkeys, which the settings under test name."""
+"""What every test stands on: two real Valkeys, which the settings under test name; and ``--random-order``."""
 
 import contextlib
+import random
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +17,44 @@ from tests.support.cast import cast
 from tests.support.ports import free_port
 
 __all__ = ["cast"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--random-order``: what a test needs, it makes itself, and what it leaves disturbs nobody."""
+    parser.addoption(
+        "--random-order",
+        nargs="?",
+        const="",
+        metavar="SEED",
+        help="run modules, and tests within them, in a random order: the printed SEED gives the same one again",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--random-order") == "":
+        config.option.random_order = str(random.randrange(10**6))
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    seed = config.getoption("--random-order")
+    return f"random order: --random-order={seed}" if seed else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seed = config.getoption("--random-order")
+    if not seed:
+        return
+    chance = random.Random(seed)
+    modules: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        modules.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    order = sorted(modules)
+    chance.shuffle(order)
+    items.clear()
+    for module in order:
+        chance.shuffle(modules[module])
+        items += modules[module]
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps.audit.services import via
+from apps.audit.services import coming_by
 from apps.fleet.receipts import wait_for_receipt
 from apps.platform.declarative.applying import apply
 from apps.platform.declarative.reader import FileError, read_file
@@ -25,9 +25,9 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="Say what would change, and change nothing.")
         parser.add_argument("--prune", action="store_true", help="Also remove what the file's lists don't name.")
 
+    @coming_by("command")
     def handle(self, *args: Any, file: Path, dry_run: bool, prune: bool, **options: Any) -> None:
         """Exit status: 0 in force on every worker, 3 on k of n, 1 refused and nothing changed."""
-        via.set("command")
         try:
             lines = apply(read_file(file), prune=prune, dry_run=dry_run)
         except FileError as error:

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
 
-from apps.audit.services import via
+from apps.audit.services import coming_by
 from apps.caching import services
 from apps.caching.choices import PurgeKind
 from apps.caching.models import Purge
@@ -39,9 +39,9 @@ class Command(BaseCommand):
         parser.add_argument("--soft", action="store_true", help="Make entries stale instead of dead.")
         parser.add_argument("--warm", action="store_true", help="Then warm it up, as the API's policy says.")
 
+    @coming_by("command")
     def handle(self, *args: Any, api: str, soft: bool, warm: bool, **options: Any) -> None:
         """Exit status: 0 in force on every worker, 3 on k of n, 1 refused and nothing changed. A warm-up's end says itself."""
-        via.set("command")
         kind = next((kind for kind in PurgeKind.values if options.get(kind) is not None), "api")
         try:
             row = API.objects.select_related("tenant", "cache_policy").get(slug=api)

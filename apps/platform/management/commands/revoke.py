@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand
 
 from apps.access import services
 from apps.access.models import APIKey
-from apps.audit.services import via
+from apps.audit.services import coming_by
 from apps.errors import Conflict
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.actors import PLATFORM
@@ -25,9 +25,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--comment", default="")
 
+    @coming_by("command")
     def handle(self, *args: Any, key_id: int, comment: str, **options: Any) -> None:
         """Exit status: 0 in force on every worker, 3 on k of n, 1 refused and nothing changed."""
-        via.set("command")
         try:
             key = APIKey.objects.select_related("application__tenant").get(pk=key_id)
             services.key_revoke(actor=PLATFORM, key=key, comment=comment)

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
 
-from apps.audit.services import via
+from apps.audit.services import coming_by
 from apps.catalog.models import API
 from apps.errors import Conflict
 from apps.tenants.actors import PLATFORM
@@ -30,9 +30,9 @@ class Command(BaseCommand):
         parser.add_argument("--top", type=int, default=0, metavar="N", help="So many of the last day's most called.")
         parser.add_argument("--rate", default="", metavar="R", help="Calls at most, like 10/s (the default) or 30/m.")
 
+    @coming_by("command")
     def handle(self, *args: Any, api: str, url: list[str], top: int, rate: str, **options: Any) -> None:
         """Exit status: 0 done, 1 refused, failed or cancelled."""
-        via.set("command")
         try:
             row = API.objects.select_related("tenant", "cache_policy").get(slug=api)
             warm_up = warm_up_start(actor=PLATFORM, api=row, urls=url, top=top, rate=rate)
