@@ -1,4 +1,4 @@
-"""What the environment tells: the data directory, the secrets of the installation, and where the embedded servers listen."""
+"""What the environment tells: the data directory, the secrets of the installation, and where its servers are."""
 
 import base64
 import hashlib
@@ -6,6 +6,8 @@ import os
 import secrets
 import tempfile
 from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,6 +61,48 @@ def secret(name: str, data: Path) -> str:
         finally:
             os.unlink(draft)
     return path.read_text()
+
+
+SENTINEL = "redis+sentinel"
+
+
+class Sentinels(NamedTuple):
+    """What an address of sentinels says; ``login`` is for the server itself: database, and user and password if it
+    has any."""
+
+    hosts: list[tuple[str, int]]
+    master: str
+    login: dict[str, Any]
+
+
+def sentinels(url: str) -> Sentinels | None:
+    """``redis+sentinel://user:password@h1:26379,h2/master/0``, where everything but the first host and the master
+    may be missing. ``None``: it is another kind of address. Raises ``ValueError`` where one of those two is."""
+    parts = urlsplit(url)
+    if parts.scheme != SENTINEL:
+        return None
+    login, _, addresses = parts.netloc.rpartition("@")
+    each = [urlsplit(f"//{address}") for address in addresses.split(",")]
+    hosts = [(address.hostname or "", address.port or 26379) for address in each]
+    master, _, db = parts.path.strip("/").partition("/")
+    if not master or not all(host for host, _ in hosts):
+        raise ValueError(f"an address of sentinels is {SENTINEL}://HOST:PORT,HOST:PORT/MASTER")
+    user, _, password = login.partition(":")
+    named = {"db": int(db or 0), "username": unquote(user) or None, "password": unquote(password) or None}
+    return Sentinels(hosts, unquote(master), {name: value for name, value in named.items() if value is not None})
+
+
+def celery_broker(url: str) -> tuple[str, dict[str, Any]]:
+    """An address of ours as Celery reads it, with the transport's options."""
+    named = sentinels(url)
+    if named is None:
+        return url.replace("unix://", "redis+socket://", 1), {}
+    login = ":".join(quote(named.login.get(part, ""), safe="") for part in ("username", "password"))
+    each = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in named.hosts)
+    before = f"{login}@" if login != ":" else ""
+    addresses = ";".join(f"sentinel://{before}{address}/{named.login['db']}" for address in each)
+    waits = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0}
+    return addresses, {"master_name": named.master, "sentinel_kwargs": waits}
 
 
 def derived(master: str, purpose: str) -> bytes:

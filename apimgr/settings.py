@@ -7,7 +7,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from apimgr.environment import ROOT, data_dir, derived, seconds, secret, socket_path
+from apimgr.environment import ROOT, celery_broker, data_dir, derived, seconds, secret, socket_path
 from apps.egress.rules import ONE_MACHINE, own_places, rules_error
 
 env = environ.FileAwareEnv()
@@ -168,9 +168,8 @@ CACHES = {
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "apimgr:django",
         "OPTIONS": {
+            "CLIENT_CLASS": "apps.caching.backend.OneServerClient",
             "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
-            "SOCKET_CONNECT_TIMEOUT": 1,
-            "SOCKET_TIMEOUT": 1,
             "IGNORE_EXCEPTIONS": True,  # what the backend doesn't do without Redis, the console does without
         },
     },
@@ -241,7 +240,9 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # no collectstatic step: the files are served from where they are
 WHITENOISE_MAX_AGE = 3600
 
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = celery_broker(
+    env.str("CELERY_BROKER_URL", default="") or REDIS_URL
+)
 # Where origins' systems say what has changed; empty: nowhere.
 INVALIDATION_URL = env.str("INVALIDATION_URL", default="")
 INVALIDATION_QUEUE = env.str("INVALIDATION_QUEUE", default="apimgr.invalidations")

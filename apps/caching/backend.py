@@ -55,13 +55,17 @@ class Connections(ConnectionFactory):
         return client
 
 
-class ResponsesClient(DefaultClient):
-    """django-redis's client with our connections, and with values that are always serialized."""
+class OneServerClient(DefaultClient):
+    """django-redis's client with our connections."""
 
     def __init__(self, server: Any, params: dict[str, Any], backend: RedisCache) -> None:
         # A Sentinel URL names several hosts, and django-redis would split it at the commas.
         super().__init__([server] if isinstance(server, str) else server, params, backend)
         self.connection_factory = Connections(self._options)
+
+
+class ResponsesClient(OneServerClient):
+    """The same, with values that are always serialized."""
 
     def encode(self, value: Any, *, allow_int: bool = True) -> bytes:
         """Serialized and sealed; numbers too, so that none can be planted."""

