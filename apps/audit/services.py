@@ -15,6 +15,7 @@ from apps.audit.models import Entry, Epoch
 #: How the present change came in: console, api, command, queue, webhook or system. Doors of the control plane set it.
 via: ContextVar[str] = ContextVar("via", default="system")
 
+
 @contextmanager
 def coming_by(door: str) -> Iterator[None]:
     """Have changes in the block (or in the function that this decorates) noted as having come in by ``door``."""
