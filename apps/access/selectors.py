@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.access.choices import LIVE, RequestState
 from apps.access.models import AccessRequest, Subscription
@@ -15,6 +15,9 @@ from apps.access.policies import (
     requests_visible_to,
     subscriptions_visible_to,
 )
+from apps.tenants.actors import Actor
+from apps.tenants.choices import Role
+from apps.tenants.policies import tenants_of
 
 __all__ = [
     "Evidence",
@@ -31,21 +34,26 @@ __all__ = [
 
 @dataclass
 class Evidence:
-    """What an approver should see beside a request.
+    """What an approver should see beside a request: of the APIs that are theirs to decide for, all; of others, how many.
 
-    ``current`` is the running subscription whose plan would change. ``subscriptions`` are all live ones of the tenant, to any
-    API, with their plans (what it may call today). ``past`` are decided requests of the tenant, newest first, with their comments.
-    ``callers`` counts the live subscriptions of the API, under any plan.
+    ``current`` is the running subscription whose plan would change. ``subscriptions`` are the tenant's live ones, with their
+    plans, and ``others`` says how many more it has to APIs of others. ``past`` are decided requests of the tenant, newest
+    first, with their comments; ``past_others`` counts those for APIs of others. ``callers`` counts the live subscriptions of
+    the API, under any plan.
     """
 
     current: Subscription | None
     subscriptions: QuerySet[Subscription]
+    others: int
     past: QuerySet[AccessRequest]
+    past_others: int
     callers: int
 
 
-def request_evidence(access_request: AccessRequest) -> Evidence:
-    """The evidence for one request. For those who may decide it; how much the tenant calls is the analytics' to say."""
+def request_evidence(approver: Actor | None, access_request: AccessRequest) -> Evidence:
+    """The evidence for one request, as ``approver`` may see it. For those who may decide it; how much the tenant calls is
+    the analytics' to say."""
+    own = Q(api__tenant__in=tenants_of(approver, Role.OWNER))
     tenant = access_request.application.tenant_id
     live = Subscription.objects.filter(state__in=LIVE).select_related("application__tenant", "api", "plan")
     past = (
@@ -57,9 +65,12 @@ def request_evidence(access_request: AccessRequest) -> Evidence:
         .prefetch_related("comments__author")
         .order_by("-decided_at")
     )
+    held = live.filter(application__tenant=tenant).order_by("api__name")
     return Evidence(
         current=live.filter(application=access_request.application_id, api=access_request.api_id).first(),
-        subscriptions=live.filter(application__tenant=tenant).order_by("api__name"),
-        past=past,
+        subscriptions=held.filter(own),
+        others=held.exclude(own).count(),
+        past=past.filter(own),
+        past_others=past.exclude(own).count(),
         callers=live.filter(api=access_request.api_id).count(),
     )

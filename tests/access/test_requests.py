@@ -13,6 +13,7 @@ from apps.access.selectors import request_evidence
 from apps.audit.models import Entry
 from apps.catalog.services import api_deprecate, api_publish, api_retire, api_unpublish, api_update
 from apps.errors import Conflict
+from apps.tenants.choices import Role
 from tests.support.cast import (
     Cast,
     make_api,
@@ -20,6 +21,8 @@ from tests.support.cast import (
     make_plan,
     make_request,
     make_subscription,
+    make_tenant,
+    make_user,
 )
 
 
@@ -62,8 +65,6 @@ def test_a_submitted_request_is_told_to_the_owners_of_the_api(cast: Cast, django
 
 
 def test_administrators_are_told_where_an_api_s_tenant_has_no_owner(cast: Cast, django_capture_on_commit_callbacks):
-    from tests.support.cast import make_tenant
-
     api = make_api(make_tenant("ownerless"))
     with django_capture_on_commit_callbacks(execute=True):
         make_request(cast.bob, make_application(cast.acme), api)
@@ -291,9 +292,26 @@ def test_the_approver_sees_what_the_tenant_has_and_was_told_before(cast: Cast):
     services.request_reject(actor=cast.olga, access_request=refused, comment="Not yet")
     running = make_subscription(bot, api)
     request = make_request(cast.bob, bot, api, make_plan("large"))
-    evidence = request_evidence(request)
+    evidence = request_evidence(cast.olga, request)
     assert evidence.current == running
     assert set(evidence.subscriptions) == {theirs, running}
     assert list(evidence.past) == [refused]
     assert evidence.past[0].comments.all()[0].text == "Not yet"
     assert evidence.callers == 2
+    assert (evidence.others, evidence.past_others) == (0, 0)
+
+
+def test_of_apis_of_others_the_approver_learns_how_many_and_not_which(cast: Cast):
+    """The same tenant asks an approver who has nothing to do with what it has elsewhere."""
+    rival = make_tenant("rival")
+    rita = make_user("rita@rival.test", rival, Role.OWNER)
+    secret, open_api = make_api(rival, "secret"), make_api(cast.platform)
+    bot, shop = make_application(cast.acme), make_application(cast.acme, "shop")
+    held, refused = make_subscription(bot, secret), make_request(cast.bob, shop, secret)
+    services.request_reject(actor=rita, access_request=refused, comment="No")
+    request = make_request(cast.bob, bot, open_api)
+    told = {who: request_evidence(who, request) for who in (cast.olga, cast.ada)}
+    assert (list(told[cast.olga].subscriptions), list(told[cast.olga].past)) == ([], [])
+    assert (told[cast.olga].others, told[cast.olga].past_others) == (1, 1)
+    assert (list(told[cast.ada].subscriptions), list(told[cast.ada].past)) == ([held], [refused])
+    assert (told[cast.ada].others, told[cast.ada].past_others) == (0, 0)

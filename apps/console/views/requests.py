@@ -62,7 +62,7 @@ def one(request: Signed, asked: AccessRequest) -> HttpResponse:
         "may_cancel": can_cancel_request(user, asked) and asked.state in OPEN,
     }
     if may_decide:
-        context["evidence"] = request_evidence(asked)
+        context["evidence"] = request_evidence(user, asked)
         context["usage"] = traffic.last_day(user, tenant=asked.application.tenant.slug)["now"]
     return render(request, "access/request.html", context)
 
