@@ -7,6 +7,7 @@ Keys of other forms are imported and have no checksum.
 
 import hashlib
 import hmac
+import re
 import secrets
 import zlib
 from functools import lru_cache
@@ -25,6 +26,7 @@ _DIGIT_SET = frozenset(_DIGITS)
 _BODY = 43  # the fewest base-62 digits that hold 256 bits
 _CHECK = 6  # the fewest that hold 32
 _LENGTH = len(MARK) + _BODY + _CHECK
+_SECRET = re.compile(rb"am[kt](?:_|%5[Ff])(?:[0-9A-Za-z_-]|%5[Ff]){43,}")
 
 
 def make_key() -> str:
@@ -46,6 +48,19 @@ def checksum_ok(secret: str) -> bool:
 def digest(pepper: bytes, secret: str) -> str:
     """What is stored instead of ``secret``: its HMAC-SHA-256 with the installation's ``pepper``, as 64 hex digits."""
     return hmac.digest(_hmac_key(pepper), secret.encode("utf-8", "surrogateescape"), hashlib.sha256).hex()
+
+
+def holds_secret(value: bytes) -> bool:
+    """Whether a field, a path or a query has a secret of this platform in it: a key, or a token of its REST API. By form,
+    right or wrong checksum, because a key with one wrong character is as good as told; and where an address holds it,
+    written as RFC 3986 lets it be.
+    """
+    return _SECRET.search(value) is not None
+
+
+def without_secrets(value: bytes) -> bytes:
+    """``value``, for a log, with something that says so in place of such secrets."""
+    return _SECRET.sub(b"(secret)", value)
 
 
 def shown_prefix(secret: str) -> str:

@@ -72,6 +72,7 @@ class APIKey(models.Model):
     api = models.ForeignKey(
         API, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="Good for this API alone."
     )
+    apis = models.JSONField(null=True, blank=True, help_text="Slugs of the only APIs that it is for; null: any.")
     successor = models.OneToOneField(
         "self",
         null=True,

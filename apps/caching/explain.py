@@ -171,7 +171,9 @@ def _credential(
         return None, Problem.INVALID_CREDENTIAL
     grant = record.grants.get(api.slug)
     good = grant is not None and grant.state == "active" and (grant.expires_at or now + 1) > now
-    if record.state != "active" or record.only_api not in (None, api.slug) or not good:
+    if record.state == "active" and not record.is_for(api.slug):
+        return record, Problem.KEY_NOT_FOR_API
+    if record.state != "active" or not good:
         return record, Problem.NOT_SUBSCRIBED
     return record, None
 
@@ -252,6 +254,7 @@ def _differences(plan: http.RequestPlan, row: Sibling) -> list[Difference]:
     wanted = min(places, key=lambda parts: sum(pair not in row.parts for pair in parts))
     fields = ((name, name.encode("latin-1")) for name, _ in row.selecting)
     selecting = tuple(
-        (name, shown_field(field, field_value(field, lines_of(plan.request.headers, field)))) for name, field in fields
+        (name, shown_field(plan.policy, field, field_value(field, lines_of(plan.request.headers, field))))
+        for name, field in fields
     )
     return differences(wanted, selecting, row)

@@ -78,7 +78,7 @@ def note(plan: RequestPlan, entry: Entry, key: bytes) -> Note:
         key,
         plan.key_name,
         plan.key_parts(index),
-        tuple([(name.decode("latin-1"), shown_field(name, value)) for name, value in entry.selecting]),
+        tuple([(name.decode("latin-1"), shown_field(plan.policy, name, value)) for name, value in entry.selecting]),
         entry.scope,
         entry.owner,
         entry.holder,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from apps import words
 from apps.caching.http import normalise_target
-from apps.caching.http.identity import CREDENTIAL_FIELDS
+from apps.caching.http.identity import is_credential
 
 MOST = 10_000
 """URLs of one warm-up."""
@@ -114,7 +114,7 @@ def headers(value: object) -> dict[str, str]:
         text = words.text(item)
         if not isinstance(name, str) or not _TOKEN.match(name) or name.lower() in _NOT_SENT:
             raise ValueError(f"{name!s} is not a request header that can be set.")
-        if name.lower().encode() in CREDENTIAL_FIELDS:
+        if is_credential(name.lower().encode()):
             raise ValueError(f"An answer to a call with {name} is not for everybody: nothing would be warmed up.")
         if len(text) > 1000 or not text.isprintable() or not text.isascii():
             raise ValueError(f"The value of {name} is too long, or not plain text.")

@@ -7,3 +7,7 @@ class CatalogConfig(AppConfig):
     """What: APIs, revisions, upstreams, operations, their lifecycle and import."""
 
     name = "apps.catalog"
+
+    def ready(self) -> None:
+        """Register the checks."""
+        from apps.catalog import checks  # noqa: F401

@@ -50,6 +50,8 @@ class APIFields(TypedDict, total=False):
     authentication: list[str]
     api_key_header: str
     forward_credential: bool
+    underscore_headers: list[str]
+    credential_headers: list[str]
     approval: str
     connect_timeout: float
     read_timeout: float
@@ -103,6 +105,8 @@ _API: dict[str, words.Reader] = {
     "authentication": words.many(words.one_of(Authentication.values, not_yet=("jwt", "introspection"))),
     "api_key_header": words.text,
     "forward_credential": words.boolean,
+    "underscore_headers": words.many(words.text),
+    "credential_headers": words.many(words.text),
     "approval": words.one_of(Approval.values),
     "timeouts": lambda value: words.read(value, _TIMEOUTS),
     "retries": words.integer,
@@ -173,6 +177,8 @@ def configuration(api: API) -> dict[str, Any]:
         "authentication": api.authentication,
         "api_key_header": api.api_key_header,
         "forward_credential": api.forward_credential,
+        "underscore_headers": api.underscore_headers,
+        "credential_headers": api.credential_headers,
         "approval": str(api.approval),
         "timeouts": {
             "connect": words.duration_text(api.connect_timeout),

@@ -41,7 +41,17 @@ class API(models.Model):
     strip_listen_path = models.BooleanField(default=True)
     authentication = models.JSONField(default=key_only)
     api_key_header = models.CharField(max_length=64, default="X-API-Key")
-    forward_credential = models.BooleanField(default=False, help_text="Send the caller's key on to the upstream.")
+    forward_credential = models.BooleanField(
+        default=False, help_text="Send X-API-Key on where it holds none of this platform's keys. Administrators decide."
+    )
+    underscore_headers = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Request headers that go on although their names have underscores or the like.",
+    )
+    credential_headers = models.JSONField(
+        default=list, blank=True, help_text="Request headers that count as credentials, besides those known by name."
+    )
     approval = models.CharField(max_length=12, choices=Approval.choices, default=Approval.MANUAL)
     connect_timeout = models.FloatField(default=2.0, help_text="Seconds.")
     read_timeout = models.FloatField(default=30.0, help_text="Seconds without a byte from the upstream.")

@@ -4,7 +4,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from django.db.models import Q
 
@@ -24,9 +24,11 @@ LARGEST_BODY = 2**40
 LARGEST_WEIGHT = 1000
 MOST_UPSTREAMS = 100
 MOST_OPERATIONS = 2000
+MOST_HEADERS = 32
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_PLAIN = re.compile(r"[A-Za-z0-9-]+\Z")
 _VALUE = re.compile(r"[\t\x20-\x7e]*\Z")
 _LISTEN_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+/)*\Z")
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
@@ -49,10 +51,33 @@ FRAMING = frozenset(
     }
 )
 
+#: what is never a credential: it says what is wanted, and has rules of its own in the cache
+NOT_OF_CALLERS = frozenset(
+    {
+        "cache-control",
+        "content-encoding",
+        "content-type",
+        "expect",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "pragma",
+        "range",
+    }
+)
+
+#: what a header with an underscore may not be read as by an origin
+NEVER_FOLDED = (
+    FRAMING | NOT_OF_CALLERS | {"x-api-key", "x-request-id", "x-call-id", "proxy", "proxy-authentication-info"}
+)
+_PROXIES = re.compile(r"x-forwarded-.*|forwarded\Z|x-real-ip\Z|.*client-cert|.*client-ip\Z|.*connecting-ip\Z")
+
 
 def normalise(api: API) -> None:
     """Bring fields into the one form that is stored: hosts in lower case, lists without repetition."""
-    for field in ("hosts", "tags", "authentication"):
+    for field in ("hosts", "tags", "authentication", "underscore_headers", "credential_headers"):
         value = getattr(api, field)
         if _are_texts(value):
             texts = [item.strip().lower().removesuffix(".") if field == "hosts" else item.strip() for item in value]
@@ -70,6 +95,8 @@ def api_errors(api: API) -> Errors:
         "hosts": hosts_error(api.hosts),
         "authentication": _authentication_error(api.authentication),
         "api_key_header": _key_header_error(api.api_key_header),
+        "underscore_headers": _underscore_headers_error(api.underscore_headers),
+        "credential_headers": _credential_headers_error(api.credential_headers),
         "connect_timeout": _timeout_error(api.connect_timeout),
         "read_timeout": _timeout_error(api.read_timeout),
         "retries": None if _within(api.retries, 0, MOST_RETRIES) else f"Between 0 and {MOST_RETRIES}.",
@@ -218,6 +245,40 @@ def _key_header_error(value: object) -> str | None:
         return "This is not a header name."
     if value.lower() in FRAMING | {"cookie", "authorization", "content-type", "accept"}:
         return f"{value} has another meaning: choose a header of its own, like X-API-Key."
+    return None
+
+
+def is_plain(name: str) -> bool:
+    """Whether a header's name has letters, digits and hyphens only: no origin reads it as another."""
+    return _PLAIN.match(name) is not None
+
+
+def _header_names_error(names: object) -> str | None:
+    if not _are_texts(names) or not all(_TOKEN.match(name) and len(name) <= 64 for name in names):
+        return "A list of header names of up to 64 characters."
+    if len(names) > MOST_HEADERS:
+        return f"At most {MOST_HEADERS} headers."
+    return None
+
+
+def _underscore_headers_error(names: object) -> str | None:
+    if error := _header_names_error(names):
+        return error
+    for name in cast(list[str], names):
+        if is_plain(name):
+            return f"{name} goes on without being named here: its name has letters, digits and hyphens only."
+        read_as = re.sub(r"[^a-z0-9]", "-", name.lower())
+        if read_as in NEVER_FOLDED or _PROXIES.match(read_as):
+            return f"An origin may read {name} as {read_as}, which callers can't set."
+    return None
+
+
+def _credential_headers_error(names: object) -> str | None:
+    if error := _header_names_error(names):
+        return error
+    for name in cast(list[str], names):
+        if name.lower() in FRAMING | NOT_OF_CALLERS or name.lower().startswith("accept"):
+            return f"{name} says nothing of who calls."
     return None
 
 

@@ -213,10 +213,11 @@ class KeyTable(ConsoleTable):
 
     def render_name(self, record: APIKey) -> SafeString:
         """The name, and what it is limited to."""
-        if record.api_id is None:
+        limits = [str(record.api)] if record.api_id is not None else record.apis
+        if limits is None:
             return format_html('<span class="table-name">{}</span>', record.name)
         return format_html(
-            '<span class="table-name">{}</span><span class="cell-sub">only {}</span>', record.name, record.api
+            '<span class="table-name">{}</span><span class="cell-sub">only {}</span>', record.name, ", ".join(limits)
         )
 
 

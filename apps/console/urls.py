@@ -77,6 +77,7 @@ urlpatterns = [
     path("applications/<slug:tenant>/<slug:slug>/edit/", applications.edit, name="application_edit"),
     path("applications/<slug:tenant>/<slug:slug>/delete/", applications.delete, name="application_delete"),
     path("applications/<slug:tenant>/<slug:slug>/keys/new/", applications.key_new, name="key_new"),
+    path("keys/<int:number>/apis/", applications.key_apis, name="key_apis"),
     path("keys/<int:number>/rotate/", applications.rotate, name="key_rotate"),
     path("keys/<int:number>/revoke/", applications.revoke, name="key_revoke"),
     path("cache/", cache.cache, name="cache"),

@@ -17,12 +17,14 @@ from django.db.models import Q, QuerySet
 from apps.access.choices import LIVE, KeyState
 from apps.access.models import APIKey, Subscription
 from apps.access.models import Plan as PlanRow
+from apps.caching.http.identity import is_credential
 from apps.caching.http.patterns import parse_pattern
 from apps.caching.http.policy import Policy
 from apps.caching.models import CachePolicy
 from apps.caching.validation import with_operation
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API as APIRow
+from apps.catalog.validation import is_plain
 from apps.gateway.snapshot import (
     API,
     Concurrency,
@@ -54,6 +56,7 @@ class _Key(NamedTuple):
     state: str
     expires_at: datetime | None
     only_api: str | None
+    apis: list[str] | None
     application_id: int
     application: str
     tenant: str
@@ -62,7 +65,7 @@ class _Key(NamedTuple):
     @staticmethod
     def columns() -> tuple[str, ...]:
         """Where they are, seen from a key."""
-        own = ("pk", "digest", "state", "expires_at", "api__slug", "application_id")
+        own = ("pk", "digest", "state", "expires_at", "api__slug", "apis", "application_id")
         return (*own, "application__slug", "application__tenant__slug", "application__tenant__state")
 
 
@@ -182,6 +185,7 @@ def compile_api(row: APIRow) -> API:
         policy=compile_policy(row, row.cache_policy),
         operations=tuple(Operation(method=each.method, path=each.path) for each in row.operations.all()),
         operation_policies=compile_operation_policies(row, row.cache_policy),
+        underscore_headers=_underscore_headers(row),
     )
 
 
@@ -199,7 +203,7 @@ def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
         query_mode=row.query_mode,
         query_names=tuple(row.query_names),
         query_sorted=row.query_sorted,
-        headers=tuple(name.lower() for name in row.headers),
+        headers=_keyed_headers(api, row),
         scope=row.scope,
         client_directives=row.client_directives,
         store_set_cookie=row.store_set_cookie,
@@ -216,8 +220,31 @@ def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
         collections=row.collections,
         downstream=row.downstream,
         surrogate_control=row.surrogate_control,
+        credential_headers=_credential_headers(api),
     )
     return replace(policy, group=_group(api, policy))
+
+
+def _underscore_headers(api: APIRow) -> tuple[str, ...]:
+    """Names with characters that some origins fold, and that go on nevertheless: those that the API allows, and those that
+    any of its policies keys. What is keyed is forwarded, and what an origin may read as another field is keyed everywhere.
+    """
+    policy = api.cache_policy
+    named = [*policy.headers, *(name for each in policy.operations for name in each.get("headers", ()))]
+    return tuple(sorted({name.lower() for name in (*api.underscore_headers, *named) if not is_plain(name)}))
+
+
+def _keyed_headers(api: APIRow, row: CachePolicy) -> tuple[str, ...]:
+    names = tuple(name.lower() for name in row.headers)
+    return names + tuple(name for name in _underscore_headers(api) if name not in names)
+
+
+def _credential_headers(api: APIRow) -> tuple[str, ...]:
+    """What counts as a credential at this API besides what does everywhere: what it names, and its own field for keys, which
+    goes on where it is open.
+    """
+    names = {name.lower() for name in (*api.credential_headers, api.api_key_header)}
+    return tuple(sorted(name for name in names if not is_credential(name.encode())))
 
 
 def compile_operation_policies(api: APIRow, row: CachePolicy) -> tuple[OperationPolicy, ...]:
@@ -315,6 +342,7 @@ def _credential(key: _Key, grants: dict[str, Grant]) -> Credential:
         grants=grants,
         expires_at=_unix(key.expires_at),
         only_api=key.only_api,
+        apis=None if key.apis is None else tuple(key.apis),
     )
 
 

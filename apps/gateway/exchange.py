@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Protocol
 
+from apps.access.keys import holds_secret, without_secrets
 from apps.caching.fetch_lock import Claim
 from apps.caching.http import ANONYMOUS, Fetch, Held, Policy, Request, Revalidate, plan_request
 from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Plan
@@ -161,14 +162,16 @@ class Exchange:
         self.client = client
         for name, value in headers:
             if name == b"x-request-id":
-                if _REQUEST_ID.fullmatch(value):
+                if _REQUEST_ID.fullmatch(value) and not holds_secret(value):
                     self.request_id = value.decode()
                 break
 
     @property
     def texts(self) -> tuple[str, str]:
-        """Host and path as the call record has them: no longer than the log keeps them, for callers choose their length."""
-        return self.host[:HOST_BYTES].decode("latin-1"), self.path[:PATH_BYTES].decode("latin-1")
+        """Host and path as the call record has them: without keys, and no longer than the log keeps them, for callers
+        choose their length.
+        """
+        return self.host[:HOST_BYTES].decode("latin-1"), without_secrets(self.path)[:PATH_BYTES].decode("latin-1")
 
     @property
     def shows_detail(self) -> bool:

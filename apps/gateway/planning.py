@@ -6,6 +6,7 @@ from apps.caching import graphql, http
 from apps.caching.http.bodies import KEYED_BY_BODY
 from apps.caching.http.policy import GRAPHQL
 from apps.gateway.snapshot import API, Credential
+from apps.gateway.stages.authenticate import key_fields_kept
 from apps.gateway.stages.route import fields_taken
 
 
@@ -19,20 +20,18 @@ def plan_call(api: API, request: http.Request, credential: Credential | None) ->
 
 def fields_forwarded(api: API, headers: http.Headers) -> http.Headers:
     """What of a head may be forwarded to the API, for whoever explains a call: as the pipeline leaves it to a caller who
-    is no trusted proxy, without the key that the gateway itself checks.
+    is no trusted proxy.
     """
-    fields = fields_taken(headers, False)
-    if api.forward_credential or "api_key" not in api.authentication:
-        return fields
-    key = api.api_key_header.encode()
-    return tuple(pair for pair in fields if pair[0] != key)
+    fields = fields_taken(api, headers, False)
+    kept = key_fields_kept(api)
+    return tuple(pair for pair in fields if pair[0] not in kept)
 
 
 def identity_of(api: API, credential: Credential | None) -> http.Identity:
     """Who calls, and what the upstream is told of it."""
     if credential is None:
         return http.ANONYMOUS
-    # An upstream that sees the key itself may answer each key differently.
+    # An upstream that sees credentials of its callers may answer each of them differently.
     told = http.Scope.SUBJECT if api.forward_credential else http.Scope.SHARED
     return http.Identity(credential.tenant, credential.application, http.subject_of_key(credential.key_id), told)
 

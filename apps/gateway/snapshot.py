@@ -50,7 +50,9 @@ class OperationPolicy(msgspec.Struct, frozen=True, array_like=True):
 
 
 class API(msgspec.Struct, frozen=True, array_like=True):
-    """A served API. ``revision`` is what configuration a call met."""
+    """A served API. ``revision`` is what configuration a call met; ``underscore_headers`` are names that go on although
+    they have other characters than letters, digits and hyphens, and every policy keys them.
+    """
 
     slug: str
     tenant: str
@@ -73,6 +75,7 @@ class API(msgspec.Struct, frozen=True, array_like=True):
     operations: tuple[Operation, ...] = ()
     operation_policies: tuple[OperationPolicy, ...] = ()
     concurrency: Concurrency = Concurrency()
+    underscore_headers: tuple[str, ...] = ()
 
     def policy_for(self, method: str, path: bytes) -> Policy:
         """The cache policy of a call: the first operation's that it falls under, else the API's own. ``path`` is
@@ -129,7 +132,8 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Credential(msgspec.Struct, frozen=True, array_like=True):
-    """One key: whose it is and what it may call. ``grants`` is by API slug; ``only_api`` narrows a key to one API.
+    """One key: whose it is and what it may call. ``grants`` is by API slug; ``only_api`` narrows a passing key to one API,
+    ``apis`` any other to some; ``None``: to none in particular.
 
     ``state`` is ``active``, ``revoked`` or ``tenant_suspended``.
     """
@@ -142,6 +146,11 @@ class Credential(msgspec.Struct, frozen=True, array_like=True):
     grants: dict[str, Grant]
     expires_at: float | None = None
     only_api: str | None = None
+    apis: tuple[str, ...] | None = None
+
+    def is_for(self, api: str) -> bool:
+        """Whether it was made for this API."""
+        return self.only_api in (None, api) and (self.apis is None or api in self.apis)
 
 
 class Incarnation(msgspec.Struct, frozen=True, array_like=True):

@@ -13,6 +13,7 @@ from apps.access import keys, services
 from apps.access.models import APIKey
 from apps.access.selectors import keys_visible_to
 from apps.audit.models import Entry
+from apps.catalog.services import api_unpublish
 from apps.errors import Conflict
 from tests.support.cast import Cast, make_api, make_application, make_key
 
@@ -205,3 +206,68 @@ def test_trial_keys_are_forgotten_an_hour_after_their_end(cast: Cast):
     assert services.trial_keys_clean(now=timezone.now() + timedelta(hours=2)) == 1
     assert list(APIKey.objects.all()) == [kept]
     assert (last().verb, last().affects) == ("key.clean", [["key", key.digest]])
+
+
+def test_a_key_is_limited_to_apis_and_its_successor_too(cast: Cast):
+    make_api(cast.platform)
+    make_api(cast.platform, "weather")
+    bot = make_application(cast.acme)
+    key = services.key_create(actor=cast.bob, application=bot, name="ci", apis=["weather", "products", "weather"]).key
+    assert APIKey.objects.get(pk=key.pk).apis == ["products", "weather"]
+    assert last().changes["apis"] == [None, ["products", "weather"]]
+    services.key_update(actor=cast.bob, key=key, apis=["weather"])
+    assert APIKey.objects.get(pk=key.pk).apis == ["weather"]
+    entry = last()
+    assert (entry.verb, entry.tenant_slug, entry.changes) == (
+        "key.update",
+        "acme",
+        {"apis": [["products", "weather"], ["weather"]]},
+    )
+    assert entry.affects == [["key", key.digest]]
+    assert services.key_rotate(actor=cast.bob, key=key).key.apis == ["weather"]
+    services.key_update(actor=cast.bob, key=key, apis=None)
+    assert APIKey.objects.get(pk=key.pk).apis is None
+    newest = last()
+    services.key_update(actor=cast.bob, key=key, apis=None)
+    assert last() == newest
+
+
+def test_what_a_key_cannot_be_limited_to(cast: Cast):
+    make_api(cast.platform)
+    make_api(cast.globex, "hidden", publish=False)
+    key = make_key(make_application(cast.acme)).key
+    for apis, told in (([], "at least one"), (["hidden"], "hidden"), (["nothing"], "nothing"), (["a"] * 101, "'a'")):
+        with pytest.raises(ValidationError, match=told):
+            services.key_update(actor=cast.bob, key=key, apis=apis)
+    with pytest.raises(ValidationError, match="At most 100"):
+        services.key_update(actor=cast.bob, key=key, apis=[f"a{number}" for number in range(101)])
+    for actor in (cast.vera, cast.charlie):
+        with pytest.raises(PermissionDenied):
+            services.key_update(actor=actor, key=key, apis=["products"])
+    services.key_revoke(actor=cast.bob, key=key)
+    with pytest.raises(Conflict):
+        services.key_update(actor=cast.bob, key=key, apis=["products"])
+    assert APIKey.objects.get(pk=key.pk).apis is None
+
+
+def test_an_api_that_is_hidden_again_stays_named_until_somebody_takes_it_out(cast: Cast):
+    api = make_api(cast.platform)
+    make_api(cast.platform, "weather")
+    key = services.key_create(
+        actor=cast.bob, application=make_application(cast.acme), name="ci", apis=["products", "weather"]
+    ).key
+    api_unpublish(actor=cast.olga, api=api)
+    assert services.key_update(actor=cast.bob, key=key, apis=["products"]).apis == ["products"]
+
+
+@pytest.mark.parametrize(
+    "around", [b"%b", b"Bearer %b", b"a=1; key=%b; b=2", b"https://a.test/?k=%b&x=1", b"amk_amk_%b"]
+)
+def test_a_secret_is_found_wherever_it_stands(around: bytes):
+    for secret in (keys.make_key(), keys.make_key()[:-1] + "0", "amt_" + "a_-B" * 10 + "xyz"):
+        for spelled in (secret.encode(), secret.replace("_", "%5f").encode()):
+            value = around % spelled
+            assert keys.holds_secret(value)
+            assert spelled[8:] not in keys.without_secrets(value)
+    assert not keys.holds_secret(around % b"amk_short")
+    assert keys.without_secrets(around % b"amk_short") == around % b"amk_short"

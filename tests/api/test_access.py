@@ -404,3 +404,31 @@ def test_a_list_takes_as_many_queries_for_five_as_for_one(cast, calls_as, noun):
         five = bob.get(f"/api/v1/{noun}/").json()["results"]
     assert len(five) == 5 * len(one) > 0
     assert len(many) == len(few) <= 4
+
+
+def test_a_key_is_limited_to_apis_at_its_creation_and_later(cast, calls_as):
+    make_api(cast.platform)
+    make_application(cast.acme)
+    bob = calls_as(cast.bob)
+    made = bob.post("/api/v1/keys/", {"application": "acme/bot", "name": "ci", "apis": ["products"]})
+    assert (made.status_code, made.json()["apis"]) == (201, ["products"])
+    address = f"/api/v1/keys/{made.json()['id']}/"
+    changed = bob.patch(address, {"apis": None})
+    assert (changed.status_code, changed.json()["apis"]) == (200, None)
+    assert "receipt" in changed.json()
+    for apis, field in ((["nothing"], "apis"), ([], "apis"), ("products", "apis")):
+        refused = bob.patch(address, {"apis": apis})
+        assert (refused.status_code, list(refused.json()["errors"])) == (400, [field])
+    assert bob.patch(address, {"name": "other"}).status_code == 400
+    assert bob.patch(address, {"secret": "x" * 20}).status_code == 400
+    assert calls_as(cast.vera).patch(address, {"apis": ["products"]}).status_code == 403
+    assert calls_as(cast.charlie).patch(address, {"apis": ["products"]}).status_code == 404
+
+
+def test_forwarding_credentials_over_rest_is_the_administrators(cast, calls_as):
+    make_api(cast.platform)
+    refused = calls_as(cast.olga).patch("/api/v1/apis/products/", {"forward_credential": True})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["forward_credential"])
+    words = {"forward_credential": True, "underscore_headers": ["X_Region"], "credential_headers": ["X-Badge"]}
+    changed = calls_as(cast.ada).patch("/api/v1/apis/products/", words).json()
+    assert {word: changed[word] for word in words} == words

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from django.core.exceptions import ValidationError
 
+from apps.access import keys
 from apps.caching import http
 from apps.caching.fetch_lock import Claim, State
 from apps.caching.http.patterns import parse_pattern
@@ -143,7 +144,12 @@ def a_warm_up_writes_nothing_and_is_not_told_to_the_origin():
             flags=(),
         )
         assert not warms(SimpleNamespace(options=SimpleNamespace(mac_key=KEY)), x)
-    assert fields_taken(((token.HEADER, made), (b"a", b"1")), False) == ((b"a", b"1"),)
+    assert fields_taken(house.api(), ((token.HEADER, made), (b"a", b"1")), False) == ((b"a", b"1"),)
+
+
+def what_an_origin_may_read_as_another_field_or_use_as_a_key_stays_here():
+    fields = ((b"x_user_id", b"ann"), (b"x-note", keys.make_key().encode()), (b"a", b"1"))
+    assert fields_taken(house.api(), fields, False) == ((b"a", b"1"),)
 
 
 def only_what_is_for_all_is_pushed():
@@ -228,6 +234,7 @@ CHECKS = [
     what_was_there_before_is_not_what_another_worker_fetched,
     a_warm_ups_token_lets_in_one_call,
     a_warm_up_writes_nothing_and_is_not_told_to_the_origin,
+    what_an_origin_may_read_as_another_field_or_use_as_a_key_stays_here,
     only_what_is_for_all_is_pushed,
     each_operation_has_its_own_policy,
     an_origin_that_sees_the_key_has_subjects,

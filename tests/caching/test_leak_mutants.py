@@ -299,7 +299,16 @@ AROUND = [
     ),
     Fault("a warm-up's token needs no key", "warming.token", "key=master, digest_size=32", "digest_size=32"),
     Fault("a warm-up may write", "gateway.warming", ' or x.method not in ("GET", "HEAD")', ""),
-    Fault("the origin is told the token", "gateway.stages.route", 'b"x-call-id", HEADER}', 'b"x-call-id"}'),
+    Fault("the origin is told the token", "gateway.stages.route", "        HEADER,\n", ""),
+    Fault(
+        "names that an origin folds go on",
+        "gateway.stages.route",
+        "plainly_named(headers, api.underscore_headers)",
+        "headers",
+    ),
+    Fault(
+        "a key goes on in another field", "gateway.stages.route", "    return without_keys(\n", "    return tuple(\n"
+    ),
     Fault(
         "what is one caller's is pushed for all",
         "warming.pushing",

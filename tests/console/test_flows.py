@@ -684,3 +684,52 @@ def test_signing_in_is_its_own_message(cast, client, state_redis):
     answer = client.post("/accounts/login/", {"login": "alice@acme.test", "password": PASSWORD}, follow=True)
     assert "Successfully" not in text_of(answer)
     assert text_of(client.get("/accounts/password/reset/")).count("Send the link") == 1
+
+
+# What an API's upstreams see, and what a key is good for
+
+
+def test_only_an_administrator_is_offered_to_send_x_api_key_on(world, browse):
+    address = reverse("console:api_settings", args=["products"])
+    for user, offered in ((world.people.olga, False), (world.people.ada, True)):
+        person = browse(user)
+        form = person.get(address).context["form"]
+        assert form.fields["forward_credential"].disabled is not offered
+        fields = {
+            **{name: value for name, value in form.initial.items() if value is not None},
+            "tags": "shop",
+            "hosts": "",
+            "credential_headers": "X-Badge",
+            "underscore_headers": "X_Region, X_Shelf",
+            "forward_credential": "on",
+        }
+        assert person.post(address, fields).status_code == 302
+        api = API.objects.get(slug="products")
+        assert (api.credential_headers, api.underscore_headers) == (["X-Badge"], ["X_Region", "X_Shelf"])
+        assert api.forward_credential is offered
+
+
+def test_a_header_that_goes_on_anyhow_is_refused_beside_its_field(world, browse):
+    olga, address = browse(world.people.olga), reverse("console:api_settings", args=["products"])
+    fields = {name: value for name, value in olga.get(address).context["form"].initial.items() if value}
+    answer = olga.post(address, fields | {"tags": "shop", "underscore_headers": "X-Region"})
+    assert answer.status_code == 422
+    assert "without being named" in errors_of(answer)["underscore_headers"][0]
+
+
+def test_a_key_is_limited_when_it_is_made_and_changed_later(world, browse):
+    alice = browse(world.people.alice)
+    address = reverse("console:key_new", args=["acme", "bot"])
+    assert [str(api) for api in alice.get(address).context["form"].fields["apis"].queryset] == ["Products"]
+    assert alice.post(address, {"name": "small", "apis": ["products"]}).status_code == 200
+    key = APIKey.objects.get(name="small")
+    assert key.apis == ["products"]
+    assert "only products" in text_of(alice.get(reverse("console:application", args=["acme", "bot"])))
+    address = reverse("console:key_apis", args=[key.pk])
+    assert alice.get(address).context["form"].initial == {"apis": ["products"]}
+    assert alice.post(address, {}).status_code == 302
+    key.refresh_from_db()
+    assert key.apis is None
+    assert last_entry().verb == "key.update"
+    answer = alice.post(address, {"apis": ["nothing"]})
+    assert (answer.status_code, list(errors_of(answer))) == (422, ["apis"])

@@ -239,3 +239,44 @@ def test_the_end_of_a_running_subscription_is_not_changed_silently():
 def test_an_api_in_a_file_is_served_unless_the_file_says_otherwise():
     applied(EXAMPLE.replace("published: true", "deprecated: false"))
     assert API.objects.get().state == APIState.PUBLISHED
+
+
+LIMITED = """
+version: 1
+tenants: [{slug: acme, name: Acme}]
+apis:
+  - {slug: one, tenant: acme, listen_path: /one/, upstreams: [{url: "http://127.0.0.1:9/"}], forward_credential: true,
+     underscore_headers: [X_Region], credential_headers: [X-Badge]}
+  - {slug: two, tenant: acme, listen_path: /two/, upstreams: [{url: "http://127.0.0.1:9/"}]}
+applications:
+  - {tenant: acme, slug: bot, keys: [{name: ci, secret_env: BOT_KEY, apis: [one]}, {name: all, secret: a-key-for-everything-1}]}
+"""
+
+
+def test_a_key_is_limited_to_the_apis_that_the_file_names():
+    applied(LIMITED)
+    assert {key.name: key.apis for key in APIKey.objects.all()} == {"ci": ["one"], "all": None}
+    assert applied(LIMITED) == []
+    assert applied(as_yaml(export())) == []
+    [line] = applied(LIMITED.replace("apis: [one]", "apis: [two, one]"))
+    assert line.startswith("~ key acme/bot/ci")
+    assert APIKey.objects.get(name="ci").apis == ["one", "two"]
+    [line] = applied(LIMITED.replace(", apis: [one]", ", apis: null"))
+    assert line.startswith("~ key acme/bot/ci")
+    assert APIKey.objects.get(name="ci").apis is None
+
+
+def test_what_the_file_says_of_headers_is_in_force_and_exported():
+    applied(LIMITED)
+    api = API.objects.get(slug="one")
+    assert (api.forward_credential, api.underscore_headers, api.credential_headers) == (True, ["X_Region"], ["X-Badge"])
+    assert {"underscore_headers": ["X_Region"], "credential_headers": ["X-Badge"]}.items() <= export()["apis"][
+        0
+    ].items()
+
+
+@pytest.mark.parametrize(("apis", "told"), [("[three]", "three"), ("[]", "at least one"), ("one", "list")])
+def test_a_key_is_not_limited_to_what_is_not_there(apis, told):
+    [problem] = refusal_of(LIMITED.replace("apis: [one]", f"apis: {apis}"))
+    assert told in str(problem)
+    assert not APIKey.objects.exists()

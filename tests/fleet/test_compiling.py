@@ -255,3 +255,12 @@ def test_a_snapshot_part_travels_with_its_policies():
     make_api(make_tenant("platform"), policy={"entity_tags": [{"json": "id", "tag": "i:"}], "operations": OPERATIONS})
     made = compiled()
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(made), type=type(made)) == made
+
+
+def test_a_key_carries_the_apis_that_it_is_limited_to():
+    make_api(make_tenant("platform"))
+    application = make_application(make_tenant("acme"))
+    key = access.key_create(actor=PLATFORM, application=application, name="ci", apis=["products"]).key
+    (records,) = credentials_of(affected_by([["key", key.digest]]))
+    assert records[key.digest].apis == ("products",)
+    assert [records[key.digest].is_for(slug) for slug in ("products", "weather")] == [True, False]

@@ -13,7 +13,7 @@ from apps.caching import fetch_lock, store
 from apps.caching.http.policy import Policy
 from apps.gateway import fetch as fetches
 from apps.gateway.gateway import Gateway
-from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok, serving
+from tests.gateway.house import KEY, Door, Origin, Published, api, ok, serving
 from tests.support.waiting import until
 
 Gateways = Callable[..., Awaitable[Gateway]]
@@ -523,10 +523,13 @@ async def test_two_identities_at_once_never_share_a_private_answer(
         writer.write(ok(key.partition(b": ")[2], "cache-control: max-age=60"))
 
     origin.paths["/me"] = whose
-    published.change(api("products", upstreams=origin.url, forward_credential=True, policy=Policy(api="products")))
+    changes = {"api_key_header": "X-Gateway-Key", "forward_credential": True, "policy": Policy(api="products")}
+    published.change(api("products", upstreams=origin.url, **changes))
     for door in two:
         await until(lambda: door.gateway.world.epoch == 2)  # noqa: B023
-    keys = [KEY, OTHER_KEY] * 20
-    answers = await asyncio.gather(*(door.call("/products/me", key=key) for door in two for key in keys))
-    assert [answer.body.decode() for answer in answers] == keys * 2
+    own = ["the-origins-key-of-ann", "the-origins-key-of-bob"] * 20
+    answers = await asyncio.gather(
+        *(door.call("/products/me", key=None, x_gateway_key=KEY, x_api_key=key) for door in two for key in own)
+    )
+    assert [answer.body.decode() for answer in answers] == own * 2
     assert origin.calls_to("/me") == 2

@@ -90,7 +90,7 @@ async def test_two_tenants_share_what_the_upstream_cannot_tell_apart(lane: Door,
     assert (await lane.call("/products/items", key=OTHER_KEY)).cache == "HIT"
 
 
-async def test_two_keys_do_not_share_when_the_key_is_forwarded(
+async def test_two_keys_of_the_origin_do_not_share_where_they_go_on(
     lane: Door, published: Published, origin: Origin
 ) -> None:
     async def whose(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
@@ -98,11 +98,12 @@ async def test_two_keys_do_not_share_when_the_key_is_forwarded(
         writer.write(ok(found[1] if found else b"nobody", "cache-control: max-age=60"))
 
     origin.paths["/me"] = whose
-    published.change(api("products", upstreams=origin.url, forward_credential=True))
+    published.change(api("products", upstreams=origin.url, api_key_header="X-Gateway-Key", forward_credential=True))
     await until(lambda: lane.gateway.world.epoch == 2)
     for _ in range(2):
-        for key in (KEY, OTHER_KEY):
-            assert (await lane.call("/products/me", key=key)).body == key.encode()
+        for own in ("the-origins-key-of-ann", "the-origins-key-of-bob"):
+            answer = await lane.call("/products/me", key=None, x_gateway_key=KEY, x_api_key=own)
+            assert answer.body == own.encode()
 
 
 async def test_a_gateway_finds_what_another_stored(gateways: Any, origin: Origin) -> None:

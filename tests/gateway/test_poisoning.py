@@ -8,7 +8,7 @@ from apps.caching.http import normalise_target
 from apps.caching.http.fields import UNKEYED_ECHOES
 from apps.caching.http.policy import Policy
 from apps.gateway.gateway import Gateway
-from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok, read_body
+from tests.gateway.house import KEY, Door, Origin, Published, api, ok, read_body
 from tests.support.waiting import until
 
 FRESH = "cache-control: max-age=60"
@@ -157,7 +157,7 @@ async def test_no_spelling_of_a_path_makes_a_private_answer_anybody_elses(
     assert 0 < refused < len(LAX) / 2
 
 
-async def test_an_answer_made_for_one_key_is_not_anothers_where_the_origin_sees_it(
+async def test_an_answer_made_for_one_key_of_the_origin_is_not_anothers_where_it_goes_on(
     lane: Door, origin: Origin, published: Published
 ) -> None:
     await publish(
@@ -165,11 +165,15 @@ async def test_an_answer_made_for_one_key_is_not_anothers_where_the_origin_sees_
         published,
         origin,
         forward_credential=True,
+        api_key_header="X-Gateway-Key",
         policy=Policy(api="products", mode="ttl", ttl=60.0),
     )
     origin.paths = private("x-api-key")
     for path in LAX:
-        answers = {key: await lane.call(f"/products{path}", key=key) for key in (KEY, OTHER_KEY)}
+        answers = {
+            key: await lane.call(f"/products{path}", key=None, x_gateway_key=KEY, x_api_key=key)
+            for key in ("the-origins-key-of-ann", "the-origins-key-of-bob")
+        }
         for key, answer in answers.items():
             assert answer.status == 400 or key.encode() in answer.body, path
 

@@ -111,10 +111,10 @@ def test_each_answer_says_what_the_table_of_the_module_says(shop):
     assert fields(shop.answer(ask("/account", x_api_key="k")))["cache-control"] == "private, max-age=30"
 
 
-def test_an_account_is_told_by_its_key_without_the_key_being_said(shop):
-    one, two = (shop.answer(ask("/account", x_api_key=key)).content for key in ("first-key", "second-key"))
+def test_an_account_is_told_by_its_own_credential_without_that_being_said(shop):
+    one, two = (shop.answer(ask("/account", authorization=who)).content for who in ("Bearer first", "Bearer second"))
     assert one["customer"] != two["customer"]
-    assert "first-key" not in json.dumps(one)
+    assert "first" not in json.dumps(one)
 
 
 def test_every_fourth_call_fails(shop):

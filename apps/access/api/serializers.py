@@ -85,8 +85,15 @@ class ApplicationSerializer(WithReceipt, ObjectWords):
 class KeySerializer(WithReceipt, ObjectWords):
     """A key. ``secret`` is in the answer to its creation and nowhere else, ever."""
 
+    fixed = frozenset({"application", "name", "expires_at", "secret"})
     application = ApplicationField(visible=selectors.applications_visible_to)
     api = NameField(allow_null=True)
+    apis = serializers.ListField(
+        child=serializers.CharField(max_length=64),
+        required=False,
+        allow_null=True,
+        help_text="Slugs of the only APIs that it is good for; null: all that its application may call.",
+    )
     successor = serializers.IntegerField(
         source="successor_id", read_only=True, allow_null=True, help_text="The key that replaces it."
     )
@@ -105,6 +112,7 @@ class KeySerializer(WithReceipt, ObjectWords):
             "prefix",
             "state",
             "api",
+            "apis",
             "successor",
             "created_at",
             "expires_at",
@@ -123,6 +131,11 @@ class KeySerializer(WithReceipt, ObjectWords):
         key = services.key_import(actor=self.caller, **validated_data)
         vars(key)["secret"] = secret
         return key
+
+    def update(self, instance: APIKey, validated_data: dict[str, Any]) -> APIKey:
+        """Which APIs it is good for."""
+        apis = validated_data.get("apis", instance.apis)
+        return services.key_update(actor=self.caller, key=instance, apis=apis)
 
 
 def shown_once(made: services.NewKey) -> APIKey:

@@ -52,7 +52,7 @@ class ApplicationViewSet(Creatable, Updatable, Deletable):
         services.application_delete(actor=self.actor, application=found)
 
 
-class KeyViewSet(Creatable):
+class KeyViewSet(Creatable, Updatable):
     """Keys of one's own applications. A secret is in the answer to its creation and nowhere else."""
 
     serializer_class = serializers.KeySerializer

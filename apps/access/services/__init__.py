@@ -7,6 +7,7 @@ from apps.access.services.keys import (
     key_import,
     key_revoke,
     key_rotate,
+    key_update,
     trial_key_create,
     trial_keys_clean,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "key_import",
     "key_revoke",
     "key_rotate",
+    "key_update",
     "plan_create",
     "plan_delete",
     "plan_update",

@@ -1,5 +1,6 @@
 """API keys: made, imported, rotated, revoked. A secret leaves here once, in the answer to its creation."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -16,13 +17,14 @@ from apps.access.services.applications import named
 from apps.audit.services import Change, change
 from apps.caching.http import subject_of_key, tag_of_subject
 from apps.catalog.models import API
-from apps.catalog.policies import can_view_api
+from apps.catalog.policies import apis_visible_to, can_view_api
 from apps.errors import Conflict
 from apps.tenants.actors import PLATFORM, Actor, user_of
 from apps.tenants.services import allow
 
 OVERLAP = timedelta(hours=24)
 LONGEST_OVERLAP = timedelta(days=365)
+MOST_APIS = 100
 TRIAL = timedelta(seconds=60)
 TRIAL_NAME = "Try it"
 _REFUSAL = "Only owners and developers of its tenant may manage this application's keys."
@@ -35,14 +37,27 @@ class NewKey(NamedTuple):
     secret: str
 
 
-def key_create(*, actor: Actor, application: Application, name: str, expires_at: datetime | None = None) -> NewKey:
-    """A new key of 256 random bits."""
+def key_create(
+    *,
+    actor: Actor,
+    application: Application,
+    name: str,
+    expires_at: datetime | None = None,
+    apis: Sequence[str] | None = None,
+) -> NewKey:
+    """A new key of 256 random bits; good for ``apis`` (slugs) alone, where they are given."""
     allow(can_manage_keys(actor, application), _REFUSAL)
-    return _make(actor, "key.create", application, name, keys.make_key(), expires_at)
+    return _make(actor, "key.create", application, name, keys.make_key(), expires_at, apis=apis)
 
 
 def key_import(
-    *, actor: Actor, application: Application, name: str, secret: str, expires_at: datetime | None = None
+    *,
+    actor: Actor,
+    application: Application,
+    name: str,
+    secret: str,
+    expires_at: datetime | None = None,
+    apis: Sequence[str] | None = None,
 ) -> APIKey:
     """A key that exists elsewhere: any form, 16 visible ASCII characters or more (it travels in a header)."""
     allow(can_manage_keys(actor, application), _REFUSAL)
@@ -52,7 +67,27 @@ def key_import(
         raise ValidationError({"secret": "A key has visible ASCII characters only: it travels in a header."})
     if keys.looks_like_ours(secret) and not keys.checksum_ok(secret):
         raise ValidationError({"secret": "This looks like a key of this platform, but its checksum is wrong."})
-    return _make(actor, "key.import", application, name, secret, expires_at).key
+    return _make(actor, "key.import", application, name, secret, expires_at, apis=apis).key
+
+
+def key_update(*, actor: Actor, key: APIKey, apis: Sequence[str] | None) -> APIKey:
+    """Have a key be good for ``apis`` (slugs) alone, or with ``None`` for whatever its application may call; in force as the
+    receipt says. ``Conflict`` when it is revoked.
+    """
+    allow(can_manage_keys(actor, key.application), _REFUSAL)
+    with _changing("key.update", actor, key.application, key) as noted:
+        fresh = APIKey.objects.get(pk=key.pk)
+        if fresh.state == KeyState.REVOKED:
+            raise Conflict(f"{fresh} is revoked: make a new key instead.")
+        wanted = _bound_to(actor, apis, fresh.apis)
+        if wanted == fresh.apis:
+            noted.drop()
+        else:
+            noted.field("apis", fresh.apis, wanted)
+            noted.affect("key", fresh.digest)
+            APIKey.objects.filter(pk=key.pk).update(apis=wanted)
+    key.refresh_from_db()
+    return key
 
 
 def key_rotate(*, actor: Actor, key: APIKey, overlap: timedelta = OVERLAP) -> NewKey:
@@ -74,7 +109,7 @@ def key_rotate(*, actor: Actor, key: APIKey, overlap: timedelta = OVERLAP) -> Ne
         if old.successor_id:
             raise Conflict(f"{old} was rotated already: rotate its successor.")
         secret = keys.make_key()
-        new = _row(actor, old.application, old.name, secret, None)
+        new = _row(actor, old.application, old.name, secret, None, apis=old.apis)
         new.save()
         old.successor = new
         noted.field("expires_at", _iso(old.expires_at), _iso(min(old.expires_at or ends, ends)))
@@ -130,10 +165,11 @@ def _make(
     secret: str,
     expires_at: datetime | None,
     only: API | None = None,
+    apis: Sequence[str] | None = None,
 ) -> NewKey:
     if expires_at is not None and expires_at <= timezone.now():
         raise ValidationError({"expires_at": "This is in the past."})
-    key = _row(actor, application, name, secret, expires_at, only)
+    key = _row(actor, application, name, secret, expires_at, only, _bound_to(actor, apis, None))
     with _changing(verb, actor, application, key) as noted:
         if APIKey.objects.filter(digest=key.digest).exists():
             raise ValidationError({"secret": "This key exists already."})
@@ -143,6 +179,8 @@ def _make(
         noted.field("expires_at", None, _iso(expires_at))
         if only:
             noted.field("api", None, only.slug)
+        if key.apis is not None:
+            noted.field("apis", None, key.apis)
         noted.affect("key", key.digest)
     return NewKey(key, secret)
 
@@ -154,6 +192,7 @@ def _row(
     secret: str,
     expires_at: datetime | None,
     only: API | None = None,
+    apis: list[str] | None = None,
 ) -> APIKey:
     return APIKey(
         application=application,
@@ -163,7 +202,23 @@ def _row(
         created_by=user_of(actor),
         expires_at=expires_at,
         api=only,
+        apis=apis,
     )
+
+
+def _bound_to(actor: Actor, apis: Sequence[str] | None, before: list[str] | None) -> list[str] | None:
+    """The slugs as they are kept. Only APIs that ``actor`` may see can be named, and those that were named ``before``."""
+    if apis is None:
+        return None
+    wanted = sorted(set(apis))
+    if not wanted:
+        raise ValidationError({"apis": "Name at least one API; null lets the key call all that its application may."})
+    if len(wanted) > MOST_APIS:
+        raise ValidationError({"apis": f"At most {MOST_APIS} APIs."})
+    known = {*apis_visible_to(actor).filter(slug__in=wanted).values_list("slug", flat=True), *(before or ())}
+    if unknown := [slug for slug in wanted if slug not in known]:
+        raise ValidationError({"apis": f"There is no API {unknown[0]!r}, or you may not see it."})
+    return wanted
 
 
 def _changing(

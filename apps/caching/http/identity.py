@@ -9,8 +9,10 @@ use what is stored under the base scope only if the origin permits that (§3.5);
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from apps.caching.http.directives import ResponseDirectives
 from apps.caching.http.keys import pack
@@ -41,51 +43,73 @@ class Identity:
 
 ANONYMOUS = Identity()
 
-CREDENTIAL_FIELDS = frozenset(
-    {
-        b"api-key",
-        b"apikey",
-        b"authorization",
-        b"cookie",
-        b"cookie2",
-        b"dpop",
-        b"id-token",
-        b"private-token",
-        b"remote-user",
-        b"x-access-token",
-        b"x-amz-security-token",
-        b"x-amzn-oidc-accesstoken",
-        b"x-amzn-oidc-data",
-        b"x-amzn-oidc-identity",
-        b"x-api-key",
-        b"x-api-token",
-        b"x-auth-token",
-        b"x-authenticated-user",
-        b"x-forwarded-access-token",
-        b"x-forwarded-email",
-        b"x-forwarded-user",
-        b"x-goog-authenticated-user-email",
-        b"x-goog-authenticated-user-id",
-        b"x-goog-iap-jwt-assertion",
-        b"x-id-token",
-        b"x-jwt",
-        b"x-jwt-assertion",
-        b"x-org-id",
-        b"x-remote-user",
-        b"x-session",
-        b"x-session-id",
-        b"x-session-token",
-        b"x-tenant-id",
-        b"x-user",
-        b"x-user-email",
-        b"x-user-id",
-        b"x-vault-token",
-    }
+_WORDS = frozenset(
+    b"""
+    access-token account acl actor affiliation apikey appkey assertion bearer caller cert certificate claim claims clientcert
+    clientid clientsecret consumer cookie cookie2 credential credentials creds customer dn dpop email employee entitlement
+    entitlements eppn group groups hasura identity impersonate impersonated impersonation iv jwt key keyid login mail member
+    mtls oauth oauth2 oidc org organisation organization orgid otp owner passcode passphrase passwd password permission
+    permissions person pin principal role roles saml secret session sessionid shib sid signature sm ssl sso sub subject
+    subscription sudo tenant tenantid ticket tls token uid user userid userinfo username users vouch
+    """.split()
 )
-"""Request fields that are taken for credentials when they are forwarded: they carry one, or name who calls. RFC 9111
-§3.5 speaks of ``Authorization`` alone; what origins answer by is wider, and an origin that checks a key of its own, or
-believes a name, rarely says so in ``Vary``.
-"""
+"""Parts of a field's name, between hyphens, that make it a credential or the name of who calls."""
+
+_ENDINGS = (b"cookie", b"cert", b"jwt", b"key", b"password", b"secret", b"session", b"token", b"userid", b"username")
+"""The same at the end of a part: ``authtoken``, ``subscriptionkey``."""
+
+_PAIRS = re.compile(
+    rb"-(?:client|app|application|company|org)-id-|-behalf-of-|-remote-(?!addr-|address-|ip-|host-|port-)"
+)
+
+_NAMES = frozenset({b"from", b"signature-input"})
+"""Whole names: RFC 9110 §10.1.2 says who calls, RFC 9421 by which key it was signed."""
+
+_OTHERS = frozenset(
+    b"""
+    idempotency-key x-idempotency-key proxy-authorization surrogate-key x-cache-key
+    user-agent x-user-agent x-amz-user-agent x-original-user-agent x-device-user-agent
+    x-tls-version x-tls-cipher x-forwarded-ssl x-url-scheme
+    """.split()
+)
+"""Names that have such a part and say nothing of who calls, or never go on."""
+
+_LONGEST_NAME = 64
+"""Bytes of a name whose judgement is remembered: 2,048 of them take less than half a MiB."""
+
+_NOT_PLAIN = re.compile(rb"[^a-z0-9]")
+
+
+def folded(name: bytes) -> bytes:
+    """A lower-case name as origins behind CGI, WSGI or Rack read it: every character that is no letter or digit is one."""
+    return _NOT_PLAIN.sub(b"-", name)
+
+
+def is_credential(name: bytes) -> bool:
+    """Whether a request field is taken for a credential when it is forwarded: it carries one, or names who calls. By the
+    words in its (lower-case) name, in any spelling that an origin may read as the same.
+
+    RFC 9111 §3.5 speaks of ``Authorization`` alone; what origins answer by is wider, and an origin that checks a key of its
+    own, or believes a name that a proxy or a service mesh gave, rarely says so in ``Vary``.
+    """
+    return _remembered(name) if len(name) <= _LONGEST_NAME else _judged(name)
+
+
+def _judged(name: bytes) -> bool:
+    name = folded(name)
+    if name in _OTHERS or name.startswith(b"sec-"):  # set by browsers alone (Fetch, "forbidden request-header")
+        return False
+    if name in _NAMES or _PAIRS.search(b"-%b-" % name):
+        return True
+    return any(
+        part in _WORDS
+        or part.endswith(_ENDINGS)
+        or (part.startswith(b"auth") and part not in (b"author", b"authority"))
+        for part in name.split(b"-")
+    )
+
+
+_remembered = lru_cache(maxsize=2048)(_judged)
 
 Credentials = tuple[tuple[bytes, bytes], ...]
 """The credential fields that a call forwards, with their values, in the order of their names."""

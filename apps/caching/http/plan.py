@@ -6,7 +6,7 @@ from apps.caching.http import bodies, keys
 from apps.caching.http.bodies import KEYED_BY_BODY
 from apps.caching.http.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
 from apps.caching.http.fields import METHOD_OVERRIDES, UNKEYED_ECHOES, connection_listed, end_to_end, lines_of, without
-from apps.caching.http.identity import CREDENTIAL_FIELDS, Credentials, Identity, Scope, base_scope, owner
+from apps.caching.http.identity import Credentials, Identity, Scope, base_scope, folded, is_credential, owner
 from apps.caching.http.invalidation import SAFE_METHODS
 from apps.caching.http.messages import Headers, Request
 from apps.caching.http.normalise import accept_encoding, accept_language, field_value, select_query, sort_query
@@ -14,7 +14,7 @@ from apps.caching.http.policy import GRAPHQL, IGNORE, OFF, SECRET, Policy
 from apps.caching.http.reasons import Reason
 from apps.caching.http.validation import CONDITIONS
 
-_NOTICED = CREDENTIAL_FIELDS | frozenset(
+_NOTICED = frozenset(
     {
         b"cache-control",
         b"if-match",
@@ -118,7 +118,7 @@ class RequestPlan:
         request, policy = self.request, self.policy
         if request.method in SAFE_METHODS:
             return False
-        if self.bypass is not None and any(name in METHOD_OVERRIDES for name, _ in request.headers):
+        if self.bypass is not None and any(folded(name) in METHOD_OVERRIDES for name, _ in request.headers):
             return True
         if request.method not in KEYED_BY_BODY or request.method not in policy.methods or policy.mode == OFF:
             return True
@@ -211,7 +211,7 @@ def _shown(plan: RequestPlan, label: str, part: bytes | None) -> str:
     if label == "headers":
         names = (name.encode() for name in plan.policy.headers)
         return "; ".join(
-            f"{name.decode()}: {shown_field(name, field_value(name, lines_of(plan.request.headers, name)))}"
+            f"{name.decode()}: {shown_field(plan.policy, name, field_value(name, lines_of(plan.request.headers, name)))}"
             for name in names
         )
     if label == "content fields":
@@ -223,11 +223,11 @@ def _shown(plan: RequestPlan, label: str, part: bytes | None) -> str:
     return text if text.isprintable() else part.hex()
 
 
-def shown_field(name: bytes, value: bytes | None) -> str:
+def shown_field(policy: Policy, name: bytes, value: bytes | None) -> str:
     """The value of a keyed field for people: of a credential, a digest."""
     if value is None:
         return "(none)"
-    if name in CREDENTIAL_FIELDS:
+    if is_credential(name) or name.decode("latin-1") in policy.credential_headers:
         return f"(credential {hashlib.sha256(value).hexdigest()[:12]})"
     return value.decode("latin-1")
 
@@ -242,24 +242,29 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
     if listed:
         request.headers = without(request.headers, listed)
     noticed: dict[bytes, bytes] = {}
+    theirs: set[bytes] = set()
+    more = {name.encode() for name in policy.credential_headers} if policy.credential_headers else ()
     for name, value in request.headers:
-        if name in _NOTICED:
-            noticed[name] = noticed[name] + b", " + value if name in noticed else value
+        if is_credential(name) or name in more:
+            theirs.add(name)
+        elif name not in _NOTICED:
+            continue
+        noticed[name] = noticed[name] + b", " + value if name in noticed else value
     plan = RequestPlan(request, policy, identity, noticed)
     plan.bypass = _bypass(request, policy, noticed)
     if plan.bypass is not None:
         plan.wants_body = plan.bypass is Reason.BODY_TOO_LARGE
         return plan
+    credentials: Credentials = ()
+    if theirs:
+        credentials = tuple(sorted((name, noticed[name]) for name in theirs))
+        plan.credentialed = True
     if request.method in KEYED_BY_BODY:
         plan.body = bodies.parts_of(request, policy.body)
         if request.method == "POST" and not _NOT_OF_POST.isdisjoint(noticed):
             plan.noticed = noticed = {name: value for name, value in noticed.items() if name not in _NOT_OF_POST}
             plan.plain = not noticed
 
-    credentials: Credentials = ()
-    if noticed and not CREDENTIAL_FIELDS.isdisjoint(noticed):
-        credentials = tuple(sorted((name, value) for name, value in noticed.items() if name in CREDENTIAL_FIELDS))
-        plan.credentialed = True
     plan.base = base_scope(policy, identity)
     owned_by = owner(plan.base, identity, credentials)
     if owned_by is None:

@@ -82,3 +82,5 @@ class Policy:
     """
     surrogate_control: str = "remove"
     """``remove`` or ``pass``: whether ``Surrogate-Control`` and targeted fields reach those caches."""
+    credential_headers: tuple[str, ...] = ()
+    """Request fields that count as credentials besides those known by their names (``identity``); lower-case."""

@@ -87,7 +87,20 @@ class APISerializer(WithReceipt, DocumentWords):
     deprecated = serializers.BooleanField(required=False)
     strip_listen_path = serializers.BooleanField(required=False)
     upstreams = UpstreamWords(many=True, required=False)
-    forward_credential = serializers.BooleanField(required=False)
+    forward_credential = serializers.BooleanField(
+        required=False,
+        help_text="X-API-Key goes on where it holds none of this platform's keys. Administrators switch it on.",
+    )
+    underscore_headers = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Request headers that go on although their names have underscores or the like.",
+    )
+    credential_headers = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Request headers that count as credentials, besides those known by name.",
+    )
     timeouts = TimeoutWords(required=False)
     retries = serializers.IntegerField(required=False)
     concurrency = ConcurrencyWords(required=False)

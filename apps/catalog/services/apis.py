@@ -69,6 +69,8 @@ def api_rollback(*, actor: Actor, api: API, number: int, comment: str = "") -> A
     if revision is None:
         raise ValidationError({"number": f"{api} has no revision {number}."})
     parsed = read_document(revision.document, whole=True)
+    # A revision that is older than these settings was saved when no API had any.
+    parsed.fields = APIFields(underscore_headers=[], credential_headers=[]) | parsed.fields
     comment = comment or f"Back to revision {number}"
     return update(actor, api, "api.rollback", parsed.fields, parsed.upstreams, parsed.policy, None, comment, None)
 

@@ -83,7 +83,8 @@ def write(
         setattr(api.cache_policy, name, value)
     validation.normalise(api)
     moved = (before.get("listen_path"), before.get("hosts")) != (api.listen_path, api.hosts)
-    _check(api, upstreams, operations, alone=moved and not is_administrator(actor))
+    may_forward = is_administrator(actor) or before.get("forward_credential", False)
+    _check(api, upstreams, operations, alone=moved and not is_administrator(actor), may_forward=may_forward)
     _check_egress(actor, api, [url for url, _ in wanted], [url for url, _ in listed], private)
     if api.state in SERVED and not wanted:
         raise ValidationError({"upstreams": ["A served API has at least one upstream."]})
@@ -116,8 +117,10 @@ def _check(
     operations: Sequence[OperationFields] | None,
     *,
     alone: bool,
+    may_forward: bool,
 ) -> None:
-    """``alone``: no other tenant's API may be inside or around its address. Raises ``ValidationError``."""
+    """``alone``: no other tenant's API may be inside or around its address. ``may_forward``: its upstreams may see other
+    credentials than their own. Raises ``ValidationError``."""
     errors: words.Errors = {}
     for row, exclude in ((api.cache_policy, set[str]()), (api, {"cache_policy"})):
         try:
@@ -129,6 +132,8 @@ def _check(
         found |= validation.upstreams_error(upstreams)
     if operations is not None:
         found |= validation.operations_error(operations)
+    if api.forward_credential and not may_forward:
+        found["forward_credential"] = ["Only a platform administrator may have its upstreams see callers' X-API-Key."]
     # Our sentence about a field says more than Django's.
     errors.update(found)
     if "listen_path" not in errors and "hosts" not in errors and api.state != APIState.RETIRED:

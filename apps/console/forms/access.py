@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.access.choices import QuotaPeriod
 from apps.access.models import Application, Plan
+from apps.catalog.models import API
 from apps.console.forms.apis import TenantField, checked_slug
 from apps.console.forms.fields import ConsoleForm, DurationField, MomentField, helped, text_area
 from apps.tenants.models import Tenant
@@ -42,11 +43,41 @@ class NewApplicationForm(ApplicationForm):
         return checked_slug(self, self.cleaned_data.get("name", ""))
 
 
-class KeyForm(ConsoleForm):
+class KeyAPIsField(forms.ModelMultipleChoiceField):
+    """The only APIs that a key is good for."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            queryset=API.objects.none(),
+            to_field_name="slug",
+            required=False,
+            label="Good for these APIs alone",
+            help_text="None chosen: all that the application may call. A key that gets lost then opens no more than it must.",
+            widget=forms.CheckboxSelectMultiple,
+            **options,
+        )
+
+
+class KeyAPIsForm(ConsoleForm):
+    """Which APIs a key is good for."""
+
+    apis = KeyAPIsField()
+
+    def __init__(self, *args: Any, apis: QuerySet[API], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["apis"].queryset = apis  # type: ignore[attr-defined]
+
+    def clean_apis(self) -> list[str] | None:
+        """Their slugs; ``None``: all."""
+        return [api.slug for api in self.cleaned_data["apis"]] or None
+
+
+class KeyForm(KeyAPIsForm):
     """A new key."""
 
     name = forms.CharField(max_length=64, help_text="Where it is used, like “ci” or “production”.")
     expires_at = MomentField(label="Good until", help_text="In UTC. Empty: until it is revoked.")
+    field_order = ["name", "expires_at", "apis"]
 
     def clean_expires_at(self) -> Any:
         """In the future."""

@@ -134,10 +134,24 @@ class SettingsForm(ConsoleForm):
     forward_credential = helped(
         forms.BooleanField(
             required=False,
-            label="Send the caller's key on to the upstream",
-            help_text="Answers then belong to one caller in the cache.",
+            label="Send the callers' X-API-Key on where it is the upstream's own",
+            help_text="For platform administrators. Keys of this platform never go on. Answers then belong to one caller.",
         ),
         "forward-credential",
+    )
+    credential_headers = helped(
+        WordsField(
+            label="Headers that tell who calls",
+            help_text="Besides Authorization, Cookie and the like: what depends on them is kept for one caller alone.",
+        ),
+        "credential-headers",
+    )
+    underscore_headers = helped(
+        WordsField(
+            label="Headers with underscores",
+            help_text="Left out on the way to the upstream unless they are named here; each is part of the cache key.",
+        ),
+        "underscore-headers",
     )
     approval = helped(
         forms.ChoiceField(
@@ -158,6 +172,10 @@ class SettingsForm(ConsoleForm):
     )
     expected_revision = forms.IntegerField(widget=forms.HiddenInput)
 
+    def __init__(self, *args: Any, may_forward: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["forward_credential"].disabled = not may_forward
+
     @staticmethod
     def initial_of(api: API) -> dict[str, Any]:
         """What the form shows of ``api``."""
@@ -171,6 +189,8 @@ class SettingsForm(ConsoleForm):
             "authentication": api.authentication[0] if api.authentication else Authentication.API_KEY,
             "api_key_header": api.api_key_header,
             "forward_credential": api.forward_credential,
+            "credential_headers": api.credential_headers,
+            "underscore_headers": api.underscore_headers,
             "approval": api.approval,
             "debug_headers": api.debug_headers,
             "expected_revision": api.revision,

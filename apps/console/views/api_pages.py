@@ -31,6 +31,7 @@ from apps.console.loaders import a_revision, an_api
 from apps.console.policy_words import sentences
 from apps.console.tables import QueueTable, RevisionTable, SubscriptionTable
 from apps.console.waiting import waiting_for
+from apps.tenants.policies import is_administrator
 
 FORM = ("GET", "HEAD", "POST")
 
@@ -180,7 +181,8 @@ def _shown(value: object) -> str:
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
 def settings_tab(request: Signed, api: API) -> HttpResponse:
     """What it is, and who may call it how."""
-    form = SettingsForm(sent(request), initial=SettingsForm.initial_of(api))
+    may_forward = is_administrator(request.user) or api.forward_credential
+    form = SettingsForm(sent(request), initial=SettingsForm.initial_of(api), may_forward=may_forward)
     if request.method == "POST" and attempted(form, lambda: api_update(actor=request.user, api=api, **form.changes())):
         return done_with_receipt(request, _slug(api, "api_settings"), "The settings are saved")
     document = json.dumps(document_for(request.user, api), indent=2, ensure_ascii=False)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -27,13 +27,15 @@ from apps.access.services import (
     key_create,
     key_revoke,
     key_rotate,
+    key_update,
 )
 from apps.catalog.models import API
+from apps.catalog.policies import apis_visible_to
 from apps.console import traffic
 from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page, sent
 from apps.console.examples import curl_of
 from apps.console.filters import ApplicationFilters
-from apps.console.forms.access import ApplicationForm, KeyForm, NewApplicationForm, RotateForm
+from apps.console.forms.access import ApplicationForm, KeyAPIsForm, KeyForm, NewApplicationForm, RotateForm
 from apps.console.forms.apis import CommentForm, ConfirmForm
 from apps.console.guard import Signed, anyone, of, page
 from apps.console.lists import listing
@@ -174,7 +176,7 @@ def _show_key(request: Signed, made: NewKey, application: Application, note: str
 @page(load=an_application, may=can_manage_keys, methods=FORM)
 def key_new(request: Signed, application: Application) -> HttpResponse:
     """A new key, shown once."""
-    form = KeyForm(sent(request))
+    form = KeyForm(sent(request), apis=_callable_apis(request.user, application))
     if request.method == "POST" and (
         made := attempt(form, lambda: key_create(actor=request.user, application=application, **form.cleaned_data))
     ):
@@ -187,6 +189,36 @@ def key_new(request: Signed, application: Application) -> HttpResponse:
         back=application_url(application),
         back_label=str(application),
         explain="It is shown once, right after this.",
+    )
+
+
+def _callable_apis(user: User, application: Application, *more: str) -> QuerySet[API]:
+    """What a key of the application can be limited to: the APIs that it may call, and ``more`` by slug."""
+    callable_by = Q(subscriptions__application=application, subscriptions__state__in=LIVE)
+    seen = API.objects.filter(callable_by, pk__in=apis_visible_to(user).values("pk"))
+    return API.objects.filter(Q(pk__in=seen.values("pk")) | Q(slug__in=more)).order_by("name")
+
+
+@page(load=a_key, may=of("application", can_manage_keys), methods=FORM)
+def key_apis(request: Signed, key: APIKey) -> HttpResponse:
+    """Which APIs a key is good for."""
+    named = key.apis or ()
+    form = KeyAPIsForm(
+        sent(request), initial={"apis": list(named)}, apis=_callable_apis(request.user, key.application, *named)
+    )
+    to = application_url(key.application)
+    if request.method == "POST" and attempted(
+        form, lambda: key_update(actor=request.user, key=key, apis=form.cleaned_data["apis"])
+    ):
+        return done_with_receipt(request, to, f"The key {key.name} is changed")
+    return form_page(
+        request,
+        form,
+        heading=f"What is the key {key.name} good for?",
+        submit="Save",
+        back=to,
+        back_label=str(key.application),
+        explain="Calls with it to other APIs are refused with 403.",
     )
 
 

@@ -1,5 +1,6 @@
 """Who calls: the key, and the record that the control plane keeps of it."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from apps.access import keys
@@ -7,8 +8,10 @@ from apps.gateway.answers import Answer, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.follower import Unavailable
 from apps.gateway.problems import Problem
+from apps.gateway.snapshot import API
 from apps.gateway.stages import Need
 from apps.gateway.warming import warms
+from apps.gateway.withheld import KEY_FIELD, query_without_keys, without_keys
 from apps.gateway.world import UNKNOWN
 
 if TYPE_CHECKING:
@@ -16,23 +19,21 @@ if TYPE_CHECKING:
 
 
 def authenticate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
-    """Check the key. Refuses with 401 what is missing, malformed, unknown, expired or revoked; 503 when it can't be
-    known.
+    """Check the key, and have none go on. Refuses with 401 what is missing, malformed, unknown, expired or revoked; 503
+    when it can't be known.
     """
     api = x.api
     if "api_key" not in api.authentication:
         warms(gateway, x)
-        return None
+        return _keep_keys(gateway, x)
     header = api.api_key_header.lower().encode()
     values = [value for name, value in x.headers if name == header]
     if not values:
         if warms(gateway, x):
             return None if gateway.world.lease.valid(x.began) else not_ready(x)
         if "none" in api.authentication:
-            return None
+            return _keep_keys(gateway, x)
         return _challenge(x, Problem.MISSING_CREDENTIAL)
-    if not api.forward_credential:
-        x.request_headers = tuple(pair for pair in x.request_headers if pair[0] != header)
     digest = gateway.digest(values[0]) if len(values) == 1 else None
     if digest is None:
         return _challenge(x, Problem.INVALID_CREDENTIAL)
@@ -42,12 +43,53 @@ def authenticate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
     if credential is None:
         if x.unavailable:
             return not_ready(x)
-        return Need(lambda: _look_up(gateway, x, digest))
+        return Need(partial(_look_up, gateway, x, digest))
     if credential is UNKNOWN:
         return _challenge(x, Problem.INVALID_CREDENTIAL)
     x.credential = credential
     if credential.state == "revoked" or (credential.expires_at is not None and credential.expires_at <= x.at):
         return _challenge(x, Problem.INVALID_CREDENTIAL)
+    x.request_headers = without_keys(x.request_headers, values[0])
+    x.query = query_without_keys(x.query, values[0])
+    if x.request_id is not x.call_id and values[0] in x.request_id.encode():
+        x.request_id = x.call_id
+    return _keep_keys(gateway, x)
+
+
+def key_fields_kept(api: API) -> frozenset[bytes]:
+    """The fields in which keys travel and that an API's upstreams never see: the one in which the API takes them, and the
+    usual one where an administrator has not set ``forward_credential``. An open API takes none, and its upstream may
+    have keys of its own.
+    """
+    if "api_key" not in api.authentication:
+        return frozenset()
+    own = api.api_key_header.lower().encode()
+    return frozenset({own}) if api.forward_credential else frozenset({own, KEY_FIELD})
+
+
+def _keep_keys(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
+    """Have no key of this platform go on in a field for keys. One that was imported has no form by which it is known, so
+    that it is asked whether anybody has it; 503 when it can't be known.
+    """
+    kept, fields = key_fields_kept(x.api), (KEY_FIELD, x.api.api_key_header.lower().encode())
+    found = [pair for pair in x.request_headers if pair[0] in fields]
+    if not found:
+        return None
+    keys = set()
+    for name, value in found:
+        digest = None if name in kept else gateway.digest(value)
+        if digest is None:
+            continue
+        if not gateway.world.lease.valid(x.began):
+            return not_ready(x)
+        known = gateway.world.credential(digest)
+        if known is None:
+            return not_ready(x) if x.unavailable else Need(partial(_look_up, gateway, x, digest))
+        if known is not UNKNOWN:
+            keys.add(value)
+    x.request_headers = tuple(
+        pair for pair in x.request_headers if pair[0] not in kept and not (pair[0] in fields and pair[1] in keys)
+    )
     return None
 
 

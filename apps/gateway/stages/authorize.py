@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def authorize(gateway: "Gateway", x: Exchange) -> Answer | None:
-    """Check the subscription. Refuses with 403; a call without a key needs none."""
+    """Check what the key is for, and the subscription. Refuses with 403; a call without a key needs none."""
     credential, api = x.credential, x.api
     if credential is None:
         return None
     if credential.state == "tenant_suspended":
         return refuse(x, Problem.NOT_SUBSCRIBED, "The tenant is suspended.")
-    if credential.only_api is not None and credential.only_api != api.slug:
-        return refuse(x, Problem.NOT_SUBSCRIBED, "This key is good for another API only.")
+    if not credential.is_for(api.slug):
+        return refuse(x, Problem.KEY_NOT_FOR_API)
     grant = credential.grants.get(api.slug)
     if grant is None or (grant.expires_at is not None and grant.expires_at <= x.at):
         return refuse(x, Problem.NOT_SUBSCRIBED)

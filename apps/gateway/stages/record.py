@@ -3,6 +3,7 @@
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from apps.access.keys import without_secrets
 from apps.gateway.exchange import NO_API, Exchange
 from apps.gateway.records import BEGUN, CALL, SAMPLED, CallRecord, encode
 from apps.gateway.strangers import METHOD_BYTES, PATH_BYTES
@@ -25,7 +26,7 @@ def record(gateway: "Gateway", x: Exchange, status: int, size: int, kind: str = 
             gateway.metrics.called(x, status, ms)
             return
         x.flags = (*x.flags, SAMPLED)
-        x.path, x.method = x.path[:PATH_BYTES], x.method[:METHOD_BYTES]
+        x.path, x.method = without_secrets(x.path)[:PATH_BYTES], x.method[:METHOD_BYTES]
     host, path = admission.texts if admission is not None else x.texts
     gateway.spool.append(
         encode(

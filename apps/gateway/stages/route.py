@@ -3,11 +3,14 @@
 import re
 from typing import TYPE_CHECKING
 
+from apps.access.keys import holds_secret
 from apps.caching import http
+from apps.caching.http.identity import folded
 from apps.gateway.answers import Answer, date, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
 from apps.gateway.snapshot import API
+from apps.gateway.withheld import plainly_named, query_without_keys, without_keys
 from apps.warming.token import HEADER
 
 if TYPE_CHECKING:
@@ -20,8 +23,19 @@ _PROXY_FIELDS = re.compile(
     rb"|x-original-forwarded-for|x-custom-ip-authorization"
 )
 # Nothing here upgrades: a proposal to (RFC 9110 §7.8, RFC 7540 §3.2.1) ends with this hop, and the call is like any other.
+# ``Proxy`` is the one field that CGI turns into a variable which programs take for their own configuration (httpoxy).
 _OURS = frozenset(
-    {b"host", b"content-length", b"expect", b"x-request-id", b"x-call-id", b"upgrade", b"http2-settings", HEADER}
+    {
+        b"host",
+        b"content-length",
+        b"expect",
+        b"proxy",
+        b"x-request-id",
+        b"x-call-id",
+        b"upgrade",
+        b"http2-settings",
+        HEADER,
+    }
 )
 
 
@@ -43,6 +57,11 @@ def route(gateway: "Gateway", x: Exchange) -> Answer | None:
     if api is None:
         return refuse(x, Problem.UNKNOWN_API)
     x.api = api
+    if holds_secret(x.path):
+        return refuse(
+            x, Problem.INVALID_REQUEST, "A key stands in the path, which others read: it belongs in a header."
+        )
+    x.query = query_without_keys(x.query)
     if gateway.loops.has_been_here(x):
         return refuse(x, Problem.LOOP_DETECTED)
     listen_path = api.listen_path.encode()
@@ -51,7 +70,7 @@ def route(gateway: "Gateway", x: Exchange) -> Answer | None:
         x.reason = "listen_path"
         return Answer(308, ((b"location", location), (b"content-length", b"0"), (b"date", date())), b"")
     trusted = gateway.trusts(x.client)
-    headers = fields_taken(x.headers, trusted)
+    headers = fields_taken(api, x.headers, trusted)
     x.told_host = x.host
     if trusted:
         for name, value in headers:
@@ -64,11 +83,20 @@ def route(gateway: "Gateway", x: Exchange) -> Answer | None:
     return None
 
 
-def fields_taken(headers: http.Headers, trusted: bool) -> http.Headers:
-    """The fields of a call's head that go on: without those of this hop, and, from anyone but a trusted proxy, those
-    that only proxies may set.
+def fields_taken(api: API, headers: http.Headers, trusted: bool) -> http.Headers:
+    """The fields of a call's head that may go on to the API: without those of this hop, those whose names an origin may
+    read as others, those with a secret of this platform, and, from anyone but a trusted proxy, those that only proxies
+    may set.
     """
-    return tuple(pair for pair in headers if pair[0] not in _OURS and (trusted or not _PROXY_FIELDS.fullmatch(pair[0])))
+    headers = plainly_named(headers, api.underscore_headers)
+    folds = bool(api.underscore_headers)
+    return without_keys(
+        tuple(
+            pair
+            for pair in headers
+            if pair[0] not in _OURS and (trusted or not _PROXY_FIELDS.fullmatch(folded(pair[0]) if folds else pair[0]))
+        )
+    )
 
 
 def relative_path(api: API, path: bytes) -> bytes:

@@ -46,7 +46,14 @@ def entry(table: dict[str, words.Reader], *required: str) -> words.Reader:
 
 _MEMBERSHIP = entry({"tenant": words.text, "role": words.one_of(Role.values)}, "tenant", "role")
 _KEY = entry(
-    {"name": words.text, "secret": words.text, "secret_env": words.text, "expires_at": words.optional(moment)}, "name"
+    {
+        "name": words.text,
+        "secret": words.text,
+        "secret_env": words.text,
+        "expires_at": words.optional(moment),
+        "apis": words.optional(words.many(words.text)),
+    },
+    "name",
 )
 
 TENANT = entry({"slug": words.text, "name": words.text}, "slug")

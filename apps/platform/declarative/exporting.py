@@ -60,7 +60,9 @@ def _user(user: User) -> dict[str, Any]:
 
 def _application(application: Application) -> dict[str, Any]:
     keys = [
-        {"name": key.name} | ({"expires_at": key.expires_at.isoformat()} if key.expires_at else {})
+        {"name": key.name}
+        | ({"expires_at": key.expires_at.isoformat()} if key.expires_at else {})
+        | ({} if key.apis is None else {"apis": key.apis})
         for key in application.keys.all()
         if key.state == KeyState.ACTIVE and key.api_id is None
     ]

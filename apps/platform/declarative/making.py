@@ -209,6 +209,8 @@ def _key(run: Run, entry: Entry, application: Application, name: str) -> None:
             raise run.source.refuse(
                 entry.path, f"{name} is new: give its secret_env, the name of the variable that holds it"
             )
+        for key in same_name:
+            _bind(run, entry, key, name)
         run.named.setdefault("key", set()).update(same_name.values_list("pk", flat=True))
         return
     existing = APIKey.objects.filter(digest=digest(settings.KEY_PEPPER, secret)).first()
@@ -225,6 +227,7 @@ def _key(run: Run, entry: Entry, application: Application, name: str) -> None:
                 name=said["name"],
                 secret=secret,
                 expires_at=said.get("expires_at"),
+                apis=said.get("apis"),
             )
             for key in replaced:
                 access.key_revoke(actor=PLATFORM, key=key, comment="Replaced by the declarative file.")
@@ -232,7 +235,18 @@ def _key(run: Run, entry: Entry, application: Application, name: str) -> None:
             run.lines.append(f"~ key {name}: secret")
         else:
             run.added("key", name)
+    else:
+        _bind(run, entry, existing, name)
     run.named.setdefault("key", set()).add(existing.pk)
+
+
+def _bind(run: Run, entry: Entry, key: APIKey, name: str) -> None:
+    """Have a key be good for the APIs that the file names for it, where it does."""
+    if "apis" in entry.data:
+        before = {"apis": key.apis}
+        with run.blaming(entry):
+            access.key_update(actor=PLATFORM, key=key, apis=entry.data["apis"])
+        run.changed("key", name, before, {"apis": key.apis})
 
 
 def _subscriptions(run: Run, listed: list[Entry]) -> None:

@@ -115,10 +115,9 @@ OFFERS: dict[str, Offer] = {
         fields={
             "name": "Account",
             "summary": "Who asks, and what they may know.",
-            "documentation": "The caller's key is passed on, and every answer is for that caller alone.",
+            "documentation": "Every answer is for its caller alone, and kept for five minutes at most.",
             "tags": ["customers"],
             "listen_path": "/account/",
-            "forward_credential": True,
         },
         policy={"mode": CacheMode.ORIGIN, "sensitivity": Sensitivity.PERSONAL},
         operations=[_operation("GET", "/", "The caller's account")],

@@ -69,7 +69,8 @@ def next_call(chance: random.Random) -> Call:
     if kind == "bestsellers":  # globex's application waits for its approval: until then it is refused
         return Call(f"/bestsellers/?category={chance.choice(CATEGORIES)}", application)
     if kind == "account":
-        return Call("/account/", "acme/storefront")
+        customer = f"Bearer customer-{_rank(chance, 5)}"
+        return Call("/account/", "acme/storefront", headers={"authorization": customer})
     if kind == "stock":
         return Call(f"/catalogue/items/{item}/stock", application)
     if kind == "delivery":

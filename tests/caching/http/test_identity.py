@@ -6,8 +6,17 @@ import pytest
 
 from apps.caching.http import ANONYMOUS, Identity, Policy, Scope
 from apps.caching.http.directives import response_directives
-from apps.caching.http.identity import base_scope, holder, owner, permits_sharing, scope_of_answer, subject_of_key
+from apps.caching.http.identity import (
+    base_scope,
+    holder,
+    is_credential,
+    owner,
+    permits_sharing,
+    scope_of_answer,
+    subject_of_key,
+)
 from tests.caching.http.build import pairs
+from tests.support.header_names import IDENTITY, ORDINARY
 
 CALLER = Identity(tenant="acme", application="acme/bot", subject="ann")
 
@@ -111,3 +120,15 @@ def test_an_entrys_holder_is_named_as_far_as_its_scope_goes():
         ("acme", "acme/bot", "ann"),
     ]
     assert subject_of_key(7) == "key:7"
+
+
+@pytest.mark.parametrize("name", IDENTITY)
+def test_a_field_that_names_who_calls_counts_as_a_credential_in_any_spelling(name):
+    for spelling in (name, name.replace("-", "_"), name.replace("-", ".")):
+        assert is_credential(spelling.lower().encode())
+    assert is_credential(name.lower().encode() + b"-" + b"x" * 100) or name == "From"
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_a_field_that_says_nothing_of_who_calls_does_not(name):
+    assert not is_credential(name.lower().encode())

@@ -1,0 +1,73 @@
+"""What ``manage.py check --deploy`` says of the APIs of an installation."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Warning, register
+from django.db import DatabaseError
+
+from apps.catalog.choices import APIState
+from apps.catalog.models import API, Operation
+from apps.catalog.validation import is_plain
+
+MOST_NAMED = 20
+"""Slugs that a message names."""
+
+
+@register(deploy=True)
+def apis_forward_what_they_were_allowed_to(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Which APIs let their callers' ``X-API-Key`` through, and which describe headers that are left out."""
+    try:
+        forwarding = list(_live().filter(forward_credential=True).values_list("slug", flat=True))
+        lacking = sorted(_lacking_headers())
+    except DatabaseError:
+        return []  # not migrated yet, or away: there is nothing to say of its rows
+    found: list[CheckMessage] = []
+    if forwarding:
+        found.append(
+            Warning(
+                f"The upstreams of these APIs see the X-API-Key of their callers where it is no key of this platform: "
+                f"{_named(forwarding)}.",
+                hint="Switch forward_credential off where the upstream has no keys of its own.",
+                id="catalog.W001",
+            )
+        )
+    if lacking:
+        found.append(
+            Warning(
+                f"The OpenAPI documents of these APIs describe request headers that are left out because of the characters "
+                f"in their names: {_named(lacking)}.",
+                hint="Name those that the upstream needs in underscore_headers.",
+                id="catalog.W002",
+            )
+        )
+    return found
+
+
+def _live() -> Any:
+    return API.objects.exclude(state=APIState.RETIRED).order_by("slug")
+
+
+def _lacking_headers() -> set[str]:
+    """Slugs of the APIs with an operation that describes a header which doesn't go on."""
+    allowed = {
+        slug: {name.lower() for name in (*names, *keyed)}
+        for slug, names, keyed in _live().values_list("slug", "underscore_headers", "cache_policy__headers")
+    }
+    found = set()
+    rows = Operation.objects.exclude(parameters=[]).values_list("api__slug", "parameters")
+    for slug, parameters in rows.iterator():
+        if slug in allowed and any(name not in allowed[slug] for name in _odd_headers(parameters)):
+            found.add(slug)
+    return found
+
+
+def _odd_headers(parameters: Iterable[Any]) -> Iterable[str]:
+    for each in parameters:
+        if isinstance(each, dict) and each.get("in") == "header" and not is_plain(name := str(each.get("name", ""))):
+            yield name.lower()
+
+
+def _named(slugs: Sequence[str]) -> str:
+    more = len(slugs) - MOST_NAMED
+    return ", ".join(slugs[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
