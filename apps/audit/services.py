@@ -54,7 +54,7 @@ class Change:
         self.dropped = True
 
     def affect(self, kind: str, identifier: object) -> None:
-        """Have gateways read ``kind`` (``api``, ``plan``, ``key``, ``application``, ``tenant`` or ``egress``) ``identifier`` anew.
+        """Have gateways read ``kind`` (``api``, ``plan``, ``key``, ``application``, ``tenant``, ``egress`` or ``host``) ``identifier`` anew.
 
         ``stored`` is the tag of cached answers that end with the change: those made under a right that is gone.
         """

@@ -26,8 +26,8 @@ from apps.caching.policies import can_explain
 from apps.caching.shelf import Shelf
 from apps.caching.siblings import Sibling
 from apps.caching.typed import Typed, typed
-from apps.catalog.choices import SERVED
-from apps.catalog.models import API
+from apps.catalog.choices import SERVED, HostState
+from apps.catalog.models import API, HostName
 from apps.errors import Unavailable
 from apps.fleet.compile import affected_by, compile_api, compile_operation_policies, compile_policy, credentials_of
 from apps.fleet.connections import AWAY
@@ -37,7 +37,7 @@ from apps.gateway.problems import Problem
 from apps.gateway.read_ahead import KEYED_BYTES
 from apps.gateway.stages.authenticate import digest_of
 from apps.gateway.stages.route import relative_path
-from apps.gateway.world import Routes
+from apps.gateway.world import Routes, bare_host
 from apps.tenants.actors import Actor
 
 __all__ = ["Difference", "Explanation", "Nearest", "Part", "Stored", "explain"]
@@ -142,6 +142,9 @@ def _routed(host: bytes, path: bytes) -> API | None:
     routes = Routes()
     for row in rows.values():
         routes.put(compile_api(row))
+    name = bare_host(host).decode("latin-1")
+    for owner in HostName.objects.filter(state=HostState.PROVED, host=name).values_list("tenant__slug", flat=True):
+        routes.own(name, owner)
     found = routes.find(host, path)
     return rows[found.slug] if found is not None else None
 

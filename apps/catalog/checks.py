@@ -6,8 +6,8 @@ from typing import Any
 from django.core.checks import CheckMessage, Warning, register
 from django.db import DatabaseError
 
-from apps.catalog.choices import APIState
-from apps.catalog.models import API, Operation
+from apps.catalog.choices import SERVED, APIState, HostMethod, HostState
+from apps.catalog.models import API, HostName, Operation
 from apps.catalog.validation import is_plain
 
 MOST_NAMED = 20
@@ -42,6 +42,37 @@ def apis_forward_what_they_were_allowed_to(app_configs: Sequence[Any] | None, **
             )
         )
     return found
+
+
+@register(deploy=True)
+def host_names_have_one_tenant(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Hosts that APIs of two tenants name, and those that count as one tenant's because its API named them at the upgrade."""
+    try:
+        owners = {name.host: name for name in _proved()}
+        apis = list(API.objects.filter(state__in=SERVED).select_related("tenant").order_by("slug"))
+    except DatabaseError:  # not migrated, or away: other checks say so
+        return []
+    found: list[CheckMessage] = []
+    for host, name in owners.items():
+        others = [api.slug for api in apis if api.tenant_id != name.tenant_id and host in api.hosts]
+        if others:
+            told = f"{host} belongs to the tenant {name.tenant.slug}, and APIs of others name it: {_named(others)}."
+            found.append(
+                Warning(told, hint="They share cookies. Give each tenant hosts of its own.", id="catalog.W003")
+            )
+        anywhere = [api.slug for api in apis if api.tenant_id != name.tenant_id and not api.hosts]
+        if name.method == HostMethod.IN_USE and anywhere:
+            told = (
+                f"{host} counts as the tenant {name.tenant.slug}'s since the upgrade, because its API names it. APIs of other"
+                f" tenants that name no host no longer answer there: {_named(anywhere)}."
+            )
+            hint = "If that is right, grant the host to the tenant (POST /api/v1/hosts/ID/grant/); if not, name it at these APIs."
+            found.append(Warning(told, hint=hint, id="catalog.W004"))
+    return found
+
+
+def _proved() -> list[HostName]:
+    return list(HostName.objects.filter(state=HostState.PROVED).select_related("tenant"))
 
 
 def _live() -> Any:

@@ -32,6 +32,22 @@ LIFECYCLE: dict[Transition, tuple[tuple[APIState, ...], APIState]] = {
 SERVED = (APIState.PUBLISHED, APIState.DEPRECATED)
 
 
+class HostState(models.TextChoices):
+    """Whether a host name belongs to the tenant that says so. A name is proved for one tenant at most."""
+
+    PENDING = "pending"
+    PROVED = "proved"
+
+
+class HostMethod(models.TextChoices):
+    """How a host name came to its tenant."""
+
+    DNS = "dns", "A DNS record"
+    FILE = "file", "A file on the host"
+    ADMINISTRATOR = "administrator", "An administrator's decision"
+    IN_USE = "in_use", "In use before names were proved"
+
+
 class Authentication(models.TextChoices):
     """How callers of an API say who they are."""
 

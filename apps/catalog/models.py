@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from apps.caching.models import CachePolicy
-from apps.catalog.choices import APIState, Approval, Authentication, DebugHeaders
+from apps.catalog.choices import APIState, Approval, Authentication, DebugHeaders, HostMethod, HostState
 from apps.secrets import EncryptedJSONField
 from apps.tenants.models import Tenant
 
@@ -150,3 +150,32 @@ class Revision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.api_id} r{self.number}"
+
+
+class HostName(models.Model):
+    """A host name that a tenant says is its own. Once proved, no other tenant's API answers there.
+
+    The tenant's claim is pending until the name's DNS record or file shows it, or an administrator grants it.
+    """
+
+    host = models.CharField(max_length=253, help_text="Lower case, ASCII, without port; an IPv6 address in brackets.")
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="hosts")
+    state = models.CharField(max_length=8, choices=HostState.choices, default=HostState.PENDING)
+    method = models.CharField(max_length=14, choices=HostMethod.choices, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    proved_at = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True, help_text="When its record and file were last looked for.")
+    check_at = models.DateTimeField(null=True, blank=True, db_index=True, help_text="When they are looked for next.")
+    finding = models.CharField(max_length=300, blank=True, help_text="What was found then.")
+
+    class Meta:
+        ordering = ["host"]
+        constraints = [
+            models.UniqueConstraint(fields=["host", "tenant"], name="a_tenant_claims_a_host_once"),
+            models.UniqueConstraint(
+                fields=["host"], condition=models.Q(state=HostState.PROVED), name="a_host_has_one_owner"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.host

@@ -3,7 +3,7 @@
 from django.db.models import Q, QuerySet
 
 from apps.catalog.choices import SERVED, APIState
-from apps.catalog.models import API, OpenAPIDocument, Operation, Revision, Upstream
+from apps.catalog.models import API, HostName, OpenAPIDocument, Operation, Revision, Upstream
 from apps.tenants.actors import Actor
 from apps.tenants.choices import Role
 from apps.tenants.models import Tenant
@@ -38,6 +38,21 @@ def can_publish_api(user: Actor | None, api: API) -> bool:
 def can_delete_api(user: Actor | None, api: API) -> bool:
     """Owners of its tenant."""
     return has_role(user, api.tenant, Role.OWNER)
+
+
+def can_view_hosts(user: Actor | None, tenant: Tenant) -> bool:
+    """The tenant's members."""
+    return is_member(user, tenant)
+
+
+def can_manage_hosts(user: Actor | None, tenant: Tenant) -> bool:
+    """Owners and developers of the tenant."""
+    return has_role(user, tenant, Role.OWNER, Role.DEVELOPER)
+
+
+def hosts_visible_to(user: Actor | None) -> QuerySet[HostName]:
+    """Those of one's own tenants: who else claims a name concerns nobody."""
+    return HostName.objects.filter(tenant__in=tenants_of(user)).select_related("tenant")
 
 
 def apis_editable_by(user: Actor | None) -> QuerySet[API]:

@@ -8,14 +8,40 @@ from typing import Any, TypeGuard, cast
 
 from django.db.models import Q
 
-from apps.catalog.choices import APIState, Authentication
+from apps.catalog.choices import APIState, Authentication, HostState
 from apps.catalog.document import OperationFields, UpstreamFields
-from apps.catalog.models import API
+from apps.catalog.models import API, HostName
 from apps.egress.addresses import refusal_of_url
 
 Errors = dict[str, list[str]]
 
 RESERVED = "/_gateway/"
+#: First segments of paths that say something of a whole host: to search engines, issuers of certificates, browsers and apps. Who
+#: serves them on a host that other tenants' callers use speaks for all of them.
+OF_A_HOST = frozenset(
+    {
+        ".well-known",
+        "ads.txt",
+        "app-ads.txt",
+        "apple-app-site-association",
+        "clientaccesspolicy.xml",
+        "crossdomain.xml",
+        "favicon.ico",
+        "firebase-messaging-sw.js",
+        "humans.txt",
+        "manifest.json",
+        "manifest.webmanifest",
+        "ngsw-worker.js",
+        "onesignalsdkworker.js",
+        "robots.txt",
+        "security.txt",
+        "service-worker.js",
+        "serviceworker.js",
+        "site.webmanifest",
+        "sitemap.xml",
+        "sw.js",
+    }
+)
 LONGEST_TIMEOUT = 3600.0
 MOST_RETRIES = 10
 MOST_CALLS = 10_000
@@ -80,7 +106,7 @@ def normalise(api: API) -> None:
     for field in ("hosts", "tags", "authentication", "underscore_headers", "credential_headers"):
         value = getattr(api, field)
         if _are_texts(value):
-            texts = [item.strip().lower().removesuffix(".") if field == "hosts" else item.strip() for item in value]
+            texts = [normal_host(item) if field == "hosts" else item.strip() for item in value]
             setattr(api, field, list(dict.fromkeys(texts)))
     for field in ("request_headers", "response_headers"):
         rules = getattr(api, field)
@@ -133,11 +159,18 @@ def hosts_error(hosts: object) -> str | None:
     if len(hosts) > 100:
         return "At most 100 hosts."
     for host in hosts:
-        if not _is_host(host):
-            return (
-                f"{host!r} is not a host name (without scheme, port and path; international names in their xn-- form)."
-            )
+        if not is_host(host):
+            return f"{host!r} is not a host name (without scheme, port and path)."
     return None
+
+
+def shared_path_error(api: API) -> str | None:
+    """Why only an administrator may publish ``api`` where it is: it has no host of its own, and would speak for whole hosts."""
+    first = api.listen_path.strip("/").partition("/")[0].lower()
+    if api.hosts or (first and first not in OF_A_HOST):
+        return None
+    told = f"/{first} says something of a whole host" if first else "/ is also /robots.txt, /.well-known/ and the like"
+    return f"{told}, which other tenants share: name hosts of your own, or ask a platform administrator."
 
 
 def rules_error(rules: object) -> str | None:
@@ -220,14 +253,24 @@ def foreign_neighbour(api: API) -> API | None:
     """Another tenant's API, not retired, that answers for calls which ``api`` would take, or the other way round. One query.
 
     The longest path and a named host win, so an API inside another one's path, or on its path with a host's name, gets calls that
-    were meant for the other, with the credentials of its callers. ``/`` is everybody's ground.
+    were meant for the other, with the credentials of its callers. ``/`` is everybody's ground. On a tenant's own hosts other
+    tenants' APIs don't answer, so they are nobody's neighbours there.
     """
     segments = api.listen_path.strip("/").split("/")
     around = ["/" + "/".join(segments[: count + 1]) + "/" for count in range(len(segments))]
     near = API.objects.filter(Q(listen_path__in=around) | Q(listen_path__startswith=api.listen_path))
-    for other in near.exclude(state=APIState.RETIRED).exclude(tenant=api.tenant_id):
+    others = list(near.exclude(state=APIState.RETIRED).exclude(tenant=api.tenant_id))
+    named = {host for each in (api, *others) for host in each.hosts}
+    proved = HostName.objects.filter(state=HostState.PROVED, host__in=named) if named else ()
+    owners = {name.host: name.tenant_id for name in proved}
+
+    def own(one: API) -> bool:
+        return bool(one.hosts) and all(owners.get(host) == one.tenant_id for host in one.hosts)
+
+    for other in others:
         nested = other.listen_path in around or other.listen_path.startswith(api.listen_path)
-        if nested and (not api.hosts or not other.hosts or set(api.hosts) & set(other.hosts)):
+        anywhere = (not api.hosts and not own(other)) or (not other.hosts and not own(api))
+        if nested and (anywhere or set(api.hosts) & set(other.hosts)):
             return other
     return None
 
@@ -294,7 +337,25 @@ def _wait_error(value: object) -> str | None:
     return None
 
 
-def _is_host(host: str) -> bool:
+def normal_host(host: str) -> str:
+    """A host name in the one form that is stored: lower case, without a dot at its end, international names in ASCII (RFC 5890),
+    IPv6 addresses in brackets and as short as they can be."""
+    name = host.strip().lower().removesuffix(".")
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode()
+        except UnicodeError:
+            return name
+    if name.startswith("[") and name.endswith("]"):
+        try:
+            return f"[{ipaddress.IPv6Address(name[1:-1])}]"
+        except ValueError:
+            return name
+    return name
+
+
+def is_host(host: str) -> bool:
+    """Whether this is a host name, or an address, in the form that is stored."""
     if host.startswith("[") and host.endswith("]"):
         try:
             ipaddress.IPv6Address(host[1:-1])

@@ -22,8 +22,9 @@ from apps.caching.http.patterns import parse_pattern
 from apps.caching.http.policy import Policy
 from apps.caching.models import CachePolicy
 from apps.caching.validation import with_operation
-from apps.catalog.choices import SERVED
+from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API as APIRow
+from apps.catalog.models import HostName
 from apps.catalog.validation import is_plain
 from apps.gateway.snapshot import (
     API,
@@ -32,6 +33,7 @@ from apps.gateway.snapshot import (
     Egress,
     Grant,
     HeaderRules,
+    HostOwner,
     Operation,
     OperationPolicy,
     Part,
@@ -81,20 +83,22 @@ class Affected:
     tenants: frozenset[str]
     stored: frozenset[str] = frozenset()
     egress: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
 
     @property
     def nothing(self) -> bool:
         """Whether no gateway needs to hear of it."""
         keys = self.digests or self.applications or self.tenants
-        return not (self.apis or self.plans or keys or self.stored or self.egress)
+        return not (self.apis or self.plans or keys or self.stored or self.egress or self.hosts)
 
 
-_KINDS = ("api", "plan", "key", "application", "tenant", "stored", "egress")
+_KINDS = ("api", "plan", "key", "application", "tenant", "stored", "egress", "host")
 
 
 def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
     """The pairs of audit entries: ``api``, ``plan`` and ``tenant`` by slug, ``application`` by ``tenant/slug``,
-    ``key`` by digest, ``stored`` by tag, ``egress`` by a tenant's slug (empty: of all).
+    ``key`` by digest, ``stored`` by tag, ``egress`` by a tenant's slug (empty: of all),
+    ``host`` by name.
 
     Raises ``ValueError`` for any other kind: nothing of a change may be lost silently.
     """
@@ -111,6 +115,7 @@ def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
         tenants=frozenset(found["tenant"]),
         stored=frozenset(found["stored"]),
         egress=frozenset(found["egress"]),
+        hosts=frozenset(found["host"]),
     )
 
 
@@ -119,6 +124,7 @@ def parts_of(affected: Affected) -> dict[str, Part | None]:
     compiled of an API holds nothing of its tenant but the slug, which never changes."""
     parts: dict[str, Part | None] = {f"api:{slug}": None for slug in affected.apis}
     parts |= {f"plan:{slug}": None for slug in affected.plans}
+    parts |= {f"host:{host}": None for host in affected.hosts}
     for slugs in _chunks(sorted(affected.apis)):
         parts |= {f"api:{row.slug}": compile_api(row) for row in _apis().filter(slug__in=slugs)}
     for slugs in _chunks(sorted(affected.plans)):
@@ -128,6 +134,8 @@ def parts_of(affected: Affected) -> dict[str, Part | None]:
         parts["egress:"] = installation_egress()
     for slugs in _chunks(sorted(affected.egress - {""})):
         parts |= {f"egress:{row.slug}": compile_egress(row) for row in Tenant.objects.filter(slug__in=slugs)}
+    for hosts in _chunks(sorted(affected.hosts)):
+        parts |= {f"host:{row.host}": compile_host(row) for row in _hosts().filter(host__in=hosts)}
     return parts
 
 
@@ -154,6 +162,8 @@ def all_parts() -> Iterator[dict[str, Part]]:
     yield {"egress:": installation_egress()}
     for tenants in _by_pk(Tenant.objects.exclude(egress=[])):
         yield {f"egress:{row.slug}": Egress(row.slug, tuple(row.egress)) for row in tenants}
+    for hosts in _by_pk(_hosts()):
+        yield {f"host:{row.host}": compile_host(row) for row in hosts}
 
 
 def all_credentials() -> Iterator[dict[str, Credential | None]]:
@@ -319,6 +329,11 @@ def compile_egress(row: Tenant) -> Egress | None:
     return Egress(row.slug, tuple(row.egress)) if row.egress else None
 
 
+def compile_host(row: HostName) -> HostOwner:
+    """Whose a proved host name is. Reads its tenant."""
+    return HostOwner(host=row.host, tenant=row.tenant.slug)
+
+
 def _compiled(keys: Iterable[_Key]) -> dict[str, Credential | None]:
     """Credential records of some keys: one more query, for the live subscriptions of their applications."""
     keys = list(keys)
@@ -349,6 +364,10 @@ def _credential(key: _Key, grants: dict[str, Grant]) -> Credential:
 def _apis() -> QuerySet[APIRow]:
     served = APIRow.objects.filter(state__in=SERVED)
     return served.select_related("tenant", "cache_policy").prefetch_related("upstreams", "operations")
+
+
+def _hosts() -> QuerySet[HostName]:
+    return HostName.objects.filter(state=HostState.PROVED).select_related("tenant")
 
 
 def _keys_where(condition: Q) -> Iterator[dict[str, Credential | None]]:

@@ -115,10 +115,28 @@ class Egress(msgspec.Struct, frozen=True, array_like=True):
     own: tuple[tuple[str, int], ...] = ()
 
 
-Part = API | Plan | Egress
+PROOF_PATH = "/.well-known/apimgr-host.txt"
+"""Where a tenant proves a host name by a file. No API answers here on a host that belongs to nobody yet: else whoever may
+publish an API could prove any name that leads to the gateways.
+"""
+
+
+class HostOwner(msgspec.Struct, frozen=True, array_like=True):
+    """A host name (lower case, ASCII, no port) of a tenant: other tenants' APIs answer there only where they name it."""
+
+    host: str
+    tenant: str
+
+
+Part = API | Plan | Egress | HostOwner
 """What the snapshot is made of; each under a name like ``api:products``."""
 
-KINDS: dict[str, type[API] | type[Plan] | type[Egress]] = {"api": API, "plan": Plan, "egress": Egress}
+KINDS: dict[str, type[API] | type[Plan] | type[Egress] | type[HostOwner]] = {
+    "api": API,
+    "plan": Plan,
+    "egress": Egress,
+    "host": HostOwner,
+}
 """Types of parts, by what their names begin with."""
 
 

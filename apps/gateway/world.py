@@ -14,7 +14,7 @@ from apps.fleet.events import Position
 from apps.gateway.egress import EgressTable
 from apps.gateway.lease import Lease
 from apps.gateway.recent import Recent
-from apps.gateway.snapshot import API, Credential, Egress, Part, Plan
+from apps.gateway.snapshot import API, PROOF_PATH, Credential, Egress, HostOwner, Part, Plan
 
 CREDENTIALS_BYTES = 64 * 2**20
 """Bytes of credential records that a worker holds, 50,000 and more of the usual ones; one more costs the longest unused
@@ -50,17 +50,22 @@ class Purges(Protocol):
         """Note a purge; noting it twice changes nothing."""
 
 
+PROOF = PROOF_PATH.encode()
+
+
 class Routes:
-    """Served APIs by listen path and host.
+    """Served APIs by listen path and host, and which host names belong to a tenant.
 
     A table of listen paths, each with a table of hosts (``b""``: any). A look-up tries the call's path cut after
-    each of its first segments, longest first, and never more cuts than the deepest listen path has.
+    each of its first segments, longest first, and never more cuts than the deepest listen path has. On a tenant's host
+    "any" means that tenant's APIs; what names the host was put there by an administrator where it is another's.
     """
 
-    __slots__ = ("_apis", "_depth", "_paths")
+    __slots__ = ("_apis", "_depth", "_owners", "_paths")
 
     def __init__(self) -> None:
         self._apis: dict[str, API] = {}
+        self._owners: dict[bytes, str] = {}
         self._paths: dict[bytes, dict[bytes, tuple[API, ...]]] = {}
         self._depth = 0
 
@@ -71,12 +76,16 @@ class Routes:
         if extra > 0:  # deeper than any listen path: skip what can't match
             cut = b"/".join(path.split(b"/", self._depth + 1)[: self._depth + 1])
         paths = self._paths
+        owner = self._owners.get(bare_host(host)) if self._owners else None
+        if path == PROOF and owner is None:
+            return None
         while True:
             hosts = paths.get(cut)
             if hosts is not None:
-                found = (len(hosts) > (b"" in hosts) and hosts.get(bare_host(host))) or hosts.get(b"")
-                if found:
-                    return found[0]
+                found = (len(hosts) > (b"" in hosts) and hosts.get(bare_host(host))) or hosts.get(b"", ())
+                for api in found:
+                    if owner is None or api.hosts or api.tenant == owner:
+                        return api
             if not cut:
                 return None
             cut = cut[: cut.rfind(b"/")]
@@ -112,6 +121,19 @@ class Routes:
         """The API with this slug."""
         return self._apis.get(slug)
 
+    def own(self, host: str, tenant: str) -> None:
+        """Have a host name belong to a tenant."""
+        self._owners[host.encode()] = tenant
+
+    def disown(self, host: str) -> None:
+        """Have it belong to nobody."""
+        self._owners.pop(host.encode(), None)
+
+    def owner(self, host: str) -> HostOwner | None:
+        """Whose a host name is."""
+        tenant = self._owners.get(host.encode())
+        return None if tenant is None else HostOwner(host, tenant)
+
     def __len__(self) -> int:
         return len(self._apis)
 
@@ -138,6 +160,8 @@ def keep(part: Part, routes: Routes, plans: dict[str, Plan], egress: EgressTable
         routes.put(part)
     elif isinstance(part, Egress):
         egress.put(part)
+    elif isinstance(part, HostOwner):
+        routes.own(part.host, part.tenant)
     else:
         plans[part.slug] = part
 
@@ -220,6 +244,8 @@ class World:
         kind, _, slug = name.partition(":")
         if kind == "egress":
             return self.egress.get(slug)
+        if kind == "host":
+            return self.routes.owner(slug)
         return self.routes.get(slug) if kind == "api" else self.plans.get(slug)
 
     def drop(self, name: str) -> None:
@@ -229,6 +255,8 @@ class World:
             self.routes.drop(slug)
         elif kind == "egress":
             self.egress.drop(slug)
+        elif kind == "host":
+            self.routes.disown(slug)
         else:
             self.plans.pop(slug, None)
 

@@ -178,12 +178,16 @@ def tenant_delete(*, actor: Actor, tenant: Tenant) -> None:
     allow(policies.can_delete_tenant(actor, tenant), "Only a platform administrator may delete tenants.")
     slug = tenant.slug
     with change(actor=actor, verb="tenant.delete", target_type="tenant", target=slug, tenant=slug) as noted:
+        # Through the relation: this app knows nothing of host names but that they point here.
+        hosts = list(tenant.hosts.values_list("host", flat=True))
         try:
             tenant.delete()
         except ProtectedError as error:
             raise ValidationError(f"{tenant} still owns {len(error.protected_objects)} APIs or applications.") from None
         noted.affect("tenant", slug)
         noted.affect("egress", slug)
+        for host in hosts:
+            noted.affect("host", host)
 
 
 def membership_set(*, actor: Actor, tenant: Tenant, user: User, role: Role | str) -> Membership:

@@ -8,8 +8,8 @@ import msgspec
 from django.conf import settings
 
 from apps.caching.http import Target, normalise_target
-from apps.catalog.choices import SERVED
-from apps.catalog.models import API
+from apps.catalog.choices import SERVED, HostState
+from apps.catalog.models import API, HostName
 from apps.fleet.compile import compile_api
 from apps.gateway.world import Routes
 
@@ -41,11 +41,12 @@ class Targets:
         if self.compiled is not None:
             self._routes.put(self.compiled)
             near = served.filter(listen_path__startswith=api.listen_path).exclude(pk=api.pk)
-            for slug, listen_path, hosts in near.values_list("slug", "listen_path", "hosts"):
+            for slug, tenant, listen_path, hosts in near.values_list("slug", "tenant__slug", "listen_path", "hosts"):
                 # What else they are doesn't matter here, and may be much.
-                self._routes.put(
-                    msgspec.structs.replace(self.compiled, slug=slug, listen_path=listen_path, hosts=tuple(hosts))
-                )
+                other = {"slug": slug, "tenant": tenant, "listen_path": listen_path, "hosts": tuple(hosts)}
+                self._routes.put(msgspec.structs.replace(self.compiled, **other))
+            for host, tenant in HostName.objects.filter(state=HostState.PROVED).values_list("host", "tenant__slug"):
+                self._routes.own(host, tenant)
         own = urlsplit(settings.GATEWAY_URL)
         self.scheme, self._authority = own.scheme, own.netloc
         self._api = api

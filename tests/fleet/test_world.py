@@ -6,14 +6,14 @@ from apps.caching.http.policy import Policy
 from apps.caching.purges import PurgeTable
 from apps.fleet.events import Position
 from apps.gateway.recent import Recent
-from apps.gateway.snapshot import API, Credential, HeaderRules, Plan, Upstream
+from apps.gateway.snapshot import API, PROOF_PATH, Credential, HeaderRules, HostOwner, Plan, Upstream
 from apps.gateway.world import UNKNOWN, Routes, World, bare_host
 
 
-def api(slug: str, path: str = "", hosts: tuple[str, ...] = ()) -> API:
+def api(slug: str, path: str = "", hosts: tuple[str, ...] = (), tenant: str = "platform") -> API:
     return API(
         slug=slug,
-        tenant="platform",
+        tenant=tenant,
         revision=1,
         listen_path=path or f"/{slug}/",
         hosts=hosts,
@@ -213,3 +213,51 @@ def test_a_world_tells_how_far_it_is():
     world.lease.renew(0)
     assert world.ready(899)
     assert not world.ready(900)
+
+
+def owned(*apis: API) -> Routes:
+    table = routes(*apis)
+    table.own("shop.acme.test", "acme")
+    return table
+
+
+@pytest.mark.parametrize("host", [b"shop.acme.test", b"SHOP.acme.test", b"shop.acme.test:8080", b"shop.acme.test."])
+def test_on_a_tenants_host_apis_without_hosts_answer_if_they_are_its_own(host: bytes):
+    table = owned(api("login", tenant="globex"), api("cart", tenant="acme"), api("root", "/", tenant="acme"))
+    assert found(table, b"/cart/1", host) == "cart"
+    assert found(table, b"/login/", host) == "root"
+    assert found(owned(api("login", tenant="globex")), b"/login/", host) is None
+    assert found(table, b"/login/", b"elsewhere.test") == "login"
+    assert found(table, b"/login/", b"acme.test") == "login"
+
+
+def test_what_an_administrator_put_on_a_tenants_host_by_name_answers_there():
+    table = owned(api("pay", hosts=("shop.acme.test",), tenant="globex"))
+    assert found(table, b"/pay/", b"shop.acme.test") == "pay"
+
+
+def test_a_host_that_was_given_up_is_everybodys_again():
+    table = owned(api("login", tenant="globex"))
+    table.disown("shop.acme.test")
+    table.disown("never.test")
+    assert found(table, b"/login/", b"shop.acme.test") == "login"
+    assert (table.owner("shop.acme.test"), owned().owner("shop.acme.test")) == (
+        None,
+        HostOwner("shop.acme.test", "acme"),
+    )
+
+
+def test_no_api_answers_where_a_free_host_would_be_proved():
+    table = owned(api("root", "/", tenant="acme"), api("known", "/.well-known/", tenant="acme"))
+    proof = PROOF_PATH.encode()
+    assert found(table, proof, b"free.test") is None
+    assert found(table, proof + b"/x", b"free.test") == "known"
+    assert found(table, proof, b"shop.acme.test") == "known"
+
+
+def test_a_hosts_owner_is_a_part_like_others():
+    world = World(purges=PurgeTable(), trust_lease=60)
+    world.put(HostOwner("a.test", "acme"))
+    assert world.part("host:a.test") == HostOwner("a.test", "acme")
+    world.drop("host:a.test")
+    assert world.part("host:a.test") is None

@@ -22,7 +22,7 @@ from apps.gateway.doors.asgi import Application
 from apps.gateway.doors.lane import Lane
 from apps.gateway.gateway import Gateway, Options
 from apps.gateway.records import CallRecord, decode
-from apps.gateway.snapshot import API, Credential, Egress, Grant, HeaderRules, Plan, Upstream
+from apps.gateway.snapshot import API, Credential, Egress, Grant, HeaderRules, HostOwner, Plan, Upstream
 from apps.gateway.spool import frames
 from apps.gateway.worker import Server
 from tests.support.ports import free_port
@@ -85,7 +85,7 @@ class Published:
     def __init__(self, client: redis.Redis) -> None:
         self.client = client
 
-    def everything(self, *things: API | Plan | Credential | Egress) -> None:
+    def everything(self, *things: API | Plan | Credential | Egress | HostOwner) -> None:
         """Fill an empty state. Unless ``things`` say otherwise, upstreams may be on this machine."""
         things = (Egress("", ONE_MACHINE), *things)
         self.client.set(names.REFILLER, "test", px=15000)
@@ -93,14 +93,16 @@ class Published:
         assert state.fill(self.client, "test", 1, parts, records)
         assert state.switch(self.client, "test", 1, 1, 0)
 
-    def change(self, *things: API | Plan | Credential | Egress) -> None:
+    def change(self, *things: API | Plan | Credential | Egress | HostOwner) -> None:
         """Publish new or changed things."""
         held = state.held(self.client)
         assert held is not None
         parts, records = self._sorted(things)
         assert state.push(self.client, held, parts, records, n=held.n + 1, names_of=(tuple(parts), tuple(records)))
 
-    def _sorted(self, things: tuple[API | Plan | Credential | Egress, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _sorted(
+        self, things: tuple[API | Plan | Credential | Egress | HostOwner, ...]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         parts: dict[str, Any] = {}
         records: dict[str, Any] = {}
         for thing in things:
@@ -108,6 +110,8 @@ class Published:
                 parts[f"api:{thing.slug}"] = thing
             elif isinstance(thing, Egress):
                 parts[f"egress:{thing.tenant}"] = thing
+            elif isinstance(thing, HostOwner):
+                parts[f"host:{thing.host}"] = thing
             elif isinstance(thing, Plan):
                 parts[f"plan:{thing.slug}"] = thing
             else:

@@ -93,7 +93,7 @@ def api_transition(*, actor: Actor, api: API, transition: Transition | str, comm
         fresh = API.objects.select_related("tenant", "cache_policy").get(pk=api.pk)
         before = fresh.state
         if goal in SERVED:
-            check_servable(fresh)
+            check_servable(noted, actor, fresh)
         published_at = fresh.published_at or (timezone.now() if goal == APIState.PUBLISHED else None)
         moved = API.objects.filter(pk=api.pk, state__in=sources).update(
             state=goal, published_at=published_at, updated_at=timezone.now()

@@ -22,6 +22,7 @@ from apps.catalog.document import (
 )
 from apps.catalog.egress import private_names, refusals, shared_with_others
 from apps.catalog.models import API, Operation, Revision, Upstream
+from apps.catalog.services.hosts import settle_hosts
 from apps.egress.rules import place_of
 from apps.errors import Conflict
 from apps.tenants.actors import Actor, user_of
@@ -85,6 +86,8 @@ def write(
     moved = (before.get("listen_path"), before.get("hosts")) != (api.listen_path, api.hosts)
     may_forward = is_administrator(actor) or before.get("forward_credential", False)
     _check(api, upstreams, operations, alone=moved and not is_administrator(actor), may_forward=may_forward)
+    if moved:
+        settle_hosts(noted, actor, api, served=api.state in SERVED)
     _check_egress(actor, api, [url for url, _ in wanted], [url for url, _ in listed], private)
     if api.state in SERVED and not wanted:
         raise ValidationError({"upstreams": ["A served API has at least one upstream."]})
@@ -156,7 +159,10 @@ def _check_egress(actor: Actor, api: API, wanted: list[str], listed: list[str], 
         raise ValidationError(errors)
 
 
-def check_servable(api: API) -> None:
+def check_servable(noted: Change, actor: Actor, api: API) -> None:
+    """Raises ``ValidationError`` for what can't be served as it is; the change grants hosts that an administrator publishes."""
+    if api.state not in SERVED:
+        settle_hosts(noted, actor, api, served=True)
     errors = _collision_error(api)
     if not api.upstreams.exists():
         errors["upstreams"] = ["Add an upstream before it is published."]

@@ -1,0 +1,54 @@
+"""Host names of tenants: which can be proved, and by what. Pure but for the settings.
+
+A name is proved by a DNS record or by a file, whose text is made of the tenant, the name and a secret of the installation: so it
+can be said before anybody asks for it, and what one tenant publishes proves nothing for another.
+"""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from apps.catalog.validation import normal_host
+from apps.gateway.snapshot import PROOF_PATH
+from apps.tenants.models import Tenant
+
+
+def record_name(host: str) -> str:
+    """The name of the TXT record that proves ``host``."""
+    return f"_apimgr.{host}"
+
+
+def proof(tenant: Tenant, host: str) -> str:
+    """What that record's value, or a line of the file, is."""
+    digest = salted_hmac("apps.catalog.hosts", f"{tenant.pk}\0{host}", algorithm="sha256").hexdigest()
+    return f"apimgr-host={digest[:40]}"
+
+
+def instructions(tenant: Tenant, host: str) -> str:
+    """What to publish to prove ``host``, in a sentence."""
+    value = proof(tenant, host)
+    return f"a DNS record TXT {record_name(host)} with the value {value}, or a file at {PROOF_PATH} on the host with this line"
+
+
+def is_shared(host: str) -> bool:
+    """Whether a name is the installation's own, or an address: it leads to the gateways whoever's API is called, so that nobody can
+    prove it."""
+    if is_address(host) or host == "localhost" or host.endswith(".localhost") or "." not in host:
+        return True
+    urls = (settings.GATEWAY_URL, settings.CONSOLE_URL)
+    return host in {normal_host(each) for each in (*map(_host_of, urls), *settings.ALLOWED_HOSTS)}
+
+
+def is_address(host: str) -> bool:
+    """Whether this is an address rather than a name."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host.rpartition(".")[2].isdigit()
+    return True
+
+
+def _host_of(url: str) -> str:
+    return urlsplit(url).hostname or ""
