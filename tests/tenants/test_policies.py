@@ -62,6 +62,8 @@ ALLOWED: dict[str, str] = {
     "catalog.can_edit_api": "olga ada",
     "catalog.can_publish_api": "olga ada",
     "catalog.can_delete_api": "olga ada",
+    "catalog.can_view_hosts": "alice bob vera ada",
+    "catalog.can_manage_hosts": "alice bob ada",
     "access.can_manage_plans": "ada",
     "access.can_create_application": "alice bob ada",
     "access.can_view_application": "alice bob vera ada",
@@ -94,6 +96,7 @@ SEEN: dict[str, str] = {
     "catalog.operations_visible_to": "alice bob vera charlie olga ada",
     "catalog.documents_visible_to": "alice bob vera charlie olga ada",
     "catalog.upstreams_visible_to": "olga ada",
+    "catalog.hosts_visible_to": "alice bob vera ada",
     "catalog.revisions_visible_to": "olga ada",
     "catalog.apis_editable_by": "olga ada",
     "catalog.apis_configured_by": "olga ada",
@@ -138,7 +141,7 @@ def test_every_policy_has_a_row_here():
 def world(cast: Cast) -> dict[str, Any]:
     """One of everything: an API of platform; an application, a key, a request, a subscription and a token of acme's Bob."""
     from apps.caching.models import Purge
-    from apps.catalog.services import openapi_import
+    from apps.catalog.services import host_grant, openapi_import
     from apps.invalidation.models import CDN, PurgeWebhook, RefusedMessage
     from apps.warming.models import WarmUp
 
@@ -153,6 +156,7 @@ def world(cast: Cast) -> dict[str, Any]:
     Purge.objects.create(api_slug=api.slug, kind="api", clock=1)
     PurgeWebhook.objects.create(api=api, secret="made-up", changed_at=timezone.now())
     CDN.objects.create(api=api)
+    host_grant(actor=PLATFORM, tenant=cast.acme, host="acme.test")
     RefusedMessage.objects.create(source="queue", detail="It isn't JSON.", body="?")
     return {
         "cast": cast,
