@@ -54,7 +54,8 @@ class Change:
         self.dropped = True
 
     def affect(self, kind: str, identifier: object) -> None:
-        """Have gateways read ``kind`` (``api``, ``plan``, ``key``, ``application``, ``tenant``, ``egress`` or ``host``) ``identifier`` anew.
+        """Have gateways read ``identifier`` anew, which is a ``kind``: ``api``, ``plan``, ``key``, ``application``, ``tenant``,
+        ``egress`` or ``host``.
 
         ``stored`` is the tag of cached answers that end with the change: those made under a right that is gone.
         """
