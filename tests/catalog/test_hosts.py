@@ -26,13 +26,12 @@ from tests.support.cast import Cast, make_api
 
 pytestmark = pytest.mark.django_db
 
-UPSTREAMS: Any = [{"url": "http://127.0.0.1:9/"}]
-
 
 def draft(actor: Any, tenant: Any, slug: str = "mine", **fields: Any) -> API:
-    """An API of somebody's own, not yet published."""
+    """An API of somebody's own, not yet published, with an upstream that no other tenant has."""
+    upstreams: Any = [{"url": f"http://127.0.0.1:{1000 + tenant.pk}/"}]
     fields = {"name": "Mine", "listen_path": f"/{slug}/"} | fields
-    return services.api_create(actor=actor, tenant=tenant, slug=slug, upstreams=UPSTREAMS, **fields)
+    return services.api_create(actor=actor, tenant=tenant, slug=slug, upstreams=upstreams, **fields)
 
 
 def prove(tenant: Any, host: str = "shop.acme.test") -> HostName:
