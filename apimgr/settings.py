@@ -1,5 +1,6 @@
 """Settings. Everything that differs between installations comes from the environment: see docs/configuration.md."""
 
+import ipaddress
 import os
 import socket
 from pathlib import Path
@@ -36,6 +37,12 @@ GATEWAY_URL = env.str("GATEWAY_URL", default=f"http://127.0.0.1:{GATEWAY_PORT}")
 L1_BYTES = env.int("L1_BYTES", default=64 * 2**20)
 CACHE_TENANT_SHARE = min(1.0, max(0.01, env.float("CACHE_TENANT_SHARE", default=1.0)))
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+# Who may read /_gateway/metrics besides the machine itself.
+METRICS_NETWORKS = env.list("METRICS_NETWORKS", default=[])
+try:
+    [ipaddress.ip_network(_network, strict=False) for _network in METRICS_NETWORKS]
+except ValueError as _error:
+    raise ImproperlyConfigured(f"METRICS_NETWORKS: {_error}. Write networks like 10.0.0.0/8,fd00::/8.") from None
 # Call records wait in the spool until the database has them; over its budget the oldest are deleted, and counted.
 NODE_NAME = env.str("NODE_NAME", default=socket.gethostname())
 SPOOL_DIR = DATA_DIR / "spool"

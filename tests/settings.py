@@ -18,7 +18,16 @@ os.environ["EGRESS_ALLOW"] = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.1
 _READ = {
     *("CACHE_REDIS_URL", "CONSOLE_PORT", "CONSOLE_URL", "DEBUG", "DEMO", "EMAIL_URL", "GATEWAY_PORT", "GATEWAY_URL"),
     *("CACHE_TENANT_SHARE", "EGRESS_OWN", "INVALIDATION_QUEUE", "INVALIDATION_URL"),
-    *("GATEWAY_WORKERS", "KEY_PEPPER", "L1_BYTES", "REDIS_URL", "SECRET_KEY", "TRUSTED_PROXIES", "TRUST_LEASE"),
+    *(
+        "GATEWAY_WORKERS",
+        "KEY_PEPPER",
+        "L1_BYTES",
+        "REDIS_URL",
+        "SECRET_KEY",
+        "METRICS_NETWORKS",
+        "TRUSTED_PROXIES",
+        "TRUST_LEASE",
+    ),
 }
 for _name in _READ:
     os.environ.pop(_name, None)

@@ -28,6 +28,7 @@ from apps.gateway.looks import Looks
 from apps.gateway.loops import Loops
 from apps.gateway.metrics import Metrics
 from apps.gateway.pipeline import Pipeline
+from apps.gateway.readers import Readers
 from apps.gateway.snapshot import API
 from apps.gateway.spool import SpoolWriter
 from apps.gateway.stages.authenticate import digest_of
@@ -73,6 +74,7 @@ class Options:
     cache_tenant_share: float = 1.0
     cache_shares_server: bool = False
     trusted_proxies: Sequence[str] = ()
+    metrics_networks: Sequence[str] = ()
     stranger_rows: float = ROWS
     own_places: Sequence[Place] = ()
 
@@ -112,6 +114,7 @@ class Gateway:
         self.digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in options.trusted_proxies]
         self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _nobody
+        self.readers = Readers(options.metrics_networks, self.trusts)
         self._state = connect_async(options.redis_url, timeout=INVALIDATION_WAIT, max_connections=8)
         self._tasks: set[asyncio.Task[None]] = set()
         self._away_until = 0.0

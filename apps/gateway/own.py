@@ -3,8 +3,9 @@
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from apps.gateway.answers import Answer, date
+from apps.gateway.answers import Answer, date, refuse
 from apps.gateway.exchange import Exchange
+from apps.gateway.problems import Problem
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
@@ -25,11 +26,15 @@ def own_answer(gateway: "Gateway", x: Exchange) -> Answer | None:
             answer = _text(503, b"stopping\n")
         elif gateway.world.ready(now):
             answer = _text(200, b"ready\n")
+        elif not gateway.readers.admit(x):
+            answer = _text(503, b"not ready\n")
         else:
             answer = _text(
                 503,
                 b"not ready: the lease is over\n" if gateway.world.loaded else b"not ready: nothing is loaded yet\n",
             )
+    elif name == b"metrics" and not gateway.readers.admit(x):
+        answer = refuse(x, Problem.FORBIDDEN)
     elif name == b"metrics":
         answer = _text(200, gateway.metrics.text(gateway, now), b"text/plain; version=0.0.4; charset=utf-8")
     else:

@@ -35,6 +35,7 @@ class Problem(Enum):
         "The key's application has no active subscription to this API.",
     )
     KEY_NOT_FOR_API = "key_not_for_api", 403, "Key not for this API", "This key is good for other APIs only."
+    FORBIDDEN = "forbidden", 403, "Forbidden", "This address answers the machine itself and named networks only."
     UNKNOWN_API = "unknown_api", 404, "Unknown API", "Nothing is published at this address."
     REQUEST_TIMEOUT = "request_timeout", 408, "Request timeout", "The request did not arrive in time."
     BODY_TOO_LARGE = "body_too_large", 413, "Body too large", "The request's body is larger than this API allows."

@@ -43,6 +43,7 @@ def options(worker: int) -> Options:
         cache_tenant_share=settings.CACHE_TENANT_SHARE,
         cache_shares_server=settings.CACHE_REDIS_URL == settings.REDIS_URL,
         trusted_proxies=settings.TRUSTED_PROXIES,
+        metrics_networks=settings.METRICS_NETWORKS,
         stranger_rows=settings.STRANGER_ROWS,
         own_places=settings.OWN_PLACES,
     )

@@ -99,6 +99,11 @@ def fields_taken(api: API, headers: http.Headers, trusted: bool) -> http.Headers
     )
 
 
+def is_proxy_field(name: bytes) -> bool:
+    """Whether only proxies set this field (a name in lower case)."""
+    return _PROXY_FIELDS.fullmatch(folded(name)) is not None
+
+
 def relative_path(api: API, path: bytes) -> bytes:
     """The path below the API's listen path, with a leading slash."""
     return path[len(api.listen_path) - 1 :]
