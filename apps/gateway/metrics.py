@@ -53,6 +53,8 @@ _HELP = {
     ),
     "apimgr_records_written_total": ("counter", "Call records written to the spool."),
     "apimgr_records_lost_total": ("counter", "Call records that could not be written."),
+    "apimgr_loop_stalls_total": ("counter", "Times that the worker's event loop stood still for two seconds or longer."),
+    "apimgr_loop_stalled_seconds_total": ("counter", "Seconds that it stood still in these."),
     "apimgr_lease_seconds": ("gauge", "What is left of the trust lease."),
     "apimgr_epoch": ("gauge", "Last change of configuration that is in force here."),
 }
@@ -75,6 +77,8 @@ class Metrics:
         self._local_share = 0
         self._left = 0
         self._collapsed = 0
+        self._stalls = 0
+        self._stalled_seconds = 0.0
 
     def called(self, x: Exchange, status: int, ms: float) -> None:
         """A call has ended."""
@@ -88,6 +92,11 @@ class Metrics:
             self._local_share += "local_share" in x.flags
             self._left += "client_left" in x.flags
             self._collapsed += "collapsed" in x.flags
+
+    def stalled(self, seconds: float) -> None:
+        """The event loop stood still for so long."""
+        self._stalls += 1
+        self._stalled_seconds += seconds
 
     def upstream_answered(self, upstream: str) -> None:
         """An upstream call was answered: it is in no trouble."""
@@ -145,6 +154,8 @@ class Metrics:
             ("apimgr_cache_alarms_total", gateway.store.stats.alarms),
             ("apimgr_records_written_total", gateway.spool.written),
             ("apimgr_records_lost_total", gateway.spool.lost),
+            ("apimgr_loop_stalls_total", self._stalls),
+            ("apimgr_loop_stalled_seconds_total", self._stalled_seconds),
             ("apimgr_lease_seconds", gateway.world.lease.left(now)),
             ("apimgr_epoch", gateway.world.epoch),
         ):

@@ -17,6 +17,7 @@ from apps.gateway.doors.asgi import Application
 from apps.gateway.doors.lane import Lane
 from apps.gateway.gateway import Gateway, Options
 from apps.gateway.malloc import keep_large_blocks_apart
+from apps.gateway.watchdog import Watchdog
 from apps.platform.ready import say_ready
 
 log = logging.getLogger(__name__)
@@ -138,12 +139,15 @@ def config(gateway: Gateway) -> uvicorn.Config:
 async def serve(worker: int, listener: socket.socket) -> None:
     """Serve until told to stop."""
     gateway = Gateway(options(worker))
+    watchdog = Watchdog(gateway.metrics.stalled)
+    watchdog.start()
     if not await gateway.start():
         log.warning("nothing is loaded yet: calls are answered with 503 until Redis or a disk copy is there")
     try:
         await Server(config(gateway), gateway).serve([listener])
     finally:
         await gateway.stop()
+        watchdog.stop()
 
 
 def run(worker: int, listener: socket.socket) -> None:
