@@ -53,7 +53,10 @@ _HELP = {
     ),
     "apimgr_records_written_total": ("counter", "Call records written to the spool."),
     "apimgr_records_lost_total": ("counter", "Call records that could not be written."),
-    "apimgr_loop_stalls_total": ("counter", "Times that the worker's event loop stood still for two seconds or longer."),
+    "apimgr_loop_stalls_total": (
+        "counter",
+        "Times that the worker's event loop stood still for two seconds or longer.",
+    ),
     "apimgr_loop_stalled_seconds_total": ("counter", "Seconds that it stood still in these."),
     "apimgr_lease_seconds": ("gauge", "What is left of the trust lease."),
     "apimgr_epoch": ("gauge", "Last change of configuration that is in force here."),

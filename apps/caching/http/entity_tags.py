@@ -34,6 +34,9 @@ LARGEST = 2**19
 MOST_VALUES = 50_000
 """Values of a GraphQL answer that are looked at for entities: another 10 ms at most."""
 
+MOST_CODINGS = 4
+"""Content codings, one in another, that are taken off a body: each may unpack to ``LARGEST`` bytes again."""
+
 LONGEST = 256
 """Characters of a tag."""
 
@@ -41,7 +44,7 @@ MOST_PATHS = 16
 """Paths that a policy may name."""
 
 _STEP = re.compile(r"""\[(?P<index>\*|[0-9]{1,6})\]|\.(?P<name>[^\s.\[\]"'*]+)""")
-_JSON = re.compile(rb"(?:application|text)/(?:[^\s;]+\+)?json\s*(?:;|\Z)", re.IGNORECASE)
+_JSON = re.compile(rb"(?:application|text)/(?:[^\s;]+\+)?json\s*+(?:;|\Z)", re.IGNORECASE)
 _BLANK = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -183,8 +186,10 @@ def one_word(text: str) -> str:
 
 def _decoded(entry: Entry) -> bytes | None:
     """The body without its content coding; ``None`` if it can't be decoded, or is larger than is read."""
-    body = entry.body
-    for coding in reversed(members(lines_of(entry.headers, b"content-encoding"))):
+    body, codings = entry.body, members(lines_of(entry.headers, b"content-encoding"))
+    if len(codings) > MOST_CODINGS:
+        return None
+    for coding in reversed(codings):
         name = coding.strip().lower()
         if name == b"identity":
             continue

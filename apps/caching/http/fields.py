@@ -66,22 +66,43 @@ poisoning", 2018; Nguyen and others, "Your cache has fallen", 2019; advisories s
 removed unless the policy puts them in the key.
 """
 
-# A member is anything but a comma, where a quoted string may hold commas. A quote that is never closed is an ordinary character,
-# so that what follows it can't be hidden.
-_MEMBER = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+', re.DOTALL)
+# Quoted strings that are closed, and what is around them: where this ends, a quote stands that is never closed.
+_CLOSED = re.compile(rb'[^"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"]*+)*+', re.DOTALL)
+# Within that, a member is anything but a comma, where a quoted string may hold commas.
+_MEMBER = re.compile(
+    rb'[^,"]++(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^,"]*+)*+|(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^,"]*+)++', re.DOTALL
+)
 
 
 def members(lines: Iterable[bytes]) -> list[bytes]:
     """The members of a list field over all its lines, without empty ones and the white space around them (RFC 9110
     §5.6.1).
+
+    A quote that is never closed is an ordinary character, so that what follows it can't be hidden; and so is every one
+    behind it, since only an escape hid it from the first. So each byte is looked at twice at most.
     """
     found = []
     for line in lines:
-        if b'"' not in line:
-            found += [member for part in line.split(b",") if (member := part.strip(b" \t"))]
+        if b'"' not in line or b"," not in line:
+            parts = line.split(b",")
+        elif line.count(b'"') % 2 or b"\\" in line:
+            parts = _doubtful_members(line)
         else:
-            found += [member for part in _MEMBER.findall(line) if (member := part.strip(b" \t"))]
+            parts = _MEMBER.findall(line)
+        found += [member for part in parts if (member := part.strip(b" \t"))]
     return found
+
+
+def _doubtful_members(line: bytes) -> list[bytes]:
+    """The members of a line in which a quote may never be closed."""
+    match = _CLOSED.match(line)
+    end = match.end() if match is not None else 0
+    parts = _MEMBER.findall(line, 0, end)
+    if end < len(line):
+        begun = parts.pop() if parts and line[end - 1 : end] != b"," else b""
+        head, *rest = line[end:].split(b",")
+        parts += [begun + head, *rest]
+    return parts
 
 
 def lines_of(headers: Headers, name: bytes) -> list[bytes]:

@@ -7,10 +7,8 @@ path, in normalised form, with a leading slash. All variants and scopes of a URL
 """
 
 import hashlib
-import re
 from collections.abc import Collection, Iterable
-from functools import lru_cache
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from apps.caching.http.entity_tags import ANY
 from apps.caching.http.entry import Entry, Selecting
@@ -18,6 +16,7 @@ from apps.caching.http.fields import first
 from apps.caching.http.keys import variant_key
 from apps.caching.http.messages import Request, ResponseHead
 from apps.caching.http.normalise import normalise_target
+from apps.caching.http.patterns import template
 from apps.caching.http.policy import Policy
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"})
@@ -178,28 +177,19 @@ def collections_above(path: bytes, operations: Iterable[tuple[str, str]]) -> tup
     RFC 9111 §4.4 leaves it to the cache which related URIs it ends; the API's own description says which are.
     """
     operations = tuple(operations)
-    readable = {template for method, template in operations if method in ("GET", "*")}
+    readable = {described for method, described in operations if method in ("GET", "*")}
     found: dict[bytes, None] = {}
-    slashes = path.rstrip(b"/").count(b"/")
-    for template in dict.fromkeys(template.rstrip("/") for _, template in operations):
-        above, _, last = template.rpartition("/")
-        if "{" not in last or template.count("/") != slashes or not _pattern(template).fullmatch(path.rstrip(b"/")):
+    item = path.rstrip(b"/")
+    slashes, stem = item.count(b"/"), item.rpartition(b"/")[0]
+    for described in dict.fromkeys(each.rstrip("/") for _, each in operations):
+        above, _, last = described.rpartition("/")
+        if "{" not in last or described.count("/") != slashes or not template(described).fullmatch(item):
             continue
-        stem = path.rstrip(b"/").rpartition(b"/")[0]
         if above and above in readable:
             found[stem] = None
         if f"{above}/" in readable:
             found[stem + b"/"] = None
     return tuple(found)
-
-
-@lru_cache(maxsize=20_000)
-def _pattern(template: str) -> re.Pattern[bytes]:
-    parts = re.split(r"(\{[^{}/]*\})", template)
-    literal = "/-._~!$&'()*+,;=:@%"
-    return re.compile(
-        b"".join(b"[^/]+" if part.startswith("{") else re.escape(quote(part, literal).encode()) for part in parts)
-    )
 
 
 def _paths_named(reference: str, base: str, own: Collection[str], stems: Collection[str]) -> tuple[bytes, ...]:

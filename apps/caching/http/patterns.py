@@ -10,7 +10,9 @@ the cost grows with the path alone.
 
 import re
 from collections.abc import Sequence
-from urllib.parse import unquote_to_bytes
+from functools import lru_cache
+from itertools import zip_longest
+from urllib.parse import quote, unquote_to_bytes
 
 from apps.caching.http.normalise import normalise_target
 
@@ -73,3 +75,36 @@ def matches(pattern: Sequence[str], segments: Sequence[str]) -> bool:
     elif len(segments) != len(pattern):
         return False
     return all(wanted in (ANY, segment) for wanted, segment in zip(pattern, segments, strict=False))
+
+
+_PLACEHOLDER = re.compile(r"(?:\{[^{}/]*\})+")
+_LITERAL = "/-._~!$&'()*+,;=:@%"
+
+
+@lru_cache(maxsize=20_000)
+def template(path: str) -> re.Pattern[bytes]:
+    """What matches the paths of a template like ``/items/{id}``, in normalised form: a placeholder is at least one
+    byte of a segment, and several may stand side by side (``/{year}{month}``) or around a text (``/{name}.{kind}``).
+
+    A path is matched in one pass, however it is written. What stands for a placeholder ends where the text behind it
+    first comes, and is not tried again: if the rest fits behind a later place, it fits behind the first one too. Only
+    in front of a slash, or at the end, it is the last place that counts.
+    """
+    places = list(_PLACEHOLDER.finditer(path))
+    found, at = [], 0
+    for place, following in zip_longest(places, places[1:]):
+        text, slash, _ = path[place.end() : following.start() if following else None].partition("/")
+        some = b"[^/]" * (place[0].count("{") - 1) + b"[^/]+"
+        if following is not None and not slash:
+            form = b"(?>%b?%b)"
+        elif text:
+            form = b"(?>%b%b(?=/|\\Z))"
+        else:
+            form = b"%b+%b"
+        found += [_escaped(path[at : place.start()]), form % (some, _escaped(text))]
+        at = place.end() + len(text)
+    return re.compile(b"".join([*found, _escaped(path[at:])]))
+
+
+def _escaped(text: str) -> bytes:
+    return re.escape(quote(text, _LITERAL).encode())

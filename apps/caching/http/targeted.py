@@ -29,9 +29,10 @@ _PARAMETERS = re.compile(
     rb"(?:; *" + _KEY.pattern + rb"(?:=(?:" + re.sub(rb"\?P<\w+>", rb"?:", _ITEM.pattern) + rb"))?)*"
 )
 _COMMA = re.compile(rb"[ \t]*,[ \t]*")
+_ESCAPED = re.compile(rb"\\(.)")
 
 
-_SURROGATE = re.compile(rb"(no-store|max-age=(\d+)(?:\+(\d+))?)(?:;[ \t]*(.*))?", re.IGNORECASE)
+_SURROGATE = re.compile(rb"(no-store|max-age=(\d++)(?:\+(\d++))?)(?:;[ \t]*+(.*))?", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ def _value(item: re.Match[bytes]) -> bytes | int | bool:
     if item["integer"] is not None:
         return int(item["integer"])
     if item["string"] is not None:
-        return re.sub(rb"\\(.)", rb"\1", item["string"][1:-1])
+        return _ESCAPED.sub(rb"\1", item["string"][1:-1])
     if item["token"] is not None:
         return item["token"]
     return item["boolean"] == b"1"

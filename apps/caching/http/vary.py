@@ -8,6 +8,9 @@ from apps.caching.http.keys import variant_key
 from apps.caching.http.messages import Headers
 from apps.caching.http.normalise import field_value
 
+FEW = 4
+"""Names up to which a request's fields are gone through for each; for more they are sorted by name first."""
+
 MAX_SPECS = 8
 """Different lists of field names remembered for one URL: each costs a look-up."""
 
@@ -20,7 +23,12 @@ def field_names(headers: Headers) -> tuple[bytes, ...] | None:
 
 def selecting(names: Sequence[bytes], request_headers: Headers) -> Selecting:
     """The named fields of a request in one form."""
-    return tuple((name, field_value(name, lines_of(request_headers, name))) for name in names)
+    if len(names) <= FEW:
+        return tuple([(name, field_value(name, lines_of(request_headers, name))) for name in names])
+    lines: dict[bytes, list[bytes]] = {}
+    for name, value in request_headers:
+        lines.setdefault(name, []).append(value)
+    return tuple([(name, field_value(name, lines.get(name, []))) for name in names])
 
 
 def matches(entry: Entry, request_headers: Headers) -> bool:

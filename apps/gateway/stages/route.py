@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from apps.access.keys import holds_secret
 from apps.caching import http
 from apps.caching.http.identity import folded
+from apps.caching.http.patterns import template
 from apps.gateway.answers import Answer, date, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
@@ -112,21 +113,6 @@ def relative_path(api: API, path: bytes) -> bytes:
 def operation_of(api: API, method: str, path: bytes) -> str:
     """The API's operation that a call falls under, as ``GET /items/{id}``; empty when none does."""
     for operation in api.operations:
-        if operation.method in (method, "*") and _template(operation.path).fullmatch(path):
+        if operation.method in (method, "*") and template(operation.path).fullmatch(path):
             return f"{operation.method} {operation.path}"
     return ""
-
-
-_templates: dict[str, re.Pattern[bytes]] = {}
-
-
-def _template(path: str) -> re.Pattern[bytes]:
-    pattern = _templates.get(path)
-    if pattern is None:
-        if len(_templates) > 20_000:
-            _templates.clear()
-        parts = re.split(r"(\{[^{}/]*\})", path)
-        pattern = _templates[path] = re.compile(
-            b"".join(b"[^/]+" if part.startswith("{") else re.escape(part.encode()) for part in parts)
-        )
-    return pattern

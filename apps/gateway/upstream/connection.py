@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes += len(name) + len(value) + 4
         if len(self.fields) >= FIELD_LIMIT or self._head_bytes > HEAD_LIMIT:
             raise ValueError("too many fields, or too large ones")
-        self.fields.append((name.lower(), value))
+        self.fields.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         status, version = self.parser.get_status_code(), self.parser.get_http_version()
