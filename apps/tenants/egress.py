@@ -21,6 +21,11 @@ def allowed_to_all() -> list[str]:
     return list(dict.fromkeys([*settings.EGRESS_ALLOW, *_installation().allow]))
 
 
+def administrators_rules() -> list[str]:
+    """The installation's rules that administrators set. One query."""
+    return list(_installation().allow)
+
+
 def guard_of(tenant: Tenant) -> Guard:
     """What holds for the calls of a tenant's APIs. One query."""
     return Guard([rule_of(text) for text in [*allowed_to_all(), *tenant.egress]], settings.OWN_PLACES)

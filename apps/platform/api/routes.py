@@ -13,6 +13,7 @@ from apps.fleet.api import views as fleet
 from apps.invalidation.api import views as invalidation
 from apps.platform.api import schema
 from apps.tenants.api import views as tenants
+from apps.tenants.api.egress import EgressView, TenantEgressView
 from apps.warming.api import views as warming
 
 __all__ = ["routes", "schema"]
@@ -44,6 +45,8 @@ routes = [
     path("analytics/timeseries/", analytics.TimeseriesView.as_view(), name="api-timeseries"),
     path("apis/<slug:api>/explain/", ExplainView.as_view(), name="api-explain"),
     path("purge-webhooks/<slug:api>/messages/", invalidation.MessagesView.as_view(), name="api-purge-messages"),
+    path("egress/", EgressView.as_view(), name="api-egress"),
+    path("tenants/<slug:tenant>/egress/", TenantEgressView.as_view(), name="api-tenant-egress"),
     path("cache-entries/", warming.CacheEntriesView.as_view(), name="api-cache-entries"),
     *router.urls,
 ]

@@ -56,7 +56,8 @@ _KEY = entry(
     "name",
 )
 
-TENANT = entry({"slug": words.text, "name": words.text}, "slug")
+EGRESS = entry({"allow": words.many(words.text)}, "allow")
+TENANT = entry({"slug": words.text, "name": words.text, "egress": EGRESS}, "slug")
 USER = entry(
     {
         "email": words.text,
@@ -93,6 +94,9 @@ SUBSCRIPTION = entry(
 
 #: The lists of the file, in the order in which they are made true: each names only what stands before it.
 LISTS = ("tenants", "users", "plans", "apis", "applications", "subscriptions")
+
+#: What is no list, and made true before them.
+EGRESS_WORD = "egress"
 
 
 @dataclass(frozen=True)
@@ -134,10 +138,13 @@ def check_outline(source: Source) -> None:
         raise source.refuse((), "must be a mapping that begins with `version: 1`")
     if source.data.get("version") != 1:
         raise source.refuse(("version",), "must be 1: `version: 1`")
-    unknown = [name for name in source.data if name != "version" and name not in LISTS]
+    unknown = [name for name in source.data if name not in ("version", EGRESS_WORD, *LISTS)]
     if unknown:
         raise FileError(
-            [source.problem((name,), f"is no list of this file; these are: {', '.join(LISTS)}") for name in unknown]
+            [
+                source.problem((name,), f"is no list of this file; these are: {', '.join(LISTS)}, and {EGRESS_WORD}")
+                for name in unknown
+            ]
         )
 
 

@@ -9,14 +9,17 @@ from apps.access.document import plan_document
 from apps.access.models import Application, Plan, Subscription
 from apps.catalog.document import to_document
 from apps.catalog.models import API
+from apps.tenants.egress import administrators_rules
 from apps.tenants.models import Tenant, User
 
 
 def export() -> dict[str, Any]:
     """The platform as the data of a declarative file, version 1."""
+    allowed = administrators_rules()
     return {
         "version": 1,
-        "tenants": [{"slug": tenant.slug, "name": tenant.name} for tenant in Tenant.objects.all()],
+        **({"egress": {"allow": allowed}} if allowed else {}),
+        "tenants": [_tenant(tenant) for tenant in Tenant.objects.all()],
         "users": [_user(user) for user in User.objects.filter(is_active=True).prefetch_related("memberships__tenant")],
         "plans": [plan_document(plan) for plan in Plan.objects.order_by("slug")],
         "apis": [
@@ -46,6 +49,11 @@ def as_yaml(data: dict[str, Any]) -> str:
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+def _tenant(tenant: Tenant) -> dict[str, Any]:
+    own = {"egress": {"allow": list(tenant.egress)}} if tenant.egress else {}
+    return {"slug": tenant.slug, "name": tenant.name, **own}
 
 
 def _user(user: User) -> dict[str, Any]:

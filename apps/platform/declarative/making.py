@@ -23,6 +23,7 @@ from apps.platform.declarative.entries import Entry
 from apps.platform.declarative.run import Run
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
+from apps.tenants.egress import administrators_rules, egress_update, tenant_egress_update
 from apps.tenants.models import Membership, Tenant, User
 
 
@@ -40,6 +41,25 @@ def _tenants(run: Run, listed: list[Entry]) -> None:
                 before = {"name": tenant.name}
                 tenants.tenant_update(actor=PLATFORM, tenant=tenant, name=said["name"])
                 run.changed("tenant", slug, before, {"name": said["name"]})
+        if "egress" in said:
+            _tenant_egress(run, entry, slug, said["egress"]["allow"], is_new=tenant is None)
+
+
+def _tenant_egress(run: Run, entry: Entry, slug: str, allow: list[str], *, is_new: bool) -> None:
+    tenant = Tenant.objects.get(slug=slug)
+    with run.blaming(Entry((*entry.path, "egress"), allow)):
+        before = {"egress": {"allow": list(tenant.egress)}}
+        kept = tenant_egress_update(actor=PLATFORM, tenant=tenant, allow=allow)
+        if not is_new:
+            run.changed("tenant", slug, before, {"egress": {"allow": kept}})
+
+
+def egress(run: Run, entry: Entry) -> None:
+    """Where calls of all tenants may lead: before everything that may need it."""
+    said = run.read(entry, entries.EGRESS)
+    with run.blaming(entry):
+        before = {"allow": administrators_rules()}
+        run.changed("egress", "of all tenants", before, {"allow": egress_update(actor=PLATFORM, allow=said["allow"])})
 
 
 def _users(run: Run, listed: list[Entry]) -> None:

@@ -6,6 +6,7 @@ from django.contrib.auth import update_session_auth_hash
 from django.db import transaction
 from rest_framework import serializers
 
+from apps.egress.rules import MOST_RULES
 from apps.platform.api.fields import NameField, PersonField
 from apps.platform.api.receipts import WithReceipt
 from apps.platform.api.serializers import ObjectWords, Words
@@ -142,3 +143,19 @@ class TokenSerializer(ObjectWords):
         made = services.token_create(actor=self.caller, user=self.context["owner"], **validated_data)
         vars(made.token)["secret"] = made.secret
         return made.token
+
+
+class EgressSerializer(WithReceipt, Words):
+    """Where calls may lead beside public addresses: networks, host names and ``*.suffix``, each with ``:PORT`` or ``:FIRST-LAST``
+    where only those ports are meant."""
+
+    allow = serializers.ListField(
+        child=serializers.CharField(max_length=300),
+        max_length=MOST_RULES,
+        help_text="Like 10.0.0.0/8, billing.internal:8443 or *.corp.internal. Replaced as a whole.",
+    )
+    inherited = serializers.ListField(
+        child=serializers.CharField(),
+        read_only=True,
+        help_text="Rules that hold beside these: those of EGRESS_ALLOW, and for a tenant those of the installation.",
+    )
