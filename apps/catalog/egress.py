@@ -9,7 +9,7 @@ from apps.catalog.choices import SERVED, APIState
 from apps.catalog.models import API, Upstream
 from apps.egress.addresses import is_public, literal
 from apps.egress.rules import LOOPBACK, Guard, Place, address_of, is_loopback_name, judged, place_of
-from apps.tenants.egress import guard_of
+from apps.tenants.egress import guard_of, guards_of
 from apps.tenants.models import Tenant
 
 SHARED = (
@@ -94,28 +94,26 @@ def resolve(hosts: Iterable[str], patience: float = PATIENCE) -> dict[str, list[
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def refused_upstreams(api: API) -> list[Refused]:
-    """The upstreams of an API that calls may not reach, as far as their text tells. Two queries."""
+def refused_upstreams(api: API, upstreams: Iterable[Upstream]) -> list[Refused]:
+    """Those ``upstreams`` of an API that calls may not reach, as far as their text tells. One query."""
     guard = guard_of(api.tenant)
-    return [
-        _refused(api.slug, api.tenant.slug, row.url, why)
-        for row in api.upstreams.all()
-        if (why := _why(guard, row.url))
-    ]
+    return [_refused(api.slug, api.tenant.slug, row.url, why) for row in upstreams if (why := _why(guard, row.url))]
 
 
-def all_refused_upstreams(patience: float) -> list[Refused]:
-    """The upstreams of all served APIs that calls may not reach, by what their names resolve to within ``patience`` seconds."""
+def all_refused_upstreams(patience: float = 0.0) -> list[Refused]:
+    """The upstreams of all served APIs that calls may not reach, by what their names resolve to within ``patience`` seconds;
+    without, by their text alone. Three queries."""
     rows = list(
         Upstream.objects.filter(api__state__in=SERVED).values_list(
             "api__slug", "api__tenant", "api__tenant__slug", "url"
         )
     )
-    tenants = {tenant.pk: guard_of(tenant) for tenant in Tenant.objects.filter(pk__in={row[1] for row in rows})}
+    tenants = guards_of(Tenant.objects.filter(pk__in={row[1] for row in rows}))
     places = {url: place for *_, url in rows if (place := place_of(url)) is not None}
     own = {host for guard in tenants.values() for _, port in places.values() for host in guard.own_hosts(port)}
     names = {host for host, _ in places.values()} | own
-    known = resolve((name for name in names if literal(name) is None and not is_loopback_name(name)), patience)
+    named = [name for name in names if literal(name) is None and not is_loopback_name(name)] if patience else []
+    known = resolve(named, patience)
     found = []
     for slug, tenant, tenant_slug, url in rows:
         guard = tenants[tenant]

@@ -70,6 +70,7 @@ GROUPS = (
             Item("Tenants", "building", "tenants", "t"),
             Item("Users", "users", "users", "u", administrators),
             Item("Gateways", "server", "gateways", "w", administrators),
+            Item("Egress", "route", "egress", "n", administrators),
             Item("Audit", "history", "audit", "x"),
             Item("Settings", "settings", "settings", "e", administrators),
         ),

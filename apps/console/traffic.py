@@ -27,6 +27,12 @@ def by_application(user: User) -> dict[str, Any]:
     return {row["name"]: row for row in rows}
 
 
+def refused_by_egress(user: User, api: str) -> int:
+    """How many calls of an API weren't made in the last 24 hours because egress rules don't allow its upstream."""
+    rows = breakdown(scope=Scope.of(user), by="code", top=100, api=api, since=timezone.now() - DAY)
+    return sum(row["calls"] for row in rows if row["name"] == "upstream_refused")
+
+
 def last_day(user: User, *, api: str = "", application: str = "", tenant: str = "") -> dict[str, Any]:
     """The last 24 hours (``now``) and the 24 before (``before``)."""
     return compare(scope=Scope.of(user), since=timezone.now() - DAY, api=api, application=application, tenant=tenant)

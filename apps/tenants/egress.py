@@ -1,13 +1,13 @@
 """Where calls may lead beyond public addresses: what administrators and the environment allow to all tenants, and to one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from apps.audit.services import change
-from apps.egress.rules import Guard, rule_of, rules_error
+from apps.egress.rules import LOOPBACK, Guard, rule_of, rules_error
 from apps.tenants.actors import PLATFORM, Actor
 from apps.tenants.models import InstallationEgress, Tenant
 from apps.tenants.policies import is_administrator
@@ -28,7 +28,21 @@ def administrators_rules() -> list[str]:
 
 def guard_of(tenant: Tenant) -> Guard:
     """What holds for the calls of a tenant's APIs. One query."""
-    return Guard([rule_of(text) for text in [*allowed_to_all(), *tenant.egress]], settings.OWN_PLACES)
+    return guards_of([tenant])[tenant.pk]
+
+
+def guards_of(tenants: Iterable[Tenant]) -> dict[int, Guard]:
+    """The same of several, by primary key. One query."""
+    shared = [rule_of(text) for text in allowed_to_all()]
+    return {
+        tenant.pk: Guard([*shared, *(rule_of(text) for text in tenant.egress)], settings.OWN_PLACES)
+        for tenant in tenants
+    }
+
+
+def open_to_all() -> bool:
+    """Whether every tenant's calls may reach loopback, as on one machine that was told nothing else. One query."""
+    return Guard([rule_of(text) for text in allowed_to_all()]).refusal_of_text(LOOPBACK, 1) is None
 
 
 def egress_update(*, actor: Actor, allow: Sequence[str]) -> list[str]:

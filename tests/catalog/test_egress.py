@@ -195,5 +195,6 @@ def test_upstreams_that_rules_refuse_are_found_by_text_and_by_what_names_resolve
     found = {each.api: each for each in egress.all_refused_upstreams(1.0)}
     assert set(found) == {"one", "two", "four"}
     assert (found["one"].hint, found["two"].hint) == ("10.0.0.5:8080", "db.corp.test:8080")
-    (refused,) = egress.refused_upstreams(cast.acme.apis.get())
+    api = cast.acme.apis.get()
+    (refused,) = egress.refused_upstreams(api, api.upstreams.all())
     assert (refused.url, refused.tenant) == (PRIVATE, "acme")

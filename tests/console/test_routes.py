@@ -32,7 +32,7 @@ OPEN = {
 #: these are the administrators'
 ADMINISTRATORS = {
     *("plans", "plan_new", "plan", "plan_delete", "tenant_new", "users", "user_invite", "user", "user_switch"),
-    *("gateways", "settings", "mail", "tenant_switch"),
+    *("gateways", "settings", "mail", "tenant_switch", "egress", "egress_edit", "tenant_egress"),
 }
 
 

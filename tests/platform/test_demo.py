@@ -234,11 +234,11 @@ def test_the_demos_origin_is_reachable_where_loopback_is_not_and_nothing_else_is
     first.listener.close()
     second.listener.close()
     assert Tenant.objects.get(slug="acme").egress == [f"127.0.0.1:{second.credentials.origin_port}"]
-    assert not any(refused_upstreams(api) for api in API.objects.all())
+    assert not any(refused_upstreams(api, api.upstreams.all()) for api in API.objects.all())
     Tenant.objects.update(egress=[])  # as an installation of before egress rules has it
     third = lifecycle.demo_prepare()
     third.listener.close()
-    assert not any(refused_upstreams(api) for api in API.objects.all())
+    assert not any(refused_upstreams(api, api.upstreams.all()) for api in API.objects.all())
 
 
 @pytest.mark.django_db

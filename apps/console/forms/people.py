@@ -6,7 +6,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from apps.console.forms.apis import checked_slug
-from apps.console.forms.fields import ConsoleForm, MomentField
+from apps.console.forms.fields import ConsoleForm, LinesField, MomentField
 from apps.tenants.choices import Role, Scope
 from apps.tenants.models import Tenant, User
 
@@ -103,3 +103,13 @@ class TokenForm(ConsoleForm):
         self.fields["tenant"].queryset = Tenant.objects.filter(memberships__user=owner)  # type: ignore[attr-defined]
         if not owner.is_administrator:
             self.fields["scope"].choices = SCOPES[:-1]  # type: ignore[attr-defined]
+
+
+class EgressForm(ConsoleForm):
+    """Where calls may lead beside public addresses."""
+
+    allow = LinesField(
+        label="Allowed",
+        help_text="One a line: a network (10.0.0.0/8), a host name, or *.suffix for the names below it; :443 or :8000-8010 "
+        "behind it for those ports alone.",
+    )

@@ -11,6 +11,7 @@ from apps.access.choices import LIVE
 from apps.access.selectors import subscriptions_visible_to
 from apps.catalog.choices import LIFECYCLE, Transition
 from apps.catalog.document import UpstreamFields
+from apps.catalog.egress import refused_upstreams
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import (
     can_delete_api,
@@ -71,13 +72,17 @@ def _slug(api: API, route: str) -> str:
 @page(load=an_api, may=can_view_configuration)
 def overview(request: Signed, api: API) -> HttpResponse:
     """Figures of the last day, its upstreams, and how to call it."""
+    upstreams = list(api.upstreams.all())
+    lately = traffic.last_day(request.user, api=api.slug)
     return tabbed(
         request,
         api,
         "apis/overview.html",
-        traffic=traffic.last_day(request.user, api=api.slug),
+        refused=refused_upstreams(api, upstreams),
+        refused_calls=traffic.refused_by_egress(request.user, api.slug) if lately["now"]["errors"] else 0,
+        traffic=lately,
         day=embedded.last_day(request.user, api=api.slug),
-        upstreams=api.upstreams.all(),
+        upstreams=upstreams,
         policy_words=sentences(api.cache_policy),
         curl=curl_of(api),
     )

@@ -8,18 +8,25 @@ from typing import NamedTuple
 from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 
 from apps.analytics.selectors import latest_completeness
 from apps.audit.models import Entry
 from apps.audit.selectors import entries_visible_to
+from apps.catalog.egress import all_refused_upstreams
+from apps.console.answers import attempted, done_with_receipt, form_page, sent
 from apps.console.filters import AuditFilters
+from apps.console.forms.people import EgressForm
 from apps.console.guard import Signed, administrators, anyone, page
 from apps.console.lists import listing
-from apps.console.tables import AuditTable
+from apps.console.loaders import a_tenant
+from apps.console.tables import AuditTable, tenant_url
 from apps.fleet.selectors import gateways as gateways_now
 from apps.fleet.selectors import parts_state
-from apps.tenants.models import User
+from apps.tenants.egress import administrators_rules, egress_update, open_to_all, tenant_egress_update
+from apps.tenants.models import Tenant, User
 
+FORM = ("GET", "HEAD", "POST")
 SHOWN_MAILS = 50
 
 
@@ -50,6 +57,62 @@ def audit_entry(request: Signed, entry: Entry) -> HttpResponse:
     """One decision, with what it changed."""
     changes = [(name, before, after) for name, (before, after) in entry.changes.items()]
     return render(request, "platform/audit_entry.html", {"entry": entry, "changes": changes})
+
+
+@page(may=administrators)
+def egress(request: Signed) -> HttpResponse:
+    """Where calls of all tenants may lead, which tenants have rules of their own, and upstreams that none allows."""
+    return render(
+        request,
+        "platform/egress.html",
+        {
+            "environment": settings.EGRESS_ALLOW,
+            "rules": administrators_rules(),
+            "open_to_all": open_to_all(),
+            "tenants": Tenant.objects.exclude(egress=[]).order_by("slug"),
+            "refused": all_refused_upstreams(),
+        },
+    )
+
+
+@page(may=administrators, methods=FORM)
+def egress_edit(request: Signed) -> HttpResponse:
+    """Change where calls of all tenants may lead."""
+    form = EgressForm(sent(request), initial={"allow": administrators_rules()})
+    to = reverse("console:egress")
+    if request.method == "POST" and attempted(
+        form, lambda: egress_update(actor=request.user, allow=form.cleaned_data["allow"])
+    ):
+        return done_with_receipt(request, to, "The egress rules are saved")
+    return form_page(
+        request,
+        form,
+        heading="Egress of all tenants",
+        submit="Save",
+        back=to,
+        back_label="Egress",
+        explain="Public addresses may be reached without a rule. The platform's own ports, link-local addresses and metadata "
+        "services never are.",
+    )
+
+
+@page(load=a_tenant, may=administrators, methods=FORM)
+def tenant_egress(request: Signed, found: Tenant) -> HttpResponse:
+    """Change where the calls of one tenant's APIs may lead beside."""
+    form = EgressForm(sent(request), initial={"allow": found.egress})
+    if request.method == "POST" and attempted(
+        form, lambda: tenant_egress_update(actor=request.user, tenant=found, allow=form.cleaned_data["allow"])
+    ):
+        return done_with_receipt(request, tenant_url(found), f"The egress rules of {found} are saved")
+    return form_page(
+        request,
+        form,
+        heading=f"Egress of {found}",
+        submit="Save",
+        back=tenant_url(found),
+        back_label=str(found),
+        explain="Beside public addresses and what all tenants may reach.",
+    )
 
 
 class SentMail(NamedTuple):
