@@ -7,11 +7,17 @@ from django.core.checks import CheckMessage, Warning, register
 from django.db import DatabaseError
 
 from apps.catalog.choices import SERVED, APIState, HostMethod, HostState
+from apps.catalog.egress import all_refused_upstreams
 from apps.catalog.models import API, HostName, Operation
 from apps.catalog.validation import is_plain
+from apps.egress.rules import NOT_ALLOWED
+from apps.tenants.egress import open_to_all
 
 MOST_NAMED = 20
 """Slugs that a message names."""
+
+RESOLVING = 10.0
+"""Seconds that the names of all upstreams may take to be resolved."""
 
 
 @register(deploy=True)
@@ -68,6 +74,37 @@ def host_names_have_one_tenant(app_configs: Sequence[Any] | None, **kwargs: Any)
             )
             hint = "If that is right, grant the host to the tenant (POST /api/v1/hosts/ID/grant/); if not, name it at these APIs."
             found.append(Warning(told, hint=hint, id="catalog.W004"))
+    return found
+
+
+@register(deploy=True)
+def upstreams_are_where_calls_may_lead(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Upstreams that egress rules refuse, by what their names resolve to, and whether loopback is open to every tenant."""
+    try:
+        refused = all_refused_upstreams(RESOLVING)
+        is_open = open_to_all()
+    except DatabaseError:  # not migrated, or away: other checks say so
+        return []
+    found: list[CheckMessage] = []
+    if refused:
+        named = _named([f"{each.url} ({each.api} of {each.tenant})" for each in refused])
+        hints = ",".join(dict.fromkeys(each.hint for each in refused if each.why == NOT_ALLOWED))
+        hint = f"EGRESS_ALLOW={hints} would let every tenant's calls reach those that are not public; rules of one tenant, and "
+        found.append(
+            Warning(
+                f"Egress rules refuse these upstreams, so that calls to them are answered with 502: {named}.",
+                hint=f"{hint if hints else 'Rules of one tenant, and '}of the installation, are under Egress in the console.",
+                id="catalog.W005",
+            )
+        )
+    if is_open:
+        found.append(
+            Warning(
+                "Every tenant's APIs may lead to this machine itself: to any server that listens there but the platform's own.",
+                hint="Set EGRESS_ALLOW to what upstreams need; empty for public addresses alone.",
+                id="catalog.W006",
+            )
+        )
     return found
 
 

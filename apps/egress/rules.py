@@ -123,6 +123,16 @@ def rules_error(texts: object) -> str | None:
     return None
 
 
+def opens_loopback(texts: Iterable[str]) -> bool:
+    """Whether rules let calls reach this machine itself at some port that isn't the platform's own."""
+    loopback = (ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1"))
+    rules = [rule_of(text) for text in texts]
+    return any(
+        any(address in rule.network for address in loopback) if rule.network else is_loopback_name(rule.name)
+        for rule in rules
+    )
+
+
 def host_key(host: str) -> str:
     """A host in the one form in which it is compared: an address in its usual spelling, or a name in lower case and ASCII, without
     the dot at its end (full-width dots and letters are what IDNA, RFC 3490 §3.1, makes of them)."""

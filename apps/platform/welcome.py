@@ -2,6 +2,7 @@
 
 from django.conf import settings
 
+from apps.egress.rules import opens_loopback
 from apps.platform.demo.credentials import Credentials
 from apps.platform.first_start import FirstAdministrator
 
@@ -20,6 +21,12 @@ def welcome(made: FirstAdministrator | None, demo: Credentials | None, notice: s
         *_administrator(made),
         *([f"  {notice}"] if notice else []),
     ]
+    if opens_loopback(settings.EGRESS_ALLOW):
+        lines += [
+            "",
+            "  Upstreams of every tenant may be on this machine and in private networks, as suits one machine whose users trust",
+            "  each other. EGRESS_ALLOW says which networks and hosts may be reached; the platform's own ports never are.",
+        ]
     if demo is not None:
         lines += ["", "  People of the demo (all with the password " + demo.password + ")"]
         lines += [f"    {person.email:<22} {person.role} of {person.tenant}" for person in demo.people]

@@ -6,9 +6,11 @@ from django.db import connection
 
 from apps.audit.models import Entry
 from apps.catalog import egress
+from apps.catalog.checks import upstreams_are_where_calls_may_lead
 from apps.catalog.services import api_create, api_rollback, api_update, upstream_add
 from apps.fleet.compile import affected_by, all_parts, parts_of
 from apps.gateway.snapshot import Egress
+from apps.platform.welcome import welcome
 from apps.tenants.actors import PLATFORM
 from apps.tenants.egress import egress_announce, egress_update, guard_of, tenant_egress_update
 from tests.support.cast import Cast, make_api
@@ -198,3 +200,31 @@ def test_upstreams_that_rules_refuse_are_found_by_text_and_by_what_names_resolve
     api = cast.acme.apis.get()
     (refused,) = egress.refused_upstreams(api, api.upstreams.all())
     assert (refused.url, refused.tenant) == (PRIVATE, "acme")
+
+
+def test_the_deployment_check_names_refused_upstreams_and_the_setting_that_allows_them(cast: Cast, settings, resolved):
+    resolved |= {"db.corp.test": ["10.0.0.7"]}
+    settings.EGRESS_ALLOW = ["10.0.0.0/8"]
+    make_api(cast.acme, "one", upstream=PRIVATE)
+    make_api(cast.globex, "two", upstream="http://db.corp.test:8080/")
+    assert upstreams_are_where_calls_may_lead(None) == []
+    settings.EGRESS_ALLOW = []
+    (warning,) = upstreams_are_where_calls_may_lead(None)
+    assert warning.id == "catalog.W005"
+    assert f"{PRIVATE} (one of acme), http://db.corp.test:8080/ (two of globex)" in warning.msg
+    assert "EGRESS_ALLOW=10.0.0.5:8080,db.corp.test:8080" in warning.hint
+    settings.EGRESS_ALLOW = ["10.0.0.5:8080", "db.corp.test:8080"]
+    assert upstreams_are_where_calls_may_lead(None) == []
+    settings.OWN_PLACES = (("db.corp.test", 8080),)
+    (warning,) = upstreams_are_where_calls_may_lead(None)
+    assert "platform itself" not in warning.hint
+    assert "EGRESS_ALLOW=" not in warning.hint
+
+
+@pytest.mark.parametrize(
+    ("allow", "is_open"), [([], False), (["10.0.0.0/8"], False), (["::1"], True), (["localhost:9000"], True)]
+)
+def test_the_deployment_check_says_that_loopback_is_open_to_every_tenant(cast: Cast, settings, allow, is_open):
+    settings.EGRESS_ALLOW = allow
+    assert ["catalog.W006"] * is_open == [each.id for each in upstreams_are_where_calls_may_lead(None)]
+    assert ("EGRESS_ALLOW" in welcome(None, None)) == is_open

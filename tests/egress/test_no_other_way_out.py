@@ -22,8 +22,6 @@ LISTED: dict[str, dict[str, str]] = {
     "apps/egress/rules.py": {"socket.socket": PROBE},
     "apps/gateway/upstream/client.py": {".create_connection": GUARD},
     "apps/gateway/worker.py": {"socket.socket": LISTENS},
-    "apps/gateway/gateway.py": {".from_url": OPERATOR},
-    "apps/gateway/allowances.py": {".from_url": OPERATOR},
     "apps/fleet/connections.py": {".from_url": OPERATOR, "Sentinel": OPERATOR, "AsyncSentinel": OPERATOR},
     "apps/invalidation/consumer.py": {".create_connection": OPERATOR, "Connection": OPERATOR},
     "apps/invalidation/forwarding.py": {"httpx.Client": "names the type of the guard's client"},
