@@ -28,7 +28,6 @@ LISTED: dict[str, dict[str, str]] = {
     "apps/platform/valkey.py": {
         "socket.socket": "a Unix socket of the embedded servers",
         ".connect": OPERATOR,
-        ".from_url": OPERATOR,
     },
     "apps/platform/ports.py": {"socket.socket": LISTENS},
     "apps/platform/up.py": {"httpx.AsyncClient": ITSELF},
