@@ -171,7 +171,8 @@ class Exchange:
         """Host and path as the call record has them: without keys, and no longer than the log keeps them, for callers
         choose their length.
         """
-        return self.host[:HOST_BYTES].decode("latin-1"), without_secrets(self.path)[:PATH_BYTES].decode("latin-1")
+        host, path = without_secrets(self.host)[:HOST_BYTES], without_secrets(self.path)[:PATH_BYTES]
+        return host.decode("latin-1"), path.decode("latin-1")
 
     @property
     def shows_detail(self) -> bool:

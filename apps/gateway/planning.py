@@ -6,7 +6,6 @@ from apps.caching import graphql, http
 from apps.caching.http.bodies import KEYED_BY_BODY
 from apps.caching.http.policy import GRAPHQL
 from apps.gateway.snapshot import API, Credential
-from apps.gateway.stages.authenticate import key_fields_kept
 from apps.gateway.stages.route import fields_taken
 
 
@@ -22,9 +21,7 @@ def fields_forwarded(api: API, headers: http.Headers) -> http.Headers:
     """What of a head may be forwarded to the API, for whoever explains a call: as the pipeline leaves it to a caller who
     is no trusted proxy.
     """
-    fields = fields_taken(api, headers, False)
-    kept = key_fields_kept(api)
-    return tuple(pair for pair in fields if pair[0] not in kept)
+    return fields_taken(api, headers, False)
 
 
 def identity_of(api: API, credential: Credential | None) -> http.Identity:

@@ -1,48 +1,39 @@
-"""What of a caller's head never reaches an upstream, whatever an API is set to: secrets of this platform, and names that
-an origin may read as others. Pure.
+"""Secrets of this platform, which never reach an upstream, whatever an API is set to. Pure.
 
 Each API may belong to another tenant than its callers: a key that an upstream saw could be used for all that its owner
 may call.
 """
 
 import binascii
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from apps.access.keys import holds_secret
-from apps.caching.http.fields import HOP_BY_HOP
-from apps.caching.http.identity import folded
 from apps.caching.http.messages import Headers
+from apps.gateway.snapshot import API
 
 KEY_FIELD = b"x-api-key"
 """Where keys travel unless an API says otherwise."""
 
-_PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-"
-_NEVER = HOP_BY_HOP | {
-    b"host",
-    b"content-length",
-    b"expect",
-    b"x-request-id",
-    b"x-call-id",
-    b"proxy",
-    b"http2-settings",
-    KEY_FIELD,
-}
+_NONE: frozenset[bytes] = frozenset()
 
 
-def plainly_named(headers: Headers, allowed: tuple[str, ...]) -> Headers:
-    """The fields whose (lower-case) names have letters, digits and hyphens only, and those whose names are ``allowed``.
+def key_fields(api: API) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """The fields in which keys travel: those that never reach the API's upstreams, and those that do unless their value is
+    somebody's key here.
 
-    CGI and what took after it (WSGI, Rack, PHP) reads ``X_Forwarded_Host`` as ``X-Forwarded-Host`` (RFC 3875 §4.1.18), and
-    some servers fold other characters too; so nginx leaves such fields out as well.
+    Where an API takes its keys, nothing else can stand; the usual field goes on beside another where an administrator has
+    set ``forward_credential``. An open API takes none, and its upstream may have keys of its own.
     """
-    if not b"".join([name for name, _ in headers]).translate(None, _PLAIN):
-        return headers
-    names = {name.encode("latin-1") for name in allowed}
-    return tuple(
-        pair
-        for pair in headers
-        if not pair[0].translate(None, _PLAIN) or (pair[0] in names and folded(pair[0]) not in _NEVER)
-    )
+    return _key_fields(api.api_key_header, "api_key" in api.authentication, api.forward_credential)
+
+
+@lru_cache(maxsize=256)
+def _key_fields(header: str, takes: bool, forwards: bool) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    own = frozenset({header.lower().encode()})
+    if not takes:
+        return _NONE, own | {KEY_FIELD}
+    return (own, frozenset({KEY_FIELD}) - own) if forwards else (own | {KEY_FIELD}, _NONE)
 
 
 def without_keys(headers: Headers, accepted: bytes = b"") -> Headers:
@@ -52,8 +43,8 @@ def without_keys(headers: Headers, accepted: bytes = b"") -> Headers:
     values = b"\n".join([value for _, value in headers])
     if (
         not holds_secret(values)
-        and not (accepted and accepted in values)
-        and not any(name.endswith(b"authorization") and value[:6].lower() == b"basic " for name, value in headers)
+        and b"basic " not in values.lower()
+        and not (accepted and (accepted in values or b"%" in values))
     ):
         return headers
     kept = []

@@ -303,11 +303,14 @@ AROUND = [
     Fault(
         "names that an origin folds go on",
         "gateway.stages.route",
-        "plainly_named(headers, api.underscore_headers)",
-        "headers",
+        "if name.translate(None, _PLAIN) or name in _OURS:",
+        "if name in _OURS:",
     ),
     Fault(
-        "a key goes on in another field", "gateway.stages.route", "    return without_keys(\n", "    return tuple(\n"
+        "a key goes on in another field",
+        "gateway.stages.route",
+        "return without_keys(tuple(taken))",
+        "return tuple(taken)",
     ),
     Fault(
         "what is one caller's is pushed for all",

@@ -3,7 +3,7 @@ RFC 9111 §3.1).
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from apps.caching.http.messages import Headers
 
@@ -65,6 +65,25 @@ UNKEYED_ECHOES = METHOD_OVERRIDES | frozenset(
 poisoning", 2018; Nguyen and others, "Your cache has fallen", 2019; advisories since). On a cacheable call they are
 removed unless the policy puts them in the key.
 """
+
+
+class Judged(dict[bytes, int]):
+    """What ``judge`` says of names of fields, remembered: a table that is read without a call. At most 2,048 names of at
+    most 64 bytes, which is less than half a MiB; names are few, but clients choose them.
+    """
+
+    def __init__(self, judge: Callable[[bytes], int]) -> None:
+        super().__init__()
+        self._judge = judge
+
+    def __missing__(self, name: bytes) -> int:
+        found = self._judge(name)
+        if len(name) <= 64:
+            if len(self) >= 2048:
+                self.clear()
+            self[name] = found
+        return found
+
 
 # Quoted strings that are closed, and what is around them: where this ends, a quote stands that is never closed.
 _CLOSED = re.compile(rb'[^"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"]*+)*+', re.DOTALL)

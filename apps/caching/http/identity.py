@@ -12,7 +12,6 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
 
 from apps.caching.http.directives import ResponseDirectives
 from apps.caching.http.keys import pack
@@ -74,9 +73,6 @@ _OTHERS = frozenset(
 )
 """Names that have such a part and say nothing of who calls, or never go on."""
 
-_LONGEST_NAME = 64
-"""Bytes of a name whose judgement is remembered: 2,048 of them take less than half a MiB."""
-
 _NOT_PLAIN = re.compile(rb"[^a-z0-9]")
 
 
@@ -92,10 +88,6 @@ def is_credential(name: bytes) -> bool:
     RFC 9111 §3.5 speaks of ``Authorization`` alone; what origins answer by is wider, and an origin that checks a key of its
     own, or believes a name that a proxy or a service mesh gave, rarely says so in ``Vary``.
     """
-    return _remembered(name) if len(name) <= _LONGEST_NAME else _judged(name)
-
-
-def _judged(name: bytes) -> bool:
     name = folded(name)
     if name in _OTHERS or name.startswith(b"sec-"):  # set by browsers alone (Fetch, "forbidden request-header")
         return False
@@ -108,8 +100,6 @@ def _judged(name: bytes) -> bool:
         for part in name.split(b"-")
     )
 
-
-_remembered = lru_cache(maxsize=2048)(_judged)
 
 Credentials = tuple[tuple[bytes, bytes], ...]
 """The credential fields that a call forwards, with their values, in the order of their names."""

@@ -5,7 +5,15 @@ import hashlib
 from apps.caching.http import bodies, keys
 from apps.caching.http.bodies import KEYED_BY_BODY
 from apps.caching.http.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
-from apps.caching.http.fields import METHOD_OVERRIDES, UNKEYED_ECHOES, connection_listed, end_to_end, lines_of, without
+from apps.caching.http.fields import (
+    METHOD_OVERRIDES,
+    UNKEYED_ECHOES,
+    Judged,
+    connection_listed,
+    end_to_end,
+    lines_of,
+    without,
+)
 from apps.caching.http.identity import Credentials, Identity, Scope, base_scope, folded, is_credential, owner
 from apps.caching.http.invalidation import SAFE_METHODS
 from apps.caching.http.messages import Headers, Request
@@ -27,6 +35,16 @@ _NOTICED = frozenset(
         b"upgrade",
     }
 )
+
+_CREDENTIAL = 2
+
+
+def _kind(name: bytes) -> int:
+    return _CREDENTIAL if is_credential(name) else int(name in _NOTICED)
+
+
+_KINDS = Judged(_kind)
+"""What a request field is to the cache, by its name: nothing (0), noticed (1), or a credential."""
 
 _CLASSES = {"GET": b"GET", "HEAD": b"GET", "POST": b"POST", "QUERY": b"QUERY"}
 """Methods that can be cached at all. HEAD is answered from GET (RFC 9110 §9.3.2), and no other from one of another
@@ -245,9 +263,10 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
     theirs: set[bytes] = set()
     more = {name.encode() for name in policy.credential_headers} if policy.credential_headers else ()
     for name, value in request.headers:
-        if is_credential(name) or name in more:
+        kind = _KINDS[name]
+        if kind == _CREDENTIAL or name in more:
             theirs.add(name)
-        elif name not in _NOTICED:
+        elif not kind:
             continue
         noticed[name] = noticed[name] + b", " + value if name in noticed else value
     plan = RequestPlan(request, policy, identity, noticed)

@@ -4,14 +4,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from apps.access import keys
+from apps.access.keys import holds_secret
 from apps.gateway.answers import Answer, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.follower import Unavailable
 from apps.gateway.problems import Problem
-from apps.gateway.snapshot import API
 from apps.gateway.stages import Need
 from apps.gateway.warming import warms
-from apps.gateway.withheld import KEY_FIELD, query_without_keys, without_keys
+from apps.gateway.withheld import key_fields, query_without_keys, without_keys
 from apps.gateway.world import UNKNOWN
 
 if TYPE_CHECKING:
@@ -49,35 +49,22 @@ def authenticate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
     x.credential = credential
     if credential.state == "revoked" or (credential.expires_at is not None and credential.expires_at <= x.at):
         return _challenge(x, Problem.INVALID_CREDENTIAL)
-    x.request_headers = without_keys(x.request_headers, values[0])
-    x.query = query_without_keys(x.query, values[0])
-    if x.request_id is not x.call_id and values[0] in x.request_id.encode():
-        x.request_id = x.call_id
+    if not holds_secret(values[0]):  # what has our form is out already
+        x.request_headers = without_keys(x.request_headers, values[0])
+        x.query = query_without_keys(x.query, values[0])
+        if x.request_id is not x.call_id and values[0] in x.request_id.encode():
+            x.request_id = x.call_id
     return _keep_keys(gateway, x)
-
-
-def key_fields_kept(api: API) -> frozenset[bytes]:
-    """The fields in which keys travel and that an API's upstreams never see: the one in which the API takes them, and the
-    usual one where an administrator has not set ``forward_credential``. An open API takes none, and its upstream may
-    have keys of its own.
-    """
-    if "api_key" not in api.authentication:
-        return frozenset()
-    own = api.api_key_header.lower().encode()
-    return frozenset({own}) if api.forward_credential else frozenset({own, KEY_FIELD})
 
 
 def _keep_keys(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
     """Have no key of this platform go on in a field for keys. One that was imported has no form by which it is known, so
     that it is asked whether anybody has it; 503 when it can't be known.
     """
-    kept, fields = key_fields_kept(x.api), (KEY_FIELD, x.api.api_key_header.lower().encode())
-    found = [pair for pair in x.request_headers if pair[0] in fields]
-    if not found:
-        return None
-    keys = set()
-    for name, value in found:
-        digest = None if name in kept else gateway.digest(value)
+    _, fields = key_fields(x.api)
+    somebodys = set()
+    for name, value in x.request_headers if fields else ():
+        digest = gateway.digest(value) if name in fields else None
         if digest is None:
             continue
         if not gateway.world.lease.valid(x.began):
@@ -86,10 +73,11 @@ def _keep_keys(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
         if known is None:
             return not_ready(x) if x.unavailable else Need(partial(_look_up, gateway, x, digest))
         if known is not UNKNOWN:
-            keys.add(value)
-    x.request_headers = tuple(
-        pair for pair in x.request_headers if pair[0] not in kept and not (pair[0] in fields and pair[1] in keys)
-    )
+            somebodys.add(value)
+    if somebodys:
+        x.request_headers = tuple(
+            pair for pair in x.request_headers if pair[0] not in fields or pair[1] not in somebodys
+        )
     return None
 
 

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 from apps.access.keys import holds_secret
 from apps.caching import http
+from apps.caching.http.fields import HOP_BY_HOP, Judged
 from apps.caching.http.identity import folded
 from apps.caching.http.patterns import template
 from apps.gateway.answers import Answer, date, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
 from apps.gateway.snapshot import API
-from apps.gateway.withheld import plainly_named, query_without_keys, without_keys
+from apps.gateway.withheld import KEY_FIELD, key_fields, query_without_keys, without_keys
 from apps.warming.token import HEADER
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ _OURS = frozenset(
 )
 
 
+_PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-"
+
+
 def route(gateway: "Gateway", x: Exchange) -> Answer | None:
     """Find the API. Refuses what isn't well-formed (400), what nobody publishes (404) and what has been here before
     (508); sends ``/products`` to ``/products/`` (308).
@@ -58,9 +62,9 @@ def route(gateway: "Gateway", x: Exchange) -> Answer | None:
     if api is None:
         return refuse(x, Problem.UNKNOWN_API)
     x.api = api
-    if holds_secret(x.path):
+    if holds_secret(x.path) or holds_secret(x.host):
         return refuse(
-            x, Problem.INVALID_REQUEST, "A key stands in the path, which others read: it belongs in a header."
+            x, Problem.INVALID_REQUEST, "A key stands in the address, which others read: it belongs in a header."
         )
     x.query = query_without_keys(x.query)
     if gateway.loops.has_been_here(x):
@@ -86,18 +90,48 @@ def route(gateway: "Gateway", x: Exchange) -> Answer | None:
 
 def fields_taken(api: API, headers: http.Headers, trusted: bool) -> http.Headers:
     """The fields of a call's head that may go on to the API: without those of this hop, those whose names an origin may
-    read as others, those with a secret of this platform, and, from anyone but a trusted proxy, those that only proxies
-    may set.
+    read as others, that of its keys, those with a secret of this platform, and, from anyone but a trusted proxy, those
+    that only proxies may set.
     """
-    headers = plainly_named(headers, api.underscore_headers)
-    folds = bool(api.underscore_headers)
-    return without_keys(
-        tuple(
-            pair
-            for pair in headers
-            if pair[0] not in _OURS and (trusted or not _PROXY_FIELDS.fullmatch(folded(pair[0]) if folds else pair[0]))
+    kept, _ = key_fields(api)
+    if api.underscore_headers:
+        allowed = {name.encode("latin-1") for name in api.underscore_headers}
+        headers = tuple(
+            [(name, value) for name, value in headers if name not in allowed or _is_harmless(name, trusted)]
         )
-    )
+    else:
+        allowed = set()
+    if trusted:
+        taken = [pair for pair in headers if (_WHO_MAY[pair[0]] or pair[0] in allowed) and pair[0] not in kept]
+    else:
+        taken = [
+            pair for pair in headers if (_WHO_MAY[pair[0]] == _ANYBODY or pair[0] in allowed) and pair[0] not in kept
+        ]
+    return without_keys(tuple(taken))
+
+
+_ANYBODY, _ONLY_PROXIES = 1, 2
+
+
+def _who_may(name: bytes) -> int:
+    if name.translate(None, _PLAIN) or name in _OURS:
+        return 0
+    return _ONLY_PROXIES if _PROXY_FIELDS.fullmatch(name) else _ANYBODY
+
+
+_WHO_MAY = Judged(_who_may)
+"""Who may set a field that goes on: anybody, trusted proxies alone, or nobody (0). Nobody where the name has other characters
+than letters, digits and hyphens: CGI and what took after it (WSGI, Rack, PHP) reads ``X_Forwarded_Host`` as
+``X-Forwarded-Host`` (RFC 3875 §4.1.18), and some servers fold other characters too; nginx leaves such fields out as well.
+"""
+
+
+def _is_harmless(name: bytes, trusted: bool) -> bool:
+    """Whether a name that an API allows may be set by this client as what an origin may read it as."""
+    read_as = folded(name)
+    if read_as in HOP_BY_HOP or read_as == KEY_FIELD:
+        return False
+    return _WHO_MAY[read_as] == _ANYBODY or (trusted and _WHO_MAY[read_as] == _ONLY_PROXIES)
 
 
 def is_proxy_field(name: bytes) -> bool:
