@@ -43,6 +43,8 @@ try:
     [ipaddress.ip_network(_network, strict=False) for _network in METRICS_NETWORKS]
 except ValueError as _error:
     raise ImproperlyConfigured(f"METRICS_NETWORKS: {_error}. Write networks like 10.0.0.0/8,fd00::/8.") from None
+CLIENT_MIN_RATE = max(0.0, env.float("CLIENT_MIN_RATE", default=500.0))
+CONNECTIONS_PER_CLIENT = max(0, env.int("CONNECTIONS_PER_CLIENT", default=1000))
 # Call records wait in the spool until the database has them; over its budget the oldest are deleted, and counted.
 NODE_NAME = env.str("NODE_NAME", default=socket.gethostname())
 SPOOL_DIR = DATA_DIR / "spool"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from apps.access.keys import holds_secret, without_secrets
 from apps.caching.fetch_lock import Claim
 from apps.caching.http import ANONYMOUS, Fetch, Held, Policy, Request, Revalidate, plan_request
+from apps.gateway.problems import Problem
 from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Plan
 
 if TYPE_CHECKING:
@@ -52,12 +53,28 @@ class ClientLeft(Exception):
     """The caller is gone; whatever is done for it alone can stop."""
 
 
-class BodyTooLarge(Exception):
-    """The caller's body has more bytes than the API allows."""
+class BodyRefused(Exception):
+    """The caller's body can't be taken; ``problem`` is what the caller gets."""
+
+    problem: Problem
 
 
-class BodyTooSlow(Exception):
-    """The caller's body didn't arrive in time."""
+class BodyTooLarge(BodyRefused):
+    """It has more bytes than the API allows."""
+
+    problem = Problem.BODY_TOO_LARGE
+
+
+class BodyTooSlow(BodyRefused):
+    """It didn't arrive in time."""
+
+    problem = Problem.REQUEST_TIMEOUT
+
+
+class BodyCutOff(BodyRefused):
+    """The server handed on less of it than its head declares."""
+
+    problem = Problem.INVALID_REQUEST
 
 
 class RequestBody(Protocol):
@@ -71,7 +88,7 @@ class RequestBody(Protocol):
     """Bytes after which reading raises ``BodyTooLarge``."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Raises ``ClientLeft``, ``BodyTooLarge`` or ``BodyTooSlow``."""
+        """Raises ``ClientLeft`` or ``BodyRefused``."""
 
 
 class Exchange:

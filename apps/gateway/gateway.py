@@ -21,6 +21,7 @@ from apps.fleet.connections import connect_async
 from apps.fleet.workers import L1, all_know
 from apps.gateway.allowances import Allowances
 from apps.gateway.bounded import bounded
+from apps.gateway.client_bounds import Connections
 from apps.gateway.diskcopy import DiskCopyReader
 from apps.gateway.fetches import Fetches
 from apps.gateway.follower import Follower, Status
@@ -75,6 +76,8 @@ class Options:
     cache_shares_server: bool = False
     trusted_proxies: Sequence[str] = ()
     metrics_networks: Sequence[str] = ()
+    client_min_rate: float = 500.0
+    connections_per_client: int = 1000
     stranger_rows: float = ROWS
     own_places: Sequence[Place] = ()
 
@@ -111,6 +114,7 @@ class Gateway:
         self.looks = Looks(self)
         self.fetches = Fetches(self)
         self.pipeline = Pipeline(self)
+        self.connections = Connections(options.connections_per_client)
         self.digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in options.trusted_proxies]
         self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _nobody

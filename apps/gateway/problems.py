@@ -42,6 +42,12 @@ class Problem(Enum):
     TARGET_TOO_LONG = "target_too_long", 414, "Target too long", "The request target is too long."
     RATE_LIMITED = "rate_limited", 429, "Rate limited", "The plan's rate limit is reached."
     QUOTA_EXCEEDED = "quota_exceeded", 429, "Quota exceeded", "The plan's quota for this period is used up."
+    TOO_MANY_CONNECTIONS = (
+        "too_many_connections",
+        429,
+        "Too many connections",
+        "There are too many connections from this address.",
+    )
     HEADER_TOO_LARGE = "header_too_large", 431, "Header too large", "The request's head is too large."
     INTERNAL_ERROR = "internal_error", 500, "Internal error", "The gateway failed."
     UPSTREAM_UNREACHABLE = (

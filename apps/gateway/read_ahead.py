@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import cast
 
-from apps.gateway.exchange import BodyTooLarge, BodyTooSlow, Exchange, RequestBody
+from apps.gateway.exchange import BodyRefused, Exchange, RequestBody
 
 KEYED_BYTES = 2**20
 """Bytes of a body that can be part of a key. One that is larger goes past the cache, and on as it comes."""
@@ -20,7 +20,7 @@ class ReadAhead:
 
     def __init__(self, body: RequestBody) -> None:
         self.whole: bytes | None = None
-        self.error: BodyTooLarge | BodyTooSlow | None = None
+        self.error: BodyRefused | None = None
         self._body = body
         self._parts: list[bytes] = []
 
@@ -34,7 +34,7 @@ class ReadAhead:
                     size += len(part)
                     if size > KEYED_BYTES:
                         return
-        except (BodyTooLarge, BodyTooSlow) as error:
+        except BodyRefused as error:
             self.error = error
             return
         self.whole = b"".join(self._parts)

@@ -15,8 +15,8 @@ from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.gateway.answers import Streamed, own_fields
-from apps.gateway.doors.asgi import CutShort, answer_to, left, parts
-from apps.gateway.exchange import BodyTooLarge, ClientLeft, Exchange
+from apps.gateway.doors.asgi import CutShort, answer_to, is_cut_off, left, parts, proposes_upgrade
+from apps.gateway.exchange import BodyCutOff, BodyTooLarge, ClientLeft, Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.records import CALL
 from apps.gateway.stages.record import record
@@ -49,11 +49,12 @@ async def _start() -> Gateway:
 class Body:
     """A body that Django has received."""
 
-    def __init__(self, request: ASGIRequest, length: int | None) -> None:
+    def __init__(self, request: ASGIRequest, length: int | None, upgrades: bool) -> None:
         self.length = length
         self.received = 0
         self.limit = 0
         self._request = request
+        self._upgrades = upgrades
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while part := self._request.read(PART):
@@ -61,6 +62,8 @@ class Body:
             if self.limit and self.received > self.limit:
                 raise BodyTooLarge
             yield part
+        if is_cut_off(self.length, self.received, self._upgrades):
+            raise BodyCutOff
 
 
 class _Fields:
@@ -117,7 +120,7 @@ async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpRe
     )
     length = next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), None)
     if length or any(name == b"transfer-encoding" for name, _ in headers):
-        x.body = Body(request, length)
+        x.body = Body(request, length, proposes_upgrade(x))
     gateway.metrics.in_flight += 1
     try:
         answer = await answer_to(gateway, x, None, True)
@@ -135,6 +138,8 @@ async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpRe
         record(gateway, x, answer.status, len(answer.body), CALL)
         response = _Whole(answer.body, status=answer.status)
     response.fields = [*answer.headers, *own_fields(x)]
+    if proposes_upgrade(x):
+        response.fields.append((b"connection", b"close"))
     return response
 
 

@@ -45,6 +45,8 @@ def options(worker: int) -> Options:
         cache_shares_server=settings.CACHE_REDIS_URL == settings.REDIS_URL,
         trusted_proxies=settings.TRUSTED_PROXIES,
         metrics_networks=settings.METRICS_NETWORKS,
+        client_min_rate=settings.CLIENT_MIN_RATE,
+        connections_per_client=settings.CONNECTIONS_PER_CLIENT,
         stranger_rows=settings.STRANGER_ROWS,
         own_places=settings.OWN_PLACES,
     )

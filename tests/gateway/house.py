@@ -320,14 +320,16 @@ def gateway_options(
 
 @contextlib.asynccontextmanager
 async def serving(gateway: Gateway, kind: str = "lane") -> AsyncIterator[Door]:
-    """The gateway behind a real port: by the lane, by the ASGI application under another HTTP implementation, or as
-    a Django view.
+    """The gateway behind a real port: by the lane, by the ASGI application under another HTTP implementation (h11) or under
+    uvicorn's usual one, or as a Django view.
     """
     port = free_port()
     app: Any = Application(gateway)
     protocol: Any = Lane
     if kind == "asgi":
         protocol = "h11"
+    elif kind == "stock":
+        protocol = "httptools"
     elif kind == "view":
         from tests.gateway import site
 

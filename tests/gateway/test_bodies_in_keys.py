@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.caching.http.policy import Policy
-from apps.gateway import read_ahead
+from apps.gateway import client_bounds, read_ahead
 from apps.gateway.doors import asgi
 from apps.gateway.gateway import Gateway
 from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok, read_answer, read_body
@@ -266,7 +266,7 @@ async def test_a_caller_who_leaves_before_his_body_is_whole_asks_nobody(lane: Do
 async def test_a_body_that_comes_too_slowly_is_refused(
     lane: Door, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asgi, "BODY_WAIT", 0.02)
+    monkeypatch.setattr(client_bounds, "GRACE", 0.02)
     monkeypatch.setattr(asgi, "LINGER", 0.02)
     head = f"POST /products/search HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\ncontent-length: 9\r\n\r\n1"
     assert (await lane.raw(head.encode())).status == 408

@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import json
+import socket
 import time
 from typing import Any
 
 import pytest
 
+from apps.gateway.client_bounds import GRACE
 from apps.gateway.doors import lane as lane_module
 from apps.gateway.gateway import Gateway
 from apps.gateway.worker import Server
-from tests.gateway.house import KEY, Door, Origin, Published, api, credential, ok, read_answer
+from tests.gateway.house import KEY, Door, Origin, Published, api, credential, ok, read_answer, serving
 from tests.support.waiting import until
 
 
@@ -22,6 +25,17 @@ def head(target: str, *lines: str, version: str = "1.1", method: str = "GET") ->
 
 def connections(door: Door) -> list[lane_module.Lane]:
     return [each for each in door.server.server_state.connections if isinstance(each, lane_module.Lane)]
+
+
+async def narrow(door: Door) -> tuple[asyncio.StreamWriter, lane_module.Lane]:
+    """A connection whose client reads nothing, and for which the kernel holds next to nothing: both ends."""
+    _, writer = await door.connect()
+    writer.transport.pause_reading()
+    await until(lambda: connections(door))
+    (connection,) = connections(door)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    return writer, connection
 
 
 async def test_pipelined_calls_are_answered_in_order(lane: Door, origin: Origin) -> None:
@@ -297,9 +311,108 @@ async def test_a_caller_that_does_not_read_is_let_go(lane: Door, origin: Origin)
     connection.sweep(now)
     connection.sweep(now + 1)
     assert not connection.transport.is_closing()
-    connection.sweep(now + lane_module.STALL_WAIT + 2)
+    connection.sweep(now + GRACE + 2)
     await until(lambda: not connections(lane))
     writer.transport.abort()
+
+
+async def test_a_caller_that_reads_a_byte_now_and_then_is_let_go(lane: Door, origin: Origin) -> None:
+    """Each part that is read gives back what it is worth at the minimum rate, and no more."""
+    origin.paths["/large"] = ok(b"x" * 4_000_000, "cache-control: max-age=60")
+    await lane.call("/products/large")
+    writer, connection = await narrow(lane)
+    writer.write(head("/products/large"))
+    await until(lambda: connection.flow.write_paused)
+    now, waiting = time.monotonic(), connection.transport.get_write_buffer_size()
+
+    class Dripping:
+        """The transport of a caller who takes a byte in 29 seconds."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(transport, name)
+
+        def get_write_buffer_size(self) -> int:
+            return waiting
+
+    transport, connection.transport = connection.transport, Dripping()
+    connection.sweep(now)
+    looks = 0
+    while not transport.is_closing():
+        now, waiting, looks = now + 29, waiting - 1, looks + 1
+        connection.sweep(now)
+    assert looks == 2
+    await until(lambda: not connections(lane))
+    writer.transport.abort()
+
+
+async def test_a_caller_that_never_reads_the_last_response_of_a_connection_is_let_go(
+    lane: Door, origin: Origin
+) -> None:
+    """The transport is closing, and would wait for its reader without end."""
+    origin.paths["/large"] = ok(b"x" * 4_000_000, "cache-control: max-age=60")
+    await lane.call("/products/large")
+    writer, connection = await narrow(lane)
+    writer.write(head("/products/large", "connection: close"))
+    await until(connection.transport.is_closing)
+    now = time.monotonic()
+    connection.sweep(now)
+    assert connection.transport.get_write_buffer_size()
+    connection.sweep(now + GRACE + 1)
+    await until(lambda: not connections(lane))
+    writer.transport.abort()
+
+
+async def test_a_client_has_no_more_connections_than_it_may(
+    gateways: Any, published: Published, origin: Origin, caplog: pytest.LogCaptureFixture
+) -> None:
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    gateway: Gateway = await gateways(connections_per_client=2)
+    async with serving(gateway) as door:
+        held = [await door.connect() for _ in range(2)]
+        await until(lambda: gateway.connections.open == 2)
+        answer = await door.raw(head("/products/fast"))
+        assert (answer.status, answer["retry-after"], answer["connection"]) == (429, "1", "close")
+        assert json.loads(answer.body)["code"] == "too_many_connections"
+        assert gateway.connections.refused == 1
+        assert "127.0.0.1 has more than 2 connections" in caplog.text
+        assert b'apimgr_connections_refused_total{worker="0"} 1\n' in gateway.metrics.text(gateway, time.monotonic())
+        assert not origin.heads
+        assert not door.calls()
+        for reader, writer in held:  # those that it has go on
+            writer.write(head("/products/fast"))
+            assert (await read_answer(reader)).status == 200
+            writer.close()
+        await until(lambda: gateway.connections.open == 0)
+        assert len(gateway.connections) == 0
+        assert (await door.raw(head("/products/fast"))).status == 200
+
+
+async def test_refused_connections_are_bounded_too(
+    gateways: Any, published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_module, "SPARE", 1)
+    gateway: Gateway = await gateways(connections_per_client=1)
+    async with serving(gateway) as door:
+        made = [await door.connect() for _ in range(2)]
+        assert (await read_answer(made[1][0])).status == 429
+        reader, writer = await door.connect()
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        for _, each in (*made, (reader, writer)):
+            each.close()
+
+
+async def test_a_trusted_proxy_may_have_any_number_of_connections(
+    gateways: Any, published: Published, origin: Origin
+) -> None:
+    origin.paths["/fast"] = ok(b"fast")
+    gateway: Gateway = await gateways(connections_per_client=1, trusted_proxies=("127.0.0.0/8",))
+    async with serving(gateway) as door:
+        held = [await door.connect() for _ in range(3)]
+        assert (await door.raw(head("/products/fast"))).status == 200
+        assert gateway.connections.open == 0
+        for _, writer in held:
+            writer.close()
 
 
 async def test_a_stopping_worker_takes_the_last_call_of_an_idle_connection(lane: Door, origin: Origin) -> None:
@@ -337,8 +450,6 @@ async def test_a_stopping_worker_finishes_what_is_under_way(lane: Door, origin: 
 async def test_a_trusted_proxy_is_believed_and_its_host_is_keyed(
     gateways: Any, published: Published, origin: Origin
 ) -> None:
-    from tests.gateway.house import serving
-
     async def echo(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
         host = next(line for line in head.split(b"\r\n") if line.startswith(b"x-forwarded-host: "))
         writer.write(ok(host, "cache-control: max-age=60"))

@@ -9,7 +9,8 @@ from time import monotonic, time
 from typing import Any
 
 from apps.gateway.answers import AnyAnswer, Streamed, Whole, own_fields, refuse
-from apps.gateway.exchange import BodyTooLarge, BodyTooSlow, ClientLeft, Exchange
+from apps.gateway.client_bounds import Pace
+from apps.gateway.exchange import BodyCutOff, BodyTooLarge, BodyTooSlow, ClientLeft, Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.problems import Problem
 from apps.gateway.records import BEGUN, CALL, ENDED
@@ -22,9 +23,6 @@ log = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-BODY_WAIT = 30.0
-"""Seconds to wait for the next part of a caller's body."""
 
 LINGER = 1.0
 """Seconds during which what a refused caller still sends is read and thrown away, so that it gets to see the answer."""
@@ -52,30 +50,36 @@ class Passed:
 
 
 class Body:
-    """The caller's body as ASGI messages bring it."""
+    """The caller's body as ASGI messages bring it. Waiting for it is bounded by ``pace``."""
 
-    def __init__(self, receive: Receive, length: int | None) -> None:
+    def __init__(self, receive: Receive, length: int | None, pace: Pace, *, upgrades: bool = False) -> None:
         self.length = length
         self.received = 0
         self.limit = 0
         self.finished = False
         self.on_finished: Callable[[], None] | None = None
         self._receive = receive
+        self._pace = pace
+        self._upgrades = upgrades
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while not self.finished:
+            began = monotonic()
             try:
-                async with asyncio.timeout(BODY_WAIT):
+                async with asyncio.timeout(self._pace.left):
                     message = await self._receive()
             except TimeoutError:
                 raise BodyTooSlow from None
             if message["type"] != "http.request":
                 raise ClientLeft
             data = message.get("body", b"")
+            self._pace.waited(monotonic() - began, len(data))
             self.received += len(data)
             self.finished = not message.get("more_body", False)
             if self.finished and self.on_finished is not None:
                 self.on_finished()
+            if self.finished and is_cut_off(self.length, self.received, self._upgrades):
+                raise BodyCutOff
             if self.limit and self.received > self.limit:
                 raise BodyTooLarge
             if data:
@@ -110,22 +114,34 @@ def exchange_of(gateway: Gateway, scope: Scope, receive: Receive) -> Exchange:
         scheme=scope.get("scheme", "http"),
         client=client[0] if client else "",
     )
-    x.body = body_of(headers, x.version, receive)
+    x.body = body_of(gateway, x, receive)
     return x
 
 
-def body_of(headers: tuple[tuple[bytes, bytes], ...], version: str, receive: Receive) -> Body | None:
+def proposes_upgrade(x: Exchange) -> bool:
+    """Whether servers may read this call's body, or what is behind it, as another protocol's, or as a call: in HTTP/1, with an
+    ``Upgrade`` that nobody takes up, and CONNECT. Its connection ends with its response. The lane hands on none.
+    """
+    return x.version in ("1.0", "1.1") and (x.method == "CONNECT" or any(name == b"upgrade" for name, _ in x.headers))
+
+
+def is_cut_off(length: int | None, received: int, upgrades: bool) -> bool:
+    """Whether the server says that a body is whole which isn't: uvicorn with httptools does, behind an ``Upgrade``."""
+    return received < length if length is not None else upgrades and not received
+
+
+def body_of(gateway: Gateway, x: Exchange, receive: Receive) -> Body | None:
     """The caller's body, if its head announces one. HTTP/2 has bodies without any announcement in the head."""
     length: int | None = None
-    announced = version not in ("1.0", "1.1") and not any(name == b"content-length" for name, _ in headers)
-    for name, value in headers:
+    announced = x.version not in ("1.0", "1.1") and not any(name == b"content-length" for name, _ in x.headers)
+    for name, value in x.headers:
         if name == b"content-length" and value.isdigit():
             length = int(value)
         elif name == b"transfer-encoding":
             announced = True
     if not length and not announced:
         return None
-    return Body(receive, length)
+    return Body(receive, length, Pace(gateway.options.client_min_rate), upgrades=proposes_upgrade(x))
 
 
 class Application:
@@ -144,7 +160,7 @@ class Application:
         try:
             if from_lane is not None:
                 x = from_lane.exchange
-                x.body = body_of(x.headers, x.version, receive)
+                x.body = body_of(gateway, x, receive)
                 x.answering = asyncio.current_task()  # the lane sees its caller leave, and cancels
                 await _serve(gateway, x, send, from_lane)
             else:
@@ -237,14 +253,14 @@ async def _send(gateway: Gateway, x: Exchange, answer: AnyAnswer, send: Send) ->
     headers = [*answer.headers, *own_fields(x)]
     body = x.body if isinstance(x.body, Body) else None
     unread = body is not None and not body.finished
+    if (unread and not isinstance(answer, Streamed)) or proposes_upgrade(x):
+        headers.append((b"connection", b"close"))
     if isinstance(answer, Streamed):
         if x.version == "1.0" and not any(name == b"content-length" for name, _ in headers):
             await _send_buffered(gateway, x, answer, headers, send)
         else:
             await _send_streamed(gateway, x, answer, headers, send)
         return
-    if unread:
-        headers.append((b"connection", b"close"))
     x.status, x.sent, x.ended = answer.status, len(answer.body), True
     record(gateway, x, answer.status, len(answer.body))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

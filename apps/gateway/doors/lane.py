@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from apps.caching.http.held import render
 from apps.gateway.answers import Whole, own_lines, refuse
+from apps.gateway.client_bounds import GRACE, SPARE, Pace
 from apps.gateway.doors.asgi import EXCHANGE, Passed
 from apps.gateway.exchange import ClientLeft, Exchange
 from apps.gateway.forwarding import interim_fields
@@ -34,9 +35,6 @@ HEAD_WAIT = 10.0
 
 IDLE_WAIT = 75.0
 """Seconds that a connection may be silent; nginx has the same."""
-
-STALL_WAIT = 30.0
-"""Seconds after which a caller that doesn't read its answer is let go."""
 
 LINGER = 2.0
 """Seconds during which a refused caller may still send: closing at once would take the answer from it."""
@@ -78,8 +76,10 @@ class Lane(HttpToolsProtocol):
         self._active = monotonic()
         self._last_call = False
         self._linger_until = 0.0
-        self._stalled_since = 0.0
-        self._stalled_at = 0
+        self._counted = False
+        self._unread = 0  # bytes of output that wait for the caller to read, when it was last looked at
+        self._swept = 0.0
+        self._pace = Pace(self.gateway.options.client_min_rate)
         # Calls that took the ordinary way, in order: the first is being answered.
         self._under_way: deque[tuple[Exchange, RequestResponseCycle]] = deque()
 
@@ -89,11 +89,20 @@ class Lane(HttpToolsProtocol):
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
         self._remembers = not self.gateway.trusts(self._address)
+        if self._remembers and self._address:
+            self._counted = True
+            above = self.gateway.connections.take(self._address)
+            if above:
+                self._refuse_connection(above)
+                return
         if self.gateway.stopping:
             self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._counted:
+            self._counted = False
+            self.gateway.connections.give(self._address)
         self._unset_keepalive_if_required()
         for x, _ in self._under_way:
             if x.answering is not None and not x.ended:
@@ -121,26 +130,44 @@ class Lane(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """Once a second: enforce the deadlines. ``now`` is monotonic."""
-        if self.transport.is_closing():
-            return
         if self._linger_until:
             if now > self._linger_until:
                 self.transport.abort()
-        elif self.flow.write_paused:
-            waiting = self.transport.get_write_buffer_size()
-            if not self._stalled_since or waiting < self._stalled_at:
-                self._stalled_since = now
-            elif now - self._stalled_since > STALL_WAIT:
-                self.transport.abort()
-            self._stalled_at = waiting
+        elif self._reads_too_slowly(now):
+            self.transport.abort()
+        elif self._unread or self.transport.is_closing():
+            return
         elif self._in_head and now - self._head_since > HEAD_WAIT:
             self._end_with(Problem.REQUEST_TIMEOUT)
         elif self._idle and not self._in_head and now - self._active > IDLE_WAIT:
             self.transport.close()
 
+    def _reads_too_slowly(self, now: float) -> bool:
+        """Whether the caller leaves output lying: of a call under way, and after the last one, when a closing transport would
+        wait for it without end. How much was read since the last look can't be told when there is more now: then nothing counts.
+        """
+        waiting = self.transport.get_write_buffer_size()
+        if not waiting:
+            self._pace.left = GRACE
+        elif self._unread and waiting <= self._unread:
+            self._pace.waited(now - self._swept, self._unread - waiting)
+        self._unread, self._swept = waiting, now
+        return self._pace.left <= 0
+
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stalled_since = 0.0
+        self._unread = 0
+        self._pace.left = GRACE
+
+    def _refuse_connection(self, above: int) -> None:
+        """The client holds ``above`` connections more than it may."""
+        self._deaf = True
+        if above > SPARE:
+            self.transport.abort()
+            return
+        x = self._nothing()
+        x.silent = True
+        self._write_last(x, refuse(x, Problem.TOO_MANY_CONNECTIONS, None, ((b"retry-after", b"1"),)))
 
     # Parsing
 
@@ -420,7 +447,13 @@ class Lane(HttpToolsProtocol):
 
     def _turn_away(self, problem: Problem) -> None:
         """Answer what can't be taken as a call."""
-        x = Exchange(
+        x = self._nothing()
+        x.path = self.url.partition(b"?")[0][:1024]
+        self._write_last(x, refuse(x, problem))
+
+    def _nothing(self) -> Exchange:
+        """The exchange of what is no call."""
+        return Exchange(
             "",
             self.url,
             (),
@@ -429,8 +462,6 @@ class Lane(HttpToolsProtocol):
             at=time(),
             client=self._address,
         )
-        x.path = self.url.partition(b"?")[0][:1024]
-        self._write_last(x, refuse(x, problem))
 
     def _write_last(self, x: Exchange, answer: Whole) -> None:
         """Answer, and end the connection once the caller, who may still be sending, had time to read it."""

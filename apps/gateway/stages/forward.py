@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from apps.caching import http
 from apps.gateway.answers import BODILESS, Answer, AnyAnswer, Streamed, refuse
-from apps.gateway.exchange import BodyTooLarge, BodyTooSlow, Exchange
+from apps.gateway.exchange import BodyRefused, Exchange
 from apps.gateway.forwarding import answer_fields, ordered, upstream_fields, upstream_target
 from apps.gateway.problems import Problem
 from apps.gateway.read_ahead import body_to_send, is_whole
@@ -44,10 +44,10 @@ async def pass_by(gateway: "Gateway", x: Exchange) -> AnyAnswer:
         if unsafe and error.sent:
             await gateway.invalidate(api, plan.request, None)
         return failed(gateway, x, error)
-    except (BodyTooLarge, BodyTooSlow) as error:
+    except BodyRefused as error:
         if unsafe:
             await gateway.invalidate(api, plan.request, None)
-        return refuse(x, Problem.BODY_TOO_LARGE if isinstance(error, BodyTooLarge) else Problem.REQUEST_TIMEOUT)
+        return refuse(x, error.problem)
     try:
         if unsafe:
             head = http.ResponseHead(response.status, tuple(response.fields))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from apps.gateway.answers import Answer, refuse
-from apps.gateway.exchange import BodyTooLarge, Exchange
+from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
 from apps.gateway.read_ahead import KEYED_BYTES, read_ahead
 from apps.gateway.stages import Need
@@ -32,8 +32,7 @@ def _keyed(x: Exchange) -> Answer | Need | None:
             return None
         return Need(lambda: read_ahead(x))
     if ahead.error is not None:
-        too_large = isinstance(ahead.error, BodyTooLarge)
-        return refuse(x, Problem.BODY_TOO_LARGE if too_large else Problem.REQUEST_TIMEOUT)
+        return refuse(x, ahead.error.problem)
     if ahead.whole is not None:
         x.cache_plan = plan_cache(x)
     return None
