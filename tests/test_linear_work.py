@@ -492,7 +492,7 @@ LISTS: dict[str, Callable[[bytes], object]] = {
     "connection": lambda text: http.fields.end_to_end((*_fields_named(text), (b"connection", text))),
     "no-cache": lambda text: http.fields.without(_fields_named(text), frozenset(http.fields.members([text]))),
     "304": lambda text: http.validation.merged_headers(entry_of(_fields_named(text)), _fields_named(text), frozenset()),
-    "taken": lambda text: fields_taken(_fields_named(text), False, API),
+    "taken": lambda text: fields_taken(API, _fields_named(text), False),
     "ruled": lambda text: ruled(_fields_named(text), HeaderRules()),
 }
 
