@@ -205,8 +205,14 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "apps.tenants.adapter.AccountAdapter"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True  # in a browser that isn't known yet, this is the way in that no guessing closes
+ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": None}  # counted by apps.tenants.throttle
 MFA_ADAPTER = "apps.tenants.adapter.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_FORMS = {
+    "authenticate": "apps.tenants.forms.AuthenticateForm",
+    "reauthenticate": "apps.tenants.forms.ReauthenticateForm",
+}
 
 SESSION_ENGINE = "apps.tenants.sessions"
 SESSION_COOKIE_HTTPONLY = True

@@ -1,5 +1,7 @@
 """How sign-in behaves: accounts are made by administrators and owners, not by strangers."""
 
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.decorators import reauthentication_required
 from allauth.core.exceptions import ReauthenticationRequired
@@ -10,14 +12,42 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.audit.services import via
 from apps.secrets import ring
+from apps.tenants import throttle
 from apps.tenants.models import User
 from apps.tenants.services import user_set_password
+
+TOO_OFTEN = (
+    "Too many failed attempts. Wait five minutes, use a browser in which you have signed in before, "
+    "or ask for a link by \u201cForgot your password?\u201d."
+)
 
 _SECOND_FACTOR = b"second factor"
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """No public sign-up."""
+    """No public sign-up; and guesses are counted so that they lock nobody else out."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {"too_many_login_attempts": TOO_OFTEN}
+    _attempt: throttle.Attempt | None = None
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Raises ``ValidationError`` for one guess too many."""
+        self._attempt = throttle.password_attempt(request, credentials.get("email", ""))
+        if self._attempt is None:
+            raise self.validation_error("too_many_login_attempts")
+
+    def _rollback_login_failed_rl_usage(self) -> None:
+        if self._attempt is not None:
+            self._attempt.succeeded()
+
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        throttle.forgive(request, credentials.get("email", ""))
+
+    def post_login(self, request: HttpRequest, user: User, **details: Any) -> HttpResponse:
+        """Where signing in, with all its steps, leads to."""
+        response: HttpResponse = super().post_login(request, user, **details)
+        throttle.remember(request, response, user.email)
+        return response
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Refused: a platform's users are invited."""
