@@ -275,6 +275,9 @@ try:
 except ValueError as _error:
     raise ImproperlyConfigured(f"EGRESS_OWN: {_error}") from None
 
+# Who is asked for the TXT records that prove host names, as address or address:port; empty: whom the system asks.
+DNS_SERVERS = env.list("DNS_SERVERS", default=[])
+
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -292,6 +295,7 @@ CELERY_BEAT_SCHEDULE = {
     "invalidation.forward": {"task": "invalidation.forward", "schedule": 2.0, "options": {"expires": 4}},
     "invalidation.retain": {"task": "invalidation.retain", "schedule": 3600.0, "options": {"expires": 3600}},
     "tenants.notify": {"task": "tenants.notify", "schedule": 3600.0, "options": {"expires": 3600}},
+    "catalog.check_hosts": {"task": "catalog.check_hosts", "schedule": 10.0, "options": {"expires": 10}},
     "access.expire": {"task": "access.expire", "schedule": 15.0, "options": {"expires": 15}},
 }
 

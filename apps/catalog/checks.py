@@ -72,7 +72,7 @@ def host_names_have_one_tenant(app_configs: Sequence[Any] | None, **kwargs: Any)
                 f"{host} counts as the tenant {name.tenant.slug}'s since the upgrade, because its API names it. APIs of other"
                 f" tenants that name no host no longer answer there: {_named(anywhere)}."
             )
-            hint = "If that is right, grant the host to the tenant (POST /api/v1/hosts/ID/grant/); if not, name it at these APIs."
+            hint = "If that is right, grant the host to the tenant (POST /api/v1/hosts/grant/); if not, name it at these APIs."
             found.append(Warning(told, hint=hint, id="catalog.W004"))
     return found
 

@@ -8,6 +8,8 @@ own affair and don't come here.
 
 import socket
 import ssl
+import time
+from collections.abc import Callable
 from functools import lru_cache
 
 import httpx
@@ -18,6 +20,7 @@ TIMEOUT = 5.0
 """Seconds that a call may take to connect, and between two reads."""
 
 _PORTS = {"http": 80, "https": 443}
+_HEAD_BYTES = 16 * 1024
 
 
 class Refused(httpx.RequestError):
@@ -54,6 +57,54 @@ class GuardedTransport(httpx.HTTPTransport):
 def client(guard: Guard, timeout: float = TIMEOUT) -> httpx.Client:
     """A client for calls on behalf of one tenant. ``timeout``: seconds to connect, and between two reads."""
     return httpx.Client(transport=GuardedTransport(guard), timeout=timeout, follow_redirects=False, trust_env=False)
+
+
+def glance(guard: Guard, url: httpx.URL, *, seconds: float = TIMEOUT, most: int = 4096) -> tuple[int, bytes]:
+    """Status and the first ``most`` bytes of a small text, in so many ``seconds`` altogether, whatever pace the server has.
+
+    HTTP/1.0, so that the text comes as it is. Raises ``OSError`` (``TimeoutError`` is one) with a sentence without the address.
+    """
+    until = time.monotonic() + seconds
+
+    def left() -> float:
+        if (rest := until - time.monotonic()) <= 0:
+            raise TimeoutError("There was no answer in time.")
+        return rest
+
+    host, port = url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
+    own = [each for name in guard.own_hosts(port) if not is_loopback_name(name) for each in _known(name)]
+    allowed, refusal = judged(guard, host, port, _known(host), own)
+    if not allowed:
+        raise OSError(refusal or "The name has no address.")
+    with _connected(allowed, port, left) as plain:
+        plain.settimeout(left())
+        connection = _tls().wrap_socket(plain, server_hostname=host) if url.scheme == "https" else plain
+        with connection:
+            connection.settimeout(left())
+            connection.sendall(b"GET %b HTTP/1.0\r\nHost: %b\r\n\r\n" % (url.raw_path, url.netloc))
+            data = b""
+            while len(data) < _HEAD_BYTES + most:
+                connection.settimeout(left())
+                part = connection.recv(_HEAD_BYTES)
+                if not part:
+                    break
+                data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    words = head.split(b" ", 2)
+    if not words[0].startswith(b"HTTP/1.") or len(words) < 2 or not words[1][:3].isdigit():
+        raise OSError("What answered does not speak HTTP/1.")
+    return int(words[1][:3]), body[:most]
+
+
+def _connected(addresses: list[str], port: int, left: Callable[[], float]) -> socket.socket:
+    """A connection to the first address that takes one. Raises ``OSError``."""
+    for last, address in enumerate(addresses, 1 - len(addresses)):
+        try:
+            return socket.create_connection((address, port), timeout=left())
+        except OSError:
+            if last == 0:
+                raise
+    raise AssertionError("unreachable")
 
 
 @lru_cache(maxsize=1)

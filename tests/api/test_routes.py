@@ -29,7 +29,7 @@ from tests.support.cast import (
 
 CONTRACT = (
     "tenants users apis upstreams plans applications keys access-requests subscriptions cache-policies purges calls "
-    "gateways audit purge-webhooks cdns analytics/summary analytics/timeseries"
+    "gateways audit purge-webhooks cdns hosts analytics/summary analytics/timeseries"
 ).split()
 METHODS = ("get", "post", "put", "patch", "delete")
 OPEN = {"/api/schema/", "/api/docs/"}  # what the API is like is no secret

@@ -3,7 +3,7 @@
 import django_filters
 from django.db.models import Q, QuerySet
 
-from apps.catalog.choices import APIState
+from apps.catalog.choices import APIState, HostState
 from apps.platform.api.filters import StrictFilterSet
 
 
@@ -29,3 +29,12 @@ class UpstreamFilter(StrictFilterSet):
     tenant = django_filters.CharFilter("api__tenant__slug")
     url = django_filters.CharFilter()
     ordering = django_filters.OrderingFilter(fields=["id", "url", "weight", ("api__slug", "api")])
+
+
+class HostFilter(StrictFilterSet):
+    """Of host names."""
+
+    tenant = django_filters.CharFilter("tenant__slug")
+    host = django_filters.CharFilter()
+    state = django_filters.ChoiceFilter(choices=HostState.choices)
+    ordering = django_filters.OrderingFilter(fields=["host", "created_at", "proved_at"])

@@ -11,11 +11,12 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.caching.api.words import CacheWords
-from apps.catalog import document, services
+from apps.catalog import document, hosts, services
 from apps.catalog.choices import SERVED, APIState, Transition
 from apps.catalog.document import Parsed
-from apps.catalog.models import API, Operation, Revision, Upstream
+from apps.catalog.models import API, HostName, Operation, Revision, Upstream
 from apps.catalog.selectors import apis_configured_by, revision_document_for
+from apps.gateway.snapshot import PROOF_PATH
 from apps.platform.api.fields import NameField, PersonField
 from apps.platform.api.receipts import WithReceipt
 from apps.platform.api.serializers import CommentSerializer, DocumentWords, ObjectWords
@@ -269,3 +270,65 @@ class ImportedSerializer(WithReceipt, serializers.Serializer):
     operations = serializers.IntegerField(help_text="One per path and method.")
     added = serializers.IntegerField()
     removed = serializers.IntegerField()
+
+
+class HostRecordSerializer(serializers.Serializer):
+    """The DNS record that proves a host name."""
+
+    type = serializers.CharField()
+    name = serializers.CharField()
+    value = serializers.CharField()
+
+
+class HostFileSerializer(serializers.Serializer):
+    """The file that proves one, on the host itself."""
+
+    path = serializers.CharField()
+    line = serializers.CharField()
+
+
+class HostSerializer(WithReceipt, ObjectWords):
+    """A host name of a tenant, and what proves it while it is pending."""
+
+    tenant = NameField(visible=tenants_visible_to)
+    record = serializers.SerializerMethodField()
+    file = serializers.SerializerMethodField()
+
+    class Meta:
+        model = HostName
+        fields = [
+            "id",
+            "host",
+            "tenant",
+            "state",
+            "method",
+            "record",
+            "file",
+            "created_at",
+            "proved_at",
+            "checked_at",
+            "finding",
+        ]
+        fields += ["receipt"]
+        read_only_fields = ["state", "method", "created_at", "proved_at", "checked_at", "finding"]
+
+    @extend_schema_field(HostRecordSerializer)
+    def get_record(self, name: HostName) -> dict[str, str]:
+        """What to put into the DNS."""
+        return {"type": "TXT", "name": hosts.record_name(name.host), "value": hosts.proof(name.tenant, name.host)}
+
+    @extend_schema_field(HostFileSerializer)
+    def get_file(self, name: HostName) -> dict[str, str]:
+        """Or what to serve there."""
+        return {"path": PROOF_PATH, "line": hosts.proof(name.tenant, name.host)}
+
+    def create(self, validated_data: dict[str, Any]) -> HostName:
+        """Claim it."""
+        return services.host_claim(actor=self.caller, **validated_data)
+
+
+class GrantSerializer(CommentSerializer):
+    """Which host name a tenant gets without a proof."""
+
+    host = serializers.CharField(max_length=253)
+    tenant = NameField(visible=tenants_visible_to)

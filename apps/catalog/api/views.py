@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from apps.catalog import selectors, services
 from apps.catalog.api import filtersets, serializers
 from apps.catalog.choices import Transition
-from apps.catalog.models import API, Upstream
+from apps.catalog.models import API, HostName, Upstream
 from apps.fleet.receipts import wait_for_receipt
 from apps.platform.api.parsers import FileBody
 from apps.platform.api.receipts import with_receipt
@@ -133,3 +133,30 @@ class UpstreamViewSet(Creatable, Updatable, Deletable):
     def remove(self, found: Upstream) -> None:
         """Send it no more calls."""
         services.upstream_remove(actor=self.actor, upstream=found)
+
+
+class HostViewSet(Creatable, Deletable):
+    """Host names of one's own tenants. POST claims one; it is looked for until it is proved."""
+
+    serializer_class = serializers.HostSerializer
+    filterset_class = filtersets.HostFilter
+    lookup_value_regex = r"\d{1,18}"
+
+    def get_queryset(self) -> QuerySet[HostName]:
+        """Those of one's own tenants."""
+        return selectors.hosts_visible_to(self.request.user)
+
+    def remove(self, found: HostName) -> None:
+        """Give it up."""
+        services.host_remove(actor=self.actor, host=found)
+
+    @verb(request=None)
+    def check(self, request: Request, pk: str) -> Response:
+        """Look for its record and file as soon as possible; ``checked_at`` and ``finding`` say what came of it."""
+        return self.answer(services.host_look(actor=self.actor, host=self.get_object()))
+
+    @extend_schema(request=serializers.GrantSerializer, responses=serializers.HostSerializer)
+    @action(detail=False, methods=["post"])
+    def grant(self, request: Request) -> Response:
+        """Have a host name belong to a tenant without a proof: an administrator's decision."""
+        return self.answer(services.host_grant(actor=self.actor, **self.body(serializers.GrantSerializer)))

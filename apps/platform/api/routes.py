@@ -26,6 +26,7 @@ router.register(r"users/(?P<user>\d{1,18})/tokens", tenants.TokenViewSet, "api-t
 router.register("apis", catalog.APIViewSet, "api-api")
 router.register(r"apis/(?P<api>[^/.]+)/warm-ups", warming.WarmUpViewSet, "api-warm-up")
 router.register("upstreams", catalog.UpstreamViewSet, "api-upstream")
+router.register("hosts", catalog.HostViewSet, "api-host")
 router.register("plans", access.PlanViewSet, "api-plan")
 router.register("applications", access.ApplicationViewSet, "api-application")
 router.register("keys", access.KeyViewSet, "api-key")
