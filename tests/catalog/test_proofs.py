@@ -214,6 +214,16 @@ def test_a_name_too_long_for_a_record_is_answered_like_any_other(names: NameServ
     assert look(".".join(["a" * 60] * 4), "apimgr-host=abc", HERE).method is None
 
 
+def noting(looked: list[str]) -> Any:
+    """A look that finds nothing and notes at what."""
+
+    def look_at(host: str, *_: Any) -> proofs.Finding:
+        looked.append(host)
+        return proofs.Finding(None, "")
+
+    return look_at
+
+
 @pytest.mark.django_db
 class TestTheTask:
     """What the schedule makes of claims."""
@@ -272,7 +282,7 @@ class TestTheTask:
 
     def test_a_tenant_with_many_names_leaves_room_for_others(self, cast: Cast, monkeypatch: pytest.MonkeyPatch):
         looked: list[str] = []
-        monkeypatch.setattr(tasks, "look", lambda host, *_: looked.append(host) or proofs.Finding(None, ""))
+        monkeypatch.setattr(tasks, "look", noting(looked))
         for number in range(20):
             self.claim(cast, f"{number}.acme.test")
         services.host_claim(actor=cast.charlie, tenant=cast.globex, host="globex.test")
@@ -282,13 +292,13 @@ class TestTheTask:
     def test_a_name_is_looked_at_by_one_task_at_a_time(self, cast: Cast, monkeypatch: pytest.MonkeyPatch):
         self.claim(cast)
         now = datetime.now(UTC)
-        inside: list[int] = []
+        inside: list[str] = []
         monkeypatch.setattr(tasks, "_due", lambda at: list(HostName.objects.select_related("tenant")))
         rows = tasks._due(now)
         monkeypatch.setattr(tasks, "_due", lambda at: rows)
-        monkeypatch.setattr(tasks, "look", lambda *_: inside.append(1) or proofs.Finding(None, ""))
+        monkeypatch.setattr(tasks, "look", noting(inside))
         assert (tasks.check_due(now), tasks.check_due(now)) == (1, 0)
-        assert inside == [1]
+        assert inside == [HOST]
 
     def test_a_database_that_is_away_is_waited_for(self, monkeypatch: pytest.MonkeyPatch):
         def away(*_: Any) -> int:
