@@ -399,6 +399,23 @@ async def test_an_answer_that_offers_an_upgrade_ends_where_it_would_without(
     assert origin.closed == 0  # one connection, used again
 
 
+async def test_an_upstream_that_does_not_read_a_body_is_too_slow(client: HTTP1Client, origin: Served) -> None:
+    done = asyncio.Event()
+
+    async def unread(origin: Served, head: bytes, reader: Any, writer: Any) -> None:
+        reader._transport.pause_reading()
+        await done.wait()
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(1000):
+            yield b"x" * 65536
+
+    origin.paths["/"] = unread
+    with pytest.raises(TimedOut):
+        await get(client, origin.url, method="POST", body=body(), read_timeout=0.1)
+    done.set()
+
+
 async def test_a_trailer_without_end_breaks_the_answer_off(client: HTTP1Client, origin: Served) -> None:
     async def trail(origin: Served, head: bytes, reader: Any, writer: Any) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-trailer: ")

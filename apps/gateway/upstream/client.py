@@ -266,7 +266,7 @@ class HTTP1Client:
             if body is None:
                 await connection.head(read_timeout)
             else:
-                upload = self._loop.create_task(write_body(connection, body, chunked))
+                upload = self._loop.create_task(write_body(connection, body, chunked, read_timeout))
                 await self._head_while_sending(connection, upload, read_timeout)
         except BaseException:
             if upload is not None:

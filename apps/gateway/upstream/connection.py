@@ -188,13 +188,17 @@ class Connection(asyncio.Protocol):
         self.used += 1
         self.transport.write(head)
 
-    async def write(self, data: bytes) -> None:
-        """Write a part of the request's body, waiting while the upstream doesn't read."""
+    async def write(self, data: bytes, patience: float) -> None:
+        """Write a part of the request's body, waiting while the upstream doesn't read. Raises ``TimedOut`` or ``Broken``."""
         if self.closed or self.transport.is_closing():
             raise Broken("the connection ended while the request was sent", sent=True)
         self.transport.write(data)
         if not self._writable.is_set():
-            await self._writable.wait()
+            try:
+                async with asyncio.timeout(patience):
+                    await self._writable.wait()
+            except TimeoutError:
+                raise TimedOut("the upstream doesn't read the request", sent=True) from None
 
     async def head(self, patience: float) -> None:
         """Wait until ``status`` and ``fields`` are there. Raises ``TimedOut`` or ``Broken``."""
@@ -279,10 +283,12 @@ class Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
-async def write_body(connection: Connection, body: AsyncIterator[bytes], chunked: bool) -> None:
-    """Send a request's body as it comes, in chunks where its length isn't known."""
+async def write_body(connection: Connection, body: AsyncIterator[bytes], chunked: bool, patience: float) -> None:
+    """Send a request's body as it comes, in chunks where its length isn't known. ``patience`` is how many seconds the
+    upstream may read nothing.
+    """
     async for data in body:
         if data:
-            await connection.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+            await connection.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data, patience)
     if chunked:
-        await connection.write(b"0\r\n\r\n")
+        await connection.write(b"0\r\n\r\n", patience)
