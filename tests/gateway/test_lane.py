@@ -58,6 +58,21 @@ async def test_pipelined_calls_are_answered_in_order(lane: Door, origin: Origin)
     writer.close()
 
 
+async def test_no_more_calls_wait_on_a_connection_than_may(
+    lane: Door, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest is the client's to send again, on another connection."""
+    monkeypatch.setattr(lane_module, "PIPELINED", 2)
+    origin.paths["/slow"] = ok(b"slow", "cache-control: no-store")
+    reader, writer = await lane.connect()
+    writer.write(head("/products/slow") * 10)
+    answers = [await read_answer(reader) for _ in range(3)]
+    assert [(answer.status, answer["connection"]) for answer in answers] == [(200, ""), (200, ""), (200, "close")]
+    assert await reader.read() == b""
+    assert origin.calls_to("/slow") == 3
+    writer.close()
+
+
 async def test_a_head_in_pieces_is_the_same_head(lane: Door, origin: Origin) -> None:
     origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
     await lane.call("/products/fast")
@@ -318,8 +333,9 @@ async def test_a_caller_that_does_not_read_is_let_go(lane: Door, origin: Origin)
 
 async def test_a_caller_that_reads_a_byte_now_and_then_is_let_go(lane: Door, origin: Origin) -> None:
     """Each part that is read gives back what it is worth at the minimum rate, and no more."""
-    origin.paths["/large"] = ok(b"x" * 4_000_000, "cache-control: max-age=60")
+    origin.paths["/large"] = ok(b"x" * 900_000, "cache-control: max-age=60")
     await lane.call("/products/large")
+    await until(lambda: lane.gateway.store.local_stats.entries == 1)
     writer, connection = await narrow(lane)
     writer.write(head("/products/large"))
     await until(lambda: connection.flow.write_paused)
@@ -349,8 +365,9 @@ async def test_a_caller_that_never_reads_the_last_response_of_a_connection_is_le
     lane: Door, origin: Origin
 ) -> None:
     """The transport is closing, and would wait for its reader without end."""
-    origin.paths["/large"] = ok(b"x" * 4_000_000, "cache-control: max-age=60")
+    origin.paths["/large"] = ok(b"x" * 900_000, "cache-control: max-age=60")
     await lane.call("/products/large")
+    await until(lambda: lane.gateway.store.local_stats.entries == 1)
     writer, connection = await narrow(lane)
     writer.write(head("/products/large", "connection: close"))
     await until(connection.transport.is_closing)

@@ -42,6 +42,11 @@ LINGER = 2.0
 LAST_CALL = 1.0
 """Seconds that an idle connection of a stopping worker gets for one more call."""
 
+PIPELINED = 64
+"""Calls that may wait for the responses of those before them; behind them the connection ends (RFC 9112 §9.3.2). A segment can
+hold thousands, and each takes some kilobytes.
+"""
+
 SMALL = 16 * 1024
 """Bytes of a body up to which it is written together with its head."""
 
@@ -276,6 +281,10 @@ class Lane(HttpToolsProtocol):
         if self.parser.get_http_version() not in ("1.1", "1.0"):
             self._answered = True
             self.send_400_response("")
+            return
+        if len(self.pipeline) >= PIPELINED:
+            self._answered = True
+            self._end_with(Problem.INVALID_REQUEST)
             return
         if self._begun is not None:
             (x, need), self._begun = self._begun, None
