@@ -12,8 +12,8 @@ from apps.access.selectors import (
     subscriptions_visible_to,
 )
 from apps.catalog.choices import Transition
-from apps.catalog.models import API, Revision
-from apps.catalog.selectors import apis_in_catalogue, apis_visible_to, revisions_visible_to
+from apps.catalog.models import API, HostName, Revision
+from apps.catalog.selectors import apis_in_catalogue, apis_visible_to, hosts_visible_to, revisions_visible_to
 from apps.tenants.models import Membership, Tenant, Token, User
 from apps.tenants.selectors import memberships_visible_to, tenants_visible_to, tokens_visible_to, users_visible_to
 from apps.warming.models import WarmUp
@@ -80,6 +80,11 @@ def a_key(user: User, number: int) -> APIKey:
 def a_tenant(user: User, slug: str) -> Tenant:
     """One of the reader's tenants."""
     return get_object_or_404(tenants_visible_to(user), slug=slug)
+
+
+def a_host(user: User, slug: str, number: int) -> HostName:
+    """A host name of one of the reader's tenants."""
+    return get_object_or_404(hosts_visible_to(user), tenant__slug=slug, pk=number)
 
 
 def a_membership(user: User, slug: str, number: int) -> Membership:

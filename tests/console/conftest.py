@@ -13,7 +13,8 @@ from apps.access.models import AccessRequest, Application, Plan, Subscription
 from apps.access.services import NewKey
 from apps.audit.models import Entry
 from apps.caching.models import Purge
-from apps.catalog.models import API
+from apps.catalog.models import API, HostName
+from apps.catalog.services import host_claim
 from apps.tenants.models import Membership, Token
 from apps.warming.models import WarmUp
 from tests.support.calls import HIT, make_calls
@@ -45,6 +46,7 @@ class World:
     token: Token
     purge: Purge
     warm_up: WarmUp
+    host: HostName
 
 
 @pytest.fixture
@@ -73,6 +75,7 @@ def world(cast: Cast, state_redis: Any) -> World:
         warm_up=WarmUp.objects.create(
             api_slug="products", top=100, rate=10, state="running", total=100, done=40, stored=38, failed=2
         ),
+        host=host_claim(actor=cast.alice, tenant=cast.acme, host="shop.acme.test"),
     )
 
 

@@ -33,6 +33,7 @@ OPEN = {
 ADMINISTRATORS = {
     *("plans", "plan_new", "plan", "plan_delete", "tenant_new", "users", "user_invite", "user", "user_switch"),
     *("gateways", "settings", "mail", "tenant_switch", "egress", "egress_edit", "tenant_egress"),
+    "tenant_host_grant",
 }
 
 
@@ -73,6 +74,7 @@ def address_of(name: str, world: World) -> str:
         ("key_new", {"tenant": "acme", "slug": "bot"}),
         ("key_", {"number": world.key.key.pk}),
         ("member_", {"slug": "acme", "number": world.membership.pk}),
+        ("host_", {"slug": "acme", "number": world.host.pk}),
         ("tenant", {"slug": "acme"}),
         ("invite", {"slug": "acme"}),
         ("user", {"number": people.bob.pk}),

@@ -44,6 +44,22 @@ class NewTenantForm(TenantForm):
         return checked_slug(self, self.cleaned_data.get("name", ""))
 
 
+class HostForm(ConsoleForm):
+    """A host name of a tenant."""
+
+    host = forms.CharField(
+        max_length=253,
+        label="Host name",
+        help_text="Exactly that name, without scheme, port and path: shop.example.com.",
+    )
+
+
+class GrantHostForm(HostForm):
+    """The same without a proof, with the reason."""
+
+    comment = forms.CharField(required=False, max_length=1000, help_text="Why; for the audit log.")
+
+
 class InviteForm(ConsoleForm):
     """A new member of a tenant."""
 
