@@ -57,7 +57,7 @@ _KEY = entry(
 )
 
 EGRESS = entry({"allow": words.many(words.text)}, "allow")
-TENANT = entry({"slug": words.text, "name": words.text, "egress": EGRESS}, "slug")
+TENANT = entry({"slug": words.text, "name": words.text, "egress": EGRESS, "hosts": words.many(words.text)}, "slug")
 USER = entry(
     {
         "email": words.text,

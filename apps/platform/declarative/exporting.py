@@ -3,12 +3,14 @@
 from typing import Any
 
 import yaml
+from django.db.models import Prefetch
 
 from apps.access.choices import LIVE, KeyState
 from apps.access.document import plan_document
 from apps.access.models import Application, Plan, Subscription
+from apps.catalog.choices import HostState
 from apps.catalog.document import to_document
-from apps.catalog.models import API
+from apps.catalog.models import API, HostName
 from apps.tenants.egress import administrators_rules
 from apps.tenants.models import Tenant, User
 
@@ -16,10 +18,11 @@ from apps.tenants.models import Tenant, User
 def export() -> dict[str, Any]:
     """The platform as the data of a declarative file, version 1."""
     allowed = administrators_rules()
+    proved = HostName.objects.filter(state=HostState.PROVED)
     return {
         "version": 1,
         **({"egress": {"allow": allowed}} if allowed else {}),
-        "tenants": [_tenant(tenant) for tenant in Tenant.objects.all()],
+        "tenants": [_tenant(tenant) for tenant in Tenant.objects.prefetch_related(Prefetch("hosts", proved))],
         "users": [_user(user) for user in User.objects.filter(is_active=True).prefetch_related("memberships__tenant")],
         "plans": [plan_document(plan) for plan in Plan.objects.order_by("slug")],
         "apis": [
@@ -52,7 +55,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _tenant(tenant: Tenant) -> dict[str, Any]:
-    own = {"egress": {"allow": list(tenant.egress)}} if tenant.egress else {}
+    own: dict[str, Any] = {"egress": {"allow": list(tenant.egress)}} if tenant.egress else {}
+    if hosts := [name.host for name in tenant.hosts.all()]:
+        own["hosts"] = hosts
     return {"slug": tenant.slug, "name": tenant.name, **own}
 
 

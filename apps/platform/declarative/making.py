@@ -15,9 +15,10 @@ from apps.access.document import PlanFields, plan_document, read_plan
 from apps.access.keys import digest
 from apps.access.models import APIKey, Application, Plan, Subscription
 from apps.catalog import services as catalog
-from apps.catalog.choices import SERVED, APIState
+from apps.catalog.choices import SERVED, APIState, HostMethod, HostState
 from apps.catalog.document import Parsed, in_document_words, read_document, to_document
-from apps.catalog.models import API
+from apps.catalog.models import API, HostName
+from apps.catalog.validation import normal_host
 from apps.platform.declarative import entries
 from apps.platform.declarative.entries import Entry
 from apps.platform.declarative.run import Run
@@ -43,6 +44,29 @@ def _tenants(run: Run, listed: list[Entry]) -> None:
                 run.changed("tenant", slug, before, {"name": said["name"]})
         if "egress" in said:
             _tenant_egress(run, entry, slug, said["egress"]["allow"], is_new=tenant is None)
+        if "hosts" in said:
+            run.named.setdefault("tenants with hosts", set()).add(slug)
+        for index, host in enumerate(said.get("hosts", ())):
+            _tenant_host(run, Entry((*entry.path, "hosts", index), host), slug)
+
+
+def _tenant_host(run: Run, entry: Entry, slug: str) -> None:
+    name = normal_host(entry.data)
+    run.once(entry, "host", name)
+    held = HostName.objects.filter(host=name, tenant__slug=slug, state=HostState.PROVED).first()
+    if held is not None and held.method != HostMethod.IN_USE:
+        return
+    with run.blaming(entry, _of_the_value):
+        catalog.host_grant(actor=PLATFORM, tenant=Tenant.objects.get(slug=slug), host=name)
+    if held is None:
+        run.added("host", f"{name} of {slug}")
+    else:
+        run.changed("host", f"{name} of {slug}", {"method": held.method}, {"method": HostMethod.ADMINISTRATOR.value})
+
+
+def _of_the_value(error: ValidationError) -> ValidationError:
+    """What is wrong with a host stands at the host itself."""
+    return ValidationError(error.messages)
 
 
 def _tenant_egress(run: Run, entry: Entry, slug: str, allow: list[str], *, is_new: bool) -> None:

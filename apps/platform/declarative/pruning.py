@@ -9,7 +9,8 @@ from apps.access import services as access
 from apps.access.choices import LIVE, KeyState
 from apps.access.models import APIKey, Application, Plan, Subscription
 from apps.catalog import services as catalog
-from apps.catalog.models import API
+from apps.catalog.choices import SERVED, HostState
+from apps.catalog.models import API, HostName
 from apps.platform.declarative.entries import blaming
 from apps.platform.declarative.run import Run
 from apps.tenants import services as tenants
@@ -98,6 +99,30 @@ def _prune_users(run: Run) -> None:
     )
 
 
+def _prune_tenants(run: Run) -> None:
+    """Tenants that the file doesn't name, and proved hosts of those whose ``hosts`` it names, unless a served API has them."""
+    with_hosts = run.named.get("tenants with hosts", set())
+    served = API.objects.filter(state__in=SERVED, tenant__slug__in=with_hosts).values_list("tenant_id", "hosts")
+    used = {(tenant, host) for tenant, names in served for host in names} if with_hosts else set()
+    proved = HostName.objects.select_related("tenant").filter(state=HostState.PROVED, tenant__slug__in=with_hosts)
+    named = run.named.get("host", set())
+    _prune(
+        run,
+        "host",
+        [row for row in proved if row.host not in named and (row.tenant_id, row.host) not in used],
+        lambda row: f"{row.host} of {row.tenant.slug}",
+        lambda row: catalog.host_remove(actor=PLATFORM, host=row),
+        "tenants",
+    )
+    _prune_by_slug(
+        run,
+        "tenant",
+        Tenant.objects.all(),
+        "tenants",
+        lambda tenant: tenants.tenant_delete(actor=PLATFORM, tenant=tenant),
+    )
+
+
 # What leans on something goes before it.
 PRUNERS: dict[str, Callable[[Run], None]] = {
     "subscriptions": _prune_subscriptions,
@@ -109,11 +134,5 @@ PRUNERS: dict[str, Callable[[Run], None]] = {
         run, "plan", Plan.objects.all(), "plans", lambda plan: access.plan_delete(actor=PLATFORM, plan=plan)
     ),
     "users": _prune_users,
-    "tenants": lambda run: _prune_by_slug(
-        run,
-        "tenant",
-        Tenant.objects.all(),
-        "tenants",
-        lambda tenant: tenants.tenant_delete(actor=PLATFORM, tenant=tenant),
-    ),
+    "tenants": _prune_tenants,
 }
