@@ -110,7 +110,7 @@ def all_refused_upstreams(patience: float = 0.0) -> list[Refused]:
     )
     tenants = guards_of(Tenant.objects.filter(pk__in={row[1] for row in rows}))
     places = {url: place for *_, url in rows if (place := place_of(url)) is not None}
-    own = {host for guard in tenants.values() for _, port in places.values() for host in guard.own_hosts(port)}
+    own = {host for guard in tenants.values() for _, port in places.values() for host in guard.own_names(port)}
     names = {host for host, _ in places.values()} | own
     named = [name for name in names if literal(name) is None and not is_loopback_name(name)] if patience else []
     known = resolve(named, patience)
@@ -122,7 +122,7 @@ def all_refused_upstreams(patience: float = 0.0) -> list[Refused]:
             host, port = places[url]
             addresses, own_addresses = (
                 [each for name in group for each in ([name] if literal(name) is not None else known.get(name) or [])]
-                for group in ([host], guard.own_hosts(port))
+                for group in ([host], guard.own_names(port))
             )
             allowed, refusal = judged(guard, host, port, addresses, own_addresses)
             why = refusal if not allowed else None

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import httpx
 
-from apps.egress.rules import Guard, is_loopback_name, judged
+from apps.egress.rules import Guard, judged
 
 TIMEOUT = 5.0
 """Seconds that a call may take to connect, and between two reads."""
@@ -38,7 +38,7 @@ class GuardedTransport(httpx.HTTPTransport):
         """As usual, to the first of the name's addresses that can be connected to. Raises ``Refused``."""
         host = request.url.raw_host.decode("ascii")
         port = request.url.port or _PORTS[request.url.scheme]
-        own = [each for name in self._guard.own_hosts(port) if not is_loopback_name(name) for each in _known(name)]
+        own = [each for name in self._guard.own_names(port) for each in _known(name)]
         allowed, refusal = judged(self._guard, host, port, _resolved(request, host), own)
         if not allowed:
             raise Refused(refusal or "It has no address.", request=request)

@@ -217,9 +217,9 @@ class Guard:
         for host, port in own:
             self._own[port] = (*self._own.get(port, ()), host)
 
-    def own_hosts(self, port: int) -> tuple[str, ...]:
-        """The hosts at which ``port`` is the installation's own: to be resolved before ``refusal`` is asked."""
-        return self._own.get(port, ())
+    def own_names(self, port: int) -> tuple[str, ...]:
+        """The names of hosts at which ``port`` is the installation's own: to be resolved before ``refusal`` is asked."""
+        return tuple(host for host in self._own.get(port, ()) if literal(host) is None and not is_loopback_name(host))
 
     def refusal(
         self,
@@ -231,11 +231,11 @@ class Guard:
     ) -> str | None:
         """Why a connection for ``host`` may not go to ``address`` and ``port``, in a sentence without it; ``None``: it may.
 
-        ``own`` is what ``own_hosts(port)`` resolve to. Without an ``address`` (a name that wasn't resolved) only what
+        ``own`` is what ``own_names(port)`` resolve to. Without an ``address`` (a name that wasn't resolved) only what
         can be said of the name is: what it resolves to is judged later.
         """
         host = host_key(host)
-        mine = self.own_hosts(port)
+        mine = self._own.get(port, ())
         if host in mine:
             return OWN
         if address is None:

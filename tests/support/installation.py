@@ -22,7 +22,15 @@ from tests.support.waiting import wait_until
 EMAIL, PASSWORD, TOKEN = "ada@platform.test", "correct horse battery staple", "amt_test-token-that-is-long-enough-0001"
 
 _OURS = (
-    *("APIMGR_DATA", "APIMGR_ADMIN_EMAIL", "APIMGR_ADMIN_PASSWORD", "APIMGR_ADMIN_TOKEN", "DEMO", "L1_BYTES"),
+    *(
+        "APIMGR_DATA",
+        "APIMGR_ADMIN_EMAIL",
+        "APIMGR_ADMIN_PASSWORD",
+        "APIMGR_ADMIN_TOKEN",
+        "DEMO",
+        "L1_BYTES",
+        "EGRESS_ALLOW",
+    ),
     *("REDIS_URL", "CACHE_REDIS_URL", "CELERY_BROKER_URL", "DATABASE_URL", "SECRET_KEY", "KEY_PEPPER", "FIELD_KEYS"),
 )
 

@@ -34,6 +34,21 @@ def api_create(
     """A new API, as a draft: nobody can call it before it is published. It needs an upstream by then."""
     allow(policies.can_create_api(actor, tenant), "Only owners and developers of the tenant may register APIs for it.")
     private = private_upstreams(actor, tenant, upstreams)
+    return create(actor, tenant, slug, upstreams, policy, operations, comment, fields, private)
+
+
+def create(
+    actor: Actor,
+    tenant: Tenant,
+    slug: str,
+    upstreams: Sequence[UpstreamFields],
+    policy: PolicyFields | None,
+    operations: Sequence[OperationFields],
+    comment: str,
+    fields: APIFields,
+    private: frozenset[str],
+) -> API:
+    """The same for an actor who may, in a transaction that may be open: ``private`` is what ``private_upstreams`` found before."""
     with change(
         actor=actor, verb="api.create", target_type="api", target=slug, tenant=tenant.slug, comment=comment
     ) as noted:

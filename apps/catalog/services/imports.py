@@ -9,11 +9,11 @@ from django.utils.text import slugify
 from apps import words
 from apps.audit.services import change
 from apps.catalog import openapi, validation
-from apps.catalog.document import APIFields
+from apps.catalog.document import APIFields, UpstreamFields
 from apps.catalog.models import API, OpenAPIDocument
 from apps.catalog.policies import can_create_api, can_edit_api
-from apps.catalog.services.apis import api_create
-from apps.catalog.services.saving import replace_operations
+from apps.catalog.services.apis import create
+from apps.catalog.services.saving import private_upstreams, replace_operations
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
 from apps.tenants.services import allow
@@ -33,7 +33,6 @@ def openapi_import(*, actor: Actor, api: API, content: bytes) -> ImportResult:
     return _take(actor, api, openapi.read(content))
 
 
-@transaction.atomic
 def api_create_from_openapi(
     *,
     actor: Actor,
@@ -55,15 +54,12 @@ def api_create_from_openapi(
     )
     wanted.update(fields)
     url = upstream_url or next(iter(description.servers), "")
-    api = api_create(
-        actor=actor,
-        tenant=tenant,
-        slug=slug,
-        upstreams=[{"url": url}] if url else [],
-        comment="Imported from an OpenAPI document",
-        **wanted,
-    )
-    _take(actor, api, description)
+    upstreams: list[UpstreamFields] = [{"url": url}] if url else []
+    private = private_upstreams(actor, tenant, upstreams)
+    comment = "Imported from an OpenAPI document"
+    with transaction.atomic():
+        api = create(actor, tenant, slug, upstreams, None, (), comment, wanted, private)
+        _take(actor, api, description)
     return api
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from apps.egress.rules import Guard, address_of, is_loopback_name, judged
+from apps.egress.rules import Guard, address_of, judged
 from apps.gateway.upstream.connection import Connection, Fields, OnInterim, write_body
 from apps.gateway.upstream.errors import Broken, Refused, TimedOut, Unreachable, UpstreamError
 
@@ -241,8 +241,8 @@ class HTTP1Client:
                 continue
             if connection.guard is not guard:
                 _, host, port = key
-                # Where the port is one of the platform's own somewhere, names must be resolved: that is for a new connection.
-                if guard.own_hosts(port) or guard.refusal(host, port, address_of(connection.address)) is not None:
+                # Where the port is one of the platform's own under a name, that must be resolved: for a new connection.
+                if guard.own_names(port) or guard.refusal(host, port, address_of(connection.address)) is not None:
                     connection.abort()
                     continue
                 connection.guard = guard
@@ -313,10 +313,9 @@ class HTTP1Client:
         except OSError as error:
             raise Unreachable(f"{origin.host} has no address", sent=False) from error
         own: list[str] = []
-        for host in guard.own_hosts(origin.port):
-            if not is_loopback_name(host):
-                with contextlib.suppress(OSError):  # away from here: nothing can be reached by that name
-                    own += await self._resolve(host, origin.port)
+        for host in guard.own_names(origin.port):
+            with contextlib.suppress(OSError):  # away from here: nothing can be reached by that name
+                own += await self._resolve(host, origin.port)
         allowed, refusal = judged(guard, origin.host, origin.port, found, own)
         if not allowed:
             raise Refused(f"{origin.host}: {refusal}", sent=False)
