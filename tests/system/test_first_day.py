@@ -35,8 +35,9 @@ class Member:
 
 
 @pytest.fixture(scope="module")
-def shop(running, upstream):
+def shop(shared_installation, upstream):
     """An API of one tenant, and a developer of another with an application and a key, but no access yet."""
+    running = shared_installation
     for slug in ("makers", "acme", "idle"):
         made(running.api("POST", "tenants/", json={"slug": slug, "name": slug.title()}))
     user = made(running.api("POST", "users/", json={"email": BOB, "password": BOBS_PASSWORD}))
@@ -66,8 +67,9 @@ def shop(running, upstream):
 
 
 @pytest.fixture(scope="module")
-def approved(running, shop):
+def approved(shared_installation, shop):
     """The same, approved: the answer to the approval is the moment from which calls work."""
+    running = shared_installation
     refused = running.call("/bin/cache/60", shop["keys"]["acme"]["secret"])
     assert (refused.status_code, refused.json()["code"]) == (403, "not_subscribed")
     made(running.api("POST", f"access-requests/{shop['request']['id']}/approve/", json={"comment": "Welcome."}))

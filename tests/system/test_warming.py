@@ -28,8 +28,9 @@ subscriptions: [{application: warmers/bot, api: warm, plan: warm, state: active}
 
 
 @pytest.fixture(scope="module")
-def warm(running, upstream, tmp_path_factory) -> Installation:
+def warm(shared_installation, upstream, tmp_path_factory) -> Installation:
     """The installation, with an API that needs a key and an application that has one."""
+    running = shared_installation
     path = tmp_path_factory.mktemp("warm") / "platform.yaml"
     path.write_text(PLATFORM.replace("UPSTREAM", upstream).replace("KEY", KEY))
     applied = running.manage("apply", str(path))
