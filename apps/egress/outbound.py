@@ -72,7 +72,7 @@ def glance(guard: Guard, url: httpx.URL, *, seconds: float = TIMEOUT, most: int 
         return rest
 
     host, port = url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
-    own = [each for name in guard.own_hosts(port) if not is_loopback_name(name) for each in _known(name)]
+    own = [each for name in guard.own_names(port) for each in _known(name)]
     allowed, refusal = judged(guard, host, port, _known(host), own)
     if not allowed:
         raise OSError(refusal or "The name has no address.")

@@ -18,7 +18,16 @@ LISTENS = "listens, or is handed a listening socket; opens no connection"
 PROBE = "binds a socket to an address to see whether it is this machine's; sends nothing"
 
 LISTED: dict[str, dict[str, str]] = {
-    "apps/egress/outbound.py": {"httpx.Client": GUARD, "httpx.HTTPTransport": GUARD},
+    "apps/egress/outbound.py": {
+        "httpx.Client": GUARD,
+        "httpx.HTTPTransport": GUARD,
+        "socket.create_connection": GUARD,
+        "socket.socket": "names a type",
+    },
+    "apps/catalog/proofs.py": {
+        "import dns.resolver": "asks the machine's own DNS resolver for a TXT record",
+        "import dns.exception": "names errors",
+    },
     "apps/egress/rules.py": {"socket.socket": PROBE},
     "apps/gateway/upstream/client.py": {".create_connection": GUARD},
     "apps/gateway/worker.py": {"socket.socket": LISTENS},
@@ -43,7 +52,7 @@ LISTED: dict[str, dict[str, str]] = {
 
 MODULES = frozenset(
     """aiohttp requests urllib3 httpcore pycurl websockets websocket smtplib ftplib telnetlib imaplib poplib nntplib xmlrpc
-    paramiko grpc urllib.request http.client asyncssh socketserver h2 niquests treq tornado twisted""".split()
+    paramiko grpc dns urllib.request http.client asyncssh socketserver h2 niquests treq tornado twisted""".split()
 )
 """Libraries that open connections: nobody imports them."""
 
