@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import secrets
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +17,36 @@ LONGEST_SOCKET_PATH = 100
 
 
 def data_dir() -> Path:
-    """The installation's data directory (``APIMGR_DATA``, ``var/`` by default), made on first use for its owner alone."""
+    """The installation's data directory (``APIMGR_DATA``, ``var/`` by default), for its owner alone: it is made so, and where it
+    was there already it becomes so.
+    """
     path = Path(os.environ.get("APIMGR_DATA") or ROOT / "var").resolve()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _for_the_owner_alone(path)
     return path
+
+
+def keep_private(folder: Path) -> int:
+    """Take from everybody but their owner what they may do with a folder and all below it, and with what this process and its
+    children make from now on; how many had been open to others. Folders end as 0700, files and sockets as 0600 (0700 where
+    their owner may run them). What a link leads to stays as it is, and so does what belongs to another user.
+    """
+    os.umask(0o077)
+    changed = _for_the_owner_alone(folder)
+    for parent, folders, files in os.walk(folder):
+        changed += sum(_for_the_owner_alone(Path(parent, name)) for name in (*folders, *files))
+    return changed
+
+
+def _for_the_owner_alone(path: Path) -> bool:
+    try:
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode) or not found.st_mode & 0o077:
+            return False
+        path.chmod(stat.S_IMODE(found.st_mode) & 0o700)
+    except (FileNotFoundError, PermissionError):
+        return False
+    return True
 
 
 def socket_path(data: Path, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
@@ -24,6 +25,42 @@ def somebody_reads_the_metrics(app_configs: Sequence[Any] | None, **kwargs: Any)
             id="platform.W002",
         )
     ]
+
+
+@register(deploy=True)
+def browsers_keep_to_https(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """The console is reached over HTTPS, knows when it is, and has browsers use nothing else."""
+    console = urlsplit(settings.CONSOLE_URL)
+    if console.scheme != "https":
+        if console.hostname in LOOPBACK:
+            return []
+        return [
+            Warning(
+                f"People reach the console over HTTP ({settings.CONSOLE_URL}): passwords and sessions can be read on the way.",
+                hint="Put a proxy that speaks TLS in front of it, name its address in TRUSTED_PROXIES, and set CONSOLE_URL.",
+                id="platform.W003",
+            )
+        ]
+    found: list[CheckMessage] = []
+    if not settings.TRUSTED_PROXIES and not settings.SESSION_COOKIE_SECURE:
+        found.append(
+            Warning(
+                "CONSOLE_URL is https, but nothing tells the console which calls came so: its cookies are sent over HTTP too.",
+                hint="Set TRUSTED_PROXIES to the addresses of what speaks TLS in front of it; or SECURE_COOKIES=1, where nobody "
+                "uses it over HTTP.",
+                id="platform.W004",
+            )
+        )
+    if not settings.SECURE_HSTS_SECONDS:
+        found.append(
+            Warning(
+                "HSTS isn't set: a browser in which somebody types the console's name begins over HTTP, where others can answer.",
+                hint="Set HSTS=1h, and HSTS=365d once all goes well: until it has passed, browsers won't use the console's host "
+                "over HTTP. HSTS_SUBDOMAINS=1 says so of the hosts below it.",
+                id="platform.W005",
+            )
+        )
+    return found
 
 
 @register(deploy=True)

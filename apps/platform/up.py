@@ -13,6 +13,7 @@ from django import db
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from apimgr.environment import keep_private
 from apps.fleet.connections import connect
 from apps.platform import installation
 from apps.platform.datalock import DataDirectoryInUse, DataLock
@@ -62,6 +63,7 @@ async def run(*, demo: bool) -> int:
     wishes = AdministratorWishes.take()
     try:
         lock = DataLock(settings.DATA_DIR)
+        keep_private(settings.DATA_DIR)
         listeners = bind()
     except (DataDirectoryInUse, PortTaken) as error:
         sys.stderr.write(f"{error}\n")

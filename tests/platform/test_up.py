@@ -9,6 +9,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from http.cookies import SimpleCookie
 from pathlib import Path
 
 import httpx
@@ -34,7 +35,13 @@ def installation(tmp_path) -> Iterator[Callable[..., Installation]]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory) -> Iterator[Installation]:
     """One installation with the demo for the tests that leave it as it was."""
-    one = Installation(tmp_path_factory.mktemp("up") / "data").start()
+    data = tmp_path_factory.mktemp("up") / "data"
+    for folder in (data, data / "spool", data / "secrets", data / "gateway"):  # from a time when all might read there
+        folder.mkdir()
+        folder.chmod(0o755)
+    (data / "gateway" / "left").write_text("left")
+    (data / "gateway" / "left").chmod(0o664)
+    one = Installation(data).start()
     yield one
     one.stop()
 
@@ -48,6 +55,8 @@ def plain(tmp_path_factory) -> Iterator[Installation]:
         APIMGR_ADMIN_EMAIL="operator@example.test",
         APIMGR_ADMIN_PASSWORD="a-password-of-the-operator",
         APIMGR_ADMIN_TOKEN="a-token-of-the-operators-own-choice",
+        TRUSTED_PROXIES="127.0.0.1",
+        HSTS="1h",
     ).start()
     yield one
     one.stop()
@@ -105,6 +114,28 @@ def test_secrets_are_made_once_for_the_owner_alone(running):
     assert stat.S_IMODE(running.data.stat().st_mode) == 0o700
     assert {path.name for path in folder.iterdir()} == {"secret_key", "key_pepper", "field_keys"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+def test_nothing_below_the_data_directory_is_open_to_others(running):
+    paths = (running.data, *running.data.rglob("*"))
+    assert [path for path in paths if not path.is_symlink() and path.stat().st_mode & 0o077] == []
+    assert stat.S_IMODE((running.data / "gateway" / "left").stat().st_mode) == 0o600
+
+
+def sign_in_page(one, **headers):
+    answer = httpx.get(f"{one.console}/accounts/login/", headers=headers, trust_env=False)
+    cookies = SimpleCookie(answer.headers["set-cookie"])
+    return bool(cookies["csrftoken"]["secure"]), answer.headers.get("strict-transport-security")
+
+
+def test_a_trusted_proxy_tells_that_a_call_came_over_https(plain):
+    assert sign_in_page(plain, **{"x-forwarded-proto": "https"}) == (True, "max-age=3600")
+    assert sign_in_page(plain, **{"x-forwarded-proto": "http"}) == (False, None)
+    assert sign_in_page(plain) == (False, None)
+
+
+def test_nobody_else_tells(running):
+    assert sign_in_page(running, **{"x-forwarded-proto": "https"}) == (False, None)
 
 
 def test_only_gateway_workers_are_called_gateway(running):

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from apimgr.environment import keep_private
 from apps.gateway.worker import listening_socket, run
 
 
@@ -22,6 +23,7 @@ class Command(BaseCommand):
         inherited = os.environ.get("GATEWAY_FD", "")
         if fd is None and inherited:
             fd = int(inherited)
+        keep_private(settings.DATA_DIR)
         try:
             listener = listening_socket(fd)
         except OSError as error:

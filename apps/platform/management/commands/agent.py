@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from apimgr.environment import keep_private
 from apps.platform import agent
 from apps.platform.ready import say_ready
 
@@ -30,6 +31,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, workers: int | None, **options: Any) -> None:
         """Run until told to stop."""
         os.nice(5)  # calls come first
+        keep_private(settings.DATA_DIR)
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

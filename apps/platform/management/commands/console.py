@@ -8,6 +8,8 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from apimgr.environment import keep_private
+
 DRAIN = 1  # seconds for answers that are under way when it is asked to stop
 
 
@@ -18,6 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve until SIGTERM or Ctrl-C."""
+        keep_private(settings.DATA_DIR)
         config = uvicorn.Config(
             "apimgr.asgi:application",
             host=settings.LISTEN_HOST,
