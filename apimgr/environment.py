@@ -32,7 +32,7 @@ def keep_private(folder: Path) -> int:
     their owner may run them). What a link leads to stays as it is, and so does what belongs to another user.
     """
     os.umask(0o077)
-    changed = _for_the_owner_alone(folder)
+    changed = int(_for_the_owner_alone(folder))
     for parent, folders, files in os.walk(folder):
         changed += sum(_for_the_owner_alone(Path(parent, name)) for name in (*folders, *files))
     return changed
