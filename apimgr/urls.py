@@ -3,12 +3,14 @@
 from django.urls import include, path
 
 from apimgr.errors import closed
+from apps.console.views.invitations import invitation
 
 urlpatterns = [
     # An address is who somebody is, and invitations find people by it: administrators change it, and the audit log says so.
     path("accounts/email/", closed),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("invitations/<str:secret>/", invitation, name="invitation"),
     path("api/", include("apps.platform.api.urls")),
     path("", include("apps.platform.urls")),
     path("", include("apps.console.urls")),

@@ -14,8 +14,14 @@ from apps.access.selectors import (
 from apps.catalog.choices import Transition
 from apps.catalog.models import API, HostName, Revision
 from apps.catalog.selectors import apis_in_catalogue, apis_visible_to, hosts_visible_to, revisions_visible_to
-from apps.tenants.models import Membership, Tenant, Token, User
-from apps.tenants.selectors import memberships_visible_to, tenants_visible_to, tokens_visible_to, users_visible_to
+from apps.tenants.models import Invitation, Membership, Tenant, Token, User
+from apps.tenants.selectors import (
+    invitations_visible_to,
+    memberships_visible_to,
+    tenants_visible_to,
+    tokens_visible_to,
+    users_visible_to,
+)
 from apps.warming.models import WarmUp
 from apps.warming.selectors import warm_ups_visible_to
 
@@ -90,6 +96,11 @@ def a_host(user: User, slug: str, number: int) -> HostName:
 def a_membership(user: User, slug: str, number: int) -> Membership:
     """A membership in one of the reader's tenants."""
     return get_object_or_404(memberships_visible_to(user), tenant__slug=slug, pk=number)
+
+
+def an_invitation(user: User, slug: str, number: int) -> Invitation:
+    """An invitation to one of the reader's tenants."""
+    return get_object_or_404(invitations_visible_to(user), tenant__slug=slug, pk=number)
 
 
 def a_user(user: User, number: int) -> User:

@@ -146,6 +146,34 @@ class Membership(models.Model):
         return f"{self.user} {self.role} of {self.tenant}"
 
 
+class Invitation(models.Model):
+    """Somebody who may become a member, by the link that was sent to their address. The row goes when they do, or decline.
+
+    What is known of them is the address that the inviter typed: whether it has an account here is nobody's to learn.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=12, choices=Role.choices)
+    digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of what the newest link holds.")
+    invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(help_text="When the newest link was made.")
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["email"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "email"], name="one_invitation_to_a_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.email} as {self.role} of {self.tenant}"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its link works no more."""
+        return self.expires_at <= timezone.now()
+
+
 class TokenQuerySet(models.QuerySet["Token"]):
     """Tokens."""
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from apps.mail import post
-from apps.tenants.models import Tenant, Token, User
+from apps.tenants.models import Invitation, Tenant, Token, User
 
 
 def password_link(user: User) -> str:
@@ -15,7 +15,7 @@ def password_link(user: User) -> str:
     return f"{settings.CONSOLE_URL}{reverse('account_reset_password_from_key', kwargs=parts)}"
 
 
-def invitation(user: User, tenant: Tenant, role: str, inviter: User | None) -> None:
+def welcome(user: User, tenant: Tenant, role: str, inviter: User | None) -> None:
     """Tell ``user`` of their new tenant, and where to choose a password if they have none."""
     who = str(inviter) if inviter else "The platform"
 
@@ -28,6 +28,20 @@ def invitation(user: User, tenant: Tenant, role: str, inviter: User | None) -> N
         return f"{who} made you a member of {tenant} ({role.lower()}).\n\n{way_in}\n"
 
     post([user.email], f"You are a member of {tenant}", body)
+
+
+def invite(invitation: Invitation, secret: str) -> None:
+    """Ask the address to accept. The same letter whether or not it has an account here."""
+    who = str(invitation.invited_by) if invitation.invited_by else "The platform"
+    link = f"{settings.CONSOLE_URL}{reverse('invitation', args=[secret])}"
+    post(
+        [invitation.email],
+        f"You are invited to {invitation.tenant}",
+        f"{who} invites you to become a member of {invitation.tenant} ({invitation.get_role_display().lower()}).\n\n"
+        f"Accept or decline here, until {invitation.expires_at:%-d %B %Y, %H:%M} UTC:\n{link}\n\n"
+        "The link works once, and only for this address. Who you are is shown to the tenant's members when you accept; "
+        "until then nothing is.\n",
+    )
 
 
 def token_ends(token: Token) -> None:

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 
 from apps.tenants.actors import Actor, Platform
 from apps.tenants.choices import Role
-from apps.tenants.models import Membership, Tenant, Token, User
+from apps.tenants.models import Invitation, Membership, Tenant, Token, User
 
 
 def is_administrator(user: Actor | None) -> bool:
@@ -105,6 +105,11 @@ def can_manage_members(user: Actor | None, tenant: Tenant) -> bool:
     return has_role(user, tenant, Role.OWNER)
 
 
+def can_add_members(user: Actor | None, tenant: Tenant) -> bool:
+    """Without asking them: administrators. An owner invites, and the invited accepts."""
+    return is_administrator(user)
+
+
 def can_create_token(user: Actor | None, owner: User) -> bool:
     """One's own only, since a token acts as its owner, and not by a token; the platform makes the first administrator's."""
     return isinstance(user, Platform) or (is_signed_in(user) and user == owner and not acts_through_token(user))
@@ -133,6 +138,11 @@ def tenants_visible_to(user: Actor | None) -> QuerySet[Tenant]:
 def memberships_visible_to(user: Actor | None) -> QuerySet[Membership]:
     """Those of one's own tenants."""
     return Membership.objects.filter(tenant__in=tenants_of(user)).select_related("user", "tenant")
+
+
+def invitations_visible_to(user: Actor | None) -> QuerySet[Invitation]:
+    """Those to the tenants that one owns."""
+    return Invitation.objects.filter(tenant__in=tenants_of(user, Role.OWNER)).select_related("tenant", "invited_by")
 
 
 def tokens_visible_to(user: Actor | None) -> QuerySet[Token]:

@@ -6,11 +6,19 @@ from datetime import timedelta
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from apps.tenants.models import Token, User
-from apps.tenants.policies import memberships_visible_to, tenants_visible_to, tokens_visible_to, users_visible_to
+from apps.tenants.models import Invitation, Token, User
+from apps.tenants.policies import (
+    invitations_visible_to,
+    memberships_visible_to,
+    tenants_visible_to,
+    tokens_visible_to,
+    users_visible_to,
+)
 
 __all__ = [
     "digest_of",
+    "invitation_find",
+    "invitations_visible_to",
     "memberships_visible_to",
     "tenants_visible_to",
     "token_find",
@@ -52,3 +60,9 @@ def token_find(secret: str) -> Token | None:
         Token.objects.filter(pk=token.pk).update(last_used_at=now)
         token.last_used_at = now
     return token
+
+
+def invitation_find(secret: str) -> Invitation | None:
+    """The invitation whose link holds ``secret``, if it stands."""
+    found = Invitation.objects.select_related("tenant", "invited_by").filter(digest=digest_of(secret)).first()
+    return None if found is None or found.is_over else found

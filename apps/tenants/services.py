@@ -14,10 +14,10 @@ from apps.audit.services import Change, change
 from apps.caching.http import tag_of_tenant
 from apps.errors import Conflict
 from apps.tenants import policies
-from apps.tenants.actors import Actor, Platform, user_of
+from apps.tenants.actors import Actor, Platform
 from apps.tenants.choices import Role, Scope, TenantState
 from apps.tenants.models import Membership, Tenant, Token, User
-from apps.tenants.notices import invitation, token_ends
+from apps.tenants.notices import token_ends
 from apps.tenants.selectors import digest_of, tokens_ending_soon
 
 SHORTEST_TOKEN = 32
@@ -62,7 +62,7 @@ def user_create(
     if is_administrator:
         allow_by_hand(actor, "make a platform administrator")
     with change(actor=actor, verb="user.create", target_type="user") as noted:
-        return _new_user(actor, noted, email, name, password, is_administrator)
+        return new_user(actor, noted, email, name, password, is_administrator)
 
 
 def user_update(*, actor: Actor, user: User, **fields: Unpack[UserFields]) -> User:
@@ -109,27 +109,12 @@ def user_set_password(*, actor: Actor, user: User, password: str) -> User:
     """
     allow_by_hand(actor, "set a password")
     allow(policies.can_set_password(actor, user), "Only this user or a platform administrator may set this password.")
-    _check_password(actor, user, password)
+    check_password(actor, user, password)
     with change(actor=actor, verb="user.set_password", target_type="user", target=user.email) as noted:
         noted.field("tokens", user.tokens.live().count(), 0)
         user.set_password(password)
         user.save(update_fields=["password"])
     return user
-
-
-def user_invite(*, actor: Actor, tenant: Tenant, email: str, role: Role | str, name: str = "") -> Membership:
-    """Make somebody a member, as a new user where needed, who gets a link by e-mail to choose a password."""
-    allow(policies.can_manage_members(actor, tenant), "Only an owner of the tenant may invite members.")
-    address = email.strip().lower()
-    user = User.objects.filter(email__iexact=address).first()
-    if user and Membership.objects.filter(user=user, tenant=tenant).exists():
-        raise ValidationError({"email": f"{address} is a member of {tenant} already."})
-    with change(actor=actor, verb="user.invite", target_type="user", target=address, tenant=tenant.slug) as noted:
-        if user is None:
-            user = _new_user(actor, noted, address, name, None, False)
-        membership = _set_role(noted, tenant, user, role)
-        invitation(user, tenant, str(membership.get_role_display()), user_of(actor))
-    return membership
 
 
 def tenant_create(*, actor: Actor, slug: str, name: str, owner: User | None = None) -> Tenant:
@@ -144,7 +129,7 @@ def tenant_create(*, actor: Actor, slug: str, name: str, owner: User | None = No
         noted.field("name", None, name)
         noted.affect("tenant", slug)
         if owner:
-            _set_role(noted, tenant, owner, Role.OWNER)
+            set_role(noted, tenant, owner, Role.OWNER)
     return tenant
 
 
@@ -198,8 +183,10 @@ def membership_set(*, actor: Actor, tenant: Tenant, user: User, role: Role | str
         return existing
     if user == actor:
         allow_by_hand(actor, "make its owner a member or change their role")
+    if existing is None:
+        allow(policies.can_add_members(actor, tenant), "Invite them: who isn't a member yet must accept that first.")
     with change(actor=actor, verb="membership.set", target_type="user", target=user.email, tenant=tenant.slug) as noted:
-        return _set_role(noted, tenant, user, role)
+        return set_role(noted, tenant, user, role)
 
 
 def membership_remove(*, actor: Actor, membership: Membership) -> None:
@@ -272,12 +259,13 @@ def tokens_notify() -> int:
     return len(due)
 
 
-def _new_user(actor: Actor, noted: Change, email: str, name: str, password: str | None, is_administrator: bool) -> User:
+def new_user(actor: Actor, noted: Change, email: str, name: str, password: str | None, is_administrator: bool) -> User:
+    """A user as part of the change ``noted``."""
     user = User(email=email.strip().lower(), name=name, is_administrator=is_administrator)
     if password is None:
         user.set_unusable_password()
     else:
-        _check_password(actor, user, password)
+        check_password(actor, user, password)
         user.set_password(password)
     user.full_clean()
     user.save()
@@ -287,7 +275,8 @@ def _new_user(actor: Actor, noted: Change, email: str, name: str, password: str 
     return user
 
 
-def _check_password(actor: Actor, user: User, password: str) -> None:
+def check_password(actor: Actor, user: User, password: str) -> None:
+    """Go on, or raise ``ValidationError`` with what is wrong with the password."""
     if not password:
         raise ValidationError({"password": "A password can't be empty."})
     if isinstance(actor, Platform):
@@ -351,7 +340,8 @@ def _tenant_state(actor: Actor, tenant: Tenant, old: TenantState, new: TenantSta
     return tenant
 
 
-def _set_role(noted: Change, tenant: Tenant, user: User, role: Role | str) -> Membership:
+def set_role(noted: Change, tenant: Tenant, user: User, role: Role | str) -> Membership:
+    """A role as part of the change ``noted``."""
     membership = Membership.objects.filter(tenant=tenant, user=user).first() or Membership(tenant=tenant, user=user)
     noted.field("role", membership.role or None, str(role))
     if membership.pk and role != Role.OWNER:

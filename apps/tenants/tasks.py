@@ -7,13 +7,15 @@ from celery.signals import worker_ready
 from django.db import DatabaseError
 
 from apps.tenants.egress import egress_announce
+from apps.tenants.invitations import invitations_clean
 from apps.tenants.services import tokens_notify
 
 
 @shared_task(name="tenants.notify")
 def notify() -> None:
-    """Write to the owners of tokens that end soon."""
+    """Write to the owners of tokens that end soon, and forget invitations that nobody answered."""
     tokens_notify()
+    invitations_clean()
 
 
 @shared_task(name="tenants.egress", autoretry_for=(DatabaseError,), retry_backoff=True, max_retries=None)

@@ -183,21 +183,25 @@ def test_a_token_of_a_tenant_that_its_user_left_reaches_nothing(cast, everything
         ("patch", "users/{bob}/", {"is_administrator": True}),
         ("post", "users/", {"email": "second@platform.test", "password": "another long one", "is_administrator": True}),
         ("post", "tenants/", {"slug": "mine", "name": "Mine", "owner": "{address}"}),
-        ("post", "tenants/acme/memberships/", {"user": "{address}", "role": "developer"}),
+        ("post", "tenants/globex/memberships/", {"user": "{address}", "role": "developer"}),
+        ("patch", "tenants/platform/memberships/{mine}/", {"role": "viewer"}),
     ],
 )
 def test_nothing_that_outlives_a_token_is_made_by_it(cast, state_redis, who, method, path, body):
     """No token, no password, no other address, no right and no membership of oneself: whatever the scope, whoever's it is."""
     user: User = getattr(cast, who)
-    services.membership_set(actor=PLATFORM, tenant=cast.acme, user=cast.bob, role=Role.OWNER)
+    mine = services.membership_set(actor=PLATFORM, tenant=cast.platform, user=user, role=Role.OWNER).pk
+    if not user.is_administrator:
+        services.membership_set(actor=PLATFORM, tenant=cast.globex, user=user, role=Role.OWNER)
     widest = Scope.ADMIN if user.is_administrator else Scope.WRITE
     client = calls_with(user, widest)
     kept = dict(User.objects.values_list("pk", "password")), list(Membership.objects.values_list("user", "role"))
     body = {word: value.format(address=user.email) if isinstance(value, str) else value for word, value in body.items()}
     if body.get("is_administrator") == "other":
         body["is_administrator"] = not user.is_administrator
-    refused = getattr(client, method)(f"/api/v1/{path.format(me=user.pk, bob=cast.bob.pk)}", body)
-    assert refused.status_code == 403, refused.content
+    refused = getattr(client, method)(f"/api/v1/{path.format(me=user.pk, bob=cast.bob.pk, mine=mine)}", body)
+    is_member = who == "alice" and method == "post" and "memberships" in path
+    assert refused.status_code == (400 if is_member else 403), refused.content
     if who == "ada":
         assert "No token may" in refused.json()["detail"]
     assert (

@@ -7,6 +7,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.audit.models import Entry
+from apps.tenants import services
+from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import Role
 from apps.tenants.models import Membership, Tenant, Token, User
 from tests.support.cast import confirm
@@ -114,17 +116,46 @@ def test_members_are_listed_given_another_role_and_taken_out(cast, calls_as):
     assert not Membership.objects.filter(user=cast.bob).exists()
 
 
-def test_an_owner_invites_somebody_new(cast, calls_as):
-    made = calls_as(cast.alice).post(
-        "/api/v1/tenants/acme/memberships/", {"user": "new@acme.test", "role": "developer"}
-    )
+@pytest.mark.parametrize("address", ["new@acme.test", "charlie@globex.test"])
+def test_an_owner_invites_somebody_sends_it_again_and_takes_it_back(cast, calls_as, address):
+    alice = calls_as(cast.alice)
+    made = alice.post("/api/v1/tenants/acme/memberships/", {"user": address, "role": "developer"})
     assert made.status_code == 201
-    assert Membership.objects.get(user__email="new@acme.test").role == Role.DEVELOPER
+    shown = made.json()
+    listed = alice.get("/api/v1/tenants/acme/invitations/").json()["results"]
+    assert [row["id"] for row in listed] == [shown["invitation"]]
+    assert shown == {
+        "id": None,
+        "user": address,
+        "role": "developer",
+        "state": "invited",
+        "invitation": listed[0]["id"],
+        "created_at": listed[0]["created_at"],
+    }
+    assert not Membership.objects.filter(tenant=cast.acme, user__email=address).exists()
+    mine = f"/api/v1/tenants/acme/invitations/{shown['invitation']}/"
+    again = alice.post(f"{mine}resend/")
+    assert again.json()["sent_at"] > listed[0]["sent_at"]
+    assert (again.json()["user"], again.json()["invited_by"]) == (address, cast.alice.email)
+    for other, status in ((cast.bob, 404), (cast.charlie, 404)):
+        assert calls_as(other).get(mine).status_code == status
+        assert calls_as(other).post(f"{mine}resend/").status_code == status
+        assert calls_as(other).delete(mine).status_code == status
+    assert alice.delete(mine).status_code == 204
+    assert alice.get(mine).status_code == 404
+
+
+def test_an_owner_invites_a_colleague_to_another_tenant_of_theirs_too(cast, calls_as):
+    services.membership_set(actor=PLATFORM, tenant=cast.globex, user=cast.alice, role=Role.OWNER)
+    made = calls_as(cast.alice).post("/api/v1/tenants/globex/memberships/", {"user": cast.bob.email, "role": "viewer"})
+    assert made.json()["state"] == "invited"
+    assert not Membership.objects.filter(tenant=cast.globex, user=cast.bob).exists()
 
 
 def test_an_administrator_makes_a_user_whom_they_see_a_member(cast, calls_as, mailoutbox):
     made = calls_as(cast.ada).post("/api/v1/tenants/globex/memberships/", {"user": cast.bob.email, "role": "viewer"})
     assert (made.status_code, made.json()["user"]) == (201, cast.bob.email)
+    assert (made.json()["state"], made.json()["invitation"]) == ("member", None)
     assert mailoutbox == []
 
 

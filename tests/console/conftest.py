@@ -15,7 +15,8 @@ from apps.audit.models import Entry
 from apps.caching.models import Purge
 from apps.catalog.models import API, HostName
 from apps.catalog.services import host_claim
-from apps.tenants.models import Membership, Token
+from apps.tenants.invitations import invitation_create
+from apps.tenants.models import Invitation, Membership, Token
 from apps.warming.models import WarmUp
 from tests.support.calls import HIT, make_calls
 from tests.support.cast import (
@@ -44,6 +45,7 @@ class World:
     asked: AccessRequest
     membership: Membership
     token: Token
+    invitation: Invitation
     purge: Purge
     warm_up: WarmUp
     host: HostName
@@ -69,6 +71,7 @@ def world(cast: Cast, state_redis: Any) -> World:
         asked=asked,
         membership=cast.bob.memberships.get(),
         token=make_token(cast.vera).token,
+        invitation=invitation_create(actor=cast.alice, tenant=cast.acme, email="ines@else.test", role="viewer"),
         purge=Purge.objects.create(
             api_slug="products", kind="path", value="/items/7", clock=1, workers=2, in_force=2, slowest_ms=3
         ),

@@ -16,7 +16,7 @@ from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.fleet import names
 from apps.fleet.receipts import wait_for_receipt
-from apps.tenants.models import Membership, Tenant, Token, User
+from apps.tenants.models import Invitation, Membership, Tenant, Token, User
 from tests.console.conftest import errors_of, last_entry, text_of
 from tests.support.cast import PASSWORD, confirm, make_api
 
@@ -444,13 +444,113 @@ def test_a_purge_without_its_value_is_refused_beside_the_field(world, browse):
 # People
 
 
-def test_an_invitation_is_a_mail_with_a_link_to_choose_a_password(
+@pytest.fixture
+def link_to(world, browse, django_capture_on_commit_callbacks):
+    """``link_to(address)``: where the link leads that Alice has sent there."""
+
+    def invited(address: str) -> str:
+        with django_capture_on_commit_callbacks(execute=True):
+            answer = browse(world.people.alice).post(
+                reverse("console:invite", args=["acme"]), {"email": address, "role": "developer"}, follow=True
+            )
+        assert f"An invitation is on its way to {address}." in text_of(answer)
+        found = re.search(r"https?://[^/]+(/invitations/\S+)", mail.outbox[-1].body)
+        assert found
+        return found[1]
+
+    return invited
+
+
+def test_somebody_new_accepts_with_a_name_and_a_password(world, client, link_to):
+    link = link_to("dora@else.test")
+    page = client.get(link)
+    assert "Alice invites you to become a member of Acme (developer)." in text_of(page)
+    refused = client.post(link, {"name": "Dora", "password": "12345"})
+    assert refused.status_code == 422
+    assert errors_of(refused)["password"]
+    answer = client.post(link, {"name": "Dora", "password": "tulips in january"}, follow=True)
+    assert "You are a member of Acme. Sign in with your new password." in text_of(answer)
+    assert Membership.objects.get(user__email="dora@else.test").role == "developer"
+    assert client.get(link).status_code == 404
+    client.post("/accounts/login/", {"login": "dora@else.test", "password": "tulips in january"})
+    assert client.get(reverse("console:tenant", args=["acme"])).status_code == 200
+
+
+def test_who_has_an_account_signs_in_and_accepts(world, client, link_to):
+    link = link_to(world.people.charlie.email)
+    assert "Sign in with it to accept" in text_of(client.get(link))
+    assert client.post(link, {"name": "Eve", "password": "tulips in january"}).status_code == 200
+    assert User.objects.get(pk=world.people.charlie.pk).check_password(PASSWORD)
+    words = {"login": world.people.charlie.email, "password": PASSWORD, "next": link}
+    assert client.post("/accounts/login/", words)["Location"] == link
+    assert "You are signed in as charlie@globex.test." in text_of(client.get(link))
+    answer = client.post(link, follow=True)
+    assert "You are a member of Acme." in text_of(answer)
+    assert (last_entry().verb, last_entry().via) == ("invitation.accept", "console")
+
+
+def test_who_is_signed_in_with_another_address_is_told_so(world, browse, link_to):
+    link = link_to(world.people.charlie.email)
+    olga = browse(world.people.olga)
+    for answer in (olga.get(link), olga.post(link)):
+        assert answer.status_code == 403
+        assert "You are signed in as olga@platform.test, and the invitation was sent to another" in text_of(answer)
+        assert "charlie" not in answer.content.decode()
+    assert not Membership.objects.filter(user=world.people.olga, tenant=world.people.acme).exists()
+
+
+@pytest.mark.parametrize("who", [None, "charlie"])
+def test_an_invitation_is_declined_by_whoever_holds_its_link(world, browse, client, link_to, who):
+    link = link_to(world.people.charlie.email)
+    reader = browse(getattr(world.people, who)) if who else client
+    assert "You declined" in text_of(reader.post(link, {"decline": "1"}))
+    assert reader.get(link).status_code == 404
+    assert last_entry().verb == "invitation.decline"
+
+
+def test_a_link_that_is_none_opens_nothing(db, client):
+    answer = client.get("/invitations/made-up/")
+    assert answer.status_code == 404
+    assert "This link works no more" in text_of(answer)
+
+
+def test_pages_of_an_invitation_are_nobody_elses_to_keep_or_frame(world, client, link_to):
+    answer = client.get(link_to("dora@else.test"))
+    assert "no-store" in answer["Cache-Control"]
+    assert answer["Referrer-Policy"] == "same-origin"
+    assert "frame-ancestors 'none'" in answer["Content-Security-Policy"]
+
+
+def test_an_owner_sees_whom_they_asked_sends_again_and_takes_back(world, browse, link_to):
+    first = link_to("dora@else.test")
+    alice = browse(world.people.alice)
+    tenant = reverse("console:tenant", args=["acme"])
+    assert "dora@else.test Developer, sent" in text_of(alice.get(tenant))
+    for name in ("bob", "vera"):
+        assert "dora@else.test" not in text_of(browse(getattr(world.people, name)).get(tenant))
+    number = Invitation.objects.get(email="dora@else.test").pk
+    alice.post(reverse("console:invitation_send", args=["acme", number]))
+    assert browse(world.people.ada).get(first).status_code == 404, "the link before works no more"
+    alice.post(reverse("console:invitation_send", args=["acme", number]))
+    often = alice.post(reverse("console:invitation_send", args=["acme", number]))
+    assert often.status_code == 422
+    assert "3 times in a day" in errors_of(often)["__all__"][0]
+    alice.post(reverse("console:invitation_cancel", args=["acme", number]))
+    assert "dora@else.test" not in text_of(alice.get(tenant)).replace(
+        "The invitation to dora@else.test is taken back.", ""
+    )
+    twice = alice.post(reverse("console:invite", args=["acme"]), {"email": "bob@acme.test", "role": "viewer"})
+    assert errors_of(twice) == {"email": ["bob@acme.test is a member of Acme already."]}
+
+
+def test_an_administrator_adds_a_member_who_gets_a_link_to_choose_a_password(
     world, browse, client, django_capture_on_commit_callbacks
 ):
     with django_capture_on_commit_callbacks(execute=True):
-        browse(world.people.alice).post(
-            reverse("console:invite", args=["acme"]), {"email": "dora@acme.test", "role": "developer"}
+        answer = browse(world.people.ada).post(
+            reverse("console:invite", args=["acme"]), {"email": "dora@acme.test", "role": "developer"}, follow=True
         )
+    assert "dora@acme.test is a member of Acme." in text_of(answer)
     assert Membership.objects.get(user__email="dora@acme.test").role == "developer"
     link = re.search(r"https?://\S+(/accounts/password/reset/key/\S+)", mail.outbox[-1].body)
     assert link

@@ -75,6 +75,7 @@ def address_of(name: str, world: World) -> str:
         ("key_", {"number": world.key.key.pk}),
         ("member_", {"slug": "acme", "number": world.membership.pk}),
         ("host_", {"slug": "acme", "number": world.host.pk}),
+        ("invitation_", {"slug": "acme", "number": world.invitation.pk}),
         ("tenant", {"slug": "acme"}),
         ("invite", {"slug": "acme"}),
         ("user", {"number": people.bob.pk}),

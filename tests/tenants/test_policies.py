@@ -17,6 +17,7 @@ from apps.catalog.models import API
 from apps.invalidation import policies as invalidation
 from apps.tenants import policies as tenants
 from apps.tenants.actors import PLATFORM
+from apps.tenants.invitations import invitation_create
 from apps.tenants.models import Tenant, User
 from apps.tenants.services import user_deactivate
 from apps.warming import policies as warming
@@ -54,6 +55,7 @@ ALLOWED: dict[str, str] = {
     "tenants.can_suspend_tenant": "ada",
     "tenants.can_delete_tenant": "ada",
     "tenants.can_manage_members": "alice ada",
+    "tenants.can_add_members": "ada",
     "tenants.can_create_token": "bob",
     "tenants.can_revoke_token": "bob ada",
     "catalog.can_create_api": "olga ada",
@@ -92,6 +94,7 @@ SEEN: dict[str, str] = {
     "tenants.tenants_visible_to": "alice bob vera ada",
     "tenants.memberships_visible_to": "alice bob vera ada",
     "tenants.tokens_visible_to": "bob ada",
+    "tenants.invitations_visible_to": "alice ada",
     "catalog.apis_visible_to": "alice bob vera charlie olga ada",
     "catalog.operations_visible_to": "alice bob vera charlie olga ada",
     "catalog.documents_visible_to": "alice bob vera charlie olga ada",
@@ -151,6 +154,7 @@ def world(cast: Cast) -> dict[str, Any]:
     plan = make_plan()
     subscription = make_subscription(application, api, plan)
     make_key(application)
+    invitation_create(actor=cast.alice, tenant=cast.acme, email="nina@else.test", role="viewer")
     request = make_request(cast.bob, application, api, make_plan("large"))
     token = make_token(cast.bob).token
     Purge.objects.create(api_slug=api.slug, kind="api", clock=1)

@@ -63,14 +63,14 @@ class GrantHostForm(HostForm):
 class InviteForm(ConsoleForm):
     """A new member of a tenant."""
 
-    email = forms.EmailField(label="E-mail address", help_text="Gets a link to choose a password, if new here.")
-    name = forms.CharField(required=False, max_length=120)
+    email = forms.EmailField(label="E-mail address", help_text="Gets a letter with a link.")
     role = forms.ChoiceField(choices=ROLES, initial=Role.DEVELOPER, widget=forms.RadioSelect)
 
 
 class InviteToForm(InviteForm):
-    """A new member of one of several tenants."""
+    """A new member of one of several tenants, perhaps a new user."""
 
+    name = forms.CharField(required=False, max_length=120, help_text="Of somebody who is new here.")
     tenant = forms.ModelChoiceField(queryset=Tenant.objects.none(), to_field_name="slug", empty_label="Choose a tenant")
     field_order = ["email", "name", "tenant", "role"]
 
@@ -83,6 +83,15 @@ class RoleForm(ConsoleForm):
     """A member's role."""
 
     role = forms.ChoiceField(choices=ROLES, widget=forms.RadioSelect)
+
+
+class NewcomerForm(ConsoleForm):
+    """Who accepts an invitation without having an account."""
+
+    name = forms.CharField(max_length=120, help_text="As your colleagues see it.")
+    password = forms.CharField(
+        strip=False, max_length=1_000, widget=forms.PasswordInput({"autocomplete": "new-password"})
+    )
 
 
 class ProfileForm(ConsoleForm):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -14,11 +15,13 @@ from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import InviteForm, InviteToForm, NewTenantForm, RoleForm, TenantForm, UserForm
 from apps.console.guard import Signed, administrators, anyone, of, page
 from apps.console.lists import listing
-from apps.console.loaders import a_membership, a_tenant, a_user
+from apps.console.loaders import a_membership, a_tenant, a_user, an_invitation
 from apps.console.tables import MemberTable, TenantTable, UserTable, tenant_url
 from apps.tenants.choices import TenantState
-from apps.tenants.models import Membership, Tenant, User
+from apps.tenants.invitations import invitation_cancel, invitation_resend, member_invite
+from apps.tenants.models import Invitation, Membership, Tenant, User
 from apps.tenants.policies import (
+    can_add_members,
     can_administrate_user,
     can_create_tenant,
     can_manage_members,
@@ -26,7 +29,12 @@ from apps.tenants.policies import (
     can_update_tenant,
     can_view_tenant,
 )
-from apps.tenants.selectors import memberships_visible_to, tenants_visible_to, users_visible_to
+from apps.tenants.selectors import (
+    invitations_visible_to,
+    memberships_visible_to,
+    tenants_visible_to,
+    users_visible_to,
+)
 from apps.tenants.services import (
     membership_remove,
     membership_set,
@@ -36,7 +44,6 @@ from apps.tenants.services import (
     tenant_update,
     user_activate,
     user_deactivate,
-    user_invite,
     user_update,
 )
 
@@ -77,6 +84,7 @@ def tenant(request: Signed, found: Tenant) -> HttpResponse:
         {
             "tenant": found,
             "table": listing(request, members, MemberTable)["table"],
+            "invitations": invitations_visible_to(user).filter(tenant=found),
             "may_manage": can_manage_members(user, found),
             "may_update": can_update_tenant(user, found),
             "may_suspend": can_suspend_tenant(user, found),
@@ -126,11 +134,12 @@ def tenant_switch(request: Signed, found: Tenant) -> HttpResponse:
 @page(load=a_tenant, may=can_manage_members, methods=FORM)
 def invite(request: Signed, found: Tenant) -> HttpResponse:
     """A new member of one tenant."""
+    adds = can_add_members(request.user, found)
     form = InviteForm(sent(request))
     if request.method == "POST" and attempted(
-        form, lambda: user_invite(actor=request.user, tenant=found, **form.cleaned_data)
+        form, lambda: member_invite(actor=request.user, tenant=found, **form.cleaned_data)
     ):
-        return done(request, tenant_url(found), f"An invitation is on its way to {form.cleaned_data['email']}.")
+        return done(request, tenant_url(found), invited(form.cleaned_data["email"], found, adds))
     return form_page(
         request,
         form,
@@ -138,6 +147,57 @@ def invite(request: Signed, found: Tenant) -> HttpResponse:
         submit="Invite",
         back=tenant_url(found),
         back_label=str(found),
+        explain=""
+        if adds
+        else "They become a member when they accept, by a link that works for seven days and for their address alone.",
+    )
+
+
+def invited(email: str, tenant: Tenant, adds: bool) -> str:
+    """What became of it: the same for every address, with or without an account."""
+    return f"{email} is a member of {tenant}." if adds else f"An invitation is on its way to {email}."
+
+
+@page(load=an_invitation, may=of("tenant", can_manage_members), methods=FORM)
+def invitation_again(request: Signed, invitation: Invitation) -> HttpResponse:
+    """Send a new link."""
+    form = ConsoleForm(sent(request))
+    to = tenant_url(invitation.tenant)
+    if request.method == "POST" and attempted(
+        form, lambda: invitation_resend(actor=request.user, invitation=invitation), {"email": NON_FIELD_ERRORS}
+    ):
+        return done(request, to, f"A new invitation is on its way to {invitation.email}.")
+    return form_page(
+        request,
+        form,
+        heading=f"Send the invitation to {invitation.email} again?",
+        submit="Send",
+        back=to,
+        back_label=str(invitation.tenant),
+        explain="The new link works for seven days. The one before works no more.",
+    )
+
+
+@page(load=an_invitation, may=of("tenant", can_manage_members), methods=FORM)
+def invitation_end(request: Signed, invitation: Invitation) -> HttpResponse:
+    """Take an invitation back."""
+    form = ConsoleForm(sent(request))
+    to = tenant_url(invitation.tenant)
+
+    def cancel() -> None:
+        invitation_cancel(actor=request.user, invitation=invitation)
+
+    if request.method == "POST" and attempted(form, cancel):
+        return done(request, to, f"The invitation to {invitation.email} is taken back.")
+    return form_page(
+        request,
+        form,
+        heading=f"Take the invitation to {invitation.email} back?",
+        submit="Take it back",
+        back=to,
+        back_label=str(invitation.tenant),
+        explain="Its link works no more.",
+        danger=True,
     )
 
 
@@ -197,9 +257,17 @@ def users(request: Signed) -> HttpResponse:
 def invite_any(request: Signed) -> HttpResponse:
     """A new member of some tenant."""
     form = InviteToForm(sent(request), tenants=tenants_visible_to(request.user))
-    if request.method == "POST" and attempted(form, lambda: user_invite(actor=request.user, **form.cleaned_data)):
-        return done(request, reverse("console:users"), f"An invitation is on its way to {form.cleaned_data['email']}.")
-    return form_page(request, form, heading="Invite somebody", submit="Invite", back=reverse("console:users"))
+    if request.method == "POST" and attempted(form, lambda: member_invite(actor=request.user, **form.cleaned_data)):
+        said = invited(form.cleaned_data["email"], form.cleaned_data["tenant"], True)
+        return done(request, reverse("console:users"), said)
+    return form_page(
+        request,
+        form,
+        heading="Add somebody",
+        submit="Add",
+        back=reverse("console:users"),
+        explain="They are a member at once, and get a letter; somebody new, with a link to choose a password.",
+    )
 
 
 @page(load=a_user, may=administrators, methods=FORM)

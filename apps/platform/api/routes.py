@@ -21,6 +21,7 @@ __all__ = ["routes", "schema"]
 router = SimpleRouter()
 router.register("tenants", tenants.TenantViewSet, "api-tenant")
 router.register(r"tenants/(?P<tenant>[^/.]+)/memberships", tenants.MembershipViewSet, "api-membership")
+router.register(r"tenants/(?P<tenant>[^/.]+)/invitations", tenants.InvitationViewSet, "api-invitation")
 router.register("users", tenants.UserViewSet, "api-user")
 router.register(r"users/(?P<user>\d{1,18})/tokens", tenants.TokenViewSet, "api-token")
 router.register("apis", catalog.APIViewSet, "api-api")

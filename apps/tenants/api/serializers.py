@@ -13,7 +13,9 @@ from apps.platform.api.serializers import ObjectWords, Words
 from apps.tenants import selectors, services
 from apps.tenants.api.permissions import be_confirmed
 from apps.tenants.choices import Role
-from apps.tenants.models import Membership, Tenant, Token, User
+from apps.tenants.invitations import member_invite
+from apps.tenants.models import Invitation, Membership, Tenant, Token, User
+from apps.tenants.policies import can_add_members, is_administrator
 
 
 class TenantSerializer(WithReceipt, ObjectWords):
@@ -71,6 +73,16 @@ class UserSerializer(ObjectWords):
         ]
         read_only_fields = ["is_active", "last_login"]
 
+    PRIVATE = ("is_administrator", "date_joined", "last_login")
+    """Facts about a person that are no tenant's: for themselves and for administrators. Others read null."""
+
+    def to_representation(self, instance: User) -> dict[str, Any]:
+        """The person, as far as they are the reader's to know."""
+        shown = super().to_representation(instance)
+        if instance != self.caller and not is_administrator(self.caller):
+            shown |= dict.fromkeys(self.PRIVATE)
+        return shown
+
     fixed = frozenset({"memberships"})
 
     @transaction.atomic
@@ -100,24 +112,49 @@ class MembershipSerializer(ObjectWords):
     """A user's role in the tenant of the address."""
 
     fixed = frozenset({"user"})
-    user = serializers.EmailField(source="user.email", help_text="Somebody new gets an invitation by e-mail.")
+    user = serializers.EmailField(source="user.email", help_text="Whom an owner invites; an administrator adds them.")
+    state = serializers.SerializerMethodField(help_text="member, or invited: until they accept, `id` is null.")
+    invitation = serializers.SerializerMethodField(help_text="Its id, while the state is invited; null otherwise.")
 
     class Meta:
         model = Membership
-        fields = ["id", "user", "role", "created_at"]
+        fields = ["id", "user", "role", "state", "invitation", "created_at"]
+
+    def get_state(self, shown: Membership) -> str:
+        """Whether they are one yet."""
+        return "member" if shown.pk else "invited"
+
+    def get_invitation(self, shown: Membership) -> int | None:
+        """What to send again or take back."""
+        return vars(shown).get("invitation")
 
     def create(self, validated_data: dict[str, Any]) -> Membership:
-        """Make a user whom the caller knows a member; invite anybody else."""
+        """Invite somebody; for an administrator, make them a member at once."""
         tenant, role, email = self.context["tenant"], validated_data["role"], validated_data["user"]["email"]
-        known = selectors.users_visible_to(self.caller).filter(email__iexact=email).first()
-        if known:
+        if can_add_members(self.caller, tenant) and (known := User.objects.filter(email__iexact=email).first()):
             return services.membership_set(actor=self.caller, tenant=tenant, user=known, role=role)
-        return services.user_invite(actor=self.caller, tenant=tenant, email=email, role=role)
+        made = member_invite(actor=self.caller, tenant=tenant, email=email, role=role)
+        if isinstance(made, Membership):
+            return made
+        coming = Membership(user=User(email=made.email), tenant=tenant, role=made.role, created_at=made.created_at)
+        vars(coming)["invitation"] = made.pk
+        return coming
 
     def update(self, instance: Membership, validated_data: dict[str, Any]) -> Membership:
         """Give another role."""
         role = validated_data.get("role", instance.role)
         return services.membership_set(actor=self.caller, tenant=instance.tenant, user=instance.user, role=role)
+
+
+class InvitationSerializer(ObjectWords):
+    """Somebody who was asked to become a member, and hasn't answered."""
+
+    user = serializers.EmailField(source="email", read_only=True)
+    invited_by = PersonField(allow_null=True)
+
+    class Meta:
+        model = Invitation
+        fields = ["id", "user", "role", "invited_by", "created_at", "sent_at", "expires_at"]
 
 
 class TokenSerializer(ObjectWords):

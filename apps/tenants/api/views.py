@@ -10,10 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.platform.api.views import Creatable, Deletable, Updatable, verb
-from apps.tenants import selectors, services
+from apps.tenants import invitations, selectors, services
 from apps.tenants.api import filtersets, serializers
 from apps.tenants.api.permissions import be_confirmed
-from apps.tenants.models import Membership, Tenant, Token, User
+from apps.tenants.models import Invitation, Membership, Tenant, Token, User
 
 
 class TenantViewSet(Creatable, Updatable, Deletable):
@@ -66,6 +66,28 @@ class MembershipViewSet(Creatable, Updatable, Deletable):
     def remove(self, found: Membership) -> None:
         """Take somebody out of the tenant; never its last owner."""
         services.membership_remove(actor=self.actor, membership=found)
+
+
+class InvitationViewSet(Deletable):
+    """Who was asked to become a member of a tenant, and hasn't answered. POST to ``memberships/`` makes one."""
+
+    serializer_class = serializers.InvitationSerializer
+    filterset_class = filtersets.InvitationFilter
+    heard_by_gateways = False
+    lookup_value_regex = r"\d{1,18}"
+
+    def get_queryset(self) -> QuerySet[Invitation]:
+        """Those to the tenant of the address, if one owns it."""
+        return selectors.invitations_visible_to(self.actor).filter(tenant__slug=self.kwargs.get("tenant"))
+
+    @verb(request=None)
+    def resend(self, request: Request, tenant: str, pk: str) -> Response:
+        """Send a new link; the one before works no more."""
+        return self.answer(invitations.invitation_resend(actor=self.actor, invitation=self.get_object()))
+
+    def remove(self, found: Invitation) -> None:
+        """Take it back."""
+        invitations.invitation_cancel(actor=self.actor, invitation=found)
 
 
 class UserViewSet(Creatable, Updatable):
