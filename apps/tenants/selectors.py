@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.tenants.models import Invitation, Token, User
 from apps.tenants.policies import (
+    can_manage_members,
     invitations_visible_to,
     memberships_visible_to,
     tenants_visible_to,
@@ -63,6 +64,8 @@ def token_find(secret: str) -> Token | None:
 
 
 def invitation_find(secret: str) -> Invitation | None:
-    """The invitation whose link holds ``secret``, if it stands."""
+    """The invitation whose link holds ``secret``, if it stands: it doesn't outlive the right of who sent it."""
     found = Invitation.objects.select_related("tenant", "invited_by").filter(digest=digest_of(secret)).first()
-    return None if found is None or found.is_over else found
+    if found is None or found.is_over:
+        return None
+    return found if found.invited_by is None or can_manage_members(found.invited_by, found.tenant) else None

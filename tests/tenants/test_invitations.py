@@ -144,6 +144,21 @@ def test_a_link_works_once_and_not_after_it_ended(cast: Cast, letters: Sent, way
             invitations.invitation_accept(user=cast.charlie, invitation=asked)
 
 
+@pytest.mark.parametrize("way", ["removed", "no owner any more", "deactivated"])
+def test_an_invitation_doesn_t_outlive_its_sender_s_right(cast: Cast, letters: Sent, way: str):
+    services.membership_set(actor=PLATFORM, tenant=cast.acme, user=cast.bob, role=Role.OWNER)
+    secret = secret_of(letters(lambda: invite(cast, cast.charlie.email, "owner"))[0])
+    assert invitation_find(secret)
+    mine = Membership.objects.get(user=cast.alice)
+    if way == "removed":
+        services.membership_remove(actor=cast.bob, membership=mine)
+    elif way == "no owner any more":
+        services.membership_set(actor=cast.bob, tenant=cast.acme, user=cast.alice, role=Role.VIEWER)
+    else:
+        services.user_deactivate(actor=cast.ada, user=cast.alice)
+    assert invitation_find(secret) is None
+
+
 def test_a_role_that_was_given_meanwhile_stays(cast: Cast):
     asked = invite(cast, cast.charlie.email)
     services.membership_set(actor=PLATFORM, tenant=cast.acme, user=cast.charlie, role=Role.OWNER)

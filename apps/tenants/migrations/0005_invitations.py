@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0003_tokens_end"),
+        ("tenants", "0004_egress"),
     ]
 
     operations = [
