@@ -10,12 +10,11 @@ from apps.audit.models import Entry
 from apps.catalog.services import api_unpublish
 from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import Role
-from apps.tenants.services import token_create
 from tests.api.test_routes import EVERY
 from tests.console.conftest import World, text_of
 from tests.console.test_routes import ROUTES, address_of
 from tests.support.calls import HIT, make_calls
-from tests.support.cast import make_api, make_request, make_subscription, make_tenant, make_user
+from tests.support.cast import make_api, make_request, make_subscription, make_tenant, make_token, make_user
 
 HIDDEN = "hushhush"
 """The slug and name of what acme has elsewhere."""
@@ -69,11 +68,7 @@ def test_no_page_tells_an_approver_which(elsewhere, browse):
 
 
 def test_no_route_of_the_rest_api_tells_an_approver_which(elsewhere):
-    client = APIClient(
-        headers={
-            "authorization": f"Bearer {token_create(actor=elsewhere.people.olga, user=elsewhere.people.olga, name='t').secret}"
-        }
-    )
+    client = APIClient(headers={"authorization": f"Bearer {make_token(elsewhere.people.olga).secret}"})
     seen = 0
     for address in EVERY:
         answer = client.get(address)
