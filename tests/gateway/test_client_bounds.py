@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.gateway import client_bounds
+from apps.gateway import client_bounds, worker
 from apps.gateway.client_bounds import GRACE, SAID_AGAIN, Connections, Pace, client_key
 from apps.gateway.doors import asgi
 from apps.gateway.gateway import Gateway
@@ -134,3 +134,9 @@ async def test_a_body_that_keeps_up_is_waited_for(
         assert (await read_answer(reader)).status == 200
         writer.close()
     assert origin.bodies == [b"a" * 8]
+
+
+def test_the_settings_reach_a_worker(settings: Any) -> None:
+    settings.CLIENT_MIN_RATE, settings.CONNECTIONS_PER_CLIENT = 7.0, 11
+    options = worker.options(0)
+    assert (options.client_min_rate, options.connections_per_client) == (7.0, 11)
