@@ -37,6 +37,7 @@ from apps.gateway.problems import Problem
 from apps.gateway.read_ahead import KEYED_BYTES
 from apps.gateway.stages.authenticate import digest_of
 from apps.gateway.stages.route import relative_path
+from apps.gateway.withheld import query_without_keys
 from apps.gateway.world import Routes, bare_host
 from apps.tenants.actors import Actor
 
@@ -157,10 +158,11 @@ def _credential(
         return None, None
     given = lines_of(call.headers, api.api_key_header.encode())
     if application is not None:
-        keys = APIKey.objects.filter(application=application, state=KeyState.ACTIVE).order_by("-created_at")
-        digest = keys.values_list("digest", flat=True).first()
-        if digest is None:
+        keys = APIKey.objects.filter(application=application, state=KeyState.ACTIVE, api=None).order_by("-created_at")
+        found = list(keys.values_list("digest", "apis"))
+        if not found:
             raise ValidationError({"application": f"{named(application)} has no active key to call with."})
+        digest = next((key for key, apis in found if apis is None or api.slug in apis), found[0][0])
     elif given:
         digest = digest_of(settings.KEY_PEPPER, given[0]) if len(given) == 1 else None
     else:
@@ -197,7 +199,7 @@ def _request(api: snapshot.API, call: Typed, target: http.Target) -> http.Reques
         scheme=call.scheme,
         host=call.host,
         path=relative_path(api, target.path),
-        query=target.query,
+        query=query_without_keys(target.query),
         headers=fields_forwarded(api, call.headers),
         has_body=call.body is not None,
         body=call.body if call.body is not None and len(call.body) <= KEYED_BYTES else None,

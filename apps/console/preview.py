@@ -18,6 +18,7 @@ from apps.fleet.compile import compile_api
 from apps.gateway.planning import fields_forwarded, plan_call
 from apps.gateway.snapshot import API as Compiled
 from apps.gateway.snapshot import Credential
+from apps.gateway.withheld import query_without_keys
 
 SOME_ONE = ("sample", "sample/sample")
 """Tenant and application of a caller that nobody named."""
@@ -69,7 +70,7 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
         scheme="http",
         host=b"gateway",
         path=target.path,
-        query=target.query,
+        query=query_without_keys(target.query),
         headers=fields_forwarded(compiled, headers_of(sample.get("request_headers") or ())),
         has_body=body is not None,
         body=body,

@@ -2,6 +2,9 @@
 
 import pytest
 
+from apps.access.keys import make_key as make_key_text
+from apps.access.models import APIKey
+from apps.access.services import key_create, key_update
 from apps.analytics.models import CallRecord
 from apps.catalog.models import API
 from apps.fleet.publisher import publish_pending
@@ -110,3 +113,23 @@ def test_explaining_a_call_over_rest_has_it(cast, published, calls_as):
     assert {"label": "query", "value": "a=1"} in said["key"]["parts"]
     assert said["key"]["stored"]["status"] == 200
     assert client.get(f"/api/v1/calls/{unknown.call_id}/explain/").json()["key"] is None
+
+
+def test_a_key_that_is_limited_to_other_apis_is_refused_and_one_that_is_for_this_one_is_taken(
+    cast, calls_as, published
+):
+    make_api(cast.platform, "weather")
+    asked, alice = {"url": "/products/items", "application": "acme/bot"}, calls_as(cast.alice)
+    key = APIKey.objects.get()
+    key_update(actor=cast.alice, key=key, apis=["weather"])
+    said = alice.post(PATH, asked).json()
+    assert (said["result"], said["reason"]) == ("REFUSED", "key_not_for_api")
+    key_create(actor=cast.alice, application=key.application, name="this", apis=["products"])
+    key_create(actor=cast.alice, application=key.application, name="that", apis=["weather"])
+    assert alice.post(PATH, asked).json()["result"] == "MISS"
+
+
+def test_a_key_in_a_query_is_explained_as_left_out(cast, calls_as, published):
+    asked = {"url": f"/products/items?a=1&key={make_key_text()}", "application": "acme/bot"}
+    answer = calls_as(cast.alice).post(PATH, asked)
+    assert {"label": "query", "value": "a=1"} in answer.json()["parts"]

@@ -282,3 +282,20 @@ def test_old_generations_are_deleted_in_bounded_batches(valkey, workers, agents,
             return transaction.stat(agent.writer._tables[b"keys"])["entries"]
 
     wait_until(lambda: entries() == 5)
+
+
+def test_what_a_key_is_limited_to_reaches_the_workers_and_the_copy(valkey, workers, agents, disk):
+    agent = agents()
+    platform, application = make_tenant("platform"), make_application(make_tenant("acme"))
+    make_api(platform)
+    make_api(platform, slug="other")
+    key = make_key(application).key
+    caught_up(agent)
+    worker = workers()
+    assert worker.lookup(key.digest).is_for("other")
+    access.key_update(actor=PLATFORM, key=key, apis=["products"])
+    assert wait_for_receipt().complete
+    assert not worker.lookup(key.digest).is_for("other")
+    down(valkey, agent)
+    again = workers(disk=disk)
+    assert [again.lookup(key.digest).is_for(slug) for slug in ("products", "other")] == [True, False]

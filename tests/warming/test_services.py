@@ -125,7 +125,7 @@ def test_what_nobody_serves_is_not_warmed_up(cast):
 
 
 def test_where_each_key_has_answers_of_its_own_nothing_is_warmed_up(cast):
-    with pytest.raises(ValidationError, match="forwards its callers' keys"):
+    with pytest.raises(ValidationError, match="sends its callers' X-API-Key on"):
         warm_up_start(actor=cast.olga, api=make_api(cast.platform, forward_credential=True), urls=["/1"])
 
 
