@@ -157,6 +157,7 @@ def _credential(
     if "api_key" not in api.authentication:
         return None, None
     given = lines_of(call.headers, api.api_key_header.encode())
+    digest: str | None
     if application is not None:
         keys = APIKey.objects.filter(application=application, state=KeyState.ACTIVE, api=None).order_by("-created_at")
         found = list(keys.values_list("digest", "apis"))
