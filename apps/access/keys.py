@@ -26,7 +26,7 @@ _DIGIT_SET = frozenset(_DIGITS)
 _BODY = 43  # the fewest base-62 digits that hold 256 bits
 _CHECK = 6  # the fewest that hold 32
 _LENGTH = len(MARK) + _BODY + _CHECK
-_SECRET = re.compile(rb"am[kt](?:_|%5[Ff])(?:[0-9A-Za-z_-]|%5[Ff]){43,}")
+_SECRET = re.compile(rb"am[kst](?:_|%5[Ff])(?:[0-9A-Za-z_-]|%5[Ff]){43,}")
 
 
 def make_key() -> str:
@@ -51,11 +51,12 @@ def digest(pepper: bytes, secret: str) -> str:
 
 
 def holds_secret(value: bytes) -> bool:
-    """Whether a field, a path or a query has a secret of this platform in it: a key, or a token of its REST API. By form,
-    right or wrong checksum, because a key with one wrong character is as good as told; and where an address holds it,
-    written as RFC 3986 lets it be.
+    """Whether a field, a path or a query has a secret of this platform in it: a key, a token of its REST API, or a session
+    of its console, whose cookie a browser sends to the gateway too where both have one host name. By form, right or wrong
+    checksum, because a key with one wrong character is as good as told; and where an address holds it, written as RFC 3986
+    lets it be.
     """
-    return (b"amk" in value or b"amt" in value) and _SECRET.search(value) is not None
+    return (b"amk" in value or b"amt" in value or b"ams" in value) and _SECRET.search(value) is not None
 
 
 def without_secrets(value: bytes) -> bytes:

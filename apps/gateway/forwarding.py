@@ -16,6 +16,7 @@ from apps.caching.http.fields import end_to_end
 from apps.gateway.answers import BODILESS, date
 from apps.gateway.exchange import Exchange
 from apps.gateway.snapshot import API, HeaderRules, Upstream
+from apps.gateway.withheld import plants_session
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -119,6 +120,7 @@ def ruled(fields: Sequence[tuple[bytes, bytes]], rules: HeaderRules) -> Fields:
     if not rules.set and not rules.remove:
         return tuple(fields)
     given = tuple((name.lower().encode("latin-1"), value.encode("utf-8")) for name, value in rules.set)
+    given = tuple([pair for pair in given if not plants_session(*pair)])
     gone = ({name.lower().encode("latin-1") for name in rules.remove} | {name for name, _ in given}) - _FRAMING
     return (*(pair for pair in fields if pair[0] not in gone), *(pair for pair in given if pair[0] not in _FRAMING))
 

@@ -56,6 +56,11 @@ def without_keys(headers: Headers, accepted: bytes = b"") -> Headers:
     return tuple(kept)
 
 
+def plants_session(name: bytes, value: bytes) -> bool:
+    """Whether a field of a response would set a session of the console in its caller's browser, whoever's it is."""
+    return name == b"set-cookie" and holds_secret(value)
+
+
 def query_without_keys(query: bytes | None, accepted: bytes = b"") -> bytes | None:
     """A query without the parameters in which such a secret stands. ``None``: there is no query."""
     if query is None or not _tells(query, accepted):

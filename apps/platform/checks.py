@@ -64,6 +64,21 @@ def browsers_keep_to_https(app_configs: Sequence[Any] | None, **kwargs: Any) -> 
 
 
 @register(deploy=True)
+def the_console_has_a_host_of_its_own(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Scripts of an API on the console's host name are, to a browser, nearly the console's own: cookies know no ports."""
+    host = urlsplit(settings.CONSOLE_URL).hostname
+    if settings.LISTEN_HOST in LOOPBACK or host != urlsplit(settings.GATEWAY_URL).hostname:
+        return []
+    return [
+        Warning(
+            f"The console and the gateways have one host name, {host}: browsers give cookies and trust to both alike.",
+            hint="Give them different names, and set CONSOLE_URL and GATEWAY_URL to these.",
+            id="platform.W006",
+        )
+    ]
+
+
+@register(deploy=True)
 def state_server_keeps_what_it_is_given(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """The state Redis answers and never evicts."""
     client = connect(settings.REDIS_URL, timeout=5.0)

@@ -1,15 +1,20 @@
 """Sessions whose rows don't open the console: the database holds a digest of the key that the cookie holds.
 
-So a copy of the database, or a look into it, signs nobody in.
+So a copy of the database, or a look into it, signs nobody in. Keys have a form of their own, by which gateways recognise them: a
+browser sends the console's cookie to every port of its host, and no API's upstream may see it.
 """
 
 import hashlib
+import secrets
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.utils import timezone
+
+MARK = "ams_"
+"""How every key of a session begins. One without it, of an earlier release, opens nothing."""
 
 
 def digest(session_key: str) -> str:
@@ -19,6 +24,12 @@ def digest(session_key: str) -> str:
 
 class SessionStore(db.SessionStore):
     """Django's, with digests for keys wherever it meets the database."""
+
+    def _get_new_session_key(self) -> str:
+        return f"{MARK}{secrets.token_urlsafe(32)}"  # 256 random bits: there is no other such key
+
+    async def _aget_new_session_key(self) -> str:
+        return self._get_new_session_key()
 
     def exists(self, session_key: str) -> bool:
         return super().exists(digest(session_key))
@@ -44,7 +55,8 @@ class SessionStore(db.SessionStore):
 
     def _get_session_from_db(self) -> Session | None:
         key = self.session_key or ""
-        row = Session.objects.filter(session_key=digest(key), expire_date__gt=timezone.now()).first()
+        found = Session.objects.filter(session_key=digest(key), expire_date__gt=timezone.now())
+        row = found.first() if key.startswith(MARK) else None
         if row is None:
             self._session_key = None
         return row

@@ -264,7 +264,12 @@ def test_an_api_that_is_hidden_again_stays_named_until_somebody_takes_it_out(cas
     "around", [b"%b", b"Bearer %b", b"a=1; key=%b; b=2", b"https://a.test/?k=%b&x=1", b"amk_amk_%b"]
 )
 def test_a_secret_is_found_wherever_it_stands(around: bytes):
-    for secret in (keys.make_key(), keys.make_key()[:-1] + "0", "amt_" + "a_-B" * 10 + "xyz"):
+    for secret in (
+        keys.make_key(),
+        keys.make_key()[:-1] + "0",
+        "amt_" + "a_-B" * 10 + "xyz",
+        "ams_" + "a_-B" * 10 + "xyz",
+    ):
         for spelled in (secret.encode(), secret.replace("_", "%5f").encode()):
             value = around % spelled
             assert keys.holds_secret(value)

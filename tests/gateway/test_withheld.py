@@ -13,7 +13,7 @@ from apps.access.keys import make_key
 from apps.caching.http.fields import UNKEYED_ECHOES
 from apps.caching.http.policy import Policy
 from apps.gateway.gateway import Gateway
-from apps.gateway.snapshot import Grant
+from apps.gateway.snapshot import Grant, HeaderRules
 from tests.gateway.house import (
     KEY,
     OTHER_KEY,
@@ -33,6 +33,7 @@ from tests.support.waiting import until
 
 OURS = make_key()
 TOKEN = "amt_" + "b-_" * 14 + "x"
+SESSION = "ams_" + "c_-" * 14 + "y"
 LONG = Policy(api="products", mode="ttl", ttl=60.0)
 
 
@@ -109,7 +110,7 @@ async def test_no_secret_of_ours_reaches_an_upstream_wherever_it_stands(
     origin.paths = Everywhere(echo)
     async with serving(gateway, "lane") as door:
         for number, (place, line) in enumerate(PLACES.items()):
-            for secret in (OURS, TOKEN):
+            for secret in (OURS, TOKEN, SESSION):
                 own = place == "its own field"
                 lines = [line(secret)] if own else [line(secret), f"X-API-Key: {KEY}"]
                 answer = await send(door, f"/products/{number}/{secret[:3]}", *lines)
@@ -121,6 +122,40 @@ async def test_no_secret_of_ours_reaches_an_upstream_wherever_it_stands(
                 assert basic("ann", secret)[8:40].encode() not in seen_by(origin), place
         assert b"theme=dark; lang=en" in seen_by(origin)
         assert not [each for each in door.calls() if "am" + "k_" in each.request_id + each.path]
+
+
+async def test_the_consoles_session_stays_out_of_the_key_and_other_cookies_go_on(
+    lane: Door, published: Published, origin: Origin
+) -> None:
+    """A browser that is signed in sends the console's cookie to the gateway too, where both have one host name."""
+    await publish(lane.gateway, published, origin)
+    origin.paths = Everywhere(echo)
+    for cookie, seen in ((f"sessionid={SESSION}", b""), (f"a=1; sessionid={SESSION}; b=2", b"cookie: a=1; b=2")):
+        answer = await lane.call("/products/x", method="POST", body=b"", Cookie=cookie)
+        assert SESSION.encode() not in answer.body
+        assert seen in answer.body.lower()
+    assert b"cookie" not in (await lane.call("/products/y", Cookie=f"sessionid={SESSION}")).body.lower()
+
+
+async def test_nothing_behind_the_gateway_sets_a_session_of_the_console(
+    door: Door, published: Published, origin: Origin
+) -> None:
+    kept = Policy(api="products", mode="ttl", ttl=60.0, store_set_cookie=True)
+    rules = HeaderRules(set=(("set-cookie", f"sessionid={SESSION}; Path=/"),))
+    origin.paths["/items"] = ok(
+        b"[]",
+        f"set-cookie: sessionid={SESSION}; Path=/",
+        "Set-Cookie: theme=dark",
+        f"SET-COOKIE: a=ams%5F{SESSION[4:]}",
+    )
+    for rule in (HeaderRules(), rules):
+        await publish(door.gateway, published, origin, policy=kept, response_headers=rule)
+        answers = [await door.call("/products/items") for _ in range(2)] + [
+            await door.call("/products/items", method="POST")
+        ]
+        assert [answer.cache for answer in answers[1:]] == ["HIT", "BYPASS"]
+        for answer in answers:
+            assert answer.all("set-cookie") == ["theme=dark"]
 
 
 async def test_a_key_in_a_query_is_left_out_and_one_in_a_path_refused(

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 
-from apps.platform.checks import state_server_keeps_what_it_is_given
+from apps.platform.checks import state_server_keeps_what_it_is_given, the_console_has_a_host_of_its_own
 from apps.platform.datalock import DataDirectoryInUse, DataLock, holder
 from apps.platform.guard import left_over
 from apps.platform.ports import PortTaken, listen
@@ -127,3 +127,16 @@ def test_an_address_of_another_machine_is_refused_with_the_reason():
 
 def test_the_guard_keeps_the_groups_that_have_not_ended():
     assert left_over(["+10\n", "+11\n", "-10\n", "\n", "+12\n", "-99\n"]) == {11, 12}
+
+
+@pytest.mark.parametrize(
+    ("listen", "console", "warned"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000", []),
+        ("0.0.0.0", "https://console.test", []),
+        ("0.0.0.0", "https://api.test:8000", ["platform.W006"]),
+    ],
+)
+def test_a_console_that_shares_its_host_with_the_gateways_is_warned_of(settings, listen, console, warned):
+    settings.LISTEN_HOST, settings.CONSOLE_URL, settings.GATEWAY_URL = listen, console, "https://api.test"
+    assert [each.id for each in the_console_has_a_host_of_its_own(None)] == warned

@@ -15,11 +15,12 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.management import call_command
 from django.test import Client
 
+from apps.access.keys import holds_secret
 from apps.platform.steady import SteadyCache
 from apps.tenants import services
 from apps.tenants.adapter import MFAAdapter
 from apps.tenants.models import User
-from apps.tenants.sessions import SessionStore
+from apps.tenants.sessions import SessionStore, digest
 from tests.support.cast import Cast
 from tests.support.ports import free_port
 
@@ -120,6 +121,36 @@ def test_what_the_database_holds_of_a_session_signs_nobody_in(vera: User):
     assert not Session.objects.exists()
     client.cookies["sessionid"] = key
     assert client.get("/account/").status_code == 302
+
+
+def test_a_sessions_cookie_has_a_form_that_gateways_know_and_one_of_another_form_opens_nothing(vera: User):
+    client = Client()
+    client.post("/accounts/login/", {"login": vera.email, "password": PASSWORD})
+    key = client.cookies["sessionid"].value
+    assert holds_secret(key.encode())
+    assert len(key) == 47
+    old = "x" * 32
+    Session.objects.update(session_key=digest(old))
+    client.cookies["sessionid"] = old
+    assert client.get("/account/").status_code == 302
+
+
+#: what the console sets beside its session, and what somebody else could do with it: nothing
+HARMLESS = {
+    "csrftoken": "a form's token too: a request from another origin is refused by its Origin field",
+    "messages": "sentences for the next page, signed",
+    "known": "a browser that somebody signed in with: it has a bucket of guesses of its own",
+}
+
+
+def test_every_cookie_of_the_console_is_withheld_from_upstreams_or_known_to_be_harmless(vera: User):
+    client = Client()
+    client.get("/accounts/login/")
+    client.post("/accounts/login/", {"login": vera.email, "password": PASSWORD})
+    client.post("/account/", {"name": "Vera Two"})
+    found = {name.partition("-")[0] for name, crumb in client.cookies.items() if not holds_secret(crumb.value.encode())}
+    assert "sessionid" in client.cookies
+    assert found <= set(HARMLESS)
 
 
 def test_sessions_work_in_coroutines_too(db: None):

@@ -13,6 +13,7 @@ import httptools
 
 from apps.egress.rules import Guard
 from apps.gateway.upstream.errors import Broken, TimedOut, UpstreamError
+from apps.gateway.withheld import plants_session
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -135,7 +136,9 @@ class Connection(asyncio.Protocol):
         self._head_bytes += len(name) + len(value) + 4
         if len(self.fields) >= FIELD_LIMIT or self._head_bytes > HEAD_LIMIT:
             raise ValueError("too many fields, or too large ones")
-        self.fields.append((name.lower(), value.rstrip(b" \t")))
+        name = name.lower()
+        if not plants_session(name, value):
+            self.fields.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         status, version = self.parser.get_status_code(), self.parser.get_http_version()
