@@ -447,6 +447,26 @@ async def test_a_stopping_worker_takes_the_last_call_of_an_idle_connection(lane:
     writer.close()
 
 
+@pytest.mark.parametrize("line", ["CONNECT origin.test:80", "GET /products/fast"])
+async def test_nothing_behind_a_last_call_is_read(
+    lane: Door, origin: Origin, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
+    await lane.call("/products/fast")
+    reader, writer = await lane.connect()
+    await until(lambda: any(each._idle for each in connections(lane)))
+    for connection in connections(lane):
+        connection._last_call = True
+    method, target = line.split()
+    behind = head(target, "connection: upgrade", "upgrade: h2c", method=method)
+    writer.write(head("/products/fast", "x-other: 1") + behind + head("/products/fast"))
+    answer = await read_answer(reader)
+    assert (answer.status, answer["connection"]) == (200, "close")
+    assert await reader.read() == b""
+    writer.close()
+    assert "Traceback" not in caplog.text
+
+
 async def test_a_stopping_worker_finishes_what_is_under_way(lane: Door, origin: Origin) -> None:
     go_on = asyncio.Event()
 

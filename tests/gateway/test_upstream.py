@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from apps.egress.rules import ONE_MACHINE, Guard, rule_of
+from apps.gateway.exchange import BodyTooLarge
 from apps.gateway.upstream import client as client_module
 from apps.gateway.upstream.client import HTTP1Client, Origin, UpstreamResponse, origin_of
 from apps.gateway.upstream.connection import HIGH_WATER, INTERIM_LIMIT
@@ -414,6 +415,31 @@ async def test_an_upstream_that_does_not_read_a_body_is_too_slow(client: HTTP1Cl
     with pytest.raises(TimedOut):
         await get(client, origin.url, method="POST", body=body(), read_timeout=0.1)
     done.set()
+
+
+async def test_a_connection_on_which_a_body_broke_off_is_never_used_again(client: HTTP1Client, origin: Served) -> None:
+    """The upstream still waits for the rest, and would take the next call's head for it."""
+    answered, failed = asyncio.Event(), asyncio.Event()
+
+    async def early(origin: Served, head: bytes, reader: Any, writer: Any) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab")
+        await failed.wait()
+        writer.write(b"cd")
+        await reader.readexactly(10)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"a"
+        await answered.wait()
+        failed.set()
+        raise BodyTooLarge
+
+    origin.paths["/"] = early
+    response = await get(client, origin.url, method="POST", body=body(), fields=[(b"content-length", b"10")])
+    answered.set()
+    assert await read_all(response) == b"abcd"
+    origin.paths["/next"] = ok(b"next")
+    assert await read_all(await get(client, origin.url, b"/next", read_timeout=2.0)) == b"next"
+    assert len(origin.heads) == 2
 
 
 async def test_a_trailer_without_end_breaks_the_answer_off(client: HTTP1Client, origin: Served) -> None:

@@ -268,7 +268,7 @@ class Lane(HttpToolsProtocol):
         self._headers_done = True
         self._in_head = False
         if self.transport.is_closing() or self._deaf:
-            self._answered = True
+            self._deaf = self._answered = True
             return
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":

@@ -141,11 +141,12 @@ class _Response:
             return
         self._closed = True
         connection = self._connection
-        if self._upload is not None and not self._upload.done():
-            # The upstream answered without reading the rest: what is left would be taken for another request.
-            self._upload.cancel()
-            connection.abort()
-        elif connection.reusable:
+        upload = self._upload
+        if upload is not None and not upload.done():
+            upload.cancel()
+        # Where the upstream answered before all of the request was out, the next call's head would be the rest of this one.
+        sent = upload is None or (upload.done() and not upload.cancelled() and upload.exception() is None)
+        if sent and connection.reusable:
             self._pool.keep(self._key, connection)
         else:
             connection.abort()
