@@ -12,6 +12,9 @@ from apimgr.environment import keep_private
 
 DRAIN = 1  # seconds for answers that are under way when it is asked to stop
 
+HEAD_BYTES = 64 * 1024
+"""Bytes of a request's head; the other implementation of HTTP that uvicorn may find has no bound."""
+
 
 class Command(BaseCommand):
     """Serves on the socket that the supervisor hands over, else on ``LISTEN_HOST``:``CONSOLE_PORT``."""
@@ -25,6 +28,8 @@ class Command(BaseCommand):
             "apimgr.asgi:application",
             host=settings.LISTEN_HOST,
             port=settings.CONSOLE_PORT,
+            http="h11",
+            h11_max_incomplete_event_size=HEAD_BYTES,
             lifespan="off",
             access_log=False,
             log_config=None,
