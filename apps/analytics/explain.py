@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from apps.analytics.models import CallRecord
 from apps.caching.http.reasons import Reason
+from apps.egress.rules import REASONS as EGRESS
 from apps.gateway.problems import Problem
 
 _REASONS = {reason.code: reason.sentence for reason in Reason}
@@ -40,4 +41,4 @@ def sentence_of(code: str) -> str:
     """What a reason or a problem code says to a person; empty for a decision that speaks for itself."""
     if code == "gateway_crash":
         return _CRASH
-    return _REASONS.get(code) or _PROBLEMS.get(code, "")
+    return _REASONS.get(code) or EGRESS.get(code) or _PROBLEMS.get(code, "")

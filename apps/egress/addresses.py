@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+LINK_LOCAL_REFUSAL = "Link-local addresses hold the metadata services of clouds: upstreams can't be there."
+METADATA_REFUSAL = "This address belongs to a cloud's metadata service: upstreams can't be there."
+
 LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
 METADATA = tuple(
     ipaddress.ip_network(text)
@@ -119,9 +122,9 @@ def refusal_of_address(address: Address) -> str | None:
     """Why no call may ever reach an address: link-local or a metadata service, also as IPv4 inside IPv6."""
     for candidate in (address, *embedded(address)):
         if any(candidate in network for network in LINK_LOCAL):
-            return "Link-local addresses hold the metadata services of clouds: upstreams can't be there."
+            return LINK_LOCAL_REFUSAL
         if any(candidate in network for network in METADATA):
-            return "This address belongs to a cloud's metadata service: upstreams can't be there."
+            return METADATA_REFUSAL
     return None
 
 

@@ -19,7 +19,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from apps.egress.addresses import Address, destinations, is_public, literal, plain, refusal_of_address, refusal_of_host
+from apps.egress.addresses import (
+    LINK_LOCAL_REFUSAL,
+    METADATA_REFUSAL,
+    Address,
+    destinations,
+    is_public,
+    literal,
+    plain,
+    refusal_of_address,
+    refusal_of_host,
+)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Place = tuple[str, int]
@@ -32,6 +42,15 @@ NOT_ALLOWED = (
 )
 NO_ADDRESS = "This is no address that can be connected to."
 OWN = "This place belongs to the platform itself: no API may lead there."
+
+REASONS = {
+    "egress_not_allowed": NOT_ALLOWED,
+    "egress_own_place": OWN,
+    "egress_link_local": LINK_LOCAL_REFUSAL,
+    "egress_metadata": METADATA_REFUSAL,
+    "egress_no_address": NO_ADDRESS,
+}
+"""Every refusal of a guard by the word under which call records have it."""
 
 ONE_MACHINE = (
     "127.0.0.0/8",

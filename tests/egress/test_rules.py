@@ -10,6 +10,7 @@ from apps.egress.addresses import is_public
 from apps.egress.rules import (
     ONE_MACHINE,
     OWN,
+    REASONS,
     Guard,
     host_key,
     is_this_host,
@@ -284,6 +285,15 @@ def test_no_rule_opens_a_place_of_the_platform():
     assert guard.refusal_of_text("10.0.0.7", 5433) is None
     # a server on this machine under a name of its own
     assert judged(guard, "a.test", 6379, ["127.0.0.1"], ["127.0.0.1"]) == ([], OWN)
+
+
+@given(st.ip_addresses(), st.integers(1, 65535), st.booleans())
+def test_every_refusal_has_a_word_for_the_call_record_and_names_no_address(address, port: int, own: bool):
+    guard = Guard([], [("localhost", port), (str(address), port)] if own else [])
+    refusal = guard.refusal("a.test", port, address)
+    assert refusal is None or refusal in REASONS.values()
+    assert refusal is None or str(address) not in refusal
+    assert refusal or not own
 
 
 def test_this_host_knows_its_own_addresses():

@@ -32,6 +32,7 @@ async def test_a_refused_upstream_is_a_problem_that_names_no_address(
     assert not origin.heads
     (record,) = lane.calls()
     assert (record.code, record.upstream_status) == ("upstream_refused", 0)
+    assert ("egress", "egress_not_allowed") in [(stage, decision) for stage, decision, _ in record.trace]
 
 
 async def test_a_change_of_rules_holds_for_connections_that_are_open(

@@ -134,6 +134,8 @@ async def _ask(gateway: "Gateway", x: Exchange, conditional: http.Headers) -> Up
                 )
             except UpstreamError as error:
                 gateway.metrics.upstream_failed(api.slug, origin.name, error)
+                if isinstance(error, Refused):
+                    x.trace += (("egress", error.reason, (monotonic() - x.began) * 1000),)
                 if attempt + 1 == tries or (isinstance(error, TimedOut) and error.sent):
                     raise
             else:

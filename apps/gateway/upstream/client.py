@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from apps.egress.rules import Guard, address_of, judged
+from apps.egress.rules import REASONS, Guard, address_of, judged
 from apps.gateway.upstream.connection import Connection, Fields, OnInterim, write_body
 from apps.gateway.upstream.errors import Broken, Refused, TimedOut, Unreachable, UpstreamError
 
@@ -319,7 +319,8 @@ class HTTP1Client:
                 own += await self._resolve(host, origin.port)
         allowed, refusal = judged(guard, origin.host, origin.port, found, own)
         if not allowed:
-            raise Refused(f"{origin.host}: {refusal}", sent=False)
+            reason = next((word for word, sentence in REASONS.items() if sentence == refusal), "egress_no_address")
+            raise Refused(f"{origin.host}: {refusal}", reason)
         tls = self._tls_context() if origin.scheme == "https" else None
         last: OSError | None = None
         for address in allowed:

@@ -14,7 +14,13 @@ class Unreachable(UpstreamError):
 
 
 class Refused(Unreachable):
-    """The upstream is somewhere that the calls of this API's tenant may not lead: nothing was sent."""
+    """The upstream is somewhere that the calls of this API's tenant may not lead: nothing was sent. ``reason`` is one of
+    ``egress.rules.REASONS``.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message, sent=False)
+        self.reason = reason
 
 
 class Busy(Unreachable):
