@@ -184,16 +184,16 @@ def is_loopback_name(host: str) -> bool:
 
 
 def is_this_host(address: Address) -> bool:
-    """Whether ``address`` is one of this machine's own: a socket can be bound to it. Sends nothing."""
+    """Whether ``address`` is one of this machine's own: datagrams to it would leave from it. Sends none."""
     if address.is_loopback or address.is_unspecified:
         return True
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((str(address), 0))
-    except OSError:
+            probe.connect((str(address), 9))
+            return ipaddress.ip_address(probe.getsockname()[0]) == address
+    except (OSError, ValueError):
         return False
-    return True
 
 
 def own_places(urls: Iterable[str], ports: Iterable[int], extra: Iterable[str] = ()) -> tuple[Place, ...]:

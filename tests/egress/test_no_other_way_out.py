@@ -15,7 +15,7 @@ GUARD = "asks the guard for each connection"
 OPERATOR = "calls a server that the operator's environment names"
 ITSELF = "calls the platform's own gateway or console"
 LISTENS = "listens, or is handed a listening socket; opens no connection"
-PROBE = "binds a socket to an address to see whether it is this machine's; sends nothing"
+PROBE = "asks the kernel from which address datagrams would go; sends none"
 
 LISTED: dict[str, dict[str, str]] = {
     "apps/egress/outbound.py": {
@@ -28,7 +28,7 @@ LISTED: dict[str, dict[str, str]] = {
         "import dns.resolver": "asks the machine's own DNS resolver for a TXT record",
         "import dns.exception": "names errors",
     },
-    "apps/egress/rules.py": {"socket.socket": PROBE},
+    "apps/egress/rules.py": {"socket.socket": PROBE, ".connect": PROBE},
     "apps/gateway/upstream/client.py": {".create_connection": GUARD},
     "apps/gateway/worker.py": {"socket.socket": LISTENS},
     "apps/fleet/connections.py": {".from_url": OPERATOR, "Sentinel": OPERATOR, "AsyncSentinel": OPERATOR},

@@ -1,6 +1,7 @@
 """Who may reach what: public addresses for everybody, the rest by rule, the platform itself for nobody."""
 
 import ipaddress
+import socket
 
 import pytest
 from hypothesis import given
@@ -300,3 +301,9 @@ def test_this_host_knows_its_own_addresses():
     assert is_this_host(ipaddress.ip_address("127.0.0.1"))
     assert is_this_host(ipaddress.ip_address("::1"))
     assert not is_this_host(ipaddress.ip_address("192.0.2.77"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.77", 9))
+        except OSError:
+            return  # a machine without a network has no other address
+        assert is_this_host(ipaddress.ip_address(probe.getsockname()[0]))
