@@ -28,6 +28,7 @@ X-Vouch-User X-Vouch-Idp-Claims-Sub Tailscale-User-Login Tailscale-User-Name X-S
 Sm-User Sm-Universalid Sm-Authentic Iv-User Iv-Groups Iv-Creds Oam-Remote-User Oidc-Claim-Email Oidc-Claim-Sub Oidc-Access-Token
 X-Hasura-Role X-Hasura-User-Id X-Hasura-Admin-Secret X-Parse-Session-Token X-Parse-Application-Id X-Parse-REST-API-Key
 X-Vault-Token X-Consul-Token X-Shopify-Access-Token X-Goog-Cookie Impersonate-User Impersonate-Group Sudo X-On-Behalf-Of
+X-MSISDN X-Nokia-IMSI X-Up-Calling-Line-Id X-Cart-Id X-CurrentUser X-BasicAuth
 X-Okta-User X-Cognito-Identity X-Saml-Assertion X-Sso-User X-Oauth-Scopes X-End-User X-Real-User X-Person-Id X-Employee-Id
 """.split()
 """Fields that carry a credential or name who calls."""

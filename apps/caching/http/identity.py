@@ -44,21 +44,25 @@ ANONYMOUS = Identity()
 
 _WORDS = frozenset(
     b"""
-    access-token account acl actor affiliation apikey appkey assertion bearer caller cert certificate claim claims clientcert
-    clientid clientsecret consumer cookie cookie2 credential credentials creds customer dn dpop email employee entitlement
-    entitlements eppn group groups hasura identity impersonate impersonated impersonation iv jwt key keyid login mail member
-    mtls oauth oauth2 oidc org organisation organization orgid otp owner passcode passphrase passwd password permission
-    permissions person pin principal role roles saml secret session sessionid shib sid signature sm ssl sso sub subject
-    subscription sudo tenant tenantid ticket tls token uid user userid userinfo username users vouch
+    account acl actor affiliation apikey appkey assertion bearer caller cert certificate claim
+    claims clientcert clientid clientsecret consumer cookie cookie2 credential credentials creds customer dn
+    dpop email employee entitlement entitlements eppn group groups hasura identity impersonate impersonated
+    impersonation imsi iv jwt key keyid login mail member msisdn mtls oauth oauth2 oidc org organisation
+    organization orgid otp owner passcode passphrase passwd password permission permissions person pin principal
+    role roles saml secret session sessionid shib sid signature sm ssl sso sub subject subscription sudo tenant
+    tenantid ticket tls token uid user userid userinfo username users vouch
     """.split()
 )
 """Parts of a field's name, between hyphens, that make it a credential or the name of who calls."""
 
-_ENDINGS = (b"cookie", b"cert", b"jwt", b"key", b"password", b"secret", b"session", b"token", b"userid", b"username")
-"""The same at the end of a part: ``authtoken``, ``subscriptionkey``."""
+_ENDINGS = (
+    *(b"auth", b"cookie", b"cert", b"email", b"jwt", b"key", b"password", b"secret", b"session", b"tenant", b"token"),
+    *(b"user", b"userid", b"username"),
+)
+"""The same at the end of a part: ``authtoken``, ``subscriptionkey``, ``currentuser``."""
 
 _PAIRS = re.compile(
-    rb"-(?:client|app|application|company|org)-id-|-behalf-of-|-remote-(?!addr-|address-|ip-|host-|port-)"
+    rb"-(?:client|app|application|company|org|cart|basket|calling-line)-id-|-behalf-of-|-remote-(?!addr-|address-|ip-|host-|port-)"
 )
 
 _NAMES = frozenset({b"from", b"signature-input"})
@@ -72,6 +76,9 @@ _OTHERS = frozenset(
     """.split()
 )
 """Names that have such a part and say nothing of who calls, or never go on."""
+
+_BROWSERS = (b"sec-ch-", b"sec-fetch-", b"sec-websocket-")
+"""How the names begin that browsers set by themselves (``Sec-Fetch-User`` says that somebody clicked)."""
 
 _NOT_PLAIN = re.compile(rb"[^a-z0-9]")
 
@@ -89,7 +96,7 @@ def is_credential(name: bytes) -> bool:
     own, or believes a name that a proxy or a service mesh gave, rarely says so in ``Vary``.
     """
     name = folded(name)
-    if name in _OTHERS or name.startswith(b"sec-"):  # set by browsers alone (Fetch, "forbidden request-header")
+    if name in _OTHERS or name.startswith(_BROWSERS):
         return False
     if name in _NAMES or _PAIRS.search(b"-%b-" % name):
         return True
