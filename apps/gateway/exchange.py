@@ -71,8 +71,8 @@ class BodyTooSlow(BodyRefused):
     problem = Problem.REQUEST_TIMEOUT
 
 
-class BodyCutOff(BodyRefused):
-    """The server handed on less of it than its head declares."""
+class BodyMisframed(BodyRefused):
+    """The server handed on more or less of it than its head declares."""
 
     problem = Problem.INVALID_REQUEST
 

@@ -15,8 +15,8 @@ from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.gateway.answers import Streamed, own_fields
-from apps.gateway.doors.asgi import CutShort, answer_to, is_cut_off, left, parts, proposes_upgrade
-from apps.gateway.exchange import BodyCutOff, BodyTooLarge, ClientLeft, Exchange
+from apps.gateway.doors.asgi import CutShort, answer_to, is_misframed, left, parts, proposes_upgrade
+from apps.gateway.exchange import BodyMisframed, BodyTooLarge, ClientLeft, Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.records import CALL
 from apps.gateway.stages.record import record
@@ -61,9 +61,11 @@ class Body:
             self.received += len(part)
             if self.limit and self.received > self.limit:
                 raise BodyTooLarge
+            if is_misframed(self.length, self.received, False, self._upgrades):
+                raise BodyMisframed
             yield part
-        if is_cut_off(self.length, self.received, self._upgrades):
-            raise BodyCutOff
+        if is_misframed(self.length, self.received, True, self._upgrades):
+            raise BodyMisframed
 
 
 class _Fields:

@@ -7,9 +7,11 @@ import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
+from apps.gateway.doors.asgi import Application
 from apps.gateway.gateway import Gateway
 from tests.gateway.house import KEY, Door, Origin, ok, read_answer, serving
 from tests.support.waiting import until
@@ -83,6 +85,38 @@ async def test_a_proposal_keeps_no_response_from_the_cache(anywhere: Door, origi
     assert (await anywhere.raw(head + PROPOSAL + b"\r\n")).cache == "MISS"
     assert (await anywhere.raw(head + PROPOSAL + b"\r\n")).cache == "HIT"
     assert (await anywhere.raw(head + b"\r\n")).cache == "HIT"
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+@pytest.mark.parametrize("parts", [[b"abcd", b"GET /hidden"], [b"abcdGET /hidden"], [b"ab", b""], [b""]])
+async def test_a_body_of_another_length_than_declared_is_refused(
+    gateway: Gateway, origin: Origin, version: str, parts: list[bytes]
+) -> None:
+    """By a server that doesn't count: the upstream, which does, never gets a byte more than was declared."""
+    received = bytearray()
+
+    async def read_on(origin: Origin, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100):
+            received.extend(data)
+        raise ConnectionError
+
+    origin.paths["/items"] = read_on
+    messages = [{"type": "http.request", "body": part, "more_body": part is not parts[-1]} for part in parts]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        if not messages:
+            await asyncio.Event().wait()
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"a"), (b"x-api-key", KEY.encode()), (b"content-length", b"4")]
+    scope = {"type": "http", "method": "POST", "path": "/products/items", "http_version": version, "headers": headers}
+    await Application(gateway)(scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert bytes(received) in (b"", b"ab", b"abcd")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

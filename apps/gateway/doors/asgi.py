@@ -10,7 +10,7 @@ from typing import Any
 
 from apps.gateway.answers import AnyAnswer, Streamed, Whole, own_fields, refuse
 from apps.gateway.client_bounds import Pace
-from apps.gateway.exchange import BodyCutOff, BodyTooLarge, BodyTooSlow, ClientLeft, Exchange
+from apps.gateway.exchange import BodyMisframed, BodyTooLarge, BodyTooSlow, ClientLeft, Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.problems import Problem
 from apps.gateway.records import BEGUN, CALL, ENDED
@@ -78,8 +78,8 @@ class Body:
             self.finished = not message.get("more_body", False)
             if self.finished and self.on_finished is not None:
                 self.on_finished()
-            if self.finished and is_cut_off(self.length, self.received, self._upgrades):
-                raise BodyCutOff
+            if is_misframed(self.length, self.received, self.finished, self._upgrades):
+                raise BodyMisframed
             if self.limit and self.received > self.limit:
                 raise BodyTooLarge
             if data:
@@ -125,9 +125,13 @@ def proposes_upgrade(x: Exchange) -> bool:
     return x.version in ("1.0", "1.1") and (x.method == "CONNECT" or any(name == b"upgrade" for name, _ in x.headers))
 
 
-def is_cut_off(length: int | None, received: int, upgrades: bool) -> bool:
-    """Whether the server says that a body is whole which isn't: uvicorn with httptools does, behind an ``Upgrade``."""
-    return received < length if length is not None else upgrades and not received
+def is_misframed(length: int | None, received: int, finished: bool, upgrades: bool) -> bool:
+    """Whether the server gives a body another end than its head does, which an upstream would believe: behind an ``Upgrade``
+    uvicorn with httptools ends it with the head, and a server of HTTP/2 may count nothing (RFC 9113 §8.1.1).
+    """
+    if length is None:
+        return finished and upgrades and not received
+    return received > length or (finished and received < length)
 
 
 def body_of(gateway: Gateway, x: Exchange, receive: Receive) -> Body | None:
