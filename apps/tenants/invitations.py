@@ -41,6 +41,9 @@ MAILS_TO_AN_ADDRESS = 10
 """Letters with invitations to one address from all tenants, a day. Beyond it none goes out, and no tenant learns that: it would
 tell of the others."""
 
+LEFT_ALONE = timedelta(days=30)
+"""How long a tenant can't ask somebody again who declined."""
+
 _MAILED = ("invitation.create", "invitation.resend")
 _LATE = "This invitation was accepted, declined, sent again or taken back in the meantime."
 
@@ -187,6 +190,9 @@ def _refuse_floods(invitation: Invitation) -> None:
     tenant, address = invitation.tenant, invitation.email
     if _mailed(timedelta(hours=1)).filter(tenant_slug=tenant.slug).count() >= MAILS_OF_A_TENANT:
         raise ValidationError({"email": f"{tenant} sent {MAILS_OF_A_TENANT} invitations in an hour: go on later."})
+    declined = Entry.objects.filter(verb="invitation.decline", tenant_slug=tenant.slug, target=address)
+    if declined.filter(at__gt=timezone.now() - LEFT_ALONE).exists():
+        raise ValidationError({"email": f"{address} declined: {tenant} may ask again after {LEFT_ALONE.days} days."})
     to_it = _mailed(timedelta(days=1)).filter(tenant_slug=tenant.slug, target=address)
     if to_it.count() >= MAILS_OF_A_TENANT_TO_AN_ADDRESS:
         raise ValidationError(

@@ -9,6 +9,11 @@ from apps.mail import post
 from apps.tenants.models import Invitation, Tenant, Token, User
 
 
+def one_line(name: object) -> str:
+    """A name that somebody chose, so that it can't look like the rest of a letter."""
+    return " ".join(str(name).split())
+
+
 def password_link(user: User) -> str:
     """Where ``user`` may choose a password, once and for a limited time (Django's password reset)."""
     parts = {"uidb36": user_pk_to_url_str(user), "key": default_token_generator.make_token(user)}
@@ -17,7 +22,7 @@ def password_link(user: User) -> str:
 
 def welcome(user: User, tenant: Tenant, role: str, inviter: User | None) -> None:
     """Tell ``user`` of their new tenant, and where to choose a password if they have none."""
-    who = str(inviter) if inviter else "The platform"
+    who = one_line(inviter) if inviter else "The platform"
 
     def body() -> str:
         way_in = (
@@ -25,19 +30,23 @@ def welcome(user: User, tenant: Tenant, role: str, inviter: User | None) -> None
             if user.has_usable_password()
             else f"Choose a password here, then sign in:\n{password_link(user)}"
         )
-        return f"{who} made you a member of {tenant} ({role.lower()}).\n\n{way_in}\n"
+        return f"{who} made you a member of {one_line(tenant)} ({role.lower()}).\n\n{way_in}\n"
 
     post([user.email], f"You are a member of {tenant}", body)
 
 
 def invite(invitation: Invitation, secret: str) -> None:
-    """Ask the address to accept. The same letter whether or not it has an account here."""
-    who = str(invitation.invited_by) if invitation.invited_by else "The platform"
+    """Ask the address to accept. The same letter whether or not it has an account here.
+
+    Names are chosen freely: each is one line, and the inviter's address stands beside theirs.
+    """
+    inviter, tenant = invitation.invited_by, one_line(invitation.tenant)
+    who = f"{one_line(inviter)} ({inviter.email})" if inviter else "The platform"
     link = f"{settings.CONSOLE_URL}{reverse('invitation', args=[secret])}"
     post(
         [invitation.email],
-        f"You are invited to {invitation.tenant}",
-        f"{who} invites you to become a member of {invitation.tenant} ({invitation.get_role_display().lower()}).\n\n"
+        f"You are invited to {tenant}",
+        f"{who} invites you to become a member of {tenant} ({invitation.get_role_display().lower()}).\n\n"
         f"Accept or decline here, until {invitation.expires_at:%-d %B %Y, %H:%M} UTC:\n{link}\n\n"
         "The link works once, and only for this address. Who you are is shown to the tenant's members when you accept; "
         "until then nothing is.\n",
@@ -52,4 +61,16 @@ def token_ends(token: Token) -> None:
         f"Your token “{token.name}” ends on {token.expires_at:%-d %B %Y}",
         f"The token “{token.name}” ({token.prefix}…) for the REST API ends on {token.expires_at:%-d %B %Y, %H:%M} UTC.\n\n"
         f"Make another one, put it where this one is used, and revoke this one:\n{account}\n",
+    )
+
+
+def new_administrator(user: User, maker: User) -> None:
+    """Tell all other platform administrators of a new one: somebody who got hold of a session or a token may have made it."""
+    through = f"by the REST token “{one_line(maker.token.name)}” of" if maker.token else "by"
+    users = f"{settings.CONSOLE_URL}{reverse('console:users')}"
+    post(
+        User.objects.filter(is_administrator=True, is_active=True).exclude(pk=user.pk).values_list("email", flat=True),
+        f"{user.email} is a platform administrator now",
+        f"{user.email} was made a platform administrator {through} {maker.email}.\n\n"
+        f"If that should not be, deactivate the account and look into the audit log:\n{users}\n",
     )

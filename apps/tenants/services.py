@@ -17,7 +17,7 @@ from apps.tenants import policies
 from apps.tenants.actors import Actor, Platform
 from apps.tenants.choices import Role, Scope, TenantState
 from apps.tenants.models import Membership, Tenant, Token, User
-from apps.tenants.notices import token_ends
+from apps.tenants.notices import new_administrator, token_ends
 from apps.tenants.selectors import digest_of, tokens_ending_soon
 
 SHORTEST_TOKEN = 32
@@ -59,10 +59,11 @@ def user_create(
 ) -> User:
     """A new user, without a password until one is set or chosen."""
     allow(policies.can_create_user(actor), "Only a platform administrator may add users.")
-    if is_administrator:
-        allow_by_hand(actor, "make a platform administrator")
     with change(actor=actor, verb="user.create", target_type="user") as noted:
-        return new_user(actor, noted, email, name, password, is_administrator)
+        user = new_user(actor, noted, email, name, password, is_administrator)
+        if is_administrator and isinstance(actor, User):
+            new_administrator(user, actor)
+    return user
 
 
 def user_update(*, actor: Actor, user: User, **fields: Unpack[UserFields]) -> User:
@@ -86,6 +87,8 @@ def user_update(*, actor: Actor, user: User, **fields: Unpack[UserFields]) -> Us
             noted.field(name, before[name], value)
         user.full_clean()
         user.save()
+        if changed.get("is_administrator") and isinstance(actor, User):
+            new_administrator(user, actor)
         if "email" in changed:
             # What the sign-in remembers of addresses: with the old one nobody signs in or asks for a new password.
             EmailAddress.objects.filter(user=user).delete()

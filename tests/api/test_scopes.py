@@ -181,7 +181,6 @@ def test_a_token_of_a_tenant_that_its_user_left_reaches_nothing(cast, everything
         ("patch", "users/{bob}/", {"password": "another long one"}),
         ("patch", "users/{bob}/", {"email": "bob@elsewhere.test"}),
         ("patch", "users/{bob}/", {"is_administrator": True}),
-        ("post", "users/", {"email": "second@platform.test", "password": "another long one", "is_administrator": True}),
         ("post", "tenants/", {"slug": "mine", "name": "Mine", "owner": "{address}"}),
         ("post", "tenants/globex/memberships/", {"user": "{address}", "role": "developer"}),
         ("patch", "tenants/platform/memberships/{mine}/", {"role": "viewer"}),
@@ -216,6 +215,40 @@ def test_an_administrators_token_adds_another_user_with_a_password(cast, calls_a
     made = calls_as(cast.ada).post("/api/v1/users/", {"email": "new@acme.test", "password": "another long one"})
     assert made.status_code == 201
     assert User.objects.get(email="new@acme.test").check_password("another long one")
+
+
+def test_a_new_administrator_is_told_to_the_others(cast, calls_as, mailoutbox, django_capture_on_commit_callbacks):
+    new = {"email": "grace@platform.test", "password": "another long one", "is_administrator": True}
+    with django_capture_on_commit_callbacks(execute=True):
+        assert calls_as(cast.ada).post("/api/v1/users/", new).status_code == 201
+    with django_capture_on_commit_callbacks(execute=True):
+        services.user_update(actor=User.objects.get(email="grace@platform.test"), user=cast.bob, is_administrator=True)
+    first, *second = mailoutbox
+    assert first.to == ["ada@platform.test"]
+    assert "made a platform administrator by the REST token “script” of ada@platform.test" in first.body
+    assert {letter.to[0] for letter in second} == {"ada@platform.test", "grace@platform.test"}
+    assert "bob@acme.test was made a platform administrator by grace@platform.test" in second[0].body
+
+
+def test_what_opens_an_account_takes_the_password_again_in_a_session(cast, state_redis):
+    ada = session_of(cast.ada)
+    for method, path, body in (
+        ("post", "users/", {"email": "new@platform.test", "is_administrator": True}),
+        ("patch", f"users/{cast.bob.pk}/", {"is_administrator": True}),
+        ("patch", f"users/{cast.bob.pk}/", {"email": "bob@evil.test"}),
+        ("patch", f"users/{cast.bob.pk}/", {"password": NEW}),
+    ):
+        refused = getattr(ada, method)(f"/api/v1/{path}", body, content_type="application/json")
+        assert (refused.status_code, refused.json()["code"]) == (403, "reauthentication_required"), body
+    kept = User.objects.get(pk=cast.bob.pk)
+    assert (kept.email, kept.is_administrator, kept.check_password(PASSWORD)) == ("bob@acme.test", False, True)
+    assert not User.objects.filter(email="new@platform.test").exists()
+    assert (
+        ada.patch(f"/api/v1/users/{cast.bob.pk}/", {"name": "B", "email": "bob@acme.test"}, "application/json")
+    ).status_code == 200
+    confirm(ada)
+    moved = ada.patch(f"/api/v1/users/{cast.bob.pk}/", {"email": "bob@new.test"}, "application/json")
+    assert moved.status_code == 200
 
 
 def session_of(user: User) -> Client:

@@ -833,3 +833,18 @@ def test_a_key_is_limited_when_it_is_made_and_changed_later(world, browse):
     assert last_entry().verb == "key.update"
     answer = alice.post(address, {"apis": ["nothing"]})
     assert (answer.status_code, list(errors_of(answer))) == (422, ["apis"])
+
+
+def test_an_address_and_a_right_take_the_administrators_password_again(world, browse):
+    ada, bob = browse(world.people.ada), world.people.bob
+    address = reverse("console:user", args=[bob.pk])
+    wanted = {"name": "Robert", "email": "robert@acme.test", "is_administrator": "on"}
+    asked = ada.post(address, wanted)
+    assert asked["Location"] == f"{reverse('account_reauthenticate')}?next={address}"
+    bob.refresh_from_db()
+    assert (bob.email, bob.is_administrator) == ("bob@acme.test", False)
+    assert ada.post(address, {"name": "Bobby", "email": bob.email})["Location"] == address, "a name needs none"
+    confirm(ada)
+    assert ada.post(address, wanted)["Location"] == address
+    bob.refresh_from_db()
+    assert (bob.email, bob.is_administrator) == ("robert@acme.test", True)

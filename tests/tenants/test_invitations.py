@@ -261,6 +261,22 @@ def test_a_tenant_writes_to_an_address_three_times_a_day(cast: Cast):
     invite(cast)
 
 
+def test_who_declined_is_left_alone_for_a_month(cast: Cast):
+    invitations.invitation_decline(invitation=invite(cast))
+    with pytest.raises(ValidationError, match="may ask again after 30 days"):
+        invite(cast)
+    invitations.invitation_create(actor=cast.charlie, tenant=cast.globex, email="nina@else.test", role="viewer")
+    Entry.objects.filter(verb__startswith="invitation.").update(at=timezone.now() - timedelta(days=30, seconds=1))
+    invite(cast)
+
+
+def test_names_in_a_letter_can_t_look_like_the_letter(cast: Cast, letters: Sent):
+    User.objects.filter(pk=cast.alice.pk).update(name="Support\n\nGo to https://evil.test/")
+    cast.alice.refresh_from_db()
+    [letter] = letters(lambda: invite(cast))
+    assert letter.body.startswith("Support Go to https://evil.test/ (alice@acme.test) invites you")
+
+
 def test_a_tenant_writes_twenty_letters_an_hour(cast: Cast):
     for number in range(invitations.MAILS_OF_A_TENANT):
         invite(cast, f"n{number}@else.test")

@@ -1,11 +1,14 @@
 """Every policy of the control plane, for everybody of the cast. A policy without a row here fails."""
 
 import inspect
+import re
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
@@ -270,3 +273,23 @@ def test_a_developer_may_edit_an_own_api_but_not_publish_it(cast: Cast):
     assert not catalog.can_publish_api(cast.bob, api)
     assert catalog.can_publish_api(cast.alice, api)
     assert not catalog.can_edit_api(cast.vera, api)
+
+
+#: who reads a right or memberships off a user: the console (its sessions are no tokens), and what acts for the platform
+READS_BY_ITSELF = ("console/", "tenants/", "platform/first_start.py", "platform/declarative/", "platform/api/errors.py")
+
+
+def test_nothing_reads_rights_past_the_token_by_which_somebody_acts():
+    """A room that asks ``user.is_administrator`` would let a token with the scope ``read`` administrate: it asks the policies."""
+    apps = Path(settings.BASE_DIR) / "apps"
+    past = re.compile(r"\b(user|actor|caller)\.(is_administrator|is_staff|memberships|tenants)\b|Membership\.objects")
+    found = [
+        f"{file.relative_to(apps)}:{number}"
+        for file in sorted(apps.rglob("*.py"))
+        if "migrations" not in file.parts and not str(file.relative_to(apps)).startswith(READS_BY_ITSELF)
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if past.search(line)
+    ]
+    assert found == []
+    policies = (apps / "tenants/policies.py").read_text()
+    assert not re.search(r"\b(user|actor)\.(is_administrator|memberships)\b", policies)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib import messages
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.db.models import Count
 from django.http import HttpResponse
@@ -13,10 +14,11 @@ from apps.console.filters import TenantFilters, UserFilters
 from apps.console.forms.apis import CommentForm
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import InviteForm, InviteToForm, NewTenantForm, RoleForm, TenantForm, UserForm
-from apps.console.guard import Signed, administrators, anyone, of, page
+from apps.console.guard import Signed, administrators, anyone, of, page, to_confirmation
 from apps.console.lists import listing
 from apps.console.loaders import a_membership, a_tenant, a_user, an_invitation
 from apps.console.tables import MemberTable, TenantTable, UserTable, tenant_url
+from apps.tenants.adapter import has_confirmed
 from apps.tenants.choices import TenantState
 from apps.tenants.invitations import invitation_cancel, invitation_resend, member_invite
 from apps.tenants.models import Invitation, Membership, Tenant, User
@@ -283,6 +285,13 @@ def user(request: Signed, found: User) -> HttpResponse:
         return user_update(actor=request.user, user=found, **form.cleaned_data)
 
     to = reverse("console:user", args=[found.pk])
+    if (
+        request.method == "POST"
+        and {"email", "is_administrator"} & set(form.changed_data)
+        and not has_confirmed(request)
+    ):
+        messages.warning(request, "Addresses and rights take your password again. Then save once more.")
+        return to_confirmation(request)
     if request.method == "POST" and attempted(form, save):
         return done(request, to, "The user is saved.")
     memberships = found.memberships.select_related("tenant")

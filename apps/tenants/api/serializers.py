@@ -73,6 +73,11 @@ class UserSerializer(ObjectWords):
         ]
         read_only_fields = ["is_active", "last_login"]
 
+    def _confirm_session(self) -> None:
+        """What opens an account takes the password again in a session; to a token the service refuses it anyway."""
+        if self.context["request"].auth is None:
+            be_confirmed(self.context["request"])
+
     PRIVATE = ("is_administrator", "date_joined", "last_login")
     """Facts about a person that are no tenant's: for themselves and for administrators. Others read null."""
 
@@ -89,6 +94,8 @@ class UserSerializer(ObjectWords):
     def create(self, validated_data: dict[str, Any]) -> User:
         """A new user with their memberships, or nothing of it."""
         memberships = validated_data.pop("memberships", [])
+        if validated_data.get("is_administrator"):
+            self._confirm_session()
         user = services.user_create(actor=self.caller, **validated_data)
         for membership in memberships:
             services.membership_set(actor=self.caller, user=user, **membership)
@@ -98,10 +105,13 @@ class UserSerializer(ObjectWords):
     def update(self, instance: User, validated_data: dict[str, Any]) -> User:
         """Change what is named."""
         password = validated_data.pop("password", None)
+        sensitive = ("email", "is_administrator")
+        if any(validated_data.get(word, held) != held for word, held in ((w, getattr(instance, w)) for w in sensitive)):
+            self._confirm_session()
         user = services.user_update(actor=self.caller, user=instance, **validated_data)
         if password is not None:
             services.allow_by_hand(self.caller, "set a password")
-            be_confirmed(self.context["request"])
+            self._confirm_session()
             services.user_set_password(actor=self.caller, user=user, password=password)
             if user == self.caller:
                 update_session_auth_hash(self.context["request"]._request, user)  # this session alone goes on
