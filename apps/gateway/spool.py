@@ -161,25 +161,32 @@ class SpoolWriter:
 
     @property
     def next_number(self) -> int:
-        """The number that the next frame will have."""
-        return self._number + 1
+        """The number that the next record will have."""
+        return self._number + (2 if self._lost_from else 1)
 
     def offer(self, record: bytes) -> bool:
-        """Write a record that can wait: when it could not be written now, it is not lost, and its number stays free."""
-        if self._lost_from:  # calls find out whether there is room again
+        """Write a record that can wait, or whose absence is no loss. False: it isn't there, and isn't counted as lost."""
+        if self._lost_from and time.monotonic() < self._retry_at:
             return False
-        data = frame(self._number + 1, record)
+        data, number = self._after_a_loss(), self.next_number
+        data += frame(number, record)
         try:
             if len(data) > self._room or time.monotonic() > self._until:
                 self._next_segment()
-            if os.write(self._descriptor, data) != len(data):
-                raise OSError(errno.EFBIG, "cut short")
+            written = os.write(self._descriptor, data)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 self._abandon_segment()
+            self._retry_at = time.monotonic() + RETRY_SECONDS
             return False
-        self._number += 1
+        if written != len(data):
+            # A reader may have seen the first frame of the two.
+            self._number = number if self._lost_from else self._number
+            self._abandon_segment()
+            return False
+        self._number = number
         self._room -= len(data)
+        self._lost_from = 0
         self.written += 1
         return True
 
@@ -196,10 +203,7 @@ class SpoolWriter:
         if len(record) > LARGEST_RECORD or (self._lost_from and now < self._retry_at):
             self._number += 1
             return self._lose(self._cause if self._lost_from else "spool_error")
-        data, number = b"", self._number + 1
-        if self._lost_from:
-            loss = LossRecord(self.incarnation, self._lost_from, self._number, self._cause, self._lost_at)
-            data, number = frame(number, encode(loss)), number + 1
+        data, number = self._after_a_loss(), self.next_number
         data += frame(number, record)
         # The numbers are used up even if the writing fails: a reader may have seen the first frame of a half-written pair.
         self._number = number
@@ -209,6 +213,13 @@ class SpoolWriter:
             except OSError as error:
                 return self._failed(error)
         return self._write(data)
+
+    def _after_a_loss(self) -> bytes:
+        """The frame that says what was lost before the next record; nothing when nothing was."""
+        if not self._lost_from:
+            return b""
+        loss = LossRecord(self.incarnation, self._lost_from, self._number, self._cause, self._lost_at)
+        return frame(self._number + 1, encode(loss))
 
     def _write(self, data: bytes) -> bool:
         """Append frames that end with ``self._number``."""

@@ -191,6 +191,57 @@ def test_after_a_loss_the_tally_waits_until_there_is_room_again(
     assert selectors.summary(scope=selectors.ALL)["completeness"] == {"received": 7, "expected": 8}
 
 
+def test_without_other_calls_the_tally_finds_that_there_is_room_again(
+    folder: Path, spool: SpoolWriter, tally: StrangerTally, state: redis.Redis, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        spool.append(encode(record(spool.next_call_id())))
+        flood(tally, 6)
+        tally.flush()
+        assert not spool.offer(encode(record(spool.next_call_id(), **STRANGER, flags=(SAMPLED,))))
+    tally.flush()
+    assert spool.lost == 1
+    spool._retry_at = 0.0
+    tally.flush()
+    flood(tally, 1)
+    spool.close()
+    deliver(folder, state)
+    deliver(folder, state)
+    assert selectors.summary(scope=selectors.ALL)["completeness"] == {"received": 7, "expected": 8}
+
+
+def test_a_pair_that_is_cut_short_between_its_frames_counts_no_number_twice(
+    folder: Path, spool: SpoolWriter, tally: StrangerTally, state: redis.Redis, monkeypatch: pytest.MonkeyPatch
+):
+    """After a loss its record and the tally are written at once; a limit cuts the second off."""
+    real = os.write
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def short(descriptor: int, data: bytes) -> int:
+        return real(descriptor, data[:-3])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        spool.append(encode(record(spool.next_call_id())))
+    spool._retry_at = 0.0
+    flood(tally, 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", short)
+        tally.flush()
+    write(spool, 2)
+    tally.flush()
+    deliver(folder, state)
+    told = selectors.summary(scope=selectors.ALL)["completeness"]
+    assert told["received"] == 7
+    assert 8 <= told["expected"] <= 10
+
+
 def test_what_is_counted_in_a_segment_over_the_budget_is_carried_over(folder: Path, state: redis.Redis):
     spool = SpoolWriter(folder, NODE, 0, segment_bytes=600)
     tally = StrangerTally(spool, 10, lambda: 1)

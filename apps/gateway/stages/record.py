@@ -28,7 +28,8 @@ def record(gateway: "Gateway", x: Exchange, status: int, size: int, kind: str = 
         x.flags = (*x.flags, SAMPLED)
         x.path, x.method = without_secrets(x.path)[:PATH_BYTES], x.method[:METHOD_BYTES]
     host, path = admission.texts if admission is not None else x.texts
-    gateway.spool.append(
+    write = gateway.spool.offer if api is NO_API else gateway.spool.append
+    write(
         encode(
             CallRecord(
                 kind,
