@@ -216,6 +216,8 @@ def own_places(urls: Iterable[str], ports: Iterable[int], extra: Iterable[str] =
                 continue
             if host and (port is None or port.isdigit()):
                 found.append((host_key(host), int(port or default)))
+                if default == _PORTS["sentinel"]:  # which asks for a server that most often is on the same machines
+                    found.append((host_key(host), _PORTS["redis"]))
     for text in extra:
         host, port = _without_ports(text.strip())
         if not host or port is None or not port.isdigit() or not 0 < int(port) < 65536:

@@ -62,3 +62,22 @@ def test_an_api_s_page_says_that_calls_were_refused_where_only_the_gateway_knows
     make_calls(*[{"status": 502, "code": "upstream_refused", "cache": "BYPASS"}] * 7)
     page = browse(world.people.olga).get(reverse("console:api", args=["products"])).content.decode()
     assert "7 calls of the last day were refused" in page
+
+
+def test_a_refused_upstream_is_said_beside_its_field(world, browse, closed):
+    alice = browse(world.people.alice)
+    form = {
+        "name": "Billing",
+        "slug": "billing",
+        "tenant": "acme",
+        "listen_path": "/billing/",
+        "authentication": "api_key",
+        "approval": "manual",
+        "mode": "origin",
+        "ttl": "60s",
+        "upstream_url": "http://10.0.0.5/",
+    }
+    refused = alice.post(reverse("console:api_register"), form)
+    assert refused.status_code == 422
+    (error,) = refused.context["form"].errors["upstream_url"]
+    assert "no egress rule allows it" in error
