@@ -17,7 +17,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from apps.gateway.doors.lane import Lane
-from tests.gateway.house import KEY, OTHER_KEY, Answered, Door, Origin, ok, read_answer, read_body
+from apps.gateway.gateway import Gateway
+from tests.gateway.house import KEY, OTHER_KEY, Answered, Door, Origin, ok, read_answer, read_body, serving
 
 UPGRADE = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
 KEYS = {"ann": KEY, "bob": OTHER_KEY}
@@ -163,9 +164,12 @@ class Client:
         return found
 
 
-@pytest.fixture
-async def wire(door: Door, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Wire:
-    return await wired(door, origin, monkeypatch)
+@pytest.fixture(params=("lane", "asgi", "stock", "view"))
+async def wire(
+    request: pytest.FixtureRequest, gateway: Gateway, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Wire]:
+    async with serving(gateway, request.param) as door:
+        yield await wired(door, origin, monkeypatch)
 
 
 @pytest.fixture
