@@ -1,7 +1,7 @@
 """One body, several readers: what a fetch receives, given to every caller who waits for it."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 
 from apps.gateway.upstream.errors import Broken
 
@@ -27,6 +27,7 @@ class Broadcast:
         self._ended = False
         self._error: Exception | None = None
         self._readers: set[Reader] = set()
+        self._places: Counter[int] = Counter()  # how many readers wait for a part, by its number
         self._expected = 0
         self._news: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
@@ -35,6 +36,7 @@ class Broadcast:
         """A reader from the first part on. Only while ``has_all``."""
         reader = Reader(self)
         self._readers.add(reader)
+        self._places[reader.next] += 1
         return reader
 
     def expect(self, callers: int) -> None:
@@ -90,12 +92,16 @@ class Broadcast:
     def _trim(self) -> None:
         if self.keeping or self._expected:
             return
-        upto = min((reader.next for reader in self._readers), default=self._first + len(self._parts))
-        while self._first < upto:
+        while self._parts and not self._places[self._first]:
             self._size -= len(self._parts.popleft())
             self._first += 1
         if self._size <= BACKLOG and self._room is not None and not self._room.done():
             self._room.set_result(None)
+
+    def _leave_place(self, reader: "Reader") -> None:
+        self._places[reader.next] -= 1
+        if not self._places[reader.next]:
+            del self._places[reader.next]
 
     async def _read(self, reader: "Reader") -> bytes:
         while True:
@@ -104,7 +110,9 @@ class Broadcast:
             index = reader.next - self._first
             if index < len(self._parts):
                 part = self._parts[index]
+                self._leave_place(reader)
                 reader.next += 1
+                self._places[reader.next] += 1
                 self._trim()
                 return part
             if self._ended:
@@ -132,8 +140,10 @@ class Reader:
 
     def leave(self) -> None:
         """Read no more."""
-        self._broadcast._readers.discard(self)
-        self._broadcast._trim()
+        if self in self._broadcast._readers:
+            self._broadcast._readers.remove(self)
+            self._broadcast._leave_place(self)
+            self._broadcast._trim()
 
     def cut_off(self) -> None:
         """The body breaks off for this reader, now or with its next part."""

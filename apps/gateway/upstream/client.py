@@ -224,7 +224,7 @@ class HTTP1Client:
         for key, connections in list(self._idle.items()):
             stay = [c for c in connections if not c.closed and c.idle_since > oldest]
             for connection in connections:
-                if connection not in stay:
+                if connection.closed or connection.idle_since <= oldest:
                     connection.abort()
             if stay:
                 self._idle[key] = stay
