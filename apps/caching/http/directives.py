@@ -113,19 +113,19 @@ _FLAGS = {
 
 def directives_from(pairs: list[tuple[bytes, bytes | None]]) -> ResponseDirectives:
     said = ResponseDirectives()
-    no_cache: set[bytes] = set()
-    private: set[bytes] = set()
+    no_cache: list[bytes] = []
+    private: list[bytes] = []
     for name, value in pairs:
         if name in _FLAGS:
             setattr(said, _FLAGS[name], True)
         elif name == b"no-cache":
             if value is not None and (fields := _names(value)):
-                no_cache |= fields
+                no_cache += fields
             else:
                 said.no_cache = True
         elif name == b"private":
             if value is not None and (fields := _names(value)):
-                private |= fields
+                private += fields
             else:
                 said.private = True
         elif name == b"max-age":
@@ -136,7 +136,8 @@ def directives_from(pairs: list[tuple[bytes, bytes | None]]) -> ResponseDirectiv
             said.stale_while_revalidate = _least(said.stale_while_revalidate, value, None)
         elif name == b"stale-if-error":
             said.stale_if_error = _least(said.stale_if_error, value, None)
-    said.no_cache_fields, said.private_fields = frozenset(no_cache), frozenset(private)
+    if no_cache or private:
+        said.no_cache_fields, said.private_fields = frozenset(no_cache), frozenset(private)
     return said
 
 
