@@ -53,6 +53,7 @@ class Admission:
         "headers",
         "host",
         "method",
+        "on_trust",
         "operation",
         "path",
         "plan",
@@ -80,6 +81,7 @@ class Admission:
         self.api: API = x.api
         self.operation = x.operation
         self.credential: Credential | None = x.credential
+        self.on_trust = x.on_trust or x.credential is not None
         self.grant: Grant | None = x.grant
         self.plan: Plan | None = x.plan
         self.cache_plan: RequestPlan = x.cache_plan
@@ -98,8 +100,10 @@ class Admission:
         """Whether it may be used for ``x`` now."""
         if self.version != world.version or self.expires <= x.at:
             return False
+        if not self.on_trust:
+            return True
         plan = self.plan
-        return self.credential is None or world.lease.valid(x.began, plan.trust_lease if plan is not None else None)
+        return world.lease.valid(x.began, plan.trust_lease if plan is not None else None)
 
     def admit(self, x: Exchange) -> None:
         """Tell ``x`` what is known."""

@@ -139,6 +139,8 @@ class Exchange:
     code = ""
     flags: tuple[str, ...] = ()
     trace: tuple[tuple[str, str, float], ...] = ()
+    on_trust = False
+    """What was decided rests on knowing that a value is nobody's key."""
     silent = False
     """It is no call: nothing is recorded."""
     warms = False

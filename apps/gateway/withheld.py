@@ -43,7 +43,7 @@ def without_keys(headers: Headers, accepted: bytes = b"") -> Headers:
     values = b"\n".join([value for _, value in headers])
     if (
         not holds_secret(values)
-        and b"basic " not in values.lower()
+        and b"basic" not in values.lower()
         and not (accepted and (accepted in values or b"%" in values))
     ):
         return headers
@@ -73,10 +73,10 @@ def _tells(value: bytes, accepted: bytes) -> bool:
         return True
     if accepted and (accepted in value or (b"%" in value and accepted in unquote_to_bytes(value))):
         return True
-    if value[:6].lower() != b"basic ":
+    if value[:5].lower() != b"basic":
         return False
     try:
-        told = binascii.a2b_base64(value[6:])
+        told = binascii.a2b_base64(value[5:])
     except binascii.Error:
         return False
     return holds_secret(told) or bool(accepted and accepted in told)

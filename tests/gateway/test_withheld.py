@@ -80,6 +80,7 @@ PLACES: dict[str, Callable[[str], str]] = {
     "Bearer": lambda key: f"Authorization: Bearer {key}",
     "a scheme of its own": lambda key: f"Authorization: ApiKey key={key}, v=1",
     "the user of Basic": lambda key: f"Authorization: Basic {basic(key, '')}",
+    "Basic with a tab": lambda key: f"Authorization: Basic\t{basic('ann', key)}",
     "the password of Basic": lambda key: f"authorization: bAsIC {basic('ann', key)}",
     "Basic of another field": lambda key: f"X-Original-Authorization: Basic {basic('ann', key)}",
     "Proxy-Authorization": lambda key: f"Proxy-Authorization: Bearer {key}",
@@ -222,10 +223,14 @@ async def test_whether_a_key_at_an_open_api_is_somebodys_must_be_known(
     lane: Door, published: Published, origin: Origin
 ) -> None:
     await publish(lane.gateway, published, origin, authentication=("none",))
-    lane.gateway.world.lease.ends = 0.0
-    answer = await send(lane, "/products/items", "X-API-Key: a-key-of-the-upstream")
-    assert (answer.status, origin.heads) == (503, [])
     origin.paths = Everywhere(echo)
+    theirs = "X-API-Key: a-key-of-the-upstream"
+    assert [(await send(lane, "/products/known", theirs)).status for _ in range(2)] == [200, 200]
+    asked = len(origin.heads)
+    lane.gateway.world.lease.ends = 0.0
+    for path in ("/products/known", "/products/new"):
+        assert (await send(lane, path, theirs)).status == 503
+    assert len(origin.heads) == asked
     assert (await send(lane, "/products/items")).status == 200
 
 

@@ -67,6 +67,7 @@ def _keep_keys(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
         digest = gateway.digest(value) if name in fields else None
         if digest is None:
             continue
+        x.on_trust = True
         if not gateway.world.lease.valid(x.began):
             return not_ready(x)
         known = gateway.world.credential(digest)
