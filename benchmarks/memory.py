@@ -1,24 +1,35 @@
-"""``python -m benchmarks.memory [MIX MEBIBYTES]``: what a worker's tier of 64 MiB takes of the machine's memory, with several
-mixes of sizes.
+"""``python -m benchmarks.memory [MIX MEBIBYTES]``: what a worker takes of the machine's memory.
 
-Each mix is filled in a process of its own, with three times as much as fits, so that memory is given back and taken again;
-then the process's resident memory is compared with what the tier says of itself.
+First its tier of 64 MiB with several mixes of sizes. Each mix is filled in a process of its own, with three times as much as fits,
+so that memory is given back and taken again; then the process's resident memory is compared with what the tier says of itself.
+
+Then a whole worker under attack: large responses called again and again, ever new heads, targets, keys, statuses and purges.
+What it grew by is held against the bounds that its tables say (``apps.gateway.memory``), which are printed; the exit status is
+1 where it grew by more.
 """
 
+import asyncio
 import gc
 import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "apimgr.settings")
 
 from apps.caching.http import ANONYMOUS, Held, Policy, Request, ResponseHead, Store, on_response, plan_request
 from apps.caching.local import Local
 from apps.caching.shares import Account
+from apps.fleet.events import Position
+from apps.gateway import memory
+from apps.gateway.exchange import Exchange
+from apps.gateway.gateway import Gateway, Options
 from apps.gateway.malloc import keep_large_blocks_apart
+from apps.gateway.snapshot import API, HeaderRules, Upstream
 
 MEBIBYTES = 64
 MIXES = {
@@ -86,15 +97,146 @@ def measure(name: str, capacity: int) -> None:
     )
 
 
+ATTACK = "a worker under attack"
+
+
+class Large:
+    """An upstream's response of 3 MB, with a status of its own for each call that wants one."""
+
+    def __init__(self, target: bytes) -> None:
+        size = 3_000_000 if target.startswith(b"/large") else 100
+        self.status = 200 if target.startswith(b"/large") else 200 + hash(target) % 300
+        self.whole = os.urandom(size)
+        self.fields = [(b"cache-control", b"max-age=3600"), (b"content-length", b"%d" % size)]
+
+    async def read(self) -> bytes:
+        """Nothing is left."""
+        return b""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class Upstreams:
+    """A client that reaches ``Large`` everywhere."""
+
+    async def send(self, origin: Any, guard: Any, method: str, target: bytes, *rest: Any) -> Large:
+        """The response, at once."""
+        return Large(target)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def attack(capacity: int) -> tuple[int, int]:
+    """Bytes by which a worker grew at most under large responses, and under all the rest besides."""
+    folder = Path(tempfile.mkdtemp())
+    options = Options(
+        worker=0,
+        node="benchmark",
+        redis_url="redis://127.0.0.1:1/0",
+        data_dir=folder,
+        spool_dir=folder / "spool",
+        key_pepper=b"pepper",
+        mac_key=b"k" * 32,
+        trust_lease=900.0,
+        l1_bytes=capacity,
+        cache=None,
+    )
+    gateway = Gateway(options, Upstreams())
+    for slug, authentication in (("open", ("none",)), ("keys", ("none", "api_key"))):
+        gateway.world.put(
+            API(
+                slug=slug,
+                tenant=slug,
+                revision=1,
+                listen_path=f"/{slug}/",
+                hosts=(),
+                strip_listen_path=True,
+                authentication=authentication,
+                api_key_header="x-api-key",
+                forward_credential=False,
+                upstreams=(Upstream("http://127.0.0.1:9/"),),
+                connect_timeout=1.0,
+                read_timeout=1.0,
+                retries=0,
+                body_limit=0,
+                debug_headers="none",
+                request_headers=HeaderRules(),
+                response_headers=HeaderRules(),
+                policy=Policy(api=slug, tenant=slug),
+            )
+        )
+    gateway.world.moved(Position(1, 1, 0, 1))
+    gateway.world.purges.load(1, 0, {})
+    gateway.world.lease.renew(time.monotonic())
+    gateway.spool.append = lambda record: True  # type: ignore[method-assign]
+
+    async def call(target: bytes, *fields: tuple[bytes, bytes]) -> None:
+        headers = ((b"host", b"api.test"), *fields)
+        now = time.time()
+        x = Exchange("GET", target, headers, call_id="c", began=time.monotonic(), at=now, client="192.0.2.1")
+        outcome = gateway.pipeline.begin(x)
+        if x.admission is not None:
+            gateway.pipeline.remember(b"%b%b" % (target, repr(headers).encode()), x)
+        answer = await gateway.pipeline.finish(x, outcome) if not hasattr(outcome, "status") else outcome
+        if answer is not None and hasattr(answer, "close"):
+            answer.close()
+        gateway.metrics.called(x, getattr(answer, "status", 0), 1.0)
+
+    await call(b"/open/large")
+    gc.collect()
+    before = resident()
+    peak = 0
+    for number in range(120):
+        for _ in range(3):
+            await call(b"/open/large%d" % number)
+        peak = max(peak, resident() - before)
+    after_large = peak
+    for number in range(20_000):
+        pad = b"y" * (number % 400)
+        await call(b"/open/%x?%b" % (number, pad))
+        await call(b"/open/large1", *((b"x-%d" % each, b"%x%b" % (number, pad)) for each in range(8)))
+        await call(b"/keys/a", (b"x-api-key", b"%032d%b" % (number, pad)), (b"accept-language", b"a%x" % number + pad))
+        gateway.store.purges.note([f"p:open:/{number:x}{pad.decode()}"])
+        if number % 200 == 0:
+            peak = max(peak, resident() - before)
+    return after_large, max(peak, resident() - before)
+
+
+def measure_attack(capacity: int) -> int:
+    """Print what each table may take, their sum, and what the worker grew by; 1 where that is more."""
+    keep_large_blocks_apart()
+    for name, table in sorted(memory.TABLES.items() | memory.OTHERS.items(), key=lambda item: -item[1].size):
+        if table.per == memory.WORKER and table.size >= 2**20:
+            print(f"{name:<60}{table.size / 2**20:>10.1f}")
+    after_large, grown = asyncio.run(attack(capacity))
+    # Large responses meet the tier, and what is remembered of the heads that ask for them.
+    for_heads = capacity + sum(
+        table.size
+        for name, table in memory.TABLES.items()
+        if name.startswith(("apps.gateway.pipeline:", "apps.caching.http."))
+    )
+    told = (("with large responses", for_heads, after_large), (ATTACK, memory.bound(capacity), grown))
+    for name, bound, size in told:
+        print(
+            f"{name:<28}bound {bound / 2**20:>8.1f}  resident {size / 2**20:>8.1f}  ÷ bound {size / bound:.2f}",
+            flush=True,
+        )
+    return int(any(size > bound for _, bound, size in told))
+
+
 def main() -> None:
     """Each mix in a process of its own."""
     print(f"{'MiB':<28}{'entries':>8}{'evicted':>10}{'booked':>10}{'resident':>10}{'÷ bound':>9}", flush=True)
-    for name in MIXES:
+    for name in (*MIXES, ATTACK):
         subprocess.run([sys.executable, "-m", "benchmarks.memory", name, str(MEBIBYTES)], check=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:2] == [ATTACK]:
+        sys.exit(measure_attack(int(sys.argv[2]) * 2**20))
+    elif len(sys.argv) > 1:
         measure(sys.argv[1], int(sys.argv[2]) * 2**20)
     else:
         main()

@@ -4,7 +4,7 @@ Only an operation that is surely a query is put in a form; everything else says 
 graphql-core, within bounds, and remembered: parsing takes about a tenth of a millisecond for a text of usual size.
 """
 
-from functools import lru_cache
+from sys import getsizeof
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -15,6 +15,7 @@ from apps.caching.http.bodies import is_plain_json
 from apps.caching.http.canonical import Doubtful, serialize
 from apps.caching.http.canonical import parse as parse_json
 from apps.caching.http.messages import Headers
+from apps.caching.http.recent import remembered
 
 MAX_TEXT = 16 * 1024
 """Characters of a document that is still parsed."""
@@ -30,8 +31,18 @@ _REFUSED = {
 }
 
 
-@lru_cache(maxsize=512)
-def _read(text: str) -> tuple[str, dict[str | None, OperationType]] | None:
+DOCUMENTS_BYTES = 8 * 2**20
+"""Bytes for documents that are remembered in their one text: some thousands of the usual ones."""
+
+_Read = tuple[str, dict[str | None, OperationType]]
+
+
+def _size_of(text: str, found: _Read | None) -> int:
+    return 500 + getsizeof(text) + (getsizeof(found[0]) + 300 * len(found[1]) if found is not None else 0)
+
+
+@remembered(DOCUMENTS_BYTES, _size_of)
+def _read(text: str) -> _Read | None:
     """A document's one text, and the kinds of its operations by name; ``None`` for what can't be read."""
     try:
         document = parse(text, no_location=True, max_tokens=MAX_TOKENS)

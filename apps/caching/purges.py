@@ -8,6 +8,7 @@ a tag has ten entries or a million, and an answer that was on its way when the p
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from sys import getsizeof
 from typing import Any
 
 from apps.caching.http import Birth, Entry, Held, tag_of_api, tags_of
@@ -20,6 +21,12 @@ NOT_LOADED: Birth = (-1, -1)
 
 FLOOR = "*"
 """The row that stands for everything folded: entries born before its clock are dead. No tag looks like it."""
+
+MAX_BYTES = 64 * 2**20
+"""Bytes of purged tags that a worker keeps: as many rows as it may have, where tags are of the usual length."""
+
+FEWEST = 1000
+"""Rows that are kept whatever their length."""
 
 MAX_ROWS = 100_000
 """Purged tags that are remembered one by one; beyond it, those of the APIs that have most fold."""
@@ -189,6 +196,11 @@ def _surplus(newest: Mapping[str, int], goal: int) -> list[tuple[str, int, list[
     return found
 
 
+def _size_of(tag: str) -> int:
+    """The bytes of a row here: the tag, its clock, their places in the tables."""
+    return 240 + getsizeof(tag)
+
+
 def _about(tag: str) -> str:
     """The API that a tag is of; empty for tags that go across (tenant, application, subject)."""
     kind, _, rest = tag.partition(":")
@@ -213,7 +225,7 @@ class PurgeTable:
     what was purged.
     """
 
-    def __init__(self, max_rows: int = MAX_ROWS) -> None:
+    def __init__(self, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> None:
         self.incarnation: int | None = None
         self.clock = 0
         self._floor = 0
@@ -221,6 +233,8 @@ class PurgeTable:
         self._soft: dict[str, int] = {}
         self._newest: dict[str, int] = {}
         self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self.version = 0
 
     def load(self, incarnation: int, clock: int, rows: Mapping[bytes, bytes]) -> None:
@@ -229,6 +243,7 @@ class PurgeTable:
         self.clock = clock
         self._floor = 0
         self._hard, self._soft, self._newest = {}, {}, {}
+        self._bytes = 0
         for name, row in rows.items():
             hard, soft, _ = _row(row)
             tag = name.decode("utf-8", "surrogateescape")
@@ -236,10 +251,10 @@ class PurgeTable:
                 self._floor = max(hard, soft)
                 continue
             if hard:
-                self._hard[tag] = hard
+                self._set(self._hard, tag, hard)
             if soft:
-                self._soft[tag] = soft
-            self._touch(tag, max(hard, soft))
+                self._set(self._soft, tag, soft)
+        self._make_room()
         self.version += 1
 
     def apply(self, tags: Iterable[str], clock: int, soft: bool) -> None:
@@ -247,11 +262,9 @@ class PurgeTable:
         known = self._soft if soft else self._hard
         for tag in tags:
             if clock > known.get(tag, 0):
-                known[tag] = clock
-                self._touch(tag, clock)
+                self._set(known, tag, clock)
         self.clock = max(self.clock, clock)
-        if len(self._hard) + len(self._soft) > self._max_rows:
-            self._fold()
+        self._make_room()
         self.version += 1
 
     def note(self, tags: Iterable[str]) -> None:
@@ -261,9 +274,23 @@ class PurgeTable:
         purge gets, and survive it. So what is fetched before that purge is dead too if it carries one of these tags.
         """
         for tag in tags:
-            self._hard[tag] = max(self._hard.get(tag, 0), self.clock + 1)
-            self._touch(tag, self._hard[tag])
+            self._set(self._hard, tag, max(self._hard.get(tag, 0), self.clock + 1))
+        self._make_room()
         self.version += 1
+
+    def _set(self, known: dict[str, int], tag: str, clock: int) -> None:
+        if tag not in known:
+            self._bytes += _size_of(tag)
+        known[tag] = clock
+        about = _about(tag)
+        self._newest[about] = max(self._newest.get(about, 0), clock)
+
+    def _make_room(self) -> None:
+        while len(self) > self._max_rows or (self._bytes > self._max_bytes and len(self) > FEWEST):
+            rows = len(self)
+            self._fold()
+            if len(self) >= rows:
+                return
 
     def _fold(self) -> None:
         """Forgets a quarter of the rows, and knows less exactly what they ended (``_surplus``)."""
@@ -271,13 +298,13 @@ class PurgeTable:
         newest = {tag: max(self._hard.get(tag, 0), self._soft.get(tag, 0)) for tag in tags}
         for row, clock, gone in _surplus(newest, (len(newest) + 3) // 4):
             for tag in gone:
-                self._hard.pop(tag, None)
-                self._soft.pop(tag, None)
+                for known in (self._hard, self._soft):
+                    if known.pop(tag, None) is not None:
+                        self._bytes -= _size_of(tag)
             if row == FLOOR:
                 self._floor = max(self._floor, clock)
             else:
-                self._hard[row] = max(self._hard.get(row, 0), clock)
-                self._touch(row, clock)
+                self._set(self._hard, row, max(self._hard.get(row, 0), clock))
 
     def birth(self) -> Birth:
         """What a fetch that begins now is born with."""
@@ -302,10 +329,6 @@ class PurgeTable:
         if incarnation != self.incarnation or born < self._floor:
             return True
         return self._names(self._hard, entry)
-
-    def _touch(self, tag: str, clock: int) -> None:
-        about = _about(tag)
-        self._newest[about] = max(self._newest.get(about, 0), clock)
 
     def _names(self, purged: dict[str, int], entry: Entry) -> bool:
         """Whether one of an entry's tags was purged since its birth. Purges of other APIs, which are most of them, cost

@@ -82,9 +82,17 @@ def _fields_of_head(x: Exchange, planned: Fields) -> Fields:
     return ruled(fields, x.api.request_headers)
 
 
-@lru_cache(maxsize=4096)
+LONGEST_ADDRESS = 64
+"""Bytes of what can be an address; nothing longer is remembered."""
+
+
 def _node(client: bytes) -> bytes:
     """An address as ``Forwarded`` has it (RFC 7239 §6)."""
+    return _remembered_node(client) if len(client) <= LONGEST_ADDRESS else b"unknown"
+
+
+@lru_cache(maxsize=4096)
+def _remembered_node(client: bytes) -> bytes:
     try:
         address = ipaddress.ip_address(client.decode("latin-1").strip("[]"))
     except ValueError:

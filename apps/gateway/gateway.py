@@ -12,6 +12,7 @@ from time import monotonic, time
 
 from redis.exceptions import RedisError
 
+from apps.access import keys
 from apps.caching import http
 from apps.caching.backend import ResponsesCache
 from apps.caching.purges import StateIsEmpty, purge_async
@@ -28,6 +29,7 @@ from apps.gateway.follower import Follower, Status
 from apps.gateway.looks import Looks
 from apps.gateway.loops import Loops
 from apps.gateway.metrics import Metrics
+from apps.gateway.owed_purges import OwedPurges
 from apps.gateway.pipeline import Pipeline
 from apps.gateway.readers import Readers
 from apps.gateway.snapshot import API
@@ -115,12 +117,14 @@ class Gateway:
         self.fetches = Fetches(self)
         self.pipeline = Pipeline(self)
         self.connections = Connections(options.connections_per_client)
-        self.digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
+        self._digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in options.trusted_proxies]
         self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _nobody
         self.readers = Readers(options.metrics_networks, self.trusts)
         self._state = connect_async(options.redis_url, timeout=INVALIDATION_WAIT, max_connections=8)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.owed_purges = OwedPurges()
+        self._purging_later: asyncio.Task[None] | None = None
         self._away_until = 0.0
         self.stopping = False
 
@@ -160,7 +164,9 @@ class Gateway:
         if monotonic() < self._away_until or not await self._purge(tags):
             self.store.purges.note(tags)
             self._away_until = monotonic() + INVALIDATION_RETRY
-            self.spawn(self._purge_later(tags))
+            self.owed_purges.add(api.slug, tags)
+            if self._purging_later is None:
+                self._purging_later = self.spawn(self._purge_later())
 
     async def _purge(self, tags: tuple[str, ...]) -> bool:
         try:
@@ -180,11 +186,17 @@ class Gateway:
             await asyncio.sleep(pause)
             pause *= 2
 
-    async def _purge_later(self, tags: tuple[str, ...]) -> None:
-        while True:
-            await asyncio.sleep(INVALIDATION_RETRY)
-            if await self._purge(tags):
-                return
+    async def _purge_later(self) -> None:
+        try:
+            while len(self.owed_purges):
+                await asyncio.sleep(INVALIDATION_RETRY)
+                while (owed := self.owed_purges.take()) is not None:
+                    api, tags = owed
+                    if not await self._purge(tags):
+                        self.owed_purges.add(api, tags)
+                        break
+        finally:
+            self._purging_later = None
 
     def _status(self) -> Status:
         held = self.store.local_stats
@@ -203,11 +215,16 @@ class Gateway:
             if isinstance(self.client, HTTP1Client):
                 self.client.sweep()
 
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
+    def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Do something beside the calls; stopping ends it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    def digest(self, value: bytes) -> str | None:
+        """What a key is known by; ``None`` for what can't be one. What is longer than any key is not remembered."""
+        return self._digest(value) if len(value) <= keys.LONGEST else None
 
     def _trusts(self, client: str) -> bool:
         try:

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 BUCKETS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 10000.0)
 """Upper bounds in milliseconds."""
 
+MOST_SERIES = 20_000
+"""Combinations of API, status and cache result that are counted each; further ones are counted together, by class of status:
+an upstream may answer with any of 500 statuses.
+"""
+
+MOST_TROUBLED = 1000
+"""Upstreams that may be said to be in trouble at a time."""
+
 TROUBLE = 10.0
 """Seconds after which an upstream that wasn't called again is no longer said to be in trouble."""
 
@@ -87,7 +95,10 @@ class Metrics:
 
     def called(self, x: Exchange, status: int, ms: float) -> None:
         """A call has ended."""
-        self._calls[x.api.slug, status, x.cache] += 1
+        series = x.api.slug, status, x.cache
+        if series not in self._calls and len(self._calls) >= MOST_SERIES:
+            series = "", status // 100 * 100, x.cache
+        self._calls[series] += 1
         times = self._seconds.get(x.cache)
         if times is None:
             times = self._seconds[x.cache] = [0.0] * (len(BUCKETS) + 2)
@@ -115,7 +126,7 @@ class Metrics:
 
     def upstream_failed(self, api: str, upstream: str, error: UpstreamError) -> None:
         """An upstream call failed."""
-        if len(self._troubled) < 1000:
+        if len(self._troubled) < MOST_TROUBLED:
             self._troubled[upstream] = monotonic()
         kinds = ((TimedOut, "timeout"), (Refused, "refused"), (Unreachable, "unreachable"))
         kind = next((word for family, word in kinds if isinstance(error, family)), "broken")

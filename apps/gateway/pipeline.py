@@ -7,12 +7,12 @@ what the first half lacked: a credential record, an allowance, the shared tier, 
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
+from apps.caching.http.recent import Recent
 from apps.gateway.admission import Admission
 from apps.gateway.answers import Answer, AnyAnswer, Whole, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.head_limits import refusal
 from apps.gateway.own import own_answer
-from apps.gateway.recent import Recent
 from apps.gateway.stages import Need
 from apps.gateway.stages.authenticate import authenticate
 from apps.gateway.stages.authorize import authorize

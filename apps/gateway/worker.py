@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import monotonic
 from typing import Any
 
@@ -26,6 +26,9 @@ DRAIN = 2.5
 """Seconds after which a stopping worker ends calls that are still under way. ``up`` kills after 4."""
 
 BACKLOG = 2048
+
+UNREAD = 256 * 2**20
+"""Bytes of responses that wait in a worker for their clients to read them, all connections together, looked at once a second."""
 
 
 def options(worker: int) -> Options:
@@ -50,6 +53,17 @@ def options(worker: int) -> Options:
         stranger_rows=settings.STRANGER_ROWS,
         own_places=settings.OWN_PLACES,
     )
+
+
+def end_the_largest(lanes: Iterable[Lane]) -> None:
+    """End connections until what is written and not read yet has ``UNREAD`` bytes at most; who has most goes first."""
+    unread = sorted(((lane.unread, index, lane) for index, lane in enumerate(lanes)), reverse=True)
+    total = sum(size for size, _, _ in unread)
+    for size, _, lane in unread:
+        if total <= UNREAD:
+            return
+        lane.transport.abort()
+        total -= size
 
 
 def listening_socket(fd: int | None) -> socket.socket:
@@ -101,9 +115,10 @@ class Server(uvicorn.Server):
         while True:
             await asyncio.sleep(1.0)
             now = monotonic()
-            for connection in tuple(self.server_state.connections):
-                if isinstance(connection, Lane):
-                    connection.sweep(now)
+            lanes = [each for each in tuple(self.server_state.connections) if isinstance(each, Lane)]
+            for connection in lanes:
+                connection.sweep(now)
+            end_the_largest(lanes)
 
     async def _say_ready(self) -> None:
         while True:

@@ -9,11 +9,11 @@ import enum
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
+from apps.caching.http.recent import Recent
 from apps.egress.rules import Place
 from apps.fleet.events import Position
 from apps.gateway.egress import EgressTable
 from apps.gateway.lease import Lease
-from apps.gateway.recent import Recent
 from apps.gateway.snapshot import API, PROOF_PATH, Credential, Egress, HostOwner, Part, Plan
 
 CREDENTIALS_BYTES = 64 * 2**20

@@ -5,7 +5,6 @@ import pytest
 from apps.caching.http.policy import Policy
 from apps.caching.purges import PurgeTable
 from apps.fleet.events import Position
-from apps.gateway.recent import Recent
 from apps.gateway.snapshot import API, PROOF_PATH, Credential, HeaderRules, HostOwner, Plan, Upstream
 from apps.gateway.world import UNKNOWN, Routes, World, bare_host
 
@@ -149,33 +148,6 @@ def test_a_change_of_one_api_touches_its_own_places_only():
 )
 def test_a_host_is_its_name_alone(host, name):
     assert bare_host(host) == name
-
-
-def test_a_recent_table_is_bounded_in_bytes_and_keeps_what_is_used():
-    table: Recent[str, int] = Recent(1000, lambda key, value: 100)
-    table.put("used", 1)
-    for number in range(1000):
-        table.put(str(number), number)
-        assert table.get("used") == 1
-        assert len(table) <= 10
-    assert table.get("0") is None
-    assert len(list(table.values())) == len(table)
-    table.drop("used")
-    assert table.get("used") is None
-    table.clear()
-    assert len(table) == 0
-
-
-def test_a_recent_table_keeps_nothing_that_is_too_large_for_it():
-    table: Recent[str, bytes] = Recent(1000, lambda key, value: len(value))
-    table.put("small", b"x" * 400)
-    table.put("large", b"x" * 501)
-    assert (table.get("small"), table.get("large")) == (b"x" * 400, None)
-    table.put("small", b"x" * 500)
-    table.put("small", b"x" * 500)
-    assert len(table) == 1
-    table.put("small", b"x" * 501)
-    assert table.get("small") is None
 
 
 def credential(digest: str) -> Credential:

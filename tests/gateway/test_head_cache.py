@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from apps.caching.http import Held
+from apps.caching.http.recent import Recent
 from apps.gateway.admission import Admission
 from apps.gateway.gateway import Gateway
 from apps.gateway.pipeline import LARGEST
-from apps.gateway.recent import Recent
 from apps.gateway.snapshot import API, Credential, Grant, Operation, Plan
 from tests.gateway.house import KEY, Door, Origin, api, ok, read_answer, serving
 

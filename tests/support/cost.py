@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from time import thread_time
 
+from apps.caching.http.recent import Remembered
+
 SIZE = 8 * 1024
 """Bytes of the shorter text; the longer one is as long as a head may be."""
 
@@ -18,12 +20,15 @@ STEEPEST = 9.0
 """How much more four times the text may cost. Linear work measures 4 (5 with sorting), quadratic 16."""
 
 
+Memory = functools._lru_cache_wrapper | Remembered
+
+
 @functools.lru_cache(maxsize=1)
-def _memories(modules: int) -> list["functools._lru_cache_wrapper[object]"]:
+def _memories(modules: int) -> list[Memory]:
     found = [
         value for name, each in [*sys.modules.items()] if name.startswith("apps.") for value in vars(each).values()
     ]
-    return [value for value in found if isinstance(value, functools._lru_cache_wrapper)]
+    return [value for value in found if isinstance(value, Memory)]
 
 
 def forget() -> None:

@@ -18,7 +18,8 @@ BODY_LABELS = ("content type", "content encoding", "content fields", "body form"
 (``json``, ``graphql`` or ``raw``), and the digest.
 """
 
-_MEMO_LIMIT = 512  # bytes of path and query up to which a key is remembered
+_MEMO_LIMIT = 1024
+"""Bytes of all parts up to which their key is remembered."""
 
 
 def pack(parts: Sequence[bytes | None]) -> bytes:
@@ -38,8 +39,7 @@ def primary_key(parts: tuple[bytes | None, ...]) -> bytes:
     """The key under which a call's answer stands. ``parts`` are those that ``LABELS`` names, and for a method with a
     body those of ``BODY_LABELS``; their order is the key's form. The method's class tells the two forms apart.
     """
-    path, query = parts[5] or b"", parts[6] or b""
-    return digest(parts) if len(path) + len(query) > _MEMO_LIMIT else _remembered(parts)
+    return digest(parts) if sum(map(len, filter(None, parts))) > _MEMO_LIMIT else _remembered(parts)
 
 
 def variant_key(primary: bytes, selecting: Sequence[tuple[bytes, bytes | None]]) -> bytes:

@@ -169,6 +169,11 @@ def _weight(parameters: list[bytes]) -> float:
     return 1.0
 
 
+def _ranked(value: bytes, aliases: bool) -> bytes:
+    rank = _preferences if len(value) <= _REMEMBERED else _preferences.__wrapped__
+    return rank(value, aliases)
+
+
 @lru_cache(maxsize=512)
 def _preferences(value: bytes, aliases: bool) -> bytes:
     best: dict[bytes, float] = {}
@@ -190,12 +195,12 @@ def accept_encoding(value: bytes) -> bytes:
     """``Accept-Encoding`` in one form: lower case, by preference then by name; weights become ranks, refusals
     (``q=0``) stay.
     """
-    return _preferences(value, True)
+    return _ranked(value, True)
 
 
 def accept_language(value: bytes) -> bytes:
     """``Accept-Language`` in the same form."""
-    return _preferences(value, False)
+    return _ranked(value, False)
 
 
 def field_value(name: bytes, lines: list[bytes]) -> bytes | None:

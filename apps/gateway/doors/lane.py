@@ -133,6 +133,11 @@ class Lane(HttpToolsProtocol):
         if self._idle and not self._in_head and not self.transport.is_closing():
             self.transport.close()
 
+    @property
+    def unread(self) -> int:
+        """Bytes that were written and that the client hasn't read."""
+        return 0 if self.transport.is_closing() else self.transport.get_write_buffer_size()
+
     def sweep(self, now: float) -> None:
         """Once a second: enforce the deadlines. ``now`` is monotonic."""
         if self._linger_until:

@@ -25,6 +25,9 @@ be sent twice don't take it.
 IDLE_PER_ORIGIN = 256
 """Connections to one origin that are kept while nobody uses them."""
 
+IDLE_IN_ALL = 1024
+"""Connections to all origins that are; beyond that, one that is given back is closed."""
+
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
 """Idempotent methods (RFC 9110 §9.2.2, RFC 10008): a call may be sent again when its connection broke before any byte of an
 answer.
@@ -165,6 +168,7 @@ class HTTP1Client:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._idle: dict[_Key, list[Connection]] = {}
+        self._kept = 0
         self._tls: ssl.SSLContext | None = None
 
     async def send(
@@ -208,15 +212,18 @@ class HTTP1Client:
             for connection in connections:
                 connection.abort()
         self._idle.clear()
+        self._kept = 0
 
     def keep(self, key: _Key, connection: Connection) -> None:
         """Take a connection back whose call has ended."""
         kept = self._idle.setdefault(key, [])
-        if len(kept) >= IDLE_PER_ORIGIN:
+        if len(kept) >= IDLE_PER_ORIGIN or self._kept >= IDLE_IN_ALL:
             connection.abort()
             return
         connection.idle_since = self._loop.time()
+        connection.fields = []
         kept.append(connection)
+        self._kept += 1
 
     def sweep(self) -> None:
         """Close what was idle for too long. To be called every now and then."""
@@ -230,11 +237,13 @@ class HTTP1Client:
                 self._idle[key] = stay
             else:
                 del self._idle[key]
+        self._kept = sum(map(len, self._idle.values()))
 
     def _pooled(self, key: _Key, guard: Guard, repeatable: bool) -> Connection | None:
         kept = self._idle.get(key)
         while kept:
             connection = kept.pop()
+            self._kept -= 1
             if connection.closed:
                 continue
             if not repeatable and connection.idle_since < self._loop.time() - FRESH:

@@ -63,3 +63,34 @@ class Recent(Generic[K, V]):
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
+
+
+class Remembered(Generic[K, V]):
+    """A function whose results are remembered in a bounded number of bytes: for arguments or results without a bound in
+    size, where ``lru_cache``, which counts, would be none.
+    """
+
+    __slots__ = ("_table", "function")
+
+    def __init__(self, function: Callable[[K], V], capacity: int, size_of: Callable[[K, V], int]) -> None:
+        self.function = function
+        self._table: Recent[K, tuple[V]] = Recent(capacity, lambda argument, found: size_of(argument, found[0]))
+
+    def __call__(self, argument: K) -> V:
+        found = self._table.get(argument)
+        if found is None:
+            found = (self.function(argument),)
+            self._table.put(argument, found)
+        return found[0]
+
+    def cache_clear(self) -> None:
+        """Forget all results."""
+        self._table.clear()
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
+def remembered(capacity: int, size_of: Callable[[K, V], int]) -> Callable[[Callable[[K], V]], Remembered[K, V]]:
+    """Has a function's results remembered; ``capacity`` and ``size_of`` an argument and its result are in bytes."""
+    return lambda function: Remembered(function, capacity, size_of)

@@ -1,0 +1,151 @@
+"""What a worker's tables may take of its memory: each with its bound in bytes, in this one place.
+
+A bound is the number of entries times the largest entry, Python's overhead included, or the number of bytes that the table
+itself keeps to. Some tables have an entry for each thing that administrators made, for each connection or for each call under
+way: of these it says how much one of them takes. ``benchmarks.memory`` holds the sum against a worker under attack, and a test
+finds every table in the source of what a worker loads, so that a new one must be entered here.
+"""
+
+from typing import NamedTuple
+
+from apps.access import keys
+from apps.caching import graphql, purges, store
+from apps.caching.http import normalise, patterns
+from apps.caching.http.keys import _MEMO_LIMIT as KEY_BYTES
+from apps.gateway import (
+    broadcast,
+    forwarding,
+    gateway,
+    gathering,
+    head_limits,
+    loops,
+    metrics,
+    owed_purges,
+    pipeline,
+    world,
+)
+from apps.gateway.read_ahead import KEYED_BYTES
+from apps.gateway.upstream import client, connection
+
+KIB, MIB = 2**10, 2**20
+
+ENTRY = 256
+"""Bytes that a small entry's place in a table needs: the hash table's slot, the objects around key and value."""
+
+WORKER, CONFIGURATION, CONNECTION, CALL, FETCH = "worker", "configuration", "connection", "call", "fetch"
+
+
+class Table(NamedTuple):
+    """``size`` is in bytes: of the whole table (``per`` a worker), or of what one thing of the kind adds to it."""
+
+    size: int
+    per: str = WORKER
+
+
+def _of(entries: int, largest: int) -> Table:
+    return Table(entries * (largest + ENTRY))
+
+
+TABLES: dict[str, Table] = {
+    # What is remembered of requests.
+    "apps.gateway.pipeline:Pipeline._admissions": Table(pipeline.MEMORY),
+    "apps.gateway.pipeline:Pipeline.heads": Table(pipeline.MEMORY),
+    "apps.gateway.gateway:Gateway._digest": _of(gateway.DIGESTS_KEPT, keys.LONGEST + 256),
+    "apps.gateway.gateway:Gateway.trusts": _of(4096, 128),
+    "apps.gateway.forwarding:_remembered_node": _of(4096, 4 * forwarding.LONGEST_ADDRESS),
+    "apps.caching.http.normalise:_remembered": _of(4096, 6 * normalise._REMEMBERED),
+    "apps.caching.http.normalise:_selected": _of(2048, 3 * normalise._REMEMBERED),
+    "apps.caching.http.normalise:_sorted": _of(2048, 3 * normalise._REMEMBERED),
+    "apps.caching.http.normalise:_preferences": _of(512, 8 * normalise._REMEMBERED),
+    "apps.caching.http.keys:_remembered": _of(4096, KEY_BYTES + 1024),
+    "apps.gateway.withheld:_key_fields": _of(256, 2 * KIB),
+    "apps.caching.http.directives:_request_directives": _of(256, 1024),
+    "apps.caching.http.dates:_imf_fixdate": _of(4, 256),
+    "apps.caching.graphql:_read": Table(graphql.DOCUMENTS_BYTES),
+    "apps.gateway.strangers:StrangerTally._counts": _of(1000, 256),
+    # What is stored of responses. The tier's own books are in what it counts.
+    "apps.caching.local:Local._unchecked": Table(1 * MIB),
+    "apps.caching.store:ResponseStore._passes": _of(store.MAX_PASSES, 128),
+    "apps.gateway.gathering:Gathering._sizes": Table(gathering.MOST),
+    "apps.caching.purges:PurgeTable._hard": Table(purges.MAX_BYTES),
+    "apps.caching.purges:PurgeTable._soft": Table(0),  # in the same bytes
+    "apps.gateway.owed_purges:OwedPurges._by_api": _of(owed_purges.MOST, 1024),
+    # What is remembered of the configuration.
+    "apps.gateway.world:World.credentials": Table(world.CREDENTIALS_BYTES),
+    "apps.gateway.world:World.unknown": Table(world.UNKNOWN_BYTES),
+    "apps.caching.http.patterns:template": Table(patterns.TEMPLATES_BYTES),
+    "apps.caching.http.entity_tags:parse_path": _of(1024, 8 * KIB),
+    "apps.gateway.upstream.client:origin_of": _of(4096, 4 * KIB),
+    "apps.gateway.loops:Loops._member": _of(loops.NAMES_KEPT, 256),
+    "apps.egress.rules:rule_of": _of(4096, 2 * KIB),
+    "apps.access.keys:_hmac_key": _of(4, 1 * KIB),
+    "apps.caching.siblings:_secrets": _of(1, 1 * KIB),
+    "apps.fleet.sealing:_cipher": _of(4, 1 * KIB),
+    "apps.fleet.sealing:_decoders": _of(16, 64 * KIB),
+    "apps.caching.backend:_sync_clients": _of(4, 64 * KIB),
+    "apps.caching.backend:_maxima": _of(4, 1 * KIB),
+    "apps.gateway.diskcopy:DiskCopyReader._tables": _of(16, 1 * KIB),
+    # What is counted.
+    "apps.gateway.metrics:Metrics._calls": _of(metrics.MOST_SERIES, 256),
+    "apps.gateway.metrics:Metrics._seconds": _of(8, 2 * KIB),
+    "apps.gateway.metrics:Metrics._troubled": _of(metrics.MOST_TROUBLED, 1 * KIB),
+    # Connections to upstreams that nobody uses, with their TLS.
+    "apps.gateway.upstream.client:HTTP1Client._idle": _of(client.IDLE_IN_ALL, 64 * KIB),
+    # As many entries as administrators made things.
+    "apps.caching.purges:PurgeTable._newest": Table(512, CONFIGURATION),
+    "apps.gateway.allowances:Allowances._table": Table(2 * KIB, CONFIGURATION),
+    "apps.gateway.egress:EgressTable._parts": Table(64 * KIB, CONFIGURATION),
+    "apps.gateway.egress:EgressTable._guards": Table(64 * KIB, CONFIGURATION),
+    "apps.egress.rules:Guard._own": Table(8 * KIB, CONFIGURATION),
+    "apps.gateway.metrics:Metrics._failures": Table(1 * KIB, CONFIGURATION),
+    "apps.gateway.upstream.concurrency:ConcurrencyLimits.refused": Table(512, CONFIGURATION),
+    "apps.gateway.world:Routes._apis": Table(1 * MIB, CONFIGURATION),
+    "apps.gateway.world:Routes._owners": Table(1 * KIB, CONFIGURATION),
+    "apps.gateway.world:Routes._paths": Table(4 * KIB, CONFIGURATION),
+    "apps.gateway.world:World.plans": Table(1 * KIB, CONFIGURATION),
+    "apps.gateway.world:World.refused": Table(512, CONFIGURATION),
+    # For each connection, each call and each fetch under way.
+    "apps.gateway.client_bounds:Connections._held": Table(512, CONNECTION),
+    "apps.gateway.doors.lane:Lane.headers": Table(8 * head_limits.HEAD_BYTES, CONNECTION),
+    "apps.gateway.doors.lane:Lane._under_way": Table(4 * KIB, CALL),
+    "apps.gateway.read_ahead:ReadAhead._parts": Table(KEYED_BYTES + 256 * KIB, CALL),
+    "apps.gateway.gateway:Gateway._tasks": Table(4 * KIB, CALL),
+    "apps.gateway.allowances:Allowances._tasks": Table(4 * KIB, CALL),
+    "apps.gateway.follower:Follower._flights": Table(4 * KIB, CALL),
+    "apps.gateway.looks:Looks._by_key": Table(1 * KIB, CALL),
+    "apps.caching.exchanges:Exchanges._late": Table(8 * KIB, CALL),
+    "apps.gateway.upstream.concurrency:ConcurrencyLimits._queues": Table(1 * KIB, CALL),
+    "apps.gateway.upstream.concurrency:_Queue.waiting": Table(1 * KIB, CALL),
+    "apps.gateway.fetches:Fetches._by_key": Table(4 * KIB, FETCH),
+    "apps.gateway.fetches:Fetches._running": Table(4 * KIB, FETCH),
+    "apps.gateway.fetch:Fetch._parts": Table(0, FETCH),  # counted as gathered
+    "apps.gateway.broadcast:Broadcast._parts": Table(broadcast.BACKLOG + 256 * KIB, FETCH),
+    "apps.gateway.broadcast:Broadcast._readers": Table(1 * KIB, CALL),
+    "apps.caching.fetch_lock:FetchLocks._leases": Table(1 * KIB, FETCH),
+    "apps.caching.fetch_lock:FetchLocks._waiting": Table(1 * KIB, FETCH),
+    "apps.caching.fetch_lock:FetchLocks._loops": _of(2, 4 * KIB),
+    "apps.caching.fetch_lock:FetchLocks._errands": Table(8 * KIB, FETCH),
+    "apps.gateway.upstream.connection:Connection.fields": Table(4 * connection.HEAD_LIMIT, FETCH),
+    "apps.gateway.upstream.connection:Connection._chunks": Table(connection.HIGH_WATER + 256 * KIB, FETCH),
+    # The building blocks of others, which are entered where they are used.
+    "apps.caching.http.recent:Recent._young": Table(0),
+    "apps.caching.http.recent:Recent._old": Table(0),
+    "apps.caching.http.recent:Remembered._table": Table(0),
+    "apps.caching.local:Local._nodes": Table(0),
+    "apps.caching.shares:Share._children": Table(0),
+    "apps.caching.shares:Share._classes": Table(0),
+}
+"""By module and name, ``module:Class.attribute``."""
+
+
+OTHERS = {
+    "re:_cache": _of(512 + 256, 48 * KIB),  # Python's own, which templates pass through
+}
+"""What isn't a table in our source."""
+
+
+def bound(l1_bytes: int) -> int:
+    """Bytes that all tables of a worker take at most, whoever calls with whatever: its tier of cached responses among them;
+    without what grows with the configuration and with connections and calls under way.
+    """
+    return l1_bytes + sum(table.size for table in (*TABLES.values(), *OTHERS.values()) if table.per == WORKER)
