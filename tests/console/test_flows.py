@@ -18,7 +18,7 @@ from apps.fleet import names
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.models import Invitation, Membership, Tenant, Token, User
 from tests.console.conftest import errors_of, last_entry, text_of
-from tests.support.cast import PASSWORD, confirm, make_api
+from tests.support.cast import PASSWORD, confirm, make_api, make_application
 
 REGISTER = {
     "name": "Books",
@@ -825,6 +825,9 @@ def test_a_key_is_limited_when_it_is_made_and_changed_later(world, browse):
     key = APIKey.objects.get(name="small")
     assert key.apis == ["products"]
     assert "only products" in text_of(alice.get(reverse("console:application", args=["acme", "bot"])))
+    lonely = make_application(world.people.acme, "lonely")
+    page = alice.get(reverse("console:key_new", args=["acme", lonely.slug]))
+    assert "may call no API yet" in text_of(page)
     address = reverse("console:key_apis", args=[key.pk])
     assert alice.get(address).context["form"].initial == {"apis": ["products"]}
     assert alice.post(address, {}).status_code == 302

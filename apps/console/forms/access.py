@@ -65,7 +65,10 @@ class KeyAPIsForm(ConsoleForm):
 
     def __init__(self, *args: Any, apis: QuerySet[API], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["apis"].queryset = apis  # type: ignore[attr-defined]
+        field = self.fields["apis"]
+        field.queryset = apis  # type: ignore[attr-defined]
+        if not apis.exists():
+            field.help_text = "The application may call no API yet: ask for access first, then limit the key."
 
     def clean_apis(self) -> list[str] | None:
         """Their slugs; ``None``: all."""
