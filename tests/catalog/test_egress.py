@@ -7,7 +7,7 @@ from django.db import connection
 from apps.audit.models import Entry
 from apps.catalog import egress
 from apps.catalog.checks import upstreams_are_where_calls_may_lead
-from apps.catalog.services import api_create, api_rollback, api_update, upstream_add
+from apps.catalog.services import api_create, api_create_from_openapi, api_rollback, api_update, upstream_add
 from apps.fleet.compile import affected_by, all_parts, parts_of
 from apps.gateway.snapshot import Egress
 from apps.platform.welcome import welcome
@@ -140,8 +140,18 @@ def test_names_are_looked_up_before_the_transaction_and_only_those_that_others_h
         return {}
 
     monkeypatch.setattr(egress, "resolve", resolve)
-    create(cast.charlie, cast.globex, "http://db.example.org/", "http://mine.example.org/", slug="other")
+    api = create(cast.charlie, cast.globex, "http://db.example.org/", "http://mine.example.org/", slug="other")
     assert asked == [(["db.example.org"], outer)]
+    more = [{"url": f"http://{host}.example.org/"} for host in ("db", "mine", "far")]
+    api_update(actor=cast.charlie, api=api, upstreams=more)
+    assert asked[1:] == [(["far.example.org"], outer)]
+    api_create_from_openapi(
+        actor=cast.charlie,
+        tenant=cast.globex,
+        content=b'{"openapi": "3.1.0", "info": {"title": "Far", "version": "1"}, "paths": {}}',
+        upstream_url="http://far.example.org/",
+    )
+    assert asked[2:] == [(["far.example.org"], outer)]
 
 
 def test_only_administrators_say_where_calls_may_lead(cast: Cast):

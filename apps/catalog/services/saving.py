@@ -42,7 +42,7 @@ def update(
     comment: str,
     expected_revision: int | None,
 ) -> API:
-    private = private_upstreams(actor, api.tenant, upstreams)
+    private = private_upstreams(actor, api.tenant, upstreams, api)
     with change(
         actor=actor, verb=verb, target_type="api", target=api.slug, tenant=api.tenant.slug, comment=comment
     ) as noted:
@@ -56,11 +56,16 @@ def update(
     return fresh
 
 
-def private_upstreams(actor: Actor, tenant: Tenant, upstreams: Sequence[UpstreamFields] | None) -> frozenset[str]:
-    """Hosts of ``upstreams`` that are private and another tenant's too, for ``write``. Resolves names: not in a transaction."""
+def private_upstreams(
+    actor: Actor, tenant: Tenant, upstreams: Sequence[UpstreamFields] | None, api: API | None = None
+) -> frozenset[str]:
+    """Hosts of ``upstreams`` that ``api`` hasn't yet, and that are private and another tenant's too: for ``write``. Resolves names:
+    not in a transaction."""
     if not upstreams or is_administrator(actor):
         return frozenset()
-    return private_names(tenant, [url for row in upstreams if isinstance(url := row.get("url"), str)])
+    listed = {place_of(row.url) for row in api.upstreams.all()} if api else set()
+    urls = [url for row in upstreams if isinstance(url := row.get("url"), str)]
+    return private_names(tenant, [url for url in urls if place_of(url) not in listed])
 
 
 def write(
