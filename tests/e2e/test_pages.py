@@ -30,6 +30,7 @@ UNFOLD = """() => document.querySelectorAll("details.fold").forEach((fold) => { 
 BESIDES = [
     *("/account/", "/help/", "/search/?q=catalogue", "/applications/new/", "/applications/globex/mobile/"),
     *("/catalogue/catalogue/", "/catalogue/catalogue/try/", "/catalogue/bestsellers/ask/", "/cache/explain/"),
+    *("/tenants/globex/hosts/", "/tenants/globex/hosts/new/"),
     "/analytics/latency/?heat=1",
 ]
 ADMINISTRATORS = [

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -138,3 +138,37 @@ def test_a_gateway_worker_that_ends_is_replaced_and_its_records_arrive(running, 
         lambda: victim not in running.pids("gateway --worker") and len(running.pids("gateway --worker")) == 2, 30
     )
     wait_until(lambda: every_call_is_in_the_log(running, slug, warm), 30)
+
+
+def settled(counted: Callable[[], tuple[int, bool]]) -> int:
+    """How many calls were counted, once that hasn't changed for three seconds: what others made has arrived."""
+    last, since = counted(), time.monotonic()
+
+    def is_still() -> bool:
+        nonlocal last, since
+        if (now := counted()) != last:
+            last, since = now, time.monotonic()
+        return last[1] and time.monotonic() > since + 3
+
+    wait_until(is_still, 60)
+    return last[0]
+
+
+@pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGTERM"])
+def test_calls_to_unknown_paths_are_all_counted_though_their_worker_dies(running, signal_name):
+    def counted() -> tuple[int, bool]:
+        summary = running.api("GET", "analytics/summary/").json()
+        return summary["calls"], summary["completeness"]["received"] == summary["completeness"]["expected"]
+
+    before = settled(counted)
+    victim = running.pids("gateway --worker")[0]
+    for number in range(200):  # each on a connection of its own: whichever worker takes it
+        assert running.call(f"/nothing/{number}").status_code == 404
+    os.kill(victim, getattr(signal, signal_name))
+    wait_until(
+        lambda: victim not in running.pids("gateway --worker") and len(running.pids("gateway --worker")) == 2, 30
+    )
+    wait_until(lambda: counted() == (before + 200, True), 60)
+    rows = running.api("GET", "calls/?path=/nothing/&page_size=1000").json()["results"]
+    assert rows
+    assert {flag for row in rows for flag in row["flags"]} == {"sampled"}
