@@ -186,6 +186,20 @@ async def test_a_head_that_is_too_large_does_not_overtake_the_response_of_the_ca
     writer.close()
 
 
+async def test_the_end_of_a_large_body_does_not_count_for_the_head_behind_it(lane: Door, origin: Origin) -> None:
+    origin.paths["/items"] = ok(b"made", "cache-control: no-store")
+    reader, writer = await lane.connect()
+    data = head("/products/items", "content-length: 60000", method="POST") + b"b" * 60_000
+    writer.write(data[:200])
+    await until(lambda: origin.heads)
+    writer.write(data[200:] + b"GET /products/items HT")  # one segment
+    assert (await read_answer(reader)).status == 200
+    writer.write(head("/products/items").removeprefix(b"GET /products/items HT"))
+    assert (await read_answer(reader)).status == 200
+    assert [len(body) for body in origin.bodies] == [60_000, 0]
+    writer.close()
+
+
 async def test_nothing_behind_a_connect_is_a_call(lane: Door, origin: Origin) -> None:
     """RFC 9110 §9.3.6: what follows it belongs to a tunnel that nobody opens."""
     lines: tuple[str, ...]

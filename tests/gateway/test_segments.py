@@ -42,6 +42,7 @@ def messages(who: str) -> dict[str, bytes]:
         "head": head(who, b"HEAD /products/shared"),
         "miss": echo,
         "length": head(who, b"POST /products/echo", length) + mine,
+        "large": head(who, b"POST /products/echo", b"content-length: 40000\r\n") + b"large...\r\n" * 4000,
         "chunks": head(who, b"POST /products/echo", chunked) + chunks,
         "no body": head(who, b"POST /products/echo", b"content-length: 0\r\n"),
         "stranger": b"GET /products/echo HTTP/1.1\r\nhost: api.test\r\n\r\n",
@@ -210,9 +211,7 @@ def cases(draw: st.DrawFn) -> Case:
     if draw(st.booleans()):
         streams = (streams[0], streams[0])
     cuts = tuple(
-        draw(
-            st.sets(st.one_of(st.integers(1, 12), st.integers(1, 1200), st.sampled_from(ends(who, names))), max_size=8)
-        )
+        draw(st.sets(st.one_of(st.integers(1, 12), st.integers(1, 1200), near(ends(who, names))), max_size=8))
         for who, names in zip(KEYS, streams, strict=True)
     )
     if draw(st.booleans()):
@@ -221,9 +220,16 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def ends(who: str, names: list[str]) -> list[int]:
-    """Where a message or an empty line ends in a stream."""
-    stream = b"".join(messages(who)[name] for name in names)
-    return [match.end() for match in re.finditer(rb"\r\n\r\n", stream)]
+    """Where a head, a message or an empty line ends in a stream."""
+    parts = [messages(who)[name] for name in names]
+    stream = b"".join(parts)
+    return [*itertools.accumulate(map(len, parts)), *(match.end() for match in re.finditer(rb"\r\n\r\n", stream))]
+
+
+def near(places: list[int]) -> st.SearchStrategy[int]:
+    """One of these places, or a little behind it."""
+    behind = st.one_of(st.just(0), st.integers(1, 40))
+    return st.tuples(st.sampled_from(places), behind).map(sum)
 
 
 def segments(stream: bytes, cuts: set[int]) -> list[bytes]:

@@ -187,7 +187,8 @@ class Lane(HttpToolsProtocol):
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
         # Bytes are the name of a message only where the parser has read nothing of it yet.
-        alone = self._between and self._remembers
+        between = self._between
+        alone = between and self._remembers
         if alone:
             admission = self.gateway.pipeline.heads.get(data)
             if admission is not None and self._idle and not self.flow.write_paused and not self.transport.is_closing():
@@ -203,7 +204,10 @@ class Lane(HttpToolsProtocol):
         finally:
             self._begun = None
         if self._in_head:
-            self._head_bytes += len(data)
+            if (
+                between or not self._messages
+            ):  # else it began behind something else, and is counted from the next segment on
+                self._head_bytes += len(data)
             if len(self.url) > TARGET_BYTES:
                 self._end_with(Problem.TARGET_TOO_LONG)
             elif self._head_bytes > HEAD_BYTES:
