@@ -15,7 +15,7 @@ from apps.access.selectors import keys_visible_to
 from apps.audit.models import Entry
 from apps.catalog.services import api_unpublish
 from apps.errors import Conflict
-from tests.support.cast import Cast, make_api, make_application, make_key
+from tests.support.cast import Cast, make_api, make_application, make_key, make_token
 
 LEGACY = "legacy-key-0123456789"
 
@@ -276,3 +276,10 @@ def test_a_secret_is_found_wherever_it_stands(around: bytes):
             assert spelled[8:] not in keys.without_secrets(value)
     assert not keys.holds_secret(around % b"amk_short")
     assert keys.without_secrets(around % b"amk_short") == around % b"amk_short"
+
+
+def test_what_the_platform_gives_out_is_known_by_its_form(cast: Cast):
+    """Else a new kind of secret would go on to upstreams and into the log."""
+    for secret in (keys.make_key(), make_token(cast.vera).secret):
+        assert keys.holds_secret(secret.encode())
+        assert keys.without_secrets(b"/of/" + secret.encode()) == b"/of/(secret)"
