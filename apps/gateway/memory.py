@@ -121,6 +121,7 @@ TABLES: dict[str, Table] = {
     "apps.gateway.fetch:Fetch._parts": Table(0, FETCH),  # counted as gathered
     "apps.gateway.broadcast:Broadcast._parts": Table(broadcast.BACKLOG + 256 * KIB, FETCH),
     "apps.gateway.broadcast:Broadcast._readers": Table(1 * KIB, CALL),
+    "apps.gateway.broadcast:Broadcast._places": Table(1 * KIB, CALL),
     "apps.caching.fetch_lock:FetchLocks._leases": Table(1 * KIB, FETCH),
     "apps.caching.fetch_lock:FetchLocks._waiting": Table(1 * KIB, FETCH),
     "apps.caching.fetch_lock:FetchLocks._loops": _of(2, 4 * KIB),

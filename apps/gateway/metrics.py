@@ -83,7 +83,7 @@ class Metrics:
         self._worker = worker
         self._path = folder / f"{worker}.metrics"
         self.in_flight = 0
-        self._calls: Counter[tuple[str, int, bytes]] = Counter()
+        self._calls: dict[tuple[str, int, bytes], int] = {}
         self._seconds: dict[bytes, list[float]] = {}
         self._troubled: dict[str, float] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
@@ -95,10 +95,12 @@ class Metrics:
 
     def called(self, x: Exchange, status: int, ms: float) -> None:
         """A call has ended."""
-        series = x.api.slug, status, x.cache
-        if series not in self._calls and len(self._calls) >= MOST_SERIES:
-            series = "", status // 100 * 100, x.cache
-        self._calls[series] += 1
+        try:
+            self._calls[x.api.slug, status, x.cache] += 1
+        except KeyError:
+            known = len(self._calls) < MOST_SERIES
+            series = (x.api.slug, status, x.cache) if known else ("", status // 100 * 100, x.cache)
+            self._calls[series] = self._calls.get(series, 0) + 1
         times = self._seconds.get(x.cache)
         if times is None:
             times = self._seconds[x.cache] = [0.0] * (len(BUCKETS) + 2)

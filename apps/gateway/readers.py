@@ -13,6 +13,9 @@ from apps.gateway.exchange import Exchange
 from apps.gateway.loops import FIELD
 from apps.gateway.stages.route import is_proxy_field
 
+LONGEST = 64
+"""Characters of what can be an address."""
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -51,6 +54,8 @@ class Readers:
 
 
 def _address(text: str) -> Address | None:
+    if len(text) > LONGEST:
+        return None
     try:
         address = ipaddress.ip_address(text.strip("[]"))
     except ValueError:

@@ -59,6 +59,7 @@ def test_a_call_that_a_proxy_forwarded_is_not_its_machines_own(client: str, fiel
         ("127.0.0.1", False),
         ("10.20.3.4, rubbish", False),
         ("10.20.3.4, ", False),
+        ("fd00::1%" + "z" * 100, False),
         ("127.0.0.2, 10.1.1.1", False),
     ],
 )
