@@ -1,5 +1,7 @@
 """A typed request, explained over REST."""
 
+from time import thread_time
+
 import pytest
 
 from apps.access.keys import make_key as make_key_text
@@ -9,6 +11,7 @@ from apps.analytics.models import CallRecord
 from apps.catalog.models import API
 from apps.fleet.publisher import publish_pending
 from tests.caching.test_explain import kept
+from tests.gateway.test_hostile_values import VALUES, value
 from tests.support.calls import make_calls
 from tests.support.cast import make_api, make_application, make_key, make_subscription
 
@@ -133,3 +136,18 @@ def test_a_key_in_a_query_is_explained_as_left_out(cast, calls_as, published):
     asked = {"url": f"/products/items?a=1&key={make_key_text()}", "application": "acme/bot"}
     answer = calls_as(cast.alice).post(PATH, asked)
     assert {"label": "query", "value": "a=1"} in answer.json()["parts"]
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_nothing_typed_holds_the_console(cast, calls_as, published, kind):
+    """The parsers are the gateway's; what is typed may be as long as a field of the form lets it be."""
+    client = calls_as(cast.olga)
+    worst = value(kind, 8900).decode("latin-1")
+    headers = [
+        f"{name}: {worst}x" for name in ("Cache-Control", "If-None-Match", "Connection", "Pragma", "Vary", "Range")
+    ]
+    body = {"url": f"/products/{worst}"[:9000], "method": "POST", "headers": headers, "body": worst * 20}
+    client.post(PATH, {"url": "/products/items"})
+    began = thread_time()
+    assert client.post(PATH, body).status_code in (200, 400)
+    assert thread_time() - began < 1.0
