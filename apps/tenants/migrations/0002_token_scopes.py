@@ -1,19 +1,7 @@
-"""Tokens have a scope and an end. Those that were there keep their rights, and end a year from now at the latest."""
-
-from datetime import timedelta
-from typing import Any
+"""Tokens have a scope, perhaps one tenant, and are ended without losing their row."""
 
 import django.db.models.deletion
 from django.db import migrations, models
-from django.db.models import Q
-from django.utils import timezone
-
-
-def fill(apps: Any, schema_editor: Any) -> None:
-    tokens = apps.get_model("tenants", "Token").objects.using(schema_editor.connection.alias)
-    tokens.filter(user__is_administrator=True).update(scope="admin")
-    end = timezone.now() + timedelta(days=365)
-    tokens.filter(Q(expires_at=None) | Q(expires_at__gt=end)).update(expires_at=end)
 
 
 class Migration(migrations.Migration):
@@ -60,5 +48,4 @@ class Migration(migrations.Migration):
                 help_text="How often all sessions were ended other than by a new password. Part of each session's hash.",
             ),
         ),
-        migrations.RunPython(fill, migrations.RunPython.noop),
     ]
