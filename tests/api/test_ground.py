@@ -15,6 +15,7 @@ from apps.errors import Conflict
 from apps.platform.api.errors import exception_handler
 from apps.platform.api.pagination import PagePagination
 from apps.platform.api.views import ViaAPI
+from apps.tenants.choices import Scope
 from apps.tenants.models import Token, User
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +27,14 @@ SECRET = "t0ken-" + "a" * 40
 def token():
     user = User.objects.create_user("ann@acme.test", "correct horse battery")
     digest = hashlib.sha256(SECRET.encode()).hexdigest()
-    return Token.objects.create(user=user, name="laptop", prefix=SECRET[:8], digest=digest)
+    return Token.objects.create(
+        user=user,
+        name="laptop",
+        scope=Scope.READ,
+        prefix=SECRET[:8],
+        digest=digest,
+        expires_at=timezone.now() + timedelta(days=1),
+    )
 
 
 class WhoAmI(ViaAPI):

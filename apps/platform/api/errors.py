@@ -61,8 +61,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 
 def _hint(context: dict[str, Any]) -> str:
     """What an administrator must know whose token leaves their right out."""
-    user = context["request"].user
-    if getattr(user, "is_administrator", False) and not user.administrates:
+    user: Any = getattr(context.get("request"), "user", None)
+    if user is not None and user.is_authenticated and user.is_administrator and not user.administrates:
         return (
             f" You act by a token with the scope {user.token.scope}: what administrators may do needs the scope admin."
         )
