@@ -15,10 +15,10 @@ from apps.gateway.world import World
 
 FOREVER = float("inf")
 
-ADMISSION_BYTES = 4 * 1024
+ADMISSION_BYTES = 6 * 1024
 """What an admission needs besides the fields of its request, measured: itself, the cache's plan, the trace."""
 
-FIELD_BYTES = 600
+FIELD_BYTES = 250
 """What a field line needs besides its text: as it came, as the cache keys it, as it is forwarded."""
 
 
@@ -91,7 +91,7 @@ class Admission:
         ends = [each.expires_at for each in (x.credential, x.grant) if each is not None and each.expires_at is not None]
         self.expires = min(ends, default=FOREVER)
         texts = len(x.target) + sum(len(name) + len(value) for name, value in x.headers)
-        self.size = ADMISSION_BYTES + 4 * texts + FIELD_BYTES * len(x.headers)
+        self.size = ADMISSION_BYTES + 2 * texts + FIELD_BYTES * len(x.headers)
         """The bytes that keeping it costs."""
         # A whole number, because a record holds it in one byte.
         self.trace: tuple[tuple[str, str, float], ...] = tuple((stage, decision, 0) for stage, decision, _ in x.trace)

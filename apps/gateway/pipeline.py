@@ -29,7 +29,7 @@ STAGES = (route, authenticate, authorize, limit, validate, cache)
 ADMITTED = STAGES.index(limit)
 """The first stage that depends on more than the head and the configuration."""
 
-MEMORY = 16 * 2**20
+MEMORY = 32 * 2**20
 """Bytes for admissions that are remembered, in each of the two tables: by fields and by the bytes of a head."""
 
 LARGEST = 4096

@@ -82,13 +82,36 @@ async def test_an_admission_says_what_it_costs(fields: int, lane: Door, origin: 
     lines = "".join(f"x-{number}: {'y' * (room - 12)}\r\n" for number in range(fields))
     data = f"GET /products/item HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n{lines}\r\n".encode()
     assert len(data) <= LARGEST
+    await lane.call("/products/other")  # its key is looked up, so that the next call's head is remembered at once
     reader, writer = await lane.connect()
     for _ in range(3):
         writer.write(data)
         assert (await read_answer(reader)).body == b"item"
     writer.close()
-    (admission,) = lane.gateway.pipeline.heads.values()
+    admission = next(each for each in lane.gateway.pipeline.heads.values() if each.target == b"/products/item")
     assert admission.ready is not None
+    assert admission.forwarded is not None
+    assert admission.size / 3 < deep_size(admission) <= admission.size
+
+
+async def test_an_admission_says_what_it_costs_for_a_browsers_head_too(lane: Door, origin: Origin) -> None:
+    origin.paths["/item"] = ok(b"item", "cache-control: max-age=600")
+    cookies = "; ".join(f"c{number}={'v' * 60}" for number in range(30))
+    lines = (
+        f"cookie: {cookies}\r\nauthorization: Bearer {'t' * 500}\r\naccept-language: {'de, en;q=0.8, ' * 20}x\r\n"
+        f"accept-encoding: gzip, br, zstd\r\nuser-agent: {'u' * 200}\r\ncache-control: max-age=0\r\n"
+    )
+    data = f"GET /products/item?{'q=1&' * 50} HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n{lines}\r\n".encode()
+    assert len(data) <= LARGEST
+    await lane.call("/products/other")
+    reader, writer = await lane.connect()
+    for _ in range(3):
+        writer.write(data)
+        assert (await read_answer(reader)).body == b"item"
+    writer.close()
+    admission = next(
+        each for each in lane.gateway.pipeline.heads.values() if each.target.startswith(b"/products/item?")
+    )
     assert deep_size(admission) <= admission.size
 
 
