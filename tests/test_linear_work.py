@@ -23,6 +23,7 @@ from apps.caching.http import Entry, Held, Identity, Policy, Request, RequestPla
 from apps.caching.http.directives import ResponseDirectives
 from apps.caching.http.entry import Variants
 from apps.caching.http.patterns import template
+from apps.caching.http.recent import Remembered
 from apps.gateway.forwarding import ruled
 from apps.gateway.problems import Problem
 from apps.gateway.snapshot import HeaderRules, Operation
@@ -430,10 +431,15 @@ ELSEWHERE = {
 }
 
 
+def plain(value: Any) -> Any:
+    """A function without what remembers its results."""
+    return inspect.unwrap(value.function if isinstance(value, Remembered) else value)
+
+
 def functions() -> Iterator[tuple[str, Callable[..., object]]]:
     for module in modules_below(*DATA_PLANE):
         for name, value in sorted(vars(module).items()):
-            function = inspect.unwrap(value) if callable(value) and not inspect.isclass(value) else None
+            function = plain(value)
             if not inspect.isfunction(function) or function.__module__ != module.__name__ or name.startswith("_"):
                 continue
             parameters = inspect.signature(function).parameters.values()
@@ -455,7 +461,7 @@ FUNCTIONS = dict(functions())
 
 def called_with(name: str, function: Callable[..., object]) -> Callable[[bytes], object]:
     """The function with each of its texts hostile at once."""
-    parameters = inspect.signature(inspect.unwrap(function)).parameters
+    parameters = inspect.signature(plain(function)).parameters
     chosen = CHOSEN.get(name, {})
     unknown = {each.name: _annotation(each) for each in parameters.values() if _annotation(each) not in ARGUMENTS}
     assert not unknown, f"{name}: say in ARGUMENTS how a hostile {unknown} is made, or in ELSEWHERE what measures it"

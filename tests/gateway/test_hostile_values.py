@@ -16,6 +16,7 @@ from apps.gateway.snapshot import Operation
 from apps.gateway.upstream.connection import HEAD_LIMIT
 from tests.gateway.house import Door, Origin, Published, api, serving
 from tests.support.cost import forget
+from tests.support.waiting import until
 
 WORST = 0.5
 """Seconds of the processor for one call; the quadratic parsers that were here took 10 and more."""
@@ -100,8 +101,14 @@ async def door(
     published.change(
         api("products", upstreams=origin.url, operations=operations, policy=policy, authentication=("none",))
     )
+    await until(lambda: _operations(gateway) == operations)
     async with serving(gateway, request.param) as running:
         yield running
+
+
+def _operations(gateway: Gateway) -> tuple[Operation, ...]:
+    found = gateway.world.route(b"api.test", b"/products/")
+    return () if found is None else tuple(found.operations)
 
 
 def cost_of(began: float) -> float:

@@ -5,6 +5,7 @@ import gc
 import sys
 from collections.abc import Callable
 from time import thread_time
+from typing import Any
 
 from apps.caching.http.recent import Remembered
 
@@ -24,11 +25,11 @@ Memory = functools._lru_cache_wrapper | Remembered
 
 
 @functools.lru_cache(maxsize=1)
-def _memories(modules: int) -> list[Memory]:
+def _memories(modules: int) -> list[Any]:
     found = [
         value for name, each in [*sys.modules.items()] if name.startswith("apps.") for value in vars(each).values()
     ]
-    return [value for value in found if isinstance(value, Memory)]
+    return [value for value in found if callable(getattr(type(value), "cache_clear", None))]
 
 
 def forget() -> None:
