@@ -43,6 +43,8 @@ ADMINISTRATORS = [
     "/apis/catalogue/cache/webhook/",
     "/apis/catalogue/cache/cdn/",
     "/users/invite/",
+    "/egress/edit/",
+    "/tenants/globex/egress/",
 ]
 
 
