@@ -15,8 +15,9 @@ from django.conf import settings
 from apps.platform.valkey import EmbeddedValkey, Role, ValkeySettings
 from tests.support.cast import cast
 from tests.support.ports import free_port
+from tests.support.transactions import only_sql_in_transactions
 
-__all__ = ["cast"]
+__all__ = ["cast", "only_sql_in_transactions"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

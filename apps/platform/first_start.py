@@ -13,7 +13,7 @@ from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import Scope
 from apps.tenants.models import Token, User
 from apps.tenants.selectors import SOON, digest_of
-from apps.tenants.services import LONGEST_LIFE, NewToken, token_create, user_create
+from apps.tenants.services import LONGEST_LIFE, HashedPassword, NewToken, token_create, user_create
 
 DEFAULT_EMAIL = "admin@apimgr.test"
 
@@ -48,15 +48,19 @@ def migrate() -> None:
     call_command("migrate", verbosity=0, interactive=False)
 
 
-@transaction.atomic
 def administrator_make(wishes: AdministratorWishes) -> FirstAdministrator | None:
     """Make the first administrator; ``None`` when there is one already."""
-    if User.objects.filter(is_administrator=True).exists():
+    administrators = User.objects.filter(is_administrator=True)
+    if administrators.exists():
         return None
     email = wishes.email or DEFAULT_EMAIL
     password = wishes.password or secrets.token_urlsafe(12)
-    user = user_create(actor=PLATFORM, email=email, name="Administrator", password=password, is_administrator=True)
-    made = _token_of(user, "first", wishes.token)
+    chosen = HashedPassword(password)
+    with transaction.atomic():
+        if administrators.exists():
+            return None
+        user = user_create(actor=PLATFORM, email=email, name="Administrator", password=chosen, is_administrator=True)
+        made = _token_of(user, "first", wishes.token)
     return FirstAdministrator(
         email=email,
         password="" if wishes.password else password,

@@ -25,7 +25,7 @@ from apps.tenants.actors import Actor, user_of
 from apps.tenants.choices import Role
 from apps.tenants.models import Invitation, Membership, Tenant, User
 from apps.tenants.selectors import digest_of
-from apps.tenants.services import allow, allow_by_hand, new_user, set_role, user_set_password, user_update
+from apps.tenants.services import allow, allow_by_hand, hashed, new_user, set_role, user_set_password, user_update
 
 logger = logging.getLogger(__name__)
 
@@ -114,13 +114,14 @@ def invitation_accept_as_new(*, invitation: Invitation, name: str, password: str
     user = User.objects.filter(email__iexact=invitation.email).first()
     newcomer = user or User(email=invitation.email, name=name)
     allow(not needs_sign_in(user), "There is an account with this address: sign in to accept.")
+    chosen = hashed(password)
     with _ending(newcomer, "invitation.accept", invitation) as noted:
         if user is None:
             # An entry of its own: that somebody is new here is nothing for the tenant's audit log.
             with change(actor=newcomer, verb="user.create", target_type="user") as made:
-                newcomer = new_user(newcomer, made, invitation.email, name, password, False)
+                newcomer = new_user(newcomer, made, invitation.email, name, chosen, False)
         else:
-            user_set_password(actor=user, user=user, password=password)
+            user_set_password(actor=user, user=user, password=chosen)
             user_update(actor=user, user=user, name=user.name or name)
         _join(noted, newcomer, invitation)
     return newcomer

@@ -86,7 +86,18 @@
   document.addEventListener("submit", (event) => {
     if (event.defaultPrevented) return;
     document.documentElement.classList.add("is-busy");
+    if (event.target.dataset.busy) wait(event.target);
   });
+  // What takes a while says so, and for how long it has.
+  function wait(form) {
+    const button = $("[type=submit]", form);
+    const began = Date.now();
+    const tick = () => { button.textContent = `${form.dataset.busy}: ${Math.round((Date.now() - began) / 1000)} s`; };
+    button.disabled = true;
+    say(form.dataset.busy);
+    tick();
+    setInterval(tick, 1000);
+  }
   addEventListener("pageshow", () => document.documentElement.classList.remove("is-busy"));
 
   // htmx

@@ -16,6 +16,7 @@ from apps.catalog.choices import SERVED, APIState, Transition
 from apps.catalog.document import Parsed
 from apps.catalog.models import API, HostName, Operation, Revision, Upstream
 from apps.catalog.selectors import apis_configured_by, revision_document_for
+from apps.catalog.services.saving import private_upstreams
 from apps.gateway.snapshot import PROOF_PATH
 from apps.platform.api.fields import NameField, PersonField
 from apps.platform.api.receipts import WithReceipt
@@ -162,11 +163,13 @@ class APISerializer(WithReceipt, DocumentWords):
         """A new API, published too if the document says so; or nothing of it."""
         parsed: Parsed = validated_data.pop("document")
         validated_data.pop("expected_revision", None)
+        private = private_upstreams(self.caller, validated_data["tenant"], parsed.upstreams)
         with in_document_words(), transaction.atomic():
             api = services.api_create(
                 actor=self.caller,
                 upstreams=parsed.upstreams or [],
                 policy=parsed.policy,
+                private=private,
                 **validated_data,
                 **parsed.fields,
             )
@@ -175,12 +178,14 @@ class APISerializer(WithReceipt, DocumentWords):
     def update(self, instance: API, validated_data: dict[str, Any]) -> API:
         """Change what the document names, in one."""
         parsed: Parsed = validated_data.pop("document")
+        private = private_upstreams(self.caller, instance.tenant, parsed.upstreams, instance)
         with in_document_words(), transaction.atomic():
             api = services.api_update(
                 actor=self.caller,
                 api=instance,
                 upstreams=parsed.upstreams,
                 policy=parsed.policy,
+                private=private,
                 **validated_data,
                 **parsed.fields,
             )

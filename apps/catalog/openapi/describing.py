@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from apps.catalog.document import OperationFields
 from apps.catalog.openapi.checking import version_of
 from apps.catalog.openapi.places import Refused, short, target
+
+if TYPE_CHECKING:
+    from apps.catalog.document import OperationFields
 
 MOST_HOPS = 10
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -21,7 +23,7 @@ class Description:
     documentation: str
     version: str
     servers: list[str]
-    operations: list[OperationFields]
+    operations: "list[OperationFields]"
     document: dict[str, Any] = field(repr=False)
 
 
@@ -55,7 +57,7 @@ def _servers(document: Mapping[str, Any]) -> list[str]:
     return [url if url.endswith("/") else f"{url}/" for url in urls if url.startswith(("http://", "https://"))]
 
 
-def _operations(document: dict[str, Any]) -> Iterator[OperationFields]:
+def _operations(document: dict[str, Any]) -> "Iterator[OperationFields]":
     for path, given_item in (document.get("paths") or {}).items():
         if path.startswith("x-"):
             continue
@@ -69,15 +71,15 @@ def _operations(document: dict[str, Any]) -> Iterator[OperationFields]:
             for given in [*item.get("parameters", []), *operation.get("parameters", [])]:
                 parameter = _followed(document, given)
                 parameters[parameter.get("name"), parameter.get("in")] = _with_schema(document, parameter)
-            yield OperationFields(
-                method=method.upper(),
-                path=path,
-                operation_id=operation.get("operationId", "")[:120],
-                summary=operation.get("summary", "")[:300],
-                description=operation.get("description", ""),
-                deprecated=bool(operation.get("deprecated", False)),
-                parameters=list(parameters.values()),
-            )
+            yield {
+                "method": method.upper(),
+                "path": path,
+                "operation_id": operation.get("operationId", "")[:120],
+                "summary": operation.get("summary", "")[:300],
+                "description": operation.get("description", ""),
+                "deprecated": bool(operation.get("deprecated", False)),
+                "parameters": list(parameters.values()),
+            }
 
 
 def _with_schema(document: dict[str, Any], parameter: dict[str, Any]) -> dict[str, Any]:

@@ -29,11 +29,15 @@ def api_create(
     policy: PolicyFields | None = None,
     operations: Sequence[OperationFields] = (),
     comment: str = "",
+    private: frozenset[str] | None = None,
     **fields: Unpack[APIFields],
 ) -> API:
-    """A new API, as a draft: nobody can call it before it is published. It needs an upstream by then."""
+    """A new API, as a draft: nobody can call it before it is published. It needs an upstream by then.
+
+    ``private`` is what ``private_upstreams`` found: ask it before a transaction, in which no name may be resolved.
+    """
     allow(policies.can_create_api(actor, tenant), "Only owners and developers of the tenant may register APIs for it.")
-    private = private_upstreams(actor, tenant, upstreams)
+    private = private_upstreams(actor, tenant, upstreams) if private is None else private
     return create(actor, tenant, slug, upstreams, policy, operations, comment, fields, private)
 
 
@@ -66,15 +70,16 @@ def api_update(
     operations: Sequence[OperationFields] | None = None,
     comment: str = "",
     expected_revision: int | None = None,
+    private: frozenset[str] | None = None,
     **fields: Unpack[APIFields],
 ) -> API:
     """Change an API, in force at once where it is served. Returns the saved API; without a difference nothing is written.
 
     ``None`` and absent fields stay as they are, also inside ``policy``; ``upstreams`` and ``operations`` are replaced as a whole.
-    ``expected_revision``: raise ``Conflict`` if somebody saved another one in between.
+    ``expected_revision``: raise ``Conflict`` if somebody saved another one in between. ``private`` is as in ``api_create``.
     """
     allow(policies.can_edit_api(actor, api), "Only owners and developers of its tenant may change this API.")
-    return update(actor, api, "api.update", fields, upstreams, policy, operations, comment, expected_revision)
+    return update(actor, api, "api.update", fields, upstreams, policy, operations, comment, expected_revision, private)
 
 
 def api_rollback(*, actor: Actor, api: API, number: int, comment: str = "") -> API:

@@ -28,9 +28,12 @@ class ImportResult(NamedTuple):
 
 
 def openapi_import(*, actor: Actor, api: API, content: bytes) -> ImportResult:
-    """Make the API's operations those of an OpenAPI 3 or Swagger 2 document, and keep the document. Errors are on ``document``."""
+    """Make the API's operations those of an OpenAPI 3 or Swagger 2 document, and keep the document. Errors are on ``document``.
+
+    Not in a transaction: the document may take a minute to be checked. ``Unavailable`` while others are being checked.
+    """
     allow(can_edit_api(actor, api), "Only owners and developers of its tenant may change this API.")
-    return _take(actor, api, openapi.read(content))
+    return _take(actor, api, _read(content))
 
 
 def api_create_from_openapi(
@@ -42,9 +45,12 @@ def api_create_from_openapi(
     upstream_url: str = "",
     **fields: Unpack[APIFields],
 ) -> API:
-    """A new API, as a draft, from a document: its title, summary and first server, where nothing else is given."""
+    """A new API, as a draft, from a document: its title, summary and first server, where nothing else is given.
+
+    Not in a transaction, as ``openapi_import``.
+    """
     allow(can_create_api(actor, tenant), "Only owners and developers of the tenant may register APIs for it.")
-    description = openapi.read(content)
+    description = _read(content)
     slug = slug or slugify(description.title)[:64]
     wanted = APIFields(
         name=description.title or slug,
@@ -63,9 +69,14 @@ def api_create_from_openapi(
     return api
 
 
-def _take(actor: Actor, api: API, description: openapi.Description) -> ImportResult:
+def _read(content: bytes) -> openapi.Description:
+    description = openapi.read_aside(content)
     if errors := validation.operations_error(description.operations):
         raise ValidationError({"document": words.sentences(errors)})
+    return description
+
+
+def _take(actor: Actor, api: API, description: openapi.Description) -> ImportResult:
     with change(actor=actor, verb="api.import", target_type="api", target=api.slug, tenant=api.tenant.slug) as noted:
         before = set(api.operations.values_list("method", "path"))
         replace_operations(noted, api, description.operations)

@@ -41,8 +41,9 @@ def update(
     operations: Sequence[OperationFields] | None,
     comment: str,
     expected_revision: int | None,
+    private: frozenset[str] | None = None,
 ) -> API:
-    private = private_upstreams(actor, api.tenant, upstreams, api)
+    private = private_upstreams(actor, api.tenant, upstreams, api) if private is None else private
     with change(
         actor=actor, verb=verb, target_type="api", target=api.slug, tenant=api.tenant.slug, comment=comment
     ) as noted:

@@ -7,7 +7,7 @@ A plan line says what changed: it is the difference between an object's document
 from django.db import transaction
 
 from apps.platform.declarative.entries import EGRESS_WORD, Entry, check_outline, entries_of
-from apps.platform.declarative.making import STEPS, egress
+from apps.platform.declarative.making import STEPS, egress, prepare_passwords
 from apps.platform.declarative.pruning import PRUNERS
 from apps.platform.declarative.reader import Source
 from apps.platform.declarative.run import Run
@@ -20,6 +20,7 @@ def apply(source: Source, *, prune: bool = False, dry_run: bool = False) -> list
     """
     check_outline(source)
     run = Run(source)
+    prepare_passwords(run, entries_of(source, "users") or [])
     with transaction.atomic():
         if EGRESS_WORD in source.data:
             egress(run, Entry((EGRESS_WORD,), source.data[EGRESS_WORD]))

@@ -86,12 +86,23 @@ def egress(run: Run, entry: Entry) -> None:
         run.changed("egress", "of all tenants", before, {"allow": egress_update(actor=PLATFORM, allow=said["allow"])})
 
 
+def prepare_passwords(run: Run, listed: list[Entry]) -> None:
+    """Hash the passwords that users don't have yet. Slow, and so before the transaction."""
+    for entry in listed:
+        said = run.read(entry, entries.USER)
+        password = _from_environment(run, entry, said.get("password_env"), "password_env")
+        email = said["email"].strip().lower()
+        user = User.objects.filter(email__iexact=email).first()
+        if password is not None and (user is None or not user.check_password(password)):
+            run.passwords[email] = tenants.HashedPassword(password)
+
+
 def _users(run: Run, listed: list[Entry]) -> None:
     for entry in listed:
         said = run.read(entry, entries.USER)
         email = said["email"].strip().lower()
         run.once(entry, "user", email)
-        password = _from_environment(run, entry, said.get("password_env"), "password_env")
+        password = run.passwords.get(email)
         fields = {
             field: said[word]
             for word, field in (("name", "name"), ("administrator", "is_administrator"))
@@ -106,7 +117,7 @@ def _users(run: Run, listed: list[Entry]) -> None:
                 before = {name: getattr(user, name) for name in fields}
                 tenants.user_update(actor=PLATFORM, user=user, **fields)
                 run.changed("user", email, before, fields)
-                if password is not None and not user.check_password(password):
+                if password is not None:
                     tenants.user_set_password(actor=PLATFORM, user=user, password=password)
                     run.lines.append(f"~ user {email}: password")
         for index, membership in enumerate(said.get("memberships", ())):

@@ -10,15 +10,18 @@ from django.core.exceptions import ValidationError
 from apps.catalog.document import differences
 from apps.platform.declarative.entries import Entry, blaming
 from apps.platform.declarative.reader import Source
+from apps.tenants.services import HashedPassword
 
 
 @dataclass
 class Run:
-    """One run over a file: the lines so far, and what of each kind the file named."""
+    """One run over a file: the lines so far, and what of each kind the file named. ``passwords`` are those of users, by address,
+    that have another now."""
 
     source: Source
     lines: list[str] = field(default_factory=list)
     named: dict[str, set[Any]] = field(default_factory=dict)
+    passwords: dict[str, HashedPassword] = field(default_factory=dict)
 
     def blaming(
         self, entry: Entry, rename: Callable[[ValidationError], ValidationError] | None = None

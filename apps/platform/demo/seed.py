@@ -26,7 +26,7 @@ from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import Role
 from apps.tenants.egress import guard_of, tenant_egress_update
 from apps.tenants.models import Tenant, User
-from apps.tenants.services import membership_set, tenant_create, user_create
+from apps.tenants.services import HashedPassword, membership_set, tenant_create, user_create
 
 PROVIDER, CONSUMER = "acme", "globex"
 TENANTS = {PROVIDER: "Acme Outfitters", CONSUMER: "Globex Travel"}
@@ -42,9 +42,10 @@ def is_empty() -> bool:
 
 def plant(data: Path, *, origin_port: int) -> Credentials:
     """Make all of it, or nothing, with the origin on ``origin_port``; keeps the secrets in ``data``."""
+    seed = _Seed(origin_port)
     with transaction.atomic():
-        credentials = _Seed(origin_port).plant()
-        keep(data, credentials)
+        credentials = seed.plant()
+    keep(data, credentials)
     return credentials
 
 
@@ -58,7 +59,7 @@ def let_demo_reach(tenant: Tenant, port: int) -> None:
 class _Seed:
     def __init__(self, origin_port: int) -> None:
         self.origin_port = origin_port
-        self.password = f"demo-{secrets.token_urlsafe(9)}"
+        self.password = HashedPassword(f"demo-{secrets.token_urlsafe(9)}")
         self.people: dict[tuple[str, Role], User] = {}
         self.applications: dict[str, Application] = {}
 
@@ -87,7 +88,7 @@ class _Seed:
         self._approved("globex/reports", apis["catalogue"], plans["trial"], "A price list every night.")
         self._ask("globex/mobile", apis["bestsellers"], plans["standard"], "Recommendations for the new start page.")
         return Credentials(
-            password=self.password,
+            password=self.password.text,
             people=[Person(user.email, role.value, tenant) for (tenant, role), user in self.people.items()],
             keys=keys,
             caller=CALLER,

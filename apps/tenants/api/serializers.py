@@ -90,31 +90,35 @@ class UserSerializer(ObjectWords):
 
     fixed = frozenset({"memberships"})
 
-    @transaction.atomic
     def create(self, validated_data: dict[str, Any]) -> User:
         """A new user with their memberships, or nothing of it."""
         memberships = validated_data.pop("memberships", [])
         if validated_data.get("is_administrator"):
             self._confirm_session()
-        user = services.user_create(actor=self.caller, **validated_data)
-        for membership in memberships:
-            services.membership_set(actor=self.caller, user=user, **membership)
+        if "password" in validated_data:
+            validated_data["password"] = services.hashed(validated_data["password"])
+        with transaction.atomic():
+            user = services.user_create(actor=self.caller, **validated_data)
+            for membership in memberships:
+                services.membership_set(actor=self.caller, user=user, **membership)
         return user
 
-    @transaction.atomic
     def update(self, instance: User, validated_data: dict[str, Any]) -> User:
         """Change what is named."""
         password = validated_data.pop("password", None)
         sensitive = ("email", "is_administrator")
         if any(validated_data.get(word, held) != held for word, held in ((w, getattr(instance, w)) for w in sensitive)):
             self._confirm_session()
-        user = services.user_update(actor=self.caller, user=instance, **validated_data)
         if password is not None:
             services.allow_by_hand(self.caller, "set a password")
             self._confirm_session()
-            services.user_set_password(actor=self.caller, user=user, password=password)
-            if user == self.caller:
-                update_session_auth_hash(self.context["request"]._request, user)  # this session alone goes on
+            password = services.hashed(password)
+        with transaction.atomic():
+            user = services.user_update(actor=self.caller, user=instance, **validated_data)
+            if password is not None:
+                services.user_set_password(actor=self.caller, user=user, password=password)
+                if user == self.caller:
+                    update_session_auth_hash(self.context["request"]._request, user)  # this session alone goes on
         return user
 
 

@@ -1,0 +1,43 @@
+"""Importing a document while others are being checked."""
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from apps.catalog.openapi import aside
+from tests.support.cast import make_api
+
+DOCUMENT = b'{"openapi": "3.1.0", "info": {"title": "Shop", "version": "1"}, "paths": {}}'
+
+
+@pytest.fixture
+def busy():
+    """Others are being read, as many as may be."""
+    for _ in range(aside.AT_ONCE):
+        assert aside._slots.acquire(blocking=False)
+    yield
+    for _ in range(aside.AT_ONCE):
+        aside._slots.release()
+
+
+def test_rest_answers_503_and_says_when_to_come_again(busy, cast, calls_as):
+    make_api(cast.platform)
+    refused = calls_as(cast.olga).post("/api/v1/apis/products/import/", DOCUMENT)
+    assert refused.status_code == 503
+    assert refused.json()["detail"] == "Other documents are being checked just now: try again in a minute."
+    assert refused["Retry-After"]
+
+
+def test_the_console_says_it_above_the_form(busy, cast, client):
+    make_api(cast.platform)
+    client.force_login(cast.olga)
+    upload = {"document": SimpleUploadedFile("a.json", DOCUMENT)}
+    page = client.post(reverse("console:api_import", args=["products"]), upload)
+    assert "Other documents are being checked just now" in page.content.decode()
+
+
+def test_the_console_says_that_a_document_is_being_checked(cast, client):
+    make_api(cast.platform)
+    client.force_login(cast.olga)
+    page = client.get(reverse("console:api_import", args=["products"])).content.decode()
+    assert 'data-busy="Reading and checking the document"' in page

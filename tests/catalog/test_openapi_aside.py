@@ -1,0 +1,125 @@
+"""A document is read before anything is locked, in a process that ends when it takes too long, and two at once at most."""
+
+import json
+import threading
+
+import pytest
+from django.db import connection
+
+from apps.catalog import openapi
+from apps.catalog.openapi import aside
+from apps.catalog.services import api_create_from_openapi, openapi_import
+from apps.errors import Unavailable
+from tests.support.cast import make_api, make_cast
+
+SMALL = json.dumps(
+    {"openapi": "3.1.0", "info": {"title": "Shop", "version": "1"}, "paths": {"/items": {"get": {"summary": "Ää"}}}}
+).encode()
+
+
+def large(operations: int) -> bytes:
+    """A document that takes about a millisecond of processor time for each operation."""
+    answer = {"description": "An item", "content": {"application/json": {"schema": {"type": "object"}}}}
+    get = {"parameters": [{"name": "q", "in": "query", "schema": {"type": "string"}}], "responses": {"200": answer}}
+    paths = {f"/items/{number}": {"get": get} for number in range(operations)}
+    return json.dumps({"openapi": "3.1.0", "info": {"title": "L", "version": "1"}, "paths": paths}).encode()
+
+
+def test_what_is_read_aside_is_what_is_read_here():
+    assert openapi.read_aside(SMALL) == openapi.read(SMALL)
+
+
+def test_what_refuses_a_document_here_refuses_it_aside():
+    with pytest.raises(aside.ValidationError) as here:
+        openapi.read(b"openapi: 3.1.0\ninfo: []")
+    with pytest.raises(aside.ValidationError) as there:
+        openapi.read_aside(b"openapi: 3.1.0\ninfo: []")
+    assert there.value.message_dict == here.value.message_dict
+
+
+def test_a_document_that_takes_too_long_is_ended(monkeypatch):
+    monkeypatch.setattr(aside, "SECONDS", 1)
+    with pytest.raises(aside.ValidationError, match="takes more than 1 s to be checked: split it"):
+        openapi.read_aside(large(8000))
+
+
+def test_nobody_waits_for_a_document_for_ever(monkeypatch):
+    monkeypatch.setattr(aside, "PATIENCE", 0.01)
+    with pytest.raises(aside.ValidationError, match=r"isn't checked after 0.01 s: split it"):
+        openapi.read_aside(SMALL)
+
+
+def test_a_document_that_takes_too_much_memory_is_refused(monkeypatch):
+    monkeypatch.setattr(aside, "MEMORY", 2**20)
+    with pytest.raises(aside.ValidationError, match="takes too much memory to be checked: split it"):
+        openapi.read_aside(b" " * 4 * 2**20)
+
+
+def test_a_fault_of_the_reader_itself_is_no_refusal(monkeypatch):
+    monkeypatch.setattr(aside, "MEMORY", "no number")
+    with pytest.raises(RuntimeError, match="ended with status 1"):
+        openapi.read_aside(SMALL)
+
+
+def test_secrets_of_the_environment_stay_here(monkeypatch):
+    seen = {}
+
+    def run(command, **options):
+        seen.update(options["env"])
+        return aside.subprocess.CompletedProcess(command, 0, b'{"refused": ["No."]}')
+
+    monkeypatch.setenv("KEY_PEPPER", "a secret")
+    monkeypatch.setattr(aside.subprocess, "run", run)
+    with pytest.raises(aside.ValidationError):
+        openapi.read_aside(SMALL)
+    assert set(seen) <= set(aside._PASSED_ON)
+
+
+@pytest.fixture
+def busy():
+    """Others are being read, as many as may be."""
+    for _ in range(aside.AT_ONCE):
+        assert aside._slots.acquire(blocking=False)
+    yield
+    for _ in range(aside.AT_ONCE):
+        aside._slots.release()
+
+
+def test_more_than_two_at_once_are_asked_to_come_again(busy):
+    with pytest.raises(Unavailable, match="try again in a minute"):
+        openapi.read_aside(SMALL)
+
+
+def test_a_place_is_free_again_after_each(monkeypatch):
+    for content in (SMALL, b"nothing"):
+        for _ in range(aside.AT_ONCE + 1):
+            try:
+                openapi.read_aside(content)
+            except aside.ValidationError:
+                assert content == b"nothing"
+    assert aside._slots.acquire(blocking=False)
+    aside._slots.release()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_locked_while_a_document_is_read(monkeypatch):
+    """Others write while one is read: that was 37 s for a document of 709 kB, in which no key could be revoked."""
+    cast = make_cast()
+    api = make_api(cast.platform)
+    slugs: list[str] = []
+
+    def write_elsewhere() -> None:
+        slugs.append(make_api(cast.platform, slug=f"other{len(slugs)}").slug)
+        connection.close()
+
+    def read(content: bytes) -> openapi.Description:
+        assert not connection.in_atomic_block
+        other = threading.Thread(target=write_elsewhere)
+        other.start()
+        other.join(60)
+        return openapi.read(content)
+
+    monkeypatch.setattr(openapi, "read_aside", read)
+    openapi_import(actor=cast.olga, api=api, content=SMALL)
+    api_create_from_openapi(actor=cast.olga, tenant=cast.platform, content=SMALL, upstream_url="http://127.0.0.1:9/")
+    assert slugs == ["other0", "other1"]
