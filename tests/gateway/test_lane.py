@@ -12,6 +12,7 @@ import pytest
 from apps.gateway.client_bounds import GRACE
 from apps.gateway.doors import lane as lane_module
 from apps.gateway.gateway import Gateway
+from apps.gateway.head_limits import FIELDS
 from apps.gateway.worker import Server
 from tests.gateway.house import KEY, Door, Origin, Published, api, credential, ok, read_answer, serving
 from tests.support.waiting import until
@@ -186,6 +187,34 @@ async def test_a_head_that_is_too_large_does_not_overtake_the_response_of_the_ca
     writer.close()
 
 
+async def test_no_more_fields_of_a_head_are_kept_than_it_may_have(lane: Door, origin: Origin) -> None:
+    origin.paths["/items"] = ok(b"made", "cache-control: no-store")
+    reader, writer = await lane.connect()
+    writer.write(head("/products/items", method="POST")[:-2] + b"ab:cd\r\n" * 4000)
+    await until(lambda: connections(lane))
+    (connection,) = connections(lane)
+    await until(lambda: connection._head_bytes > 25_000)
+    assert len(connection.headers) == FIELDS + 1
+    # What proposes an upgrade is parsed again; what wasn't kept of it would be lost.
+    writer.write(b"connection: upgrade\r\nupgrade: h2c\r\ncontent-length: 50\r\n\r\n" + head("/products/items"))
+    answer = await read_answer(reader)
+    assert (answer.status, answer["connection"]) == (431, "close")
+    assert await reader.read() == b""
+    writer.close()
+
+
+@pytest.mark.parametrize("first", [b"connection: upgrade\r\nupgrade: h2c\r\n", b""])
+async def test_a_field_behind_the_last_one_that_is_kept_is_never_ignored(
+    lane: Door, origin: Origin, first: bytes
+) -> None:
+    origin.paths["/items"] = ok(b"made", "cache-control: no-store")
+    start = head("/products/items", method="POST")[:-2] + first
+    fill = b"a: b\r\n" * (FIELDS + 1 - (start.count(b"\r\n") - 1))
+    answer = await lane.raw(start + fill + b"content-length: 5\r\n\r\nGET /")
+    assert answer.status == 431
+    assert not origin.heads
+
+
 async def test_the_end_of_a_large_body_does_not_count_for_the_head_behind_it(lane: Door, origin: Origin) -> None:
     origin.paths["/items"] = ok(b"made", "cache-control: no-store")
     reader, writer = await lane.connect()
@@ -291,6 +320,20 @@ async def test_expect_100_continue_is_answered_before_the_body(lane: Door, origi
     writer.write(b"body")
     assert (await read_answer(reader)).status == 200
     assert origin.bodies == [b"body"]
+    writer.close()
+
+
+async def test_an_http_1_0_caller_gets_no_continue(lane: Door, origin: Origin) -> None:
+    origin.paths["/items"] = ok(b"made")
+    data = head("/products/items", "content-length: 4", "expect: 100-continue", version="1.0", method="POST")
+    answer = await lane.raw(data + b"body")
+    assert answer.status == 200
+    assert origin.bodies == [b"body"]
+    reader, writer = await lane.connect()
+    writer.write(data)
+    await until(lambda: len(origin.heads) == 2)
+    writer.write(b"body")
+    assert (await reader.read()).startswith(b"HTTP/1.1 200")
     writer.close()
 
 

@@ -23,7 +23,7 @@ from apps.gateway.doors.asgi import EXCHANGE, Passed
 from apps.gateway.exchange import ClientLeft, Exchange
 from apps.gateway.forwarding import interim_fields
 from apps.gateway.gateway import Gateway
-from apps.gateway.head_limits import HEAD_BYTES, TARGET_BYTES
+from apps.gateway.head_limits import FIELDS, HEAD_BYTES, TARGET_BYTES
 from apps.gateway.problems import Problem
 from apps.gateway.stages import Need
 from apps.gateway.stages.record import record
@@ -268,6 +268,8 @@ class Lane(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._headers_done:
             return  # a trailer must not change what was decided on the head
+        if len(self.headers) > FIELDS:
+            return  # a field takes many times its bytes, and this head is refused, whatever comes
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
@@ -279,6 +281,11 @@ class Lane(HttpToolsProtocol):
         if self.transport.is_closing() or self._deaf:
             self._deaf = self._answered = True
             return
+        if len(self.headers) > FIELDS:
+            # Those behind weren't read, and one of them may say where the message ends.
+            self._answered = True
+            self._end_with(Problem.HEADER_TOO_LARGE)
+            return
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 # What follows would be the tunnel's (RFC 9110 §9.3.6): no call is behind it.
@@ -287,10 +294,13 @@ class Lane(HttpToolsProtocol):
             else:
                 self._proposes_upgrade = True
             return
-        if self.parser.get_http_version() not in ("1.1", "1.0"):
+        version = self.parser.get_http_version()
+        if version not in ("1.1", "1.0"):
             self._answered = True
             self.send_400_response("")
             return
+        if version == "1.0":
+            self.expect_100_continue = False  # which knows no interim responses (RFC 9110 §10.1.1)
         if len(self.pipeline) >= PIPELINED:
             self._answered = True
             self._end_with(Problem.INVALID_REQUEST)
