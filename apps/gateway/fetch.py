@@ -28,8 +28,13 @@ log = logging.getLogger(__name__)
 LONG = 2.0
 """Seconds that the workers without the lock wait for the rest of an answer whose head has come."""
 
+UNAWAITED = 10.0
+"""Seconds for which an answer whose callers have all left is still collected to be stored. One that drips on, as a stream of
+events does, would hold its place among the API's calls without end.
+"""
+
 TOO_LARGE_FOR = 10.0
-"""Seconds for which it is remembered that an answer grew larger than the policy stores."""
+"""Seconds for which it is remembered that an answer grew larger than the policy stores, or took too long."""
 
 
 class Fetch:
@@ -59,11 +64,21 @@ class Fetch:
         """
         self.subscribers -= 1
         if not self._is_idle():
+            self._be_quick()
             return
         if self.lease is not None and not self.outcome.done():
             self.gateway.spawn(self._end_unless_awaited(self.lease))
         else:
             self._end()
+
+    def _be_quick(self) -> None:
+        """Nobody waits for what is being collected, if nobody does: it has ``UNAWAITED`` seconds."""
+        if not self.subscribers and self._parts is not None:
+            asyncio.get_running_loop().call_later(UNAWAITED, self._end_unawaited)
+
+    def _end_unawaited(self) -> None:
+        if not self.subscribers and self._parts is not None:
+            self.give_up_storing()
 
     def _is_idle(self) -> bool:
         return not (self.subscribers or self.background or self.storing)
@@ -231,6 +246,7 @@ class Fetch:
         body, gathering = shared.body, self.gateway.fetches.gathering
         self._parts, self._body = [], body
         size, last = 0, b""
+        self._be_quick()
         try:
             while part := await response.read():
                 size += len(part)
@@ -254,8 +270,9 @@ class Fetch:
         finally:
             gathering.end(self)
         response.close()
-        if self._parts is not None and (judged.length is None or judged.length == size):
-            shared.held = await self._keep(judged.entry, b"".join(self._parts))
+        parts, self._parts = self._parts, None
+        if parts is not None and (judged.length is None or judged.length == size):
+            shared.held = await self._keep(judged.entry, b"".join(parts))
         if last:
             body.put(last)
         body.end()

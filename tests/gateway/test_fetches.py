@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from apps.caching.http.policy import Policy
-from apps.gateway import broadcast
+from apps.gateway import broadcast, fetch
 from apps.gateway.broadcast import BACKLOG, Broadcast
 from apps.gateway.upstream.errors import Broken
 from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok
@@ -36,6 +36,46 @@ async def test_an_answer_that_is_being_stored_is_stored_although_its_caller_left
             pass
     assert answer.body == b"halfhalf"
     assert origin.calls_to("/halves") <= 2
+
+
+async def dripping(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+    """An answer without end."""
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncache-control: max-age=60\r\n\r\n1\r\nx\r\n")
+    await reader.read()
+    raise ConnectionError
+
+
+def calls_under_way(door: Door) -> int:
+    return sum(running for _, running, _ in door.gateway.concurrency.counts())
+
+
+async def test_an_answer_without_end_does_not_hold_its_place_when_its_callers_have_left(
+    lane: Door, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "UNAWAITED", 0.05)
+    origin.paths["/drip"] = dripping
+    callers = [await lane.connect() for _ in range(2)]
+    for reader, writer in callers:
+        writer.write(f"GET /products/drip HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+    callers[0][1].close()
+    await until(lambda: lane.gateway.metrics.in_flight == 1)
+    assert calls_under_way(lane) == 1
+    callers[1][1].close()
+    await until(lambda: calls_under_way(lane) == 0)
+    assert not lane.gateway.fetches._by_key
+
+
+async def test_a_refresh_without_end_does_not_hold_its_place(
+    lane: Door, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "UNAWAITED", 0.05)
+    origin.paths["/drip"] = ok(b"first", "cache-control: max-age=0, stale-while-revalidate=60")
+    assert (await lane.call("/products/drip")).body == b"first"
+    origin.paths["/drip"] = dripping
+    assert (await lane.call("/products/drip")).body == b"first"
+    await until(lambda: origin.calls_to("/drip") == 2)
+    await until(lambda: calls_under_way(lane) == 0)
 
 
 async def test_an_answer_too_large_to_store_reaches_everybody_who_waits(
