@@ -48,12 +48,15 @@ class Pipeline:
         """Admissions by the very bytes of a head, for a door that sees them. A caller that is a trusted proxy has
         none here.
         """
+        self._version = 0
 
     def begin(self, x: Exchange) -> Whole | Need | None:
         """As far as it goes without waiting: an answer, what is needed, or ``None``: the upstream must be asked."""
         gateway = self._gateway
         key: _Key | None = None
         if x.body is None:
+            if gateway.world.version != self._version:
+                self._forget()
             proxy = x.client if gateway.trusts(x.client) else ""
             key = (x.method, x.target, x.headers, x.version, x.scheme, proxy)
             admission = self._admissions.get(key)
@@ -68,6 +71,12 @@ class Pipeline:
             x.admission = Admission(x, gateway.world.version)
             self._admissions.put(key, x.admission)
         return self.go_on(x)
+
+    def _forget(self) -> None:
+        """The configuration changed: what was decided under another one counts no more, and would keep that one in memory."""
+        self._admissions.clear()
+        self.heads.clear()
+        self._version = self._gateway.world.version
 
     def again(self, admission: Admission, client: str) -> Exchange | None:
         """A call with the very head of an earlier one, admitted; ``None`` when that must be decided anew."""

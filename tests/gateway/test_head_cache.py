@@ -13,7 +13,8 @@ from apps.gateway.admission import Admission
 from apps.gateway.gateway import Gateway
 from apps.gateway.pipeline import LARGEST
 from apps.gateway.snapshot import API, Credential, Grant, Operation, Plan
-from tests.gateway.house import KEY, Door, Origin, api, ok, read_answer, serving
+from tests.gateway.house import KEY, Door, Origin, Published, api, ok, read_answer, serving
+from tests.support.waiting import until
 
 LARGE = 300_000
 
@@ -31,6 +32,22 @@ async def test_bodies_that_the_cache_let_go_of_are_gone(gateways: Any, origin: O
     held = [each for each in gc.get_objects() if type(each) is Held and len(each.entry.body) == LARGE]
     assert sum(each.size for each in held) <= gateway.store.local.capacity
     assert len(gateway.pipeline.heads) == 40
+
+
+async def test_no_head_keeps_an_older_configuration_alive(lane: Door, published: Published, origin: Origin) -> None:
+    origin.paths["/item"] = ok(b"item", "cache-control: max-age=600")
+    before = lane.gateway.world.version
+    for number in range(5):
+        published.change(api("products", upstreams=origin.url, revision=number + 2))
+        await until(lambda number=number: lane.gateway.world.part("api:products").revision == number + 2)
+        await lane.call("/products/item")
+        await lane.call("/products/item", x_n=str(number))
+    assert lane.gateway.world.version > before
+    gc.collect()
+    known = {each.revision for each in gc.get_objects() if type(each) is API and each.slug == "products"}
+    # The first call asked the upstream: its connection may still be closing.
+    assert known & {3, 4, 5, 6} == {6}
+    assert len(lane.gateway.pipeline.heads) == 2
 
 
 async def test_many_heads_share_what_is_ready_of_a_response(lane: Door, origin: Origin) -> None:
