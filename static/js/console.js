@@ -91,12 +91,14 @@
   // What takes a while says so, and for how long it has.
   function wait(form) {
     const button = $("[type=submit]", form);
-    const began = Date.now();
+    const [began, label] = [Date.now(), button.textContent];
     const tick = () => { button.textContent = `${form.dataset.busy}: ${Math.round((Date.now() - began) / 1000)} s`; };
     button.disabled = true;
     say(form.dataset.busy);
     tick();
-    setInterval(tick, 1000);
+    const ticking = setInterval(tick, 1000);
+    // The way back shows the page as it was left.
+    addEventListener("pagehide", () => { clearInterval(ticking); button.disabled = false; button.textContent = label; }, { once: true });
   }
   addEventListener("pageshow", () => document.documentElement.classList.remove("is-busy"));
 
