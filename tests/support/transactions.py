@@ -138,7 +138,8 @@ def install() -> None:
         _watch.blocks.append(by_apps)
 
     def __exit__(self: Any, *error: Any) -> None:
-        if _watch.blocks.pop() and not _watch.held:
+        by_apps = bool(_watch.blocks) and _watch.blocks.pop()
+        if by_apps and not _watch.held:
             with contextlib.suppress(ValueError):
                 connections[self.using or "default"].execute_wrappers.remove(_timed)
             if (took := time.thread_time() - _watch.began - _watch.in_sql) > LONGEST:
@@ -153,10 +154,12 @@ def install() -> None:
         hasher.encode = _refused_inside(hasher.encode, "hashes a password")
 
 
+install()  # with the first import, before any test's own transaction begins
+
+
 @pytest.fixture(autouse=True)
 def only_sql_in_transactions() -> Iterator[None]:
     """Every test: see the module."""
-    install()
     _found.clear()
     yield
     seen = list(dict.fromkeys(_found))
