@@ -69,6 +69,11 @@ class Broadcast:
         self.keeping = False
         self._trim()
 
+    @property
+    def share(self) -> int:
+        """What each reader keeps in memory of a body that has ended, in bytes. One that still comes has bounds of its own."""
+        return self._size // max(1, len(self._readers)) if self._ended else 0
+
     async def room(self) -> None:
         """Wait until the slowest reader is near enough. At once when there is none, or while ``keeping``."""
         loop = asyncio.get_running_loop()
@@ -137,6 +142,10 @@ class Reader:
     async def read(self) -> bytes:
         """The next part, ``b""`` at the end; raises what the body broke off with."""
         return await self._broadcast._read(self)
+
+    def held(self) -> int:
+        """Bytes that are kept because this one hasn't read them yet."""
+        return self._broadcast.share if self in self._broadcast._readers else 0
 
     def leave(self) -> None:
         """Read no more."""

@@ -153,6 +153,8 @@ class Exchange:
     ended = False
     gone = False
     answering: "asyncio.Task[None] | None" = None
+    waits_for_reader: "Callable[[], int] | None" = None
+    """How many bytes of the answer are held here until the caller reads on, beside what its connection holds."""
     interim: "Callable[[int, list[tuple[bytes, bytes]]], None] | None" = None
     """Takes an interim answer of the upstream to the caller; ``None`` where the door has no way to send one."""
 
@@ -192,6 +194,11 @@ class Exchange:
         """
         host, path = without_secrets(self.host)[:HOST_BYTES], without_secrets(self.path)[:PATH_BYTES]
         return host.decode("latin-1"), path.decode("latin-1")
+
+    def held(self) -> int:
+        """Bytes of the call's body and answer that are held for this caller, outside of what the cache counts."""
+        ahead = self.read_ahead.size if self.read_ahead is not None else 0
+        return ahead + (self.waits_for_reader() if self.waits_for_reader is not None else 0)
 
     @property
     def shows_detail(self) -> bool:

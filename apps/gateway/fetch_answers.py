@@ -55,6 +55,7 @@ def shared(x: Exchange, outcome: Shared, collapsed: bool, leave: Callable[[], No
         whole = outcome.held.entry.body
         return Answer(outcome.status, with_length(x.method, outcome.status, fields, whole), whole)
     reader = outcome.body.reader()
+    x.waits_for_reader = reader.held
 
     def close() -> None:
         reader.leave()

@@ -13,26 +13,26 @@ KEYED_BYTES = 2**20
 class ReadAhead:
     """What was read of a caller's body. Iterating gives all of it: what was read, then what still comes.
 
-    ``whole`` is the body once all of it is here; ``error`` says why reading ended before.
+    ``whole`` is the body once all of it is here; ``error`` says why reading ended before; ``size`` is what is here, in bytes.
     """
 
-    __slots__ = ("_body", "_parts", "error", "whole")
+    __slots__ = ("_body", "_parts", "error", "size", "whole")
 
     def __init__(self, body: RequestBody) -> None:
         self.whole: bytes | None = None
         self.error: BodyRefused | None = None
+        self.size = 0
         self._body = body
         self._parts: list[bytes] = []
 
     async def read(self) -> None:
         """Read until the body is whole or too large. Raises ``ClientLeft``."""
-        size = 0
         try:
             async with contextlib.aclosing(cast(AsyncGenerator[bytes, None], aiter(self._body))) as parts:
                 async for part in parts:
                     self._parts.append(part)
-                    size += len(part)
-                    if size > KEYED_BYTES:
+                    self.size += len(part)
+                    if self.size > KEYED_BYTES:
                         return
         except BodyRefused as error:
             self.error = error
@@ -52,9 +52,8 @@ class ReadAhead:
 async def read_ahead(x: Exchange) -> None:
     """Read the call's body, as far as it can be part of a key, into ``x.read_ahead``. Raises ``ClientLeft``."""
     if x.body is not None:
-        ahead = ReadAhead(x.body)
+        ahead = x.read_ahead = ReadAhead(x.body)
         await ahead.read()
-        x.read_ahead = ahead
 
 
 def body_to_send(x: Exchange) -> AsyncIterator[bytes] | None:

@@ -28,7 +28,9 @@ DRAIN = 2.5
 BACKLOG = 2048
 
 UNREAD = 256 * 2**20
-"""Bytes of responses that wait in a worker for their clients to read them, all connections together, looked at once a second."""
+"""Bytes that wait in a worker for their clients, all connections together, looked at once a second: of responses that aren't
+read, and of bodies that are read ahead.
+"""
 
 
 def options(worker: int) -> Options:
@@ -62,7 +64,7 @@ def end_the_largest(lanes: Iterable[Lane]) -> None:
     for size, _, lane in unread:
         if total <= UNREAD:
             return
-        lane.transport.abort()
+        lane.drop()
         total -= size
 
 

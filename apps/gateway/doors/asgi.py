@@ -323,6 +323,7 @@ async def _send_buffered(
     parts: list[bytes] = []
     size = 0
     refused = None
+    held, x.waits_for_reader = x.waits_for_reader, lambda: size + (held() if held is not None else 0)
     try:
         while part := await answer.read():
             size += len(part)

@@ -82,6 +82,7 @@ class Lane(HttpToolsProtocol):
         self._last_call = False
         self._linger_until = 0.0
         self._counted = False
+        self._dropped = False
         self._unread = 0  # bytes of output that wait for the caller to read, when it was last looked at
         self._swept = 0.0
         self._pace = Pace(self.gateway.options.client_min_rate)
@@ -135,8 +136,17 @@ class Lane(HttpToolsProtocol):
 
     @property
     def unread(self) -> int:
-        """Bytes that were written and that the client hasn't read."""
-        return 0 if self.transport.is_closing() else self.transport.get_write_buffer_size()
+        """Bytes that wait for the client: what was written and isn't read, by a connection that closes too, and what is held for
+        the call that is being answered.
+        """
+        if self._dropped:
+            return 0
+        return self.transport.get_write_buffer_size() + (self._under_way[0][0].held() if self._under_way else 0)
+
+    def drop(self) -> None:
+        """End the connection at once; what waits for its client is lost."""
+        self._dropped = True
+        self.transport.abort()
 
     def sweep(self, now: float) -> None:
         """Once a second: enforce the deadlines. ``now`` is monotonic."""
@@ -445,7 +455,8 @@ class Lane(HttpToolsProtocol):
         record(self.gateway, x, answer.status, len(body))
         self._active = x.began
         if not stays or self._last_call or x.version != "1.1":
-            self.transport.write(b"%b%bconnection: close\r\n\r\n%b" % (answer.head, own_lines(x), body))
+            self.transport.write(b"%b%bconnection: close\r\n\r\n" % (answer.head, own_lines(x)))
+            self.transport.write(body)
             self.transport.close()
         elif len(body) <= SMALL:
             self.transport.write(b"%b%b\r\n%b" % (answer.head, own_lines(x), body))
