@@ -105,7 +105,7 @@ def gateway_view(
 
 async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpResponseBase:
     scope = request.scope
-    headers = tuple((bytes(name).lower(), bytes(value)) for name, value in scope["headers"])
+    headers = tuple((bytes(name).lower(), bytes(value).strip(b" \t")) for name, value in scope["headers"])
     query = scope.get("query_string", b"")
     path = scope["raw_path"].partition(b"?")[0].removeprefix(prefix)
     client = scope.get("client")

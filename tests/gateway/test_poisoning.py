@@ -102,6 +102,58 @@ async def test_a_keyed_field_that_connection_lists_counts_for_nothing(
     assert (victim.cache, b"x-channel: web" in victim.body) == ("MISS", True)
 
 
+def by_exact_value(name: str, wanted: str) -> Any:
+    """Answers a call whose field has this very value, in the first of its lines, otherwise than all others."""
+
+    async def handler(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        lines = [line.partition(b": ") for line in head.split(b"\r\n")]
+        told = next((value for field, _, value in lines if field == name.encode()), b"")
+        writer.write(ok(b"known" if told == wanted.encode() else b"unknown", FRESH, f"vary: {name}"))
+        await writer.drain()
+
+    return Everywhere(handler)
+
+
+# Each is one list with the value of the honest caller to whoever thinks that each field is a list.
+SPELLINGS = {
+    "origin": ("https://shop.example", ["https://shop.example,", ",https://shop.example", " , https://shop.example,,"]),
+    "x-region": ("eu", ["eu,", ",eu", "eu,,"]),
+    "user-agent": (
+        "a (KHTML, like b)",
+        ["a (KHTML,like b)", "a (KHTML,  like b)", "a (KHTML\t, like b)", "a (KHTML,, like b)"],
+    ),
+    "accept": ("text/html, text/plain", ["text/html,text/plain", "text/html, text/plain,"]),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+@pytest.mark.parametrize("keyed", [False, True])
+async def test_no_other_spelling_of_a_field_decides_what_the_usual_one_gets(
+    lane: Door, origin: Origin, published: Published, name: str, keyed: bool
+) -> None:
+    usual, others = SPELLINGS[name]
+    policy = Policy(api="products", headers=(name,) if keyed else ())
+    await publish(lane.gateway, published, origin, policy=policy)
+    origin.paths = by_exact_value(name, usual)
+    for number, other in enumerate(others):
+        attacker = await lane.call(f"/products/{number}", **{name: other})
+        victim = await lane.call(f"/products/{number}", **{name: usual})
+        assert (attacker.body, victim.body, victim.cache) == (b"unknown", b"known", "MISS"), other
+
+
+@pytest.mark.parametrize("name", ["x-forwarded-for", "forwarded", "x-request-id"])
+@pytest.mark.parametrize("keyed", [False, True])
+async def test_an_answer_by_a_callers_address_is_nobody_elses(
+    lane: Door, origin: Origin, published: Published, name: str, keyed: bool
+) -> None:
+    """The origin says so in ``Vary``, or the policy in ``headers``; what it sees, the gateway wrote."""
+    policy = Policy(api="products", mode="override", ttl=60.0, headers=(name,) if keyed else ())
+    await publish(lane.gateway, published, origin, policy=policy)
+    origin.paths = echoing() if keyed else echoing(f"vary: {name}")
+    calls = [await lane.call("/products/items") for _ in range(2)]
+    assert [each.cache for each in calls] == ["MISS", "MISS"]
+
+
 async def test_credentials_that_connection_lists_are_none(lane: Door, origin: Origin) -> None:
     origin.paths = echoing()
     await lane.call("/products/items", cookie="session=1", connection="cookie")
@@ -192,3 +244,15 @@ async def test_the_origin_sees_the_very_path_and_query_that_are_keyed(lane: Door
         assert answer.body.startswith(b"GET %b HTTP/1.1 " % wanted), path
         assert (answer.cache == "HIT") == (wanted in answers), path
         answers[wanted] = answer.body
+
+
+@pytest.mark.parametrize("blanks", [" ", "\t", " \t  "])
+async def test_blanks_around_a_value_are_no_part_of_it(
+    door: Door, origin: Origin, published: Published, blanks: str
+) -> None:
+    """RFC 9110 §5.5. Else a key with one behind it would be nobody's, and go on to an open API's upstream."""
+    await publish(door.gateway, published, origin, authentication=("none",))
+    origin.paths = echoing()
+    told = await door.call("/products/items", key=f"{KEY}{blanks}", x_region=f"eu{blanks}")
+    assert KEY.encode() not in told.body
+    assert b"x-region: eu x-forwarded-for" in told.body

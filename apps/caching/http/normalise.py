@@ -204,14 +204,16 @@ def accept_language(value: bytes) -> bytes:
 
 
 def field_value(name: bytes, lines: list[bytes]) -> bytes | None:
-    """A request field's lines in one form (RFC 9111 §4.1): combined, with one space after each comma; ``None``
-    without the field.
+    """A request field's lines as the origin gets them (RFC 9111 §4.1); ``None`` without the field.
+
+    Two fields are forwarded in one form, and so compared in it. Of all others each line counts as it is, between line
+    feeds, which no value has: whether a comma separates anything there, and which of two lines counts, is the origin's
+    to say.
     """
     if not lines:
         return None
-    value = b", ".join(members(lines))
     if name == b"accept-encoding":
-        return accept_encoding(value)
+        return accept_encoding(b", ".join(lines))
     if name == b"accept-language":
-        return accept_language(value)
-    return value
+        return accept_language(b", ".join(lines))
+    return b"\n".join([line.strip(b" \t") for line in lines])

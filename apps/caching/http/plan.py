@@ -247,7 +247,7 @@ def shown_field(policy: Policy, name: bytes, value: bytes | None) -> str:
         return "(none)"
     if is_credential(name) or name.decode("latin-1") in policy.credential_headers:
         return f"(credential {hashlib.sha256(value).hexdigest()[:12]})"
-    return value.decode("latin-1")
+    return value.replace(b"\n", b", ").decode("latin-1")
 
 
 def plan_request(request: Request, policy: Policy, identity: Identity) -> RequestPlan:

@@ -92,6 +92,10 @@ class Reason(Enum):
     REQUEST_NO_STORE = "request_no_store", "The caller forbids storing the answer (no-store)."
     SET_COOKIE = "set_cookie", "The answer sets a cookie."
     VARY_STAR = "vary_star", "The answer depends on more than the request shows (Vary: *)."
+    VARY_UNKEYED = (
+        "vary_unkeyed",
+        "The answer depends on a field that the gateway makes anew for each call, such as X-Forwarded-For.",
+    )
     AUTHORIZATION = "authorization", "The call had credentials, and the origin doesn't let the answer be shared."
     STATUS = "status", "Answers with this status are not stored."
     PARTIAL = "partial", "A part is never stored as the whole."

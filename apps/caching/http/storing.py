@@ -23,7 +23,7 @@ from apps.caching.http.reasons import Reason
 from apps.caching.http.serving import STALE_STATUSES, may_use, on_error
 from apps.caching.http.targeted import Governing, directives_for
 from apps.caching.http.validation import confirms, describes_same_body, merged_headers, named
-from apps.caching.http.vary import field_names, selecting
+from apps.caching.http.vary import depends_on_unkeyed, field_names, selecting
 
 KEEP = 3600.0
 """Seconds past every other use during which an answer with a validator is kept, for a conditional request."""
@@ -42,6 +42,14 @@ UNDERSTOOD = frozenset(
     | {417, 421, 422, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 511}
 )
 """Statuses whose requirements on caches this one meets (``must-understand``, RFC 9111 §5.2.2.3)."""
+
+NEVER_STORED = frozenset({412, 416, 417, 428, 429, 431, 511})
+"""Statuses that judge one call by what isn't in the key (its conditions, range, rate, size of fields), whatever lifetime
+comes with them: RFC 6585 §3-6 forbids to store four of them.
+"""
+
+OF_THE_WHOLE = frozenset({404, 410})
+"""Errors that a call for a part may have met by its address alone."""
 
 _NO_COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
 
@@ -116,7 +124,7 @@ def _judged(
 def _not_stored(plan: RequestPlan, reason: Reason, held: Held | None, status: int) -> NoStore:
     if reason in (Reason.REQUEST_NO_STORE, Reason.PARTIAL):
         # It is this call's doing, and says nothing of the next one's answer or of the stored one.
-        return NoStore(reason)
+        return NoStore(reason, ends=held is not None and _forbids(plan, held, status))
     ends = held is not None and (200 <= status < 400 or status in ENDING or _forbids(plan, held, status))
     return NoStore(reason, PASS_FOR, ends)
 
@@ -133,8 +141,10 @@ def _refusal(plan: RequestPlan, head: ResponseHead, said: ResponseDirectives) ->
     status, headers = head.status, head.headers
     if status == 206 or (status == 200 and is_part(first(headers, b"content-range"))):
         return Reason.PARTIAL
-    if status < 200:
+    if status < 200 or status in NEVER_STORED:
         return Reason.STATUS
+    if status >= 400 and status not in OF_THE_WHOLE and plan.range_wanted is not None:
+        return Reason.PARTIAL
     understood = said.must_understand and status in UNDERSTOOD
     if said.must_understand and not understood:
         return Reason.MUST_UNDERSTAND
@@ -146,8 +156,11 @@ def _refusal(plan: RequestPlan, head: ResponseHead, said: ResponseDirectives) ->
         return Reason.REQUEST_NO_STORE
     if not plan.policy.store_set_cookie and any(name in _NO_COOKIES for name, _ in headers):
         return Reason.SET_COOKIE
-    if field_names(headers) is None:
+    names = field_names(headers)
+    if names is None:
         return Reason.VARY_STAR
+    if depends_on_unkeyed((*names, *(name.encode() for name in plan.policy.headers)), plan.request.headers):
+        return Reason.VARY_UNKEYED
     return None
 
 

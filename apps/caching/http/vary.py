@@ -1,6 +1,6 @@
 """Variants: which stored answer a request selects (RFC 9111 §4.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from apps.caching.http.entry import Entry, Selecting, Variants
 from apps.caching.http.fields import first, lines_of, members
@@ -19,6 +19,22 @@ def field_names(headers: Headers) -> tuple[bytes, ...] | None:
     """The request fields that an answer's ``Vary`` names, sorted and once each; ``None`` if any member is ``*``."""
     names = {member.lower() for member in members(lines_of(headers, b"vary"))}
     return None if b"*" in names else tuple(sorted(names))
+
+
+MADE_ANEW = frozenset({b"forwarded", b"x-forwarded-for", b"x-request-id"})
+"""Request fields that the gateway writes for each call, so that what the caller sent of them isn't what the origin saw.
+Others of its own say what is in the key (``X-Forwarded-Host``, ``X-Forwarded-Proto``), or the same of every call.
+"""
+
+
+def depends_on_unkeyed(names: Iterable[bytes], request_headers: Headers) -> bool:
+    """Whether one of these fields tells the origin what the request's own fields don't. The way that a trusted proxy told
+    in ``X-Forwarded-For`` is the request's own; the gateway only adds the proxy.
+    """
+    unkeyed = MADE_ANEW.intersection(names)
+    if unkeyed == {b"x-forwarded-for"}:
+        return not lines_of(request_headers, b"x-forwarded-for")
+    return bool(unkeyed)
 
 
 def selecting(names: Sequence[bytes], request_headers: Headers) -> Selecting:

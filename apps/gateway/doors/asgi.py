@@ -98,7 +98,7 @@ class Body:
 
 def exchange_of(gateway: Gateway, scope: Scope, receive: Receive) -> Exchange:
     """What came, as any ASGI server tells it."""
-    headers = tuple((bytes(name).lower(), bytes(value)) for name, value in scope["headers"])
+    headers = tuple((bytes(name).lower(), bytes(value).strip(b" \t")) for name, value in scope["headers"])
     raw_path = scope.get("raw_path") or scope["path"].encode("utf-8")
     query = scope.get("query_string", b"")
     target = raw_path.partition(b"?")[0] + (b"?" + query if query else b"")

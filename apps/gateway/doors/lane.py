@@ -280,7 +280,7 @@ class Lane(HttpToolsProtocol):
             return  # a trailer must not change what was decided on the head
         if len(self.headers) > FIELDS:
             return  # a field takes many times its bytes, and this head is refused, whatever comes
-        name = name.lower()
+        name, value = name.lower(), value.rstrip(b" \t")  # blanks around a value are no part of it (RFC 9110 §5.5)
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))

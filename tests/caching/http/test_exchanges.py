@@ -199,8 +199,10 @@ def test_an_answer_with_a_cookie_is_stored_only_where_the_policy_allows_it():
         ([("Foo", "1"), ("Bar", "abc")], [("Foo", "1"), ("Bar", "abc")], "hit"),
         ([("Foo", "1"), ("Bar", "abc")], [("Foo", "2"), ("Bar", "abc")], "miss"),
         ([("Foo", "1"), ("Bar", "abc4")], [("Foo", "1"), ("Bar", "abc")], "miss"),
-        ([("Foo", "1, 2")], [("Foo", "1"), ("Foo", "2")], "hit"),
-        ([("Foo", "1,2")], [("Foo", " 1, 2 ")], "hit"),
+        ([("Foo", "1, 2")], [("Foo", " 1, 2 ")], "hit"),
+        ([("Foo", "1, 2")], [("Foo", "1"), ("Foo", "2")], "miss"),
+        ([("Foo", "1,2")], [("Foo", "1, 2")], "miss"),
+        ([("Foo", "1,")], [("Foo", "1")], "miss"),
     ],
 )
 def test_a_variant_is_for_the_requests_that_select_it(first, second, how):

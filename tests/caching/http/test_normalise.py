@@ -210,8 +210,8 @@ def test_accept_language_loses_order_among_equals_but_no_preference():
 def test_a_field_is_combined_and_its_spaces_evened_out():
     assert normalise.field_value(b"foo", []) is None
     assert normalise.field_value(b"foo", [b""]) == b""
-    assert normalise.field_value(b"foo", [b" 1,2 "]) == b"1, 2"
-    assert normalise.field_value(b"foo", [b"1", b"2"]) == b"1, 2"
+    assert normalise.field_value(b"foo", [b" 1,2 "]) == b"1,2"
+    assert normalise.field_value(b"foo", [b"1", b"2"]) == b"1\n2"
     assert normalise.field_value(b"foo", [b'"a,b"']) == b'"a,b"'
     assert normalise.field_value(b"accept-encoding", [b"gzip", b"br"]) == b"br, gzip"
     assert normalise.field_value(b"accept-language", [b"EN"]) == b"en"

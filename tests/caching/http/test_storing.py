@@ -21,9 +21,10 @@ from apps.caching.http import (
     on_not_modified,
     on_response,
     on_reuse,
+    vary,
 )
 from apps.caching.http.entry import MAX_LIFE
-from apps.caching.http.storing import KEEP, PASS_FOR, surrogate_keys
+from apps.caching.http.storing import KEEP, NEVER_STORED, PASS_FOR, surrogate_keys
 from tests.caching.http.build import BIRTH, NOW, pairs, plan, respond, stored
 
 FRESH = ("Cache-Control", "max-age=60")
@@ -104,6 +105,53 @@ def test_what_is_not_stored_and_why(fields, reason, mode):
 def test_a_part_is_never_stored_as_the_whole():
     decision = respond(plan([("Range", "bytes=0-1")]), [FRESH, ("Content-Range", "bytes 0-1/9")], status=206)
     assert decision == NoStore(Reason.PARTIAL)
+
+
+@pytest.mark.parametrize("status", sorted(NEVER_STORED))
+@pytest.mark.parametrize("mode", ["origin", "ttl", "override"])
+def test_what_is_judged_by_more_than_the_key_is_stored_for_nobody(status, mode):
+    """RFC 6585 §3-6 for 428, 429, 431 and 511: else one caller's flood, or one's fat head, locks out all."""
+    policy = Policy(mode=mode, negative_ttl=60.0)
+    assert respond(plan(policy=policy), [FRESH], status=status) == NoStore(Reason.STATUS, PASS_FOR)
+
+
+@pytest.mark.parametrize("status", [400, 403, 405, 500, 503])
+def test_an_error_to_a_call_for_a_part_is_not_stored_as_that_of_the_whole(status):
+    asking = plan([("Range", "bytes=900-")], policy=Policy(mode="override", negative_ttl=60.0))
+    assert respond(asking, [FRESH], status=status) == NoStore(Reason.PARTIAL)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_that_there_is_nothing_is_true_of_each_part(status):
+    assert isinstance(respond(plan([("Range", "bytes=900-")]), [FRESH], status=status), Store)
+
+
+@pytest.mark.parametrize(("status", "ends"), [(400, False), (416, False), (403, True)])
+def test_a_call_for_a_part_ends_what_is_stored_only_where_the_origin_forbids_it(status, ends):
+    held = stored([("Cache-Control", "max-age=1"), ("ETag", '"a"')])
+    decision = respond(plan([("Range", "bytes=900-")]), [FRESH], held=held, status=status)
+    assert isinstance(decision, NoStore)
+    assert decision.ends is ends
+
+
+@pytest.mark.parametrize("name", sorted(vary.MADE_ANEW))
+def test_an_answer_that_depends_on_what_the_gateway_makes_anew_is_not_stored(name):
+    said = [FRESH, ("Vary", f"Accept, {name.decode()}")]
+    assert respond(plan(), said) == NoStore(Reason.VARY_UNKEYED, PASS_FOR)
+    keyed = plan(policy=Policy(headers=(name.decode(),)))
+    assert respond(keyed, [FRESH]) == NoStore(Reason.VARY_UNKEYED, PASS_FOR)
+
+
+def test_the_way_that_a_trusted_proxy_told_is_the_requests_own():
+    told = [("X-Forwarded-For", "192.0.2.1")]
+    for said, policy in (
+        ([FRESH, ("Vary", "X-Forwarded-For")], Policy()),
+        ([FRESH], Policy(headers=("x-forwarded-for",))),
+    ):
+        first, other = (respond(plan(each, policy=policy), said) for each in (told, [("X-Forwarded-For", "192.0.2.2")]))
+        assert isinstance(first, Store)
+        assert isinstance(other, Store)
+        assert (first.entry.key, first.entry.selecting) != (other.entry.key, other.entry.selecting)
 
 
 def test_an_answer_to_a_range_that_is_the_whole_is_stored():
