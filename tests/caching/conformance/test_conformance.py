@@ -19,8 +19,7 @@ NOT_MET = {
     "method-POST",
     # Only the origin knows whether another list of languages would have got the same answer.
     "vary-normalise-lang-select",
-    # Whether commas separate anything in a field that nobody knows, the origin alone can say: it gets the field as it came.
-    "vary-normalise-combine",
+    # What a comma is in a field that nobody knows, only the origin can say: it gets the field as it came.
     "vary-normalise-space",
     # A part whose Content-Range and length contradict each other is nothing to answer anybody else with.
     "partial-store-partial-reuse-partial",
