@@ -267,8 +267,9 @@ class World:
 
 
 def _size_of_credential(digest: str, credential: Credential) -> int:
-    """The bytes that a credential record needs here: itself, and each of its grants with the texts in it."""
+    """The bytes that a credential record needs here: itself, its grants with the texts in them, and the APIs that it is for."""
     grants = credential.grants
     texts = len(credential.tenant) + len(credential.application) + sum(map(len, grants))
     texts += sum(len(grant.plan) + len(grant.state) for grant in grants.values())
-    return 1024 + 400 * len(grants) + texts
+    apis = credential.apis or ()
+    return 1024 + 400 * len(grants) + texts + 64 * len(apis) + sum(map(len, apis))

@@ -328,6 +328,17 @@ def test_credentials_with_many_grants_count_as_large() -> None:
     assert 2**20 / 8 < grown_by(filled) <= 2**20
 
 
+def test_credentials_that_are_for_many_apis_count_as_large() -> None:
+    def filled() -> Recent[str, Credential]:
+        table: Recent[str, Credential] = Recent(2**20, _size_of_credential)
+        for number in range(400):
+            apis = tuple(f"{number:03}-{each:03}-{'a' * 56}" for each in range(100))
+            table.put(f"{number:064}", Credential(10**6 + number, f"{number:064}", "active", "a", "a/b", {}, apis=apis))
+        return table
+
+    assert 2**20 / 8 < grown_by(filled) <= 2**20
+
+
 async def test_idle_connections_are_bounded_over_all_upstreams() -> None:
     class Idle(Connection):
         aborted = False
