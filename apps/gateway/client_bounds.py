@@ -88,10 +88,15 @@ class Connections:
 
 
 def client_key(address: str) -> str:
-    """What counts as one client. ``address`` is as a socket tells it; of an IPv4 address in IPv6, the former."""
+    """What counts as one client. ``address`` is as a socket tells it; of an IPv4 address in IPv6, the former. What is no
+    address (a server's name for a Unix socket) is a client by itself.
+    """
     if ":" not in address:
         return address
-    parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    try:
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return f"{ipaddress.IPv6Address(int(parsed) >> 64 << 64)}/64"

@@ -55,6 +55,8 @@ def test_without_a_minimum_rate_only_a_pause_ends() -> None:
         ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "fe80::/64"),
         ("::1", "::/64"),
+        ("unix:/run/proxy.sock", "unix:/run/proxy.sock"),
+        ("", ""),
     ],
 )
 def test_one_client_is_an_address_or_a_network_of_64_bits(address: str, key: str) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from apps.gateway.exchange import Exchange
 from apps.gateway.snapshot import Concurrency
+from apps.gateway.stages.forward import consumer_of
 from apps.gateway.upstream.concurrency import WARM_UPS, ConcurrencyLimits, Place
 from apps.gateway.upstream.errors import Busy
 from tests.gateway.house import KEY, OTHER_KEY, Answered, Door, Origin, Published, api, ok, read_answer
@@ -150,6 +152,16 @@ async def test_no_consumer_fills_the_queue_for_the_others(
     assert {(await call).status for call in (modest, *greedy)} == {200}
     served = [record.application for record in lane.calls() if record.status == 200]
     assert served == ["acme/bot", "acme/bot", "zenith/bot", "acme/bot"]
+
+
+def test_a_client_without_a_key_waits_in_one_name_and_never_in_that_of_warm_ups() -> None:
+    def consumer(client: str) -> str:
+        return consumer_of(Exchange("GET", b"/", (), call_id="1", began=0.0, at=0.0, client=client))
+
+    assert consumer("2001:db8::1") == consumer("2001:db8::2")
+    assert (
+        len({WARM_UPS, *map(consumer, ("", "unix:/run/proxy.sock", "192.0.2.1", "2001:db8::1", "2001:db8:1::1"))}) == 6
+    )
 
 
 async def test_callers_who_wait_for_one_fetch_take_one_place(door: Door, origin: Origin, published: Published) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from apps.caching import http
 from apps.gateway.answers import BODILESS, Answer, AnyAnswer, Streamed, refuse
+from apps.gateway.client_bounds import client_key
 from apps.gateway.exchange import BodyRefused, Exchange
 from apps.gateway.forwarding import answer_fields, ordered, upstream_fields, upstream_target
 from apps.gateway.problems import Problem
@@ -92,8 +93,7 @@ async def ask(
 
     The place is held until the response is closed. Raises ``UpstreamError``, or what reading the caller's body raises.
     """
-    consumer = WARM_UPS if x.warms else x.credential.application if x.credential is not None else x.client
-    place = await gateway.concurrency.enter(x.api.slug, x.api.concurrency, consumer, waits=waits)
+    place = await gateway.concurrency.enter(x.api.slug, x.api.concurrency, consumer_of(x), waits=waits)
     if place.waited:
         x.flags = (*x.flags, "queued")
     try:
@@ -101,6 +101,15 @@ async def ask(
     except BaseException:
         place.leave()
         raise
+
+
+def consumer_of(x: Exchange) -> str:
+    """In whose name a call waits for a place: the platform's own for warm-ups, its application, or one client (an IPv6 network
+    of 64 bits is one, so that nobody takes turns with themselves).
+    """
+    if x.warms:
+        return WARM_UPS
+    return x.credential.application if x.credential is not None else f"client {client_key(x.client)}"
 
 
 async def _ask(gateway: "Gateway", x: Exchange, conditional: http.Headers) -> UpstreamResponse:
