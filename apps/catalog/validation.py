@@ -8,6 +8,8 @@ from typing import Any, TypeGuard, cast
 
 from django.db.models import Q
 
+from apps.caching.http.fields import PROXY_FIELDS
+from apps.caching.http.identity import folded
 from apps.catalog.choices import APIState, Authentication, HostState
 from apps.catalog.document import OperationFields, UpstreamFields
 from apps.catalog.models import API, HostName
@@ -96,9 +98,13 @@ NOT_OF_CALLERS = frozenset(
 
 #: what a header with an underscore may not be read as by an origin
 NEVER_FOLDED = (
-    FRAMING | NOT_OF_CALLERS | {"x-api-key", "x-request-id", "x-call-id", "proxy", "proxy-authentication-info"}
+    FRAMING
+    | NOT_OF_CALLERS
+    | {"x-api-key", "x-request-id", "x-call-id", "x-apimgr-warm-up", "http2-settings"}
+    | {"proxy", "proxy-authentication-info"}
 )
-_PROXIES = re.compile(r"x-forwarded-.*|forwarded\Z|x-real-ip\Z|.*client-cert|.*client-ip\Z|.*connecting-ip\Z")
+# What further proxies call a client's address and certificate.
+_MORE_PROXIES = re.compile(rb"client-cert|(?:client|connecting)-ip\Z")
 
 
 def normalise(api: API) -> None:
@@ -310,9 +316,9 @@ def _underscore_headers_error(names: object) -> str | None:
     for name in cast(list[str], names):
         if is_plain(name):
             return f"{name} goes on without being named here: its name has letters, digits and hyphens only."
-        read_as = re.sub(r"[^a-z0-9]", "-", name.lower())
-        if read_as in NEVER_FOLDED or _PROXIES.match(read_as):
-            return f"An origin may read {name} as {read_as}, which callers can't set."
+        read_as = folded(name.lower().encode())
+        if read_as.decode() in NEVER_FOLDED or PROXY_FIELDS.fullmatch(read_as) or _MORE_PROXIES.search(read_as):
+            return f"An origin may read {name} as {read_as.decode()}, which callers can't set."
     return None
 
 

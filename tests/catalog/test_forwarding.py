@@ -5,10 +5,14 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
+from apps.caching.http.fields import HOP_BY_HOP
+from apps.catalog import validation
 from apps.catalog.checks import apis_forward_what_they_were_allowed_to
 from apps.catalog.models import API
 from apps.catalog.services import api_create, api_rollback, api_update
 from apps.fleet.compile import compile_api
+from apps.gateway.stages import route
+from apps.gateway.withheld import KEY_FIELD
 from apps.tenants.actors import PLATFORM, Actor
 from apps.tenants.choices import Role
 from tests.support.cast import Cast, make_api, make_user
@@ -73,6 +77,19 @@ def test_what_an_administrator_allowed_stays_while_others_edit_and_does_not_come
 def test_a_header_that_cannot_be_named_is_refused(cast: Cast, field: str, names: Any, told: str):
     api = make_api(cast.platform)
     assert told in error_of(lambda: api_update(actor=cast.olga, api=api, **{field: names}))[field][0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        {*filter(lambda name: b"-" in name, (*route._OURS, *HOP_BY_HOP)), KEY_FIELD}
+        | {b"x-forwarded-for", b"x-original-forwarded-for", b"x-custom-ip-authorization", b"x-arr-clientcert"}
+    ),
+)
+def test_what_gateways_never_let_through_is_not_allowed_by_name(name: bytes):
+    spelled = name.decode().replace("-", "_")
+    assert not route._is_harmless(spelled.encode(), trusted=False)
+    assert validation._underscore_headers_error([spelled])
 
 
 def test_gateways_are_told_the_names_and_key_what_may_be_read_as_another(cast: Cast):

@@ -66,6 +66,15 @@ poisoning", 2018; Nguyen and others, "Your cache has fallen", 2019; advisories s
 removed unless the policy puts them in the key.
 """
 
+PROXY_FIELDS = re.compile(
+    rb"x-forwarded-.*|forwarded|x-real-ip|(?:x-|ssl-|x-ssl-)?client-cert(?:-.*)?|x-arr-clientcert"
+    rb"|(?:true-|x-)?client-ip|(?:cf-|fastly-|x-)?connecting-ip|fastly-client-ip|x-cluster-client-ip"
+    rb"|x-original-forwarded-for|x-custom-ip-authorization"
+)
+"""Names of request fields that proxies set on the way and applications believe: from anyone but a trusted proxy they are
+removed.
+"""
+
 
 class Judged(dict[bytes, int]):
     """What ``judge`` says of names of fields, remembered: a table that is read without a call. At most 2,048 names of at

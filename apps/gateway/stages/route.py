@@ -1,11 +1,10 @@
 """Which API a call is for, and what of its head goes on."""
 
-import re
 from typing import TYPE_CHECKING
 
 from apps.access.keys import holds_secret
 from apps.caching import http
-from apps.caching.http.fields import HOP_BY_HOP, Judged
+from apps.caching.http.fields import HOP_BY_HOP, PROXY_FIELDS, Judged
 from apps.caching.http.identity import folded
 from apps.caching.http.patterns import template
 from apps.gateway.answers import Answer, date, refuse
@@ -18,12 +17,6 @@ from apps.warming.token import HEADER
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
 
-# Set by proxies on the way, and believed by applications: from anyone but a trusted proxy they are removed.
-_PROXY_FIELDS = re.compile(
-    rb"x-forwarded-.*|forwarded|x-real-ip|(?:x-|ssl-|x-ssl-)?client-cert(?:-.*)?|x-arr-clientcert"
-    rb"|(?:true-|x-)?client-ip|(?:cf-|fastly-|x-)?connecting-ip|fastly-client-ip|x-cluster-client-ip"
-    rb"|x-original-forwarded-for|x-custom-ip-authorization"
-)
 # Nothing here upgrades: a proposal to (RFC 9110 §7.8, RFC 7540 §3.2.1) ends with this hop, and the call is like any other.
 # ``Proxy`` is the one field that CGI turns into a variable which programs take for their own configuration (httpoxy).
 _OURS = frozenset(
@@ -116,7 +109,7 @@ _ANYBODY, _ONLY_PROXIES = 1, 2
 def _who_may(name: bytes) -> int:
     if name.translate(None, _PLAIN) or name in _OURS:
         return 0
-    return _ONLY_PROXIES if _PROXY_FIELDS.fullmatch(name) else _ANYBODY
+    return _ONLY_PROXIES if PROXY_FIELDS.fullmatch(name) else _ANYBODY
 
 
 _WHO_MAY = Judged(_who_may)
@@ -136,7 +129,7 @@ def _is_harmless(name: bytes, trusted: bool) -> bool:
 
 def is_proxy_field(name: bytes) -> bool:
     """Whether only proxies set this field (a name in lower case)."""
-    return _PROXY_FIELDS.fullmatch(folded(name)) is not None
+    return PROXY_FIELDS.fullmatch(folded(name)) is not None
 
 
 def relative_path(api: API, path: bytes) -> bytes:
