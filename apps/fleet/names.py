@@ -1,6 +1,6 @@
 """Names in the state Redis. Gateways and the control plane both read them from here. Nothing else is imported."""
 
-EPOCH = "apimgr:epoch"  # hash: incarnation, n, step (of a push under way), seq (of the last event)
+EPOCH = "apimgr:epoch"  # hash: incarnation, n, step (of a push under way), seq (of the last event), edition
 PARTS = "apimgr:parts"  # + incarnation, hash: "api:products" -> sealed part
 CREDENTIAL = "apimgr:key:"  # + incarnation and digest -> sealed credential record
 EVENTS = "apimgr:events"  # stream: what changed, in order; an event's id is incarnation-seq

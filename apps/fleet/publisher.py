@@ -120,7 +120,9 @@ def refill() -> tuple[int, int]:
 
 def _continues(held: state.Held | None, goal: tuple[int, int]) -> TypeGuard[state.Held]:
     """Whether what Redis holds is an earlier state of what the database holds, and the way from it is known."""
-    if held is None or not held.genuine or held.mistrusted or held.incarnation != goal[0] or held.n > goal[1]:
+    if held is None or not held.genuine or held.mistrusted or held.outdated:
+        return False
+    if held.incarnation != goal[0] or held.n > goal[1]:
         return False
     return held.n == goal[1] or Entry.objects.filter(epoch=held.n + 1).exists()
 

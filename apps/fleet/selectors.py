@@ -132,7 +132,7 @@ def _state() -> tuple[str, str]:
         held, goal = state.held(state.client()), current_epoch()
     except (*AWAY, DatabaseError):
         return found, detail
-    if held is None or not held.genuine or held.incarnation != goal[0] or held.n > goal[1]:
+    if held is None or not held.genuine or held.outdated or held.incarnation != goal[0] or held.n > goal[1]:
         return DEGRADED, "It is about to be filled anew."
     if held.n < goal[1]:
         return DEGRADED, f"{goal[1] - held.n} changes wait to be published."

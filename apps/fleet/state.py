@@ -24,6 +24,11 @@ TIMEOUT = 0.8
 REFILL_LOCK = 15_000
 """Milliseconds without progress after which a refill counts as dead, and another process may begin one."""
 
+EDITION = 1
+"""Which way the publisher of this version writes rows: raised whenever the same rows become other parts or records (a test
+knows). What an older version wrote is written anew: no gateway goes on by what that version left out.
+"""
+
 LONGEST_NUMBER = 12
 """Digits of an incarnation that is believed when a follower names it: gateways can write there, and numbers end."""
 
@@ -85,20 +90,20 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local now = redis.call('TIME')
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 redis.call('HSET', KEYS[2], 'incarnation', ARGV[2], 'n', ARGV[3], 'step', 0, 'seq', 0, 'at', 0,
-           'proof', ARGV[4], 'filled', now[1])
+           'proof', ARGV[4], 'filled', now[1], 'edition', ARGV[6])
 if tonumber(redis.call('GET', KEYS[6]) or '0') < tonumber(ARGV[5]) then redis.call('SET', KEYS[6], ARGV[5]) end
 append(KEYS[2], KEYS[3], {{'kind', 'refill', 'n', ARGV[3]}})
 return 1
 """
 """KEYS: refiller, epoch, events, purged tags, mistrust, purge clock. ARGV: token, incarnation, epoch, proof, a purge
-clock.
+clock, edition.
 Readers go over to the new incarnation with this; purged tags are dropped because everything stored before is dead.
 """
 
 
 class Held(NamedTuple):
     """What Redis holds. ``genuine``: its proof is this installation's. ``highest`` is the highest incarnation that
-    anybody knew of; ``mistrusted``: a follower knew more than Redis does."""
+    anybody knew of; ``mistrusted``: a follower knew more than Redis does. ``outdated``: an older version wrote it."""
 
     incarnation: int
     n: int
@@ -106,6 +111,7 @@ class Held(NamedTuple):
     genuine: bool
     highest: int
     mistrusted: bool
+    outdated: bool = False
 
 
 @lru_cache(maxsize=4)
@@ -126,9 +132,9 @@ def proof_of(incarnation: int) -> bytes:
 def held(redis: Client) -> Held | None:
     """What Redis holds; ``None``: nothing."""
     pipeline = redis.pipeline(transaction=False)
-    pipeline.hmget(names.EPOCH, "incarnation", "n", "step", "proof")
+    pipeline.hmget(names.EPOCH, "incarnation", "n", "step", "proof", "edition")
     pipeline.get(names.MISTRUST)
-    (incarnation, n, step, proof), mistrust = pipeline.execute()
+    (incarnation, n, step, proof, edition), mistrust = pipeline.execute()
     if incarnation is None:
         return None
     try:
@@ -144,6 +150,7 @@ def held(redis: Client) -> Held | None:
         genuine,
         highest=max(int(incarnation), known),
         mistrusted=known >= int(incarnation),
+        outdated=not (edition or b"").isdigit() or int(edition) < EDITION,
     )
 
 
@@ -185,7 +192,7 @@ def switch(redis: Client, token: str, incarnation: int, n: int, purge_clock: int
     """Have everybody read ``incarnation``, which is complete up to epoch ``n``. The purge clock goes on from
     ``purge_clock`` if it was lost. False: somebody else refills now."""
     keys = [names.REFILLER, names.EPOCH, names.EVENTS, names.PURGES, names.MISTRUST, names.PURGE_CLOCK]
-    arguments = [token, incarnation, n, proof_of(incarnation), purge_clock]
+    arguments = [token, incarnation, n, proof_of(incarnation), purge_clock, EDITION]
     return bool(redis.register_script(SWITCH)(keys=keys, args=arguments))
 
 
