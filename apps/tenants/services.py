@@ -113,7 +113,8 @@ def user_update(*, actor: Actor, user: User, **fields: Unpack[UserFields]) -> Us
             setattr(user, name, value)
             noted.field(name, before[name], value)
         user.full_clean()
-        user.save()
+        # These alone: the row may have lost its rights, its password or its sessions since it was read.
+        user.save(update_fields=list(changed))
         if changed.get("is_administrator") and isinstance(actor, User):
             new_administrator(user, actor)
         if "email" in changed:
@@ -175,7 +176,7 @@ def tenant_update(*, actor: Actor, tenant: Tenant, name: str) -> Tenant:
         noted.field("name", tenant.name, name)
         tenant.name = name
         tenant.full_clean()
-        tenant.save()
+        tenant.save(update_fields=["name"])  # it may have been suspended since it was read
     return tenant
 
 

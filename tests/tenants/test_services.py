@@ -11,6 +11,7 @@ from apps.errors import Conflict
 from apps.tenants import services
 from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import Role, Scope, TenantState
+from apps.tenants.egress import tenant_egress_update
 from apps.tenants.models import Membership, Tenant, Token, User
 from apps.tenants.selectors import token_find
 from tests.support.cast import PASSWORD, Cast, make_api, make_tenant, make_token
@@ -64,6 +65,27 @@ def test_everybody_may_change_their_own_name_and_nothing_else(cast: Cast):
         services.user_update(actor=cast.ada, user=cast.ada, is_administrator=False)
     with pytest.raises(PermissionDenied):
         services.user_update(actor=cast.alice, user=cast.bob, name="B")
+
+
+def test_a_change_of_ones_name_brings_back_nothing_that_was_taken_in_the_meantime(cast: Cast):
+    services.user_update(actor=cast.ada, user=cast.bob, is_administrator=True)
+    read_before = User.objects.get(pk=cast.bob.pk)
+    bob = User.objects.get(pk=cast.bob.pk)
+    services.user_update(actor=cast.ada, user=bob, is_administrator=False, email="robert@acme.test")
+    services.user_set_password(actor=cast.ada, user=bob, password="another long password")
+    services.user_deactivate(actor=cast.ada, user=bob)
+    before = User.objects.filter(pk=bob.pk).values().get()
+    services.user_update(actor=read_before, user=read_before, name="Robert")
+    assert User.objects.filter(pk=bob.pk).values().get() == before | {"name": "Robert"}
+
+
+def test_a_tenant_that_is_renamed_stays_suspended_and_keeps_its_egress_rules(cast: Cast):
+    read_before = Tenant.objects.get(slug="acme")
+    services.tenant_suspend(actor=cast.ada, tenant=cast.acme)
+    tenant_egress_update(actor=cast.ada, tenant=cast.acme, allow=["10.0.0.0/8"])
+    services.tenant_update(actor=cast.alice, tenant=read_before, name="Acme Corp")
+    kept = Tenant.objects.get(slug="acme")
+    assert (kept.name, kept.state, kept.egress) == ("Acme Corp", TenantState.SUSPENDED, ["10.0.0.0/8"])
 
 
 def test_an_update_that_changes_nothing_leaves_no_entry(cast: Cast):
