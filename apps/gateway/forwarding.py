@@ -38,7 +38,7 @@ def upstream_fields(x: Exchange, conditional: Fields) -> list[tuple[bytes, bytes
         fields = list(admission.forwarded[1])
     else:
         made = _fields_of_head(x, x.cache_plan.upstream_headers(conditional))
-        if admission is not None:
+        if admission is not None and _bytes(made) <= _bytes(x.headers) + ADDED:
             admission.forwarded = (x.client, made)
         fields = list(made)
     if not _rules(x.api.request_headers, b"x-request-id"):
@@ -48,6 +48,14 @@ def upstream_fields(x: Exchange, conditional: Fields) -> list[tuple[bytes, bytes
         if length is not None:
             fields.append((b"content-length", b"%d" % length))
     return fields
+
+
+ADDED = 1024
+"""Bytes by which what is sent may be longer than what came, if it is to be remembered."""
+
+
+def _bytes(fields: Fields) -> int:
+    return sum(len(name) + len(value) for name, value in fields)
 
 
 def _rules(rules: HeaderRules, name: bytes) -> bool:
@@ -76,11 +84,16 @@ def _fields_of_head(x: Exchange, planned: Fields) -> Fields:
     if x.told_host:
         fields.append((b"x-forwarded-host", x.told_host))
     said = b'host="%b";proto=%b' % (x.told_host, x.scheme.encode())
-    nodes = [node.strip() for value in way for node in value.split(b",")]
+    nodes = [node.strip() for value in way for node in value.split(b",")][-MOST_NODES:]
     fields.append((b"forwarded", b", ".join(b"for=%b;%b" % (_node(node), said) for node in nodes or [b""])))
     fields.append((b"via", b"%b apimgr" % x.version.encode()))
     return ruled(fields, x.api.request_headers)
 
+
+MOST_NODES = 16
+"""Nodes of the way that ``Forwarded`` tells, the nearest: each repeats the host, and strangers choose how many there are before the
+trusted ones. ``X-Forwarded-For`` has all of them.
+"""
 
 LONGEST_ADDRESS = 64
 """Bytes of what can be an address; nothing longer is remembered."""

@@ -21,7 +21,7 @@ FIELDS = 128
 _TARGET_REFUSED = re.compile(rb'[^\x21-\x7e]|["<>\\#]')
 _VALUE_REFUSED = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
@@ -47,7 +47,7 @@ def refusal(target: bytes, version: str, headers: tuple[tuple[bytes, bytes], ...
         size += len(name) + len(value) + 4
         if name == b"host":
             hosts += 1
-            if not _HOST.fullmatch(value):
+            if not HOST.fullmatch(value):
                 return Problem.INVALID_REQUEST, "The Host field is not a host."
         elif name == b"content-length":
             lengths += 1

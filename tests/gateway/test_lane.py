@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from apps.gateway import forwarding
 from apps.gateway.client_bounds import GRACE
 from apps.gateway.doors import lane as lane_module
 from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import FIELDS
 from apps.gateway.worker import Server
 from tests.gateway.house import KEY, Door, Origin, Published, api, credential, ok, read_answer, serving
+from tests.gateway.test_head_cache import deep_size
 from tests.support.waiting import until
 
 
@@ -558,6 +560,45 @@ async def test_a_trusted_proxy_is_believed_and_its_host_is_keyed(
     assert b"\r\nx-forwarded-for: 9.9.9.9, 127.0.0.1\r\n" in origin.heads[0]
     assert b"\r\nx-forwarded-proto: https\r\n" in origin.heads[0]
     assert b'for=9.9.9.9;host="one.test";proto=https, for=127.0.0.1;host="one.test";proto=https' in origin.heads[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        ("One.test, two.test", b"one.test"),
+        ('a";for=6.6.6.6;host="b', b"api.test"),
+        ("a b", b"api.test"),
+        ("h" * 256, b"api.test"),
+        ("", b"api.test"),
+    ],
+)
+async def test_what_is_no_host_is_not_believed_from_a_proxy_either(
+    gateways: Any, published: Published, origin: Origin, told: str, known: bytes
+) -> None:
+    origin.paths["/items"] = ok(b"items")
+    gateway: Gateway = await gateways(trusted_proxies=("127.0.0.0/8",))
+    async with serving(gateway) as door:
+        assert (await door.call("/products/items", x_forwarded_host=told)).status == 200
+    assert b"\r\nx-forwarded-host: %b\r\n" % known in origin.heads[0]
+    assert b'\r\nforwarded: for=127.0.0.1;host="%b";proto=http\r\n' % known in origin.heads[0]
+
+
+async def test_a_way_that_a_stranger_made_long_is_told_without_repeating_the_host_for_each_node(
+    gateways: Any, published: Published, origin: Origin
+) -> None:
+    origin.paths["/items"] = ok(b"items", "cache-control: max-age=60")
+    gateway: Gateway = await gateways(trusted_proxies=("127.0.0.0/8",))
+    way = "1," * 1700 + "9.9.9.9"
+    async with serving(gateway) as door:
+        for path in ("/products/items", "/products/items?b"):  # its key is known the second time
+            assert (await door.call(path, x_forwarded_for=way, x_forwarded_host="h" * 255)).status == 200
+    sent = origin.heads[1]
+    assert b"\r\nx-forwarded-for: %b, 127.0.0.1\r\n" % way.encode() in sent
+    assert sent.count(b"for=") == forwarding.MOST_NODES
+    assert sent.count(b"for=9.9.9.9;") == 1
+    (admission,) = [each for each in gateway.pipeline._admissions.values() if each.target == b"/products/items?b"]
+    assert admission.forwarded is None
+    assert deep_size(admission) <= admission.size
 
 
 async def test_an_exception_of_ours_is_a_500_and_tells_nothing(

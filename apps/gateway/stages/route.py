@@ -8,7 +8,8 @@ from apps.caching.http.fields import HOP_BY_HOP, PROXY_FIELDS, Judged
 from apps.caching.http.identity import folded
 from apps.caching.http.patterns import template
 from apps.gateway.answers import Answer, date, refuse
-from apps.gateway.exchange import Exchange
+from apps.gateway.exchange import HOST_BYTES, Exchange
+from apps.gateway.head_limits import HOST
 from apps.gateway.problems import Problem
 from apps.gateway.snapshot import API
 from apps.gateway.withheld import KEY_FIELD, key_fields, query_without_keys, without_keys
@@ -74,8 +75,10 @@ def route(gateway: "Gateway", x: Exchange) -> Answer | None:
         for name, value in headers:
             if name == b"x-forwarded-proto" and value in (b"http", b"https"):
                 x.scheme = value.decode()
-            elif name == b"x-forwarded-host" and value:
-                x.told_host = value.lower()
+            elif name == b"x-forwarded-host":
+                told = value.partition(b",")[0].strip()  # a chain of proxies appends
+                if len(told) <= HOST_BYTES and HOST.fullmatch(told):
+                    x.told_host = told.lower()
     x.request_headers = headers
     x.operation = operation_of(api, x.method, relative_path(api, x.path))
     return None
