@@ -17,7 +17,7 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from apps.audit.services import via
+from apps.audit.services import coming_by
 from apps.tenants.adapter import has_confirmed
 from apps.tenants.models import User
 
@@ -87,11 +87,8 @@ def page(
                 raise PermissionDenied("You may not do this.")
             if confirmed and not has_confirmed(request):
                 return to_confirmation(cast(Signed, request))
-            token = via.set("console")
-            try:
+            with coming_by("console"):
                 return view(request, *loaded) if loaded else view(request, **kwargs)
-            finally:
-                via.reset(token)
 
         marked: Any = guarded
         marked.policy = may

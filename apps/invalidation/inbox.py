@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from django.core.exceptions import ValidationError
 
-from apps.audit.services import via
+from apps.audit.services import coming_by
 from apps.caching import services
 from apps.caching.models import Purge
 from apps.catalog.models import API
@@ -43,8 +43,7 @@ def take(body: bytes, *, source: Source, api: API | None = None, signature: str 
     ``api``: the only one that it may name. ``signature`` stands in for ids that are missing, so that a signed message
     counts once. Raises ``Unavailable``, or the database's errors: then it wants to be taken again.
     """
-    token = via.set(source.value)
-    try:
+    with coming_by(source.value):
         taken = Taken()
         try:
             items = read(body)
@@ -54,8 +53,6 @@ def take(body: bytes, *, source: Source, api: API | None = None, signature: str 
             _take(items, taken, source, api, signature)
         _keep(taken, body, source)
         return taken
-    finally:
-        via.reset(token)
 
 
 def _take(items: Sequence[Item | str], taken: Taken, source: Source, only: API | None, signature: str) -> None:

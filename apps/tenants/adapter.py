@@ -10,7 +10,7 @@ from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
-from apps.audit.services import via
+from apps.audit.services import coming_by
 from apps.secrets import ring
 from apps.tenants import throttle
 from apps.tenants.models import User
@@ -55,11 +55,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def set_password(self, user: User, password: str) -> None:
         """Through the service, so that the audit log has it. The forms have asked for the old one, or for the key of a link."""
-        token = via.set("console")
-        try:
+        with coming_by("console"):
             user_set_password(actor=user, user=user, password=password)
-        finally:
-            via.reset(token)
 
 
 def has_confirmed(request: HttpRequest) -> bool:

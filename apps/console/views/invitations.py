@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from apps.audit.services import via
+from apps.audit.services import coming_by
 from apps.console.answers import attempted, sent
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import NewcomerForm
@@ -33,11 +33,8 @@ def invitation(request: HttpRequest, secret: str) -> HttpResponse:
     found = invitation_find(secret)
     if found is None:
         return render(request, "account/invitation_over.html", status=404)
-    token = via.set("console")
-    try:
+    with coming_by("console"):
         return _answer(request, found)
-    finally:
-        via.reset(token)
 
 
 def _answer(request: HttpRequest, found: Invitation) -> HttpResponse:

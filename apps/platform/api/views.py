@@ -15,7 +15,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from apps.audit import services as audit
+from apps.audit.services import coming_by
 from apps.platform.api.receipts import with_receipt
 from apps.platform.api.serializers import CommentSerializer
 from apps.tenants.models import User
@@ -26,11 +26,8 @@ class ViaAPI(APIView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """As usual, with the audit log told the door."""
-        token = audit.via.set("api")
-        try:
+        with coming_by("api"):
             return super().dispatch(request, *args, **kwargs)
-        finally:
-            audit.via.reset(token)
 
 
 class Resource(ViaAPI, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
