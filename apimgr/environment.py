@@ -6,6 +6,7 @@ import os
 import secrets
 import stat
 import tempfile
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -88,6 +89,21 @@ def secret(name: str, data: Path) -> str:
         finally:
             os.unlink(draft)
     return path.read_text()
+
+
+def name_server(text: str) -> tuple[str, int]:
+    """Address and port of a server of names: ``192.0.2.53``, ``192.0.2.53:5353``, ``2001:db8::53`` or ``[2001:db8::53]:5353``.
+    Raises ``ValueError`` for anything else, names among it: who would be asked for theirs?
+    """
+    try:
+        bare, port = str(ip_address(text.strip("[]"))), 53
+    except ValueError:
+        bare, _, digits = text.rpartition(":")
+        port = int(digits) if digits.isascii() and digits.isdigit() else 0
+        if not 0 < port < 65536:
+            raise ValueError(f"{text!r} is no server of names: write its address, or address:port") from None
+        bare = str(ip_address(bare.strip("[]")))
+    return bare, port
 
 
 SENTINEL = "redis+sentinel"

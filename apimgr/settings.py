@@ -8,7 +8,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from apimgr.environment import ROOT, celery_broker, data_dir, derived, seconds, secret, socket_path
+from apimgr.environment import ROOT, celery_broker, data_dir, derived, name_server, seconds, secret, socket_path
 from apps.egress.rules import ONE_MACHINE, own_places, rules_error
 
 env = environ.FileAwareEnv()
@@ -284,6 +284,10 @@ except ValueError as _error:
 
 # Who is asked for the TXT records that prove host names, as address or address:port; empty: whom the system asks.
 DNS_SERVERS = env.list("DNS_SERVERS", default=[])
+try:
+    [name_server(_text) for _text in DNS_SERVERS]
+except ValueError as _error:
+    raise ImproperlyConfigured(f"DNS_SERVERS: {_error}") from None
 
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

@@ -10,6 +10,7 @@ import dns.resolver
 import httpx
 from django.conf import settings
 
+from apimgr.environment import name_server
 from apps.catalog.choices import HostMethod
 from apps.catalog.hosts import record_name
 from apps.egress.outbound import glance
@@ -63,9 +64,9 @@ def _resolver() -> dns.resolver.Resolver:
     if not settings.DNS_SERVERS:
         return dns.resolver.Resolver()
     resolver = dns.resolver.Resolver(configure=False)
-    servers = [text.rpartition(":") if text.count(":") == 1 else (text, "", "53") for text in settings.DNS_SERVERS]
-    resolver.nameservers = [address for address, _, _ in servers]
-    resolver.nameserver_ports = {address: int(port) for address, _, port in servers}
+    servers = [name_server(text) for text in settings.DNS_SERVERS]
+    resolver.nameservers = [address for address, _ in servers]
+    resolver.nameserver_ports = dict(servers)
     return resolver
 
 

@@ -14,6 +14,7 @@ import dns.rrset
 import pytest
 from django.db import OperationalError
 
+from apimgr.environment import name_server
 from apps.catalog import proofs, services, tasks
 from apps.catalog.choices import HostMethod, HostState
 from apps.catalog.hosts import proof
@@ -306,3 +307,24 @@ class TestTheTask:
 
         monkeypatch.setattr(tasks, "check_due", away)
         tasks.check_hosts()
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [
+        ("192.0.2.53", ("192.0.2.53", 53)),
+        ("192.0.2.53:5353", ("192.0.2.53", 5353)),
+        ("2001:db8::53", ("2001:db8::53", 53)),
+        ("[2001:db8::53]:5353", ("2001:db8::53", 5353)),
+    ],
+)
+def test_a_server_of_names_is_an_address_with_or_without_a_port(text: str, server: tuple[str, int]) -> None:
+    assert name_server(text) == server
+
+
+@pytest.mark.parametrize(
+    "text", ["", "dns.acme.test", "dns.acme.test:53", "192.0.2.53:", "192.0.2.53:0", "192.0.2.53:99999"]
+)
+def test_anything_else_is_no_server_of_names(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no server of names|not appear to be"):
+        name_server(text)
