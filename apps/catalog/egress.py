@@ -1,6 +1,5 @@
 """Whether the upstreams of an API are where its tenant's calls may lead, and not another tenant's private ones."""
 
-import socket
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
@@ -8,9 +7,12 @@ from typing import NamedTuple
 from apps.catalog.choices import SERVED, APIState
 from apps.catalog.models import API, Upstream
 from apps.egress.addresses import is_public, literal
+from apps.egress.outbound import addresses_of
 from apps.egress.rules import LOOPBACK, Guard, Place, address_of, is_loopback_name, judged, place_of
+from apps.tenants.actors import Actor
 from apps.tenants.egress import guard_of, guards_of
 from apps.tenants.models import Tenant
+from apps.tenants.policies import is_administrator
 
 SHARED = (
     "Another tenant's API has this private host and port as its upstream: only a platform administrator may let a second tenant's "
@@ -44,7 +46,21 @@ class Refused(NamedTuple):
     hint: str
 
 
-def refusals(guard: Guard, urls: Mapping[str, str]) -> dict[str, list[str]]:
+def errors_of_places(
+    actor: Actor, tenant: Tenant, urls: Mapping[str, str], private: frozenset[str]
+) -> dict[str, list[str]]:
+    """Why ``actor`` may not have a tenant's calls lead to new places, by the key under which ``urls`` has them: what rules refuse,
+    and private places of other tenants, which only an administrator may share. ``private`` is what ``private_names`` found."""
+    if not urls:
+        return {}
+    guard = guard_of(tenant)
+    found = _refusals(guard, urls)
+    if found or is_administrator(actor):
+        return found
+    return _shared_with_others(tenant, guard, urls, private)
+
+
+def _refusals(guard: Guard, urls: Mapping[str, str]) -> dict[str, list[str]]:
     """Why places can't be called, by the key under which ``urls`` has them, as far as their text tells."""
     found = {}
     for key, url in urls.items():
@@ -54,7 +70,7 @@ def refusals(guard: Guard, urls: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def shared_with_others(
+def _shared_with_others(
     tenant: Tenant, guard: Guard, urls: Mapping[str, str], private: Iterable[str] = ()
 ) -> dict[str, list[str]]:
     """Which places are private and another tenant's upstream already, by key. ``private``: names that lead to private
@@ -87,7 +103,7 @@ def resolve(hosts: Iterable[str], patience: float = PATIENCE) -> dict[str, list[
         return {}
     pool = ThreadPoolExecutor(min(RESOLVED_AT_ONCE, len(names)), "resolve")
     try:
-        asked: dict[str, Future[list[str]]] = {name: pool.submit(_addresses, name) for name in names}
+        asked: dict[str, Future[list[str]]] = {name: pool.submit(addresses_of, name) for name in names}
         wait(asked.values(), patience)
         return {name: future.result() if future.done() else None for name, future in asked.items()}
     finally:
@@ -168,12 +184,3 @@ def _one(place: Place) -> Place:
 def _public(text: str) -> bool:
     address = address_of(text)
     return address is not None and is_public(address)
-
-
-def _addresses(host: str) -> list[str]:
-    try:
-        return list(
-            dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
-        )
-    except (OSError, UnicodeError):
-        return []

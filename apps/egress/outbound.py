@@ -38,10 +38,11 @@ class GuardedTransport(httpx.HTTPTransport):
         """As usual, to the first of the name's addresses that can be connected to. Raises ``Refused``."""
         host = request.url.raw_host.decode("ascii")
         port = request.url.port or _PORTS[request.url.scheme]
-        own = [each for name in self._guard.own_names(port) for each in _known(name)]
-        allowed, refusal = judged(self._guard, host, port, _resolved(request, host), own)
+        allowed, refusal = _allowed(self._guard, host, port)
+        if refusal and not allowed:
+            raise Refused(refusal, request=request)
         if not allowed:
-            raise Refused(refusal or "It has no address.", request=request)
+            raise httpx.ConnectError(f"The name {host} can't be resolved.", request=request)
         # The Host field was set from the name when the request was made.
         request.extensions = {**request.extensions, "sni_hostname": host}
         for last, address in enumerate(allowed, 1 - len(allowed)):
@@ -72,8 +73,7 @@ def glance(guard: Guard, url: httpx.URL, *, seconds: float = TIMEOUT, most: int 
         return rest
 
     host, port = url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
-    own = [each for name in guard.own_names(port) for each in _known(name)]
-    allowed, refusal = judged(guard, host, port, _known(host), own)
+    allowed, refusal = _allowed(guard, host, port)
     if not allowed:
         raise OSError(refusal or "The name has no address.")
     with _connected(allowed, port, left) as plain:
@@ -112,16 +112,16 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _resolved(request: httpx.Request, host: str) -> list[str]:
+def addresses_of(host: str) -> list[str]:
+    """The addresses that a name has here, each once; none where it has none, or can't be resolved."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise httpx.ConnectError(f"The name {host} can't be resolved.", request=request) from error
-    return [str(entry[4][0]) for entry in found]
-
-
-def _known(host: str) -> list[str]:
-    try:
-        return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError):
-        return []  # away from here: nothing can be reached by that name
+        return []
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _allowed(guard: Guard, host: str, port: int) -> tuple[list[str], str | None]:
+    """The addresses of a host that may be connected to, and why another one may not."""
+    own = [each for name in guard.own_names(port) for each in addresses_of(name)]
+    return judged(guard, host, port, addresses_of(host), own)

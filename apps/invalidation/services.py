@@ -9,13 +9,12 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from apps.audit.services import change
-from apps.catalog.egress import private_names, refusals, shared_with_others
+from apps.catalog.egress import errors_of_places, private_names
 from apps.catalog.models import API
 from apps.invalidation.calls import cdn_errors, places
 from apps.invalidation.models import CDN, PurgeWebhook
 from apps.invalidation.policies import can_configure
 from apps.tenants.actors import Actor
-from apps.tenants.egress import guard_of
 from apps.tenants.policies import is_administrator
 from apps.tenants.services import allow
 
@@ -132,14 +131,8 @@ def _private_targets(actor: Actor, api: API, fields: CDNFields) -> frozenset[str
 def _check_egress(actor: Actor, api: API, cdn: CDN, new: Iterable[tuple[str, str]], private: frozenset[str]) -> None:
     """Targets that are there already may stay: a call is refused where rules changed since. Raises ``ValidationError``."""
     urls = {f"{scheme}://{authority}": f"{scheme}://{authority}/" for scheme, authority in new}
-    if not urls:
-        return
-    guard = guard_of(api.tenant)
-    found = refusals(guard, urls)
-    if not found and not is_administrator(actor):
-        found = shared_with_others(api.tenant, guard, urls, private)
     errors: dict[str, list[str]] = {}
-    for target, why in found.items():
+    for target, why in errors_of_places(actor, api.tenant, urls, private).items():
         field = "base_url" if cdn.base_url.lower().startswith(target) else "calls"
         errors.setdefault(field, []).extend(why)
     if errors:

@@ -29,7 +29,7 @@ def closed(settings):
 def resolved(monkeypatch):
     """What names resolve to."""
     known: dict[str, list[str]] = {}
-    monkeypatch.setattr(egress, "_addresses", lambda host: known.get(host, []))
+    monkeypatch.setattr(egress, "addresses_of", lambda host: known.get(host, []))
     return known
 
 

@@ -20,13 +20,12 @@ from apps.catalog.document import (
     configuration,
     differences,
 )
-from apps.catalog.egress import private_names, refusals, shared_with_others
+from apps.catalog.egress import errors_of_places, private_names
 from apps.catalog.models import API, Operation, Revision, Upstream
 from apps.catalog.services.hosts import settle_hosts
 from apps.egress.rules import place_of
 from apps.errors import Conflict
 from apps.tenants.actors import Actor, user_of
-from apps.tenants.egress import guard_of
 from apps.tenants.models import Tenant
 from apps.tenants.policies import is_administrator
 
@@ -155,13 +154,7 @@ def _check_egress(actor: Actor, api: API, wanted: list[str], listed: list[str], 
     """What an API leads to already may stay: a call is refused where rules changed since. Raises ``ValidationError``."""
     known = {place_of(url) for url in listed}
     new = {f"upstreams.{index}.url": url for index, url in enumerate(wanted) if place_of(url) not in known}
-    if not new:
-        return
-    guard = guard_of(api.tenant)
-    errors = refusals(guard, new)
-    if not errors and not is_administrator(actor):
-        errors = shared_with_others(api.tenant, guard, new, private)
-    if errors:
+    if errors := errors_of_places(actor, api.tenant, new, private):
         raise ValidationError(errors)
 
 
