@@ -25,6 +25,14 @@ HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
+def field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """A field line as it counts: the name in lower case, the value without the blanks around it, which are no part of it (RFC
+    9110 §5.5). ``Transfer-Encoding`` stays as it came: where a server reads its blanks in another way, it is to be refused.
+    """
+    name = name.lower()
+    return name, value if name == b"transfer-encoding" else value.strip(b" \t")
+
+
 def refusal(target: bytes, version: str, headers: tuple[tuple[bytes, bytes], ...]) -> tuple[Problem, str] | None:
     """Why a head is refused: the problem and a sentence, or ``None`` for a good one.
 

@@ -18,6 +18,7 @@ from apps.gateway.answers import Streamed, own_fields
 from apps.gateway.doors.asgi import CutShort, answer_to, is_misframed, left, parts, proposes_upgrade
 from apps.gateway.exchange import BodyMisframed, BodyTooLarge, ClientLeft, Exchange
 from apps.gateway.gateway import Gateway
+from apps.gateway.head_limits import field
 from apps.gateway.records import CALL
 from apps.gateway.stages.record import record
 
@@ -105,7 +106,7 @@ def gateway_view(
 
 async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpResponseBase:
     scope = request.scope
-    headers = tuple((bytes(name).lower(), bytes(value).strip(b" \t")) for name, value in scope["headers"])
+    headers = tuple(field(bytes(name), bytes(value)) for name, value in scope["headers"])
     query = scope.get("query_string", b"")
     path = scope["raw_path"].partition(b"?")[0].removeprefix(prefix)
     client = scope.get("client")

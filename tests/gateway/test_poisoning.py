@@ -256,3 +256,13 @@ async def test_blanks_around_a_value_are_no_part_of_it(
     told = await door.call("/products/items", key=f"{KEY}{blanks}", x_region=f"eu{blanks}")
     assert KEY.encode() not in told.body
     assert b"x-region: eu x-forwarded-for" in told.body
+
+
+@pytest.mark.parametrize("value", ["chunked\t", "chunked \t ", "\tchunked\t"])
+async def test_a_transfer_coding_with_blanks_is_refused_where_servers_may_differ(
+    lane: Door, origin: Origin, value: str
+) -> None:
+    origin.paths = echoing()
+    head = f"POST /products/items HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\ntransfer-encoding: {value}\r\n\r\n"
+    told = await lane.raw(head.encode() + b"5\r\nhello\r\n0\r\n\r\n", "POST")
+    assert (told.status, origin.heads) == (400, [])

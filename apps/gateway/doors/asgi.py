@@ -12,6 +12,7 @@ from apps.gateway.answers import AnyAnswer, Streamed, Whole, own_fields, refuse
 from apps.gateway.client_bounds import Pace
 from apps.gateway.exchange import BodyMisframed, BodyTooLarge, BodyTooSlow, ClientLeft, Exchange
 from apps.gateway.gateway import Gateway
+from apps.gateway.head_limits import field
 from apps.gateway.problems import Problem
 from apps.gateway.records import BEGUN, CALL, ENDED
 from apps.gateway.stages import Need
@@ -98,7 +99,7 @@ class Body:
 
 def exchange_of(gateway: Gateway, scope: Scope, receive: Receive) -> Exchange:
     """What came, as any ASGI server tells it."""
-    headers = tuple((bytes(name).lower(), bytes(value).strip(b" \t")) for name, value in scope["headers"])
+    headers = tuple(field(bytes(name), bytes(value)) for name, value in scope["headers"])
     raw_path = scope.get("raw_path") or scope["path"].encode("utf-8")
     query = scope.get("query_string", b"")
     target = raw_path.partition(b"?")[0] + (b"?" + query if query else b"")

@@ -23,7 +23,7 @@ from apps.gateway.doors.asgi import EXCHANGE, Passed
 from apps.gateway.exchange import ClientLeft, Exchange
 from apps.gateway.forwarding import interim_fields
 from apps.gateway.gateway import Gateway
-from apps.gateway.head_limits import FIELDS, HEAD_BYTES, TARGET_BYTES
+from apps.gateway.head_limits import FIELDS, HEAD_BYTES, TARGET_BYTES, field
 from apps.gateway.problems import Problem
 from apps.gateway.stages import Need
 from apps.gateway.stages.record import record
@@ -280,7 +280,7 @@ class Lane(HttpToolsProtocol):
             return  # a trailer must not change what was decided on the head
         if len(self.headers) > FIELDS:
             return  # a field takes many times its bytes, and this head is refused, whatever comes
-        name, value = name.lower(), value.rstrip(b" \t")  # blanks around a value are no part of it (RFC 9110 §5.5)
+        name, value = field(name, value)
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
