@@ -1,6 +1,7 @@
 """What the schedule does with the catalogue. Truth is the rows; a task only says: look."""
 
 import logging
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -25,16 +26,24 @@ OF_A_TENANT = 4
 """Names of one tenant in one round: whose name servers are slow waits alone."""
 
 _SOONEST, _LATEST = timedelta(seconds=20), timedelta(hours=6)
+_looking = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
 @shared_task(name="catalog.check_hosts")
 def check_hosts() -> None:
-    """Every ten seconds: look for the proofs of claimed host names whose time has come."""
+    """Every ten seconds: look for the proofs of claimed host names whose time has come.
+
+    One thread of a process at a time: name servers that are slow must not keep all of Celery busy.
+    """
+    if not _looking.acquire(blocking=False):
+        return
     try:
         check_due(timezone.now())
     except DatabaseError as error:
         _log.warning("Host names wait: the database is away (%s)", str(error).strip())
+    finally:
+        _looking.release()
 
 
 def check_due(now: datetime) -> int:

@@ -9,15 +9,20 @@ own affair and don't come here.
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import Any
 
+import httpcore
 import httpx
 
 from apps.egress.rules import Guard, judged
 
 TIMEOUT = 5.0
 """Seconds that a call may take to connect, and between two reads."""
+
+LONGEST = 15.0
+"""Seconds that a call may take altogether, at whatever pace it is answered, on however many addresses."""
 
 _PORTS = {"http": 80, "https": 443}
 _HEAD_BYTES = 16 * 1024
@@ -27,15 +32,68 @@ class Refused(httpx.RequestError):
     """The call may not be made; the message says why without the address."""
 
 
-class GuardedTransport(httpx.HTTPTransport):
-    """Connects to an address that the guard judged, under the name that was asked for."""
+class _Stream(httpcore.NetworkStream):
+    """A stream that waits no longer than its backend does: each read is bounded by httpx, and their number isn't."""
 
-    def __init__(self, guard: Guard) -> None:
-        super().__init__(verify=_tls(), trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
-        self._guard = guard
+    def __init__(self, stream: httpcore.NetworkStream, backend: "_Backend") -> None:
+        self._stream, self._backend = stream, backend
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._backend.left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._backend.left(timeout, httpcore.WriteTimeout))
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = self._backend.left(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._backend)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Backend(httpcore.SyncBackend):
+    """Connections that all end at ``until``, a time of the monotonic clock."""
+
+    until = 0.0
+
+    def left(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
+        """Seconds that a step may take. Raises ``late`` where there are none."""
+        if (rest := self.until - time.monotonic()) <= 0:
+            raise late("There was no answer in time.")
+        return rest if timeout is None else min(timeout, rest)
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self.left(timeout, httpcore.ConnectTimeout)
+        return _Stream(super().connect_tcp(host, port, left, local_address, socket_options), self)
+
+
+class GuardedTransport(httpx.HTTPTransport):
+    """Connects to an address that the guard judged, under the name that was asked for. One call at a time."""
+
+    def __init__(self, guard: Guard, longest: float = LONGEST) -> None:
+        super().__init__(trust_env=False, verify=_tls())
+        self._guard, self._longest = guard, longest
+        self._backend = _Backend()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_tls(), max_keepalive_connections=0, network_backend=self._backend
+        )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """As usual, to the first of the name's addresses that can be connected to. Raises ``Refused``."""
+        self._backend.until = time.monotonic() + self._longest
         host = request.url.raw_host.decode("ascii")
         port = request.url.port or _PORTS[request.url.scheme]
         allowed, refusal = _allowed(self._guard, host, port)
@@ -55,9 +113,12 @@ class GuardedTransport(httpx.HTTPTransport):
         raise AssertionError("unreachable")
 
 
-def client(guard: Guard, timeout: float = TIMEOUT) -> httpx.Client:
-    """A client for calls on behalf of one tenant. ``timeout``: seconds to connect, and between two reads."""
-    return httpx.Client(transport=GuardedTransport(guard), timeout=timeout, follow_redirects=False, trust_env=False)
+def client(guard: Guard, timeout: float = TIMEOUT, longest: float = LONGEST) -> httpx.Client:
+    """A client for calls on behalf of one tenant, one at a time. ``timeout``: seconds to connect, and between two reads;
+    ``longest``: seconds of a call altogether.
+    """
+    transport = GuardedTransport(guard, longest)
+    return httpx.Client(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
 
 
 def glance(guard: Guard, url: httpx.URL, *, seconds: float = TIMEOUT, most: int = 4096) -> tuple[int, bytes]:

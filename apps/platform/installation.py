@@ -83,11 +83,13 @@ _CELERY_ADVICE = "ignore:You're running the worker with superuser privileges"
 
 
 def celery() -> list[Plan]:
-    """The worker and the clock. Threads: the work is short and waits for the database, and a thread can't be orphaned."""
+    """The worker and the clock. Threads: the work waits for the database, and a thread can't be orphaned. Three tasks wait for
+    others' servers (CDNs, name servers, upstreams), each by one thread at a time: two threads are left for records and changes.
+    """
     return [
         Plan(
             name="worker",
-            command=_celery("worker", "--pool=threads", "--concurrency=3", "--without-gossip", "--without-mingle"),
+            command=_celery("worker", "--pool=threads", "--concurrency=5", "--without-gossip", "--without-mingle"),
             grace=CELERY_GRACE,
         ),
         Plan(

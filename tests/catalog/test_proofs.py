@@ -308,6 +308,22 @@ class TestTheTask:
         monkeypatch.setattr(tasks, "check_due", away)
         tasks.check_hosts()
 
+    def test_a_round_that_is_slow_takes_one_thread_of_celerys_and_no_other(
+        self, cast: Cast, monkeypatch: pytest.MonkeyPatch
+    ):
+        rounds: list[datetime] = []
+
+        def slow(now: datetime) -> int:
+            rounds.append(now)
+            tasks.check_hosts()  # the next tick comes meanwhile
+            return 0
+
+        monkeypatch.setattr(tasks, "check_due", slow)
+        tasks.check_hosts()
+        assert len(rounds) == 1
+        tasks.check_hosts()
+        assert len(rounds) == 2
+
 
 @pytest.mark.parametrize(
     ("text", "server"),

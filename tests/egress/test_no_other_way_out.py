@@ -21,6 +21,7 @@ LISTED: dict[str, dict[str, str]] = {
     "apps/egress/outbound.py": {
         "httpx.Client": GUARD,
         "httpx.HTTPTransport": GUARD,
+        "import httpcore": "how the guard's own transport connects: a call ends in time",
         "socket.create_connection": GUARD,
         "socket.socket": "names a type",
     },

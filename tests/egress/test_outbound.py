@@ -2,9 +2,12 @@
 
 import socket
 import threading
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
@@ -114,3 +117,53 @@ def test_redirects_are_not_followed_and_proxies_of_the_environment_not_asked(nam
 def test_a_name_that_nobody_has_is_a_failure_to_connect(names):
     with client(HERE) as http, pytest.raises(httpx.ConnectError):
         http.get("http://cdn.invalid/")
+
+
+SLOW = {
+    "a head that doesn't end": (b"HTTP/1.1 200 OK\r\n", b"x-a: b\r\n"),
+    "provisional answers": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "a body that doesn't end": (b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", b"a"),
+    "a body in chunks": (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_a_call_ends_at_whatever_pace_it_is_answered(kind: str):
+    """Each read comes in time: without a bound on all of them a thread waits for as long as the other side likes."""
+    first, again = SLOW[kind]
+    over = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.sendall(first)
+            while not over.wait(0.02):
+                connection.sendall(again)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        began = time.monotonic()
+        try:
+            with client(HERE, timeout=5, longest=0.3) as http, pytest.raises(httpx.TimeoutException):
+                http.get(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        finally:
+            took = time.monotonic() - began
+            over.set()
+            thread.join()
+    assert took < 4
+
+
+def test_a_name_with_many_addresses_gets_no_more_time(names, monkeypatch):
+    names["many.example.com"] = [f"127.0.0.{number}" for number in range(1, 60)]
+    now = [0.0]
+    monkeypatch.setattr(outbound.time, "monotonic", lambda: now[0])
+
+    def slow(*arguments: Any) -> Any:
+        now[0] += arguments[3]
+        raise httpcore.ConnectTimeout
+
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", slow)
+    with client(HERE, timeout=5, longest=12) as http, pytest.raises(httpx.ConnectTimeout):
+        http.get("http://many.example.com/")
+    assert now[0] == 12
