@@ -90,6 +90,12 @@ class RequestBody(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Raises ``ClientLeft`` or ``BodyRefused``."""
 
+    def seconds_waited(self) -> float:
+        """Seconds for which the caller was waited for; 0 when it is whole."""
+
+    def give_up(self) -> None:
+        """Wait for no more of it: whoever reads it meets ``BodyTooSlow``."""
+
 
 class Exchange:
     """What a call carries through the stages.

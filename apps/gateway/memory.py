@@ -116,6 +116,7 @@ TABLES: dict[str, Table] = {
     "apps.caching.exchanges:Exchanges._late": Table(8 * KIB, CALL),
     "apps.gateway.upstream.concurrency:ConcurrencyLimits._queues": Table(1 * KIB, CALL),
     "apps.gateway.upstream.concurrency:_Queue.waiting": Table(1 * KIB, CALL),
+    "apps.gateway.upstream.concurrency:_Queue.places": Table(1 * KIB, CALL),
     "apps.gateway.fetches:Fetches._by_key": Table(4 * KIB, FETCH),
     "apps.gateway.fetches:Fetches._running": Table(4 * KIB, FETCH),
     "apps.gateway.fetch:Fetch._parts": Table(0, FETCH),  # counted as gathered

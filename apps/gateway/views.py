@@ -68,6 +68,12 @@ class Body:
         if is_misframed(self.length, self.received, True, self._upgrades):
             raise BodyMisframed
 
+    def seconds_waited(self) -> float:
+        return 0.0
+
+    def give_up(self) -> None:
+        pass
+
 
 class _Fields:
     """Keeps repeated fields, which Django's own mapping of headers can't."""

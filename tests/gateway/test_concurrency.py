@@ -1,6 +1,7 @@
 """How many calls go to one API's upstreams at once: a bound, a short queue, and what comes of those beyond."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import random
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from apps.gateway.doors.lane import Lane
 from apps.gateway.exchange import Exchange
 from apps.gateway.snapshot import Concurrency
 from apps.gateway.stages.forward import consumer_of
+from apps.gateway.upstream import concurrency
 from apps.gateway.upstream.concurrency import WARM_UPS, ConcurrencyLimits, Place
 from apps.gateway.upstream.errors import Busy
 from tests.gateway.house import KEY, OTHER_KEY, Answered, Door, Origin, Published, api, ok, read_answer
@@ -371,3 +374,87 @@ async def test_whatever_happens_the_bounds_hold_and_nothing_is_left(limits: Conc
                     task.result().leave()
         await asyncio.sleep(0)
     assert limits.counts() == []
+
+
+class Slow:
+    """Keeps a place, and has waited for its client for so long."""
+
+    def __init__(self, place: Place, seconds: float) -> None:
+        self.place, self.seconds = place, seconds
+        self.gave_up = False
+        place.held_by = self
+
+    def seconds_waited(self) -> float:
+        return self.seconds
+
+    def give_up(self) -> None:
+        self.gave_up = True
+        self.place.leave()
+
+
+async def test_a_slow_client_gives_its_place_to_a_consumer_with_fewer(limits: ConcurrencyLimits) -> None:
+    bounds = Concurrency(calls=4, queue=9, wait=30.0)
+    held = [Slow(await limits.enter("api", bounds, "patient"), seconds) for seconds in (0.0, 6.0, 9.0, 4.0)]
+    more = [await entered(limits, "patient", bounds) for _ in range(3)]
+    assert not any(each.gave_up for each in held)  # with themselves nobody takes turns
+    first = await entered(limits, "other", bounds)
+    assert (await first).consumer == "other"  # although others came before
+    assert [each.gave_up for each in held] == [False, False, True, False]
+    second = await entered(limits, "other", bounds)
+    assert (await second).consumer == "other"
+    third = await entered(limits, "other", bounds)  # they have two now, each
+    warm_up = await entered(limits, WARM_UPS, bounds)
+    assert not any(each.done() for each in (third, warm_up, *more))
+    assert [each.gave_up for each in held] == [False, True, True, False]
+
+
+async def test_who_is_waited_for_less_than_the_upstream_is_not_slow(
+    limits: ConcurrencyLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds = Concurrency(calls=2, queue=9, wait=30.0)
+    held = [Slow(await limits.enter("api", bounds, "busy"), 20.0) for _ in range(2)]
+    for each in held:
+        each.place._began -= 60.0
+    waiting = await entered(limits, "other", bounds)
+    assert not waiting.done()
+    held[0].seconds = 40.0
+    assert (await (await entered(limits, "third", bounds))).consumer == "third"
+    assert [each.gave_up for each in held] == [True, False]
+    waiting.cancel()
+
+
+@pytest.mark.parametrize("how", ["sends", "reads"])
+async def test_one_client_that_takes_its_time_does_not_hold_all_places(
+    lane: Door, origin: Origin, published: Published, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    async def large(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        if how == "sends":
+            await reader.read()
+            raise ConnectionError
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\ncache-control: no-store\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"x" * 65_536)
+                await writer.drain()
+
+    origin.paths |= {"/large": large, "/items": ok(b"items", NO_STORE)}
+    await bounded(lane, origin, published, calls=3, queue=9, wait=30.0)
+    writers = []
+    for number in range(3):
+        _, writer = await lane.connect()
+        writer.transport.pause_reading()
+        method, lines = ("POST", "content-length: 900000\r\n") if how == "sends" else ("GET", "")
+        target = f"{method} /products/large?{number} HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\n{lines}\r\n"
+        writer.write(target.encode() + b"b" * (method == "POST"))
+        writers.append(writer)
+    await until(lambda: counts(lane) == (3, 0) and len(origin.heads) == 3)
+    if how == "reads":
+        connections = [each for each in lane.server.server_state.connections if isinstance(each, Lane)]
+        await until(lambda: all(each.flow.write_paused for each in connections))
+    monkeypatch.setattr(concurrency, "SLOW", 0.0)
+    answer = await lane.call("/products/items", key=OTHER_KEY)
+    assert (answer.status, answer.body) == (200, b"items")
+    assert counts(lane) == (2, 0)
+    for writer in writers:
+        writer.close()
+    await until(lambda: not lane.gateway.concurrency.counts())

@@ -62,15 +62,19 @@ class Body:
         self._receive = receive
         self._pace = pace
         self._upgrades = upgrades
+        self._waited = self._since = 0.0
+        self._deadline: asyncio.Timeout | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while not self.finished:
-            began = monotonic()
+            began = self._since = monotonic()
             try:
-                async with asyncio.timeout(self._pace.left):
+                async with asyncio.timeout(self._pace.left) as self._deadline:
                     message = await self._receive()
             except TimeoutError:
                 raise BodyTooSlow from None
+            finally:
+                self._waited, self._since, self._deadline = self.seconds_waited(), 0.0, None
             if message["type"] != "http.request":
                 raise ClientLeft
             data = message.get("body", b"")
@@ -85,6 +89,16 @@ class Body:
                 raise BodyTooLarge
             if data:
                 yield data
+
+    def seconds_waited(self) -> float:
+        if self.finished:
+            return 0.0
+        return self._waited + (monotonic() - self._since if self._since else 0.0)
+
+    def give_up(self) -> None:
+        self._pace.left = 0.0
+        if self._deadline is not None:
+            self._deadline.reschedule(0.0)
 
     async def discard(self) -> None:
         """Read and throw away what still comes, for a moment."""

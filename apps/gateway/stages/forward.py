@@ -14,7 +14,7 @@ from apps.gateway.read_ahead import body_to_send, is_whole
 from apps.gateway.records import QUERY
 from apps.gateway.upstream.client import REPEATABLE, UpstreamResponse, origin_of
 from apps.gateway.upstream.concurrency import WARM_UPS, Place
-from apps.gateway.upstream.errors import Busy, Refused, TimedOut, Unreachable, UpstreamError
+from apps.gateway.upstream.errors import Broken, Busy, Refused, TimedOut, Unreachable, UpstreamError
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
@@ -65,24 +65,38 @@ async def pass_by(gateway: "Gateway", x: Exchange) -> AnyAnswer:
 
 
 class _InItsPlace:
-    """An upstream's response whose end gives its call's place back."""
+    """An upstream's response whose end gives its call's place back. Between two parts its reader is waited for."""
 
-    __slots__ = ("_place", "_response", "fields", "status")
+    __slots__ = ("_given_up", "_place", "_response", "_since", "_waited", "fields", "status")
 
     def __init__(self, response: UpstreamResponse, place: Place) -> None:
         self._response, self._place = response, place
+        self._given_up, self._waited, self._since = False, 0.0, monotonic()
         self.status, self.fields = response.status, response.fields
+        place.held_by = self
 
     @property
     def whole(self) -> bytes | None:
         return self._response.whole
 
     async def read(self) -> bytes:
-        return await self._response.read()
+        if self._given_up:
+            raise Broken("its place went to another", sent=True)
+        self._waited, self._since = self.seconds_waited(), 0.0
+        part = await self._response.read()
+        self._since = monotonic()
+        return part
 
     def close(self) -> None:
         self._response.close()
         self._place.leave()
+
+    def seconds_waited(self) -> float:
+        return self._waited + (monotonic() - self._since if self._since else 0.0)
+
+    def give_up(self) -> None:
+        self._given_up = True
+        self.close()
 
 
 async def ask(
@@ -96,6 +110,7 @@ async def ask(
     place = await gateway.concurrency.enter(x.api.slug, x.api.concurrency, consumer_of(x), waits=waits)
     if place.waited:
         x.flags = (*x.flags, "queued")
+    place.held_by = x.body
     try:
         return _InItsPlace(await _ask(gateway, x, conditional), place)
     except BaseException:

@@ -5,10 +5,14 @@ it waits in the API's queue, for so long and behind so many as the API's ``concu
 ``Busy``. The queue is fair between consumers: each in turn gets the next place, and where it is full, who has most waiting
 gives way. Warm-ups are served last and give way first. What can do without a response now (a refresh in the background, a
 call that a stale response can answer) doesn't wait at all.
+
+A call that is kept from its end by its client, who sends or reads slowly, gives its place up to a consumer with fewer places:
+else one client with patience would have them all.
 """
 
 import asyncio
 from collections import Counter, deque
+from typing import Protocol
 
 from apps.gateway.snapshot import Concurrency
 from apps.gateway.upstream.errors import Busy
@@ -16,30 +20,69 @@ from apps.gateway.upstream.errors import Busy
 WARM_UPS = ""
 """The consumer in whose name warm-ups wait."""
 
+SLOW = 5.0
+"""Seconds after which the place of a call that has waited for its client, and for at least half of its time, may be another
+consumer's.
+"""
+
 _Waiter = asyncio.Future[None]
 
 
+class Held(Protocol):
+    """What keeps a place: a call to an upstream."""
+
+    def seconds_waited(self) -> float:
+        """Seconds for which its client was waited for: for its body, or for it to read on."""
+
+    def give_up(self) -> None:
+        """End the call, and leave its place, now or soon."""
+
+
 class Place:
-    """A call's place. ``waited``: it was not free at once."""
+    """A call's place. ``waited``: it was not free at once; ``held_by``: what keeps it, where that can be slow."""
 
-    __slots__ = ("_limits", "_queue", "waited")
+    __slots__ = ("_began", "_heir", "_limits", "_queue", "consumer", "held_by", "waited")
 
-    def __init__(self, limits: "ConcurrencyLimits", queue: "_Queue", waited: bool) -> None:
+    def __init__(self, limits: "ConcurrencyLimits", queue: "_Queue", consumer: str, waited: bool) -> None:
         self._limits = limits
         self._queue: _Queue | None = queue
+        self._heir: str | None = None
+        self._began = limits._loop.time()
+        self.consumer = consumer
         self.waited = waited
+        self.held_by: Held | None = None
+        queue.places.setdefault(consumer, set()).add(self)
 
     def leave(self) -> None:
         """Give it back. May be called again."""
         queue, self._queue = self._queue, None
         if queue is not None:
-            self._limits._give_back(queue)
+            theirs = queue.places[self.consumer]
+            theirs.remove(self)
+            if not theirs:
+                del queue.places[self.consumer]
+            self._limits._give_back(queue, self._heir)
+
+    def slowness(self) -> float:
+        """Seconds for which its client was waited for; 0 where that was less than half of the time, and where another is to have
+        the place already.
+        """
+        if self.held_by is None or self._heir is not None:
+            return 0.0
+        seconds = self.held_by.seconds_waited()
+        return seconds if 2 * seconds >= self._limits._loop.time() - self._began else 0.0
+
+    def bequeath(self, consumer: str) -> None:
+        """End what keeps it, for this consumer."""
+        if self.held_by is not None:
+            self._heir = consumer
+            self.held_by.give_up()
 
 
 class _Queue:
     """One API's calls: how many run, and who waits, by consumer, the next to be served first."""
 
-    __slots__ = ("api", "bounds", "running", "size", "waiting")
+    __slots__ = ("api", "bounds", "places", "running", "size", "waiting")
 
     def __init__(self, api: str) -> None:
         self.api = api
@@ -47,6 +90,7 @@ class _Queue:
         self.running = 0
         self.size = 0
         self.waiting: dict[str, deque[_Waiter]] = {}
+        self.places: dict[str, set[Place]] = {}
 
     def add(self, consumer: str, waiter: _Waiter) -> None:
         self.waiting.setdefault(consumer, deque()).append(waiter)
@@ -58,10 +102,21 @@ class _Queue:
             theirs.remove(waiter)
             self._taken(consumer, theirs)
 
-    def serve_next(self) -> bool:
-        """Hand a place over to the next who waits; whether there was one."""
+    def displace(self, consumer: str) -> None:
+        """Have the slowest call of who has most places give up for ``consumer``, if that is fair to them."""
+        largest = max(self.places, key=lambda each: len(self.places[each]), default=consumer)
+        if len(self.places.get(largest, ())) <= len(self.places.get(consumer, ())) + 1:
+            return
+        slowest = max(self.places[largest], key=Place.slowness)
+        if slowest.slowness() >= SLOW:
+            slowest.bequeath(consumer)
+
+    def serve_next(self, heir: str | None = None) -> bool:
+        """Hand a place over to the next who waits (``heir``, if that one does); whether there was one."""
         while self.waiting:
             consumer = next((each for each in self.waiting if each != WARM_UPS), WARM_UPS)
+            if heir in self.waiting:
+                consumer = heir
             theirs = self.waiting.pop(consumer)
             waiter = theirs.popleft()
             self.waiting[consumer] = theirs  # behind the others
@@ -109,13 +164,15 @@ class ConcurrencyLimits:
         queue.bounds = bounds
         if queue.running < bounds.calls and not queue.size:
             queue.running += 1
-            return Place(self, queue, False)
+            return Place(self, queue, consumer, False)
         if not waits or not queue.make_room(consumer):
             self.refused[api] += 1
             raise Busy(api)
         waiter = self._loop.create_future()
         queue.add(consumer, waiter)
         timer = self._loop.call_later(bounds.wait, _give_up, api, waiter)
+        if consumer != WARM_UPS:
+            queue.displace(consumer)
         try:
             await waiter
         except Busy:
@@ -129,11 +186,11 @@ class ConcurrencyLimits:
             raise
         finally:
             timer.cancel()
-        return Place(self, queue, True)
+        return Place(self, queue, consumer, True)
 
-    def _give_back(self, queue: _Queue) -> None:
+    def _give_back(self, queue: _Queue, heir: str | None = None) -> None:
         # With fewer places than before, by a change of configuration, those that are over aren't handed on.
-        if queue.running > queue.bounds.calls or not queue.serve_next():
+        if queue.running > queue.bounds.calls or not queue.serve_next(heir):
             queue.running -= 1
         if not queue.running and not queue.size:
             self._queues.pop(queue.api, None)
