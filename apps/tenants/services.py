@@ -202,6 +202,8 @@ def tenant_delete(*, actor: Actor, tenant: Tenant) -> None:
         except ProtectedError as error:
             raise ValidationError(f"{tenant} still owns {len(error.protected_objects)} APIs or applications.") from None
         noted.affect("tenant", slug)
+        # Whoever has the slug next is somebody else.
+        noted.affect("stored", tag_of_tenant(slug))
         noted.affect("egress", slug)
         for host in hosts:
             noted.affect("host", host)

@@ -189,6 +189,7 @@ def test_a_tenant_that_owns_something_is_not_deleted(cast: Cast):
     services.tenant_delete(actor=cast.ada, tenant=empty)
     assert not Tenant.objects.filter(slug="empty").exists()
     assert last().verb == "tenant.delete"
+    assert ["stored", "t:empty"] in last().affects, "whoever has the slug next gets nothing of what was stored for it"
     with pytest.raises(PermissionDenied):
         services.tenant_delete(actor=cast.charlie, tenant=cast.globex)
 
