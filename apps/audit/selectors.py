@@ -23,6 +23,14 @@ def entries_visible_to(user: Any | None) -> QuerySet[Entry]:
     return Entry.objects.filter(tenant_slug__in=memberships.values("tenant__slug"))
 
 
+def others_had(target_type: str, target: str, tenant: str) -> bool:
+    """Whether a thing of this name was deleted by another tenant than ``tenant``, so that what is kept of it under its name
+    (calls, purges) is somebody else's. One query.
+    """
+    deleted = Entry.objects.filter(verb=f"{target_type}.delete", target_type=target_type, target=target)
+    return deleted.exclude(tenant_slug=tenant).exists()
+
+
 def entries_filtered(
     entries: QuerySet[Entry],
     *,

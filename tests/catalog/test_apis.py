@@ -6,6 +6,7 @@ import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 
 from apps.access.models import Subscription
+from apps.analytics.policies import Scope
 from apps.audit.models import Entry
 from apps.caching.models import CachePolicy
 from apps.catalog import services
@@ -377,6 +378,17 @@ def test_an_api_with_live_subscriptions_is_not_deleted(cast: Cast):
     assert not API.objects.exists()
     assert not CachePolicy.objects.exists()
     assert (last().verb, last().affects) == ("api.delete", [["api", "products"]])
+
+
+def test_a_name_that_another_tenants_api_had_is_not_taken_over(cast: Cast):
+    """Its calls, with their paths and callers, and its purges are kept under it, for whoever has it."""
+    services.api_delete(actor=cast.olga, api=create(cast))
+    taking = {"actor": cast.bob, "tenant": cast.acme, "upstreams": ()}
+    assert list(errors_of(lambda: create(cast, **taking))) == ["slug"]
+    assert not Scope.of(cast.bob).covers(api="products", tenant="globex")
+    services.api_delete(actor=cast.olga, api=create(cast))
+    assert list(errors_of(lambda: create(cast, **taking))) == ["slug"]
+    assert create(cast, **(taking | {"actor": cast.ada})).tenant == cast.acme, "an administrator may give it to another"
 
 
 def test_only_owners_and_developers_of_its_tenant_edit_an_api(cast: Cast):

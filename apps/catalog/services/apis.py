@@ -6,6 +6,7 @@ from typing import Unpack
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from apps.audit.selectors import others_had
 from apps.audit.services import change
 from apps.caching.document import PolicyFields
 from apps.caching.models import CachePolicy
@@ -17,7 +18,12 @@ from apps.catalog.services.saving import check_servable, private_upstreams, upda
 from apps.errors import Conflict
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
+from apps.tenants.policies import is_administrator
 from apps.tenants.services import allow
+
+OTHERS_HAD = (
+    "Another tenant had an API of this name, whose calls are kept under it: choose another, or ask an administrator."
+)
 
 
 def api_create(
@@ -56,6 +62,8 @@ def create(
     with change(
         actor=actor, verb="api.create", target_type="api", target=slug, tenant=tenant.slug, comment=comment
     ) as noted:
+        if not is_administrator(actor) and others_had("api", slug, tenant.slug):
+            raise ValidationError({"slug": OTHERS_HAD})
         api = API(slug=slug, tenant=tenant, cache_policy=CachePolicy())
         write(noted, actor, api, fields, upstreams, policy or {}, operations, comment or "Registered", private)
     return api
