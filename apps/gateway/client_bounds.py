@@ -44,11 +44,13 @@ class Pace:
 
 class Connections:
     """The connections of one worker by client: an IPv4 address, or an IPv6 network of 64 bits, which one client has to itself
-    (RFC 6177). ``bound`` is how many each may have; 0: any number.
+    (RFC 6177). ``bound`` is how many each may have, and ``most`` how many all may, of which a bounded one has no more than
+    half; 0: any number.
     """
 
-    def __init__(self, bound: int, clock: Callable[[], float] = monotonic) -> None:
-        self.bound = bound
+    def __init__(self, bound: int, most: int = 0, clock: Callable[[], float] = monotonic) -> None:
+        self.bound = min(bound, max(1, most // 2)) if most else bound
+        self.most = most
         self.open = 0
         self.refused = 0
         self._clock = clock
@@ -56,14 +58,25 @@ class Connections:
         self._said_at = -SAID_AGAIN
 
     def take(self, client: str) -> int:
-        """Count a connection from an address; by how many its client is above the bound now."""
+        """Count a connection from an address; by how many its client is above the bound now (more than ``SPARE`` where all
+        clients together are above theirs).
+        """
         key = client_key(client)
         held = self._held[key] = self._held.get(key, 0) + 1
         self.open += 1
-        if not self.bound or held <= self.bound:
+        full = 0 < self.most < self.open
+        if not full and (not self.bound or held <= self.bound):
             return 0
         self.refused += 1
         now = self._clock()
+        if full:
+            if now - self._said_at >= SAID_AGAIN:
+                self._said_at = now
+                log.warning(
+                    "Clients hold all of the %s connections that this worker can have: a higher limit on open files allows more.",
+                    self.most,
+                )
+            return SPARE + 1
         if now - self._said_at >= SAID_AGAIN:
             self._said_at = now
             log.warning(

@@ -80,6 +80,7 @@ class Options:
     metrics_networks: Sequence[str] = ()
     client_min_rate: float = 500.0
     connections_per_client: int = 1000
+    connections: int = 0
     stranger_rows: float = ROWS
     own_places: Sequence[Place] = ()
 
@@ -116,7 +117,7 @@ class Gateway:
         self.looks = Looks(self)
         self.fetches = Fetches(self)
         self.pipeline = Pipeline(self)
-        self.connections = Connections(options.connections_per_client)
+        self.connections = Connections(options.connections_per_client, options.connections)
         self._digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in options.trusted_proxies]
         self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _nobody

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,9 @@ DRAIN = 2.5
 """Seconds after which a stopping worker ends calls that are still under way. ``up`` kills after 4."""
 
 BACKLOG = 2048
+
+DESCRIPTORS = 65_536
+"""Open files that a worker asks for; a container's hard limit may be a thousand times that."""
 
 UNREAD = 256 * 2**20
 """Bytes that wait in a worker for their clients, all connections together, looked at once a second: of responses that aren't
@@ -52,9 +56,24 @@ def options(worker: int) -> Options:
         metrics_networks=settings.METRICS_NETWORKS,
         client_min_rate=settings.CLIENT_MIN_RATE,
         connections_per_client=settings.CONNECTIONS_PER_CLIENT,
+        connections=most_connections(),
         stranger_rows=settings.STRANGER_ROWS,
         own_places=settings.OWN_PLACES,
     )
+
+
+def take_descriptors() -> None:
+    """Raise the limit on open files, a thousand as a rule, as far as the system lets us: each connection takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def most_connections() -> int:
+    """How many connections clients may have together, so that upstreams, Redis and files find descriptors."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 0 if soft == resource.RLIM_INFINITY else soft * 3 // 4
 
 
 def end_the_largest(lanes: Iterable[Lane]) -> None:
@@ -174,6 +193,7 @@ def run(worker: int, listener: socket.socket) -> None:
     import uvloop
 
     keep_large_blocks_apart()
+    take_descriptors()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(worker, listener))

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import logging
+import resource
 from typing import Any
 
 import pytest
 
 from apps.gateway import client_bounds, worker
-from apps.gateway.client_bounds import GRACE, SAID_AGAIN, Connections, Pace, client_key
+from apps.gateway.client_bounds import GRACE, SAID_AGAIN, SPARE, Connections, Pace, client_key
 from apps.gateway.doors import asgi
 from apps.gateway.gateway import Gateway
 from tests.gateway.house import KEY, Door, Origin, Published, ok, read_answer, serving
@@ -61,6 +62,39 @@ def test_without_a_minimum_rate_only_a_pause_ends() -> None:
 )
 def test_one_client_is_an_address_or_a_network_of_64_bits(address: str, key: str) -> None:
     assert client_key(address) == key
+
+
+def test_all_clients_together_have_no_more_connections_than_there_are_descriptors_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    connections = Connections(1000, most=6, clock=lambda: 0.0)
+    addresses = [f"192.0.2.{number}" for number in range(6)]
+    with caplog.at_level(logging.WARNING):
+        assert [connections.take(address) for address in addresses] == [0] * 6
+        assert connections.take("192.0.2.9") > SPARE  # ended without an answer
+    assert caplog.text.count("hold all of the 6 connections") == 1
+    for address in (*addresses, "192.0.2.9"):
+        connections.give(address)
+    assert (connections.open, len(connections)) == (0, 0)
+
+
+def test_no_client_has_more_than_half_of_the_connections_that_there_can_be() -> None:
+    connections = Connections(1000, most=6)
+    assert [connections.take("192.0.2.1") for _ in range(4)] == [0, 0, 0, 1]
+    assert connections.take("192.0.2.2") == 0
+    assert Connections(0, most=6).bound == 0
+
+
+def test_a_worker_takes_the_descriptors_that_it_may_have() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        assert worker.most_connections() == 384
+        worker.take_descriptors()
+        taken, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert taken == (worker.DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, worker.DESCRIPTORS))
 
 
 def test_connections_are_counted_by_client(caplog: pytest.LogCaptureFixture) -> None:
