@@ -12,7 +12,9 @@ from django_tables2 import Column, Table
 from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
 from apps.audit.models import Entry
 from apps.caching.models import Purge
+from apps.catalog.choices import SERVED
 from apps.catalog.models import API, Revision
+from apps.catalog.policies import can_view_api, can_view_configuration
 from apps.console import figures
 from apps.console.columns import (
     ActionsColumn,
@@ -34,8 +36,15 @@ from apps.warming.models import WarmUp
 
 
 def api_url(api: API) -> str:
-    """The page of an API."""
+    """The page of an API, for the members of its tenant."""
     return reverse("console:api", args=[api.slug])
+
+
+def api_link(user: User, api: API) -> str:
+    """Where ``user`` may read of an API: its page, its entry in the catalogue, or nowhere ("")."""
+    if can_view_configuration(user, api):
+        return api_url(api)
+    return reverse("console:catalogue_entry", args=[api.slug]) if can_view_api(user, api) else ""
 
 
 def application_url(application: Application) -> str:
@@ -71,6 +80,11 @@ class ConsoleTable(Table):
     def owner_of(self) -> Container[int]:
         """Tenants in which the reader is owner: asked once for all rows."""
         return self._tenants(Role.OWNER)
+
+    @cached_property
+    def member_of(self) -> Container[int]:
+        """Tenants in which the reader has any role."""
+        return self._tenants()
 
     @cached_property
     def builder_of(self) -> Container[int]:
@@ -156,9 +170,14 @@ class SubscriptionTable(ConsoleTable):
     class Meta:
         order_by = "-since"
 
-    def render_api(self, record: Subscription) -> SafeString:
-        """The API's page."""
-        return link(api_url(record.api), record.api)
+    def render_api(self, record: Subscription) -> SafeString | API:
+        """Linked to where the reader may read of it."""
+        api = record.api
+        if api.tenant_id in self.member_of:
+            return link(api_url(api), api)
+        if api.state in SERVED:
+            return link(reverse("console:catalogue_entry", args=[api.slug]), api)
+        return api
 
 
 class PlanTable(ConsoleTable):

@@ -18,7 +18,7 @@ from apps.fleet import names
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.models import Invitation, Membership, Tenant, Token, User
 from tests.console.conftest import errors_of, last_entry, text_of
-from tests.support.cast import PASSWORD, confirm, make_api, make_application
+from tests.support.cast import PASSWORD, confirm, make_api, make_application, make_subscription
 
 REGISTER = {
     "name": "Books",
@@ -851,3 +851,12 @@ def test_an_address_and_a_right_take_the_administrators_password_again(world, br
     assert ada.post(address, wanted)["Location"] == address
     bob.refresh_from_db()
     assert (bob.email, bob.is_administrator) == ("robert@acme.test", True)
+
+
+def test_the_sample_call_of_a_new_key_is_of_an_api_that_the_key_opens(world, browse):
+    alice = browse(world.people.alice)
+    for name in ("aardvark", "zebra"):
+        make_subscription(world.application, make_api(world.people.platform, name), world.plan)
+    for slug in ("aardvark", "products", "zebra"):
+        made = alice.post("/applications/acme/bot/keys/new/", {"name": f"for {slug}", "apis": [slug]})
+        assert f"/{slug}/" in made.context["curl"], slug

@@ -146,9 +146,9 @@ def test_from_signing_in_to_a_hit_on_the_dashboard(running, open_console, upstre
     expect(rows.filter(has_text="MISS")).to_have_count(1)
     # The refused calls of above asked the cache nothing.
     administrator.goto("/apis/bin/")
-    assert re.fullmatch(r"50\s%", figure(administrator, "Answered by the cache").inner_text())
+    assert re.fullmatch(r"50\s%", figure(administrator, "Hit ratio").inner_text())
     administrator.goto("/analytics/cache/?api=bin&span=1h")
-    assert re.fullmatch(r"50\s%", figure(administrator, "Answered by the cache").inner_text())
+    assert re.fullmatch(r"50\s%", figure(administrator, "Hit ratio").inner_text())
 
     rows.filter(has_text="HIT").get_by_role("link").click()
     expect(bob.get_by_role("heading", name="What was decided, and when?")).to_be_visible()
@@ -168,9 +168,6 @@ def test_the_demo_comes_alive_by_itself(running, open_console):
 
     def ratio_is_drawn() -> bool:
         page.goto("/analytics/cache/?span=1h")
-        return (
-            page.locator("[data-chart] canvas").count() > 0
-            and "%" in figure(page, "Answered by the cache").inner_text()
-        )
+        return page.locator("[data-chart] canvas").count() > 0 and "%" in figure(page, "Hit ratio").inner_text()
 
     wait_until(ratio_is_drawn, 30)

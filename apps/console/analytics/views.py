@@ -14,6 +14,7 @@ from apps.analytics.policies import can_view_call
 from apps.analytics.selectors import Scope, call_trace, calls, calls_visible_to
 from apps.caching.explain_call import key_of_call
 from apps.catalog.choices import SERVED
+from apps.catalog.models import API
 from apps.catalog.selectors import apis_visible_to, operations_visible_to
 from apps.console.analytics.asked import CALLS, FIGURES, PRESETS, Asked
 from apps.console.analytics.charts import RESULTS
@@ -22,6 +23,7 @@ from apps.console.analytics.log import Page, page_of
 from apps.console.analytics.waterfall import waterfall
 from apps.console.examples import curl_of
 from apps.console.guard import Signed, anyone, page
+from apps.console.tables import api_link
 from apps.tenants.models import User
 from apps.tenants.selectors import tenants_visible_to
 
@@ -101,7 +103,14 @@ def call(request: Signed, record: CallRecord) -> HttpResponse:
     """One call, explained: every decision, when it was made, and why."""
     trace = call_trace(record)
     key = key_of_call(actor=request.user, api=record.api, path=record.path, cache_key=record.cache_key)
-    context = {"call": record, "trace": trace, "steps": waterfall(trace.steps, record.duration), "key": key}
+    api = API.objects.filter(slug=record.api).select_related("tenant").first()
+    context = {
+        "call": record,
+        "trace": trace,
+        "steps": waterfall(trace.steps, record.duration),
+        "key": key,
+        "api_link": api_link(request.user, api) if api else "",
+    }
     return render(request, "analytics/call.html", context)
 
 

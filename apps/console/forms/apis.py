@@ -134,8 +134,8 @@ class SettingsForm(ConsoleForm):
     forward_credential = helped(
         forms.BooleanField(
             required=False,
-            label="Send the callers' X-API-Key on where it is the upstream's own",
-            help_text="For platform administrators. Keys of this platform never go on. Answers then belong to one caller.",
+            label="Forward callers' own X-API-Key to the upstream",
+            help_text="Set by platform administrators. The platform's keys are never forwarded; answers are cached per caller.",
         ),
         "forward-credential",
     )

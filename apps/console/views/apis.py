@@ -107,6 +107,7 @@ def import_new(request: Signed) -> HttpResponse:
         heading="Import an OpenAPI document",
         submit="Import",
         back=reverse("console:apis"),
+        back_label="APIs",
         multipart=True,
         explain="Each path and method becomes an operation; title and description become the API's.",
     )

@@ -78,7 +78,12 @@ def new(request: Signed) -> HttpResponse:
     ):
         return done(request, application_url(application), f"{application} is there. Make a key for it next.")
     return form_page(
-        request, form, heading="New application", submit="Make the application", back=reverse("console:applications")
+        request,
+        form,
+        heading="New application",
+        submit="Make the application",
+        back=reverse("console:applications"),
+        back_label="Applications",
     )
 
 
@@ -159,13 +164,15 @@ def delete(request: Signed, application: Application) -> HttpResponse:
 def _show_key(request: Signed, made: NewKey, application: Application, note: str = "") -> HttpResponse:
     """The one page that ever shows a key's secret: no address leads back to it."""
     receipt = wait_for_receipt()
-    live = application.subscriptions.filter(state__in=LIVE).select_related("api").first()
-    api = live.api if live else API(listen_path="/…/", authentication=["api_key"], api_key_header="X-API-Key")
+    live = application.subscriptions.filter(state__in=LIVE).select_related("api")
+    good_for = live if made.key.apis is None else live.filter(api__slug__in=made.key.apis)
+    held = good_for.first()
+    api = held.api if held else API(listen_path="/…/", authentication=["api_key"], api_key_header="X-API-Key")
     context = {
         "made": made,
         "application": application,
         "curl": curl_of(api, key=made.secret),
-        "may_call": live is not None,
+        "may_call": held is not None or live.exists(),
         "receipt": receipt,
         "note": note,
     }

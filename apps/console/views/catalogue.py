@@ -26,6 +26,7 @@ from apps.console.loaders import a_catalogue_entry, an_api
 from apps.console.preview import headers_of
 from apps.console.tables import APITable, request_url
 from apps.console.trial import Trial, call
+from apps.console.views.applications import may_build
 from apps.tenants.models import User
 
 FORM = ("GET", "HEAD", "POST")
@@ -101,6 +102,7 @@ def ask(request: Signed, api: API) -> HttpResponse:
         back_label=str(api),
         template="catalogue/ask.html" if not applications.exists() else "forms/form.html",
         api=api,
+        may_build=may_build(request.user),
     )
 
 

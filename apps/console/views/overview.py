@@ -15,6 +15,7 @@ from apps.access.selectors import (
     subscriptions_visible_to,
 )
 from apps.analytics.selectors import Scope, breakdown
+from apps.catalog.choices import SERVED
 from apps.catalog.selectors import apis_visible_to
 from apps.console import traffic
 from apps.console.guard import Signed, anyone, page
@@ -59,6 +60,7 @@ def _for_tenant(user: User) -> dict[str, Any]:
         .filter(state__in=OPEN)
         .select_related("application__tenant", "api", "plan")[:SHOWN],
         "waiting_count": waiting_for(user).count(),
+        "served": SERVED,
         "subscriptions": with_quota(subscriptions[:SHOWN]),
         "ending": subscriptions.filter(expires_at__lt=soon)[:SHOWN],
         "tenants": tenants_visible_to(user),

@@ -72,7 +72,14 @@ def tenant_new(request: Signed) -> HttpResponse:
         tenant := attempt(form, lambda: tenant_create(actor=request.user, **form.cleaned_data))
     ):
         return done(request, tenant_url(tenant), f"{tenant} is there. Invite its first owner next.")
-    return form_page(request, form, heading="New tenant", submit="Make the tenant", back=reverse("console:tenants"))
+    return form_page(
+        request,
+        form,
+        heading="New tenant",
+        submit="Make the tenant",
+        back=reverse("console:tenants"),
+        back_label="Tenants",
+    )
 
 
 @page(load=a_tenant, may=can_view_tenant)
@@ -268,6 +275,7 @@ def invite_any(request: Signed) -> HttpResponse:
         heading="Add somebody",
         submit="Add",
         back=reverse("console:users"),
+        back_label="Users",
         explain="They are a member at once, and get a letter; somebody new, with a link to choose a password.",
     )
 

@@ -23,6 +23,7 @@ from apps.access.services import (
     request_submit,
     request_update,
 )
+from apps.catalog.policies import can_view_api
 from apps.console import traffic
 from apps.console.answers import attempted, done, done_with_receipt, form_page, sent
 from apps.console.filters import RequestFilters
@@ -56,6 +57,7 @@ def one(request: Signed, asked: AccessRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "asked": asked,
         "comments": asked.comments.select_related("author"),
+        "may_view_api": can_view_api(user, asked.api),
         "may_decide": may_decide and waiting,
         "may_reject": may_decide and asked.state in {RequestState.SUBMITTED, RequestState.NEEDS_INFO},
         "may_answer": can_edit_request(user, asked) and asked.state in {RequestState.DRAFT, RequestState.NEEDS_INFO},
