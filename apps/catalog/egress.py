@@ -8,7 +8,7 @@ from apps.catalog.choices import SERVED, APIState
 from apps.catalog.models import API, Upstream
 from apps.egress.addresses import is_public, literal
 from apps.egress.outbound import addresses_of
-from apps.egress.rules import LOOPBACK, Guard, Place, address_of, is_loopback_name, judged, place_of
+from apps.egress.rules import LOOPBACK, Guard, Place, address_of, allowed_addresses, is_loopback_name, place_of
 from apps.tenants.actors import Actor
 from apps.tenants.egress import guard_of, guards_of
 from apps.tenants.models import Tenant
@@ -140,7 +140,7 @@ def all_refused_upstreams(patience: float = 0.0) -> list[Refused]:
                 [each for name in group for each in ([name] if literal(name) is not None else known.get(name) or [])]
                 for group in ([host], guard.own_names(port))
             )
-            allowed, refusal = judged(guard, host, port, addresses, own_addresses)
+            allowed, refusal = allowed_addresses(guard, host, port, addresses, own_addresses)
             why = refusal if not allowed else None
         if why:
             found.append(_refused(slug, tenant_slug, url, why))

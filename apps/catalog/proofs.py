@@ -13,7 +13,7 @@ from django.conf import settings
 from apimgr.environment import name_server
 from apps.catalog.choices import HostMethod
 from apps.catalog.hosts import record_name
-from apps.egress.outbound import glance
+from apps.egress.outbound import fetch_text
 from apps.egress.rules import Guard
 from apps.gateway.snapshot import PROOF_PATH
 
@@ -31,7 +31,7 @@ class Finding(NamedTuple):
     sentence: str
 
 
-def look(host: str, proof: str, guard: Guard) -> Finding:
+def find_proof(host: str, proof: str, guard: Guard) -> Finding:
     """Look for ``proof`` of ``host``. Never raises for what others answer."""
     said = []
     for method, way in (
@@ -75,7 +75,7 @@ def _on_host(host: str, proof: str, guard: Guard) -> str | None:
     for place in PLACES:
         url = httpx.URL(place.format(host) + PROOF_PATH)
         try:
-            status, body = glance(guard, url, seconds=SECONDS)
+            status, body = fetch_text(guard, url, seconds=SECONDS)
         except (OSError, ValueError):
             refusal = refusal or f"The file at {PROOF_PATH} could not be read."
             continue

@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.catalog.choices import HostMethod, HostState
 from apps.catalog.hosts import proof
 from apps.catalog.models import HostName
-from apps.catalog.proofs import Finding, look
+from apps.catalog.proofs import Finding, find_proof
 from apps.catalog.services.hosts import PATIENCE, host_prove
 from apps.errors import Conflict
 from apps.tenants.actors import PLATFORM
@@ -53,7 +53,9 @@ def check_due(now: datetime) -> int:
         return 0
     guards = {row.tenant_id: guard_of(row.tenant) for row in taken}
     with ThreadPoolExecutor(min(AT_ONCE, len(taken))) as pool:
-        found = list(pool.map(lambda row: look(row.host, proof(row.tenant, row.host), guards[row.tenant_id]), taken))
+        found = list(
+            pool.map(lambda row: find_proof(row.host, proof(row.tenant, row.host), guards[row.tenant_id]), taken)
+        )
     for row, finding in zip(taken, found, strict=True):
         _note(row, finding)
     return len(taken)

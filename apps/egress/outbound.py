@@ -16,7 +16,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from apps.egress.rules import Guard, judged
+from apps.egress.rules import Guard, allowed_addresses
 
 TIMEOUT = 5.0
 """Seconds that a call may take to connect, and between two reads."""
@@ -121,7 +121,7 @@ def client(guard: Guard, timeout: float = TIMEOUT, longest: float = LONGEST) -> 
     return httpx.Client(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
 
 
-def glance(guard: Guard, url: httpx.URL, *, seconds: float = TIMEOUT, most: int = 4096) -> tuple[int, bytes]:
+def fetch_text(guard: Guard, url: httpx.URL, *, seconds: float = TIMEOUT, most: int = 4096) -> tuple[int, bytes]:
     """Status and the first ``most`` bytes of a small text, in so many ``seconds`` altogether, whatever pace the server has.
 
     HTTP/1.0, so that the text comes as it is. Raises ``OSError`` (``TimeoutError`` is one) with a sentence without the address.
@@ -185,4 +185,4 @@ def addresses_of(host: str) -> list[str]:
 def _allowed(guard: Guard, host: str, port: int) -> tuple[list[str], str | None]:
     """The addresses of a host that may be connected to, and why another one may not."""
     own = [each for name in guard.own_names(port) for each in addresses_of(name)]
-    return judged(guard, host, port, addresses_of(host), own)
+    return allowed_addresses(guard, host, port, addresses_of(host), own)

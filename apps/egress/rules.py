@@ -51,6 +51,7 @@ REASONS = {
     "egress_no_address": NO_ADDRESS,
 }
 """Every refusal of a guard by the word under which call records have it."""
+_WORDS = {sentence: word for word, sentence in REASONS.items()}
 
 ONE_MACHINE = (
     "127.0.0.0/8",
@@ -289,7 +290,7 @@ class Guard:
         return self.refusal(key, port, None)
 
 
-def judged(
+def allowed_addresses(
     guard: Guard, host: str, port: int, addresses: Iterable[str], own: Iterable[str] = ()
 ) -> tuple[list[str], str | None]:
     """Those of the resolved ``addresses`` that may be connected to, and why the first other one may not."""
@@ -304,6 +305,11 @@ def judged(
         else:
             refused = refused or why
     return allowed, refused
+
+
+def reason_of(refusal: str | None) -> str:
+    """The word under which call records have a refusal; ``None``: there was no address to judge."""
+    return _WORDS[refusal or NO_ADDRESS]
 
 
 def address_of(text: str) -> Address | None:

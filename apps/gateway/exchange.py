@@ -146,7 +146,7 @@ class Exchange:
     flags: tuple[str, ...] = ()
     trace: tuple[tuple[str, str, float], ...] = ()
     on_trust = False
-    """What was decided rests on knowing that a value is nobody's key."""
+    """What was decided holds only while the trust lease does: a value was found to be no key of the platform."""
     silent = False
     """It is no call: nothing is recorded."""
     warms = False

@@ -29,8 +29,8 @@ LONG = 2.0
 """Seconds that the workers without the lock wait for the rest of an answer whose head has come."""
 
 UNAWAITED = 10.0
-"""Seconds for which an answer whose callers have all left is still collected to be stored. One that drips on, as a stream of
-events does, would hold its place among the API's calls without end.
+"""Seconds for which a response without a subscriber (its callers have left, or it is a refresh in the background) is still
+collected to be stored. One that drips on, as a stream of events does, would hold its place among the API's calls without end.
 """
 
 TOO_LARGE_FOR = 10.0
@@ -64,15 +64,15 @@ class Fetch:
         """
         self.subscribers -= 1
         if not self._is_idle():
-            self._be_quick()
+            self._bound_unawaited()
             return
         if self.lease is not None and not self.outcome.done():
             self.gateway.spawn(self._end_unless_awaited(self.lease))
         else:
             self._end()
 
-    def _be_quick(self) -> None:
-        """Nobody waits for what is being collected, if nobody does: it has ``UNAWAITED`` seconds."""
+    def _bound_unawaited(self) -> None:
+        """Give a body that is collected without a subscriber ``UNAWAITED`` seconds to end."""
         if not self.subscribers and self._parts is not None:
             asyncio.get_running_loop().call_later(UNAWAITED, self._end_unawaited)
 
@@ -246,7 +246,7 @@ class Fetch:
         body, gathering = shared.body, self.gateway.fetches.gathering
         self._parts, self._body = [], body
         size, last = 0, b""
-        self._be_quick()
+        self._bound_unawaited()
         try:
             while part := await response.read():
                 size += len(part)

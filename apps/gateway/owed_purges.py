@@ -1,4 +1,4 @@
-"""Purges that wait for Redis: what calls with unsafe methods made wrong while nobody could be told."""
+"""Purges that wait for Redis: cached responses that unsafe methods made outdated while it was away."""
 
 from apps.caching.http import tag_of_api
 

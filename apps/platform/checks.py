@@ -14,7 +14,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @register(deploy=True)
-def somebody_reads_the_metrics(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+def metrics_have_readers(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """Where gateways are reached from elsewhere, it is said who may read their metrics."""
     if settings.METRICS_NETWORKS or settings.LISTEN_HOST in LOOPBACK:
         return []

@@ -164,7 +164,7 @@ def test_claims_are_made_once_by_owners_and_developers(cast: Cast):
     with pytest.raises(PermissionDenied):
         services.host_remove(actor=cast.charlie, host=first)
     with pytest.raises(PermissionDenied):
-        services.host_look(actor=cast.vera, host=first)
+        services.host_recheck(actor=cast.vera, host=first)
 
 
 @pytest.mark.parametrize("host", ["http://a.test", "a.test:80", "a/b.test", "", "*.acme.test", "ü" * 64 + ".test"])

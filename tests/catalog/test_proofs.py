@@ -19,7 +19,7 @@ from apps.catalog import proofs, services, tasks
 from apps.catalog.choices import HostMethod, HostState
 from apps.catalog.hosts import proof
 from apps.catalog.models import HostName
-from apps.catalog.proofs import look
+from apps.catalog.proofs import find_proof
 from apps.egress import outbound
 from apps.egress.rules import ONE_MACHINE, Guard, rule_of
 from tests.support.cast import Cast
@@ -132,13 +132,13 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 
 def test_a_record_proves_among_others_and_in_parts(names: NameServer, host: Host):
     names.records[f"_apimgr.{HOST}"] = ['"v=spf1 -all"', '"apimgr-host=" "abc "']
-    assert look(HOST, "apimgr-host=abc", HERE) == (HostMethod.DNS, "")
+    assert find_proof(HOST, "apimgr-host=abc", HERE) == (HostMethod.DNS, "")
     assert (names.asked, host.asked) == ([f"_apimgr.{HOST}"], [])
 
 
 def test_a_line_of_a_file_proves(names: NameServer, host: Host):
     host.says(b"apimgr-host=of-another\r\n  apimgr-host=abc \n")
-    assert look(HOST, "apimgr-host=abc", HERE).method == HostMethod.FILE
+    assert find_proof(HOST, "apimgr-host=abc", HERE).method == HostMethod.FILE
     (asked,) = host.asked
     assert asked.startswith(b"GET /.well-known/apimgr-host.txt HTTP/1.0\r\nHost: shop.acme.test:")
 
@@ -157,7 +157,7 @@ def test_what_the_dns_says_instead_is_told(names: NameServer, host: Host, answer
         names.records[f"_apimgr.{HOST}"] = [] if answer == "empty" else ['"apimgr-host=abcd"']
     if answer == "refused":
         names.rcode = dns.rcode.REFUSED
-    found = look(HOST, "apimgr-host=abc", HERE)
+    found = find_proof(HOST, "apimgr-host=abc", HERE)
     assert found.method is None
     assert told in found.sentence
 
@@ -176,7 +176,7 @@ def test_what_the_dns_says_instead_is_told(names: NameServer, host: Host, answer
 )
 def test_what_is_no_such_file_proves_nothing(names: NameServer, host: Host, sends: list[bytes], told: str):
     host.sends = sends
-    found = look(HOST, "apimgr-host=abc", HERE)
+    found = find_proof(HOST, "apimgr-host=abc", HERE)
     assert found.method is None
     assert told in found.sentence
 
@@ -188,10 +188,10 @@ def test_a_host_that_is_slow_or_endless_gets_its_seconds_and_no_more(
     for sends in ([b"H"] * 1000, [b"HTTP/1.1 200 OK\r\n", *[b"x: y\r\n"] * 1000]):
         host.sends = sends
         begun = time.monotonic()
-        assert look(HOST, "apimgr-host=abc", HERE).method is None
+        assert find_proof(HOST, "apimgr-host=abc", HERE).method is None
         assert time.monotonic() - begun < 3
     host.sends = [b"HTTP/1.1 200 OK\r\n\r\n" + b"a\n" * 2**20]
-    assert "lacks the line" in look(HOST, "apimgr-host=abc", HERE).sentence
+    assert "lacks the line" in find_proof(HOST, "apimgr-host=abc", HERE).sentence
 
 
 def test_a_name_server_that_is_silent_gets_its_seconds_and_no_more(
@@ -199,12 +199,12 @@ def test_a_name_server_that_is_silent_gets_its_seconds_and_no_more(
 ):
     monkeypatch.setattr(proofs, "SECONDS", 0.2)
     names.records[f"_apimgr.{HOST}"] = None
-    assert "didn't answer in time" in look(HOST, "apimgr-host=abc", HERE).sentence
+    assert "didn't answer in time" in find_proof(HOST, "apimgr-host=abc", HERE).sentence
 
 
 def test_the_file_is_not_read_where_the_tenants_calls_may_not_lead(names: NameServer, host: Host):
     host.says(b"apimgr-host=abc")
-    found = look(HOST, "apimgr-host=abc", Guard())
+    found = find_proof(HOST, "apimgr-host=abc", Guard())
     assert found.method is None
     assert "could not be read" in found.sentence
     assert "127.0.0.1" not in found.sentence
@@ -212,7 +212,7 @@ def test_the_file_is_not_read_where_the_tenants_calls_may_not_lead(names: NameSe
 
 
 def test_a_name_too_long_for_a_record_is_answered_like_any_other(names: NameServer, host: Host):
-    assert look(".".join(["a" * 60] * 4), "apimgr-host=abc", HERE).method is None
+    assert find_proof(".".join(["a" * 60] * 4), "apimgr-host=abc", HERE).method is None
 
 
 def noting(looked: list[str]) -> Any:
@@ -241,7 +241,7 @@ class TestTheTask:
         assert "There is no TXT record" in name.finding
         names.records[f"_apimgr.{HOST}"] = [f'"{proof(cast.acme, HOST)}"']
         assert tasks.check_due(now) == 0
-        services.host_look(actor=cast.bob, host=name)
+        services.host_recheck(actor=cast.bob, host=name)
         assert tasks.check_due(datetime.now(UTC)) == 1
         name.refresh_from_db()
         assert (name.state, name.method, name.finding) == (HostState.PROVED, HostMethod.DNS, "")
@@ -265,7 +265,7 @@ class TestTheTask:
     def test_claims_are_looked_at_less_often_as_they_age_and_then_when_somebody_asks(
         self, cast: Cast, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(tasks, "look", lambda *_: proofs.Finding(None, "Not yet."))
+        monkeypatch.setattr(tasks, "find_proof", lambda *_: proofs.Finding(None, "Not yet."))
         name = self.claim(cast)
         waits = []
         now = name.created_at
@@ -278,12 +278,12 @@ class TestTheTask:
         assert max(waits[:-1]) == timedelta(hours=6)
         assert now - name.created_at > timedelta(days=14)
         assert len(waits) < 150
-        services.host_look(actor=cast.alice, host=name)
+        services.host_recheck(actor=cast.alice, host=name)
         assert tasks.check_due(now + timedelta(minutes=1)) == 1
 
     def test_a_tenant_with_many_names_leaves_room_for_others(self, cast: Cast, monkeypatch: pytest.MonkeyPatch):
         looked: list[str] = []
-        monkeypatch.setattr(tasks, "look", noting(looked))
+        monkeypatch.setattr(tasks, "find_proof", noting(looked))
         for number in range(20):
             self.claim(cast, f"{number}.acme.test")
         services.host_claim(actor=cast.charlie, tenant=cast.globex, host="globex.test")
@@ -297,7 +297,7 @@ class TestTheTask:
         monkeypatch.setattr(tasks, "_due", lambda at: list(HostName.objects.select_related("tenant")))
         rows = tasks._due(now)
         monkeypatch.setattr(tasks, "_due", lambda at: rows)
-        monkeypatch.setattr(tasks, "look", noting(inside))
+        monkeypatch.setattr(tasks, "find_proof", noting(inside))
         assert (tasks.check_due(now), tasks.check_due(now)) == (1, 0)
         assert inside == [HOST]
 

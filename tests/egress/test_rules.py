@@ -13,9 +13,9 @@ from apps.egress.rules import (
     OWN,
     REASONS,
     Guard,
+    allowed_addresses,
     host_key,
     is_this_host,
-    judged,
     own_places,
     place_of,
     rule_of,
@@ -93,7 +93,7 @@ EVERYTHING = [rule_of("0.0.0.0/0"), rule_of("::/0"), rule_of("any.test")]
 
 
 def refused(guard: Guard, host: str, port: int, address: str) -> bool:
-    return bool(judged(guard, host, port, [address])[1])
+    return bool(allowed_addresses(guard, host, port, [address])[1])
 
 
 @pytest.mark.parametrize("address", PRIVATE)
@@ -284,12 +284,12 @@ def test_no_rule_opens_a_place_of_the_platform():
     assert guard.refusal("a.test", 8000, mine, this_host=lambda each: False) is None
     # by name, by what the name resolves to, and by the address itself
     assert guard.refusal_of_text("STATE.", 6379) == OWN
-    assert judged(guard, "a.test", 6379, ["10.0.0.8"], ["10.0.0.8"]) == ([], OWN)
-    assert judged(guard, "a.test", 6379, ["10.0.0.9"], ["10.0.0.8"]) == (["10.0.0.9"], None)
+    assert allowed_addresses(guard, "a.test", 6379, ["10.0.0.8"], ["10.0.0.8"]) == ([], OWN)
+    assert allowed_addresses(guard, "a.test", 6379, ["10.0.0.9"], ["10.0.0.8"]) == (["10.0.0.9"], None)
     assert guard.refusal_of_text("0x0A000007", 5432) == OWN
     assert guard.refusal_of_text("10.0.0.7", 5433) is None
     # a server on this machine under a name of its own
-    assert judged(guard, "a.test", 6379, ["127.0.0.1"], ["127.0.0.1"]) == ([], OWN)
+    assert allowed_addresses(guard, "a.test", 6379, ["127.0.0.1"], ["127.0.0.1"]) == ([], OWN)
 
 
 @given(st.ip_addresses(), st.integers(1, 65535), st.booleans())

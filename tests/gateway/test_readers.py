@@ -13,7 +13,7 @@ from apps.caching.http.policy import Policy
 from apps.gateway.exchange import Exchange
 from apps.gateway.readers import Readers
 from apps.gateway.snapshot import HeaderRules
-from apps.platform.checks import somebody_reads_the_metrics
+from apps.platform.checks import metrics_have_readers
 from tests.gateway.house import Door, Published, api, serving
 from tests.support.waiting import until
 
@@ -125,8 +125,8 @@ async def test_no_api_leads_strangers_to_the_metrics(door: Door, published: Publ
 )
 def test_the_deploy_check_asks_who_reads(settings: Any, networks: list[str], host: str, found: list[str]) -> None:
     settings.METRICS_NETWORKS, settings.LISTEN_HOST = networks, host
-    assert [each.id for each in somebody_reads_the_metrics(None)] == found
-    assert somebody_reads_the_metrics in checks.registry.registry.deployment_checks
+    assert [each.id for each in metrics_have_readers(None)] == found
+    assert metrics_have_readers in checks.registry.registry.deployment_checks
 
 
 def test_a_network_that_is_none_is_refused_at_the_start() -> None:

@@ -76,8 +76,8 @@ removed.
 """
 
 
-class Judged(dict[bytes, int]):
-    """What ``judge`` says of names of fields, remembered: a table that is read without a call. At most 2,048 names of at
+class NameTable(dict[bytes, int]):
+    """What ``judge`` says of each name of a field, remembered, and read as a dictionary: without a call. At most 2,048 names of at
     most 64 bytes, which is less than half a MiB; names are few, but clients choose them.
     """
 

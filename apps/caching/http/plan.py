@@ -8,7 +8,7 @@ from apps.caching.http.directives import NO_REQUEST_DIRECTIVES, RequestDirective
 from apps.caching.http.fields import (
     METHOD_OVERRIDES,
     UNKEYED_ECHOES,
-    Judged,
+    NameTable,
     connection_listed,
     end_to_end,
     lines_of,
@@ -43,7 +43,7 @@ def _kind(name: bytes) -> int:
     return _CREDENTIAL if is_credential(name) else int(name in _NOTICED)
 
 
-_KINDS = Judged(_kind)
+_KINDS = NameTable(_kind)
 """What a request field is to the cache, by its name: nothing (0), noticed (1), or a credential."""
 
 _CLASSES = {"GET": b"GET", "HEAD": b"GET", "POST": b"POST", "QUERY": b"QUERY"}

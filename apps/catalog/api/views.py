@@ -153,7 +153,7 @@ class HostViewSet(Creatable, Deletable):
     @verb(request=None)
     def check(self, request: Request, pk: str) -> Response:
         """Look for its record and file as soon as possible; ``checked_at`` and ``finding`` say what came of it."""
-        return self.answer(services.host_look(actor=self.actor, host=self.get_object()))
+        return self.answer(services.host_recheck(actor=self.actor, host=self.get_object()))
 
     @extend_schema(request=serializers.GrantSerializer, responses=serializers.HostSerializer)
     @action(detail=False, methods=["post"])

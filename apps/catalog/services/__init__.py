@@ -11,7 +11,7 @@ from apps.catalog.services.apis import (
     api_unpublish,
     api_update,
 )
-from apps.catalog.services.hosts import host_claim, host_grant, host_look, host_prove, host_remove
+from apps.catalog.services.hosts import host_claim, host_grant, host_prove, host_recheck, host_remove
 from apps.catalog.services.imports import ImportResult, api_create_from_openapi, openapi_import
 from apps.catalog.services.upstreams import upstream_add, upstream_remove, upstream_update
 
@@ -29,8 +29,8 @@ __all__ = [
     "api_update",
     "host_claim",
     "host_grant",
-    "host_look",
     "host_prove",
+    "host_recheck",
     "host_remove",
     "openapi_import",
     "upstream_add",

@@ -45,8 +45,8 @@ def host_claim(*, actor: Actor, tenant: Tenant, host: str) -> HostName:
     return found
 
 
-def host_look(*, actor: Actor, host: HostName) -> HostName:
-    """Have a claim looked at as soon as possible."""
+def host_recheck(*, actor: Actor, host: HostName) -> HostName:
+    """Have the proof of a claim looked for as soon as possible."""
     allow(policies.can_manage_hosts(actor, host.tenant), "Only owners and developers of the tenant may do this.")
     HostName.objects.filter(pk=host.pk, state=HostState.PENDING).update(check_at=timezone.now())
     host.refresh_from_db()

@@ -10,7 +10,7 @@ from apps.catalog.choices import HostState
 from apps.catalog.hosts import proof, record_name
 from apps.catalog.models import HostName
 from apps.catalog.policies import can_manage_hosts, can_view_hosts, hosts_visible_to
-from apps.catalog.services import host_claim, host_grant, host_look, host_remove
+from apps.catalog.services import host_claim, host_grant, host_recheck, host_remove
 from apps.console.answers import attempted, done, done_with_receipt, form_page, sent
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import GrantHostForm, HostForm
@@ -76,7 +76,7 @@ def host_grant_to(request: Signed, found: Tenant) -> HttpResponse:
 def host_check(request: Signed, name: HostName) -> HttpResponse:
     """Have a claim looked at as soon as possible."""
     form = ConsoleForm(sent(request))
-    if request.method == "POST" and attempted(form, lambda: host_look(actor=request.user, host=name)):
+    if request.method == "POST" and attempted(form, lambda: host_recheck(actor=request.user, host=name)):
         return done(
             request, hosts_url(name.tenant), f"{name} is looked for: in ten seconds this page says what was found."
         )

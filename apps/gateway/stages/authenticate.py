@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 def authenticate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
-    """Check the key, and have none go on. Refuses with 401 what is missing, malformed, unknown, expired or revoked; 503
-    when it can't be known.
+    """Check the key, and remove every key from what is forwarded. Refuses with 401 what is missing, malformed, unknown, expired
+    or revoked; 503 when it can't be known.
     """
     api = x.api
     if "api_key" not in api.authentication:
         warms(gateway, x)
-        return _keep_keys(gateway, x)
+        return _withhold_keys(gateway, x)
     header = api.api_key_header.lower().encode()
     values = [value for name, value in x.headers if name == header]
     if not values:
         if warms(gateway, x):
             return None if gateway.world.lease.valid(x.began) else not_ready(x)
         if "none" in api.authentication:
-            return _keep_keys(gateway, x)
+            return _withhold_keys(gateway, x)
         return _challenge(x, Problem.MISSING_CREDENTIAL)
     digest = gateway.digest(values[0]) if len(values) == 1 else None
     if digest is None:
@@ -54,15 +54,15 @@ def authenticate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
         x.query = query_without_keys(x.query, values[0])
         if x.request_id is not x.call_id and values[0] in x.request_id.encode():
             x.request_id = x.call_id
-    return _keep_keys(gateway, x)
+    return _withhold_keys(gateway, x)
 
 
-def _keep_keys(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
-    """Have no key of this platform go on in a field for keys. One that was imported has no form by which it is known, so
-    that it is asked whether anybody has it; 503 when it can't be known.
+def _withhold_keys(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
+    """Remove the platform's keys from the fields for keys. An imported key has no form by which it is recognised, so its record
+    is looked up; 503 when that isn't possible.
     """
     _, fields = key_fields(x.api)
-    somebodys = set()
+    own_keys = set()
     for name, value in x.request_headers if fields else ():
         digest = gateway.digest(value) if name in fields else None
         if digest is None:
@@ -74,10 +74,10 @@ def _keep_keys(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
         if known is None:
             return not_ready(x) if x.unavailable else Need(partial(_look_up, gateway, x, digest))
         if known is not UNKNOWN:
-            somebodys.add(value)
-    if somebodys:
+            own_keys.add(value)
+    if own_keys:
         x.request_headers = tuple(
-            pair for pair in x.request_headers if pair[0] not in fields or pair[1] not in somebodys
+            pair for pair in x.request_headers if pair[0] not in fields or pair[1] not in own_keys
         )
     return None
 

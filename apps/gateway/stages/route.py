@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from apps.access.keys import holds_secret
 from apps.caching import http
-from apps.caching.http.fields import HOP_BY_HOP, PROXY_FIELDS, Judged
+from apps.caching.http.fields import HOP_BY_HOP, PROXY_FIELDS, NameTable
 from apps.caching.http.identity import folded
 from apps.caching.http.patterns import template
 from apps.gateway.answers import Answer, date, refuse
@@ -115,7 +115,7 @@ def _who_may(name: bytes) -> int:
     return _ONLY_PROXIES if PROXY_FIELDS.fullmatch(name) else _ANYBODY
 
 
-_WHO_MAY = Judged(_who_may)
+_WHO_MAY = NameTable(_who_may)
 """Who may set a field that goes on: anybody, trusted proxies alone, or nobody (0). Nobody where the name has other characters
 than letters, digits and hyphens: CGI and what took after it (WSGI, Rack, PHP) reads ``X_Forwarded_Host`` as
 ``X-Forwarded-Host`` (RFC 3875 §4.1.18), and some servers fold other characters too; nginx leaves such fields out as well.

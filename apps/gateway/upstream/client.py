@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from apps.egress.rules import REASONS, Guard, address_of, judged
+from apps.egress.rules import Guard, address_of, allowed_addresses, reason_of
 from apps.gateway.upstream.connection import Connection, Fields, OnInterim, write_body
 from apps.gateway.upstream.errors import Broken, Refused, TimedOut, Unreachable, UpstreamError
 
@@ -326,10 +326,9 @@ class HTTP1Client:
         for host in guard.own_names(origin.port):
             with contextlib.suppress(OSError):  # away from here: nothing can be reached by that name
                 own += await self._resolve(host, origin.port)
-        allowed, refusal = judged(guard, origin.host, origin.port, found, own)
+        allowed, refusal = allowed_addresses(guard, origin.host, origin.port, found, own)
         if not allowed:
-            reason = next((word for word, sentence in REASONS.items() if sentence == refusal), "egress_no_address")
-            raise Refused(f"{origin.host}: {refusal}", reason)
+            raise Refused(f"{origin.host}: {refusal}", reason_of(refusal))
         tls = self._tls_context() if origin.scheme == "https" else None
         last: OSError | None = None
         for address in allowed:
