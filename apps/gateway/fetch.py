@@ -156,7 +156,9 @@ class Fetch:
             except BaseException:
                 response.close()
                 raise
-            if not isinstance(judged, http.Refetch):
+            # A 304 to conditions of ours is nobody's response, whatever became meanwhile of what they named.
+            stray = bool(conditional) and isinstance(judged, http.NoStore) and judged.reason is http.Reason.CONDITIONAL
+            if not isinstance(judged, http.Refetch) and not stray:
                 return Heard(response, head, judged, held)
             response.close()
             if held is not None:

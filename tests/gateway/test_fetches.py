@@ -295,3 +295,30 @@ async def test_readers_hear_that_it_broke_off() -> None:
     await asyncio.sleep(0)
     body.end(ConnectionError("gone"))
     assert isinstance((await asyncio.gather(waiting, return_exceptions=True))[0], ConnectionError)
+
+
+async def test_a_304_that_the_gateway_asked_for_is_never_a_callers(lane: Door, origin: Origin) -> None:
+    """Two calls with one head ask about a variant that a write has ended meanwhile: neither asked for a 304."""
+    asked, both, again = [], asyncio.Event(), asyncio.Event()
+
+    async def variants(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        if b"if-none-match" not in head.lower():
+            if asked:
+                again.set()
+            writer.write(ok(b"whole", "cache-control: max-age=60", "vary: origin", 'etag: "e"'))
+            return
+        asked.append(head)
+        if len(asked) == 2:
+            both.set()
+            await again.wait()  # the first call has its 304, and asks anew
+        await both.wait()
+        writer.write(b'HTTP/1.1 304 Not Modified\r\netag: "e"\r\nvary: origin\r\n\r\n')
+
+    origin.paths["/items"] = variants
+    await lane.call("/products/items", origin="https://a.example")
+    await lane.call("/products/items", method="DELETE")
+    calls = [lane.call("/products/items", origin="https://b.example", cache_control="no-store") for _ in range(2)]
+    async with asyncio.timeout(10):
+        told = await asyncio.gather(*calls)
+    assert len(asked) == 2
+    assert [(each.status, each.body) for each in told] == [(200, b"whole"), (200, b"whole")]
