@@ -208,7 +208,12 @@ ACCOUNT_ADAPTER = "apps.tenants.adapter.AccountAdapter"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True  # in a browser that isn't known yet, this is the way in that no guessing closes
-ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": None}  # counted by apps.tenants.throttle
+ACCOUNT_RATE_LIMITS = {
+    "login": None,  # this and the next: counted by apps.tenants.throttle
+    "login_failed": None,
+    # Anybody may have a letter sent to any address: each is bounded, and so is each sender.
+    "reset_password": "20/m/ip,60/h/ip,10/h/key",
+}
 MFA_ADAPTER = "apps.tenants.adapter.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_FORMS = {

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
+from django.conf import settings
 from django.core import mail
 from django.core.cache import cache
 from django.test import Client, RequestFactory
@@ -174,3 +175,22 @@ def test_guesses_at_the_second_factor_lock_no_known_browser_out(vera: User):
 
     attempt(vera, PASSWORD, client=owner, address=HOME)
     assert is_in(second(owner, codes[2], HOME))
+
+
+def test_letters_that_strangers_have_sent_are_bounded_for_each_address_and_each_sender(cast: Cast, state_redis: object):
+    """With a link or, where there is no account, without: the letters and answers are as many."""
+    cache.clear()
+
+    def ask(address: str, sender: str) -> int:
+        return Client().post("/accounts/password/reset/", {"email": address}, REMOTE_ADDR=sender).status_code
+
+    for address in (cast.vera.email, "nobody@acme.test"):
+        mail.outbox.clear()
+        answers = [ask(address, f"203.0.113.{number}") for number in range(12)]
+        assert answers == [302] * 10 + [429] * 2
+        assert [letter.to for letter in mail.outbox] == [[address]] * 10
+    mail.outbox.clear()
+    for number in range(25):
+        ask(f"victim{number}@acme.test", STRANGER)
+    assert len(mail.outbox) == 20
+    assert "60/h/ip" in settings.ACCOUNT_RATE_LIMITS["reset_password"]
