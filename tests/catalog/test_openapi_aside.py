@@ -26,39 +26,39 @@ def large(operations: int) -> bytes:
 
 
 def test_what_is_read_aside_is_what_is_read_here():
-    assert openapi.read_aside(SMALL) == openapi.read(SMALL)
+    assert openapi.read_aside(SMALL, "acme") == openapi.read(SMALL)
 
 
 def test_what_refuses_a_document_here_refuses_it_aside():
     with pytest.raises(aside.ValidationError) as here:
         openapi.read(b"openapi: 3.1.0\ninfo: []")
     with pytest.raises(aside.ValidationError) as there:
-        openapi.read_aside(b"openapi: 3.1.0\ninfo: []")
+        openapi.read_aside(b"openapi: 3.1.0\ninfo: []", "acme")
     assert there.value.message_dict == here.value.message_dict
 
 
 def test_a_document_that_takes_too_long_is_ended(monkeypatch):
     monkeypatch.setattr(aside, "SECONDS", 1)
     with pytest.raises(aside.ValidationError, match="takes more than 1 s to be checked: split it"):
-        openapi.read_aside(large(8000))
+        openapi.read_aside(large(8000), "acme")
 
 
 def test_nobody_waits_for_a_document_for_ever(monkeypatch):
     monkeypatch.setattr(aside, "PATIENCE", 0.01)
     with pytest.raises(aside.ValidationError, match=r"isn't checked after 0.01 s: split it"):
-        openapi.read_aside(SMALL)
+        openapi.read_aside(SMALL, "acme")
 
 
 def test_a_document_that_takes_too_much_memory_is_refused(monkeypatch):
     monkeypatch.setattr(aside, "MEMORY", 2**20)
     with pytest.raises(aside.ValidationError, match="takes too much memory to be checked: split it"):
-        openapi.read_aside(b" " * 4 * 2**20)
+        openapi.read_aside(b" " * 4 * 2**20, "acme")
 
 
 def test_a_fault_of_the_reader_itself_is_no_refusal(monkeypatch):
     monkeypatch.setattr(aside, "MEMORY", "no number")
     with pytest.raises(RuntimeError, match="ended with status 1"):
-        openapi.read_aside(SMALL)
+        openapi.read_aside(SMALL, "acme")
 
 
 def test_secrets_of_the_environment_stay_here(monkeypatch):
@@ -71,34 +71,30 @@ def test_secrets_of_the_environment_stay_here(monkeypatch):
     monkeypatch.setenv("KEY_PEPPER", "a secret")
     monkeypatch.setattr(aside.subprocess, "run", run)
     with pytest.raises(aside.ValidationError):
-        openapi.read_aside(SMALL)
+        openapi.read_aside(SMALL, "acme")
     assert set(seen) <= set(aside._PASSED_ON)
 
 
-@pytest.fixture
-def busy():
-    """Others are being read, as many as may be."""
-    for _ in range(aside.AT_ONCE):
-        assert aside._slots.acquire(blocking=False)
-    yield
-    for _ in range(aside.AT_ONCE):
-        aside._slots.release()
-
-
-def test_more_than_two_at_once_are_asked_to_come_again(busy):
+def test_more_than_two_at_once_are_asked_to_come_again(monkeypatch):
+    monkeypatch.setattr(aside, "_reading", {"globex", "platform"})
     with pytest.raises(Unavailable, match="try again in a minute"):
-        openapi.read_aside(SMALL)
+        openapi.read_aside(SMALL, "acme")
 
 
-def test_a_place_is_free_again_after_each(monkeypatch):
-    for content in (SMALL, b"nothing"):
-        for _ in range(aside.AT_ONCE + 1):
-            try:
-                openapi.read_aside(content)
-            except aside.ValidationError:
-                assert content == b"nothing"
-    assert aside._slots.acquire(blocking=False)
-    aside._slots.release()
+def test_a_tenant_that_has_one_read_leaves_room_for_others(monkeypatch):
+    monkeypatch.setattr(aside, "_reading", {"acme"})
+    with pytest.raises(Unavailable, match="this tenant"):
+        openapi.read_aside(SMALL, "acme")
+    assert openapi.read_aside(SMALL, "globex") == openapi.read(SMALL)
+
+
+def test_a_place_is_free_again_after_each():
+    for content in (SMALL, b"nothing", SMALL):
+        try:
+            openapi.read_aside(content, "acme")
+        except aside.ValidationError:
+            assert content == b"nothing"
+    assert not aside._reading
 
 
 @pytest.mark.django_db(transaction=True)
@@ -112,7 +108,7 @@ def test_nothing_is_locked_while_a_document_is_read(monkeypatch):
         slugs.append(make_api(cast.platform, slug=f"other{len(slugs)}").slug)
         connection.close()
 
-    def read(content: bytes) -> openapi.Description:
+    def read(content: bytes, tenant: str) -> openapi.Description:
         assert not connection.in_atomic_block
         other = threading.Thread(target=write_elsewhere)
         other.start()

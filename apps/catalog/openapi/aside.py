@@ -28,7 +28,7 @@ MEMORY = 2 * 2**30
 """Bytes of address space."""
 
 AT_ONCE = 2
-"""Documents that one process of the console has read at the same time; another one is asked to come again."""
+"""Documents that one process of the console has read at the same time, one of each tenant; another one is asked to come again."""
 
 NICE = 5
 
@@ -38,20 +38,26 @@ _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONWARNINGS", "LANG")
 _ENDED = (-signal.SIGXCPU, -signal.SIGKILL)
 
 _ROOT = Path(__file__).resolve().parents[3]
-_slots = threading.BoundedSemaphore(AT_ONCE)
+_lock = threading.Lock()
+_reading: set[str] = set()
 
 
-def read_aside(content: bytes) -> Description:
-    """The document in ``content``, JSON or YAML. Not in a transaction: it may take a minute.
+def read_aside(content: bytes, tenant: str) -> Description:
+    """The document in ``content``, JSON or YAML, for ``tenant`` (its slug). Not in a transaction: it may take a minute.
 
     Raises ``ValidationError`` on the field ``document``, naming the place, and ``Unavailable`` while others are being read.
     """
-    if not _slots.acquire(blocking=False):
-        raise Unavailable("Other documents are being checked just now: try again in a minute.")
+    with _lock:
+        if tenant in _reading:
+            raise Unavailable("A document of this tenant is being checked just now: try again in a minute.")
+        if len(_reading) >= AT_ONCE:
+            raise Unavailable("Other documents are being checked just now: try again in a minute.")
+        _reading.add(tenant)
     try:
         answer = _answer(content)
     finally:
-        _slots.release()
+        with _lock:
+            _reading.discard(tenant)
     if refused := answer.get("refused"):
         raise ValidationError({"document": refused})
     return Description(**answer["description"])

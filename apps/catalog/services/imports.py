@@ -33,7 +33,7 @@ def openapi_import(*, actor: Actor, api: API, content: bytes) -> ImportResult:
     Not in a transaction: the document may take a minute to be checked. ``Unavailable`` while others are being checked.
     """
     allow(can_edit_api(actor, api), "Only owners and developers of its tenant may change this API.")
-    return _take(actor, api, _read(content))
+    return _take(actor, api, _read(content, api.tenant))
 
 
 def api_create_from_openapi(
@@ -50,7 +50,7 @@ def api_create_from_openapi(
     Not in a transaction, as ``openapi_import``.
     """
     allow(can_create_api(actor, tenant), "Only owners and developers of the tenant may register APIs for it.")
-    description = _read(content)
+    description = _read(content, tenant)
     slug = slug or slugify(description.title)[:64]
     wanted = APIFields(
         name=description.title or slug,
@@ -69,8 +69,8 @@ def api_create_from_openapi(
     return api
 
 
-def _read(content: bytes) -> openapi.Description:
-    description = openapi.read_aside(content)
+def _read(content: bytes, tenant: Tenant) -> openapi.Description:
+    description = openapi.read_aside(content, tenant.slug)
     if errors := validation.operations_error(description.operations):
         raise ValidationError({"document": words.sentences(errors)})
     return description
