@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable
 from time import monotonic
 
+from apps.egress.addresses import plain
+
 log = logging.getLogger(__name__)
 
 GRACE = 30.0
@@ -110,6 +112,6 @@ def client_key(address: str) -> str:
         parsed = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
         return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
+    if (inner := plain(parsed)) is not parsed:
+        return str(inner)
     return f"{ipaddress.IPv6Address(int(parsed) >> 64 << 64)}/64"

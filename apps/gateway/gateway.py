@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from apps.gateway.loops import Loops
 from apps.gateway.metrics import Metrics
 from apps.gateway.owed_purges import OwedPurges
 from apps.gateway.pipeline import Pipeline
-from apps.gateway.readers import Readers
+from apps.gateway.readers import Readers, address_of, is_within, networks_of
 from apps.gateway.snapshot import API
 from apps.gateway.spool import SpoolWriter
 from apps.gateway.stages.authenticate import digest_of
@@ -119,7 +118,7 @@ class Gateway:
         self.pipeline = Pipeline(self)
         self.connections = Connections(options.connections_per_client, options.connections)
         self._digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
-        self._trusted = [ipaddress.ip_network(network, strict=False) for network in options.trusted_proxies]
+        self._trusted = networks_of(options.trusted_proxies)
         self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _nobody
         self.readers = Readers(options.metrics_networks, self.trusts)
         self._state = connect_async(options.redis_url, timeout=INVALIDATION_WAIT, max_connections=8)
@@ -228,11 +227,7 @@ class Gateway:
         return self._digest(value) if len(value) <= keys.LONGEST else None
 
     def _trusts(self, client: str) -> bool:
-        try:
-            address = ipaddress.ip_address(client)
-        except ValueError:
-            return False
-        return any(address.version == network.version and address in network for network in self._trusted)
+        return is_within(address_of(client), self._trusted)
 
 
 def _nobody(client: str) -> bool:

@@ -7,8 +7,9 @@ carries ``CDN-Loop`` was forwarded, perhaps by this very gateway for an API of s
 """
 
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from apps.egress.addresses import Address, plain
 from apps.gateway.exchange import Exchange
 from apps.gateway.loops import FIELD
 from apps.gateway.stages.route import is_proxy_field
@@ -16,14 +17,14 @@ from apps.gateway.stages.route import is_proxy_field
 LONGEST = 64
 """Characters of what can be an address."""
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Readers:
     """``networks`` may read beside loopback; ``trusts`` says whether an address is a trusted proxy's."""
 
     def __init__(self, networks: Sequence[str], trusts: Callable[[str], bool]) -> None:
-        self._networks = [ipaddress.ip_network(network, strict=False) for network in networks]
+        self._networks = networks_of(networks)
         self._trusts = trusts
 
     def admit(self, x: Exchange) -> bool:
@@ -33,7 +34,7 @@ class Readers:
             return False
         if any(is_proxy_field(name) for name in names) or b"via" in names:
             return self._trusts(x.client) and self._is_named(self._client_behind(x))
-        address = _address(x.client)
+        address = address_of(x.client)
         if address is not None and address.is_loopback and not self._trusts(x.client):
             return True
         return self._is_named(address)
@@ -42,22 +43,32 @@ class Readers:
         """The nearest address in ``X-Forwarded-For`` that isn't a trusted proxy's: what stands before it is hearsay."""
         way = b",".join(value for name, value in x.headers if name == b"x-forwarded-for").decode("latin-1")
         for node in reversed(way.split(",")):
-            address = _address(node.strip())
+            address = address_of(node.strip())
             if address is None or not self._trusts(str(address)):
                 return address
         return None
 
     def _is_named(self, address: Address | None) -> bool:
-        return address is not None and any(
-            address.version == network.version and address in network for network in self._networks
-        )
+        return is_within(address, self._networks)
 
 
-def _address(text: str) -> Address | None:
+def networks_of(texts: Iterable[str]) -> list[Network]:
+    """The networks that a setting names, as addresses or with a prefix's length. Raises ``ValueError``."""
+    return [ipaddress.ip_network(text, strict=False) for text in texts]
+
+
+def is_within(address: Address | None, networks: Iterable[Network]) -> bool:
+    """Whether an address is in one of some networks."""
+    return address is not None and any(address.version == each.version and address in each for each in networks)
+
+
+def address_of(text: str) -> Address | None:
+    """The address of a client, as a socket or ``X-Forwarded-For`` has it; an IPv4 address in IPv6 (a socket for both) as IPv4.
+    ``None``: it is none.
+    """
     if len(text) > LONGEST:
         return None
     try:
-        address = ipaddress.ip_address(text.strip("[]"))
+        return plain(ipaddress.ip_address(text.strip("[]")))
     except ValueError:
         return None
-    return (address.ipv4_mapped or address) if address.version == 6 else address

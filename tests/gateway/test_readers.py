@@ -138,3 +138,11 @@ def test_a_network_that_is_none_is_refused_at_the_start() -> None:
     )
     assert ran.returncode
     assert "METRICS_NETWORKS: 'everybody'" in ran.stderr
+
+
+async def test_a_proxy_is_trusted_by_its_address_on_a_socket_for_both_families_too(gateways: Any) -> None:
+    gateway = await gateways(trusted_proxies=("127.0.0.1", "10.0.0.0/8", "fd00::/8"))
+    assert all(map(gateway.trusts, ("127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.1.2.3", "fd00::1")))
+    assert not any(map(gateway.trusts, ("::ffff:192.0.2.1", "192.0.2.1", "fe80::1%eth0", "unix:", "")))
+    x = Exchange("GET", b"/", (), call_id="1", began=0.0, at=0.0, client="::ffff:127.0.0.1")
+    assert not gateway.readers.admit(x)
