@@ -9,8 +9,9 @@ class InvalidationConfig(AppConfig):
     name = "apps.invalidation"
 
     def ready(self) -> None:
-        """Have purges forwarded to CDNs."""
+        """Have purges forwarded to CDNs, and ``check --deploy`` look at them."""
         from apps.caching.services import on_purge
+        from apps.invalidation import checks  # noqa: F401  registers itself
         from apps.invalidation.forwarding import note
 
         on_purge(note)
