@@ -45,17 +45,23 @@ class Exchanges:
             self._stats.shared_skipped += 1
             return None
         task = asyncio.ensure_future(operation())
-        # A worker that was busy for longer than the wait itself can't tell whether the server was slow: it waits again.
-        for _ in range(2):
-            began = time.monotonic()
-            await asyncio.wait({task}, timeout=wait)
-            for _ in range(_TURNS):
-                if task.done():
+        try:
+            # A worker that was busy for longer than the wait itself can't tell whether the server was slow: it waits again.
+            for _ in range(2):
+                began = time.monotonic()
+                await asyncio.wait({task}, timeout=wait)
+                for _ in range(_TURNS):
+                    if task.done():
+                        break
+                    await asyncio.sleep(0)
+                busy = time.monotonic() - began >= 2 * wait
+                if task.done() or not busy:
                     break
-                await asyncio.sleep(0)
-            busy = time.monotonic() - began >= 2 * wait
-            if task.done() or not busy:
-                break
+        except asyncio.CancelledError:
+            # The client has left. How it ends tells of the server all the same.
+            self._late.add(task)
+            task.add_done_callback(partial(self._finished_late, started, late))
+            raise
         if not task.done():
             if late is None and not busy:
                 breaker.failed(time.monotonic(), started)

@@ -16,7 +16,11 @@ async def bounded(exchange: Awaitable[T], seconds: float) -> T:
     it can be.
     """
     task = asyncio.ensure_future(exchange)
-    done, _ = await asyncio.wait({task}, timeout=seconds)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        task.add_done_callback(_forgotten)  # it goes on: what it changes is wanted, whoever has left
+        raise
     if not done:
         task.add_done_callback(_forgotten)
         task.cancel()

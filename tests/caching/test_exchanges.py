@@ -1,11 +1,13 @@
 """Exchanges with a server that may be late: what counts against it, and what doesn't."""
 
 import asyncio
+import gc
 
 import pytest
 
 from apps.caching.breaker import Breaker
 from apps.caching.exchanges import Exchanges, ExchangeStats
+from apps.gateway.bounded import bounded
 from tests.support.waiting import until
 
 
@@ -55,6 +57,48 @@ async def test_a_write_that_fails_late_or_ends_too_late_is_a_failure(run, error,
         server.answer.set_exception(error)
     await until(lambda: not run._late)
     assert run.breaker.is_open
+
+
+async def test_what_fails_after_its_client_left_is_a_failure_and_no_error_in_the_log(run, unheard):
+    server = Server()
+    call = asyncio.create_task(run.run(server, 60.0))
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    server.answer.set_exception(ConnectionResetError())
+    await until(lambda: not run._late)
+    assert run.breaker.is_open
+    assert unheard() == []
+
+
+async def test_an_exchange_whose_client_left_goes_on_unheard(unheard):
+    server = Server()
+    call = asyncio.create_task(bounded(server(), 60.0))
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    server.answer.set_exception(ConnectionResetError())
+    del call
+    for _ in range(4):
+        await asyncio.sleep(0)  # until the exchange has ended
+    assert unheard() == []
+
+
+@pytest.fixture
+async def unheard():
+    """What the event loop says of exceptions that nobody asked for, once what is left over is gone."""
+    heard = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: heard.append(context["message"]))
+
+    def look():
+        gc.collect()
+        return heard
+
+    yield look
+    loop.set_exception_handler(None)
 
 
 async def test_behind_an_open_breaker_nothing_is_begun(run):
