@@ -304,7 +304,7 @@ def is_plain(name: str) -> bool:
 
 def _header_names_error(names: object) -> str | None:
     if not _are_texts(names) or not all(_TOKEN.match(name) and len(name) <= 64 for name in names):
-        return "A list of header names of up to 64 characters."
+        return "Write a list of header names of up to 64 characters each, without colons."
     if len(names) > MOST_HEADERS:
         return f"At most {MOST_HEADERS} headers."
     return None
@@ -315,7 +315,7 @@ def _underscore_headers_error(names: object) -> str | None:
         return error
     for name in cast(list[str], names):
         if is_plain(name):
-            return f"{name} goes on without being named here: its name has letters, digits and hyphens only."
+            return f"{name} is forwarded without being named here: its name has letters, digits and hyphens only."
         read_as = folded(name.lower().encode())
         if read_as.decode() in NEVER_FOLDED or PROXY_FIELDS.fullmatch(read_as) or _MORE_PROXIES.search(read_as):
             return f"An origin may read {name} as {read_as.decode()}, which callers can't set."

@@ -511,7 +511,7 @@ def test_an_invitation_is_declined_by_whoever_holds_its_link(world, browse, clie
 def test_a_link_that_is_none_opens_nothing(db, client):
     answer = client.get("/invitations/made-up/")
     assert answer.status_code == 404
-    assert "This link works no more" in text_of(answer)
+    assert "This link no longer works" in text_of(answer)
 
 
 def test_pages_of_an_invitation_are_nobody_elses_to_keep_or_frame(world, client, link_to):

@@ -97,7 +97,7 @@ def test_an_owner_invites_and_somebody_new_joins(
     newcomer.get_by_role("button", name="Accept").tap()
     expect(newcomer.get_by_text("You are a member of Globex Travel. Sign in")).to_be_visible()
     newcomer.goto(link)
-    expect(newcomer.get_by_role("heading", name="This link works no more")).to_be_visible()
+    expect(newcomer.get_by_role("heading", name="This link no longer works")).to_be_visible()
     whole(newcomer)
     sign_in(newcomer, "dora@else.test", "tulips in january")
     newcomer.goto("/tenants/globex/")

@@ -129,6 +129,13 @@ def test_every_page_fits_a_telephone(open_console, person, busy):
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_tab_that_is_open_is_in_sight_on_a_telephone(open_console):
+    page = open_console(EMAIL, PASSWORD, viewport=TELEPHONE, has_touch=True, reduced_motion="reduce")
+    for tab in ("traffic", "settings"):
+        page.goto(f"/apis/catalogue/{tab}/")
+        expect(page.locator(".tabs [aria-current]")).to_be_in_viewport(ratio=0.9)
+
+
 def test_the_focus_is_seen_wherever_tab_leads(open_console, person):
     page = open_console(*person)
     page.goto("/apis/")

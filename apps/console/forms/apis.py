@@ -207,10 +207,13 @@ class TrafficForm(ConsoleForm):
     """How calls reach the upstreams."""
 
     connect_timeout = helped(
-        DurationField(label="Connect within", help_text="Else the next upstream, or 502."), "timeouts"
+        DurationField(label="Connect timeout", help_text="Then the next upstream is tried, or callers get 502."),
+        "timeouts",
     )
     read_timeout = helped(
-        DurationField(label="Wait for bytes", help_text="So long without a byte from the upstream ends in 504."),
+        DurationField(
+            label="Read timeout", help_text="After this long without a byte from the upstream callers get 504."
+        ),
         "timeouts",
     )
     retries = helped(
@@ -223,19 +226,19 @@ class TrafficForm(ConsoleForm):
         forms.IntegerField(
             min_value=1,
             max_value=10_000,
-            label="Calls at once",
+            label="Concurrent calls",
             help_text="To the upstreams, from each gateway worker.",
         ),
         "concurrency",
     )
     queued_calls = helped(
         forms.IntegerField(
-            min_value=0, max_value=10_000, label="Calls that wait", help_text="Beyond these, callers get 503 at once."
+            min_value=0, max_value=10_000, label="Queued calls", help_text="Beyond these, callers get 503 at once."
         ),
         "concurrency",
     )
     queue_wait = helped(
-        DurationField(label="Wait for a place", help_text="So long without one ends in 503, or a stale response."),
+        DurationField(label="Queue wait", help_text="After this long callers get 503, or a stale response."),
         "concurrency",
     )
     body_mib = forms.FloatField(

@@ -183,7 +183,7 @@ def invitation_again(request: Signed, invitation: Invitation) -> HttpResponse:
         submit="Send",
         back=to,
         back_label=str(invitation.tenant),
-        explain="The new link works for seven days. The one before works no more.",
+        explain="The new link works for seven days. The one before stops working.",
     )
 
 
@@ -205,7 +205,7 @@ def invitation_end(request: Signed, invitation: Invitation) -> HttpResponse:
         submit="Take it back",
         back=to,
         back_label=str(invitation.tenant),
-        explain="Its link works no more.",
+        explain="Its link stops working.",
         danger=True,
     )
 
