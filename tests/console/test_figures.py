@@ -3,11 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.template.loader import render_to_string
+from django.utils.html import strip_tags
 
 from apps.access.choices import KeyState, RequestState, RequestVerb, SubscriptionState
 from apps.catalog.choices import APIState
 from apps.console import figures, meanings
 from apps.console.spark import spark
+from apps.fleet.receipts import Receipt
 from apps.tenants.choices import TenantState
 
 
@@ -106,3 +109,11 @@ def test_a_spark_line_reaches_from_edge_to_edge_and_tells_its_numbers():
 
 def test_a_trend_of_nothing_is_a_dash():
     assert spark([0, 0]) == spark(None) == "–"
+
+
+@pytest.mark.parametrize("starting", [0, 1, 2])
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_receipt_says_the_same_on_a_page_as_in_a_message(workers, starting):
+    receipt = Receipt(1, 2, workers, workers, 3.0 if workers else None, None, starting=starting)
+    shown = render_to_string("cotton/receipt.html", {"of": receipt})
+    assert " ".join(strip_tags(shown).split()) == receipt.sentence
