@@ -33,7 +33,7 @@ class Entry(models.Model):
     )
     verb = models.CharField(max_length=64, db_index=True, help_text="Like api.publish or request.approve.")
     target_type = models.CharField(max_length=32)
-    target = models.CharField(max_length=200, db_index=True, help_text="Slug or id, as the REST API names it.")
+    target = models.CharField(max_length=400, db_index=True, help_text="Slug or id, as the REST API names it.")
     tenant_slug = models.CharField(max_length=64, blank=True, db_index=True, help_text="Whose members may see it.")
     comment = models.TextField(blank=True)
     changes = models.JSONField(default=dict, help_text="{field: [before, after]}, secrets left out.")

@@ -2,11 +2,15 @@
 
 import pytest
 from django.db import transaction
+from django.db.models import Model
 
+from apps.access.models import APIKey, Application
 from apps.audit import services
 from apps.audit.models import Entry, Epoch
 from apps.audit.selectors import entries_filtered
 from apps.audit.services import change, on_change, via
+from apps.catalog.models import API, HostName
+from apps.tenants.models import Invitation, Tenant, Token, User
 from tests.support.cast import Cast
 
 
@@ -138,3 +142,18 @@ def test_entries_are_found_by_what_is_known_of_them(cast: Cast):
     assert not entries_filtered(everything, verb="cach").exists()
     assert not entries_filtered(everything, until=entry.at, verb="cache").exists()
     assert entries_filtered(everything).count() == everything.count()
+
+
+def test_the_longest_targets_have_room():
+    def longest(model: type[Model], field: str) -> int:
+        return int(model._meta.get_field(field).max_length or 0)
+
+    slug = longest(Tenant, "slug") + len("/") + longest(Application, "slug")
+    targets = {
+        "host": longest(HostName, "host"),
+        "invitation": longest(Invitation, "email"),
+        "token": longest(User, "email") + len(": ") + longest(Token, "name"),
+        "key": slug + len(":  (…)") + longest(APIKey, "name") + longest(APIKey, "prefix"),
+        "subscription": slug + len(" → ") + longest(API, "slug"),
+    }
+    assert {kind: length for kind, length in targets.items() if length > longest(Entry, "target")} == {}
