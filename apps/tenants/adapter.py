@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.audit.services import coming_by
 from apps.secrets import ring
-from apps.tenants import throttle
+from apps.tenants import notices, throttle
 from apps.tenants.models import User
 from apps.tenants.services import user_set_password
 
@@ -52,6 +52,17 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Refused: a platform's users are invited."""
         return False
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """One of the two letters that people who aren't signed in can have sent. Its addresses are the installation's own: those
+        that allauth makes name the host and port that the request named, and whoever answers there would get the link's key.
+        """
+        if template_prefix == "account/email/password_reset_key":
+            notices.password_reset(context["user"])
+        elif template_prefix == "account/email/unknown_account":
+            notices.no_account(email)
+        else:
+            raise ValueError(f"There is no letter {template_prefix}.")
 
     def set_password(self, user: User, password: str) -> None:
         """Through the service, so that the audit log has it. The forms have asked for the old one, or for the key of a link."""

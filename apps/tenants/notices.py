@@ -20,6 +20,28 @@ def password_link(user: User) -> str:
     return f"{settings.CONSOLE_URL}{reverse('account_reset_password_from_key', kwargs=parts)}"
 
 
+def password_reset(user: User) -> None:
+    """Send a link by which somebody who forgot their password chooses a new one."""
+    post(
+        [user.email],
+        "Choose a new password",
+        f"Somebody, you most likely, asked for a new password of {user.email} at {settings.CONSOLE_URL}.\n\n"
+        f"Choose it here:\n{password_link(user)}\n\n"
+        "The link works once. If it wasn't you, do nothing: the password stays as it is.\n",
+    )
+
+
+def no_account(address: str) -> None:
+    """Tell somebody who asked for a new password that there is no account with this address: the page doesn't."""
+    post(
+        [address],
+        "There is no account with this address",
+        f"Somebody, you most likely, asked for a new password of {address} at {settings.CONSOLE_URL}.\n\n"
+        "There is no account with this address: try another one of yours, or ask the owner of your team to invite this one.\n"
+        "If it wasn't you, do nothing.\n",
+    )
+
+
 def welcome(user: User, tenant: Tenant, role: str, inviter: User | None) -> None:
     """Tell ``user`` of their new tenant, and where to choose a password if they have none."""
     who = one_line(inviter) if inviter else "The platform"

@@ -1,9 +1,11 @@
 """The way in: who may sign in, with which address, and how often one may try."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from allauth.account.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
@@ -52,11 +54,13 @@ def test_nobody_takes_an_address_that_somebody_may_be_invited_by(vera: User):
     assert User.objects.get(pk=vera.pk).email == vera.email
 
 
-def test_an_address_that_was_taken_away_opens_nothing(vera: User, cast: Cast):
+def test_an_address_that_was_taken_away_opens_nothing(vera: User, cast: Cast, django_capture_on_commit_callbacks):
     old = vera.email
     assert sign_in(old) == 302  # from here on allauth remembers the address
     services.user_update(actor=cast.ada, user=vera, email="vera@elsewhere.test")
-    Client().post("/accounts/password/reset/", {"email": old})
+    with django_capture_on_commit_callbacks(execute=True):
+        Client().post("/accounts/password/reset/", {"email": old})
+    assert mail.outbox
     assert old not in [address for letter in mail.outbox for address in letter.to if "/key/" in letter.body]
     assert sign_in(old) == 200
     assert sign_in("vera@elsewhere.test") == 302
@@ -180,3 +184,27 @@ def test_secrets_of_second_factors_are_encrypted_and_rotate(vera: User, settings
     assert secret.data != stored[0]
     assert MFAAdapter().decrypt(secret.data["secret"]) == "JBSWY3DPEHPK3PXP"
     assert Authenticator.objects.get(pk=codes.instance.pk).wrap().validate_code(first)
+
+
+@pytest.mark.parametrize("address", ["vera@acme.test", "nobody@acme.test"])
+@pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:1", "[::1]:99"])
+def test_letters_name_the_console_and_not_the_host_that_a_request_named(
+    cast: Cast, settings, django_capture_on_commit_callbacks, address: str, host: str
+):
+    """The port of a host isn't looked at: a link to another one would hand its key to an API's upstream at the gateway."""
+    settings.CONSOLE_URL = "https://console.platform.test"
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = Client().post("/accounts/password/reset/", {"email": address}, HTTP_HOST=host)
+    assert answer.status_code == 302
+    (letter,) = mail.outbox
+    text = f"{letter.subject}\n{letter.body}"
+    assert letter.to == [address]
+    assert host.rpartition(":")[0] not in text
+    found = {link.rstrip(".") for link in re.findall(r"https?://[^/\s]+", text)}
+    assert found == {"https://console.platform.test"}
+
+
+def test_a_letter_that_nobody_wrote_is_not_sent(cast: Cast):
+    with pytest.raises(ValueError, match="no letter"):
+        get_adapter().send_mail("account/email/login_code", "vera@acme.test", {})
+    assert mail.outbox == []

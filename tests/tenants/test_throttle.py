@@ -67,11 +67,12 @@ def test_a_known_browser_goes_on_whatever_strangers_do_and_from_wherever_it_is(v
     assert is_in(attempt(vera, PASSWORD, client=owner, address="198.51.100.3"))  # even behind a guesser's address
 
 
-def test_a_link_by_mail_lets_the_owner_in_on_a_new_browser(vera: User):
+def test_a_link_by_mail_lets_the_owner_in_on_a_new_browser(vera: User, django_capture_on_commit_callbacks):
     flood(vera)
     owner = Client()
     assert not is_in(attempt(vera, PASSWORD, client=owner, address=HOME))
-    owner.post("/accounts/password/reset/", {"email": vera.email}, REMOTE_ADDR=HOME)
+    with django_capture_on_commit_callbacks(execute=True):
+        owner.post("/accounts/password/reset/", {"email": vera.email}, REMOTE_ADDR=HOME)
     link = re.search(r"https?://\S+?(/accounts/password/reset/key/\S+)", mail.outbox[-1].body)
     assert link
     form = owner.get(link[1], follow=True)
@@ -84,10 +85,11 @@ def test_a_link_by_mail_lets_the_owner_in_on_a_new_browser(vera: User):
     assert is_in(attempt(vera, chosen["password1"], client=owner, address=HOME))
 
 
-def test_a_link_by_mail_is_no_way_around_the_second_factor(vera: User):
+def test_a_link_by_mail_is_no_way_around_the_second_factor(vera: User, django_capture_on_commit_callbacks):
     TOTP.activate(vera, "JBSWY3DPEHPK3PXP")
     client = Client()
-    client.post("/accounts/password/reset/", {"email": vera.email})
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post("/accounts/password/reset/", {"email": vera.email})
     link = re.search(r"https?://\S+?(/accounts/password/reset/key/\S+)", mail.outbox[-1].body)
     assert link
     form = client.get(link[1], follow=True)
@@ -177,12 +179,15 @@ def test_guesses_at_the_second_factor_lock_no_known_browser_out(vera: User):
     assert is_in(second(owner, codes[2], HOME))
 
 
-def test_letters_that_strangers_have_sent_are_bounded_for_each_address_and_each_sender(cast: Cast, state_redis: object):
+def test_letters_that_strangers_have_sent_are_bounded_for_each_address_and_each_sender(
+    cast: Cast, state_redis: object, django_capture_on_commit_callbacks
+):
     """With a link or, where there is no account, without: the letters and answers are as many."""
     cache.clear()
 
     def ask(address: str, sender: str) -> int:
-        return Client().post("/accounts/password/reset/", {"email": address}, REMOTE_ADDR=sender).status_code
+        with django_capture_on_commit_callbacks(execute=True):
+            return Client().post("/accounts/password/reset/", {"email": address}, REMOTE_ADDR=sender).status_code
 
     for address in (cast.vera.email, "nobody@acme.test"):
         mail.outbox.clear()
