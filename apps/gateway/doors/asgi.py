@@ -320,6 +320,7 @@ async def parts(gateway: Gateway, x: Exchange, answer: Streamed) -> AsyncGenerat
         record(gateway, x, answer.status, x.sent, ENDED)
         raise CutShort from error
     finally:
+        x.waits_for_reader = None
         answer.close()
 
 
@@ -349,6 +350,7 @@ async def _send_buffered(
     except UpstreamError:
         refused = refuse(x, Problem.UPSTREAM_INVALID)
     finally:
+        x.waits_for_reader = None
         answer.close()
     status, body = (answer.status, b"".join(parts)) if refused is None else (refused.status, refused.body)
     if refused is not None:
