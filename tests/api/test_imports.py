@@ -11,13 +11,9 @@ DOCUMENT = b'{"openapi": "3.1.0", "info": {"title": "Shop", "version": "1"}, "pa
 
 
 @pytest.fixture
-def busy():
-    """Others are being read, as many as may be."""
-    for _ in range(aside.AT_ONCE):
-        assert aside._slots.acquire(blocking=False)
-    yield
-    for _ in range(aside.AT_ONCE):
-        aside._slots.release()
+def busy(monkeypatch):
+    """Documents of other tenants are being read, as many as may be."""
+    monkeypatch.setattr(aside, "_reading", {f"other-{number}" for number in range(aside.AT_ONCE)})
 
 
 def test_rest_answers_503_and_says_when_to_come_again(busy, cast, calls_as):
