@@ -428,6 +428,7 @@ ELSEWHERE = {
     "apps.caching.http.storing.may_share": "reads a plan, no text: plan_request",
     "apps.gateway.insisting.is_bounded": "reads a plan, no text: plan_request",
     "apps.gateway.outcomes.on_error": "reads a plan, no text: plan_request",
+    "apps.gateway.readers.networks_of": "reads a setting, at start",
 }
 
 

@@ -22,7 +22,7 @@ _TARGET_REFUSED = re.compile(rb'[^\x21-\x7e]|["<>\\#]')
 _VALUE_REFUSED = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
+LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
 def field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
@@ -59,7 +59,7 @@ def refusal(target: bytes, version: str, headers: tuple[tuple[bytes, bytes], ...
                 return Problem.INVALID_REQUEST, "The Host field is not a host."
         elif name == b"content-length":
             lengths += 1
-            if not _LENGTH.fullmatch(value):
+            if not LENGTH.fullmatch(value):
                 return Problem.INVALID_REQUEST, "The Content-Length field is not a number."
         elif name == b"transfer-encoding":
             if encoding is not None or value.lower() != b"chunked" or version != "1.1":

@@ -3,6 +3,7 @@
 Answers with JSON on standard output: ``{"description": …}`` or ``{"refused": [sentences]}``.
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -27,6 +28,8 @@ def answer(stream: BinaryIO) -> dict[str, Any]:
 if __name__ == "__main__":
     seconds, memory, nice = (int(argument) for argument in sys.argv[1:4])
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    # macOS knows no such limit: time and the document's size bound it there.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     os.nice(nice)
     json.dump(answer(sys.stdin.buffer), sys.stdout)

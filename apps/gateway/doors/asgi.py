@@ -12,7 +12,7 @@ from apps.gateway.answers import AnyAnswer, Streamed, Whole, own_fields, refuse
 from apps.gateway.client_bounds import Pace
 from apps.gateway.exchange import BodyMisframed, BodyTooLarge, BodyTooSlow, ClientLeft, Exchange
 from apps.gateway.gateway import Gateway
-from apps.gateway.head_limits import field
+from apps.gateway.head_limits import LENGTH, field
 from apps.gateway.problems import Problem
 from apps.gateway.records import BEGUN, CALL, ENDED
 from apps.gateway.stages import Need
@@ -154,7 +154,7 @@ def body_of(gateway: Gateway, x: Exchange, receive: Receive) -> Body | None:
     length: int | None = None
     announced = x.version not in ("1.0", "1.1") and not any(name == b"content-length" for name, _ in x.headers)
     for name, value in x.headers:
-        if name == b"content-length" and value.isdigit():
+        if name == b"content-length" and LENGTH.fullmatch(value):
             length = int(value)
         elif name == b"transfer-encoding":
             announced = True
