@@ -176,5 +176,5 @@ SETTINGS: dict[str, Setting] = {
     ),
 }
 
-OF_THE_API = {"api", "group", "open_to_all", "tenant"}
+OF_THE_API = {"api", "credential_headers", "group", "open_to_all", "tenant"}
 """What a compiled policy has of its API rather than of settings."""
