@@ -12,9 +12,6 @@ from apps.gateway.problems import Problem
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
-BODILESS = frozenset({204, 205, 304})
-"""Statuses whose answers have no body, and here no ``content-length``: a server would wait for what it announces."""
-
 
 class Answer:
     """A whole answer. ``headers`` are complete but for what ``own_lines`` adds; for HEAD, ``body`` is empty.

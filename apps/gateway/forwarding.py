@@ -13,7 +13,8 @@ from time import time
 from apps.caching.http import Entry
 from apps.caching.http.downstream import as_stored, passed_down
 from apps.caching.http.fields import end_to_end
-from apps.gateway.answers import BODILESS, date
+from apps.caching.http.held import BODILESS
+from apps.gateway.answers import date
 from apps.gateway.exchange import Exchange
 from apps.gateway.snapshot import API, HeaderRules, Upstream
 from apps.gateway.withheld import plants_session

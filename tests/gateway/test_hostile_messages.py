@@ -1,12 +1,13 @@
 """Messages that two readers would take for different things, from callers and from upstreams: none gets through."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from apps.gateway.snapshot import HeaderRules
-from tests.gateway.house import KEY, CutShort, Door, Origin, Published, api, ok
+from tests.gateway.house import KEY, CutShort, Door, Origin, Published, api, ok, read_answer
 from tests.support.waiting import until
 
 HEAD = f"host: api.test\r\nx-api-key: {KEY}\r\n".encode()
@@ -41,6 +42,8 @@ STORABLE = b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\n"
         STORABLE + b"transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nand more",
         b"HTTP/1.1 103 Early Hints\r\nx-a: b\r\n\r\nnonsense",
         b"HTTP/1.1 103 Early Hints\r\nx-a: b\r\n\r\n" + STORABLE + b"content-length: 2, 2\r\n\r\nok",
+        STORABLE.replace(b"200", b"205") + b"content-length: 4\r\n\r\nevil",
+        STORABLE.replace(b"200", b"205") + b"transfer-encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n",
         b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\nevil",
         STORABLE.replace(b"1.1", b"2.0") + b"content-length: 2\r\n\r\nok",
         STORABLE.replace(b"200", b"000") + b"content-length: 2\r\n\r\nok",
@@ -60,6 +63,34 @@ async def test_an_answer_whose_end_or_meaning_is_doubtful_is_a_502_and_not_store
         assert not ({"set-cookie", "x-a"} & {name.lower() for name, _ in got.headers})
     origin.paths["/doubtful"] = ok(b"sound", "cache-control: max-age=60")
     assert (await lane.call("/products/doubtful")).body == b"sound"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [b"content-length: 0\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n", b"connection: close\r\n\r\n"],
+)
+@pytest.mark.parametrize("stored", [b"", b"cache-control: max-age=60\r\n"])
+async def test_an_answer_that_resets_says_that_it_is_empty(
+    door: Door, origin: Origin, framing: bytes, stored: bytes
+) -> None:
+    """RFC 9110 §15.3.6: a 205 has no content, but to a client it ends where its framing says, so what comes next is read as its
+    body where there is none.
+    """
+
+    async def reset(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        writer.write(b"HTTP/1.1 205 Reset Content\r\n" + stored + framing)
+        if b"close" in framing:
+            raise ConnectionError
+
+    origin.paths["/reset"], origin.paths["/next"] = reset, ok(b"next")
+    reader, writer = await door.connect()
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            for path, expected in ((b"reset", (205, b"")), (b"next", (200, b"next"))):
+                writer.write(b"GET /products/%b HTTP/1.1\r\n%b\r\n" % (path, HEAD))
+                answer = await read_answer(reader)
+                assert (answer.status, answer.body) == expected
+    writer.close()
 
 
 async def test_a_body_behind_the_answer_to_a_head_is_not_taken_for_the_next_answer(lane: Door, origin: Origin) -> None:

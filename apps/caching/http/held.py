@@ -19,8 +19,10 @@ NOT_MODIFIED_FIELDS = frozenset(
 OVERHEAD = 2048
 """Bytes that Python needs for an entry besides its body and its head; measured, rounded up."""
 
-BODILESS = frozenset({204, 205, 304})
-"""Statuses whose answers have no content, and so no ``content-length`` (RFC 9110 §8.6)."""
+BODILESS = frozenset({204, 304})
+"""Statuses whose answers end with their head, whatever it says (RFC 9112 §6.3), and so have no ``content-length`` here. A 205
+isn't one: it has no content (RFC 9110 §15.3.6), but its framing has to say so, or a client reads the next answer as its body.
+"""
 
 
 def render(status: int, headers: Headers) -> bytes:

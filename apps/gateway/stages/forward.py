@@ -5,7 +5,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from apps.caching import http
-from apps.gateway.answers import BODILESS, Answer, AnyAnswer, Streamed, refuse
+from apps.caching.http.held import BODILESS
+from apps.gateway.answers import Answer, AnyAnswer, Streamed, refuse
 from apps.gateway.client_bounds import client_key
 from apps.gateway.exchange import BodyRefused, Exchange
 from apps.gateway.forwarding import answer_fields, ordered, upstream_fields, upstream_target

@@ -169,6 +169,10 @@ class Connection(asyncio.Protocol):
             self._keep_alive = False  # the answer to a HEAD has no body; whoever sends one loses count
         if not body or self.complete:
             return
+        if self.status == 205:
+            raise ValueError(
+                "content in an answer that has none (RFC 9110 §15.3.6): some clients read on behind its head"
+            )
         self._chunks.append(body)
         self._body_bytes += len(body)
         self._buffered += len(body)

@@ -13,9 +13,9 @@ def test_a_head_is_a_status_line_and_lines_without_the_one_that_ends_it():
     assert render(299, ()) == b"HTTP/1.1 299 \r\n"
 
 
-@pytest.mark.parametrize(("status", "told"), [(200, b"5"), (404, b"5"), (204, None), (205, None)])
+@pytest.mark.parametrize(("status", "told"), [(200, b"5"), (404, b"5"), (204, None), (205, b"0")])
 def test_the_length_is_that_of_the_body_where_there_can_be_one(status, told):
-    held = stored([HOUR, ("Content-Length", "77")], status=status, body=b"hello" if told else b"")
+    held = stored([HOUR, ("Content-Length", "77")], status=status, body=b"hello" if told == b"5" else b"")
     assert dict(held.headers).get(b"content-length") == told
     assert (b"content-length" in held.head) is (told is not None)
 
