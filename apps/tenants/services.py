@@ -233,6 +233,8 @@ def membership_remove(*, actor: Actor, membership: Membership) -> None:
         noted.field("role", membership.role, None)
         _keep_an_owner(membership)
         membership.delete()
+        # One that they didn't need any more would bring them back.
+        tenant.invitations.filter(email__iexact=user.email).delete()
 
 
 def token_create(

@@ -55,6 +55,22 @@ def test_an_approved_request_becomes_an_active_subscription(cast: Cast, django_c
     assert f"/requests/{request.pk}/" in letter.body
 
 
+def test_an_approval_is_of_what_the_approver_read(cast: Cast):
+    """Another approver asked back, and the applicant wants another plan since: who has the old page open doesn't grant it."""
+    api, bot = make_api(cast.platform), make_application(cast.acme)
+    request = make_request(cast.bob, bot, api)
+    read = request.submitted_at
+    services.request_ask(actor=cast.ada, access_request=request, comment="How many calls?")
+    services.request_update(actor=cast.bob, access_request=request, plan=make_plan("unlimited"))
+    services.request_submit(actor=cast.bob, access_request=request)
+    with pytest.raises(Conflict, match="handed in anew"):
+        services.request_approve(actor=cast.olga, access_request=request, submitted_at=read)
+    request.refresh_from_db()
+    assert (request.state, Subscription.objects.count()) == ("submitted", 0)
+    services.request_approve(actor=cast.olga, access_request=request, submitted_at=request.submitted_at)
+    assert Subscription.objects.get().plan.slug == "unlimited"
+
+
 def test_a_submitted_request_is_told_to_the_owners_of_the_api(cast: Cast, django_capture_on_commit_callbacks):
     api, bot = make_api(cast.platform), make_application(cast.acme)
     with django_capture_on_commit_callbacks(execute=True):

@@ -235,6 +235,19 @@ def test_a_request_is_asked_back_answered_and_rejected(cast, calls_as, shop):
     assert [row["text"] for row in rejected.json()["comments"]][-1] == "Use the export."
 
 
+def test_an_approval_may_name_what_was_read(cast, calls_as, shop):
+    bob, olga = calls_as(cast.bob), calls_as(cast.olga)
+    one = f"/api/v1/access-requests/{ask(bob).json()['id']}/"
+    read = olga.get(one).json()["submitted_at"]
+    olga.post(f"{one}ask/", {"comment": "How many calls?"})
+    bob.patch(one, {"reason": "A million a day."})
+    bob.post(f"{one}submit/")
+    late = olga.post(f"{one}approve/", {"submitted_at": read})
+    assert (late.status_code, late.json()["code"]) == (409, "conflict")
+    now = olga.get(one).json()["submitted_at"]
+    assert olga.post(f"{one}approve/", {"submitted_at": now}).json()["state"] == "approved"
+
+
 def test_questions_and_rejections_need_a_comment(cast, calls_as, shop):
     one = f"/api/v1/access-requests/{ask(calls_as(cast.bob)).json()['id']}/"
     olga = calls_as(cast.olga)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.access.choices import KeyState, RequestState, SubscriptionState
 from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
-from apps.access.services import request_approve
+from apps.access.services import request_approve, request_ask, request_submit
 from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.fleet import names
@@ -318,6 +318,19 @@ def test_an_approval_can_have_an_end(world, browse):
         reverse("console:request_approve", args=[world.asked.pk]), {"expires_at": f"{end:%Y-%m-%dT%H:%M}"}
     )
     assert Subscription.objects.get(application__slug="mobile").expires_at == end
+
+
+def test_a_request_that_was_handed_in_anew_is_not_approved_on_an_older_page(world, browse):
+    olga, address = browse(world.people.olga), reverse("console:request_approve", args=[world.asked.pk])
+    held = olga.get(address).context["form"]
+    request_ask(actor=world.people.ada, access_request=world.asked, comment="How many?")
+    request_submit(actor=world.people.charlie, access_request=world.asked)
+    answer = olga.post(address, {"submitted_at": held["submitted_at"].value()})
+    assert "handed in anew" in text_of(answer)
+    assert answer.status_code == 422
+    olga.post(address, {"submitted_at": olga.get(address).context["form"]["submitted_at"].value()})
+    world.asked.refresh_from_db()
+    assert world.asked.state == RequestState.APPROVED
 
 
 def test_a_request_is_taken_back_by_whoever_made_it(world, browse):

@@ -165,6 +165,14 @@ def test_a_role_that_was_given_meanwhile_stays(cast: Cast):
     assert invitations.invitation_accept(user=cast.charlie, invitation=asked).role == Role.OWNER
 
 
+def test_who_is_taken_out_of_a_tenant_does_not_come_back_by_an_older_invitation(cast: Cast, letters: Sent):
+    [letter] = letters(lambda: invite(cast, cast.charlie.email, "owner"))
+    added = services.membership_set(actor=PLATFORM, tenant=cast.acme, user=cast.charlie, role=Role.VIEWER)
+    services.membership_remove(actor=cast.alice, membership=added)
+    assert invitation_find(secret_of(letter)) is None
+    assert not Invitation.objects.exists()
+
+
 def test_only_owners_invite_send_again_and_take_back(cast: Cast):
     asked = invite(cast)
     for actor in (cast.bob, cast.vera, cast.charlie):

@@ -220,6 +220,12 @@ class ApprovalSerializer(CommentSerializer):
     """What is said with an approval, and when the subscription ends."""
 
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    submitted_at = serializers.DateTimeField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="That of the request as it was read: 409 if it was changed and handed in anew since then.",
+    )
 
 
 class NeededCommentSerializer(Words):

@@ -126,17 +126,27 @@ def request_ask(*, actor: Actor, access_request: AccessRequest, comment: str) ->
 
 
 def request_approve(
-    *, actor: Actor, access_request: AccessRequest, comment: str = "", expires_at: datetime | None = None
+    *,
+    actor: Actor,
+    access_request: AccessRequest,
+    comment: str = "",
+    expires_at: datetime | None = None,
+    submitted_at: datetime | None = None,
 ) -> AccessRequest:
     """Grant it, until ``expires_at`` where given: a new subscription, or the running one under the plan that was asked for.
 
     A running one keeps its end unless another is given.
-    Works at the gateways with this change. ``Conflict`` when it isn't waiting any more: the message says who decided.
+    Works at the gateways with this change. ``Conflict`` when it isn't waiting any more: the message says who decided; and when it
+    was handed in anew since ``submitted_at``, of the request that the approver read: its plan and reason may be others.
     """
     allow(can_decide_request(actor, access_request), _APPROVER)
     check_end(expires_at)
     with _changing("request.approve", actor, access_request, comment) as noted:
         row = _fresh(access_request)
+        if submitted_at is not None and row.submitted_at != submitted_at:
+            raise Conflict(
+                f"This request was changed and handed in anew since you read it; it asks for {row.plan} now. Read it again."
+            )
         decision = {"decided_by": user_of(actor), "decided_at": timezone.now(), "expires_at": expires_at}
         _move(noted, actor, row, RequestVerb.APPROVE, comment, **decision)
         if row.api.state == APIState.RETIRED:

@@ -193,6 +193,7 @@ class ApproveForm(ConsoleForm):
 
     comment = forms.CharField(required=False, widget=text_area(2), help_text="Reaches the applicant.")
     expires_at = MomentField(label="Good until", help_text="In UTC. Empty: no end.")
+    submitted_at = MomentField(widget=forms.HiddenInput)
 
     def clean_expires_at(self) -> Any:
         """In the future."""

@@ -100,8 +100,8 @@ def _step(
 
 @page(load=a_request, may=can_decide_request, methods=FORM)
 def approve(request: Signed, asked: AccessRequest) -> HttpResponse:
-    """Grant it."""
-    form = ApproveForm(sent(request))
+    """Grant it, as it is on the page that asks for the yes."""
+    form = ApproveForm(sent(request), initial={"submitted_at": asked.submitted_at and asked.submitted_at.isoformat()})
     return _step(
         request,
         asked,
