@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := run
 
 PYTHON ?= python3
+# Most tests wait for something: three processes keep two cores busy.
+TEST_PROCESSES ?= 3
 python := .venv/bin/python
 # A finished installation leaves it behind; its name changes with the lock.
 stamp := .venv/stamp-$(shell cat requirements-dev.lock | cksum | cut -d' ' -f1)
@@ -19,8 +21,8 @@ $(stamp):
 	@$(python) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	@rm -f .venv/stamp-* && touch $@
 
-test: $(stamp) ## The whole test suite; starts what it needs
-	$(python) -m pytest
+test: $(stamp) ## The whole test suite, in as many processes as TEST_PROCESSES says; starts what it needs
+	$(python) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 e2e: $(stamp) ## The browser tests, with Debian's Chromium
 	$(python) -m pytest tests/e2e -m e2e

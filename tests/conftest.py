@@ -19,6 +19,9 @@ from tests.support.transactions import only_sql_in_transactions
 
 __all__ = ["cast", "only_sql_in_transactions"]
 
+LONGEST = ("tests/system/", "tests/test_linear_work.py")
+"""The modules that take longest."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--random-order``: what a test needs, it makes itself, and what it leaves disturbs nobody."""
@@ -45,6 +48,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     seed = config.getoption("--random-order")
     if not seed:
+        # Several processes share the modules (pytest -n): the ones that take minutes must not be the last.
+        items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
         return
     chance = random.Random(seed)
     modules: dict[str, list[pytest.Item]] = {}

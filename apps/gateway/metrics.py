@@ -61,6 +61,8 @@ _HELP = {
         "counter",
         "Stored answers that were found under another caller's key and not served.",
     ),
+    "apimgr_cache_server_failures_total": ("counter", "Exchanges with the cache server that failed or came too late."),
+    "apimgr_cache_server_skipped_total": ("counter", "Exchanges left out because the last ones had failed."),
     "apimgr_records_written_total": ("counter", "Call records written to the spool."),
     "apimgr_records_lost_total": ("counter", "Call records that could not be written."),
     "apimgr_loop_stalls_total": (
@@ -172,6 +174,8 @@ class Metrics:
             ("apimgr_cache_entries", stats.entries),
             ("apimgr_cache_evictions_total", stats.evictions),
             ("apimgr_cache_alarms_total", gateway.store.stats.alarms),
+            ("apimgr_cache_server_failures_total", gateway.store.stats.shared_failures),
+            ("apimgr_cache_server_skipped_total", gateway.store.stats.shared_skipped),
             ("apimgr_records_written_total", gateway.spool.written),
             ("apimgr_records_lost_total", gateway.spool.lost),
             ("apimgr_loop_stalls_total", self._stalls),

@@ -87,7 +87,7 @@ def test_it_ships_before_it_ends_what_was_written_last(start: Start, tmp_path: P
     spool = SpoolWriter(tmp_path / "spool", "n", 0)
     write(spool, 1)
     agent.send_signal(signal.SIGTERM)
-    assert agent.wait(timeout=2) == 0
+    assert agent.wait(timeout=15) == 0
     assert client.xlen(names.CALLS) == 1
     spool.close()
     client.close()

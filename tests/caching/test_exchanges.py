@@ -31,7 +31,7 @@ def run():
 
 async def test_a_look_that_is_late_is_a_failure_at_once(run):
     server = Server()
-    assert await run.run(server, 0.001) is None
+    assert await run.run(server, 0.2) is None
     assert run.breaker.is_open
     server.answer.set_result("late")
     await run.close()

@@ -137,21 +137,39 @@ async def test_a_length_of_thousands_of_digits_is_refused(gateway: Gateway) -> N
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 async def test_curl_with_its_proposal_of_http_2(anywhere: Door, origin: Origin) -> None:
-    """Two calls on one connection, where the server keeps it; with a body that comes in the head's segment or behind it."""
+    """Two calls on one connection, where the server keeps it; with a body that comes in the head's segment or behind it.
+
+    A stock server parses such a body as another request: its own refusal of that may be written before ours.
+    """
     origin.paths["/items"] = ok(b"made", "cache-control: no-store")
     url = f"http://127.0.0.1:{anywhere.port}/products/items"
     process = await asyncio.create_subprocess_exec(
-        *("curl", "-sS", "--http2", "--noproxy", "*", "-H", f"x-api-key: {KEY}", "-d", "small", url),
-        *("--next", "-sS", "--http2", "--noproxy", "*", "-H", f"x-api-key: {KEY}", "-d", "b" * 100_000, url),
+        *(
+            "curl",
+            "-sS",
+            "-w",
+            " %{http_code} ",
+            "--http2",
+            "--noproxy",
+            "*",
+            "-H",
+            f"x-api-key: {KEY}",
+            "-d",
+            "small",
+            url,
+        ),
+        *("--next", "-sS", "-w", " %{http_code} ", "--http2", "--noproxy", "*", "-H", f"x-api-key: {KEY}"),
+        *("-d", "b" * 100_000, url),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     out, err = await process.communicate()
     if anywhere.kind in ("lane", "asgi"):
-        assert (out, err) == (b"mademade", b"")
+        assert (out, err) == (b"made 200 made 200 ", b"")
         assert origin.bodies == [b"small", b"b" * 100_000]
     else:
-        assert out.count(b'"code":"invalid_request"') == 2
+        assert out.count(b" 400 ") == 2
+        assert not origin.bodies
         assert b"Upgrade" not in b"".join(origin.heads)
 
 

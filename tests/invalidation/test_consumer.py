@@ -245,7 +245,12 @@ def test_the_command_stops_when_it_is_told_to(extra_valkey):
     )
     assert process.stderr is not None
     with process:
-        assert "listening to apimgr.invalidations" in next(line for line in process.stderr if "listening" in line)
+        lines: list[str] = []
+        for line in process.stderr:
+            lines.append(line)
+            if "listening" in line:
+                break
+        assert "listening to apimgr.invalidations" in "".join(lines)
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
 

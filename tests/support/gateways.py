@@ -102,11 +102,16 @@ def _port(address: str) -> int:
 
 
 def calls_in_flight(*folders: Path) -> int:
-    """Calls being answered by all workers whose data directories these are, as they last said: once a second."""
+    """Calls being answered by all workers whose data directories these are."""
+    return metric("apimgr_calls_in_flight", *folders)
+
+
+def metric(name: str, *folders: Path) -> int:
+    """The sum of a metric over all workers whose data directories these are, as they last wrote it: once a second."""
     total = 0.0
     for folder in folders:
         for file in (folder / "gateway" / "metrics").glob("*.metrics"):
             with contextlib.suppress(FileNotFoundError):
                 samples = json.loads(file.read_bytes())
-                total += sum(value for name, _, value in samples if name == "apimgr_calls_in_flight")
+                total += sum(value for each, _, value in samples if each == name)
     return int(total)

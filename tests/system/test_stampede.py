@@ -21,7 +21,7 @@ import pytest
 
 from apps.platform.valkey import EmbeddedValkey, Role, ValkeySettings
 from tests.gateway.house import Answered, CutShort, Origin, ok, read_answer
-from tests.support.gateways import Machine, calls_in_flight, connections_of, second_machine
+from tests.support.gateways import Machine, calls_in_flight, connections_of, metric, second_machine
 from tests.support.installation import Installation, installation
 from tests.support.ports import free_port
 from tests.support.waiting import until
@@ -151,6 +151,12 @@ def said(answers: list[Any]) -> Counter[Any]:
     )
 
 
+def late_exchanges(cluster: Cluster) -> int:
+    """Exchanges with the cache server that failed, came too late or were left out: each may cost an upstream call more."""
+    folders = (cluster.running.data, cluster.second.data)
+    return sum(metric(f"apimgr_cache_server_{what}_total", *folders) for what in ("failures", "skipped"))
+
+
 def all_are_in(cluster: Cluster, size: int) -> bool:
     """Whether just so many calls are being answered. Each test has a number of its own: workers say it once a second."""
     return calls_in_flight(cluster.running.data, cluster.second.data) == size
@@ -164,6 +170,7 @@ async def test_500_callers_at_once_make_one_upstream_call(cluster: Cluster, orig
         writer.write(ok(b"x" * 5000, "cache-control: max-age=60"))
 
     origin.paths[path] = slow
+    late = late_exchanges(cluster)
     async with crowd(cluster, 500) as callers:
         callers.ask(path)
         await until(lambda: all_are_in(cluster, 500))
@@ -171,7 +178,9 @@ async def test_500_callers_at_once_make_one_upstream_call(cluster: Cluster, orig
         answers = await callers.answers()
     assert said(answers) == {(200, b"x" * 5000): 500}
     assert {answer.cache for answer in await everywhere(cluster, path)} == {"HIT"}
-    assert origin.calls_to(path) == 1
+    await until(lambda: all_are_in(cluster, 0))
+    # A machine under load answers late: then a worker asks by itself (docs/caching.md), once.
+    assert origin.calls_to(path) == 1 or origin.calls_to(path) <= min(1 + late_exchanges(cluster) - late, 4)
 
 
 async def test_when_the_leader_is_killed_midway_the_others_callers_are_all_answered(
