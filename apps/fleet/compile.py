@@ -92,6 +92,10 @@ class Affected:
         return not (self.apis or self.plans or keys or self.stored or self.egress or self.hosts)
 
 
+class UnknownKind(ValueError):
+    """A change concerns something that this version doesn't know: a newer one made it, on the same database."""
+
+
 _KINDS = ("api", "plan", "key", "application", "tenant", "stored", "egress", "host")
 
 
@@ -100,12 +104,12 @@ def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
     ``key`` by digest, ``stored`` by tag, ``egress`` by a tenant's slug (empty: of all),
     ``host`` by name.
 
-    Raises ``ValueError`` for any other kind: nothing of a change may be lost silently.
+    Raises ``UnknownKind`` for any other kind: nothing of a change may be lost silently.
     """
     found: dict[str, set[str]] = {kind: set() for kind in _KINDS}
     for kind, identifier in pairs:
         if kind not in found:
-            raise ValueError(f"An audit entry affects a {kind!r}, which gateways don't know.")
+            raise UnknownKind(f"An audit entry affects a {kind!r}, which gateways don't know.")
         found[kind].add(identifier)
     return Affected(
         apis=frozenset(found["api"]),

@@ -20,7 +20,7 @@ from apps.audit.models import Entry, Epoch
 from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.fleet import names, state
-from apps.fleet.compile import affected_by, all_credentials, all_parts, credentials_of, parts_of
+from apps.fleet.compile import UnknownKind, affected_by, all_credentials, all_parts, credentials_of, parts_of
 from apps.fleet.connections import AWAY, Client
 from apps.gateway.snapshot import Credential
 
@@ -102,9 +102,10 @@ def refill() -> tuple[int, int]:
     if _continues(held, current_epoch()):
         redis.delete(names.REFILLER)
         return held.incarnation, held.n
+    level, why = _reason(held, current_epoch())
     incarnation = _next_incarnation(above=held.highest if held else 0)
     n = current_epoch()[1]
-    logger.warning("writing the state anew: incarnation %d, epoch %d", incarnation, n)
+    logger.log(level, "%s: incarnation %d, epoch %d", why, incarnation, n)
     written = 0
     for parts, records in chain(((each, {}) for each in all_parts()), (({}, each) for each in all_credentials())):
         if not state.fill(redis, token, incarnation, parts, records):
@@ -114,7 +115,7 @@ def refill() -> tuple[int, int]:
     clock = Purge.objects.aggregate(newest=Max("clock"))["newest"] or 0
     if not state.switch(redis, token, incarnation, n, clock):
         raise PublicationFailed("Another process took over writing everything anew.")
-    logger.warning("wrote the state anew: incarnation %d, %d parts and records", incarnation, written)
+    logger.log(level, "wrote the state: incarnation %d, %d parts and records", incarnation, written)
     return incarnation, n
 
 
@@ -127,6 +128,19 @@ def _continues(held: state.Held | None, goal: tuple[int, int]) -> TypeGuard[stat
     return held.n == goal[1] or Entry.objects.filter(epoch=held.n + 1).exists()
 
 
+def _reason(held: state.Held | None, goal: tuple[int, int]) -> tuple[int, str]:
+    """How loudly to say that everything is written anew, and why: a first start and an upgrade are nothing to look into."""
+    if held is None:
+        if goal[0] == 1:
+            return logging.INFO, "writing the state for the first time"
+        return logging.WARNING, "writing the state anew, because Redis came back empty"
+    if not held.genuine:
+        return logging.WARNING, "writing the state anew, because what Redis holds is not this installation's"
+    if held.outdated and not held.mistrusted and held.incarnation == goal[0] and held.n <= goal[1]:
+        return logging.INFO, "writing the state anew, because an older version wrote it"
+    return logging.WARNING, "writing the state anew, because Redis and the database don't continue each other"
+
+
 def _next_incarnation(above: int) -> int:
     Epoch.objects.get_or_create(pk=1)
     Epoch.objects.filter(pk=1).update(incarnation=F("incarnation") + 1)
@@ -137,7 +151,12 @@ def _next_incarnation(above: int) -> int:
 def _push_some(redis: Client, held: state.Held, deadline: float) -> bool:
     """Push the next entries after ``held``; whether that went through. Raises ``PublicationFailed`` after ``deadline``."""
     entries = list(Entry.objects.filter(epoch__gt=held.n).order_by("epoch").values_list("epoch", "affects")[:ENTRIES])
-    affected = affected_by(chain.from_iterable(affects for _, affects in entries))
+    try:
+        affected = affected_by(chain.from_iterable(affects for _, affects in entries))
+    except UnknownKind as error:
+        raise PublicationFailed(
+            f"{error} A newer version made this change, and its consoles and Celery workers publish it: stop those of this version."
+        ) from error
     parts = parts_of(affected)
     digests: list[str] = []
     waiting: dict[str, Credential | None] = {}

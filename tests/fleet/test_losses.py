@@ -359,3 +359,35 @@ def test_reconciling_without_redis_says_so_and_goes_on(valkey, caplog):
     valkey.start()
     reconcile()
     assert state.held(state.client()).n == Epoch.objects.get().n
+
+
+@pytest.mark.parametrize(
+    ("happened", "level", "why"),
+    [
+        ("first start", "INFO", "for the first time"),
+        ("upgrade", "INFO", "an older version wrote it"),
+        ("loss", "WARNING", "came back empty"),
+        ("foreign", "WARNING", "not this installation's"),
+        ("older database", "WARNING", "don't continue each other"),
+    ],
+)
+def test_what_is_written_anew_says_why_and_is_a_warning_only_where_something_was_lost(
+    valkey, caplog, happened: str, level: str, why: str
+):
+    redis = state.client()
+    if happened != "first start":
+        publish_pending()
+    if happened == "upgrade":
+        redis.hdel(names.EPOCH, "edition")
+    elif happened == "loss":
+        redis.flushall()
+    elif happened == "foreign":
+        redis.hset(names.EPOCH, "proof", b"rubbish")
+    elif happened == "older database":
+        redis.hincrby(names.EPOCH, "n", 7)
+    caplog.clear()
+    with caplog.at_level("INFO", logger="apps.fleet.publisher"):
+        publish_pending()
+    said = [record for record in caplog.records if "writing the state" in record.getMessage()]
+    assert [record.levelname for record in said] == [level]
+    assert why in said[0].getMessage()

@@ -316,12 +316,15 @@ def test_many_publishers_at_once_agree(valkey, workers, monkeypatch):
     assert Epoch.objects.get().incarnation == 2  # filled once, and never needlessly again
 
 
-def test_an_unknown_kind_of_effect_is_not_silently_lost(valkey):
+def test_a_change_of_a_kind_that_only_a_newer_version_knows_is_not_lost_and_said_in_a_sentence(valkey, caplog):
     publish_pending()
     with change(actor=None, verb="x", target_type="x") as noted:
         noted.affect("planet", "earth")
-    with pytest.raises(ValueError, match="planet"):
+    with pytest.raises(PublicationFailed, match=r"'planet'.* A newer version made this change"):
         publish_pending()
+    reconcile()
+    assert "stop those of this version" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_a_table_of_purges_that_fills_fast_is_folded_at_once(valkey, monkeypatch):
