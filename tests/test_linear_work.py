@@ -403,7 +403,7 @@ CHOSEN: dict[str, dict[str, object]] = {
     "apps.caching.http.normalise.field_value": {"name": b"accept-language"},
     "apps.caching.http.normalise.select_query": {"mode": "include"},
     "apps.caching.typed.typed": {"method": "GET"},
-    "apps.gateway.head_limits.refusal": {"version": "1.1"},
+    "apps.gateway.head_limits.refusal": {"method": "GET", "version": "1.1"},
     "apps.gateway.stages.route.operation_of": {"method": "GET"},
     "apps.gateway.stages.route.fields_taken": {"trusted": False},
     "apps.invalidation.signatures.check": {"secrets": ["secret"]},

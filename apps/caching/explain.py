@@ -95,7 +95,7 @@ def explain(
     whose = named(application) if application is not None else ""
     asked = Explanation("", call.method, call.url, whose, "REFUSED", "", "")
     target = http.normalise_target(call.target)
-    refused = head_limits.refusal(call.target, "1.1", call.headers)
+    refused = head_limits.refusal(call.method, call.target, "1.1", call.headers)
     if refused is None and target is None:
         refused = Problem.INVALID_REQUEST, "The request target is not a normal path."
     if refused is not None or target is None:

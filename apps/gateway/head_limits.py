@@ -18,6 +18,8 @@ TARGET_BYTES = 8 * 1024
 FIELDS = 128
 """Fields of a head; Apache allows 100."""
 
+# Servers of HTTP/2 don't all look at it, and it begins the request line that the upstream gets. Call records keep 32 characters.
+_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 _TARGET_REFUSED = re.compile(rb'[^\x21-\x7e]|["<>\\#]')
 _VALUE_REFUSED = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
@@ -33,11 +35,15 @@ def field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     return name, value if name == b"transfer-encoding" else value.strip(b" \t")
 
 
-def refusal(target: bytes, version: str, headers: tuple[tuple[bytes, bytes], ...]) -> tuple[Problem, str] | None:
+def refusal(
+    method: str, target: bytes, version: str, headers: tuple[tuple[bytes, bytes], ...]
+) -> tuple[Problem, str] | None:
     """Why a head is refused: the problem and a sentence, or ``None`` for a good one.
 
     ``target`` is as on the wire; ``version`` is ``1.0``, ``1.1`` or ``2``; ``headers`` have lower-case names.
     """
+    if not _METHOD.fullmatch(method):
+        return Problem.INVALID_REQUEST, "The method is none."
     if len(target) > TARGET_BYTES:
         return Problem.TARGET_TOO_LONG, f"The request target has more than {TARGET_BYTES} bytes."
     if target[:1] != b"/":

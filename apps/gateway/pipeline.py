@@ -137,7 +137,7 @@ class Pipeline:
 
     def at_the_door(self, x: Exchange) -> Answer | None:
         """What needs no route: the refusal of a bad head, and the gateway's own addresses."""
-        refused = refusal(x.target, x.version, x.headers)
+        refused = refusal(x.method, x.target, x.version, x.headers)
         if refused is not None:
             x.path = x.target.partition(b"?")[0][:1024]
             return refuse(x, *refused)

@@ -18,7 +18,7 @@ from apps.gateway.answers import Streamed, own_fields
 from apps.gateway.doors.asgi import CutShort, answer_to, is_misframed, left, parts, proposes_upgrade
 from apps.gateway.exchange import BodyMisframed, BodyTooLarge, ClientLeft, Exchange
 from apps.gateway.gateway import Gateway
-from apps.gateway.head_limits import field
+from apps.gateway.head_limits import LENGTH, field
 from apps.gateway.records import CALL
 from apps.gateway.stages.record import record
 
@@ -50,15 +50,17 @@ async def _start() -> Gateway:
 class Body:
     """A body that Django has received."""
 
-    def __init__(self, request: ASGIRequest, length: int | None, upgrades: bool) -> None:
+    def __init__(self, request: ASGIRequest, length: int | None, upgrades: bool, begun: bytes = b"") -> None:
         self.length = length
         self.received = 0
         self.limit = 0
         self._request = request
         self._upgrades = upgrades
+        self._begun = begun  # what was read of it already
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while part := self._request.read(PART):
+        while part := self._begun or self._request.read(PART):
+            self._begun = b""
             self.received += len(part)
             if self.limit and self.received > self.limit:
                 raise BodyTooLarge
@@ -127,9 +129,7 @@ async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpRe
         scheme=scope.get("scheme", "http"),
         client=client[0] if client else "",
     )
-    length = next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), None)
-    if length or any(name == b"transfer-encoding" for name, _ in headers):
-        x.body = Body(request, length, proposes_upgrade(x))
+    x.body = _body_of(request, x)
     gateway.metrics.in_flight += 1
     try:
         answer = await answer_to(gateway, x, None, True)
@@ -150,6 +150,18 @@ async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpRe
     if proposes_upgrade(x):
         response.fields.append((b"connection", b"close"))
     return response
+
+
+def _body_of(request: ASGIRequest, x: Exchange) -> Body | None:
+    """The call's body. In HTTP/1 its head announces it; in HTTP/2 there is one where Django has received some."""
+    lengths = [value for name, value in x.headers if name == b"content-length" and LENGTH.fullmatch(value)]
+    length = int(lengths[-1]) if lengths else None
+    if length or any(name == b"transfer-encoding" for name, _ in x.headers):
+        return Body(request, length, proposes_upgrade(x))
+    if x.version in ("1.0", "1.1") or length is not None:
+        return None
+    begun = request.read(PART)
+    return Body(request, None, False, begun) if begun else None
 
 
 async def _broken_off(request: ASGIRequest, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

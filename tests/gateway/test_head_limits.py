@@ -56,7 +56,7 @@ BAD_HEADS = [
 def test_a_bad_head_is_refused(
     target: bytes, version: str, headers: tuple[tuple[bytes, bytes], ...], problem: Problem
 ) -> None:
-    refused = refusal(target, version, headers)
+    refused = refusal("GET", target, version, headers)
     assert refused is not None
     assert refused[0] is problem
 
@@ -74,7 +74,7 @@ def test_a_bad_head_is_refused(
     ],
 )
 def test_a_good_head_is_taken(target: bytes, version: str, headers: tuple[tuple[bytes, bytes], ...]) -> None:
-    assert refusal(target, version, headers) is None
+    assert refusal("GET", target, version, headers) is None
 
 
 KEYED = b"x-api-key: " + KEY.encode() + b"\r\n"

@@ -119,22 +119,6 @@ async def test_a_body_of_another_length_than_declared_is_refused(
     assert bytes(received) in (b"", b"ab", b"abcd")
 
 
-async def test_a_length_of_thousands_of_digits_is_refused(gateway: Gateway) -> None:
-    """At a server that passes it on: Python refuses to read a number so long."""
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.disconnect"} if sent else {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    headers = [(b"host", b"a"), (b"x-api-key", KEY.encode()), (b"content-length", b"9" * 5000)]
-    scope = {"type": "http", "method": "POST", "path": "/products/items", "http_version": "1.1", "headers": headers}
-    await Application(gateway)(scope, receive, send)
-    assert sent[0]["status"] == 400
-
-
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 async def test_curl_with_its_proposal_of_http_2(anywhere: Door, origin: Origin) -> None:
     """Two calls on one connection, where the server keeps it; with a body that comes in the head's segment or behind it.
