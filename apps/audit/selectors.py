@@ -31,6 +31,11 @@ def others_had(target_type: str, target: str, tenant: str) -> bool:
     return deleted.exclude(tenant_slug=tenant).exists()
 
 
+def was_deleted(target_type: str, target: str) -> bool:
+    """Whether there was a thing of this name. One query."""
+    return Entry.objects.filter(verb=f"{target_type}.delete", target_type=target_type, target=target).exists()
+
+
 def entries_filtered(
     entries: QuerySet[Entry],
     *,

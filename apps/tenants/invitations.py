@@ -156,7 +156,9 @@ def _member_add(actor: Actor, tenant: Tenant, address: str, role: Role | str, na
     with change(actor=actor, verb="user.invite", target_type="user", target=address, tenant=tenant.slug) as noted:
         _refuse_members(tenant, address)
         if user is None:
-            user = new_user(actor, noted, address, name, None, False)
+            # An entry of its own: that somebody is new here is nothing for the tenant's audit log.
+            with change(actor=actor, verb="user.create", target_type="user") as made:
+                user = new_user(actor, made, address, name, None, False)
         membership = set_role(noted, tenant, user, role)
         Invitation.objects.filter(tenant=tenant, email=address).delete()
         notices.welcome(user, tenant, str(membership.get_role_display()), user_of(actor))

@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import ProtectedError
 from django.utils import timezone
 
+from apps.audit.selectors import was_deleted
 from apps.audit.services import Change, change
 from apps.caching.http import tag_of_tenant
 from apps.errors import Conflict
@@ -24,6 +25,11 @@ from apps.tenants.selectors import digest_of, tokens_ending_soon
 SHORTEST_TOKEN = 32
 LONGEST_LIFE = timedelta(days=365)
 """Of a token for the REST API."""
+
+DELETED_HAD = (
+    "A deleted tenant had this name, and its calls and audit entries are kept under it: choose another, or bring that tenant"
+    " back with manage.py apply."
+)
 
 
 class UserFields(TypedDict, total=False):
@@ -150,11 +156,15 @@ def user_set_password(*, actor: Actor, user: User, password: str | HashedPasswor
 
 
 def tenant_create(*, actor: Actor, slug: str, name: str, owner: User | None = None) -> Tenant:
-    """A new tenant, with its first owner where one is named."""
+    """A new tenant, with its first owner where one is named. What a deleted one left under its slug is for no other tenant: only
+    the platform (an operator's file) makes one of that slug again.
+    """
     allow(policies.can_create_tenant(actor), "Only a platform administrator may add tenants.")
     if owner is not None and owner == actor:
         allow_by_hand(actor, "make its owner a member")
     with change(actor=actor, verb="tenant.create", target_type="tenant", target=slug, tenant=slug) as noted:
+        if not isinstance(actor, Platform) and was_deleted("tenant", slug):
+            raise ValidationError({"slug": DELETED_HAD})
         tenant = Tenant(slug=slug, name=name)
         tenant.full_clean()
         tenant.save()

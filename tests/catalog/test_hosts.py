@@ -207,7 +207,11 @@ def test_an_administrator_takes_an_unused_name_to_another_tenant(cast: Cast):
     services.host_grant(actor=cast.ada, tenant=cast.globex, host="shop.acme.test", comment="They bought it")
     assert owner_of("shop.acme.test") == "globex"
     entry = Entry.objects.latest("epoch")
-    assert (entry.verb, entry.changes["tenant"], entry.comment) == ("host.grant", ["acme", "globex"], "They bought it")
+    assert (entry.verb, entry.tenant_slug, entry.comment) == ("host.grant", "globex", "They bought it")
+    assert list(entry.changes) == ["host shop.acme.test"], "who had it is nothing for the tenant's audit log"
+    lost = Entry.objects.get(epoch=entry.epoch - 1)
+    assert (lost.verb, lost.tenant_slug, lost.target) == ("host.remove", "acme", "shop.acme.test")
+    assert (lost.changes, lost.comment) == ({"state": ["proved", None]}, "")
     services.host_grant(actor=cast.ada, tenant=cast.globex, host="shop.acme.test")
     assert Entry.objects.latest("epoch") == entry
 

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.audit.models import Entry
+from apps.audit.selectors import entries_visible_to
 from apps.errors import Conflict
 from apps.tenants import invitations, services
 from apps.tenants.actors import PLATFORM
@@ -207,6 +208,15 @@ def test_administrators_add_members_at_once(cast: Cast, letters: Sent):
     [letter] = letters(lambda: add(cast.charlie.email))
     assert "Sign in at" in letter.body
     assert Membership.objects.filter(tenant=cast.acme, user=cast.charlie).exists()
+
+
+def test_whether_an_added_member_is_new_here_is_nothing_for_the_tenant_s_audit_log(cast: Cast):
+    shown = []
+    for email in ("nina@else.test", cast.charlie.email):
+        invitations.member_invite(actor=cast.ada, tenant=cast.acme, email=email, role="viewer", name="Nina")
+        shown.append([(e.verb, e.target == email, e.changes) for e in entries_visible_to(cast.alice)[:1]])
+    assert shown[0] == shown[1] == [("user.invite", True, {"role": [None, "viewer"]})]
+    assert Entry.objects.get(verb="user.create", target="nina@else.test").tenant_slug == ""
 
 
 @pytest.mark.parametrize("email", ["bob@acme.test", "BOB@acme.test"])

@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils import timezone
 
 from apps.audit.models import Entry
+from apps.audit.selectors import entries_visible_to
 from apps.errors import Conflict
 from apps.tenants import services
 from apps.tenants.actors import PLATFORM
@@ -192,6 +193,18 @@ def test_a_tenant_that_owns_something_is_not_deleted(cast: Cast):
     assert ["stored", "t:empty"] in last().affects, "whoever has the slug next gets nothing of what was stored for it"
     with pytest.raises(PermissionDenied):
         services.tenant_delete(actor=cast.charlie, tenant=cast.globex)
+
+
+def test_the_slug_of_a_deleted_tenant_is_nobody_elses(cast: Cast):
+    """Calls and audit entries are kept under it, and shown to the members of the tenant that has it."""
+    services.tenant_delete(actor=cast.ada, tenant=make_tenant("gone"))
+    with pytest.raises(ValidationError) as refused:
+        services.tenant_create(actor=cast.ada, slug="gone", name="Somebody else", owner=cast.charlie)
+    assert "slug" in refused.value.message_dict
+    assert not any(entry.target == "gone" for entry in entries_visible_to(cast.charlie))
+    assert services.tenant_create(actor=PLATFORM, slug="gone", name="Back again").slug == "gone", (
+        "an operator's file may"
+    )
 
 
 def test_a_token_s_secret_is_shown_once_and_kept_as_a_digest(cast: Cast):

@@ -62,9 +62,7 @@ def host_grant(*, actor: Actor, tenant: Tenant, host: str, comment: str = "") ->
     ) as noted:
         owner = HostName.objects.select_related("tenant").filter(host=name, state=HostState.PROVED).first()
         if owner is not None and owner.tenant_id != tenant.pk:
-            _refuse_used(owner)
-            noted.field("tenant", owner.tenant.slug, tenant.slug)
-            owner.delete()
+            _take(actor, owner)
         elif owner is not None and owner.method == HostMethod.ADMINISTRATOR:
             noted.drop()
             return owner
@@ -149,6 +147,15 @@ def _refuse_used(host: HostName) -> None:
     served = API.objects.filter(tenant=host.tenant, state__in=SERVED).order_by("slug")
     if used := [api.slug for api in served if host.host in api.hosts]:
         raise ValidationError(f"{host.host} is named by {', '.join(used)} of {host.tenant}: take it from there first.")
+
+
+def _take(actor: Actor, owner: HostName) -> None:
+    """End a tenant's right to a name, in an entry of its own: neither tenant's audit log says who the other is."""
+    slug = owner.tenant.slug
+    with change(actor=actor, verb="host.remove", target_type="host", target=owner.host, tenant=slug) as noted:
+        _refuse_used(owner)
+        noted.field("state", owner.state, None)
+        owner.delete()
 
 
 def _settle(noted: Change, tenant: Tenant, host: str, method: HostMethod) -> HostName:
