@@ -120,7 +120,7 @@ class Large:
 class Upstreams:
     """A client that reaches ``Large`` everywhere."""
 
-    async def send(self, origin: Any, guard: Any, method: str, target: bytes, *rest: Any) -> Large:
+    async def send(self, origin: Any, guard: Any, tenant: str, method: str, target: bytes, *rest: Any) -> Large:
         """The response, at once."""
         return Large(target)
 

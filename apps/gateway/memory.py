@@ -25,7 +25,7 @@ from apps.gateway import (
     world,
 )
 from apps.gateway.read_ahead import KEYED_BYTES
-from apps.gateway.upstream import client, connection
+from apps.gateway.upstream import client, connection, resolver
 
 KIB, MIB = 2**10, 2**20
 
@@ -115,6 +115,9 @@ TABLES: dict[str, Table] = {
     "apps.gateway.looks:Looks._by_key": Table(1 * KIB, CALL),
     "apps.caching.exchanges:Exchanges._late": Table(8 * KIB, CALL),
     "apps.gateway.upstream.concurrency:ConcurrencyLimits._queues": Table(1 * KIB, CALL),
+    "apps.gateway.upstream.resolver:Resolver._asked": Table(2 * KIB, CALL),
+    "apps.gateway.upstream.resolver:Resolver._queued": Table(1 * KIB, CALL),
+    "apps.gateway.upstream.resolver:Resolver._running": _of(resolver.ALTOGETHER, 64),
     "apps.gateway.upstream.concurrency:_Queue.waiting": Table(1 * KIB, CALL),
     "apps.gateway.upstream.concurrency:_Queue.places": Table(1 * KIB, CALL),
     "apps.gateway.fetches:Fetches._by_key": Table(4 * KIB, FETCH),

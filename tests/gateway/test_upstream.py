@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -59,7 +60,7 @@ async def get(
 ) -> UpstreamResponse:
     options = {"guard": HERE, "fields": [], "body": None, "connect_timeout": 1.0, "read_timeout": 2.0, **changes}
     guard = options.pop("guard")
-    return await client.send(origin_of(url), guard, method, path, **options)
+    return await client.send(origin_of(url), guard, "acme", method, path, **options)
 
 
 async def read_all(response: UpstreamResponse) -> bytes:
@@ -213,10 +214,10 @@ async def test_a_name_without_an_address_is_unreachable(client: HTTP1Client) -> 
 async def test_a_name_that_resolves_to_a_link_local_address_is_not_called(
     client: HTTP1Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def resolve(*args: object, **options: object) -> list[Any]:
+    def resolve(*args: object, **options: object) -> list[Any]:
         return [(2, 1, 6, "", ("169.254.169.254", 80))]
 
-    monkeypatch.setattr(client._loop, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with pytest.raises(Refused, match="Link-local"):
         await get(client, "http://innocent.test")
 
@@ -226,10 +227,10 @@ def names(client: HTTP1Client, monkeypatch: pytest.MonkeyPatch) -> dict[str, lis
     """What names resolve to, and nothing else does but addresses."""
     known: dict[str, list[str]] = {}
 
-    async def resolve(host: str, port: int, **options: object) -> list[Any]:
+    def resolve(host: str, port: int, **options: object) -> list[Any]:
         return [(2, 1, 6, "", (address, port)) for address in known.get(host, [host])]
 
-    monkeypatch.setattr(client._loop, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     return known
 
 
@@ -268,12 +269,12 @@ async def test_of_several_addresses_only_those_that_may_be_are_called(
 async def test_without_a_rule_this_machine_is_not_called_in_any_spelling(
     client: HTTP1Client, origin: Served, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resolve = client._loop.getaddrinfo
+    resolve = socket.getaddrinfo
 
-    async def resolved(name: str, *args: Any, **options: Any) -> Any:
-        return await resolve("127.0.0.1" if name in ("rebinds.test", "localhost.") else name, *args, **options)
+    def resolved(name: str, *args: Any, **options: Any) -> Any:
+        return resolve("127.0.0.1" if name in ("rebinds.test", "localhost.") else name, *args, **options)
 
-    monkeypatch.setattr(client._loop, "getaddrinfo", resolved)
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
     with pytest.raises(Refused) as caught:
         await get(client, f"http://{host}:{origin.port}", guard=Guard())
     assert not caught.value.sent

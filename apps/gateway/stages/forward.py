@@ -149,6 +149,7 @@ async def _ask(gateway: "Gateway", x: Exchange, conditional: http.Headers) -> Up
                 response = await gateway.client.send(
                     origin,
                     gateway.world.egress.of(api.tenant),
+                    api.tenant,
                     x.method,
                     upstream_target(api, origin.base, plan.request.path, plan.query),
                     fields,

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from apps.egress.rules import Guard, address_of, allowed_addresses, reason_of
 from apps.gateway.upstream.connection import Connection, Fields, OnInterim, write_body
 from apps.gateway.upstream.errors import Broken, Refused, TimedOut, Unreachable, UpstreamError
+from apps.gateway.upstream.resolver import Resolver
 
 IDLE = 30.0
 """Seconds that a connection nobody uses is kept."""
@@ -94,6 +94,7 @@ class UpstreamClient(Protocol):
         self,
         origin: Origin,
         guard: Guard,
+        tenant: str,
         method: str,
         target: bytes,
         fields: Fields,
@@ -102,7 +103,7 @@ class UpstreamClient(Protocol):
         read_timeout: float,
         on_interim: OnInterim | None = None,
     ) -> UpstreamResponse:
-        """Send a request and wait for the head of its answer, if ``guard`` lets it be sent there.
+        """Send a request for one of the ``tenant``'s APIs and wait for the head of its answer, if ``guard`` lets it be sent there.
 
         ``fields`` hold everything but framing and ``Host``; with ``body`` they hold its ``content-length`` where that
         is known. Timeouts are seconds; the read timeout is between two arrivals. ``on_interim`` is told of interim
@@ -155,6 +156,9 @@ class _Response:
             connection.abort()
 
 
+PLATFORM = ""
+"""In whose name the names of the platform's own places are looked up."""
+
 _Key = tuple[str, str, int]
 
 
@@ -169,12 +173,14 @@ class HTTP1Client:
         self._loop = loop
         self._idle: dict[_Key, list[Connection]] = {}
         self._kept = 0
+        self._resolver = Resolver(loop)
         self._tls: ssl.SSLContext | None = None
 
     async def send(
         self,
         origin: Origin,
         guard: Guard,
+        tenant: str,
         method: str,
         target: bytes,
         fields: Fields,
@@ -204,7 +210,7 @@ class HTTP1Client:
                 # The upstream closed the idle connection while we took it: no byte of an answer came, so ask once more.
                 if not repeatable or connection.wire_bytes:
                     raise
-        connection = await self._connect(origin, guard, connect_timeout)
+        connection = await self._connect(origin, guard, tenant, connect_timeout)
         return await self._call(key, connection, head, method == "HEAD", body, chunked, read_timeout, on_interim)
 
     async def close(self) -> None:
@@ -310,22 +316,22 @@ class HTTP1Client:
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await answer
 
-    async def _connect(self, origin: Origin, guard: Guard, patience: float) -> Connection:
+    async def _connect(self, origin: Origin, guard: Guard, tenant: str, patience: float) -> Connection:
         try:
             async with asyncio.timeout(patience):
-                return await self._connect_any(origin, guard)
+                return await self._connect_any(origin, guard, tenant)
         except TimeoutError:
             raise TimedOut("the connect timeout passed", sent=False) from None
 
-    async def _connect_any(self, origin: Origin, guard: Guard) -> Connection:
+    async def _connect_any(self, origin: Origin, guard: Guard, tenant: str) -> Connection:
         try:
-            found = await self._resolve(origin.host, origin.port)
+            found = await self._resolver.addresses(origin.host, tenant)
         except OSError as error:
             raise Unreachable(f"{origin.host} has no address", sent=False) from error
         own: list[str] = []
         for host in guard.own_names(origin.port):
             with contextlib.suppress(OSError):  # away from here: nothing can be reached by that name
-                own += await self._resolve(host, origin.port)
+                own += await self._resolver.addresses(host, PLATFORM)
         allowed, refusal = allowed_addresses(guard, origin.host, origin.port, found, own)
         if not allowed:
             raise Refused(f"{origin.host}: {refusal}", reason_of(refusal))
@@ -346,10 +352,6 @@ class HTTP1Client:
                 connection.guard, connection.address = guard, address
                 return connection
         raise Unreachable(f"{origin.name} can't be reached", sent=False) from last
-
-    async def _resolve(self, host: str, port: int) -> list[str]:
-        found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return [str(address[0]) for *_, address in found]
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
