@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from apps.caching import http
 from apps.caching.fetch_lock import BESIDE, Claim, Lease, State
+from apps.caching.http.serving import may_end
 from apps.gateway.broadcast import Broadcast
 from apps.gateway.exchange import Exchange
 from apps.gateway.keeping import keep
@@ -161,7 +162,7 @@ class Fetch:
             if not isinstance(judged, http.Refetch) and not stray:
                 return Heard(response, head, judged, held)
             response.close()
-            if held is not None:
+            if held is not None and may_end(self.plan, held.entry):
                 await self.gateway.store.drop(self.plan, held)
             held, conditional, self.plan.others = None, (), ()
 

@@ -266,3 +266,36 @@ async def test_a_transfer_coding_with_blanks_is_refused_where_servers_may_differ
     head = f"POST /products/items HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\ntransfer-encoding: {value}\r\n\r\n"
     told = await lane.raw(head.encode() + b"5\r\nhello\r\n0\r\n\r\n", "POST")
     assert (told.status, origin.heads) == (400, [])
+
+
+@pytest.mark.parametrize(
+    "to_ann",
+    [
+        ok(b"for ann", "cache-control: private"),
+        b"HTTP/1.1 304 Not Modified\r\ncache-control: private\r\n\r\n",
+        b'HTTP/1.1 304 Not Modified\r\netag: "of ann"\r\n\r\n',
+        b"HTTP/1.1 304 Not Modified\r\nx-user: ann\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_what_made_up_credentials_get_neither_ends_nor_changes_what_is_for_all(
+    lane: Door, origin: Origin, published: Published, method: str, to_ann: bytes
+) -> None:
+    await publish(lane.gateway, published, origin, policy=Policy(api="products", client_directives="honour"))
+
+    async def asked(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        if b"cookie" not in head:
+            writer.write(ok(b"for all", "cache-control: public, max-age=60", 'etag: "1"'))
+        elif b" 304 " in to_ann and b"if-none-match" not in head:
+            writer.write(ok(b"" if head.startswith(b"HEAD") else b"for ann", "cache-control: private"))
+        elif head.startswith(b"HEAD"):
+            writer.write(to_ann.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+        else:
+            writer.write(to_ann)
+
+    origin.paths["/items"] = asked
+    first = await lane.call("/products/items")
+    await lane.call("/products/items", method=method, cookie="ann", cache_control="no-cache")
+    again = await lane.call("/products/items")
+    assert (first.cache, again.cache, again.body) == ("MISS", "HIT", b"for all")
+    assert "x-user" not in again

@@ -32,6 +32,13 @@ def may_use(plan: RequestPlan, entry: Entry) -> Reason | None:
     return None
 
 
+def may_end(plan: RequestPlan, entry: Entry) -> bool:
+    """Whether an answer to this call may end the stored one. What one caller's credentials get says nothing of what is for all:
+    who makes some up could end it.
+    """
+    return not plan.credentialed or entry.scope == Scope.SUBJECT
+
+
 def _owner_under(plan: RequestPlan, key: bytes) -> tuple[int, bytes] | None:
     for planned, owned_by in zip(plan.keys, plan.owners, strict=True):
         if planned == key:

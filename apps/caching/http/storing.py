@@ -14,13 +14,13 @@ from apps.caching.http.entry import MAX_LIFE, Birth, Entry
 from apps.caching.http.fields import PER_CALL, end_to_end, first, lines_of, members
 from apps.caching.http.freshness import Grace, grace, initial_age, jittered, lifetime
 from apps.caching.http.held import Held
-from apps.caching.http.identity import Scope, holder, scope_of_answer
+from apps.caching.http.identity import Scope, holder, permits_sharing, scope_of_answer
 from apps.caching.http.messages import Headers, ResponseHead
 from apps.caching.http.plan import RequestPlan
 from apps.caching.http.policy import PASS, PERSONAL, PERSONAL_LIFETIME
 from apps.caching.http.ranges import is_part
 from apps.caching.http.reasons import Reason
-from apps.caching.http.serving import STALE_STATUSES, may_use, on_error
+from apps.caching.http.serving import STALE_STATUSES, may_end, may_use, on_error
 from apps.caching.http.targeted import Governing, directives_for
 from apps.caching.http.validation import confirms, describes_same_body, merged_headers, named
 from apps.caching.http.vary import depends_on_unkeyed, field_names, selecting
@@ -70,7 +70,7 @@ def on_response(
     purges when the fetch began. ``chance`` (0..1) is drawn by the caller: how much of the policy's jitter is used.
     """
     decided = _decided(plan, held, head, requested_at, now, birth)
-    if isinstance(decided, Store | Refreshed):
+    if isinstance(decided, Store | Refreshed) and decided.entry.received_at == now:
         _cut_short(decided.entry, plan.policy.jitter, now, chance)
     return decided
 
@@ -124,16 +124,13 @@ def _judged(
 def _not_stored(plan: RequestPlan, reason: Reason, held: Held | None, status: int) -> NoStore:
     if reason in (Reason.REQUEST_NO_STORE, Reason.PARTIAL):
         # It is this call's doing, and says nothing of the next one's answer or of the stored one.
-        return NoStore(reason, ends=held is not None and _forbids(plan, held, status))
-    ends = held is not None and (200 <= status < 400 or status in ENDING or _forbids(plan, held, status))
+        return NoStore(reason, ends=_may_end(plan, held) and status in FORBIDDING)
+    ends = _may_end(plan, held) and (200 <= status < 400 or status in ENDING or status in FORBIDDING)
     return NoStore(reason, PASS_FOR, ends)
 
 
-def _forbids(plan: RequestPlan, held: Held, status: int) -> bool:
-    """Whether a refusal ends what is stored. That of one caller's credentials says nothing of what is for all: whoever
-    makes some up could end it.
-    """
-    return status in FORBIDDING and (not plan.credentialed or held.entry.scope == Scope.SUBJECT)
+def _may_end(plan: RequestPlan, held: Held | None) -> bool:
+    return held is not None and may_end(plan, held.entry)
 
 
 def _refusal(plan: RequestPlan, head: ResponseHead, said: ResponseDirectives) -> Reason | None:
@@ -321,6 +318,9 @@ def _refreshed(
     if plan.directives.no_store:
         # Of this answer nothing may be kept (§5.2.1.5), and nothing of what others have may be lost by it.
         return Refreshed(replace(entry, validated_at=now), Reason.VALIDATED)
+    if not _is_for_all_of(plan, entry, headers):
+        # It confirms the body to this caller; for all others it says nothing.
+        return Refreshed(replace(entry, validated_at=now), Reason.VALIDATED)
     unwanted = PER_CALL if plan.policy.store_set_cookie else PER_CALL | _NO_COOKIES
     merged = merged_headers(entry, headers, unwanted)
     # ``Age`` isn't stored, yet the age of this confirmation counts.
@@ -344,11 +344,22 @@ def _on_head(
 ) -> NoStore | Refreshed:
     """An answer to HEAD has no body to store, but it refreshes or ends the stored answer to GET (§4.3.5)."""
     if held is None or head.status != 200:
-        ends = held is not None and (head.status in ENDING or _forbids(plan, held, head.status))
+        ends = _may_end(plan, held) and (head.status in ENDING or head.status in FORBIDDING)
         return NoStore(Reason.HEAD_ONLY, ends=ends)
-    if not describes_same_body(held, head.headers):
-        return NoStore(Reason.HEAD_ONLY, ends=True)
-    return _refreshed(plan, held, head.headers, requested_at, now, birth) or NoStore(Reason.HEAD_ONLY, ends=True)
+    if not describes_same_body(held, head.headers) or not _is_for_all_of(plan, held.entry, head.headers):
+        return NoStore(Reason.HEAD_ONLY, ends=_may_end(plan, held))
+    return _refreshed(plan, held, head.headers, requested_at, now, birth) or NoStore(
+        Reason.HEAD_ONLY, ends=_may_end(plan, held)
+    )
+
+
+def _is_for_all_of(plan: RequestPlan, entry: Entry, headers: Headers) -> bool:
+    """Whether these fields of an answer may be said to all who may have the stored one. To a call with credentials the answer
+    itself has to permit that (§3.5): what the stored one permits was said to another.
+    """
+    if not plan.credentialed or entry.scope == Scope.SUBJECT or plan.policy.share_with_credentials:
+        return True
+    return permits_sharing(directives_for(headers).directives) is not None
 
 
 def may_share(plan: RequestPlan, decision: Store) -> bool:

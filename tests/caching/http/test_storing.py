@@ -601,3 +601,41 @@ def test_a_refusal_of_made_up_credentials_does_not_end_what_is_for_all(method, s
     assert not respond(asks, status=status, held=shared).ends
     assert respond(asks, status=status, held=own).ends
     assert respond(plan(method=method), status=status, held=shared).ends
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("status", "fields"),
+    [
+        (200, [("Cache-Control", "private")]),
+        (200, [("Cache-Control", "no-store"), ("ETag", '"of-ann"')]),
+        (302, []),
+        (404, []),
+        (410, [("Cache-Control", "no-store")]),
+    ],
+)
+def test_what_one_callers_credentials_get_does_not_end_what_is_for_all(method, status, fields):
+    shared = stored([("Cache-Control", "public, no-cache"), ("ETag", '"1"')])
+    asks = plan([("Cookie", "made-up")], method=method)
+    own = stored([("Cache-Control", "no-cache"), ("ETag", '"1"')], the_plan=plan([("Cookie", "made-up")]))
+    assert not respond(asks, fields, status=status, held=shared).ends
+    if method == "GET" or status != 302:
+        assert respond(asks, fields, status=status, held=own).ends
+
+
+def test_what_one_callers_credentials_get_is_not_said_to_all_unless_the_origin_permits_it():
+    """§3.5 asks the answer itself, also one that only confirms: what was permitted before was for another's."""
+    shared = stored([("Cache-Control", "public, max-age=60"), ("ETag", '"1"')])
+    later = NOW + 100
+    told = [("X-User", "ann")]
+    confirmed = respond(plan([("Cookie", "ann")]), told, status=304, held=shared, at=later)
+    assert isinstance(confirmed, Refreshed)
+    assert b"x-user" not in dict(confirmed.entry.headers)
+    assert confirmed.entry.fresh_until == shared.fresh_until
+    assert respond(plan([("Cookie", "ann")], method="HEAD"), told, held=shared, at=later) == NoStore(Reason.HEAD_ONLY)
+    permitted = [*told, ("Cache-Control", "public, max-age=60")]
+    for asks, status in ((plan([("Cookie", "ann")]), 304), (plan([("Cookie", "ann")], method="HEAD"), 200)):
+        decision = respond(asks, permitted, status=status, held=shared, at=later)
+        assert dict(decision.entry.headers)[b"x-user"] == b"ann"
+    for asks, status in ((plan(), 304), (plan(method="HEAD"), 200)):
+        assert dict(respond(asks, told, status=status, held=shared, at=later).entry.headers)[b"x-user"] == b"ann"
