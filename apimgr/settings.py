@@ -229,7 +229,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=
 SECURE_HSTS_SECONDS = int(seconds(env.str("HSTS", default="0")))
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_SUBDOMAINS", default=False)
 # What these ask for has other names here, or is a proxy's to do: apps.platform.checks asks for it in our words.
-SILENCED_SYSTEM_CHECKS = [f"security.W{number}" for number in ("004", "005", "008", "012", "016", "021")]
+SILENCED_SYSTEM_CHECKS = [f"security.W{number}" for number in ("004", "005", "008", "009", "012", "016", "021")]
 SECURE_CONTENT_TYPE_NOSNIFF = True
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 3000  # the policy editor with as many operations as a policy may have
 SECURE_REFERRER_POLICY = "same-origin"

@@ -89,11 +89,16 @@ def upstreams_are_where_calls_may_lead(app_configs: Sequence[Any] | None, **kwar
     if refused:
         named = _named([f"{each.url} ({each.api} of {each.tenant})" for each in refused])
         hints = ",".join(dict.fromkeys(each.hint for each in refused if each.why == NOT_ALLOWED))
-        hint = f"EGRESS_ALLOW={hints} would let every tenant's calls reach those that are not public; rules of one tenant, and "
+        told = (
+            [f"EGRESS_ALLOW={hints} would let every tenant's calls reach those that are not public."] if hints else []
+        )
+        told.append("Rules of one tenant, and of the installation, are under Egress in the console.")
+        if any(each.why != NOT_ALLOWED for each in refused):
+            told.append("No rule opens the platform's own places.")
         found.append(
             Warning(
                 f"Egress rules refuse these upstreams, so that calls to them are answered with 502: {named}.",
-                hint=f"{hint if hints else 'Rules of one tenant, and '}of the installation, are under Egress in the console.",
+                hint=" ".join(told),
                 id="catalog.W005",
             )
         )

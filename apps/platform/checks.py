@@ -1,14 +1,21 @@
-"""Checks of an installation before it serves: ``manage.py check --deploy`` runs them, and ``up`` the same function."""
+"""Checks of an installation before it serves: ``manage.py check --deploy`` runs them, and ``up`` and ``migrate`` those that forbid
+to start."""
 
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError, connections
+from django.db.migrations.loader import MigrationLoader
 
 from apps.fleet.connections import AWAY, connect
 from apps.platform.valkey import ValkeyError, refuse_evicting
+
+FEWEST_CHARACTERS, FEWEST_DIFFERENT = 32, 10
+"""Of a secret: 32 random bytes in base64 have 43 characters, and so many that somebody typed are to be seen as such."""
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -91,3 +98,51 @@ def state_server_keeps_what_it_is_given(app_configs: Sequence[Any] | None, **kwa
     finally:
         client.close()
     return []
+
+
+@register(deploy=True)
+def secrets_are_long_and_random(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Secrets that the environment gives can't be guessed; those that are made at the first start have 256 random bits."""
+    given = {
+        "SECRET_KEY": settings.SECRET_KEY,
+        "KEY_PEPPER": settings.KEY_PEPPER.decode(),
+        "FIELD_KEYS": settings.FIELD_KEYS[0],
+    }
+    return [
+        Warning(
+            f"{name} is short or repeats itself: it can be guessed.",
+            hint='Make one with `python -c "import secrets; print(secrets.token_urlsafe(32))"`. What a change of each means is in '
+            "docs/operations.md.",
+            id="platform.W007",
+        )
+        for name, value in given.items()
+        if len(value.strip()) < FEWEST_CHARACTERS or len(set(value)) < FEWEST_DIFFERENT
+    ]
+
+
+@register(Tags.database)
+def the_database_is_no_newer_versions(
+    app_configs: Sequence[Any] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """An older version on the tables of a newer one would fail at some changes and lose parts of others."""
+    try:
+        unknown = sorted(name for alias in databases or () for name in _unknown_migrations(alias))
+    except DatabaseError:
+        return []  # away: what asks for it next says so
+    if not unknown:
+        return []
+    return [
+        Error(
+            f"A newer version of apimgr has changed this database: {', '.join(unknown)}.",
+            hint="Start that version, or put back the backup from before the upgrade.",
+            id="platform.E002",
+        )
+    ]
+
+
+def _unknown_migrations(alias: str) -> list[str]:
+    """Those that were applied to our tables, and that this version doesn't have."""
+    loader = MigrationLoader(connections[alias])
+    ours = {app.label for app in apps.get_app_configs() if app.name.startswith("apps.")}
+    known = loader.disk_migrations.keys() | {name for each in loader.disk_migrations.values() for name in each.replaces}
+    return [f"{app}.{name}" for app, name in loader.applied_migrations if app in ours and (app, name) not in known]

@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from apimgr.environment import keep_private
 from apps.fleet.connections import connect
 from apps.platform import installation
+from apps.platform.checks import the_database_is_no_newer_versions
 from apps.platform.datalock import DataDirectoryInUse, DataLock
 from apps.platform.demo.lifecycle import Demo, demo_prepare
 from apps.platform.first_start import (
@@ -114,6 +115,8 @@ async def _serve(
 
 def _first_start(wishes: AdministratorWishes, *, demo: bool) -> tuple[FirstAdministrator | None, str, Demo | None]:
     try:
+        if newer := the_database_is_no_newer_versions(None, databases=[db.DEFAULT_DB_ALIAS]):
+            raise CannotStart(f"{newer[0].msg} {newer[0].hint}")
         migrate()
         egress_announce()
         made = administrator_make(wishes)

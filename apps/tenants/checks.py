@@ -15,7 +15,9 @@ def tokens_go_on(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
     try:
         ending = list(tokens_ending_soon())
     except DatabaseError as error:
-        return [Warning(f"Which tokens end soon could not be read: {error}", id="tenants.W002")]
+        told = f"Which tokens end soon could not be read: {str(error).strip().splitlines()[0]}."
+        hint = "Before an upgrade's `manage.py migrate` that is as it should be: check again after it."
+        return [Warning(told, hint=hint, id="tenants.W002")]
     return [
         Warning(
             f"The REST token {token.name!r} ({token.prefix}…) of {token.user.email} ends on {token.expires_at:%Y-%m-%d}.",

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import UserRateThrottle
@@ -56,6 +57,7 @@ class CacheEntriesView(ViaAPI):
         return Response(serializers.PushedSerializer(shown).data, status=201)
 
 
+@extend_schema(parameters=[OpenApiParameter("api", OpenApiTypes.STR, OpenApiParameter.PATH)])
 class WarmUpViewSet(Creatable):
     """An API's warm-ups: POST starts one, GET tells how far it is."""
 
