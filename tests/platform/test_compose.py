@@ -66,6 +66,11 @@ def test_gateways_know_no_database_and_hold_another_password_than_the_control_pl
     assert environment["REDIS_URL"].startswith("redis://gateway:")
 
 
+def test_only_gateways_are_published_to_everybody_and_the_console_on_loopback_unless_told_otherwise():
+    published = {name: each["ports"] for name, each in compose_file()["services"].items() if "ports" in each}
+    assert published == {"console": ["${CONSOLE_BIND:-127.0.0.1}:8000:8000"], "gateway": ["8080-8089:8080"]}
+
+
 @pytest.mark.parametrize(
     "command",
     [
