@@ -207,6 +207,8 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "apps.tenants.adapter.AccountAdapter"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_FORMS = {"reset_password": "apps.tenants.forms.ResetPasswordForm"}
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "django.contrib.auth.tokens.PasswordResetTokenGenerator"  # noqa: S105
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True  # in a browser that isn't known yet, this is the way in that no guessing closes
 ACCOUNT_RATE_LIMITS = {
     "login": None,  # this and the next: counted by apps.tenants.throttle

@@ -4,15 +4,17 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.decorators import reauthentication_required
+from allauth.account.signals import password_reset
 from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.db import transaction
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 
 from apps.audit.services import coming_by
 from apps.secrets import ring
-from apps.tenants import notices, throttle
+from apps.tenants import throttle
 from apps.tenants.models import User
 from apps.tenants.services import user_set_password
 
@@ -40,9 +42,6 @@ class AccountAdapter(DefaultAccountAdapter):
         if self._attempt is not None:
             self._attempt.succeeded()
 
-    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
-        throttle.forgive(request, credentials.get("email", ""))
-
     def post_login(self, request: HttpRequest, user: User, **details: Any) -> HttpResponse:
         """Where signing in, with all its steps, leads to."""
         response: HttpResponse = super().post_login(request, user, **details)
@@ -54,20 +53,21 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """One of the two letters that people who aren't signed in can have sent. Its addresses are the installation's own: those
-        that allauth makes name the host and port that the request named, and whoever answers there would get the link's key.
+        """Refused: what people who aren't signed in can have sent is in ``notices``, with the installation's own addresses. Those
+        that allauth makes name the host and port that the request named, and whoever answers there would get a link's key.
         """
-        if template_prefix == "account/email/password_reset_key":
-            notices.password_reset(context["user"])
-        elif template_prefix == "account/email/unknown_account":
-            notices.no_account(email)
-        else:
-            raise ValueError(f"There is no letter {template_prefix}.")
+        raise ValueError(f"There is no letter {template_prefix}.")
 
     def set_password(self, user: User, password: str) -> None:
         """Through the service, so that the audit log has it. The forms have asked for the old one, or for the key of a link."""
         with coming_by("console"):
             user_set_password(actor=user, user=user, password=password)
+
+
+@receiver(password_reset)
+def _forgive(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    """By the link of a letter: whoever did reads the account's mail."""
+    throttle.forgive(request, user.email)
 
 
 def has_confirmed(request: HttpRequest) -> bool:

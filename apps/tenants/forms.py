@@ -1,10 +1,28 @@
-"""Second factors, with our way of counting guesses in place of allauth's."""
+"""allauth's forms where ours do it in another way: letters to strangers, and second factors with our count of guesses."""
 
+from typing import Any
+
+from allauth.account.forms import ResetPasswordForm as AnyResetPasswordForm
 from allauth.core import context
 from allauth.mfa.base import forms
+from django.http import HttpRequest
 
-from apps.tenants import throttle
+from apps.tenants import notices, throttle
 from apps.tenants.adapter import AccountAdapter
+
+
+class ResetPasswordForm(AnyResetPasswordForm):
+    """*Forgot your password?* allauth looks for the account before it answers, and does more where there is one."""
+
+    def clean_email(self) -> str:
+        """The address, whoever has it."""
+        return AccountAdapter().clean_email(self.cleaned_data["email"].lower())
+
+    def save(self, request: HttpRequest, **kwargs: Any) -> str:
+        """Send the letter."""
+        address: str = self.cleaned_data["email"]
+        notices.forgotten(address)
+        return address
 
 
 class _Counted(forms.BaseAuthenticateForm):

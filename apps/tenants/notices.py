@@ -20,26 +20,27 @@ def password_link(user: User) -> str:
     return f"{settings.CONSOLE_URL}{reverse('account_reset_password_from_key', kwargs=parts)}"
 
 
-def password_reset(user: User) -> None:
-    """Send a link by which somebody who forgot their password chooses a new one."""
-    post(
-        [user.email],
-        "Choose a new password",
-        f"Somebody, you most likely, asked for a new password of {user.email} at {settings.CONSOLE_URL}.\n\n"
-        f"Choose it here:\n{password_link(user)}\n\n"
-        "The link works once. If it wasn't you, do nothing: the password stays as it is.\n",
-    )
-
-
-def no_account(address: str) -> None:
-    """Tell somebody who asked for a new password that there is no account with this address: the page doesn't."""
-    post(
-        [address],
-        "There is no account with this address",
-        f"Somebody, you most likely, asked for a new password of {address} at {settings.CONSOLE_URL}.\n\n"
-        "There is no account with this address: try another one of yours, or ask the owner of your team to invite this one.\n"
-        "If it wasn't you, do nothing.\n",
-    )
+def forgotten(address: str) -> None:
+    """Send somebody who forgot their password a link by which they choose a new one, or that there is no account with this address:
+    the page doesn't say which, nor does its time. So a link is made in both cases, from the same single query.
+    """
+    user = User.objects.filter(email__iexact=address, is_active=True).first()
+    link = password_link(user or User(pk=0, email=address))
+    asked = f"Somebody, you most likely, asked for a new password of {address} at {settings.CONSOLE_URL}.\n\n"
+    if user is not None:
+        post(
+            [user.email],
+            "Choose a new password",
+            f"{asked}Choose it here:\n{link}\n\n"
+            "The link works once. If it wasn't you, do nothing: the password stays as it is.\n",
+        )
+    else:
+        post(
+            [address],
+            "There is no account with this address",
+            f"{asked}There is no account with this address: try another one of yours, or ask the owner of your team to invite"
+            " this one.\nIf it wasn't you, do nothing.\n",
+        )
 
 
 def welcome(user: User, tenant: Tenant, role: str, inviter: User | None) -> None:
