@@ -8,21 +8,26 @@ import json
 import os
 import resource
 import sys
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from apps.catalog.openapi import understood
 from apps.catalog.openapi.places import Refused
 
+LARGEST_ANSWER = 128 * 2**20
+"""Characters that the console is handed: document and operations at their bounds, each letter escaped."""
 
-def answer(stream: BinaryIO) -> dict[str, Any]:
+
+def answer(stream: BinaryIO) -> str:
     """What is written to standard output."""
     try:
-        description = understood(stream.read())
+        text = json.dumps({"description": vars(understood(stream.read()))})
     except Refused as refusal:
-        return {"refused": list(refusal.args)}
+        return json.dumps({"refused": list(refusal.args)})
     except MemoryError:
-        return {"refused": ["The document takes too much memory to be checked: split it."]}
-    return {"description": vars(description)}
+        return json.dumps({"refused": ["The document takes too much memory to be checked: split it."]})
+    if len(text) > LARGEST_ANSWER:
+        return json.dumps({"refused": ["The document says more than can be taken: split it."]})
+    return text
 
 
 if __name__ == "__main__":
@@ -32,4 +37,4 @@ if __name__ == "__main__":
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     os.nice(nice)
-    json.dump(answer(sys.stdin.buffer), sys.stdout)
+    sys.stdout.write(answer(sys.stdin.buffer))

@@ -13,6 +13,7 @@ from apps.catalog.openapi.places import Refused, at, short, target
 
 MOST_ERRORS = 10
 MOST_LOOKUPS = 600_000
+LONGEST_VERSION = 16
 
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _SAMPLES = frozenset({"example", "examples", "default", "enum", "const"})
@@ -81,6 +82,8 @@ def validate(document: dict[str, Any]) -> None:
     if not isinstance(document.get("openapi", document.get("swagger")), str):
         raise Refused('The document has no field openapi: "3.…" or swagger: "2.0" (in quotes).')
     try:
+        if len(version_of(document)) > LONGEST_VERSION:
+            raise ValidatorDetectError
         kind = get_validator_cls(document)
     except ValidatorDetectError:
         raise Refused(

@@ -1,8 +1,9 @@
 """From bytes to plain JSON values: bounded in bytes, parts and depth before anything is built of them."""
 
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
@@ -63,6 +64,33 @@ _Loader.add_implicit_resolver(
     list("-0123456789"),
 )
 _Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"<<\Z"), ["<"])
+
+
+def _strictly(type_: str, read: Callable[[str], Any]) -> None:
+    """Have a tag that stands in the document mean what JSON has: the library's own readers know bases, sixties and ``.inf``, and
+    take what is none of them for a fault of theirs."""
+    tag = f"tag:yaml.org,2002:{type_}"
+
+    def construct(loader: Any, node: yaml.Node) -> Any:
+        text = loader.construct_scalar(node)
+        try:
+            return read(text)
+        except (ValueError, KeyError):
+            told = text[:LONGEST_ERROR]
+            raise yaml.constructor.ConstructorError(None, None, f"{told!r} is no {type_}", node.start_mark) from None
+
+    _Loader.add_constructor(tag, construct)
+
+
+def _decimal(text: str) -> int:
+    if not text.isascii() or "_" in text:
+        raise ValueError
+    return int(text)
+
+
+_strictly("bool", lambda text: {"true": True, "false": False}[text.lower()])
+_strictly("int", _decimal)
+_strictly("float", float)
 
 
 def _load_yaml(text: str) -> Any:
@@ -140,6 +168,8 @@ def _plain(document: Any) -> Any:
             return [copy(item, (*place, str(index))) for index, item in enumerate(value)]
         if isinstance(value, str):
             return _clean(value, place)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Refused(f"{at(place)} is a number larger than JSON's readers know.")
         if value is None or isinstance(value, bool | int | float):
             return value
         raise Refused(f"{at(place)} has a type that JSON doesn't know.")

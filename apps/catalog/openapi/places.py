@@ -1,9 +1,12 @@
 """Places in a document, for people, and what refuses one."""
 
+import re
 from typing import Any
 from urllib.parse import unquote
 
 LONGEST_ERROR = 300
+
+_INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
 
 
 class Refused(Exception):
@@ -12,7 +15,7 @@ class Refused(Exception):
 
 def at(place: tuple[str, ...]) -> str:
     """``paths./items.get``: how a place is written."""
-    return ".".join(place) or "The document"
+    return short(".".join(map(short, place))) or "The document"
 
 
 def short(text: str) -> str:
@@ -25,7 +28,7 @@ def target(document: dict[str, Any], reference: str) -> Any:
     found: Any = document
     for step in reference[2:].split("/"):
         key = unquote(step).replace("~1", "/").replace("~0", "~")
-        if isinstance(found, list) and key.isdecimal() and int(key) < len(found):
+        if isinstance(found, list) and _INDEX.match(key) and int(key) < len(found):
             found = found[int(key)]
         elif isinstance(found, dict):
             found = found.get(key)
