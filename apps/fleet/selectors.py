@@ -155,11 +155,13 @@ def _database() -> tuple[str, str]:
 
 def _celery() -> tuple[str, str]:
     try:
-        ticked = state.client().get(names.CELERY)
+        ticked, filled = state.client().get(names.CELERY), state.client().hget(names.EPOCH, "filled")
     except AWAY:
         return DEGRADED, "Unknown while Redis is away."
+    if ticked is None and time.time() - float(filled or 0) < GONE:
+        return DEGRADED, "It hasn't been seen yet: it may be starting."
     if ticked is None:
-        return AWAY_NOW, "It hasn't been seen for an hour."
+        return AWAY_NOW, "It hasn't been seen in the last hour."
     ago = max(0.0, time.time() - float(ticked))
     detail = f"Last tick {ago:.0f} s ago."
     return (OK if ago < LATE else DEGRADED if ago < GONE else AWAY_NOW), detail
