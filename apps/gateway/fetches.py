@@ -21,8 +21,8 @@ from apps.gateway.fetch import Fetch
 from apps.gateway.gathering import Gathering
 from apps.gateway.insisting import call_for_the_whole
 from apps.gateway.outcomes import EachAlone, Failure, FromStore, Own, Shared
-from apps.gateway.stages.forward import failed
-from apps.gateway.upstream.errors import Broken, UpstreamError
+from apps.gateway.stages.forward import consumer_of, failed
+from apps.gateway.upstream.errors import Broken, Busy, UpstreamError
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
@@ -39,6 +39,7 @@ class Fetches:
         self._by_key: dict[bytes, Fetch] = {}
         self._running: set[asyncio.Task[None]] = set()
         self.gathering = Gathering()
+        self._stopped = False
 
     def forget(self, fetch: Fetch) -> None:
         """No more subscribers for this one."""
@@ -72,7 +73,7 @@ class Fetches:
             validated = await self._validated(x, whole)
             if validated is not None:
                 return validated
-        for _ in range(TURNS):
+        for turn in range(TURNS):
             if plan.fetch_key is None or store.is_pass(plan.fetch_key, time()):
                 break
             fetch = self._by_key.get(plan.fetch_key)
@@ -84,7 +85,7 @@ class Fetches:
             else:
                 fetch.adopt(x.claim)
             x.claim = None
-            answer = await self._subscribe(fetch, x, collapsed)
+            answer = await self._subscribe(fetch, x, collapsed, asks_again=turn + 1 < TURNS)
             if answer is not None:
                 return answer
             if store.is_pass(plan.fetch_key, time()):
@@ -135,8 +136,12 @@ class Fetches:
             self._start(fetch, fetch.run(heard), alone=True)
         return await self._subscribe(fetch, x, False) or failed(self._gateway, x, Broken("no answer", sent=True))
 
-    async def _subscribe(self, fetch: Fetch, x: Exchange, collapsed: bool) -> AnyAnswer | None:
-        """Wait for a fetch's outcome and make this caller's answer of it; ``None`` when it is for others only."""
+    async def _subscribe(
+        self, fetch: Fetch, x: Exchange, collapsed: bool, *, asks_again: bool = False
+    ) -> AnyAnswer | None:
+        """Wait for a fetch's outcome and make this caller's answer of it; ``None`` when it is for others only, and, where
+        the caller ``asks_again``, when it failed and this caller's own might not.
+        """
         plan = x.cache_plan
         fetch.subscribers += 1
         expected, stays = not fetch.outcome.done(), False
@@ -153,6 +158,8 @@ class Fetches:
                 outcome.taken = True
                 return answers.own(x, outcome)
             if isinstance(outcome, Failure):
+                if collapsed and asks_again and not self._stopped and _is_its_own(outcome.error, fetch.x, x):
+                    return None
                 return failed(self._gateway, x, outcome.error)
             if collapsed and self._is_over(outcome):
                 self.forget(fetch)
@@ -181,7 +188,17 @@ class Fetches:
 
     async def stop(self) -> None:
         """Cancel what is under way: nobody waits for it any more."""
+        self._stopped = True
         for task in self._running:
             task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=0.5)
+
+
+def _is_its_own(error: UpstreamError, led: Exchange, waits: Exchange) -> bool:
+    """Whether a fetch may have failed by the call that it was made for: by a field on which the upstream breaks off, or for want
+    of a place in that caller's name. An upstream that can't be reached, or is too slow, is so for all.
+    """
+    if isinstance(error, Busy):
+        return consumer_of(led) != consumer_of(waits)
+    return isinstance(error, Broken) and led.request_headers != waits.request_headers

@@ -322,3 +322,29 @@ async def test_a_304_that_the_gateway_asked_for_is_never_a_callers(lane: Door, o
         told = await asyncio.gather(*calls)
     assert len(asked) == 2
     assert [(each.status, each.body) for each in told] == [(200, b"whole"), (200, b"whole")]
+
+
+@pytest.mark.parametrize("breaks_for", [b"x-poison", b"\r\n"])
+async def test_a_failure_that_one_call_provoked_is_not_that_of_those_who_wait_for_it(
+    lane: Door, origin: Origin, breaks_for: bytes
+) -> None:
+    """Those who wait ask once more, together; where that fails too, a bounded number of times."""
+    go_on = asyncio.Event()
+
+    async def breaking(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        await go_on.wait()
+        if breaks_for in head:
+            raise ConnectionError
+        writer.write(ok(b"sound", "cache-control: max-age=60"))
+
+    origin.paths["/hot"] = breaking
+    attacker = asyncio.create_task(lane.call("/products/hot", x_poison="1"))
+    await until(lambda: origin.calls_to("/hot") == 1)
+    victims = [asyncio.create_task(lane.call("/products/hot", key=OTHER_KEY)) for _ in range(5)]
+    await until(lambda: lane.gateway.metrics.in_flight == 6)
+    go_on.set()
+    assert (await attacker).status == 502
+    answers = await asyncio.gather(*victims)
+    expected, most = (200, 3) if breaks_for == b"x-poison" else (502, 4)
+    assert {answer.status for answer in answers} == {expected}
+    assert origin.calls_to("/hot") <= most
