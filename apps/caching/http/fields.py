@@ -58,6 +58,7 @@ UNKEYED_ECHOES = METHOD_OVERRIDES | frozenset(
     # What a framework says to itself.
     b"x-invoke-error x-invoke-output x-invoke-path x-invoke-query x-invoke-status x-matched-path "
     b"x-middleware-prefetch x-middleware-rewrite x-middleware-subrequest x-nextjs-data x-now-route-matches "
+    b"x-react-router-spa-mode x-react-router-prerender-data x-astro-path x-astro-locals "
     # What a cache can put together from parts: this one can't.
     b"surrogate-capability".split()
 )
