@@ -6,10 +6,12 @@ may have that.
 """
 
 import logging
+from collections import Counter, deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Protocol
 
 import httpx
@@ -23,7 +25,7 @@ from apps.egress.rules import Guard
 from apps.invalidation.calls import call_for, values_of
 from apps.invalidation.choices import ForwardingState
 from apps.invalidation.models import CDN, Forwarding
-from apps.tenants.egress import guard_of
+from apps.tenants.egress import guards_of
 
 PAUSES = (5, 30, 120, 600)
 """Seconds before each further try; after the last it has failed."""
@@ -31,8 +33,20 @@ PAUSES = (5, 30, 120, 600)
 CLAIMED = timedelta(seconds=60)
 """How long whoever tries has before somebody else does."""
 
-AT_ONCE = 8
+AT_ONCE = 16
 """Calls at once."""
+
+OF_A_TENANT = 2
+"""Calls at once to one tenant's CDNs, whatever pace they have."""
+
+TURN = 20.0
+"""Seconds after which no more calls are begun: the next task goes on."""
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at what is due."""
+
+OF_A_LOOK = 100
+"""Purges of one tenant that a look finds."""
 
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which another try may help."""
@@ -93,21 +107,81 @@ def note(api: API, purges: Sequence[Purge]) -> None:
         )
 
 
-def forward_due(*, now: datetime | None = None, most: int = 40) -> int:
-    """Forward what is due; how many were tried. Any number of processes may do it at once."""
-    now = now or timezone.now()
-    due = Forwarding.objects.filter(state=ForwardingState.WAITING, next_at__lte=now).select_related("purge")
-    rows = [row for row in due.order_by("next_at", "pk")[:most] if _claim(row, now)]
-    slugs = {row.purge.api_slug for row in rows}
-    if not rows:
-        return 0
-    found = API.objects.filter(slug__in=slugs, cdn__isnull=False).select_related("cdn", "tenant")
-    apis = {api.slug: (api, guard_of(api.tenant)) for api in found}
+def forward_due(*, now: datetime | None = None) -> int:
+    """Forward what is due, for ``TURN`` seconds at most; how many calls were made. Any number of processes may do it at once.
+
+    ``now``: what counts as the present all the time; without, the clock.
+    """
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        results = pool.map(lambda row: _told(row, *apis.get(row.purge.api_slug, (None, Guard()))), rows)
-        for row, result in zip(rows, results, strict=True):
-            _settle(row, result, now)
-    return len(rows)
+        return _Turn(pool, now).work()
+
+
+class _Turn:
+    """What is due is told to CDNs side by side, but a tenant's by few calls at once: whose CDN is slow waits alone."""
+
+    def __init__(self, pool: ThreadPoolExecutor, now: datetime | None) -> None:
+        self._pool, self._now = pool, now
+        self._due: dict[str, deque[Forwarding]] = {}  # by tenant
+        self._under_way: dict[Future[Result], tuple[str, Forwarding]] = {}
+        self._apis: dict[str, tuple[API, Guard]] = {}
+        self._tried = 0
+
+    def work(self) -> int:
+        """Until nothing is due, or the time is over and the last call has ended. How many calls were made."""
+        until = monotonic() + TURN
+        look_at = 0.0
+        while True:
+            if (clock := monotonic()) < until:
+                if clock >= look_at:
+                    look_at = clock + LOOK_EVERY
+                    self._look()
+                self._begin()
+            if not self._under_way:
+                return self._tried
+            ended, _ = wait(self._under_way, LOOK_EVERY, FIRST_COMPLETED)
+            for future in ended:
+                _, row = self._under_way.pop(future)
+                _settle(row, future.result(), self._present())
+
+    def _look(self) -> None:
+        """See what is due, of each tenant the oldest."""
+        due = Forwarding.objects.filter(state=ForwardingState.WAITING, next_at__lte=self._present())
+        slugs = list(due.order_by().values_list("purge__api_slug", flat=True).distinct())
+        if not slugs:
+            self._due = {}
+            return
+        found = list(API.objects.filter(slug__in=slugs, cdn__isnull=False).select_related("cdn", "tenant"))
+        guards = guards_of(dict.fromkeys(api.tenant for api in found))
+        self._apis = {api.slug: (api, guards[api.tenant_id]) for api in found}
+        theirs: dict[str, list[str]] = {}
+        for slug in slugs:
+            theirs.setdefault(self._apis[slug][0].tenant.slug if slug in self._apis else "", []).append(slug)
+        self._due = {
+            tenant: deque(
+                due.filter(purge__api_slug__in=named).select_related("purge").order_by("next_at", "pk")[:OF_A_LOOK]
+            )
+            for tenant, named in theirs.items()
+        }
+
+    def _begin(self) -> None:
+        """Make as many calls as there is room for, each tenant in turn."""
+        busy = Counter(tenant for tenant, _ in self._under_way.values())
+        waiting = deque(tenant for tenant, rows in self._due.items() if rows)
+        while waiting and len(self._under_way) < AT_ONCE:
+            tenant = waiting.popleft()
+            if busy[tenant] >= OF_A_TENANT:
+                continue
+            row = self._due[tenant].popleft()
+            if _claim(row, self._present()):
+                api, guard = self._apis.get(row.purge.api_slug, (None, Guard()))
+                self._under_way[self._pool.submit(_told, row, api, guard)] = (tenant, row)
+                busy[tenant] += 1
+                self._tried += 1
+            if self._due[tenant]:
+                waiting.append(tenant)
+
+    def _present(self) -> datetime:
+        return self._now or timezone.now()
 
 
 def _told(row: Forwarding, api: API | None, guard: Guard) -> Result:

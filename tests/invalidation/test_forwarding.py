@@ -185,6 +185,42 @@ def test_two_processes_forward_each_purge_once(products, edge):
     assert forward_due(now=timezone.now() + forwarding.CLAIMED) == 1, "whoever claimed it died"
 
 
+def test_a_tenant_whose_cdn_is_slow_holds_up_nobody_elses_purges(products, edge, cast, monkeypatch):
+    """Twenty of its purges are due before another tenant's, and none of its calls ends before that one's has."""
+    others = make_api(cast.globex, "orders")
+    services.cdn_update(
+        actor=PLATFORM, api=others, base_url=edge.url, calls={"path": {"method": "PURGE", "url": "{url}"}}
+    )
+    for number in range(20):
+        purged(products, value=f"/slow/{number}")
+    purged(others, value="/orders/1")
+    told, at_once = threading.Event(), []
+    call = forwarding.HTTPForwarder.forward
+
+    def forward_slowly(self, purge, api):
+        if api.slug == "orders":
+            result = call(self, purge, api)
+            told.set()
+            return result
+        at_once.append(1)
+        assert told.wait(20), "the other tenant's purge waits for this one"
+        at_once.append(-1)
+        return call(self, purge, api)
+
+    monkeypatch.setattr(forwarding.HTTPForwarder, "forward", forward_slowly)
+    assert forward_due() == 21
+    assert set(Forwarding.objects.values_list("state", flat=True)) == {"done"}
+    assert max(sum(at_once[:end]) for end in range(len(at_once))) <= forwarding.OF_A_TENANT
+
+
+def test_a_turn_begins_no_calls_when_its_time_is_over(products, edge, monkeypatch):
+    monkeypatch.setattr(forwarding, "TURN", 0.0)
+    purged(products)
+    assert forward_due() == 0
+    monkeypatch.undo()
+    assert forward_due() == 1
+
+
 def test_the_task_leaves_it_to_one_at_a_time(products, edge, state_redis, settings):
     purged(products)
     state_redis.set(names.FORWARDING, 1)
