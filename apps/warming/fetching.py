@@ -18,6 +18,9 @@ AT_ONCE = 32
 TIMEOUT = 20.0
 """Seconds that any one wait of a call may take."""
 
+LONGEST = 30.0
+"""Seconds after which an answer that is still coming is left: others' warm-ups wait for the calls of a slice."""
+
 STORED, FRESH, PASSED, FAILED = "stored", "fresh", "passed", "failed"
 
 _AGENT = "apimgr-warm-up"
@@ -64,10 +67,12 @@ class Fetcher:
         sent = {"accept": "*/*", "user-agent": _AGENT, **headers, "host": call.host, HEADER.decode(): token}
         if "accept-encoding" not in sent:
             sent["accept-encoding"] = "gzip, deflate, br"  # what most clients say
+        until = time.monotonic() + LONGEST
         try:
             with self._client.stream("GET", f"{self._gateway_url}{call.target}", headers=sent) as answer:
                 for _ in answer.iter_raw():
-                    pass
+                    if time.monotonic() > until:
+                        return Outcome(FAILED, f"Its answer did not end within {LONGEST:g} s.")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return Outcome(FAILED, f"The gateway could not be called: {error or type(error).__name__}.", reached=False)
         return outcome_of(answer.status_code, answer.headers.get("x-cache", ""), answer.headers.get("cache-status", ""))
