@@ -13,8 +13,6 @@ from apps.gateway.exchange import Exchange
 from apps.gateway.snapshot import API, Credential, Grant, Plan
 from apps.gateway.world import World
 
-FOREVER = float("inf")
-
 ADMISSION_BYTES = 6 * 1024
 """What an admission needs besides the fields of its request, measured: itself, the cache's plan, the trace."""
 
@@ -40,11 +38,14 @@ class Ready:
 
 
 class Admission:
-    """An admitted head: which call it is, whose, for which API."""
+    """A head with which a call was let through: which call it is, whose, for which API; what stages found out that depend on the
+    head. ``expires`` (Unix seconds) is until when they would again, ``client`` the address for which they did.
+    """
 
     __slots__ = (
         "api",
         "cache_plan",
+        "client",
         "credential",
         "expires",
         "forwarded",
@@ -69,8 +70,8 @@ class Admission:
         "version",
     )
 
-    def __init__(self, x: Exchange, version: int) -> None:
-        self.version = version
+    def __init__(self, x: Exchange, version: int, until: float) -> None:
+        self.version, self.expires, self.client = version, until, x.client
         self.method, self.target, self.headers = x.method, x.target, x.headers
         self.given_id = x.request_id if x.request_id is not x.call_id else ""
         self.host, self.path, self.query, self.scheme = x.host, x.path, x.query, x.scheme
@@ -81,15 +82,13 @@ class Admission:
         self.api: API = x.api
         self.operation = x.operation
         self.credential: Credential | None = x.credential
-        self.on_trust = x.on_trust or x.credential is not None
+        self.on_trust = x.on_trust
         self.grant: Grant | None = x.grant
         self.plan: Plan | None = x.plan
         self.cache_plan: RequestPlan = x.cache_plan
         self.ready: Ready | None = None
         self.forwarded: tuple[str, tuple[tuple[bytes, bytes], ...]] | None = None
         """The fields to send upstream without a condition, but for the call's id, for one client's address."""
-        ends = [each.expires_at for each in (x.credential, x.grant) if each is not None and each.expires_at is not None]
-        self.expires = min(ends, default=FOREVER)
         texts = len(x.target) + sum(len(name) + len(value) for name, value in x.headers)
         self.size = ADMISSION_BYTES + 2 * texts + FIELD_BYTES * len(x.headers)
         """The bytes that keeping it costs."""

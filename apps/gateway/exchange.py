@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from apps.gateway.admission import Admission
     from apps.gateway.allowances import Allowance
     from apps.gateway.read_ahead import ReadAhead
+    from apps.gateway.stages import Stage
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -102,7 +103,7 @@ class Exchange:
 
     Doors set what came: ``method`` (upper case), ``target`` (bytes as on the wire), ``headers`` (names in lower case,
     lines in order), ``version``, ``scheme``, ``client`` (address, perhaps empty), ``body`` (``None`` without one),
-    ``began`` (monotonic) and ``at`` (Unix seconds). Stages add the rest; ``stage`` is the one to go on with. Defaults
+    ``began`` (monotonic) and ``at`` (Unix seconds). Stages add the rest. Defaults
     are the class's: a hit sets few of these.
     """
 
@@ -123,6 +124,8 @@ class Exchange:
     admission: "Admission | None" = None
 
     # What the call meets.
+    stages: "tuple[Stage, ...]" = ()
+    """Those that this call runs through; ``stage`` is the place of the one to go on with."""
     stage = 0
     read_ahead: "ReadAhead | None" = None
     unavailable = False

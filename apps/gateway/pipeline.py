@@ -2,8 +2,13 @@
 
 ``begin`` is plain and works on what is here: most hits and refusals end in it. ``finish`` is a coroutine and waits for
 what the first half lacked: a credential record, an allowance, the shared tier, the upstream.
+
+What a stage declares (``stages``) decides when it runs. First come those whose outcome depends on the head: once they have let a
+call through, that is remembered with the head, and the next call with it takes up there. The others run behind them, on every
+call. Within the two groups the order of ``STAGES`` holds. The cache comes last: no hit goes past a stage.
 """
 
+from collections.abc import Sequence
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
@@ -13,7 +18,7 @@ from apps.gateway.answers import Answer, AnyAnswer, Whole, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.head_limits import refusal
 from apps.gateway.own import own_answer
-from apps.gateway.stages import Need
+from apps.gateway.stages import DependsOn, Need, Stage
 from apps.gateway.stages.authenticate import authenticate
 from apps.gateway.stages.authorize import authorize
 from apps.gateway.stages.cache import cache, plan_cache
@@ -25,9 +30,8 @@ from apps.gateway.stages.validate import validate
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
 
-STAGES = (route, authenticate, authorize, limit, validate, cache)
-ADMITTED = STAGES.index(limit)
-"""The first stage that depends on more than the head and the configuration."""
+STAGES: tuple[Stage, ...] = (route, authenticate, authorize, plan_cache, limit, validate)
+"""The one place where a stage is named. Behind them comes the cache, which answers what may be answered from it."""
 
 MEMORY = 32 * 2**20
 """Bytes for admissions that are remembered, in each of the two tables: by fields and by the bytes of a head."""
@@ -41,8 +45,18 @@ _Key = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], str, str, str]
 class Pipeline:
     """Takes exchanges through the stages of one worker."""
 
-    def __init__(self, gateway: "Gateway") -> None:
+    def __init__(self, gateway: "Gateway", stages: Sequence[Stage] = STAGES) -> None:
         self._gateway = gateway
+        by_head = [each for each in stages if each.depends_on in (DependsOn.HEAD, DependsOn.ADDRESS)]
+        self._by_head = len(by_head)
+        self._stages = (*by_head, *(each for each in stages if each not in by_head), cache)
+        self._without_body = tuple(each for each in self._stages if each.depends_on is not DependsOn.BODY)
+        self._again = tuple(each for each in self._stages if each.depends_on is DependsOn.CALL)
+        """What runs for a remembered head, which has no body; and where the client's address is another one:"""
+        self._again_elsewhere = tuple(
+            each for each in self._stages if each.depends_on in (DependsOn.ADDRESS, DependsOn.CALL)
+        )
+        self._until = tuple(each.until for each in by_head)
         self._admissions: Recent[_Key, Admission] = Recent(MEMORY, lambda _, admission: admission.size)
         self.heads: Recent[bytes, Admission] = Recent(MEMORY, lambda head, admission: len(head) + admission.size)
         """Admissions by the very bytes of a head, for a door that sees them. A caller that is a trusted proxy has
@@ -61,16 +75,28 @@ class Pipeline:
             key = (x.method, x.target, x.headers, x.version, x.scheme, proxy)
             admission = self._admissions.get(key)
             if admission is not None and admission.holds(gateway.world, x):
-                admission.admit(x)
+                self._admit(admission, x)
                 return self.go_on(x)
-        answer = self.at_the_door(x) or self._stages(x, 0, ADMITTED)
+        answer = self.at_the_door(x)
         if answer is not None:
             return answer
-        x.cache_plan = plan_cache(x)
-        if key is not None and not x.warms and sum(len(name) + len(value) for name, value in x.headers) <= LARGEST:
-            x.admission = Admission(x, gateway.world.version)
-            self._admissions.put(key, x.admission)
+        x.stages = self._stages if x.body is not None else self._without_body
+        outcome = self._run(x, self._by_head)
+        if outcome is not None:
+            return outcome
+        if key is not None:
+            self._remember(key, x)
         return self.go_on(x)
+
+    def _remember(self, key: _Key, x: Exchange) -> None:
+        until = min(ends(x) for ends in self._until)
+        if until > x.at and sum(len(name) + len(value) for name, value in x.headers) <= LARGEST:
+            x.admission = Admission(x, self._gateway.world.version, until)
+            self._admissions.put(key, x.admission)
+
+    def _admit(self, admission: Admission, x: Exchange) -> None:
+        admission.admit(x)
+        x.stages = self._again if x.client == admission.client else self._again_elsewhere
 
     def _forget(self) -> None:
         """The configuration changed: what was decided under another one counts no more, and would keep that one in memory."""
@@ -94,7 +120,7 @@ class Pipeline:
             x.request_id = admission.given_id
         if not admission.holds(self._gateway.world, x):
             return None
-        admission.admit(x)
+        self._admit(admission, x)
         return x
 
     def remember(self, head: bytes, x: Exchange) -> None:
@@ -104,33 +130,14 @@ class Pipeline:
 
     def go_on(self, x: Exchange) -> Whole | Need | None:
         """The rest of the first half, for an admitted call."""
-        gateway = self._gateway
-        outcome: Whole | Need | None = limit(gateway, x)
-        if outcome is not None:
-            return self._stopped(x, outcome, ADMITTED)
-        if x.body is not None and (outcome := validate(gateway, x)) is not None:
-            return self._stopped(x, outcome, ADMITTED + 1)
-        outcome = cache(gateway, x)
-        if type(outcome) is Need:
-            x.stage = len(STAGES) - 1
-        else:
-            ms = (monotonic() - x.began) * 1000
-            x.trace = (*x.trace, ("limit", _said("limit", x), ms), ("cache", x.reason, ms))
-            x.stage = len(STAGES)
-        return outcome
-
-    def _stopped(self, x: Exchange, outcome: Whole | Need, stage: int) -> Whole | Need:
-        x.stage = stage
-        if type(outcome) is not Need:
-            x.trace = (*x.trace, (STAGES[stage].__name__, x.code, (monotonic() - x.began) * 1000))
-        return outcome
+        return self._run(x, len(x.stages))
 
     async def finish(self, x: Exchange, outcome: Need | None) -> AnyAnswer:
         """The rest of a call, from what ``begin`` came to."""
         step: AnyAnswer | Need | None = outcome
         while isinstance(step, Need):
             await step.wait()
-            step = self._resume(x)
+            step = self.go_on(x)
         if step is None:
             step = await forward(self._gateway, x)
         return step
@@ -143,46 +150,18 @@ class Pipeline:
             return refuse(x, *refused)
         return own_answer(self._gateway, x)
 
-    def _resume(self, x: Exchange) -> Whole | Need | None:
-        if x.stage < ADMITTED:
-            step = self._stages(x, x.stage, ADMITTED)
-            if step is not None:
-                return step
-            x.cache_plan = plan_cache(x)
-            x.stage = ADMITTED
-        return self._stages(x, x.stage, len(STAGES))
-
-    def _stages(self, x: Exchange, start: int, end: int) -> Whole | Need | None:
-        gateway = self._gateway
-        for index in range(start, end):
-            stage = STAGES[index]
-            outcome = stage(gateway, x)
+    def _run(self, x: Exchange, end: int) -> Whole | Need | None:
+        """Run the call's stages from the one that it has come to up to ``end``."""
+        gateway, stages = self._gateway, x.stages
+        while x.stage < end:
+            stage = stages[x.stage]
+            outcome = stage.run(gateway, x)
             if type(outcome) is Need:
-                x.stage = index
                 return outcome
-            x.trace += ((stage.__name__, _said(stage.__name__, x), (monotonic() - x.began) * 1000),)
+            decision = x.code or stage.describe(x)
+            if decision:
+                x.trace += ((stage.name, decision, (monotonic() - x.began) * 1000),)
+            x.stage += 1
             if outcome is not None:
                 return outcome
-        x.stage = end
         return None
-
-
-def _said(stage: str, x: Exchange) -> str:
-    """What a stage decided, for "explain this call"."""
-    if x.code:
-        return x.code
-    if stage == "route":
-        return x.api.slug
-    if stage == "authenticate":
-        if x.credential is None:
-            return "warm-up" if x.warms else "no key"
-        return f"key {x.credential.key_id}"
-    if stage == "authorize":
-        return f"{x.grant.state} {x.grant.plan}" if x.grant is not None else "open"
-    if stage == "limit":
-        if x.allowance is None:
-            return "unlimited"
-        return "local share" if "local_share" in x.flags else "within the limits"
-    if stage == "cache":
-        return x.reason
-    return "ok"

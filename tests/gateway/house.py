@@ -184,12 +184,12 @@ class Door:
         self.port = port
         self.kind = kind
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port)
+    async def connect(self, client: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(client, 0))
 
-    async def raw(self, data: bytes, method: str = "GET") -> Answered:
-        """Send bytes on a connection of its own and read one answer."""
-        reader, writer = await self.connect()
+    async def raw(self, data: bytes, method: str = "GET", client: str = "127.0.0.1") -> Answered:
+        """Send bytes on a connection of its own, from the address ``client``, and read one answer."""
+        reader, writer = await self.connect(client)
         try:
             writer.write(data)
             async with asyncio.timeout(15):

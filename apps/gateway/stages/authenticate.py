@@ -9,7 +9,7 @@ from apps.gateway.answers import Answer, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.follower import Unavailable
 from apps.gateway.problems import Problem
-from apps.gateway.stages import Need
+from apps.gateway.stages import FOREVER, DependsOn, Need, stage
 from apps.gateway.warming import warms
 from apps.gateway.withheld import key_fields, query_without_keys, without_keys
 from apps.gateway.world import UNKNOWN
@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
 
 
+def _key_ends_at(x: Exchange) -> float:
+    if x.warms:
+        return 0.0  # its token ends, and is for one call
+    return FOREVER if x.credential is None or x.credential.expires_at is None else x.credential.expires_at
+
+
+def _describe(x: Exchange) -> str:
+    if x.credential is not None:
+        return f"key {x.credential.key_id}"
+    return "warm-up" if x.warms else "no key"
+
+
+@stage(DependsOn.HEAD, until=_key_ends_at, describe=_describe)
 def authenticate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
     """Check the key, and remove every key from what is forwarded. Refuses with 401 what is missing, malformed, unknown, expired
     or revoked; 503 when it can't be known.
@@ -47,6 +60,7 @@ def authenticate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
     if credential is UNKNOWN:
         return _challenge(x, Problem.INVALID_CREDENTIAL)
     x.credential = credential
+    x.on_trust = True
     if credential.state == "revoked" or (credential.expires_at is not None and credential.expires_at <= x.at):
         return _challenge(x, Problem.INVALID_CREDENTIAL)
     if not holds_secret(values[0]):  # what has our form is out already

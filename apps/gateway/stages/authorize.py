@@ -5,12 +5,22 @@ from typing import TYPE_CHECKING
 from apps.gateway.answers import Answer, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
+from apps.gateway.stages import FOREVER, DependsOn, stage
 from apps.gateway.stages.authenticate import not_ready
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
 
 
+def _grant_ends_at(x: Exchange) -> float:
+    return FOREVER if x.grant is None or x.grant.expires_at is None else x.grant.expires_at
+
+
+@stage(
+    DependsOn.HEAD,
+    until=_grant_ends_at,
+    describe=lambda x: f"{x.grant.state} {x.grant.plan}" if x.grant is not None else "open",
+)
 def authorize(gateway: "Gateway", x: Exchange) -> Answer | None:
     """Check what the key is for, and the subscription. Refuses with 403; a call without a key needs none."""
     credential, api = x.credential, x.api

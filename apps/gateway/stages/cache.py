@@ -11,7 +11,7 @@ from apps.gateway.answers import Whole, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.planning import plan_call
 from apps.gateway.problems import Problem
-from apps.gateway.stages import Need
+from apps.gateway.stages import DependsOn, Need, stage
 from apps.gateway.stages.route import relative_path
 
 if TYPE_CHECKING:
@@ -22,10 +22,14 @@ FRESH = http.Reason.FRESH.code
 log = logging.getLogger(__name__)
 
 
-def plan_cache(x: Exchange) -> http.RequestPlan:
-    """What the cache means to do with the call; the same for each call with this head and without a body, so it can be
-    kept.
-    """
+@stage(DependsOn.HEAD, describe=lambda x: "")
+def plan_cache(gateway: "Gateway", x: Exchange) -> None:
+    """Find out what the cache means to do with the call."""
+    x.cache_plan = plan_of(x)
+
+
+def plan_of(x: Exchange) -> http.RequestPlan:
+    """What the cache means to do with the call, as far as its head and what was read of its body tell."""
     api = x.api
     request = http.Request(
         method=x.method,
@@ -40,6 +44,7 @@ def plan_cache(x: Exchange) -> http.RequestPlan:
     return plan_call(api, request, x.credential)
 
 
+@stage(DependsOn.CALL, describe=lambda x: x.reason)
 def cache(gateway: "Gateway", x: Exchange) -> Whole | Need | None:
     """Answer from the in-process tier, else from the shared one; else note what to ask the upstream.
 

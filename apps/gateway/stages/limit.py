@@ -8,12 +8,19 @@ from apps.gateway.allowances import QUOTA, Allowance
 from apps.gateway.answers import Answer, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
-from apps.gateway.stages import Need
+from apps.gateway.stages import DependsOn, Need, stage
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
 
 
+def _describe(x: Exchange) -> str:
+    if x.allowance is None:
+        return "unlimited"
+    return "local share" if "local_share" in x.flags else "within the limits"
+
+
+@stage(DependsOn.CALL, describe=_describe)
 def limit(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
     """Take one call from the subscription's allowance. Refuses with 429; needs to borrow when nothing is here."""
     plan, grant = x.plan, x.grant

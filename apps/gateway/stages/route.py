@@ -12,6 +12,7 @@ from apps.gateway.exchange import HOST_BYTES, Exchange
 from apps.gateway.head_limits import HOST
 from apps.gateway.problems import Problem
 from apps.gateway.snapshot import API
+from apps.gateway.stages import DependsOn, stage
 from apps.gateway.withheld import KEY_FIELD, key_fields, query_without_keys, without_keys
 from apps.warming.token import HEADER
 
@@ -38,6 +39,7 @@ _OURS = frozenset(
 _PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-"
 
 
+@stage(DependsOn.HEAD, describe=lambda x: x.api.slug)
 def route(gateway: "Gateway", x: Exchange) -> Answer | None:
     """Find the API. Refuses what isn't well-formed (400), what nobody publishes (404) and what has been here before
     (508); sends ``/products`` to ``/products/`` (308).

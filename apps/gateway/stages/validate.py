@@ -6,13 +6,14 @@ from apps.gateway.answers import Answer, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
 from apps.gateway.read_ahead import KEYED_BYTES, read_ahead
-from apps.gateway.stages import Need
-from apps.gateway.stages.cache import plan_cache
+from apps.gateway.stages import DependsOn, Need, stage
+from apps.gateway.stages.cache import plan_of
 
 if TYPE_CHECKING:
     from apps.gateway.gateway import Gateway
 
 
+@stage(DependsOn.BODY)
 def validate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
     """Check the declared size of the body (413). One of unknown size is counted while it is read: here, where it is
     part of the cache's key, else on its way to the upstream.
@@ -34,5 +35,5 @@ def _keyed(x: Exchange) -> Answer | Need | None:
     if ahead.error is not None:
         return refuse(x, ahead.error.problem)
     if ahead.whole is not None:
-        x.cache_plan = plan_cache(x)
+        x.cache_plan = plan_of(x)
     return None

@@ -1,0 +1,165 @@
+"""What a stage declares decides how often it runs, wherever it is put among the others."""
+
+from typing import Any
+
+import pytest
+
+from apps.gateway import stages
+from apps.gateway.answers import refuse
+from apps.gateway.exchange import Exchange
+from apps.gateway.pipeline import STAGES, Pipeline
+from apps.gateway.problems import Problem
+from apps.gateway.stages import DependsOn, Stage
+from tests.gateway.house import KEY, Door, Origin, Published, api, ok
+from tests.support.waiting import until
+
+PLACES = range(len(STAGES) + 1)
+OF_ONE_CALL = {"call_id", "request_id", "began", "at", "trace", "stages", "stage", "admission", "body"}
+CHECKED_AT_EACH_CALL = {"on_trust"}
+CALLS = 5
+
+
+class Counting:
+    """A stage of the test's own: it counts its calls, by client, and refuses where it is told to."""
+
+    def __init__(self, depends_on: DependsOn | None, until: float | None = None) -> None:
+        self.clients: list[str] = []
+        self.refuses: Any = lambda x: False
+        declared: dict[str, Any] = {} if depends_on is None else {"depends_on": depends_on}
+        if until is not None:
+            declared["until"] = lambda x: until
+        self.stage: Stage = stages.stage(**declared)(self._count)
+
+    def _count(self, gateway: Any, x: Exchange) -> Any:
+        if x.target.startswith(b"/products/warm"):
+            return None
+        self.clients.append(x.client)
+        return refuse(x, Problem.FORBIDDEN) if self.refuses(x) else None
+
+    def put(self, door: Door, place: int) -> None:
+        door.gateway.pipeline = Pipeline(door.gateway, (*STAGES[:place], self.stage, *STAGES[place:]))
+
+
+@pytest.fixture
+async def items(lane: Door, origin: Origin) -> Door:
+    """A door whose worker knows the key already, so that no stage has to be asked twice."""
+    origin.paths["/items"] = ok(b"items", "cache-control: max-age=600")
+    origin.paths["/warm"] = ok(b"warm", "cache-control: no-store")
+    await lane.call("/products/warm")
+    return lane
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("depends_on", "runs"),
+    [(DependsOn.HEAD, 1), (DependsOn.ADDRESS, 1), (DependsOn.BODY, 0), (DependsOn.CALL, CALLS), (None, CALLS)],
+)
+async def test_a_stage_runs_as_often_as_it_declares(
+    items: Door, place: int, depends_on: DependsOn | None, runs: int
+) -> None:
+    counting = Counting(depends_on)
+    counting.put(items, place)
+    answers = [await items.call("/products/items") for _ in range(CALLS)]
+    # A stage isn't asked again for the first one, which waited for the shared tier.
+    assert [answer.cache for answer in answers] == ["MISS"] + ["HIT"] * (CALLS - 1)
+    assert len(counting.clients) == runs
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_stage_for_bodies_runs_on_each_call_with_one(items: Door, place: int) -> None:
+    counting = Counting(DependsOn.BODY)
+    counting.put(items, place)
+    for _ in range(CALLS):
+        await items.call("/products/items", method="POST", body=b"x")
+    assert len(counting.clients) == CALLS
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_stage_that_depends_on_the_address_runs_for_each_other_address(items: Door, place: int) -> None:
+    counting = Counting(DependsOn.ADDRESS)
+    counting.refuses = lambda x: x.client == "127.0.0.3"
+    counting.put(items, place)
+    head = f"GET /products/items HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\n\r\n".encode()
+    statuses = [(await items.raw(head, client=f"127.0.0.{last}")).status for last in (1, 1, 2, 3, 3, 1, 3, 2, 1)]
+    assert statuses == [200, 200, 200, 403, 403, 200, 403, 200, 200]
+    assert [client for client in counting.clients if client == "127.0.0.3"] == ["127.0.0.3"] * 3
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("depends_on", [DependsOn.CALL, None])
+async def test_a_remembered_head_goes_past_no_stage_that_depends_on_more(
+    items: Door, place: int, depends_on: DependsOn | None
+) -> None:
+    counting = Counting(depends_on)
+    counting.put(items, place)
+    assert (await items.call("/products/items")).status == 200
+    assert (await items.call("/products/items")).cache == "HIT"
+    counting.refuses = lambda x: True
+    assert (await items.call("/products/items")).status == 403
+    counting.refuses = lambda x: False
+    assert (await items.call("/products/items")).cache == "HIT"
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_refusal_is_never_remembered(items: Door, place: int) -> None:
+    counting = Counting(DependsOn.HEAD)
+    counting.refuses = lambda x: True
+    counting.put(items, place)
+    assert [(await items.call("/products/items")).status for _ in range(CALLS)] == [403] * CALLS
+    assert len(counting.clients) == CALLS
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_what_holds_until_a_moment_is_asked_again_after_it(
+    items: Door, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 1_900_000_000.0
+    monkeypatch.setattr("apps.gateway.doors.lane.time", lambda: clock)
+    monkeypatch.setattr("apps.gateway.pipeline.time", lambda: clock)
+    counting = Counting(DependsOn.HEAD, until=clock + 10)
+    counting.put(items, place)
+    for at, asked in ((clock, 1), (clock + 9.9, 1), (clock + 10, 2), (clock + 11, 3)):
+        clock = at
+        assert (await items.call("/products/items")).status == 200
+        assert len(counting.clients) == asked
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("depends_on", [DependsOn.HEAD, DependsOn.ADDRESS])
+async def test_another_configuration_is_another_question(
+    items: Door, published: Published, origin: Origin, place: int, depends_on: DependsOn
+) -> None:
+    counting = Counting(depends_on)
+    counting.put(items, place)
+    await items.call("/products/items")
+    await items.call("/products/items")
+    published.change(api("products", upstreams=origin.url, revision=2))
+    await until(lambda: items.gateway.world.part("api:products").revision == 2)
+    await items.call("/products/items")
+    assert len(counting.clients) == 2
+
+
+async def test_what_stages_find_out_about_a_head_is_remembered(items: Door) -> None:
+    """Each attribute that they set is there on the next call with the head too."""
+    seen: list[dict[str, Any]] = []
+
+    def look(gateway: Any, x: Exchange) -> None:
+        seen.append({name: value for name, value in vars(x).items() if name not in OF_ONE_CALL | CHECKED_AT_EACH_CALL})
+
+    probe = stages.stage(DependsOn.CALL)(look)
+    items.gateway.pipeline = Pipeline(items.gateway, (probe, *STAGES))
+    for _ in range(3):
+        await items.call("/products/items", x_forwarded_host="elsewhere")
+    first, by_fields, by_bytes = seen
+    assert first == by_fields == by_bytes
+
+
+def test_each_stage_says_what_it_depends_on() -> None:
+    assert {each.name: each.depends_on.name for each in STAGES} == {
+        "route": "HEAD",
+        "authenticate": "HEAD",
+        "authorize": "HEAD",
+        "plan_cache": "HEAD",
+        "limit": "CALL",
+        "validate": "BODY",
+    }
