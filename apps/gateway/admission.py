@@ -4,13 +4,15 @@ The first stages find out the same for each call with the same head until the co
 What depends on the clock is checked at each call: the end of a key or grant, and the trust lease.
 """
 
+from collections.abc import Iterable
+from typing import Any
 from weakref import ref
 
 from apps.caching.http import Answer as StoredAnswer
-from apps.caching.http import Held, RequestPlan
+from apps.caching.http import Held
 from apps.gateway.answers import Answer
 from apps.gateway.exchange import Exchange
-from apps.gateway.snapshot import API, Credential, Grant, Plan
+from apps.gateway.snapshot import Plan
 from apps.gateway.world import World
 
 ADMISSION_BYTES = 6 * 1024
@@ -38,79 +40,67 @@ class Ready:
 
 
 class Admission:
-    """A head with which a call was let through: which call it is, whose, for which API; what stages found out that depend on the
-    head. ``expires`` (Unix seconds) is until when they would again, ``client`` the address for which they did.
+    """A head with which a call was let through: what came, and whatever the stages found out that depend on the head. ``expires``
+    (Unix seconds) is until when they would again, ``client`` the address for which they did.
     """
 
     __slots__ = (
-        "api",
-        "cache_plan",
+        "_facts",
+        "_has_own_id",
+        "_on_trust",
         "client",
-        "credential",
         "expires",
         "forwarded",
-        "given_id",
-        "grant",
-        "headers",
-        "host",
-        "method",
-        "on_trust",
-        "operation",
-        "path",
-        "plan",
-        "query",
         "ready",
-        "request_headers",
-        "scheme",
         "size",
-        "target",
         "texts",
-        "told_host",
-        "trace",
         "version",
     )
 
-    def __init__(self, x: Exchange, version: int, until: float) -> None:
+    def __init__(self, x: Exchange, found: Iterable[str], version: int, until: float) -> None:
+        """``found`` are the names of what the stages set in ``x``."""
         self.version, self.expires, self.client = version, until, x.client
-        self.method, self.target, self.headers = x.method, x.target, x.headers
-        self.given_id = x.request_id if x.request_id is not x.call_id else ""
-        self.host, self.path, self.query, self.scheme = x.host, x.path, x.query, x.scheme
-        self.told_host = x.told_host
+        self._facts: dict[str, Any] = {name: getattr(x, name) for name in (*OF_A_HEAD, *found)}
+        self._has_own_id = x.request_id is not x.call_id
+        if self._has_own_id:
+            self._facts["request_id"] = x.request_id
+        # A whole number, because a record holds it in one byte.
+        self._facts["trace"] = tuple((stage, decision, 0) for stage, decision, _ in x.trace)
+        self._on_trust = x.on_trust
         self.texts = x.texts
         """Host and path as the call record has them."""
-        self.request_headers = x.request_headers
-        self.api: API = x.api
-        self.operation = x.operation
-        self.credential: Credential | None = x.credential
-        self.on_trust = x.on_trust
-        self.grant: Grant | None = x.grant
-        self.plan: Plan | None = x.plan
-        self.cache_plan: RequestPlan = x.cache_plan
         self.ready: Ready | None = None
         self.forwarded: tuple[str, tuple[tuple[bytes, bytes], ...]] | None = None
         """The fields to send upstream without a condition, but for the call's id, for one client's address."""
         texts = len(x.target) + sum(len(name) + len(value) for name, value in x.headers)
         self.size = ADMISSION_BYTES + 2 * texts + FIELD_BYTES * len(x.headers)
         """The bytes that keeping it costs."""
-        # A whole number, because a record holds it in one byte.
-        self.trace: tuple[tuple[str, str, float], ...] = tuple((stage, decision, 0) for stage, decision, _ in x.trace)
 
-    def holds(self, world: World, x: Exchange) -> bool:
-        """Whether it may be used for ``x`` now."""
-        if self.version != world.version or self.expires <= x.at:
+    def holds(self, world: World, at: float, now: float) -> bool:
+        """Whether it may be used for a call that came at ``at`` (Unix seconds), ``now`` (monotonic)."""
+        if self.version != world.version or self.expires <= at:
             return False
-        if not self.on_trust:
+        if not self._on_trust:
             return True
-        plan = self.plan
-        return world.lease.valid(x.began, plan.trust_lease if plan is not None else None)
+        plan: Plan | None = self._facts.get("plan")
+        return world.lease.valid(now, plan.trust_lease if plan is not None else None)
 
     def admit(self, x: Exchange) -> None:
-        """Tell ``x`` what is known."""
+        """Tell ``x``, which came with this head, what was found out."""
+        vars(x).update(self._facts)
         x.admission = self
-        x.host, x.path, x.query, x.scheme = self.host, self.path, self.query, self.scheme
-        x.told_host = self.told_host
-        x.request_headers = self.request_headers
-        x.api, x.operation = self.api, self.operation
-        x.credential, x.grant, x.plan = self.credential, self.grant, self.plan
-        x.cache_plan = self.cache_plan
-        x.trace = self.trace
+
+    def again(self, call_id: str, began: float, at: float, client: str) -> Exchange:
+        """A call with the very head."""
+        x = Exchange.__new__(Exchange)
+        known = x.__dict__
+        known.update(self._facts)
+        known["call_id"] = call_id
+        if not self._has_own_id:
+            known["request_id"] = call_id
+        known["began"], known["at"], known["client"], known["admission"] = began, at, client, self
+        return x
+
+
+OF_A_HEAD = ("method", "target", "headers", "version", "scheme")
+"""What the server set in a call from its head."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from apps.gateway.admission import Admission
     from apps.gateway.allowances import Allowance
     from apps.gateway.read_ahead import ReadAhead
-    from apps.gateway.stages import Stage
+    from apps.gateway.stages import Step
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -124,7 +124,7 @@ class Exchange:
     admission: "Admission | None" = None
 
     # What the call meets.
-    stages: "tuple[Stage, ...]" = ()
+    stages: "tuple[Step, ...]" = ()
     """Those that this call runs through; ``stage`` is the place of the one to go on with."""
     stage = 0
     read_ahead: "ReadAhead | None" = None

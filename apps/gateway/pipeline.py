@@ -8,7 +8,7 @@ call through, that is remembered with the head, and the next call with it takes 
 call. Within the two groups the order of ``STAGES`` holds. The cache comes last: no hit goes past a stage.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence, Set
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from apps.gateway.answers import Answer, AnyAnswer, Whole, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.head_limits import refusal
 from apps.gateway.own import own_answer
-from apps.gateway.stages import DependsOn, Need, Stage
+from apps.gateway.stages import DependsOn, Need, Stage, Step
 from apps.gateway.stages.authenticate import authenticate
 from apps.gateway.stages.authorize import authorize
 from apps.gateway.stages.cache import cache, plan_cache
@@ -39,6 +39,8 @@ MEMORY = 32 * 2**20
 LARGEST = 4096
 """Bytes of fields in a head that is remembered."""
 
+_PLACE = {"stage", "trace"}
+
 _Key = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], str, str, str]
 
 
@@ -48,14 +50,13 @@ class Pipeline:
     def __init__(self, gateway: "Gateway", stages: Sequence[Stage] = STAGES) -> None:
         self._gateway = gateway
         by_head = [each for each in stages if each.depends_on in (DependsOn.HEAD, DependsOn.ADDRESS)]
+        ordered = [*by_head, *(each for each in stages if each not in by_head), cache]
         self._by_head = len(by_head)
-        self._stages = (*by_head, *(each for each in stages if each not in by_head), cache)
-        self._without_body = tuple(each for each in self._stages if each.depends_on is not DependsOn.BODY)
-        self._again = tuple(each for each in self._stages if each.depends_on is DependsOn.CALL)
+        self._with_body = _steps(ordered, set(DependsOn))
+        self._without_body = _steps(ordered, {DependsOn.HEAD, DependsOn.ADDRESS, DependsOn.CALL})
+        self._again = _steps(ordered, {DependsOn.CALL})
         """What runs for a remembered head, which has no body; and where the client's address is another one:"""
-        self._again_elsewhere = tuple(
-            each for each in self._stages if each.depends_on in (DependsOn.ADDRESS, DependsOn.CALL)
-        )
+        self._again_elsewhere = _steps(ordered, {DependsOn.ADDRESS, DependsOn.CALL})
         self._until = tuple(each.until for each in by_head)
         self._admissions: Recent[_Key, Admission] = Recent(MEMORY, lambda _, admission: admission.size)
         self.heads: Recent[bytes, Admission] = Recent(MEMORY, lambda head, admission: len(head) + admission.size)
@@ -74,29 +75,28 @@ class Pipeline:
             proxy = x.client if gateway.trusts(x.client) else ""
             key = (x.method, x.target, x.headers, x.version, x.scheme, proxy)
             admission = self._admissions.get(key)
-            if admission is not None and admission.holds(gateway.world, x):
-                self._admit(admission, x)
+            if admission is not None and admission.holds(gateway.world, x.at, x.began):
+                admission.admit(x)
+                x.stages = self._again if x.client == admission.client else self._again_elsewhere
                 return self.go_on(x)
         answer = self.at_the_door(x)
         if answer is not None:
             return answer
-        x.stages = self._stages if x.body is not None else self._without_body
-        outcome = self._run(x, self._by_head)
+        x.stages = self._with_body if x.body is not None else self._without_body
+        came = set(vars(x))
+        outcome = self.go_on(x, self._by_head)
         if outcome is not None:
             return outcome
         if key is not None:
-            self._remember(key, x)
+            self._remember(key, x, vars(x).keys() - came - _PLACE)
         return self.go_on(x)
 
-    def _remember(self, key: _Key, x: Exchange) -> None:
+    def _remember(self, key: _Key, x: Exchange, found: Set[str]) -> None:
+        """``found`` are the names of what the stages set that depend on the head."""
         until = min(ends(x) for ends in self._until)
         if until > x.at and sum(len(name) + len(value) for name, value in x.headers) <= LARGEST:
-            x.admission = Admission(x, self._gateway.world.version, until)
+            x.admission = Admission(x, found, self._gateway.world.version, until)
             self._admissions.put(key, x.admission)
-
-    def _admit(self, admission: Admission, x: Exchange) -> None:
-        admission.admit(x)
-        x.stages = self._again if x.client == admission.client else self._again_elsewhere
 
     def _forget(self) -> None:
         """The configuration changed: what was decided under another one counts no more, and would keep that one in memory."""
@@ -106,21 +106,11 @@ class Pipeline:
 
     def again(self, admission: Admission, client: str) -> Exchange | None:
         """A call with the very head of an earlier one, admitted; ``None`` when that must be decided anew."""
-        x = Exchange(
-            admission.method,
-            admission.target,
-            (),
-            call_id=self._gateway.spool.next_call_id(),
-            began=monotonic(),
-            at=time(),
-            client=client,
-        )
-        x.headers = admission.headers
-        if admission.given_id:
-            x.request_id = admission.given_id
-        if not admission.holds(self._gateway.world, x):
+        gateway, now, at = self._gateway, monotonic(), time()
+        if not admission.holds(gateway.world, at, now):
             return None
-        self._admit(admission, x)
+        x = admission.again(gateway.spool.next_call_id(), now, at, client)
+        x.stages = self._again if client == admission.client else self._again_elsewhere
         return x
 
     def remember(self, head: bytes, x: Exchange) -> None:
@@ -128,9 +118,21 @@ class Pipeline:
         if x.admission is not None and len(head) <= LARGEST:
             self.heads.put(head, x.admission)
 
-    def go_on(self, x: Exchange) -> Whole | Need | None:
-        """The rest of the first half, for an admitted call."""
-        return self._run(x, len(x.stages))
+    def go_on(self, x: Exchange, end: int | None = None) -> Whole | Need | None:
+        """Run the call's stages from the one that it has come to, as far as it goes without waiting."""
+        gateway, place, trace, outcome = self._gateway, x.stage, x.trace, None
+        for run, name, describe in x.stages[place:end]:
+            outcome = run(gateway, x)
+            if type(outcome) is Need:
+                break
+            place += 1
+            decision = x.code or describe(x)
+            if decision:
+                trace += ((name, decision, (monotonic() - x.began) * 1000),)
+            if outcome is not None:
+                break
+        x.stage, x.trace = place, trace
+        return outcome
 
     async def finish(self, x: Exchange, outcome: Need | None) -> AnyAnswer:
         """The rest of a call, from what ``begin`` came to."""
@@ -150,18 +152,6 @@ class Pipeline:
             return refuse(x, *refused)
         return own_answer(self._gateway, x)
 
-    def _run(self, x: Exchange, end: int) -> Whole | Need | None:
-        """Run the call's stages from the one that it has come to up to ``end``."""
-        gateway, stages = self._gateway, x.stages
-        while x.stage < end:
-            stage = stages[x.stage]
-            outcome = stage.run(gateway, x)
-            if type(outcome) is Need:
-                return outcome
-            decision = x.code or stage.describe(x)
-            if decision:
-                x.trace += ((stage.name, decision, (monotonic() - x.began) * 1000),)
-            x.stage += 1
-            if outcome is not None:
-                return outcome
-        return None
+
+def _steps(stages: Iterable[Stage], kinds: Container[DependsOn]) -> tuple[Step, ...]:
+    return tuple((each.run, each.name, each.describe) for each in stages if each.depends_on in kinds)

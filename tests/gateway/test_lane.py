@@ -16,7 +16,7 @@ from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import FIELDS
 from apps.gateway.worker import Server
 from tests.gateway.house import KEY, Door, Origin, Published, api, credential, ok, read_answer, serving
-from tests.gateway.test_head_cache import deep_size
+from tests.gateway.test_head_cache import deep_size, target_of
 from tests.support.waiting import until
 
 
@@ -596,7 +596,7 @@ async def test_a_way_that_a_stranger_made_long_is_told_without_repeating_the_hos
     assert b"\r\nx-forwarded-for: %b, 127.0.0.1\r\n" % way.encode() in sent
     assert sent.count(b"for=") == forwarding.MOST_NODES
     assert sent.count(b"for=9.9.9.9;") == 1
-    (admission,) = [each for each in gateway.pipeline._admissions.values() if each.target == b"/products/items?b"]
+    (admission,) = [each for each in gateway.pipeline._admissions.values() if target_of(each) == b"/products/items?b"]
     assert admission.forwarded is None
     assert deep_size(admission) <= admission.size
 

@@ -15,7 +15,6 @@ from tests.support.waiting import until
 
 PLACES = range(len(STAGES) + 1)
 OF_ONE_CALL = {"call_id", "request_id", "began", "at", "trace", "stages", "stage", "admission", "body"}
-CHECKED_AT_EACH_CALL = {"on_trust"}
 CALLS = 5
 
 
@@ -144,7 +143,7 @@ async def test_what_stages_find_out_about_a_head_is_remembered(items: Door) -> N
     seen: list[dict[str, Any]] = []
 
     def look(gateway: Any, x: Exchange) -> None:
-        seen.append({name: value for name, value in vars(x).items() if name not in OF_ONE_CALL | CHECKED_AT_EACH_CALL})
+        seen.append({name: value for name, value in vars(x).items() if name not in OF_ONE_CALL})
 
     probe = stages.stage(DependsOn.CALL)(look)
     items.gateway.pipeline = Pipeline(items.gateway, (probe, *STAGES))
@@ -152,6 +151,27 @@ async def test_what_stages_find_out_about_a_head_is_remembered(items: Door) -> N
         await items.call("/products/items", x_forwarded_host="elsewhere")
     first, by_fields, by_bytes = seen
     assert first == by_fields == by_bytes
+
+
+async def test_what_a_stage_of_a_newcomer_finds_out_is_remembered_too(items: Door) -> None:
+    """And nothing of another call: neither its client nor what its server gave it."""
+    seen: list[dict[str, Any]] = []
+
+    def find(gateway: Any, x: Exchange) -> None:
+        x.colour = "red"
+
+    def look(gateway: Any, x: Exchange) -> None:
+        seen.append(vars(x).copy())
+
+    more = (stages.stage(DependsOn.HEAD)(find), stages.stage()(look))
+    items.gateway.pipeline = Pipeline(items.gateway, (*more, *STAGES))
+    head = f"GET /products/items HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\n\r\n".encode()
+    for client in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
+        await items.raw(head, client=client)
+    assert [each["colour"] for each in seen] == ["red"] * 3
+    assert [each["client"] for each in seen] == ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    assert len({each["call_id"] for each in seen}) == 3
+    assert all(each["request_id"] == each["call_id"] for each in seen)
 
 
 def test_each_stage_says_what_it_depends_on() -> None:

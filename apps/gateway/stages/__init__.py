@@ -10,7 +10,7 @@ those whose outcome may be another one for the next call with the same head. A s
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from apps.gateway.answers import Whole
 from apps.gateway.exchange import Exchange
@@ -69,8 +69,9 @@ class Stage:
     describe: Callable[[Exchange], str] = _ok
     """What it decided about a call that it didn't refuse, in a few words for "explain this call"; empty: not worth a line."""
 
-    def __call__(self, gateway: "Gateway", x: Exchange) -> Any:
-        return self.run(gateway, x)
+
+Step = tuple[Run, str, Callable[[Exchange], str]]
+"""What runs of a stage in a call: ``run``, ``name``, ``describe``. A tuple, because a hit takes microseconds."""
 
 
 def stage(
