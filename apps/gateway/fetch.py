@@ -94,6 +94,8 @@ class Fetch:
             self._end()
 
     def _end(self) -> None:
+        # Whoever came before the task has met its end would fail with it.
+        self.gateway.fetches.forget(self)
         if self.task is not None:
             self.task.cancel()
         if self.outcome.done() and not self.outcome.cancelled():

@@ -348,3 +348,28 @@ async def test_a_failure_that_one_call_provoked_is_not_that_of_those_who_wait_fo
     expected, most = (200, 3) if breaks_for == b"x-poison" else (502, 4)
     assert {answer.status for answer in answers} == {expected}
     assert origin.calls_to("/hot") <= most
+
+
+async def test_nobody_joins_a_fetch_whose_last_caller_has_left(
+    lane: Door, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who came in the moment in which it ends would fail with it, by the doing of who left."""
+    joinable = []
+    end = fetch.Fetch._end
+
+    def ended(self: fetch.Fetch) -> None:
+        end(self)
+        joinable.append(self.gateway.fetches.is_under_way(self.plan.fetch_key or b""))
+
+    async def hanging(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        await reader.read()
+        raise ConnectionError
+
+    monkeypatch.setattr(fetch.Fetch, "_end", ended)
+    origin.paths["/items"] = hanging
+    _, writer = await lane.connect()
+    writer.write(f"GET /products/items HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n\r\n".encode())
+    await until(lambda: origin.calls_to("/items") == 1)
+    writer.transport.abort()
+    await until(lambda: bool(joinable))
+    assert joinable == [False]
