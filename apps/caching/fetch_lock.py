@@ -31,6 +31,7 @@ from typing import Any, Protocol
 from redis.exceptions import NoScriptError
 
 from apps.caching.backend import ResponsesCache
+from apps.fleet.lua import read_script
 
 LEASE = 2.0
 """Seconds that a lock is held without a sign of life."""
@@ -101,52 +102,14 @@ class LockStats:
 # The value of a lock is one letter and the holder's token: L led, W led and waited for, G go by yourselves (so do F, T
 # and E, after failures), P pass.
 
-LOOK = """
-local lock = redis.call('GET', KEYS[1])
-local values, absent = {}, true
-if #KEYS > 1 then
-  values = redis.call('MGET', unpack(KEYS, 2))
-  for _, value in ipairs(values) do if value then absent = false end end
-end
-local wanting = absent or ARGV[3] == '1'
-if not lock then
-  if not wanting then return {'', 0, values} end
-  lock = 'L' .. ARGV[1]
-  redis.call('SET', KEYS[1], lock, 'PX', ARGV[2])
-  return {lock, 0, values}
-end
-local state = string.sub(lock, 1, 1)
-if state == 'P' then return {lock, redis.call('PTTL', KEYS[1]), values} end
-if wanting and state == 'L' and string.sub(lock, 2, #ARGV[4] + 1) ~= ARGV[4] then
-  redis.call('SET', KEYS[1], 'W' .. string.sub(lock, 2), 'KEEPTTL')
-end
-return {lock, 0, values}
-"""
-"""Lua, KEYS: lock, entries. ARGV: a new token, milliseconds, whether to want the lock although an entry is there (1
-or 0), the prefix of the worker's tokens. Returns {lock or '', milliseconds of a pass, the entries' values}.
-"""
+LOOK = read_script(__file__, "fetch_lock_look")
 
 LOOK_SHA = hashlib.sha1(LOOK.encode(), usedforsecurity=False).hexdigest()
 """What Redis calls the script that every miss runs."""
 
-LEAVE = """
-local lock = redis.call('GET', KEYS[1])
-if not lock or string.sub(lock, 2) ~= ARGV[1] then return 0 end
-if ARGV[2] == '' then redis.call('DEL', KEYS[1])
-elseif ARGV[3] == '0' then redis.call('SET', KEYS[1], ARGV[2] .. ARGV[1], 'KEEPTTL')
-else redis.call('SET', KEYS[1], ARGV[2] .. ARGV[1], 'PX', ARGV[3]) end
-return 1
-"""
-"""Lua, KEYS: lock. ARGV: token, the letter to leave there ('' frees it), milliseconds (0 leaves the lease as it is)."""
+LEAVE = read_script(__file__, "fetch_lock_leave")
 
-RENEWAL = """
-for index, name in ipairs(KEYS) do
-  local lock = redis.call('GET', name)
-  if lock and string.sub(lock, 2) == ARGV[index + 1] then redis.call('PEXPIRE', name, ARGV[1]) end
-end
-return #KEYS
-"""
-"""Lua, KEYS: locks. ARGV: milliseconds, then the token of each."""
+RENEWAL = read_script(__file__, "fetch_lock_renew")
 
 _LETTERS = {
     b"L": State.HELD,

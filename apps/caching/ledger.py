@@ -25,11 +25,11 @@ they are lost, they begin anew.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from apps.caching.shares import Account
 from apps.caching.siblings import KEPT
+from apps.fleet.lua import read_script
 
 PREFIX = "apimgr:books:"
 
@@ -64,9 +64,15 @@ HEADER = len(_MARK) + _DIGITS
 
 SHIFT = 2**21
 
-SCRIPT = (
-    f"local UNIT, SHIFT, HEADER, SIBLINGS = {UNIT}, {SHIFT}, {HEADER}, {KEPT}\n"
-    f"local MOST_EVICTIONS, SPARED = {MOST_EVICTIONS}, {SPARED}\n" + Path(__file__).with_suffix(".lua").read_text()
+SCRIPT = read_script(
+    __file__,
+    "ledger",
+    UNIT=UNIT,
+    SHIFT=SHIFT,
+    HEADER=HEADER,
+    SIBLINGS=KEPT,
+    MOST_EVICTIONS=MOST_EVICTIONS,
+    SPARED=SPARED,
 )
 """What does all of it."""
 

@@ -15,6 +15,7 @@ from apps.caching.http import Birth, Entry, Held, tag_of_api, tags_of
 from apps.caching.http.entry import MAX_LIFE
 from apps.fleet import names
 from apps.fleet.events import APPEND
+from apps.fleet.lua import read_script
 
 NOT_LOADED: Birth = (-1, -1)
 """The birth of what is fetched before the table was loaded: of no incarnation, and so dead."""
@@ -31,56 +32,12 @@ FEWEST = 1000
 MAX_ROWS = 100_000
 """Purged tags that are remembered one by one; beyond it, those of the APIs that have most fold."""
 
-NOTE = """
-local function purge(epoch, events, clock_name, rows, soft, at, tags)
-  local clock = redis.call('INCR', clock_name)
-  for _, tag in ipairs(tags) do
-    local hard_clock, soft_clock = '0', '0'
-    local row = redis.call('HGET', rows, tag)
-    if row then hard_clock, soft_clock = string.match(row, '^(%d+) (%d+)') end
-    if soft == '1' then soft_clock = clock else hard_clock = clock end
-    redis.call('HSET', rows, tag, hard_clock .. ' ' .. soft_clock .. ' ' .. at)
-  end
-  append(epoch, events, {'kind', 'purge', 'clock', clock, 'soft', soft, 'tags', table.concat(tags, '\\n')})
-  return clock
-end
-"""
-"""Lua: takes the next number of the purge clock, writes it beside the tags and tells everybody. It stands after
-``APPEND``.
-"""
+NOTE = read_script(__file__, "purges_note")
+"""Lua: the function ``purge``; it stands after ``APPEND``."""
 
-PURGE = f"""
-{APPEND}
-{NOTE}
-if not redis.call('HGET', KEYS[1], 'incarnation') then
-  return redis.error_reply('NOEPOCH the state is empty: it is about to be written anew')
-end
-local clock = purge(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], {{unpack(ARGV, 3)}})
-return {{clock, redis.call('HLEN', KEYS[4])}}
-"""
-"""Lua, KEYS: epoch, events, purge clock, purged tags. ARGV: soft (0 or 1), Unix seconds, tags. Returns {{clock,
-rows}}.
-"""
+PURGE = APPEND + NOTE + read_script(__file__, "purges_purge")
 
-FOLD = """
-local rows, floor_row, cutoff = KEYS[1], ARGV[1], tonumber(ARGV[2])
-local function newest(row)
-  local hard_clock, soft_clock = string.match(row, '^(%d+) (%d+)')
-  return math.max(tonumber(hard_clock), tonumber(soft_clock))
-end
-local floor = cutoff
-local present = redis.call('HGET', rows, floor_row)
-if present then floor = math.max(floor, newest(present)) end
-redis.call('HSET', rows, floor_row, floor .. ' 0 ' .. ARGV[3])
-for index = 4, #ARGV do
-  local row = redis.call('HGET', rows, ARGV[index])
-  if row and newest(row) <= cutoff then redis.call('HDEL', rows, ARGV[index]) end
-end
-return floor
-"""
-"""Lua, KEYS: purged tags. ARGV: the floor's row, the clock up to which rows fold, Unix seconds, the tags of those
-rows.
-"""
+FOLD = read_script(__file__, "purges_fold")
 
 
 class StateIsEmpty(Exception):

@@ -10,26 +10,16 @@ from typing import NamedTuple
 
 import msgspec
 
+from apps.fleet.lua import read_script
+
 LONGEST = 10_000
 """Events kept, about: a follower that missed more reads everything anew."""
 
 MOST_DIGESTS = 2_000
 """Credentials one event names at most; a larger change has followers drop all they hold and look them up again."""
 
-APPEND = f"""
-local function append(epoch, events, fields)
-  local at = redis.call('HMGET', epoch, 'incarnation', 'at')
-  if not at[1] then return nil end
-  local now = redis.call('TIME')
-  now = now[1] .. string.format('%06d', now[2])
-  local id = at[1] .. '-' .. redis.call('HINCRBY', epoch, 'seq', 1)
-  redis.call('HSET', epoch, 'at', now)
-  redis.call('XADD', events, 'MAXLEN', '~', '{LONGEST}', id, 'at', now, 'after', at[2] or '0', unpack(fields))
-  return id
-end
-"""
-"""Lua: ``append(KEYS[epoch], KEYS[events], fields)`` adds an event and returns its id; ``nil`` when Redis holds no
-epoch."""
+APPEND = read_script(__file__, "events_append", LONGEST=LONGEST)
+"""Lua: the function ``append``, which adds an event."""
 
 
 class Position(NamedTuple):

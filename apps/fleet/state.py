@@ -15,6 +15,7 @@ from apps.caching.purges import NOTE
 from apps.fleet import names
 from apps.fleet.connections import Client, connect
 from apps.fleet.events import APPEND, change_fields
+from apps.fleet.lua import read_script
 from apps.fleet.sealing import BrokenSeal, seal, unseal
 from apps.gateway.snapshot import Credential, Incarnation, Part
 
@@ -32,73 +33,13 @@ knows). What an older version wrote is written anew: no gateway goes on by what 
 LONGEST_NUMBER = 12
 """Digits of an incarnation that is believed when a follower names it: gateways can write there, and numbers end."""
 
-_WRITE = """
-local function write(first_key, first_value, parts_key, parts)
-  local at = first_value
-  for _ = 1, parts do
-    if ARGV[at + 1] == '' then redis.call('HDEL', parts_key, ARGV[at])
-    else redis.call('HSET', parts_key, ARGV[at], ARGV[at + 1]) end
-    at = at + 2
-  end
-  for key = first_key, #KEYS do
-    if ARGV[at] == '' then redis.call('DEL', KEYS[key]) else redis.call('SET', KEYS[key], ARGV[at]) end
-    at = at + 1
-  end
-  return at
-end
-"""
+_WRITE = read_script(__file__, "state_write")
 
-PUSH = f"""
-{APPEND}
-{NOTE}
-{_WRITE}
-local at = redis.call('HMGET', KEYS[1], 'incarnation', 'n', 'step')
-if at[1] ~= ARGV[1] or at[2] ~= ARGV[2] or (at[3] or '0') ~= ARGV[3] then return 0 end
-local rest = write(6, 7, KEYS[3], tonumber(ARGV[5]))
-if ARGV[4] == '' then
-  redis.call('HINCRBY', KEYS[1], 'step', 1)
-else
-  local last = rest + tonumber(ARGV[6])
-  redis.call('HSET', KEYS[1], 'n', ARGV[4], 'step', 0)
-  append(KEYS[1], KEYS[2], {{unpack(ARGV, last)}})
-  if last > rest then
-    purge(KEYS[1], KEYS[2], KEYS[4], KEYS[5], '0', redis.call('TIME')[1], {{unpack(ARGV, rest, last - 1)}})
-  end
-end
-return 1
-"""
-"""KEYS: epoch, events, parts, purge clock, purged tags, records... ARGV: incarnation, epoch and step as read; the new
-epoch (empty: a step of many); number of parts, number of tags; names and values of the parts; values of the records;
-tags; fields of the event. Empty values delete.
+PUSH = APPEND + NOTE + _WRITE + read_script(__file__, "state_push")
 
-The purge of what was stored under a right that is gone comes after the change that took the right: nothing can be
-stored under it any more when the purge gets its number.
-"""
+FILL = _WRITE + read_script(__file__, "state_fill")
 
-FILL = f"""
-{_WRITE}
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-write(3, 4, KEYS[2], tonumber(ARGV[3]))
-return 1
-"""
-"""KEYS: refiller, parts, records... ARGV: token, milliseconds, number of parts, names and values, values of records."""
-
-SWITCH = f"""
-{APPEND}
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-local now = redis.call('TIME')
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
-redis.call('HSET', KEYS[2], 'incarnation', ARGV[2], 'n', ARGV[3], 'step', 0, 'seq', 0, 'at', 0,
-           'proof', ARGV[4], 'filled', now[1], 'edition', ARGV[6])
-if tonumber(redis.call('GET', KEYS[6]) or '0') < tonumber(ARGV[5]) then redis.call('SET', KEYS[6], ARGV[5]) end
-append(KEYS[2], KEYS[3], {{'kind', 'refill', 'n', ARGV[3]}})
-return 1
-"""
-"""KEYS: refiller, epoch, events, purged tags, mistrust, purge clock. ARGV: token, incarnation, epoch, proof, a purge
-clock, edition.
-Readers go over to the new incarnation with this; purged tags are dropped because everything stored before is dead.
-"""
+SWITCH = APPEND + read_script(__file__, "state_switch")
 
 
 class Held(NamedTuple):

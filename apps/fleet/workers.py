@@ -26,18 +26,10 @@ import msgspec
 
 from apps.fleet import names
 from apps.fleet.connections import Client
+from apps.fleet.lua import read_script
 
-BEAT = """
-if ARGV[1] ~= '' then
-  local now = redis.call('TIME')
-  redis.call('HSET', KEYS[1], ARGV[1], string.format('%d', now[1] * 1000 + math.floor(now[2] / 1000)) .. ' ' .. ARGV[2])
-end
-local at = redis.call('HMGET', KEYS[2], 'incarnation', 'seq', 'at', 'n', 'proof')
-at[6] = redis.call('HLEN', KEYS[1])
-return at
-"""
-"""Lua, for KEYS workers and epoch: note what the worker ``ARGV[1]`` says (none: nothing) and answer where the event
-stream is."""
+BEAT = read_script(__file__, "workers_beat")
+"""Lua: a heartbeat."""
 
 
 class L1(msgspec.Struct, frozen=True, array_like=True):

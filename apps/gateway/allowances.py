@@ -16,7 +16,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from math import ceil
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -24,6 +23,7 @@ from redis.exceptions import RedisError
 
 from apps.fleet import names
 from apps.fleet.connections import connect_async
+from apps.fleet.lua import read_script
 from apps.gateway.bounded import bounded
 from apps.gateway.snapshot import Plan
 
@@ -228,7 +228,7 @@ class Allowances:
         self._worker = worker
         self._workers = workers
         self._client = connect_async(redis_url, timeout=TIMEOUT, max_connections=32)
-        self._script: Any = self._client.register_script(Path(__file__).with_name("allowances.lua").read_text())
+        self._script: Any = self._client.register_script(read_script(__file__, "allowances"))
         self._table: dict[int, Allowance] = {}
         self._count = 0
         self._tasks: set[asyncio.Task[None]] = set()
