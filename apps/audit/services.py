@@ -1,8 +1,7 @@
 """The one way to change configuration: a transaction that ends with its audit entry and its number."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,29 +10,11 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.audit.models import Entry, Epoch
+from apps.hooks import Hook
+from apps.via import via
 
-#: How the present change came in: console, api, command, queue, webhook or system. Doors of the control plane set it.
-via: ContextVar[str] = ContextVar("via", default="system")
-
-
-@contextmanager
-def coming_by(door: str) -> Iterator[None]:
-    """Have changes in the block (or in the function that this decorates) noted as having come in by ``door``."""
-    token = via.set(door)
-    try:
-        yield
-    finally:
-        via.reset(token)
-
-
-# The publisher registers itself here, so that this app needs to know nobody.
-_wakers: list[Callable[[], None]] = []
-
-
-def on_change(wake: Callable[[], None]) -> None:
-    """Have ``wake`` called after the commit of every change that gateways must hear of."""
-    if wake not in _wakers:
-        _wakers.append(wake)
+committed: Hook[[], None] = Hook()
+"""Called after the commit of changes that gateways must hear of."""
 
 
 @dataclass
@@ -114,5 +95,4 @@ def change(
 def _wake(epoch: int) -> None:
     """Wake the publisher, once for a transaction of many changes: it publishes all that is there, so the last one's waking does."""
     if not Entry.objects.filter(epoch__gt=epoch).exclude(affects=[]).exists():
-        for wake in _wakers:
-            wake()
+        committed()

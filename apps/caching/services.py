@@ -1,7 +1,7 @@
 """Changing cache policies, and purging. Errors as in ``apps.errors``."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Unpack
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from apps.catalog.models import API
 from apps.catalog.services import api_update
 from apps.errors import Unavailable
 from apps.fleet.connections import AWAY, connect
+from apps.hooks import Hook
 from apps.tenants.actors import Actor, user_of
 from apps.tenants.services import allow
 
@@ -60,13 +61,8 @@ class Wish(NamedTuple):
         return f"{self.kind} {self.value}".strip() + (" (soft)" if self.soft else "")
 
 
-_listeners: list[Callable[[API, Sequence[Purge]], None]] = []
-
-
-def on_purge(listener: Callable[[API, Sequence[Purge]], None]) -> None:
-    """Have ``listener`` called with the rows of each purge, in their transaction."""
-    if listener not in _listeners:
-        _listeners.append(listener)
+purged: Hook[[API, Sequence[Purge]], None] = Hook()
+"""Called with the rows of each purge, in their transaction."""
 
 
 def purge(*, actor: Actor, api: API, kind: PurgeKind | str, value: str = "", soft: bool = False) -> Purge:
@@ -108,8 +104,7 @@ def purge_many(*, actor: Actor, api: API, wishes: Sequence[Wish]) -> list[Purge]
             )
             for wish in wishes
         ]
-        for listener in _listeners:
-            listener(api, rows)
+        purged(api, rows)
     return rows
 
 

@@ -10,7 +10,7 @@ class FleetConfig(AppConfig):
 
     def ready(self) -> None:
         """Have every commit of a change wake the publisher."""
-        from apps.audit.services import on_change
+        from apps.audit.services import committed
         from apps.fleet.publisher import wake
 
-        on_change(wake)
+        committed.register(wake)

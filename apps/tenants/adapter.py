@@ -12,11 +12,11 @@ from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 
-from apps.audit.services import coming_by
 from apps.secrets import ring
 from apps.tenants import throttle
 from apps.tenants.models import User
 from apps.tenants.services import user_set_password
+from apps.via import coming_by
 
 TOO_OFTEN = (
     "Too many failed attempts. Wait five minutes, use a browser in which you have signed in before, "

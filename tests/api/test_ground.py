@@ -10,13 +10,13 @@ from django.test import RequestFactory
 from django.utils import timezone
 from rest_framework.request import Request
 
-from apps.audit import services as audit
 from apps.errors import Conflict
 from apps.platform.api.errors import exception_handler
 from apps.platform.api.pagination import PagePagination
 from apps.platform.api.views import ViaAPI
 from apps.tenants.choices import Scope
 from apps.tenants.models import Token, User
+from apps.via import via
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +43,7 @@ class WhoAmI(ViaAPI):
     def get(self, request):
         from rest_framework.response import Response
 
-        return Response({"email": request.user.email, "via": audit.via.get()})
+        return Response({"email": request.user.email, "via": via.get()})
 
 
 def ask(secret: str | None = SECRET, scheme: str = "Bearer"):
@@ -66,7 +66,7 @@ def test_the_use_of_a_token_is_written_once_a_minute_at_most(token, django_asser
 
 def test_the_door_is_forgotten_after_the_call(token):
     ask()
-    assert audit.via.get() == "system"
+    assert via.get() == "system"
 
 
 def test_the_scheme_may_be_written_in_any_case(token):

@@ -8,18 +8,20 @@ from apps.access.models import APIKey, Application
 from apps.audit import services
 from apps.audit.models import Entry, Epoch
 from apps.audit.selectors import entries_filtered
-from apps.audit.services import change, on_change, via
+from apps.audit.services import change
 from apps.catalog.models import API, HostName
+from apps.hooks import Hook
 from apps.tenants.models import Invitation, Tenant, Token, User
+from apps.via import via
 from tests.support.cast import Cast
 
 
 @pytest.fixture
 def woken(monkeypatch):
     calls: list[int] = []
-    monkeypatch.setattr(services, "_wakers", [])
-    on_change(wake := lambda: calls.append(Epoch.objects.get().n))
-    on_change(wake)
+    monkeypatch.setattr(services, "committed", Hook())
+    services.committed.register(wake := lambda: calls.append(Epoch.objects.get().n))
+    services.committed.register(wake)
     return calls
 
 

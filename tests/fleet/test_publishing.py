@@ -17,6 +17,7 @@ from apps.fleet.publisher import PublicationFailed, publish_pending
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
 from apps.gateway.world import UNKNOWN
+from apps.hooks import Hook
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_subscription, make_tenant
@@ -186,7 +187,7 @@ def test_a_change_that_gateways_need_not_hear_of_still_moves_the_epoch(valkey, w
 def test_what_a_process_that_died_after_its_commit_left_behind_is_published(valkey, workers, monkeypatch):
     worker = workers()
     with monkeypatch.context() as patch:
-        patch.setattr("apps.audit.services._wakers", [])  # on_commit never came
+        patch.setattr("apps.audit.services.committed", Hook())  # on_commit never came
         make_api(make_tenant("platform"))
     assert served(worker) is None
     reconcile()
@@ -197,7 +198,7 @@ def test_a_long_backlog_goes_in_batches(valkey, workers, monkeypatch):
     publish_pending()
     monkeypatch.setattr(publisher, "ENTRIES", 3)
     with monkeypatch.context() as patch:
-        patch.setattr("apps.audit.services._wakers", [])
+        patch.setattr("apps.audit.services.committed", Hook())
         platform = make_tenant("platform")
         for number in range(5):
             make_api(platform, slug=f"api{number}")
@@ -282,7 +283,7 @@ def test_what_was_compiled_before_somebody_else_published_is_not_written(valkey)
 def test_many_publishers_at_once_agree(valkey, workers, monkeypatch):
     worker = workers()
     with monkeypatch.context() as patch:
-        patch.setattr("apps.audit.services._wakers", [])
+        patch.setattr("apps.audit.services.committed", Hook())
         platform = make_tenant("platform")
         for number in range(15):
             make_api(platform, slug=f"api{number}")

@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from apps.audit.services import coming_by
 from apps.console.answers import attempted, sent
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import NewcomerForm
@@ -22,6 +21,7 @@ from apps.tenants.invitations import (
 )
 from apps.tenants.models import Invitation, User
 from apps.tenants.selectors import invitation_find
+from apps.via import coming_by
 
 DECLINE = "decline"
 

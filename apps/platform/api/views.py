@@ -15,10 +15,10 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from apps.audit.services import coming_by
 from apps.platform.api.receipts import with_receipt
 from apps.platform.api.serializers import CommentSerializer
 from apps.tenants.models import User
+from apps.via import coming_by
 
 
 class ViaAPI(APIView):

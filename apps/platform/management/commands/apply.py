@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps.audit.services import coming_by
 from apps.fleet.receipts import wait_for_receipt
 from apps.platform.declarative.applying import apply
 from apps.platform.declarative.reader import FileError, read_file
+from apps.via import coming_by
 
 
 class Command(BaseCommand):

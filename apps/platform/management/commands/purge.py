@@ -6,7 +6,6 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
 
-from apps.audit.services import coming_by
 from apps.caching import services
 from apps.caching.choices import PurgeKind
 from apps.caching.models import Purge
@@ -14,6 +13,7 @@ from apps.catalog.models import API
 from apps.errors import Conflict, Unavailable
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.actors import PLATFORM
+from apps.via import coming_by
 from apps.warming.choices import Cause
 from apps.warming.progress import see_through
 from apps.warming.services import warm_up_check, warm_up_start

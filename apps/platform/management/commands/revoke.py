@@ -7,10 +7,10 @@ from django.core.management.base import BaseCommand
 
 from apps.access import services
 from apps.access.models import APIKey
-from apps.audit.services import coming_by
 from apps.errors import Conflict
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.actors import PLATFORM
+from apps.via import coming_by
 
 
 class Command(BaseCommand):

@@ -6,10 +6,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
 
-from apps.audit.services import coming_by
 from apps.catalog.models import API
 from apps.errors import Conflict
 from apps.tenants.actors import PLATFORM
+from apps.via import coming_by
 from apps.warming.choices import WarmUpState
 from apps.warming.progress import see_through
 from apps.warming.services import warm_up_start
