@@ -5,6 +5,19 @@ from django.urls import include, path
 from apimgr.errors import closed
 from apps.console.views.invitations import invitation
 
+rest_api = [
+    path("", include("apps.audit.api.urls")),
+    path("", include("apps.tenants.api.urls")),
+    path("", include("apps.catalog.api.urls")),
+    path("", include("apps.access.api.urls")),
+    path("", include("apps.fleet.api.urls")),
+    path("", include("apps.analytics.api.urls")),
+    path("", include("apps.caching.api.urls")),
+    path("", include("apps.warming.api.urls")),
+    path("", include("apps.invalidation.api.urls")),
+    path("", include("apps.caching.api.explain_urls")),
+]
+
 urlpatterns = [
     # An address is who somebody is, and invitations find people by it: administrators change it, and the audit log says so.
     path("accounts/email/", closed),
@@ -12,6 +25,7 @@ urlpatterns = [
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("invitations/<str:secret>/", invitation, name="invitation"),
     path("api/", include("apps.platform.api.urls")),
+    path("api/v1/", include(rest_api)),
     path("", include("apps.platform.urls")),
     path("", include("apps.console.urls")),
 ]

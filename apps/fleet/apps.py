@@ -9,8 +9,11 @@ class FleetConfig(AppConfig):
     name = "apps.fleet"
 
     def ready(self) -> None:
-        """Have every commit of a change wake the publisher."""
+        """Have every commit of a change wake the publisher, and the REST API wait for the gateways."""
         from apps.audit.services import committed
         from apps.fleet.publisher import wake
+        from apps.fleet.receipts import wait_for_receipt
+        from apps.platform.api.hooks import receipt_wanted
 
         committed.register(wake)
+        receipt_wanted.register(lambda purge_clock: wait_for_receipt(purge_clock=purge_clock))

@@ -8,7 +8,6 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.analytics.models import CallRecord
-from apps.caching.api.explain import KeyOfCallSerializer
 from apps.platform.api.fields import Measured
 from apps.platform.api.serializers import Words
 from apps.platform.api.times import read_time
@@ -50,27 +49,6 @@ class CallSerializer(serializers.ModelSerializer):
             "attempts",
             "flags",
         ]
-
-
-class StepSerializer(serializers.Serializer):
-    """One decision of the gateway."""
-
-    stage = serializers.CharField(help_text="Like route, authenticate, limit, cache or forward.")
-    decision = serializers.CharField()
-    ms = Measured(help_text="From the start of the call.")
-    sentence = serializers.CharField(help_text="The decision in words.")
-
-
-class ExplainSerializer(serializers.Serializer):
-    """A call, and the trace of every decision on it."""
-
-    call = CallSerializer()
-    sentence = serializers.CharField(help_text="Why the cache did what it did.")
-    steps = StepSerializer(many=True)
-    key = KeyOfCallSerializer(
-        allow_null=True,
-        help_text="The cache key in parts, and the nearest stored answer; null: the cache was not asked.",
-    )
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)

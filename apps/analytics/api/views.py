@@ -4,7 +4,6 @@ from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
-from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -12,7 +11,6 @@ from rest_framework.serializers import BaseSerializer
 from apps.analytics import selectors
 from apps.analytics.api import filtersets, serializers
 from apps.analytics.models import CallRecord
-from apps.caching.explain_call import key_of_call
 from apps.platform.api.pagination import NewestFirst
 from apps.platform.api.views import Resource, ViaAPI
 
@@ -29,16 +27,6 @@ class CallViewSet(Resource):
     def get_queryset(self) -> QuerySet[CallRecord]:
         """Calls of one's own tenants, and of one's own APIs."""
         return selectors.calls(scope=filtersets.scope_of(self.request))
-
-    @extend_schema(responses=serializers.ExplainSerializer)
-    @action(detail=True, filterset_class=None)
-    def explain(self, request: Request, call_id: str) -> Response:
-        """What was decided on this call at each stage, when, and why."""
-        call = self.get_object()
-        trace = selectors.call_trace(call)
-        key = key_of_call(actor=self.actor, api=call.api, path=call.path, cache_key=call.cache_key)
-        shown = {"call": trace.call, "sentence": trace.sentence, "steps": trace.steps, "key": key}
-        return Response(serializers.ExplainSerializer(shown).data)
 
 
 class FiguresView(ViaAPI):

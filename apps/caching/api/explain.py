@@ -104,15 +104,6 @@ class NearestSerializer(serializers.Serializer):
     others = serializers.IntegerField(help_text="How many more are stored under this path.")
 
 
-class KeyOfCallSerializer(serializers.Serializer):
-    """The cache key of a call that was made, as far as something of it is stored."""
-
-    key = serializers.CharField(help_text="Its name in the call's record.")
-    parts = PartSerializer(many=True)
-    stored = StoredSerializer(allow_null=True)
-    nearest = NearestSerializer(allow_null=True)
-
-
 class ExplanationSerializer(serializers.Serializer):
     """What would become of the request, and why."""
 

@@ -15,9 +15,6 @@ from apps.catalog.selectors import apis_visible_to
 from apps.platform.api.fields import Measured, NameField
 from apps.platform.api.receipts import ReceiptSerializer, WithReceipt, with_receipt
 from apps.platform.api.serializers import DocumentWords, Words
-from apps.warming import services as warming
-from apps.warming.api.serializers import WarmUpWords
-from apps.warming.choices import Cause
 from apps.words import by_path
 
 
@@ -57,10 +54,7 @@ class CachePolicySerializer(WithReceipt, CacheWords, DocumentWords):
 
 
 class PurgeSerializer(WithReceipt, Words):
-    """A purge of a path with every variant, of a path prefix, of a tag, of an operation, of what is a tenant's or an
-    application's own, or of the whole API when none of
-    them is named.
-    """
+    """What is purged; at most one of the words from ``path`` to ``application`` is named, none for the whole API."""
 
     id = serializers.IntegerField(read_only=True)
     api = NameField(visible=apis_visible_to, write_only=True)
@@ -75,9 +69,6 @@ class PurgeSerializer(WithReceipt, Words):
         required=False, write_only=True, help_text="What is this application's own, like acme/bot."
     )
     soft = serializers.BooleanField(required=False, default=False, help_text="Entries become stale rather than dead.")
-    warm_up = WarmUpWords(
-        required=False, write_only=True, help_text="Fetch answers anew afterwards; {} as the policy says."
-    )
     kind = serializers.ChoiceField(PurgeKind.choices, read_only=True)
     value = serializers.CharField(read_only=True)
     clock = serializers.IntegerField(read_only=True, help_text="The installation's purge clock after it.")
@@ -94,10 +85,8 @@ class PurgeSerializer(WithReceipt, Words):
         return found and {"state": found.state, "detail": found.detail}
 
     def to_representation(self, instance: Purge) -> dict[str, Any]:
-        """As noted, under the API's name (which may be gone); with the number of the warm-up that it began."""
-        shown = {"api": instance.api_slug} | super().to_representation(instance)
-        begun = getattr(instance, "begun", None)
-        return shown if begun is None else shown | {"warm_up": begun.pk}
+        """As noted, under the API's name, which may be gone."""
+        return {"api": instance.api_slug} | super().to_representation(instance)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """At most one of what a purge can name. ``kind`` and ``value`` are how a purge is read: taken for nothing,
@@ -114,22 +103,10 @@ class PurgeSerializer(WithReceipt, Words):
             )
         kind = named[0] if named else PurgeKind.API
         value = attrs[kind.value] if named else ""
-        asked = attrs.get("warm_up")
-        if asked is not None:
-            self._check_warm_up(attrs["api"], asked)
-        return {"api": attrs["api"], "soft": attrs["soft"], "kind": kind, "value": value, "warm_up": asked}
-
-    def _check_warm_up(self, api: API, asked: dict[str, Any]) -> None:
-        """Before anything is purged."""
-        try:
-            warming.warm_up_check(api=api, **asked)
-        except ValidationError as refusal:
-            told = {f"warm_up.{path}" if path else "warm_up": messages for path, messages in by_path(refusal).items()}
-            raise serializers.ValidationError(told) from None
+        return {"api": attrs["api"], "soft": attrs["soft"], "kind": kind, "value": value}
 
     def create(self, validated_data: dict[str, Any]) -> Purge:
-        """Purge, and note on how many workers it is in force: waits for them, 5 s at most. Then have it warmed up again."""
-        asked = validated_data.pop("warm_up")
+        """Purge, and note on how many workers it is in force: waits for them, 5 s at most."""
         try:
             purge = services.purge(actor=self.caller, **validated_data)
         except ValidationError as refusal:
@@ -141,8 +118,4 @@ class PurgeSerializer(WithReceipt, Words):
         services.receipt_note(
             purge=purge, workers=receipt.workers, in_force=receipt.in_force, slowest_ms=receipt.slowest_ms
         )
-        if asked is not None:
-            purge.begun = warming.warm_up_start(  # type: ignore[attr-defined]
-                actor=self.caller, api=validated_data["api"], cause=Cause.PURGE, mark=purge.pk, **asked
-            )
         return purge

@@ -14,9 +14,8 @@ from apps.catalog import selectors, services
 from apps.catalog.api import filtersets, serializers
 from apps.catalog.choices import Transition
 from apps.catalog.models import API, HostName, Upstream
-from apps.fleet.receipts import wait_for_receipt
 from apps.platform.api.parsers import FileBody
-from apps.platform.api.receipts import with_receipt
+from apps.platform.api.receipts import wait_for_receipt, with_receipt
 from apps.platform.api.views import Creatable, Deletable, Updatable, verb
 
 NUMBER = OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)

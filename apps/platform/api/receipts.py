@@ -4,8 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.fleet.receipts import wait_for_receipt
 from apps.platform.api.fields import Measured
+from apps.platform.api.hooks import receipt_wanted
 
 
 class ReceiptSerializer(serializers.Serializer):
@@ -30,7 +30,13 @@ class WithReceipt(serializers.Serializer):
     receipt = ReceiptSerializer(read_only=True, required=False)
 
 
+def wait_for_receipt(purge_clock: int | None = None) -> object:
+    """The receipt of the last change, in the attributes that ``ReceiptSerializer`` shows. Waits for the gateways, 5 s at most."""
+    [receipt] = receipt_wanted(purge_clock)
+    return receipt
+
+
 def with_receipt(changed: Any, *, purge_clock: int | None = None) -> Any:
     """``changed`` with the receipt of its last change on it. Waits for the gateways, 5 s at most."""
-    changed.receipt = wait_for_receipt(purge_clock=purge_clock)
+    changed.receipt = wait_for_receipt(purge_clock)
     return changed

@@ -1,13 +1,11 @@
-"""Addresses of the REST API, its schema and its documentation."""
+"""Addresses of the REST API's schema and documentation. ``apimgr.urls`` joins the routes of all apps."""
 
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView
 
-from apps.platform.api.routes import routes
 from apps.platform.api.views import DocsView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs/", DocsView.as_view(), name="api-docs"),
-    path("v1/", include(routes)),
 ]

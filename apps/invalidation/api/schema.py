@@ -13,14 +13,3 @@ class SignatureScheme(OpenApiAuthenticationExtension):
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
         """An OpenAPI security scheme."""
         return {"type": "apiKey", "in": "header", "name": "X-Apimgr-Signature"}
-
-
-class TokenScheme(OpenApiAuthenticationExtension):
-    """How the schema names bearer tokens. Not beside the class it describes: that is imported while DRF itself still is."""
-
-    target_class = "apps.tenants.api.authentication.TokenAuthentication"
-    name = "token"
-
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
-        """An OpenAPI security scheme."""
-        return {"type": "http", "scheme": "bearer"}
