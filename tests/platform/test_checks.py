@@ -19,7 +19,9 @@ MADE = [base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(), secrets.toke
 
 
 @pytest.mark.parametrize(
-    ("secret", "is_weak"), [*((each, False) for each in MADE), ("changeme", True), ("ab" * 40, True)]
+    ("secret", "is_weak"),
+    [*((each, False) for each in MADE), ("changeme", True), ("ab" * 40, True)],
+    ids=["base64", "token_urlsafe", "changeme", "ab-ab-ab"],  # several processes collect the same names
 )
 @pytest.mark.parametrize("name", ["SECRET_KEY", "KEY_PEPPER", "FIELD_KEYS"])
 def test_a_deployment_is_told_which_secrets_can_be_guessed_and_of_no_other(
