@@ -1,4 +1,4 @@
-"""What is remembered of a request head: that it was admitted, and what was answered from the cache just now.
+"""What is remembered of a request head: that it was admitted, and what was found out about it.
 
 The first stages find out the same for each call with the same head until the configuration changes, and so it is kept.
 What depends on the clock is checked at each call: the end of a key or grant, and the trust lease.
@@ -6,12 +6,9 @@ What depends on the clock is checked at each call: the end of a key or grant, an
 
 from collections.abc import Iterable
 from typing import Any
-from weakref import ref
 
-from apps.caching.http import Answer as StoredAnswer
-from apps.caching.http import Held
-from apps.gateway.answers import Answer
 from apps.gateway.exchange import Exchange
+from apps.gateway.memo import Memo
 from apps.gateway.snapshot import Plan
 from apps.gateway.world import World
 
@@ -22,24 +19,7 @@ FIELD_BYTES = 250
 """What a field line needs besides its text: as it came, as the cache keys it, as it is forwarded."""
 
 
-class Ready:
-    """That a fresh hit was answered just now with what is ready in ``held``: right until ``until`` (Unix seconds), for as
-    long as ``held`` is what is found. This doesn't keep it alive: what the cache pushes out is gone.
-    """
-
-    __slots__ = ("cache_status", "held", "until")
-
-    def __init__(self, held: Held, answer: StoredAnswer, cache_status: bytes, now: float) -> None:
-        self.held = ref(held)
-        held.ready = Answer(answer.status, answer.headers, answer.body, answer.head)
-        self.cache_status = cache_status
-        # Until the age or the time left changes by a second, or the answer may be refreshed.
-        age_turns = held.age_zero + held.age(now) + 1
-        time_left_turns = held.fresh_until - int(held.fresh_until - now)
-        self.until = min(age_turns, max(now, time_left_turns), held.early_from, held.fresh_until)
-
-
-class Admission:
+class Admission(Memo):
     """A head with which a call was let through: what came, and whatever the stages found out that depend on the head. ``expires``
     (Unix seconds) is until when they would again, ``client`` the address for which they did.
     """
@@ -50,15 +30,13 @@ class Admission:
         "_on_trust",
         "client",
         "expires",
-        "forwarded",
-        "ready",
         "size",
-        "texts",
         "version",
     )
 
     def __init__(self, x: Exchange, found: Iterable[str], version: int, until: float) -> None:
         """``found`` are the names of what the stages set in ``x``."""
+        super().__init__(x.texts)
         self.version, self.expires, self.client = version, until, x.client
         self._facts: dict[str, Any] = {name: getattr(x, name) for name in (*OF_A_HEAD, *found)}
         self._has_own_id = x.request_id is not x.call_id
@@ -67,11 +45,6 @@ class Admission:
         # A whole number, because a record holds it in one byte.
         self._facts["trace"] = tuple((stage, decision, 0) for stage, decision, _ in x.trace)
         self._on_trust = x.on_trust
-        self.texts = x.texts
-        """Host and path as the call record has them."""
-        self.ready: Ready | None = None
-        self.forwarded: tuple[str, tuple[tuple[bytes, bytes], ...]] | None = None
-        """The fields to send upstream without a condition, but for the call's id, for one client's address."""
         texts = len(x.target) + sum(len(name) + len(value) for name, value in x.headers)
         self.size = ADMISSION_BYTES + 2 * texts + FIELD_BYTES * len(x.headers)
         """The bytes that keeping it costs."""

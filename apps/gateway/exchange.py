@@ -2,20 +2,19 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from apps.access.keys import holds_secret, without_secrets
 from apps.caching.fetch_lock import Claim
 from apps.caching.http import ANONYMOUS, Fetch, Held, Policy, Request, Revalidate, plan_request
-from apps.gateway.problems import Problem
+from apps.gateway.memo import Memo
+from apps.gateway.read_ahead import ReadAhead
+from apps.gateway.request_body import RequestBody
 from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Plan
 
 if TYPE_CHECKING:
-    from apps.gateway.admission import Admission
     from apps.gateway.allowances import Allowance
-    from apps.gateway.read_ahead import ReadAhead
-    from apps.gateway.stages import Step
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -50,54 +49,6 @@ NO_PLAN = plan_request(Request("", "", b"", b"/", None, ()), Policy(mode="off"),
 """Stands where a call didn't come as far as the cache."""
 
 
-class ClientLeft(Exception):
-    """The caller is gone; whatever is done for it alone can stop."""
-
-
-class BodyRefused(Exception):
-    """The caller's body can't be taken; ``problem`` is what the caller gets."""
-
-    problem: Problem
-
-
-class BodyTooLarge(BodyRefused):
-    """It has more bytes than the API allows."""
-
-    problem = Problem.BODY_TOO_LARGE
-
-
-class BodyTooSlow(BodyRefused):
-    """It didn't arrive in time."""
-
-    problem = Problem.REQUEST_TIMEOUT
-
-
-class BodyMisframed(BodyRefused):
-    """The server handed on more or less of it than its head declares."""
-
-    problem = Problem.INVALID_REQUEST
-
-
-class RequestBody(Protocol):
-    """The caller's body, read once and at the pace of whoever reads it; iterating again goes on where reading ended."""
-
-    length: int | None
-    """Bytes, where the caller declared them."""
-    received: int
-    """Bytes that came so far."""
-    limit: int
-    """Bytes after which reading raises ``BodyTooLarge``."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """Raises ``ClientLeft`` or ``BodyRefused``."""
-
-    def seconds_waited(self) -> float:
-        """Seconds for which the caller was waited for; 0 when it is whole."""
-
-    def give_up(self) -> None:
-        """Wait for no more of it: whoever reads it meets ``BodyTooSlow``."""
-
-
 class Exchange:
     """What a call carries through the stages.
 
@@ -121,13 +72,13 @@ class Exchange:
     grant: Grant | None = None
     plan: Plan | None = None
     cache_plan = NO_PLAN
-    admission: "Admission | None" = None
+    admission: Memo | None = None
 
     # What the call meets.
-    stages: "tuple[Step, ...]" = ()
-    """Those that this call runs through; ``stage`` is the place of the one to go on with."""
+    stages: tuple[Any, ...] = ()
+    """Those that this call runs through, as the pipeline keeps them; ``stage`` is the place of the one to go on with."""
     stage = 0
-    read_ahead: "ReadAhead | None" = None
+    read_ahead: ReadAhead | None = None
     unavailable = False
     allowance: "Allowance | None" = None
     limit_lines = b""

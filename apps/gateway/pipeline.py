@@ -95,8 +95,8 @@ class Pipeline:
         """``found`` are the names of what the stages set that depend on the head."""
         until = min(ends(x) for ends in self._until)
         if until > x.at and sum(len(name) + len(value) for name, value in x.headers) <= LARGEST:
-            x.admission = Admission(x, found, self._gateway.world.version, until)
-            self._admissions.put(key, x.admission)
+            admission = x.admission = Admission(x, found, self._gateway.world.version, until)
+            self._admissions.put(key, admission)
 
     def _forget(self) -> None:
         """The configuration changed: what was decided under another one counts no more, and would keep that one in memory."""
@@ -115,7 +115,7 @@ class Pipeline:
 
     def remember(self, head: bytes, x: Exchange) -> None:
         """That these bytes are the head of a call that was admitted as ``x``."""
-        if x.admission is not None and len(head) <= LARGEST:
+        if isinstance(x.admission, Admission) and len(head) <= LARGEST:
             self.heads.put(head, x.admission)
 
     def go_on(self, x: Exchange, end: int | None = None) -> Whole | Need | None:

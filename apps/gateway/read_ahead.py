@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import cast
 
-from apps.gateway.exchange import BodyRefused, Exchange, RequestBody
+from apps.gateway.request_body import BodyRefused, RequestBody
 
 KEYED_BYTES = 2**20
 """Bytes of a body that can be part of a key. One that is larger goes past the cache, and on as it comes."""
@@ -47,22 +47,3 @@ class ReadAhead:
         if self.whole is None:
             async for part in self._body:
                 yield part
-
-
-async def read_ahead(x: Exchange) -> None:
-    """Read the call's body, as far as it can be part of a key, into ``x.read_ahead``. Raises ``ClientLeft``."""
-    if x.body is not None:
-        ahead = x.read_ahead = ReadAhead(x.body)
-        await ahead.read()
-
-
-def body_to_send(x: Exchange) -> AsyncIterator[bytes] | None:
-    """The call's body for the upstream: again and again where it is whole here, else once."""
-    if x.body is None:
-        return None
-    return aiter(x.body) if x.read_ahead is None else aiter(x.read_ahead)
-
-
-def is_whole(x: Exchange) -> bool:
-    """Whether the call has no body, or all of it is here, so that it can be sent again."""
-    return x.body is None or (x.read_ahead is not None and x.read_ahead.whole is not None)

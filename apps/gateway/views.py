@@ -16,10 +16,11 @@ from django.views.decorators.csrf import csrf_exempt
 
 from apps.gateway.answers import Streamed, own_fields
 from apps.gateway.doors.asgi import CutShort, answer_to, is_misframed, left, parts, proposes_upgrade
-from apps.gateway.exchange import BodyMisframed, BodyTooLarge, ClientLeft, Exchange
+from apps.gateway.exchange import Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import LENGTH, field
 from apps.gateway.records import CALL
+from apps.gateway.request_body import BodyMisframed, BodyTooLarge, ClientLeft
 from apps.gateway.stages.record import record
 
 PART = 64 * 1024

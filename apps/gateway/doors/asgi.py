@@ -10,11 +10,12 @@ from typing import Any
 
 from apps.gateway.answers import AnyAnswer, Streamed, Whole, own_fields, refuse
 from apps.gateway.client_bounds import Pace
-from apps.gateway.exchange import BodyMisframed, BodyTooLarge, BodyTooSlow, ClientLeft, Exchange
+from apps.gateway.exchange import Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import LENGTH, field
 from apps.gateway.problems import Problem
 from apps.gateway.records import BEGUN, CALL, ENDED
+from apps.gateway.request_body import BodyMisframed, BodyTooLarge, BodyTooSlow, ClientLeft
 from apps.gateway.stages import Need
 from apps.gateway.stages.record import record
 from apps.gateway.upstream.errors import UpstreamError

@@ -20,11 +20,12 @@ from apps.caching.http.held import render
 from apps.gateway.answers import Whole, own_lines, refuse
 from apps.gateway.client_bounds import GRACE, SPARE, Pace
 from apps.gateway.doors.asgi import EXCHANGE, Passed
-from apps.gateway.exchange import ClientLeft, Exchange
+from apps.gateway.exchange import Exchange
 from apps.gateway.forwarding import interim_fields
 from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import FIELDS, HEAD_BYTES, TARGET_BYTES, field
 from apps.gateway.problems import Problem
+from apps.gateway.request_body import ClientLeft
 from apps.gateway.stages import Need
 from apps.gateway.stages.record import record
 

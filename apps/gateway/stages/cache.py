@@ -6,9 +6,9 @@ from time import time
 from typing import TYPE_CHECKING
 
 from apps.caching import http
-from apps.gateway.admission import Ready
-from apps.gateway.answers import Whole, refuse
+from apps.gateway.answers import Answer, Whole, refuse
 from apps.gateway.exchange import Exchange
+from apps.gateway.memo import Ready
 from apps.gateway.planning import plan_call
 from apps.gateway.problems import Problem
 from apps.gateway.stages import DependsOn, Need, stage
@@ -86,7 +86,8 @@ def cache(gateway: "Gateway", x: Exchange) -> Whole | Need | None:
         )
         answer = http.answer_from(served, plan, now)
         if decision.reason is http.Reason.FRESH and plan.plain and x.admission is not None and x.method != "HEAD":
-            x.admission.ready = Ready(served, answer, x.cache_status, now)
+            served.ready = Answer(answer.status, answer.headers, answer.body, answer.head)
+            x.admission.ready = Ready(served, x.cache_status, now)
         return answer
     if isinstance(decision, http.GatewayTimeout):
         return refuse(x, Problem.NOT_STORED)

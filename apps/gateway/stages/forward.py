@@ -1,6 +1,7 @@
 """Asking the upstream: one call with its retries, and calls that go past the cache."""
 
 import random
+from collections.abc import AsyncIterator
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -8,11 +9,11 @@ from apps.caching import http
 from apps.caching.http.held import BODILESS
 from apps.gateway.answers import Answer, AnyAnswer, Streamed, refuse
 from apps.gateway.client_bounds import client_key
-from apps.gateway.exchange import BodyRefused, Exchange
+from apps.gateway.exchange import Exchange
 from apps.gateway.forwarding import answer_fields, ordered, upstream_fields, upstream_target
 from apps.gateway.problems import Problem
-from apps.gateway.read_ahead import body_to_send, is_whole
 from apps.gateway.records import QUERY
+from apps.gateway.request_body import BodyRefused
 from apps.gateway.upstream.client import REPEATABLE, UpstreamResponse, origin_of
 from apps.gateway.upstream.concurrency import WARM_UPS, Place
 from apps.gateway.upstream.errors import Broken, Busy, Refused, TimedOut, Unreachable, UpstreamError
@@ -137,7 +138,7 @@ async def _ask(gateway: "Gateway", x: Exchange, conditional: http.Headers) -> Up
     plan, api = x.cache_plan, x.api
     fields = gateway.loops.marked(x, upstream_fields(x, conditional))
     x.upstream_began = monotonic()
-    repeatable = x.method in REPEATABLE and is_whole(x)
+    repeatable = x.method in REPEATABLE and _is_whole(x)
     upstreams = ordered(api.upstreams, random.random())  # noqa: S311  a share of traffic, not a secret
     tries = 1 + (api.retries if repeatable else 0)
     try:
@@ -153,7 +154,7 @@ async def _ask(gateway: "Gateway", x: Exchange, conditional: http.Headers) -> Up
                     x.method,
                     upstream_target(api, origin.base, plan.request.path, plan.query),
                     fields,
-                    body_to_send(x),
+                    _body_to_send(x),
                     api.connect_timeout,
                     api.read_timeout,
                     x.interim,
@@ -171,6 +172,18 @@ async def _ask(gateway: "Gateway", x: Exchange, conditional: http.Headers) -> Up
         raise AssertionError("unreachable")
     finally:
         x.upstream_duration = (monotonic() - x.upstream_began) * 1000
+
+
+def _body_to_send(x: Exchange) -> AsyncIterator[bytes] | None:
+    """The call's body for the upstream: again and again where it is whole here, else once."""
+    if x.body is None:
+        return None
+    return aiter(x.body) if x.read_ahead is None else aiter(x.read_ahead)
+
+
+def _is_whole(x: Exchange) -> bool:
+    """Whether the call has no body, or all of it is here, so that it can be sent again."""
+    return x.body is None or (x.read_ahead is not None and x.read_ahead.whole is not None)
 
 
 def failed(gateway: "Gateway", x: Exchange, error: UpstreamError) -> Answer:

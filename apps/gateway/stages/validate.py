@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from apps.gateway.answers import Answer, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
-from apps.gateway.read_ahead import KEYED_BYTES, read_ahead
+from apps.gateway.read_ahead import KEYED_BYTES, ReadAhead
 from apps.gateway.stages import DependsOn, Need, stage
 from apps.gateway.stages.cache import plan_of
 
@@ -31,9 +31,15 @@ def _keyed(x: Exchange) -> Answer | Need | None:
     if ahead is None:
         if x.body is None or (x.body.length or 0) > KEYED_BYTES:
             return None
-        return Need(lambda: read_ahead(x))
+        return Need(lambda: _read_ahead(x))
     if ahead.error is not None:
         return refuse(x, ahead.error.problem)
     if ahead.whole is not None:
         x.cache_plan = plan_of(x)
     return None
+
+
+async def _read_ahead(x: Exchange) -> None:
+    if x.body is not None:
+        ahead = x.read_ahead = ReadAhead(x.body)
+        await ahead.read()
