@@ -1,6 +1,11 @@
 """A document is read before anything is locked, in a process that ends when it takes too long, and two at once at most."""
 
 import json
+import os
+import select
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -15,6 +20,25 @@ from tests.support.cast import make_api, make_cast
 SMALL = json.dumps(
     {"openapi": "3.1.0", "info": {"title": "Shop", "version": "1"}, "paths": {"/items": {"get": {"summary": "Ää"}}}}
 ).encode()
+
+READS_ASIDE = """
+import json, subprocess
+from apps.catalog.openapi import aside
+
+class Told(subprocess.Popen):
+    def communicate(self, content, **options):
+        self.stdin.write(content)
+        self.stdin.close()
+        print(self.pid, flush=True)
+        self.wait()
+
+subprocess.Popen = Told
+get = {"responses": {"200": {"description": "An item"}}}
+paths = {f"/items/{number}": {"get": get} for number in range(30_000)}
+document = {"openapi": "3.1.0", "info": {"title": "L", "version": "1"}, "paths": paths}
+aside.read_aside(json.dumps(document).encode(), "acme")
+"""
+"""A console that says which process reads for it, once that has it all. The document takes far longer than the test."""
 
 
 def large(operations: int) -> bytes:
@@ -59,6 +83,33 @@ def test_a_fault_of_the_reader_itself_is_no_refusal(monkeypatch):
     monkeypatch.setattr(aside, "MEMORY", "no number")
     with pytest.raises(RuntimeError, match="ended with status 1"):
         openapi.read_aside(SMALL, "acme")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
+def test_a_reader_that_is_ended_from_outside_is_no_fault_of_the_document(monkeypatch, caplog, ending):
+    """By an operator or for want of memory: that was a fault of the console's, or said to have taken too long."""
+    monkeypatch.setattr(
+        aside.subprocess, "run", lambda command, **_: aside.subprocess.CompletedProcess(command, -ending, b"")
+    )
+    with pytest.raises(Unavailable, match="was interrupted: try again"):
+        openapi.read_aside(SMALL, "acme")
+    assert f"ended by signal {ending:d}" in caplog.text
+    assert not aside._reading
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the signal is Linux's")
+def test_a_reader_ends_with_the_console():
+    """It went on for a minute of processor time, for nobody."""
+    console = subprocess.Popen([sys.executable, "-c", READS_ASIDE], stdout=subprocess.PIPE, text=True)
+    assert console.stdout is not None
+    with console:
+        reader = os.pidfd_open(int(console.stdout.readline()))
+        console.kill()
+    try:
+        ended, _, _ = select.select([reader], [], [], 5)
+    finally:
+        os.close(reader)
+    assert ended
 
 
 def test_secrets_of_the_environment_stay_here(monkeypatch):

@@ -1,11 +1,10 @@
-"""The process in which ``aside`` has a document read: ``SECONDS MEMORY NICE``, the document on standard input.
+"""The process in which ``aside`` has a document read: ``SECONDS MEMORY``, the document on standard input.
 
 Answers with JSON on standard output: ``{"description": …}`` or ``{"refused": [sentences]}``.
 """
 
 import contextlib
 import json
-import os
 import resource
 import sys
 from typing import BinaryIO
@@ -31,10 +30,9 @@ def answer(stream: BinaryIO) -> str:
 
 
 if __name__ == "__main__":
-    seconds, memory, nice = (int(argument) for argument in sys.argv[1:4])
+    seconds, memory = (int(argument) for argument in sys.argv[1:3])
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     # macOS knows no such limit: time and the document's size bound it there.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    os.nice(nice)
     sys.stdout.write(answer(sys.stdin.buffer))

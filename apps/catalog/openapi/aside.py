@@ -5,6 +5,7 @@ bounds its time. A process can be ended at any moment, has its own memory, and l
 """
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from django.core.exceptions import ValidationError
 
 from apps.catalog.openapi.describing import Description
 from apps.errors import Unavailable
+from apps.platform.commands import Command
 
 SECONDS = 60
 """Of processor time that a document may take."""
@@ -35,17 +37,17 @@ NICE = 5
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONWARNINGS", "LANG")
 """Of the environment: a program that reads hostile documents needs no secrets."""
 
-_ENDED = (-signal.SIGXCPU, -signal.SIGKILL)
-
 _ROOT = Path(__file__).resolve().parents[3]
 _lock = threading.Lock()
 _reading: set[str] = set()
+_log = logging.getLogger(__name__)
 
 
 def read_aside(content: bytes, tenant: str) -> Description:
     """The document in ``content``, JSON or YAML, for ``tenant`` (its slug). Not in a transaction: it may take a minute.
 
-    Raises ``ValidationError`` on the field ``document``, naming the place, and ``Unavailable`` while others are being read.
+    Raises ``ValidationError`` on the field ``document``, naming the place, and ``Unavailable`` while others are being read
+    or when the process was ended from outside.
     """
     with _lock:
         if tenant in _reading:
@@ -64,22 +66,27 @@ def read_aside(content: bytes, tenant: str) -> Description:
 
 
 def _answer(content: bytes) -> dict[str, Any]:
-    command = [sys.executable, "-m", "apps.catalog.openapi", str(SECONDS), str(MEMORY), str(NICE)]
+    argv = [sys.executable, "-m", "apps.catalog.openapi", str(SECONDS), str(MEMORY)]
+    # On a leash: it ends with a console that is killed, instead of reading on for a minute. The thread that starts it waits for it.
+    command = Command(sys.executable, argv, _ROOT, nice=NICE)
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
-            command,
+            command.leashed(),
             input=content,
             stdout=subprocess.PIPE,
-            cwd=_ROOT,
+            cwd=command.cwd,
             env=environment,
             timeout=PATIENCE,
             check=False,
         )
     except subprocess.TimeoutExpired:
         return {"refused": [f"The document isn't checked after {PATIENCE:g} s: split it."]}
-    if done.returncode in _ENDED:
+    if done.returncode == -signal.SIGXCPU:
         return {"refused": [f"The document takes more than {SECONDS} s to be checked: split it."]}
+    if done.returncode < 0:  # an operator's, or the system's for want of memory
+        _log.error("Reading a document of %d bytes was ended by signal %d", len(content), -done.returncode)
+        raise Unavailable("Checking the document was interrupted: try again, and if it happens again split it.")
     if done.returncode:
         raise RuntimeError(f"Reading a document ended with status {done.returncode}.")
     answer: dict[str, Any] = json.loads(done.stdout)
