@@ -6,6 +6,7 @@ gaps, so that the next one goes on there and nothing is left out; a few calls ma
 """
 
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from apps.analytics.popular import most_called
 from apps.caching.warm_up import MOST
 from apps.catalog.models import API
 from apps.warming.choices import UNFINISHED, WarmUpState
+from apps.warming.fetching import AT_ONCE as CALLS
 from apps.warming.fetching import FAILED, FRESH, PASSED, STORED, Outcome
 from apps.warming.models import WarmUp
 from apps.warming.targets import Call, Targets
@@ -30,6 +32,12 @@ SAVE_EVERY = 1.0
 
 AT_ONCE = 8
 """Calls of one warm-up that may be under way."""
+
+RUNS = 16
+"""Warm-ups that a process works on at a time."""
+
+LOOK_EVERY = 5.0
+"""Seconds between two looks at what came meanwhile."""
 
 LATE = 0.05
 """Seconds of lost time that are made up for; so a rate holds over any longer span."""
@@ -63,10 +71,11 @@ class Pace:
 
 
 class Run:
-    """One claimed warm-up. ``lost`` when it is this process's no more: over, cancelled, or taken by another."""
+    """One claimed warm-up of a tenant's API. ``lost`` when it is this process's no more: over, cancelled, or taken by another."""
 
-    def __init__(self, row: WarmUp, worker: str, now: float, first: float) -> None:
+    def __init__(self, row: WarmUp, tenant: int | None, worker: str, now: float, first: float) -> None:
         self.row = row
+        self.tenant = tenant
         self.lost = False
         self._worker = worker
         self._calls = [Call(*each) for each in row.targets]
@@ -77,12 +86,13 @@ class Run:
         self._saved_at = now
         self.pace = Pace(row.rate, first)
 
-    def go_on(self, submit: Submit, now: float) -> None:
-        """Make the calls that are due."""
-        while self.waits_for_pace and self.pace.take(now):
+    def go_on(self, submit: Submit, now: float) -> bool:
+        """Make the next call if it is due; whether it was."""
+        if due := self.waits_for_pace and self.pace.take(now):
             future = submit(self.row.api_slug, self._calls[self._next], self.row.headers)
             self._under_way[future] = self._next
             self._next += 1
+        return due
 
     def collect(self) -> None:
         """Take note of what has come back."""
@@ -144,10 +154,13 @@ _SAVED = ("done", *_COUNTED, "problems", "note", "worker", "beat_at", "due_at")
 _SAVED_AT_THE_END = (*_SAVED, "state", "ended_at", "targets")
 
 
-def claim(worker: str, *, at_most: int = 16, only: WarmUp | None = None, clock: float | None = None) -> list[Run]:
+def claim(
+    worker: str, *, beside: Sequence[Run] = (), only: WarmUp | None = None, clock: float | None = None
+) -> list[Run]:
     """Claim what there is to do: of each API the oldest unfinished warm-up, if nobody works on it and its next call is due.
 
-    What a warm-up means is looked up when it is first claimed. ``clock`` is the monotonic time.
+    Each tenant in turn, as long as it has room ``beside`` what the process works on already. What a warm-up means is looked up
+    when it is first claimed. ``clock`` is the monotonic time.
     """
     now = timezone.now()
     mono = time.monotonic() if clock is None else clock
@@ -158,8 +171,11 @@ def claim(worker: str, *, at_most: int = 16, only: WarmUp | None = None, clock: 
     rows = unfinished.filter(free, due, pk__in=list(oldest)).order_by("pk")
     if only is not None:
         rows = rows.filter(pk=only.pk)
+    waiting = dict(rows.values_list("pk", "api_slug"))
+    tenant_of = dict(API.objects.filter(slug__in=set(waiting.values())).values_list("slug", "tenant"))
+    chosen = _in_turn({pk: tenant_of.get(slug) for pk, slug in waiting.items()}, beside)
     claimed = []
-    for row in rows[:at_most]:
+    for row in WarmUp.objects.filter(pk__in=chosen).order_by("pk"):
         first = mono + max(0.0, (row.due_at - now).total_seconds() if row.due_at else 0.0)
         taken = WarmUp.objects.filter(free, pk=row.pk, state__in=UNFINISHED).update(
             worker=worker, beat_at=now, state=WarmUpState.RUNNING, started_at=row.started_at or now, due_at=None
@@ -169,8 +185,32 @@ def claim(worker: str, *, at_most: int = 16, only: WarmUp | None = None, clock: 
         row.refresh_from_db()
         if row.total is None and not _looked_up(row, now):
             continue
-        claimed.append(Run(row, worker, mono, first))
+        claimed.append(Run(row, tenant_of.get(row.api_slug), worker, mono, first))
     return claimed
+
+
+def _in_turn(waiting: Mapping[int, int | None], beside: Sequence[Run]) -> list[int]:
+    """Of ``waiting`` (tenants by number of warm-up) those for which there is room."""
+    busy = Counter(run.tenant for run in beside)
+    theirs: dict[int | None, deque[int]] = {}
+    for pk, tenant in waiting.items():
+        theirs.setdefault(tenant, deque()).append(pk)
+    chosen, turn = [], deque(theirs)
+    while turn:
+        tenant = turn.popleft()
+        if theirs[tenant] and _has_room(busy, tenant, RUNS):
+            chosen.append(theirs[tenant].popleft())
+            busy[tenant] += 1
+            turn.append(tenant)
+    return chosen
+
+
+def _has_room(busy: "Counter[int | None]", tenant: int | None, places: int) -> bool:
+    """Whether ``tenant`` may take one more place: it has fewer than are free, so that some are left for whoever has none.
+
+    Dynamic thresholds, as switches share their memory: Choudhury and Hahne, 1998.
+    """
+    return busy[tenant] < places - busy.total()
 
 
 def _looked_up(row: WarmUp, now: datetime) -> bool:
@@ -212,20 +252,26 @@ def work(
     clock: Callable[[], float] = time.monotonic,
     rest: Callable[[float, Sequence["Future[Any]"]], None] | None = None,
     saved: Callable[[WarmUp], object] | None = None,
+    more: Callable[[Sequence[Run]], Iterable[Run]] = lambda beside: (),
 ) -> None:
     """Work on claimed warm-ups until the clock says ``until`` or they are over, then wait for what is under way and let go.
 
     ``rest(seconds, futures)`` waits until one of the futures is done, those seconds at most. ``saved`` is called after each saving.
+    ``more`` claims what came meanwhile, beside those that it is given.
     """
     rest = rest or _rest
     active = list(runs)
+    look_at = clock() + LOOK_EVERY
     while active:
         now = clock()
         stopping = now >= until
+        if not stopping and now >= look_at:
+            look_at = now + LOOK_EVERY
+            active += more(active)
         for run in active:
             run.collect()
-            if not stopping:
-                run.go_on(submit, now)
+        held_back = set() if stopping else _make_calls(active, submit, now)
+        for run in active:
             over = run.is_done and not run.under_way
             released = stopping and not run.under_way
             if over or released or now >= run.saves_at():
@@ -234,14 +280,31 @@ def work(
                     saved(run.row)
         active = [run for run in active if not run.lost]
         if active:
-            rest(_idle(active, clock(), until), [future for run in active for future in run.under_way])
+            ready = [run for run in active if run.tenant not in held_back]
+            rest(_idle(active, ready, clock(), until), [future for run in active for future in run.under_way])
 
 
-def _idle(active: Sequence[Run], now: float, until: float) -> float:
-    """Seconds until there is something to do besides collecting."""
+def _make_calls(active: Iterable[Run], submit: Submit, now: float) -> "set[int | None]":
+    """Make the calls that are due, one of each warm-up in turn; the tenants that have no room for more."""
+    busy: Counter[int | None] = Counter()
+    for run in active:
+        busy[run.tenant] += len(run.under_way)
+    held_back, turn = set(), deque(active)
+    while turn:
+        run = turn.popleft()
+        if not _has_room(busy, run.tenant, CALLS):
+            held_back.add(run.tenant)
+        elif run.go_on(submit, now):
+            busy[run.tenant] += 1
+            turn.append(run)
+    return held_back
+
+
+def _idle(active: Iterable[Run], ready: Iterable[Run], now: float, until: float) -> float:
+    """Seconds until there is something to do besides collecting: to save, or a call of those that are ``ready``."""
     moments = [run.saves_at() for run in active]
     if now < until:
-        moments += [until, *(run.pace.next for run in active if run.waits_for_pace)]
+        moments += [until, *(run.pace.next for run in ready if run.waits_for_pace)]
     return max(0.0, min(moments) - now)
 
 

@@ -18,11 +18,8 @@ from apps.warming.beginning import begin_due
 from apps.warming.fetching import Fetcher
 from apps.warming.running import claim, work
 
-SLICE = 5.0
-"""Seconds until warm-ups that came meanwhile are worked on too."""
-
 TURN = 60.0
-"""Seconds that one task works, slice after slice, while there is something to do."""
+"""Seconds that one task begins calls, while there is something to do."""
 
 HELD = 15.0
 """Seconds for which a task that was killed keeps others from working; one that lives says so each second."""
@@ -51,9 +48,7 @@ def go_on() -> None:
         if not lock.acquire():
             return
         try:
-            until = time.monotonic() + TURN
-            while work_a_slice(alive=lock.reacquire) and time.monotonic() < until:
-                pass
+            work_a_turn(alive=lock.reacquire)
         finally:
             with suppress(LockError, *AWAY):
                 lock.release()
@@ -67,10 +62,16 @@ def go_on() -> None:
         client.close()
 
 
-def work_a_slice(seconds: float = SLICE, alive: Callable[[], object] = lambda: None) -> int:
-    """Work on what is unfinished for about so long; how many warm-ups that were. ``alive`` is called each second."""
-    runs = claim(uuid.uuid4().hex)
-    if runs:
+def work_a_turn(alive: Callable[[], object]) -> None:
+    """Work on what is unfinished, and on what comes meanwhile, for ``TURN`` seconds. ``alive`` is called each second."""
+    until = time.monotonic() + TURN
+    worker = uuid.uuid4().hex
+    while time.monotonic() < until and (runs := claim(worker)):
         with Fetcher() as fetcher:
-            work(runs, fetcher.submit, until=time.monotonic() + seconds, saved=lambda _: alive())
-    return len(runs)
+            work(
+                runs,
+                fetcher.submit,
+                until=until,
+                saved=lambda _: alive(),
+                more=lambda beside: claim(worker, beside=beside),
+            )

@@ -11,7 +11,7 @@ from apps.tenants.actors import PLATFORM
 from apps.warming.choices import WarmUpState
 from apps.warming.fetching import FAILED, FRESH, PASSED, STORED, Outcome, outcome_of
 from apps.warming.models import WarmUp
-from apps.warming.running import AT_ONCE, GIVE_UP_AFTER, LATE, LEASE, Pace, claim, work
+from apps.warming.running import AT_ONCE, CALLS, GIVE_UP_AFTER, LATE, LEASE, RUNS, Pace, claim, work
 from apps.warming.services import warm_up_cancel, warm_up_start
 from tests.support.calls import HIT, make_calls
 from tests.support.cast import make_api
@@ -161,7 +161,7 @@ def test_one_whose_calls_all_failed_has_failed(products, house):
     assert (warm_up.state, warm_up.failed) == (WarmUpState.FAILED, 2)
 
 
-def test_after_its_slice_a_process_lets_go_and_another_goes_on_where_it_was(products, house):
+def test_after_its_turn_a_process_lets_go_and_another_goes_on_where_it_was(products, house):
     warm_up = start(products, 30)
     house.work(claim("one", clock=house.now), seconds=1.0)
     warm_up.refresh_from_db()
@@ -217,7 +217,7 @@ def test_a_call_that_hangs_holds_back_what_counts_as_done(products, house):
     house.held = []
     (run,) = claim("w", clock=house.now)
     for _ in range(3):
-        run.go_on(house.submit, house.now)
+        assert run.go_on(house.submit, house.now)
         house.now += 0.01
     house.held[1].set_result(Outcome(STORED))
     house.held[2].set_result(Outcome(STORED))
@@ -254,6 +254,51 @@ def test_warm_ups_of_one_api_run_one_after_the_other_and_of_two_side_by_side(cas
     assert claim("x") == []
     WarmUp.objects.filter(pk=one.pk).update(state="done", worker="")
     assert [run.row for run in claim("x", clock=house.now)] == [two]
+
+
+def test_one_tenants_slow_calls_leave_room_for_another_tenants(cast, house):
+    """Its warm-ups filled all places, and all its calls had to end before those of others went on."""
+    for number in range(4):
+        start(make_api(cast.acme, f"slow{number}"), 50, rate="1000/s")
+    house.held = []
+    quick: list[WarmUp] = []
+
+    def submit(api, call, headers):
+        if api != "orders":
+            return house.submit(api, call, headers)
+        future: Future[Outcome] = Future()
+        future.set_result(Outcome(STORED))
+        return future
+
+    def another_comes():
+        if not quick:
+            quick.append(start(make_api(cast.globex, "orders"), 30, rate="1000/s"))
+        if house.now >= 1030:
+            for future in house.held:
+                future.done() or future.set_result(Outcome(FAILED, "slow"))
+
+    house.meanwhile = another_comes
+    ended = []
+    work(
+        claim("w", clock=house.now),
+        submit,
+        until=house.now + 20,
+        clock=house.clock,
+        rest=house.rest,
+        more=lambda beside: claim("w", beside=beside, clock=house.now),
+        saved=lambda row: ended.append((house.now, row.stored)) if row.api_slug == "orders" else None,
+    )
+    assert ended[0] == (pytest.approx(1005, abs=1.1), 30)
+    assert len(house.held) == CALLS // 2
+
+
+def test_a_look_finds_each_tenants_in_turn(cast, house):
+    many = [make_api(cast.acme, f"many{number}") for number in range(RUNS // 2)]
+    theirs = [start(api) for api in many]
+    one, other = start(make_api(cast.globex, "one")), start(make_api(cast.globex, "other"))
+    runs = claim("w", clock=house.now)
+    assert [run.row for run in runs] == [*theirs[: RUNS // 2 - 1], one, other]
+    assert claim("w", beside=runs, clock=house.now) == []
 
 
 def test_the_top_of_the_last_day_is_what_callers_asked_for_most_and_the_cache_takes_part_in(products, house):

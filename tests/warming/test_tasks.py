@@ -68,7 +68,7 @@ def test_the_lock_of_a_killed_task_ends_within_seconds(cast, state_redis, monkey
         assert 0 < state_redis.pttl(names.WARMING) <= tasks.HELD * 1000
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tasks, "work_a_slice", killed)
+    monkeypatch.setattr(tasks, "work_a_turn", killed)
     with pytest.raises(KeyboardInterrupt):
         tasks.go_on()
 
@@ -78,7 +78,7 @@ def test_a_task_that_was_taken_over_leaves_it_to_the_other(cast, state_redis, mo
         state_redis.set(names.WARMING, "another")
         alive()
 
-    monkeypatch.setattr(tasks, "work_a_slice", slow)
+    monkeypatch.setattr(tasks, "work_a_turn", slow)
     with caplog.at_level("INFO"):
         tasks.go_on()
     assert state_redis.get(names.WARMING) == b"another"
