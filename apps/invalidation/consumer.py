@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections
+from kombu import compression
 from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.mixins import ConsumerMixin
@@ -41,6 +42,15 @@ REDELIVERED = 60
 """Seconds after which Redis's queue gives a message of a consumer that is gone to another."""
 
 log = logging.getLogger(__name__)
+
+
+def _stay_packed(body: bytes) -> bytes:
+    raise ValueError("Compressed messages aren't taken.")
+
+
+# kombu unpacks what a message's header says is compressed, whatever it grows to, before anybody sees it.
+for _kind in compression.encoders():
+    compression.register(_stay_packed, _stay_packed, _kind)
 
 
 class CannotConsume(Exception):

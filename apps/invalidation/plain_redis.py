@@ -2,7 +2,7 @@
 
 kombu's own producers wrap a message into an envelope. An origin's system that does ``LPUSH apimgr.invalidations
 '{"api": …}'`` knows nothing of that, and what it pushes would stop the consumer. Here it is wrapped on arrival, whatever it
-is; what came from a kombu producer stays as it is.
+is; of a kombu producer's envelope, which anybody can write too, the message alone is taken.
 """
 
 import base64
@@ -18,12 +18,7 @@ ALIAS = "plainredis"
 
 def enveloped(item: bytes, queue: str) -> bytes:
     """What stood in the queue, as kombu wants it."""
-    try:
-        message = json.loads(item)
-        if {"body", "properties"} <= message.keys() and "delivery_tag" in message["properties"]:
-            return item
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        pass
+    item = _message_in(item)
     return json.dumps(
         {
             "body": base64.b64encode(item).decode(),
@@ -37,6 +32,19 @@ def enveloped(item: bytes, queue: str) -> bytes:
             },
         }
     ).encode()
+
+
+def _message_in(item: bytes) -> bytes:
+    """The message in a kombu producer's envelope; where it is in none, the item itself.
+
+    Nothing else in it counts: kombu would look up the encodings that it names, and unpack what it says is compressed.
+    """
+    try:
+        envelope = json.loads(item)
+        body, properties = envelope["body"], envelope["properties"]
+        return base64.b64decode(body, validate=True) if properties["body_encoding"] == "base64" else body.encode()
+    except (ValueError, AttributeError, TypeError, LookupError, RecursionError):
+        return item
 
 
 class Channel(redis.Channel):

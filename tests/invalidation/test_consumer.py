@@ -1,5 +1,6 @@
 """The event consumer on real brokers: a Valkey of the test's own, and RabbitMQ where one runs on this machine."""
 
+import base64
 import contextlib
 import json
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import uuid
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +18,7 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 from kombu.connection import Connection
+from kombu.message import Message
 
 from apps.caching.models import Purge
 from apps.errors import Unavailable
@@ -261,13 +264,74 @@ def test_it_stops_while_there_is_no_broker(tmp_path, caplog):
     running.stop()
 
 
+ENVELOPE = {
+    "body": base64.b64encode(b"{}").decode(),
+    "content-encoding": "utf-8",
+    "content-type": "application/json",
+    "headers": {},
+    "properties": {
+        "body_encoding": "base64",
+        "delivery_info": {"exchange": "", "routing_key": "q"},
+        "delivery_tag": "x",
+    },
+}
+"""As a kombu producer makes it."""
+
+PROPERTIES: dict[str, Any] = ENVELOPE["properties"]
+
+ODD = [
+    *(ENVELOPE | {name: value} for name in ENVELOPE for value in (None, 7, "nothing", "!", [], {})),
+    *(
+        ENVELOPE | {"properties": PROPERTIES | {name: value}}
+        for name in PROPERTIES
+        for value in (None, 7, "none", [], {})
+    ),
+    *(ENVELOPE | {"headers": {"compression": kind}} for kind in ("gzip", "none", 7)),
+    *({name: ENVELOPE[name] for name in ENVELOPE if name != left_out} for left_out in ENVELOPE),
+    *(
+        ENVELOPE | {"properties": {name: PROPERTIES[name] for name in PROPERTIES if name != left_out}}
+        for left_out in PROPERTIES
+    ),
+]
+"""Envelopes that no producer makes, and anybody can push."""
+
+
 @pytest.mark.parametrize(
     "item", [b"{}", b"[1]", b"7", b"\xff", b'{"body": 1, "properties": {}}', b'{"body": "", "properties": 3}']
 )
 def test_whatever_stands_in_the_queue_gets_an_envelope(item):
     wrapped = json.loads(enveloped(item, "q"))
     assert wrapped["properties"]["delivery_info"] == {"exchange": "", "routing_key": "q"}
-    assert enveloped(json.dumps(wrapped).encode(), "q") == json.dumps(wrapped).encode()
+    assert base64.b64decode(wrapped["body"]) == item
+    again = json.loads(enveloped(json.dumps(wrapped).encode(), "q"))
+    assert again["body"] == wrapped["body"]
+
+
+def test_of_a_producers_envelope_the_message_alone_is_taken():
+    for odd in ODD:
+        wrapped = json.loads(enveloped(json.dumps(odd).encode(), "q"))
+        tag = wrapped["properties"].pop("delivery_tag")
+        assert uuid.UUID(tag)
+        properties = {"body_encoding": "base64", "delivery_info": {"exchange": "", "routing_key": "q"}}
+        assert wrapped == ENVELOPE | {"body": wrapped["body"], "properties": properties}
+
+
+def test_no_envelope_ends_the_consumer(products, extra_valkey, consume):
+    """One that named no encoding did, with all messages that it held."""
+    broker = Broker(extra_valkey("state").url)
+    for odd in ODD:
+        broker.send(odd)
+    broker.send({"api": "products", "kind": "path", "value": "/a"})
+    consume(broker)
+    wait_until(lambda: purged() == ["/a"])
+    wait_until(lambda: broker.left() == 0)
+
+
+def test_what_a_header_says_is_compressed_stays_packed():
+    """A megabyte of it may be gigabytes."""
+    message = Message(zlib.compress(b"a"), headers={"compression": "gzip"})
+    with pytest.raises(ValueError, match="Compressed messages aren't taken"):
+        message._reraise_error()
 
 
 def test_up_runs_it_where_a_broker_is_named_and_stops_it_with_the_others(settings):
