@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
+from apimgr.variables import read, refuse
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # sockaddr_un.sun_path holds 108 bytes with its closing NUL on Linux, 104 on macOS and the BSDs.
@@ -21,8 +23,14 @@ def data_dir() -> Path:
     """The installation's data directory (``APIMGR_DATA``, ``var/`` by default), for its owner alone: it is made so, and where it
     was there already it becomes so.
     """
-    path = Path(os.environ.get("APIMGR_DATA") or ROOT / "var").resolve()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = read("APIMGR_DATA", ROOT / "var", Path).resolve()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        refuse(
+            "APIMGR_DATA",
+            f"{str(path)!r} can't be a folder ({error.strerror}): name one that can be made or written to.",
+        )
     _for_the_owner_alone(path)
     return path
 
@@ -62,14 +70,9 @@ def socket_path(data: Path, name: str) -> Path:
 def secret(name: str, data: Path) -> str:
     """A secret of the installation: from ``NAME``, from the file that ``NAME_FILE`` names, else made once in ``data/secrets``.
 
-    A file's last newline is not part of the secret. Raises ``RuntimeError`` when the named file is empty.
+    Ends the process with one sentence where the value or the file can't be used.
     """
-    if value := os.environ.get(name):
-        return value
-    if named := os.environ.get(f"{name}_FILE"):
-        value = Path(named).read_text().rstrip("\r\n")
-        if not value:
-            raise RuntimeError(f"{name}_FILE names an empty file: {named}")
+    if value := read(name, "", str, is_secret=True):
         return value
     folder = data / "secrets"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

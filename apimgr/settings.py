@@ -1,17 +1,13 @@
 """Settings. Everything that differs between installations comes from the environment: see docs/configuration.md."""
 
-import ipaddress
 import os
 import socket
 from pathlib import Path
 
-import environ
-from django.core.exceptions import ImproperlyConfigured
-
-from apimgr.environment import ROOT, celery_broker, data_dir, derived, name_server, seconds, secret, socket_path
-from apps.egress.rules import ONE_MACHINE, own_places, rules_error
-
-env = environ.FileAwareEnv()
+from apimgr import parsers
+from apimgr.environment import ROOT, celery_broker, data_dir, derived, secret, socket_path
+from apimgr.variables import read, read_list, refuse
+from apps.egress.rules import ONE_MACHINE, own_places, rule_of, rules_error
 
 BASE_DIR = ROOT
 DATA_DIR: Path = data_dir()
@@ -19,58 +15,59 @@ DATA_DIR: Path = data_dir()
 SECRET_KEY = secret("SECRET_KEY", DATA_DIR)
 KEY_PEPPER = secret("KEY_PEPPER", DATA_DIR).encode()
 FIELD_KEYS = secret("FIELD_KEYS", DATA_DIR).split(",")
+if not all(FIELD_KEYS):
+    refuse("FIELD_KEYS", "one of its keys is empty: write keys with one comma between two of them.")
 
 # What travels through Redis carries a MAC: whoever can write to Redis still can't mint a key or a cached answer.
 SNAPSHOT_MAC_KEY = derived(KEY_PEPPER.decode(), "snapshot")
 ENTRY_MAC_KEY = derived(KEY_PEPPER.decode(), "cached entry")
 
-DEBUG = env.bool("DEBUG", default=False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+DEBUG = read("DEBUG", False, parsers.flag)
+# Whether the first start makes the demo.
+DEMO = read("DEMO", True, parsers.flag)
+ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], parsers.host_pattern)
+CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS", [], parsers.origin)
 
 # Loopback unless said otherwise: in a container, 0.0.0.0.
-LISTEN_HOST = env.str("LISTEN_HOST", default="127.0.0.1")
-CONSOLE_PORT = env.int("CONSOLE_PORT", default=8000)
-GATEWAY_PORT = env.int("GATEWAY_PORT", default=8080)
-GATEWAY_WORKERS = env.int("GATEWAY_WORKERS", default=min(2, os.cpu_count() or 1))
-GATEWAY_URL = env.str("GATEWAY_URL", default=f"http://127.0.0.1:{GATEWAY_PORT}").rstrip("/")
-L1_BYTES = env.int("L1_BYTES", default=64 * 2**20)
-CACHE_TENANT_SHARE = min(1.0, max(0.01, env.float("CACHE_TENANT_SHARE", default=1.0)))
-TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+LISTEN_HOST = read("LISTEN_HOST", "127.0.0.1", parsers.host)
+CONSOLE_PORT = read("CONSOLE_PORT", 8000, parsers.whole(1, 65535))
+GATEWAY_PORT = read("GATEWAY_PORT", 8080, parsers.whole(1, 65535))
+GATEWAY_WORKERS = read("GATEWAY_WORKERS", min(2, os.cpu_count() or 1), parsers.whole(1, 1024))
+GATEWAY_URL = read("GATEWAY_URL", f"http://127.0.0.1:{GATEWAY_PORT}", parsers.site)
+L1_BYTES = read("L1_BYTES", 64 * 2**20, parsers.whole(0, 2**50))
+CACHE_TENANT_SHARE = read("CACHE_TENANT_SHARE", 1.0, parsers.number(0.01, 1.0))
+TRUSTED_PROXIES = read_list("TRUSTED_PROXIES", [], parsers.network)
 # Who may read /_gateway/metrics besides the machine itself.
-METRICS_NETWORKS = env.list("METRICS_NETWORKS", default=[])
-try:
-    [ipaddress.ip_network(_network, strict=False) for _network in METRICS_NETWORKS]
-except ValueError as _error:
-    raise ImproperlyConfigured(f"METRICS_NETWORKS: {_error}. Write networks like 10.0.0.0/8,fd00::/8.") from None
-CLIENT_MIN_RATE = max(0.0, env.float("CLIENT_MIN_RATE", default=500.0))
-CONNECTIONS_PER_CLIENT = max(0, env.int("CONNECTIONS_PER_CLIENT", default=1000))
+METRICS_NETWORKS = read_list("METRICS_NETWORKS", [], parsers.network)
+CLIENT_MIN_RATE = read("CLIENT_MIN_RATE", 500.0, parsers.number(0, 1e12))
+CONNECTIONS_PER_CLIENT = read("CONNECTIONS_PER_CLIENT", 1000, parsers.whole(0, 1_000_000))
 # Call records wait in the spool until the database has them; over its budget the oldest are deleted, and counted.
-NODE_NAME = env.str("NODE_NAME", default=socket.gethostname())
+NODE_NAME = read("NODE_NAME", socket.gethostname(), parsers.line(255))
 SPOOL_DIR = DATA_DIR / "spool"
-SPOOL_BYTES = env.int("SPOOL_BYTES", default=2**30)
+SPOOL_BYTES = read("SPOOL_BYTES", 2**30, parsers.whole(0, 2**50))
 # Rows a second, of the whole installation, that the log gets of calls to no known API; all of them are counted.
-STRANGER_ROWS = env.float("STRANGER_ROWS", default=10.0)
+STRANGER_ROWS = read("STRANGER_ROWS", 10.0, parsers.number(0, 1_000_000))
 # How many days are kept: single calls, and figures by minute, hour and day.
-CALL_LOG_DAYS = env.int("CALL_LOG_DAYS", default=7)
+CALL_LOG_DAYS = read("CALL_LOG_DAYS", 7, parsers.whole(0, 3650))
 MINUTE_FIGURES_DAYS, HOUR_FIGURES_DAYS, DAY_FIGURES_DAYS = 2, 90, 3 * 365
 
 # Where calls of every tenant's APIs may lead beyond public addresses. On one machine that is where upstreams are.
-EGRESS_ALLOW = env.list("EGRESS_ALLOW", default=[] if env.str("DATABASE_URL", default="") else list(ONE_MACHINE))
+_database_url = read("DATABASE_URL", "", parsers.database_url, is_secret=True)
+EGRESS_ALLOW = read_list("EGRESS_ALLOW", [] if _database_url else list(ONE_MACHINE), rule_of)
 if _refusal := rules_error(EGRESS_ALLOW):
-    raise ImproperlyConfigured(f"EGRESS_ALLOW: {_refusal}")
+    refuse("EGRESS_ALLOW", _refusal)
 
-TRUST_LEASE = seconds(env.str("TRUST_LEASE", default="15m"))
+TRUST_LEASE = read("TRUST_LEASE", 900.0, parsers.duration)
 
 # State is append-only and must not evict; cached responses may be lost at any time.
 STATE_SOCKET = socket_path(DATA_DIR, "state")
 CACHE_SOCKET = socket_path(DATA_DIR, "cache")
-REDIS_URL = env.str("REDIS_URL", default="") or f"unix://{STATE_SOCKET}"
-REDIS_IS_EMBEDDED = not env.str("REDIS_URL", default="")
-CACHE_REDIS_URL = env.str("CACHE_REDIS_URL", default="") or (
-    f"unix://{CACHE_SOCKET}" if REDIS_IS_EMBEDDED else REDIS_URL
-)
-CACHE_REDIS_IS_EMBEDDED = REDIS_IS_EMBEDDED and not env.str("CACHE_REDIS_URL", default="")
+_state_url = read("REDIS_URL", "", parsers.redis_url, is_secret=True)
+_cache_url = read("CACHE_REDIS_URL", "", parsers.redis_url, is_secret=True)
+REDIS_IS_EMBEDDED = not _state_url
+REDIS_URL = _state_url or f"unix://{STATE_SOCKET}"
+CACHE_REDIS_IS_EMBEDDED = not _state_url and not _cache_url
+CACHE_REDIS_URL = _cache_url or (f"unix://{CACHE_SOCKET}" if CACHE_REDIS_IS_EMBEDDED else REDIS_URL)
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -158,7 +155,7 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'apimgr.sqlite3'}")}
+DATABASES = {"default": parsers.database(_database_url or f"sqlite:///{DATA_DIR / 'apimgr.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Several processes write: WAL lets readers go on, IMMEDIATE takes the write lock before reading what is changed.
     DATABASES["default"].setdefault("OPTIONS", {}).update(
@@ -226,10 +223,10 @@ MFA_FORMS = {
 SESSION_ENGINE = "apps.tenants.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = read("SECURE_COOKIES", False, parsers.flag)
 # Sent with what leaves over HTTPS: browsers then use nothing else for the console's host for so long.
-SECURE_HSTS_SECONDS = int(seconds(env.str("HSTS", default="0")))
-SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_SUBDOMAINS", default=False)
+SECURE_HSTS_SECONDS = int(read("HSTS", 0.0, parsers.duration))
+SECURE_HSTS_INCLUDE_SUBDOMAINS = read("HSTS_SUBDOMAINS", False, parsers.flag)
 # What these ask for has other names here, or is a proxy's to do: apps.platform.checks asks for it in our words.
 SILENCED_SYSTEM_CHECKS = [f"security.W{number}" for number in ("004", "005", "008", "009", "012", "016", "021")]
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -249,15 +246,16 @@ CONTENT_SECURITY_POLICY = {
 
 # An e-mail leaves through EMAIL_URL; without one it becomes a file that the console shows.
 MAIL_DIR = DATA_DIR / "mail"
-if env.str("EMAIL_URL", default=""):
-    vars().update(env.email_url("EMAIL_URL"))
+_email_url = read("EMAIL_URL", "", parsers.mail_url, is_secret=True)
+if _email_url:
+    vars().update(parsers.mail(_email_url))
     EMAIL_IS_FILES = False
 else:
     EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     EMAIL_FILE_PATH = str(MAIL_DIR)
     EMAIL_IS_FILES = True
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="apimgr <apimgr@localhost>")
-CONSOLE_URL = env.str("CONSOLE_URL", default=f"http://127.0.0.1:{CONSOLE_PORT}").rstrip("/")
+DEFAULT_FROM_EMAIL = read("DEFAULT_FROM_EMAIL", "apimgr <apimgr@localhost>", parsers.sender)
+CONSOLE_URL = read("CONSOLE_URL", f"http://127.0.0.1:{CONSOLE_PORT}", parsers.site)
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -270,31 +268,24 @@ WHITENOISE_USE_FINDERS = True  # no collectstatic step: the files are served fro
 WHITENOISE_MAX_AGE = 3600
 
 CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = celery_broker(
-    env.str("CELERY_BROKER_URL", default="") or REDIS_URL
+    read("CELERY_BROKER_URL", REDIS_URL, parsers.broker_url, is_secret=True)
 )
 # Where origins' systems say what has changed; empty: nowhere.
-INVALIDATION_URL = env.str("INVALIDATION_URL", default="")
-INVALIDATION_QUEUE = env.str("INVALIDATION_QUEUE", default="apimgr.invalidations")
+INVALIDATION_URL = read("INVALIDATION_URL", "", parsers.messages_url, is_secret=True)
+INVALIDATION_QUEUE = read("INVALIDATION_QUEUE", "apimgr.invalidations", parsers.line(255))
 
 # Where no call of an API may lead, whatever is allowed.
-try:
-    OWN_PLACES = own_places(
-        [
-            *(REDIS_URL, CACHE_REDIS_URL, CELERY_BROKER_URL, INVALIDATION_URL, env.str("EMAIL_URL", default="")),
-            *(env.str("DATABASE_URL", default=""), GATEWAY_URL, CONSOLE_URL),
-        ],
-        ports=[CONSOLE_PORT, GATEWAY_PORT],
-        extra=env.list("EGRESS_OWN", default=[]),
-    )
-except ValueError as _error:
-    raise ImproperlyConfigured(f"EGRESS_OWN: {_error}") from None
+OWN_PLACES = own_places(
+    [
+        *(REDIS_URL, CACHE_REDIS_URL, CELERY_BROKER_URL, INVALIDATION_URL, _email_url),
+        *(_database_url, GATEWAY_URL, CONSOLE_URL),
+    ],
+    ports=[CONSOLE_PORT, GATEWAY_PORT],
+    extra=read_list("EGRESS_OWN", [], parsers.place),
+)
 
 # Who is asked for the TXT records that prove host names, as address or address:port; empty: whom the system asks.
-DNS_SERVERS = env.list("DNS_SERVERS", default=[])
-try:
-    [name_server(_text) for _text in DNS_SERVERS]
-except ValueError as _error:
-    raise ImproperlyConfigured(f"DNS_SERVERS: {_error}") from None
+DNS_SERVERS = read_list("DNS_SERVERS", [], parsers.server_of_names)
 
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
@@ -351,6 +342,9 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO").upper()},
+    "root": {
+        "handlers": ["console"],
+        "level": read("LOG_LEVEL", "INFO", parsers.words("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+    },
     "loggers": {"httpx": {"level": "WARNING"}, "uvicorn.access": {"level": "WARNING"}},
 }

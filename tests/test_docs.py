@@ -8,7 +8,7 @@ from django.conf import settings
 
 DOCS = settings.BASE_DIR / "docs"
 SETTINGS = "".join((settings.BASE_DIR / "apimgr" / name).read_text() for name in ("settings.py", "environment.py"))
-VARIABLES = sorted(set(re.findall(r'(?:env\.\w+|environ\.get)\(\s*"([A-Z0-9_]+)"', SETTINGS)))
+VARIABLES = sorted(set(re.findall(r'\b(?:read|read_list|secret)\(\s*"([A-Z0-9_]+)"', SETTINGS)))
 
 
 def rows(page: str) -> list[list[str]]:

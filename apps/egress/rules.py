@@ -75,6 +75,7 @@ _PORTS = {
     "postgresql": 5432,
     "amqp": 5672,
     "amqps": 5671,
+    "pyamqp": 5672,
     "confluentkafka": 9092,
     "kafka": 9092,
     "smtp": 25,

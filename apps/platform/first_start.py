@@ -9,6 +9,8 @@ from django.core.management import call_command
 from django.db import transaction
 from django.utils import timezone
 
+from apimgr import parsers
+from apimgr.variables import read
 from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import Scope
 from apps.tenants.models import Token, User
@@ -29,9 +31,14 @@ class AdministratorWishes:
     @classmethod
     def take(cls, environment: MutableMapping[str, str] = os.environ) -> "AdministratorWishes":
         """Read ``APIMGR_ADMIN_*`` and take them out of the environment, so that no child inherits a password."""
-        return cls(
-            **{name: environment.pop(f"APIMGR_ADMIN_{name.upper()}", "") for name in ("email", "password", "token")}
+        wishes = cls(
+            email=read("APIMGR_ADMIN_EMAIL", "", parsers.email, environment=environment),
+            password=read("APIMGR_ADMIN_PASSWORD", "", str, is_secret=True, environment=environment),
+            token=read("APIMGR_ADMIN_TOKEN", "", str, is_secret=True, environment=environment),
         )
+        for name in ("EMAIL", "PASSWORD", "TOKEN"):
+            environment.pop(f"APIMGR_ADMIN_{name}", None)
+        return wishes
 
 
 @dataclass(frozen=True)

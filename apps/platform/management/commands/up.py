@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-import environ
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from apps.platform import up
@@ -23,5 +23,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until told to stop; exits with status 1 when it can't start."""
-        demo = not options["no_demo"] and environ.Env().bool("DEMO", default=True)
+        demo = not options["no_demo"] and settings.DEMO
         sys.exit(asyncio.run(up.run(demo=demo)))
