@@ -182,7 +182,7 @@ async def attack(capacity: int) -> tuple[int, int]:
         answer = await gateway.pipeline.finish(x, outcome) if not hasattr(outcome, "status") else outcome
         if answer is not None and hasattr(answer, "close"):
             answer.close()
-        gateway.metrics.called(x, getattr(answer, "status", 0), 1.0)
+        gateway.metrics.called(x.api.slug, getattr(answer, "status", 0), x.cache, 1.0, x.flags)
 
     await call(b"/open/large")
     gc.collect()

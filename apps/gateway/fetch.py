@@ -5,24 +5,24 @@ Before it asks, it has the fetch lock (``apps.caching.fetch_lock``), or has wait
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from random import random
 from time import time
-from typing import TYPE_CHECKING
 
 from apps.caching import http
 from apps.caching.fetch_lock import BESIDE, Claim, Lease, State
 from apps.caching.http.serving import may_end
+from apps.caching.store import ResponseStore
 from apps.gateway.broadcast import Broadcast
 from apps.gateway.exchange import Exchange
+from apps.gateway.gathering import Gathering
 from apps.gateway.keeping import keep
 from apps.gateway.leading import leads
 from apps.gateway.outcomes import Failure, FromStore, Heard, Outcome, Own, Shared, held_of, on_error
-from apps.gateway.stages.forward import ask
 from apps.gateway.upstream.client import UpstreamResponse
 from apps.gateway.upstream.errors import Broken, Busy, TimedOut, UpstreamError
-
-if TYPE_CHECKING:
-    from apps.gateway.gateway import Gateway
+from apps.gateway.upstream_calls import UpstreamCalls
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,25 @@ TOO_LARGE_FOR = 10.0
 """Seconds for which it is remembered that an answer grew larger than the policy stores, or took too long."""
 
 
+@dataclass(slots=True, frozen=True)
+class Collaborators:
+    """What the fetches of a worker work with. ``forget`` keeps further callers from subscribing to a fetch."""
+
+    store: ResponseStore
+    calls: UpstreamCalls
+    gathering: Gathering
+    spawn: Callable[[Coroutine[None, None, None]], object]
+    forget: Callable[["Fetch"], None]
+
+
 class Fetch:
     """One upstream call on behalf of ``x`` and of whoever subscribes. ``outcome`` comes when the head is judged."""
 
     def __init__(
-        self, gateway: "Gateway", x: Exchange, plan: http.RequestPlan, decision: http.Fetch | http.Revalidate
+        self, others: Collaborators, x: Exchange, plan: http.RequestPlan, decision: http.Fetch | http.Revalidate
     ) -> None:
-        self.gateway = gateway
+        self._others = others
+        self._store = others.store
         self.x = x
         self.plan = plan
         self.decision = decision
@@ -68,7 +80,7 @@ class Fetch:
             self._bound_unawaited()
             return
         if self.lease is not None and not self.outcome.done():
-            self.gateway.spawn(self._end_unless_awaited(self.lease))
+            self._others.spawn(self._end_unless_awaited(self.lease))
         else:
             self._end()
 
@@ -85,7 +97,7 @@ class Fetch:
         return not (self.subscribers or self.background or self.storing)
 
     async def _end_unless_awaited(self, lease: Lease) -> None:
-        awaited = await self.gateway.store.locks.is_waited_for(lease)
+        awaited = await self._store.locks.is_waited_for(lease)
         if not self._is_idle():
             return
         if awaited and not self.outcome.done():
@@ -95,7 +107,7 @@ class Fetch:
 
     def _end(self) -> None:
         # Whoever came before the task has met its end would fail with it.
-        self.gateway.fetches.forget(self)
+        self._others.forget(self)
         if self.task is not None:
             self.task.cancel()
         if self.outcome.done() and not self.outcome.cancelled():
@@ -109,14 +121,14 @@ class Fetch:
         if claim is None or self.lease is not None or self.plan.fetch_key is None:
             return
         if claim.state is State.LEADING:
-            self.lease = self.gateway.store.locks.hold(self.plan.fetch_key, claim)
+            self.lease = self._store.locks.hold(self.plan.fetch_key, claim)
         elif self.task is None:
             self.claim = claim
 
     async def run(self, heard: Heard | None = None) -> None:
         """Ask, judge, and store; or go on from an answer that was ``heard`` already."""
         try:
-            if heard is None and await leads(self):
+            if heard is None and await leads(self._store, self):
                 heard = await self.hear()
             if heard is not None:
                 await self._conclude(heard)
@@ -129,22 +141,22 @@ class Fetch:
             self.resolve(Failure(Broken("the gateway failed", sent=True)))
         finally:
             self._give_back(self._ended)
-            self.gateway.fetches.forget(self)
+            self._others.forget(self)
 
     def _give_back(self, state: State | None, seconds: float = BESIDE) -> None:
         """The fetch lock is needed no more; what its name says for ``seconds``."""
         lease, self.lease = self.lease, None
         if lease is not None:
-            self.gateway.store.locks.leave(lease, state, seconds)
+            self._store.locks.leave(lease, state, seconds)
 
     async def hear(self) -> Heard | None:
         """Ask the upstream and judge the head of its answer. ``None``: it failed, and the outcome says so."""
         held = held_of(self.decision)
         conditional = self.decision.conditional
         while True:
-            birth, requested_at = self.gateway.store.birth(), time()
+            birth, requested_at = self._store.birth(), time()
             try:
-                response = await ask(self.gateway, self.x, conditional, waits=not self._can_do_without(held))
+                response = await self._others.calls.ask(self.x, conditional, waits=not self._can_do_without(held))
             except UpstreamError as error:
                 self._ended = State.TIMED_OUT if isinstance(error, TimedOut) else State.FAILED
                 self.resolve(on_error(self.plan, held, error))
@@ -154,7 +166,7 @@ class Fetch:
                 chance = random()  # noqa: S311  spreads ends of lifetimes, not a secret
                 judged = http.on_response(self.plan, held, head, requested_at, time(), birth, chance)
                 if isinstance(judged, http.Reuse):
-                    other = await self.gateway.store.one(judged.key, self.plan, time())
+                    other = await self._store.one(judged.key, self.plan, time())
                     judged = http.on_reuse(self.plan, other, head, requested_at, time(), birth, chance)
             except BaseException:
                 response.close()
@@ -165,7 +177,7 @@ class Fetch:
                 return Heard(response, head, judged, held)
             response.close()
             if held is not None and may_end(self.plan, held.entry):
-                await self.gateway.store.drop(self.plan, held)
+                await self._store.drop(self.plan, held)
             held, conditional, self.plan.others = None, (), ()
 
     def _can_do_without(self, held: http.Held | None) -> bool:
@@ -178,7 +190,7 @@ class Fetch:
         response, judged = heard.response, heard.judged
         try:
             if isinstance(judged, http.Store):
-                await self._store(response, judged, heard.head)
+                await self._collect_and_store(response, judged, heard.head)
             elif isinstance(judged, http.Refreshed):
                 self.storing = True
                 stored = await self._keep(judged.entry, judged.entry.body)
@@ -205,21 +217,21 @@ class Fetch:
 
     async def not_stored(self, judged: http.NoStore, held: http.Held | None) -> None:
         """Take note that the answer is for its caller alone."""
-        store = self.gateway.store
+        store = self._store
         if judged.pass_for:
             store.remember_pass(self.plan.fetch_key, time() + judged.pass_for)
             self._give_back(State.PASS, judged.pass_for)
         # Callers who come from here on must not wait for an answer that isn't theirs.
-        self.gateway.fetches.forget(self)
+        self._others.forget(self)
         if judged.ends:
             await store.drop(self.plan, held)
 
     async def _keep(self, entry: http.Entry, body: bytes) -> http.Held:
-        held = await keep(self.gateway, self.x, self.plan, entry, body, self.lease)
+        held = await keep(self._store, self.x, self.plan, entry, body, self.lease)
         self.lease = None
         return held
 
-    async def _store(self, response: UpstreamResponse, judged: http.Store, head: http.ResponseHead) -> None:
+    async def _collect_and_store(self, response: UpstreamResponse, judged: http.Store, head: http.ResponseHead) -> None:
         """Collect the body for the store and for everybody who waits, as it arrives. Its end leaves when the shared
         tier has the entry: the last part where the length is known, else word that there is no more.
         """
@@ -245,10 +257,10 @@ class Fetch:
 
     def _let_others_ask(self) -> None:
         if self.lease is not None:
-            self.gateway.store.locks.wait_no_more(self.lease)
+            self._store.locks.wait_no_more(self.lease)
 
     async def _collect(self, response: UpstreamResponse, judged: http.Store, shared: Shared) -> None:
-        body, gathering = shared.body, self.gateway.fetches.gathering
+        body, gathering = shared.body, self._others.gathering
         self._parts, self._body = [], body
         size, last = 0, b""
         self._bound_unawaited()
@@ -285,10 +297,10 @@ class Fetch:
     def give_up_storing(self) -> None:
         """The answer is too large to be stored, or one too many at a time: it goes on to its callers alone."""
         self._parts = None
-        self.gateway.fetches.gathering.end(self)
-        self.gateway.store.remember_pass(self.plan.fetch_key, time() + TOO_LARGE_FOR)
+        self._others.gathering.end(self)
+        self._store.remember_pass(self.plan.fetch_key, time() + TOO_LARGE_FOR)
         self._give_back(State.PASS, TOO_LARGE_FOR)
-        self.gateway.fetches.forget(self)
+        self._others.forget(self)
         if self._body is not None:
             self._body.stop_keeping()
         self.storing = False

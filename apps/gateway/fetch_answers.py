@@ -1,14 +1,20 @@
-"""A fetch's outcome as one caller's answer, with what the caller is told of it."""
+"""What an upstream said, or a fetch came to, as one caller's answer, with what the caller is told of it."""
 
 from collections.abc import Callable
 from time import time
 
 from apps.caching import http
-from apps.gateway.answers import Answer, AnyAnswer, Streamed
+from apps.caching.http.held import BODILESS
+from apps.gateway.answers import Answer, AnyAnswer, Streamed, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.forwarding import answer_fields
 from apps.gateway.outcomes import FromStore, Own, Shared
-from apps.gateway.stages.forward import passed_on, with_length
+from apps.gateway.problems import Problem
+from apps.gateway.upstream.client import UpstreamResponse
+from apps.gateway.upstream.errors import Busy, Refused, TimedOut, Unreachable, UpstreamError
+
+RETRY_AFTER = 1
+"""Seconds after which a call for which there was no place may be made again."""
 
 
 def own(x: Exchange, outcome: Own) -> AnyAnswer:
@@ -83,3 +89,41 @@ def _say(
         key=plan.key_text if x.shows_detail else "",
         detail=detail if x.shows_detail else None,
     )
+
+
+def failed(x: Exchange, error: UpstreamError) -> Answer:
+    """The upstream's failure as the caller's answer."""
+    if x.allowance is not None and x.plan is not None and not x.plan.charge_failures:
+        x.allowance.refund()
+    cache_status = http.cache_status(forwarded=http.Reason.UPSTREAM_FAILED)
+    if isinstance(error, TimedOut):
+        answer = refuse(x, Problem.UPSTREAM_TIMEOUT)
+    elif isinstance(error, Refused):
+        answer = refuse(x, Problem.UPSTREAM_REFUSED)
+    elif isinstance(error, Busy):
+        answer = refuse(x, Problem.UPSTREAM_BUSY, extra=((b"retry-after", b"%d" % RETRY_AFTER),))
+    elif isinstance(error, Unreachable):
+        answer = refuse(x, Problem.UPSTREAM_UNREACHABLE)
+    else:
+        answer = refuse(x, Problem.UPSTREAM_INVALID)
+    x.cache_status = cache_status
+    return answer
+
+
+def passed_on(x: Exchange, response: UpstreamResponse) -> AnyAnswer:
+    """An upstream's answer as it is, whole if all of it came with the head, else streamed."""
+    fields = answer_fields(x, x.api, response.status, response.fields)
+    if x.allowance is not None and response.status >= 500 and x.plan is not None and not x.plan.charge_failures:
+        x.allowance.refund()
+    whole = response.whole
+    if whole is None:
+        return Streamed(response.status, fields, response.read, response.close)
+    response.close()
+    return Answer(response.status, with_length(x.method, response.status, fields, whole), whole)
+
+
+def with_length(method: str, status: int, fields: http.Headers, body: bytes) -> http.Headers:
+    """Fields with the ``content-length`` of a whole body, where there is one to tell."""
+    if method == "HEAD" or status in BODILESS or any(name == b"content-length" for name, _ in fields):
+        return fields
+    return (*fields, (b"content-length", b"%d" % len(body)))

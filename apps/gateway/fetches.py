@@ -7,38 +7,38 @@ ask for themselves, all at once.
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from time import time
-from typing import TYPE_CHECKING
 
 from apps.caching import http
 from apps.caching.fetch_lock import State
 from apps.caching.http.serving import may_use
+from apps.caching.store import ResponseStore
 from apps.gateway import fetch_answers as answers
 from apps.gateway.answers import AnyAnswer, Streamed
 from apps.gateway.exchange import Exchange
-from apps.gateway.fetch import Fetch
+from apps.gateway.fetch import Collaborators, Fetch
 from apps.gateway.gathering import Gathering
 from apps.gateway.insisting import call_for_the_whole
 from apps.gateway.outcomes import EachAlone, Failure, FromStore, Own, Shared
-from apps.gateway.stages.forward import consumer_of, failed
 from apps.gateway.upstream.errors import Broken, Busy, UpstreamError
-
-if TYPE_CHECKING:
-    from apps.gateway.gateway import Gateway
+from apps.gateway.upstream_calls import UpstreamCalls, consumer_of
 
 TURNS = 3
 """How often a caller waits for a fetch of others whose answer it then can't use, before it asks for itself."""
 
 
 class Fetches:
-    """The fetches under way in a worker, by fetch key."""
+    """The fetches under way in a worker, by fetch key. ``spawn`` does something beside the calls."""
 
-    def __init__(self, gateway: "Gateway") -> None:
-        self._gateway = gateway
+    def __init__(
+        self, store: ResponseStore, calls: UpstreamCalls, spawn: Callable[[Coroutine[None, None, None]], object]
+    ) -> None:
+        self._store = store
         self._by_key: dict[bytes, Fetch] = {}
         self._running: set[asyncio.Task[None]] = set()
         self.gathering = Gathering()
+        self._of_fetches = Collaborators(store, calls, self.gathering, spawn, self.forget)
         self._stopped = False
 
     def forget(self, fetch: Fetch) -> None:
@@ -55,7 +55,7 @@ class Fetches:
         """Refresh a stale answer in the background, unless somebody is at it, here or elsewhere."""
         if plan.fetch_key is None or plan.fetch_key in self._by_key:
             return
-        fetch = Fetch(self._gateway, x, plan, http.Revalidate(decision.held, decision.conditional, decision.reason))
+        fetch = Fetch(self._of_fetches, x, plan, http.Revalidate(decision.held, decision.conditional, decision.reason))
         fetch.background = True
         self._start(fetch, fetch.run())
 
@@ -68,7 +68,7 @@ class Fetches:
 
     async def answer(self, x: Exchange) -> AnyAnswer:
         """The answer for a call that the tiers couldn't answer: from a fetch of its own, or from one under way."""
-        plan, store = x.cache_plan, self._gateway.store
+        plan, store = x.cache_plan, self._store
         if plan.fetch_key is None and (whole := call_for_the_whole(x)) is not None:
             validated = await self._validated(x, whole)
             if validated is not None:
@@ -79,7 +79,7 @@ class Fetches:
             fetch = self._by_key.get(plan.fetch_key)
             collapsed = fetch is not None
             if fetch is None:
-                fetch = Fetch(self._gateway, x, plan, x.decision)
+                fetch = Fetch(self._of_fetches, x, plan, x.decision)
                 fetch.adopt(x.claim)
                 self._start(fetch, fetch.run())
             else:
@@ -112,7 +112,7 @@ class Fetches:
         x.upstream_status, x.upstream_duration = whole.upstream_status, whole.upstream_duration
         if whole.cache == b"STALE" and isinstance(x.decision, http.Revalidate):
             return answers.from_store(x, FromStore(x.decision.held, http.Reason.STALE_IF_ERROR, False), collapsed=True)
-        held = await self._gateway.store.find(x.cache_plan, time())
+        held = await self._store.find(x.cache_plan, time())
         decision = http.on_entry(x.cache_plan, held, time())
         if isinstance(decision, http.Serve):
             return answers.from_store(x, FromStore(decision.held, decision.reason, True), collapsed=True)
@@ -121,9 +121,9 @@ class Fetches:
     async def _alone(self, x: Exchange) -> AnyAnswer:
         """For a call that waits for nobody: in its own task, unless the answer is to be stored after all."""
         if x.claim is not None and x.claim.state is State.LEADING and x.cache_plan.fetch_key is not None:
-            locks = self._gateway.store.locks
+            locks = self._store.locks
             locks.leave(locks.hold(x.cache_plan.fetch_key, x.claim), State.BESIDE)
-        fetch = Fetch(self._gateway, x, x.cache_plan, x.decision)
+        fetch = Fetch(self._of_fetches, x, x.cache_plan, x.decision)
         heard = await fetch.hear()
         if heard is not None and isinstance(heard.judged, http.NoStore):
             try:
@@ -134,7 +134,7 @@ class Fetches:
                 raise
         if heard is not None:
             self._start(fetch, fetch.run(heard), alone=True)
-        return await self._subscribe(fetch, x, False) or failed(self._gateway, x, Broken("no answer", sent=True))
+        return await self._subscribe(fetch, x, False) or answers.failed(x, Broken("no answer", sent=True))
 
     async def _subscribe(
         self, fetch: Fetch, x: Exchange, collapsed: bool, *, asks_again: bool = False
@@ -160,7 +160,7 @@ class Fetches:
             if isinstance(outcome, Failure):
                 if collapsed and asks_again and not self._stopped and _is_its_own(outcome.error, fetch.x, x):
                     return None
-                return failed(self._gateway, x, outcome.error)
+                return answers.failed(x, outcome.error)
             if collapsed and self._is_over(outcome):
                 self.forget(fetch)
                 return None
@@ -183,7 +183,7 @@ class Fetches:
         """Whether a purge ended the answer while it was fetched: whoever came after the purge must not get it."""
         held = outcome.held
         entry = held.entry if held is not None else outcome.store.entry if isinstance(outcome, Shared) else None
-        purges = self._gateway.store.purges
+        purges = self._store.purges
         return entry is not None and purges.incarnation is not None and purges.is_dead(entry)
 
     async def stop(self) -> None:

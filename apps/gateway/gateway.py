@@ -1,59 +1,45 @@
 """What one worker holds while it serves."""
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic, time
 
-from redis.exceptions import RedisError
-
 from apps.access import keys
-from apps.caching import http
 from apps.caching.backend import ResponsesCache
-from apps.caching.purges import StateIsEmpty, purge_async
 from apps.caching.store import ResponseStore
 from apps.egress.rules import Place
-from apps.fleet.connections import connect_async
-from apps.fleet.workers import L1, all_know
+from apps.fleet.workers import L1
 from apps.gateway.allowances import Allowances
-from apps.gateway.bounded import bounded
 from apps.gateway.client_bounds import Connections
 from apps.gateway.diskcopy import DiskCopyReader
 from apps.gateway.fetches import Fetches
 from apps.gateway.follower import Follower, Status
+from apps.gateway.invalidation import Invalidation
 from apps.gateway.looks import Looks
 from apps.gateway.loops import Loops
-from apps.gateway.metrics import Metrics
-from apps.gateway.owed_purges import OwedPurges
+from apps.gateway.metrics import Metrics, Sample
+from apps.gateway.own import OwnAddresses
 from apps.gateway.pipeline import Pipeline
 from apps.gateway.readers import Readers, address_of, is_within, networks_of
-from apps.gateway.snapshot import API
+from apps.gateway.samples import samples_of
 from apps.gateway.spool import SpoolWriter
-from apps.gateway.stages.authenticate import digest_of
+from apps.gateway.stages import Stage
+from apps.gateway.stages.authenticate import Authenticate, digest_of
+from apps.gateway.stages.authorize import Authorize
+from apps.gateway.stages.cache import Cache, PlanCache
+from apps.gateway.stages.forward import Forward
+from apps.gateway.stages.limit import Limit
+from apps.gateway.stages.record import Recorder
+from apps.gateway.stages.route import Route
+from apps.gateway.stages.validate import Validate
 from apps.gateway.strangers import ROWS, StrangerTally
-from apps.gateway.upstream.client import HTTP1Client, UpstreamClient, origin_of
+from apps.gateway.upstream.client import HTTP1Client, UpstreamClient
 from apps.gateway.upstream.concurrency import ConcurrencyLimits
+from apps.gateway.upstream_calls import UpstreamCalls
 from apps.gateway.world import World
-
-log = logging.getLogger(__name__)
-
-INVALIDATION_WAIT = 0.2
-"""Seconds that the answer to an unsafe call waits for its invalidation to be in Redis."""
-
-CONFIRMATION_WAIT = 0.025
-"""Seconds more that it waits for the other workers to say that they know: a caller who wrote finds no old answer on any
-of them. Each takes a millisecond or two as a rule; one that hangs holds up nobody longer than this.
-"""
-
-MOST_WAITED_FOR = 16
-"""Workers in the installation up to which they are waited for: asking costs in proportion to them."""
-
-INVALIDATION_RETRY = 1.0
-"""Seconds between later attempts."""
 
 DIGESTS_KEPT = 20_000
 """Keys whose HMAC is remembered, so that a hit doesn't compute it."""
@@ -85,7 +71,7 @@ class Options:
 
 
 class Gateway:
-    """A worker's parts, and the few things that several stages need."""
+    """Makes a worker's parts and joins them."""
 
     def __init__(self, options: Options, client: UpstreamClient | None = None) -> None:
         """In the event loop; no input or output yet but for the spool's."""
@@ -99,7 +85,8 @@ class Gateway:
         self.world = World(self.store.purges, options.trust_lease, options.own_places)
         self.spool = SpoolWriter(options.spool_dir, options.node, options.worker)
         self.strangers = StrangerTally(self.spool, options.stranger_rows, lambda: self.world.workers)
-        self.metrics = Metrics(options.data_dir / "gateway" / "metrics", options.worker)
+        self.metrics = Metrics(options.data_dir / "gateway" / "metrics", options.worker, self._samples)
+        self.record = Recorder(self.spool, self.strangers, self.metrics)
         self.follower = Follower(
             self.world,
             worker=options.worker,
@@ -113,20 +100,42 @@ class Gateway:
         self.concurrency = ConcurrencyLimits(asyncio.get_running_loop())
         self.client: UpstreamClient = client or HTTP1Client(asyncio.get_running_loop())
         self.loops = Loops(options.mac_key)
-        self.looks = Looks(self)
-        self.fetches = Fetches(self)
-        self.pipeline = Pipeline(self)
+        self.calls = UpstreamCalls(self.client, self.concurrency, self.loops, self.world, self.metrics)
+        self.fetches = Fetches(self.store, self.calls, self.spawn)
+        self.looks = Looks(self.store, self.fetches.is_under_way)
         self.connections = Connections(options.connections_per_client, options.connections)
         self._digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
         self._trusted = networks_of(options.trusted_proxies)
         self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _nobody
         self.readers = Readers(options.metrics_networks, self.trusts)
-        self._state = connect_async(options.redis_url, timeout=INVALIDATION_WAIT, max_connections=8)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.owed_purges = OwedPurges()
-        self._purging_later: asyncio.Task[None] | None = None
-        self._away_until = 0.0
+        self.invalidation = Invalidation(
+            options.redis_url, self.store.purges, self.world, self.follower.worker, self.spawn
+        )
         self.stopping = False
+        self.own = OwnAddresses(self.world, self.readers, self.metrics, lambda: self.stopping)
+        self.stages: tuple[Stage, ...] = (
+            Route(self.world, self.loops, self.trusts),
+            Authenticate(self.world, self.digest, self.follower.lookup, options.mac_key),
+            Authorize(self.world),
+            PlanCache(),
+            Limit(self.allowances),
+            Validate(),
+        )
+        """The one place where a stage is named. Behind them comes the cache."""
+        self.pipeline = self.through(self.stages)
+
+    def through(self, stages: Sequence[Stage]) -> Pipeline:
+        """A pipeline of ``stages``, with this worker's cache behind them."""
+        return Pipeline(
+            stages,
+            Cache(self.store, self.looks, self.fetches),
+            Forward(self.fetches, self.calls, self.invalidation),
+            self.own,
+            self.world,
+            self.trusts,
+            self.spool.next_call_id,
+        )
 
     async def start(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  its end is no error
         """Load the world and start what runs beside the calls; whether the world is loaded."""
@@ -142,61 +151,13 @@ class Gateway:
             task.cancel()
         await asyncio.gather(self.allowances.stop(), self.follower.stop(), self.store.close(), return_exceptions=True)
         await self.client.close()
-        await self._state.aclose()
+        await self.invalidation.close()
         self.metrics.withdraw()
         self.strangers.close()
         self.spool.close()
 
-    async def invalidate(self, api: API, request: http.Request, head: http.ResponseHead | None) -> None:
-        """End what a call with an unsafe method made wrong, here at once, and everywhere before its answer leaves.
-
-        While Redis is away the answer leaves after ``INVALIDATION_WAIT``, and the others are told when it is back.
-        """
-        if not api.caches:
-            return
-        policy = api.policy_for(request.method, request.path)
-        origins = [origin_of(upstream.url) for upstream in api.upstreams]
-        authorities, bases = [each.authority.decode() for each in origins], [each.base.decode() for each in origins]
-        operations = [(operation.method, operation.path) for operation in api.operations]
-        tags = http.on_unsafe(request, policy, head, api.listen_path, authorities, operations, bases)
-        if not tags:
-            return
-        if monotonic() < self._away_until or not await self._purge(tags):
-            self.store.purges.note(tags)
-            self._away_until = monotonic() + INVALIDATION_RETRY
-            self.owed_purges.add(api.slug, tags)
-            if self._purging_later is None:
-                self._purging_later = self.spawn(self._purge_later())
-
-    async def _purge(self, tags: tuple[str, ...]) -> bool:
-        try:
-            clock = await bounded(purge_async(self._state, tags), INVALIDATION_WAIT)
-        except (RedisError, OSError, TimeoutError, StateIsEmpty) as error:
-            log.warning("an invalidation waits for Redis: %s", type(error).__name__)
-            return False
-        self.store.purges.apply(tags, clock, False)
-        if 1 < self.world.workers <= MOST_WAITED_FOR:
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
-                await bounded(self._known_everywhere(clock, monotonic() + CONFIRMATION_WAIT), CONFIRMATION_WAIT)
-        return True
-
-    async def _known_everywhere(self, clock: int, until: float) -> None:
-        pause = 0.001
-        while not await all_know(self._state, clock, but=self.follower.worker) and monotonic() + pause < until:
-            await asyncio.sleep(pause)
-            pause *= 2
-
-    async def _purge_later(self) -> None:
-        try:
-            while len(self.owed_purges):
-                await asyncio.sleep(INVALIDATION_RETRY)
-                while (owed := self.owed_purges.take()) is not None:
-                    api, tags = owed
-                    if not await self._purge(tags):
-                        self.owed_purges.add(api, tags)
-                        break
-        finally:
-            self._purging_later = None
+    def _samples(self, now: float) -> list[Sample]:
+        return samples_of(self.store, self.concurrency, self.connections, self.spool, self.world, now)
 
     def _status(self) -> Status:
         held = self.store.local_stats
@@ -209,7 +170,7 @@ class Gateway:
     async def _housekeeping(self) -> None:
         while True:
             await asyncio.sleep(1.0)
-            self.metrics.publish(self, monotonic())
+            self.metrics.publish(monotonic())
             self.strangers.flush()
             self.store.tidy(time())
             if isinstance(self.client, HTTP1Client):

@@ -1,19 +1,16 @@
 """From a complete answer to a stored one: the only way by which what an upstream said becomes an entry."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from apps.caching import http
 from apps.caching.fetch_lock import Lease, State
+from apps.caching.store import ResponseStore
 from apps.gateway.exchange import Exchange
 from apps.gateway.forwarding import ruled
 
-if TYPE_CHECKING:
-    from apps.gateway.gateway import Gateway
-
 
 async def keep(
-    gateway: "Gateway",
+    store: ResponseStore,
     x: Exchange,
     plan: http.RequestPlan,
     entry: http.Entry,
@@ -28,7 +25,7 @@ async def keep(
     entry = replace(entry, headers=ruled(entry.headers, x.api.response_headers), body=body)
     if http.reports_errors(entry, plan.policy):
         if lease is not None:
-            gateway.store.locks.leave(lease, State.BESIDE)
+            store.locks.leave(lease, State.BESIDE)
         return http.Held(entry)
     http.add_tags(entry, plan.policy, x.operation)
-    return await gateway.store.put(plan, entry, lease)
+    return await store.put(plan, entry, lease)

@@ -3,18 +3,17 @@
 import asyncio
 from dataclasses import replace
 from time import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from apps.caching import http
-from apps.caching.fetch_lock import Claim, State
+from apps.caching.fetch_lock import Claim, Lease, State
 from apps.caching.http.serving import may_use
+from apps.caching.store import ResponseStore
+from apps.gateway.exchange import Exchange
 from apps.gateway.insisting import is_bounded
-from apps.gateway.outcomes import EachAlone, FromStore, held_of, on_error
+from apps.gateway.outcomes import EachAlone, FromStore, Outcome, held_of, on_error
 from apps.gateway.snapshot import API
 from apps.gateway.upstream.errors import TimedOut
-
-if TYPE_CHECKING:
-    from apps.gateway.fetch import Fetch
 
 TURNS = 3
 """How often a fetch waits for other workers whose answers its callers then can't use, before it asks all the same."""
@@ -23,16 +22,36 @@ VAIN = 1
 """Looks at the fetch lock that may come to nothing, in a row, before a fetch goes on without it."""
 
 
-async def leads(fetch: "Fetch") -> bool:
+class Contender(Protocol):
+    """A fetch that wants the fetch lock. ``claim`` is what was learned of the lock and not considered yet; with a ``lease`` the
+    fetch holds it.
+    """
+
+    x: Exchange
+    plan: http.RequestPlan
+    decision: http.Fetch | http.Revalidate
+    background: bool
+    claim: Claim | None
+    lease: Lease | None
+    outcome: asyncio.Future[Outcome]
+
+    def adopt(self, claim: Claim | None) -> None:
+        """Take over what was learned of the lock: hold it where the claim leads."""
+
+    def resolve(self, outcome: Outcome) -> None:
+        """Tell the subscribers."""
+
+
+async def leads(store: ResponseStore, fetch: Contender) -> bool:
     """Whether to ask the upstream. ``False``: what another worker stored, or met, answers the call, or shows that each
     caller must ask for itself; the outcome says so.
     """
-    store, known = fetch.gateway.store, held_of(fetch.decision)
+    known = held_of(fetch.decision)
     turns, vain, insists = 0, 0, True
     while fetch.lease is None and turns <= TURNS:
         claim, fetch.claim = fetch.claim, None
         if claim is None:
-            claim = await _look_again(fetch, known, insists=insists, waited=turns > 0)
+            claim = await _look_again(store, fetch, known, insists=insists, waited=turns > 0)
             if fetch.outcome.done():
                 return False
             # What stood there before this worker waited is not what the other one fetched.
@@ -69,12 +88,14 @@ def _longest_wait(api: API) -> float:
     return api.concurrency.wait + (1 + api.retries) * api.connect_timeout + api.read_timeout + 1.0
 
 
-async def _look_again(fetch: "Fetch", known: http.Held | None, *, insists: bool, waited: bool) -> Claim | None:
+async def _look_again(
+    store: ResponseStore, fetch: Contender, known: http.Held | None, *, insists: bool, waited: bool
+) -> Claim | None:
     """What the shared tier has now, and the lock where it is free and nothing is there (``insists``: whatever is
     there). A newer answer than ``known`` ends the fetch; after waiting for another worker that is so even where the
     next call would ask again, as with callers who wait in one worker.
     """
-    plan, store = fetch.plan, fetch.gateway.store
+    plan = fetch.plan
     if plan.fetch_key is None:
         return None
     held, claim = await (store.claim if insists else store.look)(plan, time())
@@ -96,7 +117,7 @@ async def _look_again(fetch: "Fetch", known: http.Held | None, *, insists: bool,
     return claim
 
 
-def _failed_already(fetch: "Fetch", state: State, known: http.Held | None, *, waited: bool) -> bool:
+def _failed_already(fetch: Contender, state: State, known: http.Held | None, *, waited: bool) -> bool:
     """Whether the failure that another worker met is this fetch's too, and the outcome says so.
 
     That is so after waiting for an upstream until it was too slow: nobody waits twice. And where the caller insists on

@@ -1,15 +1,14 @@
 """Look-ups in the shared tier: one for all callers of a worker who lack the same answer at the same time."""
 
 import asyncio
+from collections.abc import Callable
 from time import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from apps.caching import http
 from apps.caching.fetch_lock import Claim
 from apps.caching.http.serving import may_use
-
-if TYPE_CHECKING:
-    from apps.gateway.gateway import Gateway
+from apps.caching.store import ResponseStore
 
 
 class Found(NamedTuple):
@@ -21,10 +20,11 @@ class Found(NamedTuple):
 
 
 class Looks:
-    """The look-ups under way in a worker, by fetch key."""
+    """The look-ups under way in a worker, by fetch key. ``is_under_way`` says whether a fetch with a key is."""
 
-    def __init__(self, gateway: "Gateway") -> None:
-        self._gateway = gateway
+    def __init__(self, store: ResponseStore, is_under_way: Callable[[bytes], bool]) -> None:
+        self._store = store
+        self._is_under_way = is_under_way
         self._by_key: dict[bytes, asyncio.Future[Found | None]] = {}
 
     async def look(self, plan: http.RequestPlan) -> tuple[http.Held | None, Claim | None]:
@@ -32,10 +32,10 @@ class Looks:
 
         While a fetch for the same is under way here, what this worker has is all that can be known: join that.
         """
-        store, key = self._gateway.store, plan.fetch_key
+        store, key = self._store, plan.fetch_key
         if key is None:
             return await store.look(plan, time())
-        if self._gateway.fetches.is_under_way(key):
+        if self._is_under_way(key):
             return store.find_local(plan, time()), None
         under_way = self._by_key.get(key)
         if under_way is not None:

@@ -8,17 +8,13 @@ import contextlib
 import os
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from apps.gateway.exchange import Exchange
 from apps.gateway.upstream.errors import Refused, TimedOut, Unreachable, UpstreamError
-
-if TYPE_CHECKING:
-    from apps.gateway.gateway import Gateway
 
 BUCKETS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 10000.0)
 """Upper bounds in milliseconds."""
@@ -78,11 +74,14 @@ Sample = tuple[str, tuple[tuple[str, str], ...], float]
 
 
 class Metrics:
-    """One worker's numbers. ``folder`` is where all workers of this machine leave theirs."""
+    """One worker's numbers. ``folder`` is where all workers of this machine leave theirs; ``measure`` gives what other parts of
+    the worker count (at a monotonic time), without the worker's label.
+    """
 
-    def __init__(self, folder: Path, worker: int) -> None:
+    def __init__(self, folder: Path, worker: int, measure: Callable[[float], Iterable[Sample]]) -> None:
         self._folder = folder
         self._worker = worker
+        self._measure = measure
         self._path = folder / f"{worker}.metrics"
         self.in_flight = 0
         self._calls: dict[tuple[str, int, bytes], int] = {}
@@ -95,23 +94,23 @@ class Metrics:
         self._stalls = 0
         self._stalled_seconds = 0.0
 
-    def called(self, x: Exchange, status: int, ms: float) -> None:
-        """A call has ended."""
+    def called(self, api: str, status: int, cache: bytes, ms: float, flags: tuple[str, ...]) -> None:
+        """A call of the API named ``api`` has ended, after ``ms`` milliseconds; ``cache`` and ``flags`` are as in its record."""
         try:
-            self._calls[x.api.slug, status, x.cache] += 1
+            self._calls[api, status, cache] += 1
         except KeyError:
             known = len(self._calls) < MOST_SERIES
-            series = (x.api.slug, status, x.cache) if known else ("", status // 100 * 100, x.cache)
+            series = (api, status, cache) if known else ("", status // 100 * 100, cache)
             self._calls[series] = self._calls.get(series, 0) + 1
-        times = self._seconds.get(x.cache)
+        times = self._seconds.get(cache)
         if times is None:
-            times = self._seconds[x.cache] = [0.0] * (len(BUCKETS) + 2)
+            times = self._seconds[cache] = [0.0] * (len(BUCKETS) + 2)
         times[bisect_left(BUCKETS, ms)] += 1
         times[-1] += ms / 1000
-        if x.flags:
-            self._local_share += "local_share" in x.flags
-            self._left += "client_left" in x.flags
-            self._collapsed += "collapsed" in x.flags
+        if flags:
+            self._local_share += "local_share" in flags
+            self._left += "client_left" in flags
+            self._collapsed += "collapsed" in flags
 
     def stalled(self, seconds: float) -> None:
         """The event loop stood still for so long."""
@@ -136,7 +135,7 @@ class Metrics:
         kind = next((word for family, word in kinds if isinstance(error, family)), "broken")
         self._failures[api, kind] += 1
 
-    def samples(self, gateway: "Gateway", now: float) -> list[Sample]:
+    def samples(self, now: float) -> list[Sample]:
         """This worker's numbers; ``now`` is monotonic."""
         mine = ("worker", str(self._worker))
         found: list[Sample] = []
@@ -153,45 +152,24 @@ class Metrics:
             found.append(("apimgr_call_seconds_count", (("cache", cache.decode()), mine), running))
         for (api, kind), count in self._failures.items():
             found.append(("apimgr_upstream_failures_total", (("api", api), ("kind", kind), mine), count))
-        for api, running, waiting in gateway.concurrency.counts():
-            found.append(("apimgr_upstream_calls_in_flight", (("api", api), mine), running))
-            found.append(("apimgr_upstream_calls_queued", (("api", api), mine), waiting))
-        for api, count in gateway.concurrency.refused.items():
-            found.append(("apimgr_upstream_calls_refused_total", (("api", api), mine), count))
-        stats, locks = gateway.store.local_stats, gateway.store.locks.stats
         for name, value in (
             ("apimgr_local_share_calls_total", self._local_share),
             ("apimgr_collapsed_calls_total", self._collapsed),
-            ("apimgr_fetches_led_total", locks.led),
-            ("apimgr_fetch_lock_waits_total", locks.waits),
-            ("apimgr_fetch_lock_takeovers_total", locks.takeovers),
-            ("apimgr_fetch_lock_fenced_total", locks.fenced),
             ("apimgr_clients_left_total", self._left),
             ("apimgr_calls_in_flight", self.in_flight),
-            ("apimgr_connections", gateway.connections.open),
-            ("apimgr_connections_refused_total", gateway.connections.refused),
-            ("apimgr_cache_bytes", stats.bytes),
-            ("apimgr_cache_entries", stats.entries),
-            ("apimgr_cache_evictions_total", stats.evictions),
-            ("apimgr_cache_alarms_total", gateway.store.stats.alarms),
-            ("apimgr_cache_server_failures_total", gateway.store.stats.shared_failures),
-            ("apimgr_cache_server_skipped_total", gateway.store.stats.shared_skipped),
-            ("apimgr_records_written_total", gateway.spool.written),
-            ("apimgr_records_lost_total", gateway.spool.lost),
             ("apimgr_loop_stalls_total", self._stalls),
             ("apimgr_loop_stalled_seconds_total", self._stalled_seconds),
-            ("apimgr_lease_seconds", gateway.world.lease.left(now)),
-            ("apimgr_epoch", gateway.world.epoch),
         ):
             found.append((name, (mine,), value))
+        found += [(name, (*labels, mine), value) for name, labels, value in self._measure(now)]
         return found
 
-    def publish(self, gateway: "Gateway", now: float) -> None:
+    def publish(self, now: float) -> None:
         """Leave the numbers where the other workers find them."""
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             draft = self._path.with_suffix(".draft")
-            draft.write_bytes(msgspec.json.encode(self.samples(gateway, now)))
+            draft.write_bytes(msgspec.json.encode(self.samples(now)))
             draft.replace(self._path)
 
     def withdraw(self) -> None:
@@ -199,9 +177,9 @@ class Metrics:
         with contextlib.suppress(OSError):
             os.unlink(self._path)
 
-    def text(self, gateway: "Gateway", now: float) -> bytes:
+    def text(self, now: float) -> bytes:
         """Everybody's numbers."""
-        found = self.samples(gateway, now)
+        found = self.samples(now)
         for path in sorted(self._folder.glob("*.metrics")) if self._folder.is_dir() else ():
             if path != self._path:
                 with contextlib.suppress(OSError, msgspec.DecodeError):

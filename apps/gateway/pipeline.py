@@ -5,33 +5,21 @@ what the first half lacked: a credential record, an allowance, the shared tier, 
 
 What a stage declares (``stages``) decides when it runs. First come those whose outcome depends on the head: once they have let a
 call through, that is remembered with the head, and the next call with it takes up there. The others run behind them, on every
-call. Within the two groups the order of ``STAGES`` holds. The cache comes last: no hit goes past a stage.
+call. Within the two groups the order in which they are given holds. The cache comes last: no hit goes past a stage.
 """
 
-from collections.abc import Container, Iterable, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Sequence, Set
 from time import monotonic, time
-from typing import TYPE_CHECKING
 
 from apps.caching.http.recent import Recent
 from apps.gateway.admission import Admission
 from apps.gateway.answers import Answer, AnyAnswer, Whole, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.head_limits import refusal
-from apps.gateway.own import own_answer
+from apps.gateway.own import OwnAddresses
 from apps.gateway.stages import DependsOn, Need, Stage, Step
-from apps.gateway.stages.authenticate import authenticate
-from apps.gateway.stages.authorize import authorize
-from apps.gateway.stages.cache import cache, plan_cache
-from apps.gateway.stages.forward import forward
-from apps.gateway.stages.limit import limit
-from apps.gateway.stages.route import route
-from apps.gateway.stages.validate import validate
-
-if TYPE_CHECKING:
-    from apps.gateway.gateway import Gateway
-
-STAGES: tuple[Stage, ...] = (route, authenticate, authorize, plan_cache, limit, validate)
-"""The one place where a stage is named. Behind them comes the cache, which answers what may be answered from it."""
+from apps.gateway.stages.forward import Forward
+from apps.gateway.world import World
 
 MEMORY = 32 * 2**20
 """Bytes for admissions that are remembered, in each of the two tables: by fields and by the bytes of a head."""
@@ -45,10 +33,24 @@ _Key = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], str, str, str]
 
 
 class Pipeline:
-    """Takes exchanges through the stages of one worker."""
+    """Takes exchanges through the stages of one worker.
 
-    def __init__(self, gateway: "Gateway", stages: Sequence[Stage] = STAGES) -> None:
-        self._gateway = gateway
+    ``cache`` answers behind ``stages`` what may be answered from it, and ``forward`` what they left. ``trusts`` says whether an
+    address is a trusted proxy's.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        cache: Stage,
+        forward: Forward,
+        own: OwnAddresses,
+        world: World,
+        trusts: Callable[[str], bool],
+        next_call_id: Callable[[], str],
+    ) -> None:
+        self._forward, self._own, self._world = forward, own, world
+        self._trusts, self._next_call_id = trusts, next_call_id
         by_head = [each for each in stages if each.depends_on in (DependsOn.HEAD, DependsOn.ADDRESS)]
         ordered = [*by_head, *(each for each in stages if each not in by_head), cache]
         self._by_head = len(by_head)
@@ -67,15 +69,14 @@ class Pipeline:
 
     def begin(self, x: Exchange) -> Whole | Need | None:
         """As far as it goes without waiting: an answer, what is needed, or ``None``: the upstream must be asked."""
-        gateway = self._gateway
         key: _Key | None = None
         if x.body is None:
-            if gateway.world.version != self._version:
+            if self._world.version != self._version:
                 self._forget()
-            proxy = x.client if gateway.trusts(x.client) else ""
+            proxy = x.client if self._trusts(x.client) else ""
             key = (x.method, x.target, x.headers, x.version, x.scheme, proxy)
             admission = self._admissions.get(key)
-            if admission is not None and admission.holds(gateway.world, x.at, x.began):
+            if admission is not None and admission.holds(self._world, x.at, x.began):
                 admission.admit(x)
                 x.stages = self._again if x.client == admission.client else self._again_elsewhere
                 return self.go_on(x)
@@ -95,21 +96,21 @@ class Pipeline:
         """``found`` are the names of what the stages set that depend on the head."""
         until = min(ends(x) for ends in self._until)
         if until > x.at and sum(len(name) + len(value) for name, value in x.headers) <= LARGEST:
-            admission = x.admission = Admission(x, found, self._gateway.world.version, until)
+            admission = x.admission = Admission(x, found, self._world.version, until)
             self._admissions.put(key, admission)
 
     def _forget(self) -> None:
         """The configuration changed: what was decided under another one counts no more, and would keep that one in memory."""
         self._admissions.clear()
         self.heads.clear()
-        self._version = self._gateway.world.version
+        self._version = self._world.version
 
     def again(self, admission: Admission, client: str) -> Exchange | None:
         """A call with the very head of an earlier one, admitted; ``None`` when that must be decided anew."""
-        gateway, now, at = self._gateway, monotonic(), time()
-        if not admission.holds(gateway.world, at, now):
+        now, at = monotonic(), time()
+        if not admission.holds(self._world, at, now):
             return None
-        x = admission.again(gateway.spool.next_call_id(), now, at, client)
+        x = admission.again(self._next_call_id(), now, at, client)
         x.stages = self._again if client == admission.client else self._again_elsewhere
         return x
 
@@ -120,9 +121,10 @@ class Pipeline:
 
     def go_on(self, x: Exchange, end: int | None = None) -> Whole | Need | None:
         """Run the call's stages from the one that it has come to, as far as it goes without waiting."""
-        gateway, place, trace, outcome = self._gateway, x.stage, x.trace, None
-        for run, name, describe in x.stages[place:end]:
-            outcome = run(gateway, x)
+        steps: tuple[Step, ...] = x.stages
+        place, trace, outcome = x.stage, x.trace, None
+        for run, name, describe in steps[place:end]:
+            outcome = run(x)
             if type(outcome) is Need:
                 break
             place += 1
@@ -141,7 +143,7 @@ class Pipeline:
             await step.wait()
             step = self.go_on(x)
         if step is None:
-            step = await forward(self._gateway, x)
+            step = await self._forward(x)
         return step
 
     def at_the_door(self, x: Exchange) -> Answer | None:
@@ -150,8 +152,8 @@ class Pipeline:
         if refused is not None:
             x.path = x.target.partition(b"?")[0][:1024]
             return refuse(x, *refused)
-        return own_answer(self._gateway, x)
+        return self._own.answer(x)
 
 
 def _steps(stages: Iterable[Stage], kinds: Container[DependsOn]) -> tuple[Step, ...]:
-    return tuple((each.run, each.name, each.describe) for each in stages if each.depends_on in kinds)
+    return tuple((each.__call__, each.name, each.describe) for each in stages if each.depends_on in kinds)

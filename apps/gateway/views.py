@@ -21,7 +21,6 @@ from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import LENGTH, field
 from apps.gateway.records import CALL
 from apps.gateway.request_body import BodyMisframed, BodyTooLarge, ClientLeft
-from apps.gateway.stages.record import record
 
 PART = 64 * 1024
 """Bytes of the caller's body that are read at once. Django has received all of it before it calls a view."""
@@ -145,7 +144,7 @@ async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpRe
         response = _Parts(_broken_off(request, parts(gateway, x, answer)), status=answer.status)
     else:
         x.status, x.sent, x.ended = answer.status, len(answer.body), True
-        record(gateway, x, answer.status, len(answer.body), CALL)
+        gateway.record(x, answer.status, len(answer.body), CALL)
         response = _Whole(answer.body, status=answer.status)
     response.fields = [*answer.headers, *own_fields(x)]
     if proposes_upgrade(x):

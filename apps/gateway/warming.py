@@ -1,17 +1,13 @@
 """Calls of the control plane itself, which has answers fetched before callers ask for them."""
 
-from typing import TYPE_CHECKING
-
 from apps.gateway.exchange import Exchange
 from apps.gateway.records import WARM_UP
 from apps.warming.token import HEADER, scheme_of
 
-if TYPE_CHECKING:
-    from apps.gateway.gateway import Gateway
 
-
-def warms(gateway: "Gateway", x: Exchange) -> bool:
-    """Whether this is a warm-up's call; it is noted in the exchange then. To be asked where no key was given.
+def warms(mac_key: bytes, x: Exchange) -> bool:
+    """Whether this is a warm-up's call; it is noted in the exchange then. To be asked where no key was given. ``mac_key`` is the
+    key under which configuration travels.
 
     The call stays anonymous, and counts as one by the scheme that its token names: a gateway behind a proxy that speaks
     TLS is called past it. Its head is not remembered, because its token ends.
@@ -19,7 +15,7 @@ def warms(gateway: "Gateway", x: Exchange) -> bool:
     values = [value for name, value in x.headers if name == HEADER]
     if len(values) != 1 or x.method not in ("GET", "HEAD"):
         return False
-    scheme = scheme_of(gateway.options.mac_key, values[0], api=x.api.slug, target=x.target, now=x.at)
+    scheme = scheme_of(mac_key, values[0], api=x.api.slug, target=x.target, now=x.at)
     if scheme is None:
         return False
     x.scheme = scheme

@@ -44,8 +44,8 @@ def _subscribed(waiter, outcome):
         done.set_result(outcome)
         fetch = SimpleNamespace(outcome=done, subscribers=0, x=None, leave=lambda: None)
         x = SimpleNamespace(cache_plan=waiter, flags=())
-        gateway = SimpleNamespace(store=SimpleNamespace(purges=_Purges()))
-        return await Fetches(gateway)._subscribe(fetch, x, True)
+        store = SimpleNamespace(purges=_Purges())
+        return await Fetches(store, None, None)._subscribe(fetch, x, True)
 
     return asyncio.run(run())
 
@@ -84,7 +84,6 @@ def _after_waiting(the_plan, found, decision=None):
     async def run():
         store = SimpleNamespace(locks=Locks(), look=look, claim=look, breaker=SimpleNamespace(is_open=False))
         fetch = SimpleNamespace(
-            gateway=SimpleNamespace(store=store),
             plan=the_plan,
             decision=decision or http.Fetch(http.Reason.NOT_FOUND),
             lease=None,
@@ -94,7 +93,7 @@ def _after_waiting(the_plan, found, decision=None):
             background=False,
             x=SimpleNamespace(api=house.api()),
         )
-        return await leads(fetch)
+        return await leads(store, fetch)
 
     return asyncio.run(run()), done
 
@@ -143,7 +142,7 @@ def a_warm_up_writes_nothing_and_is_not_told_to_the_origin():
             at=NOW,
             flags=(),
         )
-        assert not warms(SimpleNamespace(options=SimpleNamespace(mac_key=KEY)), x)
+        assert not warms(KEY, x)
     assert fields_taken(house.api(), ((token.HEADER, made), (b"a", b"1")), False) == ((b"a", b"1"),)
 
 

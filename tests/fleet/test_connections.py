@@ -109,12 +109,12 @@ async def test_a_gateway_follows_borrows_and_purges_through_sentinel(watched, tm
     assert await gateway.start()
     assert gateway.follower.connected
     assert await gateway.allowances._client.ping()
-    assert await gateway._purge(("api:products",))
+    assert await gateway.invalidation.purge(("api:products",))
     with connect(watched.url) as client:
         assert client.wait(1, 5000) == 1
     watched.master.kill()
     await until(watched.promoted, 30)
-    await until(lambda: gateway._purge(("api:products",)), 20)
+    await until(lambda: gateway.invalidation.purge(("api:products",)), 20)
     await until(lambda: gateway.follower.connected, 20)
     clock = gateway.world.purges.clock
     with connect(watched.replica.url) as promoted:

@@ -13,10 +13,10 @@ import pytest
 from apps.gateway.doors.lane import Lane
 from apps.gateway.exchange import Exchange
 from apps.gateway.snapshot import Concurrency
-from apps.gateway.stages.forward import consumer_of
 from apps.gateway.upstream import concurrency
 from apps.gateway.upstream.concurrency import WARM_UPS, ConcurrencyLimits, Place
 from apps.gateway.upstream.errors import Busy
+from apps.gateway.upstream_calls import consumer_of
 from tests.gateway.house import KEY, OTHER_KEY, Answered, Door, Origin, Published, api, ok, read_answer
 from tests.gateway.test_loops import led_round
 from tests.support.waiting import until
@@ -86,7 +86,7 @@ async def test_a_bound_a_queue_and_a_refusal(door: Door, origin: Origin, publish
         refused = await door.call(slow())
         assert (refused.status, code(refused), refused["retry-after"]) == (503, "upstream_busy", "1")
         assert (refused["content-type"], refused["cache-control"]) == ("application/problem+json", "no-store")
-    text = door.gateway.metrics.text(door.gateway, 0.0).decode()
+    text = door.gateway.metrics.text(0.0).decode()
     assert 'apimgr_upstream_calls_in_flight{api="products",worker="0"} 2\n' in text
     assert 'apimgr_upstream_calls_queued{api="products",worker="0"} 3\n' in text
     assert 'apimgr_upstream_calls_refused_total{api="products",worker="0"} 3\n' in text

@@ -359,7 +359,7 @@ async def test_nobody_joins_a_fetch_whose_last_caller_has_left(
 
     def ended(self: fetch.Fetch) -> None:
         end(self)
-        joinable.append(self.gateway.fetches.is_under_way(self.plan.fetch_key or b""))
+        joinable.append(lane.gateway.fetches.is_under_way(self.plan.fetch_key or b""))
 
     async def hanging(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
         await reader.read()

@@ -8,7 +8,7 @@ import pytest
 from apps.caching.http.policy import Policy
 from apps.caching.purges import purge
 from apps.fleet.workers import Report
-from apps.gateway import gateway as gateways_module
+from apps.gateway import invalidation
 from apps.gateway.gateway import Gateway
 from apps.gateway.snapshot import Operation
 from tests.gateway.house import Door, Origin, Published, api, ok, serving
@@ -105,7 +105,7 @@ async def test_who_wrote_finds_no_old_answer_on_another_worker(
 ):
     """Nor in the other's memory: the write's answer leaves when it says that it knows."""
     for wait in ("INVALIDATION_WAIT", "CONFIRMATION_WAIT"):
-        monkeypatch.setattr(gateways_module, wait, 5.0)  # what a busy machine takes isn't the question here
+        monkeypatch.setattr(invalidation, wait, 5.0)  # what a busy machine takes isn't the question here
     one, other = await gateways(), await gateways()
     await until(lambda: one.world.workers == other.world.workers == 2)
     for path in [f"/items/{number}" for number in range(5)]:
@@ -128,7 +128,7 @@ async def test_a_worker_that_hangs_holds_up_a_write_for_a_moment_only(
         asked.append(but)
         return False
 
-    monkeypatch.setattr(gateways_module, "all_know", never)
+    monkeypatch.setattr(invalidation, "all_know", never)
     workers = 2
     # A heartbeat may count anew at any moment.
     counted = property(lambda world: workers, lambda world, found: None)

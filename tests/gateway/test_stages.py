@@ -4,39 +4,46 @@ from typing import Any
 
 import pytest
 
-from apps.gateway import stages
 from apps.gateway.answers import refuse
 from apps.gateway.exchange import Exchange
-from apps.gateway.pipeline import STAGES, Pipeline
+from apps.gateway.gateway import Gateway
 from apps.gateway.problems import Problem
 from apps.gateway.stages import DependsOn, Stage
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok
 from tests.support.waiting import until
 
-PLACES = range(len(STAGES) + 1)
+STAGES = 6
+"""As many as a worker has."""
+
+PLACES = range(STAGES + 1)
 OF_ONE_CALL = {"call_id", "request_id", "began", "at", "trace", "stages", "stage", "admission", "body"}
 CALLS = 5
 
 
-class Counting:
+class Counting(Stage):
     """A stage of the test's own: it counts its calls, by client, and refuses where it is told to."""
+
+    name = "counting"
 
     def __init__(self, depends_on: DependsOn | None, until: float | None = None) -> None:
         self.clients: list[str] = []
         self.refuses: Any = lambda x: False
-        declared: dict[str, Any] = {} if depends_on is None else {"depends_on": depends_on}
-        if until is not None:
-            declared["until"] = lambda x: until
-        self.stage: Stage = stages.stage(**declared)(self._count)
+        if depends_on is not None:
+            self.depends_on = depends_on
+        self._until = until
 
-    def _count(self, gateway: Any, x: Exchange) -> Any:
+    def until(self, x: Exchange) -> float:
+        return super().until(x) if self._until is None else self._until
+
+    def __call__(self, x: Exchange) -> Any:
         if x.target.startswith(b"/products/warm"):
             return None
         self.clients.append(x.client)
         return refuse(x, Problem.FORBIDDEN) if self.refuses(x) else None
 
     def put(self, door: Door, place: int) -> None:
-        door.gateway.pipeline = Pipeline(door.gateway, (*STAGES[:place], self.stage, *STAGES[place:]))
+        stages = door.gateway.stages
+        door.gateway.pipeline = door.gateway.through((*stages[:place], self, *stages[place:]))
 
 
 @pytest.fixture
@@ -142,11 +149,13 @@ async def test_what_stages_find_out_about_a_head_is_remembered(items: Door) -> N
     """Each attribute that they set is there on the next call with the head too."""
     seen: list[dict[str, Any]] = []
 
-    def look(gateway: Any, x: Exchange) -> None:
-        seen.append({name: value for name, value in vars(x).items() if name not in OF_ONE_CALL})
+    class Look(Stage):
+        name = "look"
 
-    probe = stages.stage(DependsOn.CALL)(look)
-    items.gateway.pipeline = Pipeline(items.gateway, (probe, *STAGES))
+        def __call__(self, x: Exchange) -> None:
+            seen.append({name: value for name, value in vars(x).items() if name not in OF_ONE_CALL})
+
+    items.gateway.pipeline = items.gateway.through((Look(), *items.gateway.stages))
     for _ in range(3):
         await items.call("/products/items", x_forwarded_host="elsewhere")
     first, by_fields, by_bytes = seen
@@ -157,14 +166,20 @@ async def test_what_a_stage_of_a_newcomer_finds_out_is_remembered_too(items: Doo
     """And nothing of another call: neither its client nor what its server gave it."""
     seen: list[dict[str, Any]] = []
 
-    def find(gateway: Any, x: Exchange) -> None:
-        x.colour = "red"
+    class Find(Stage):
+        name = "find"
+        depends_on = DependsOn.HEAD
 
-    def look(gateway: Any, x: Exchange) -> None:
-        seen.append(vars(x).copy())
+        def __call__(self, x: Exchange) -> None:
+            x.colour = "red"
 
-    more = (stages.stage(DependsOn.HEAD)(find), stages.stage()(look))
-    items.gateway.pipeline = Pipeline(items.gateway, (*more, *STAGES))
+    class Look(Stage):
+        name = "look"
+
+        def __call__(self, x: Exchange) -> None:
+            seen.append(vars(x).copy())
+
+    items.gateway.pipeline = items.gateway.through((Find(), Look(), *items.gateway.stages))
     head = f"GET /products/items HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\n\r\n".encode()
     for client in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
         await items.raw(head, client=client)
@@ -174,8 +189,9 @@ async def test_what_a_stage_of_a_newcomer_finds_out_is_remembered_too(items: Doo
     assert all(each["request_id"] == each["call_id"] for each in seen)
 
 
-def test_each_stage_says_what_it_depends_on() -> None:
-    assert {each.name: each.depends_on.name for each in STAGES} == {
+async def test_each_stage_says_what_it_depends_on(gateway: Gateway) -> None:
+    assert len(gateway.stages) == STAGES
+    assert {each.name: each.depends_on.name for each in gateway.stages} == {
         "route": "HEAD",
         "authenticate": "HEAD",
         "authorize": "HEAD",

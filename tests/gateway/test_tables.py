@@ -6,7 +6,6 @@ import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from apps.caching.purges import MAX_BYTES, PurgeTable
 from apps.caching.store import ResponseStore
 from apps.gateway import forwarding, memory, owed_purges
 from apps.gateway.doors.lane import Lane
-from apps.gateway.exchange import Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.memory import TABLES
 from apps.gateway.metrics import Metrics
@@ -290,13 +288,11 @@ async def test_the_digests_of_long_keys_are_not_kept(tmp_path: Path) -> None:
 
 
 def test_statuses_without_end_make_no_series_without_end(tmp_path: Path) -> None:
-    metrics = Metrics(tmp_path, 0)
+    metrics = Metrics(tmp_path, 0, lambda now: ())
 
     def fill() -> None:
-        x = Exchange("GET", b"/", (), call_id="1", began=0.0, at=0.0)
         for number in range(30_000):
-            x.api = SimpleNamespace(slug=f"{number // 500:064}")
-            metrics.called(x, 100 + number % 500, 1.0)
+            metrics.called(f"{number // 500:064}", 100 + number % 500, b"MISS", 1.0, ())
 
     assert grown_by(fill) <= TABLES["apps.gateway.metrics:Metrics._calls"].size
     assert sum(metrics._calls.values()) == 30_000

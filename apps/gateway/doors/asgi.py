@@ -17,7 +17,6 @@ from apps.gateway.problems import Problem
 from apps.gateway.records import BEGUN, CALL, ENDED
 from apps.gateway.request_body import BodyMisframed, BodyTooLarge, BodyTooSlow, ClientLeft
 from apps.gateway.stages import Need
-from apps.gateway.stages.record import record
 from apps.gateway.upstream.errors import UpstreamError
 
 log = logging.getLogger(__name__)
@@ -251,7 +250,7 @@ def left(gateway: Gateway, x: Exchange) -> None:
     if x.ended:
         return
     x.flags = (*x.flags, "client_left")
-    record(gateway, x, x.status or 499, x.sent, ENDED if x.begun else CALL)
+    gateway.record(x, x.status or 499, x.sent, ENDED if x.begun else CALL)
 
 
 async def answer_to(gateway: Gateway, x: Exchange, outcome: Need | None, fresh: bool) -> AnyAnswer:
@@ -282,7 +281,7 @@ async def _send(gateway: Gateway, x: Exchange, answer: AnyAnswer, send: Send) ->
             await _send_streamed(gateway, x, answer, headers, send)
         return
     x.status, x.sent, x.ended = answer.status, len(answer.body), True
-    record(gateway, x, answer.status, len(answer.body))
+    gateway.record(x, answer.status, len(answer.body))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     if unread and body is not None:
         # The caller has the whole answer before its connection ends; closing while it still sends would take the
@@ -308,17 +307,17 @@ async def parts(gateway: Gateway, x: Exchange, answer: Streamed) -> AsyncGenerat
     """The parts of a streamed answer, with its records. Raises ``CutShort`` when it breaks off."""
     x.status = answer.status
     try:
-        record(gateway, x, answer.status, 0, BEGUN)
+        gateway.record(x, answer.status, 0, BEGUN)
         x.begun = True
         while part := await answer.read():
             x.sent += len(part)
             yield part
         _ended(x)
-        record(gateway, x, answer.status, x.sent, ENDED)
+        gateway.record(x, answer.status, x.sent, ENDED)
     except UpstreamError as error:
         x.code, x.flags = Problem.UPSTREAM_INVALID.code, (*x.flags, "cut_short")
         _ended(x)
-        record(gateway, x, answer.status, x.sent, ENDED)
+        gateway.record(x, answer.status, x.sent, ENDED)
         raise CutShort from error
     finally:
         x.waits_for_reader = None
@@ -360,7 +359,7 @@ async def _send_buffered(
         headers.append((b"content-length", b"%d" % len(body)))
     _ended(x)
     x.status = status
-    record(gateway, x, status, len(body))
+    gateway.record(x, status, len(body))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 

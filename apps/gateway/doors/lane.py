@@ -27,7 +27,6 @@ from apps.gateway.head_limits import FIELDS, HEAD_BYTES, TARGET_BYTES, field
 from apps.gateway.problems import Problem
 from apps.gateway.request_body import ClientLeft
 from apps.gateway.stages import Need
-from apps.gateway.stages.record import record
 
 log = logging.getLogger(__name__)
 
@@ -453,7 +452,7 @@ class Lane(HttpToolsProtocol):
         """``stays``: the caller keeps its connection."""
         body = answer.body
         x.ended = True
-        record(self.gateway, x, answer.status, len(body))
+        self.gateway.record(x, answer.status, len(body))
         self._active = x.began
         if not stays or self._last_call or x.version != "1.1":
             self.transport.write(b"%b%bconnection: close\r\n\r\n" % (answer.head, own_lines(x)))
@@ -506,7 +505,7 @@ class Lane(HttpToolsProtocol):
     def _write_last(self, x: Exchange, answer: Whole) -> None:
         """Answer, and end the connection once the caller, who may still be sending, had time to read it."""
         x.ended = True
-        record(self.gateway, x, answer.status, len(answer.body))
+        self.gateway.record(x, answer.status, len(answer.body))
         self.transport.write(b"%b%bconnection: close\r\n\r\n%b" % (answer.head, own_lines(x), answer.body))
         self._linger_until = monotonic() + LINGER
         self._deaf = True

@@ -2,56 +2,57 @@
 
 from math import ceil
 from time import monotonic
-from typing import TYPE_CHECKING
 
-from apps.gateway.allowances import QUOTA, Allowance
+from apps.gateway.allowances import QUOTA, Allowance, Allowances
 from apps.gateway.answers import Answer, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
-from apps.gateway.stages import DependsOn, Need, stage
-
-if TYPE_CHECKING:
-    from apps.gateway.gateway import Gateway
+from apps.gateway.stages import Need, Stage
 
 
-def _describe(x: Exchange) -> str:
-    if x.allowance is None:
-        return "unlimited"
-    return "local share" if "local_share" in x.flags else "within the limits"
+class Limit(Stage):
+    """Takes calls from the allowances of subscriptions."""
 
+    name = "limit"
 
-@stage(DependsOn.CALL, describe=_describe)
-def limit(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
-    """Take one call from the subscription's allowance. Refuses with 429; needs to borrow when nothing is here."""
-    plan, grant = x.plan, x.grant
-    if plan is None or grant is None or (plan.rate is None and plan.quota is None):
-        return None
-    now = x.began if not x.stage else monotonic()
-    allowances = gateway.allowances
-    allowance = allowances.of(grant.subscription, plan, now)
-    if allowance.take(now):
-        if allowance.tokens <= allowance.low:
-            allowances.refill_soon(allowance)
-    elif now < allowance.refused_until and not allowances.away:
-        return _over(x, allowance, now)
-    elif allowances.away:
-        if "local_share" not in x.flags:
-            x.flags += ("local_share",)
-        if not allowance.take_local(now, allowances.workers):
+    def __init__(self, allowances: Allowances) -> None:
+        self._allowances = allowances
+
+    def __call__(self, x: Exchange) -> Answer | Need | None:
+        """Take one call from the subscription's allowance. Refuses with 429; needs to borrow when nothing is here."""
+        plan, grant = x.plan, x.grant
+        if plan is None or grant is None or (plan.rate is None and plan.quota is None):
+            return None
+        now = x.began if not x.stage else monotonic()
+        allowances = self._allowances
+        allowance = allowances.of(grant.subscription, plan, now)
+        if allowance.take(now):
+            if allowance.tokens <= allowance.low:
+                allowances.refill_soon(allowance)
+        elif now < allowance.refused_until and not allowances.away:
             return _over(x, allowance, now)
-    else:
-        return Need(lambda: _borrow(gateway, allowance))
-    x.allowance = allowance
-    x.limit_lines = allowance.lines(now)
-    return None
+        elif allowances.away:
+            if "local_share" not in x.flags:
+                x.flags += ("local_share",)
+            if not allowance.take_local(now, allowances.workers):
+                return _over(x, allowance, now)
+        else:
+            return Need(lambda: self._borrow(allowance))
+        x.allowance = allowance
+        x.limit_lines = allowance.lines(now)
+        return None
 
+    async def _borrow(self, allowance: Allowance) -> None:
+        allowance.waiting += 1
+        try:
+            await self._allowances.borrow(allowance)
+        finally:
+            allowance.waiting -= 1
 
-async def _borrow(gateway: "Gateway", allowance: Allowance) -> None:
-    allowance.waiting += 1
-    try:
-        await gateway.allowances.borrow(allowance)
-    finally:
-        allowance.waiting -= 1
+    def describe(self, x: Exchange) -> str:
+        if x.allowance is None:
+            return "unlimited"
+        return "local share" if "local_share" in x.flags else "within the limits"
 
 
 def _over(x: Exchange, allowance: Allowance, now: float) -> Answer:

@@ -1,6 +1,6 @@
 """Which API a call is for, and what of its head goes on."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from apps.access.keys import holds_secret
 from apps.caching import http
@@ -10,14 +10,13 @@ from apps.caching.http.patterns import template
 from apps.gateway.answers import Answer, date, refuse
 from apps.gateway.exchange import HOST_BYTES, Exchange
 from apps.gateway.head_limits import HOST
+from apps.gateway.loops import Loops
 from apps.gateway.problems import Problem
 from apps.gateway.snapshot import API
-from apps.gateway.stages import DependsOn, stage
+from apps.gateway.stages import DependsOn, Stage
 from apps.gateway.withheld import KEY_FIELD, key_fields, query_without_keys, without_keys
+from apps.gateway.world import World
 from apps.warming.token import HEADER
-
-if TYPE_CHECKING:
-    from apps.gateway.gateway import Gateway
 
 # Nothing here upgrades: a proposal to (RFC 9110 §7.8, RFC 7540 §3.2.1) ends with this hop, and the call is like any other.
 # ``Proxy`` is the one field that CGI turns into a variable which programs take for their own configuration (httpoxy).
@@ -39,51 +38,62 @@ _OURS = frozenset(
 _PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-"
 
 
-@stage(DependsOn.HEAD, describe=lambda x: x.api.slug)
-def route(gateway: "Gateway", x: Exchange) -> Answer | None:
-    """Find the API. Refuses what isn't well-formed (400), what nobody publishes (404) and what has been here before
-    (508); sends ``/products`` to ``/products/`` (308).
-    """
-    target = http.normalise_target(x.target)
-    if target is None:
-        return refuse(x, Problem.INVALID_REQUEST, "The request target is not a normal path.")
-    if x.method in ("TRACE", "CONNECT"):
-        # The answer to a TRACE repeats what the upstream got: credentials that the gateway added too (RFC 9110 §9.3.8).
-        return refuse(x, Problem.INVALID_REQUEST, "This method is not forwarded.")
-    x.path, x.query = target
-    x.host = next((value.lower() for name, value in x.headers if name == b"host"), b"")
-    if not gateway.world.loaded:
-        return refuse(x, Problem.NOT_READY, "The gateway is starting.", ((b"retry-after", b"1"),))
-    api = gateway.world.route(x.host, x.path)
-    if api is None:
-        return refuse(x, Problem.UNKNOWN_API)
-    x.api = api
-    if holds_secret(x.path) or holds_secret(x.host):
-        return refuse(
-            x, Problem.INVALID_REQUEST, "A key stands in the address, which others read: it belongs in a header."
-        )
-    x.query = query_without_keys(x.query)
-    if gateway.loops.has_been_here(x):
-        return refuse(x, Problem.LOOP_DETECTED)
-    listen_path = api.listen_path.encode()
-    if x.path + b"/" == listen_path:
-        location = listen_path if x.query is None else listen_path + b"?" + x.query
-        x.reason = "listen_path"
-        return Answer(308, ((b"location", location), (b"content-length", b"0"), (b"date", date())), b"")
-    trusted = gateway.trusts(x.client)
-    headers = fields_taken(api, x.headers, trusted)
-    x.told_host = x.host
-    if trusted:
-        for name, value in headers:
-            if name == b"x-forwarded-proto" and value in (b"http", b"https"):
-                x.scheme = value.decode()
-            elif name == b"x-forwarded-host":
-                told = value.partition(b",")[0].strip()  # a chain of proxies appends
-                if len(told) <= HOST_BYTES and HOST.fullmatch(told):
-                    x.told_host = told.lower()
-    x.request_headers = headers
-    x.operation = operation_of(api, x.method, relative_path(api, x.path))
-    return None
+class Route(Stage):
+    """Finds the API of a call. ``trusts`` says whether an address is a trusted proxy's."""
+
+    name = "route"
+    depends_on = DependsOn.HEAD
+
+    def __init__(self, world: World, loops: Loops, trusts: Callable[[str], bool]) -> None:
+        self._world, self._loops, self._trusts = world, loops, trusts
+
+    def __call__(self, x: Exchange) -> Answer | None:
+        """Find the API. Refuses what isn't well-formed (400), what nobody publishes (404) and what has been here before
+        (508); sends ``/products`` to ``/products/`` (308).
+        """
+        target = http.normalise_target(x.target)
+        if target is None:
+            return refuse(x, Problem.INVALID_REQUEST, "The request target is not a normal path.")
+        if x.method in ("TRACE", "CONNECT"):
+            # The answer to a TRACE repeats what the upstream got: credentials that the gateway added too (RFC 9110 §9.3.8).
+            return refuse(x, Problem.INVALID_REQUEST, "This method is not forwarded.")
+        x.path, x.query = target
+        x.host = next((value.lower() for name, value in x.headers if name == b"host"), b"")
+        if not self._world.loaded:
+            return refuse(x, Problem.NOT_READY, "The gateway is starting.", ((b"retry-after", b"1"),))
+        api = self._world.route(x.host, x.path)
+        if api is None:
+            return refuse(x, Problem.UNKNOWN_API)
+        x.api = api
+        if holds_secret(x.path) or holds_secret(x.host):
+            return refuse(
+                x, Problem.INVALID_REQUEST, "A key stands in the address, which others read: it belongs in a header."
+            )
+        x.query = query_without_keys(x.query)
+        if self._loops.has_been_here(x):
+            return refuse(x, Problem.LOOP_DETECTED)
+        listen_path = api.listen_path.encode()
+        if x.path + b"/" == listen_path:
+            location = listen_path if x.query is None else listen_path + b"?" + x.query
+            x.reason = "listen_path"
+            return Answer(308, ((b"location", location), (b"content-length", b"0"), (b"date", date())), b"")
+        trusted = self._trusts(x.client)
+        headers = fields_taken(api, x.headers, trusted)
+        x.told_host = x.host
+        if trusted:
+            for name, value in headers:
+                if name == b"x-forwarded-proto" and value in (b"http", b"https"):
+                    x.scheme = value.decode()
+                elif name == b"x-forwarded-host":
+                    told = value.partition(b",")[0].strip()  # a chain of proxies appends
+                    if len(told) <= HOST_BYTES and HOST.fullmatch(told):
+                        x.told_host = told.lower()
+        x.request_headers = headers
+        x.operation = operation_of(api, x.method, relative_path(api, x.path))
+        return None
+
+    def describe(self, x: Exchange) -> str:
+        return x.api.slug
 
 
 def fields_taken(api: API, headers: http.Headers, trusted: bool) -> http.Headers:

@@ -1,29 +1,29 @@
 """Is the call one that the API takes."""
 
-from typing import TYPE_CHECKING
-
 from apps.gateway.answers import Answer, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
 from apps.gateway.read_ahead import KEYED_BYTES, ReadAhead
-from apps.gateway.stages import DependsOn, Need, stage
+from apps.gateway.stages import DependsOn, Need, Stage
 from apps.gateway.stages.cache import plan_of
 
-if TYPE_CHECKING:
-    from apps.gateway.gateway import Gateway
 
+class Validate(Stage):
+    """Checks bodies."""
 
-@stage(DependsOn.BODY)
-def validate(gateway: "Gateway", x: Exchange) -> Answer | Need | None:
-    """Check the declared size of the body (413). One of unknown size is counted while it is read: here, where it is
-    part of the cache's key, else on its way to the upstream.
-    """
-    if x.body is None:
-        return None
-    x.body.limit = x.api.body_limit
-    if x.body.length is not None and x.body.length > x.api.body_limit:
-        return refuse(x, Problem.BODY_TOO_LARGE)
-    return _keyed(x) if x.cache_plan.wants_body else None
+    name = "validate"
+    depends_on = DependsOn.BODY
+
+    def __call__(self, x: Exchange) -> Answer | Need | None:
+        """Check the declared size of the body (413). One of unknown size is counted while it is read: here, where it is
+        part of the cache's key, else on its way to the upstream.
+        """
+        if x.body is None:
+            return None
+        x.body.limit = x.api.body_limit
+        if x.body.length is not None and x.body.length > x.api.body_limit:
+            return refuse(x, Problem.BODY_TOO_LARGE)
+        return _keyed(x) if x.cache_plan.wants_body else None
 
 
 def _keyed(x: Exchange) -> Answer | Need | None:

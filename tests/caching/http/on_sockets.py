@@ -18,7 +18,7 @@ from django.core.cache import caches
 from apps.caching import fetch_lock, store
 from apps.caching.backend import ResponsesCache, close_clients
 from apps.caching.http import Failure, Policy
-from apps.gateway import gateway as gateway_module
+from apps.gateway import invalidation
 from apps.gateway.gateway import Gateway
 from tests.caching.http.build import NOW
 from tests.caching.http.exchange import Outcome
@@ -45,8 +45,8 @@ class Site:
         patch.setattr(store, "READ_WAIT", 5.0)
         patch.setattr(store, "WRITE_WAIT", 5.0)
         patch.setattr(fetch_lock, "WAIT", 5.0)
-        patch.setattr(gateway_module, "INVALIDATION_WAIT", 5.0)
-        patch.setattr(gateway_module, "CONFIRMATION_WAIT", 5.0)
+        patch.setattr(invalidation, "INVALIDATION_WAIT", 5.0)
+        patch.setattr(invalidation, "CONFIRMATION_WAIT", 5.0)
         self.run(self._start())
         self.traveller = self.clock.start()
         return self
