@@ -11,6 +11,7 @@ from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import constant_time_compare
 
 from apps.secrets import ring
 from apps.tenants import throttle
@@ -24,12 +25,16 @@ TOO_OFTEN = (
 )
 
 _SECOND_FACTOR = b"second factor"
+_BEGUN_WITH = "signing in began with"
 
 
 class AccountAdapter(DefaultAccountAdapter):
     """No public sign-up; and guesses are counted so that they lock nobody else out."""
 
-    error_messages = DefaultAccountAdapter.error_messages | {"too_many_login_attempts": TOO_OFTEN}
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "too_many_login_attempts": TOO_OFTEN,
+        "password_changed": "Sign in again: the password was changed.",
+    }
     _attempt: throttle.Attempt | None = None
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
@@ -41,6 +46,12 @@ class AccountAdapter(DefaultAccountAdapter):
     def _rollback_login_failed_rl_usage(self) -> None:
         if self._attempt is not None:
             self._attempt.succeeded()
+
+    def pre_login(self, request: HttpRequest, user: User, **details: Any) -> HttpResponse | None:
+        """Signing in begins: the password is right, or the key of a link. What steps follow may come minutes later."""
+        request.session[_BEGUN_WITH] = user.get_session_auth_hash()
+        response: HttpResponse | None = super().pre_login(request, user, **details)
+        return response
 
     def post_login(self, request: HttpRequest, user: User, **details: Any) -> HttpResponse:
         """Where signing in, with all its steps, leads to."""
@@ -68,6 +79,11 @@ class AccountAdapter(DefaultAccountAdapter):
 def _forgive(request: HttpRequest, user: User, **kwargs: Any) -> None:
     """By the link of a letter: whoever did reads the account's mail."""
     throttle.forgive(request, user.email)
+
+
+def began_with_todays_password(request: HttpRequest, user: User) -> bool:
+    """Whether signing in, which waits for its second factor, began with the password that the account has now."""
+    return constant_time_compare(request.session.get(_BEGUN_WITH, ""), user.get_session_auth_hash())
 
 
 def has_confirmed(request: HttpRequest) -> bool:

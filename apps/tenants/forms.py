@@ -3,12 +3,13 @@
 from typing import Any
 
 from allauth.account.forms import ResetPasswordForm as AnyResetPasswordForm
+from allauth.account.internal.stagekit import clear_login
 from allauth.core import context
 from allauth.mfa.base import forms
 from django.http import HttpRequest
 
 from apps.tenants import notices, throttle
-from apps.tenants.adapter import AccountAdapter
+from apps.tenants.adapter import AccountAdapter, began_with_todays_password
 
 
 class ResetPasswordForm(AnyResetPasswordForm):
@@ -38,6 +39,13 @@ class _Counted(forms.BaseAuthenticateForm):
 
 class AuthenticateForm(_Counted, forms.AuthenticateForm):
     """The second step of signing in."""
+
+    def clean_code(self) -> str:
+        """The code, as above. Raises ``ValidationError`` too when the first step was taken with a password of before."""
+        if not began_with_todays_password(context.request, self.user):
+            clear_login(context.request)  # so that the page for signing in doesn't lead back here
+            raise AccountAdapter().validation_error("password_changed")
+        return super().clean_code()
 
 
 class ReauthenticateForm(_Counted, forms.ReauthenticateForm):

@@ -100,6 +100,21 @@ def test_a_link_by_mail_is_no_way_around_the_second_factor(vera: User, django_ca
     assert throttle.cookie_name(vera.email) not in client.cookies
 
 
+def test_a_sign_in_that_was_begun_with_an_older_password_ends_with_it(vera: User, cast: Cast):
+    """It waited for its second factor, and went on into the console after a new password had ended all sessions."""
+    TOTP.activate(vera, "JBSWY3DPEHPK3PXP")
+    first, second = RecoveryCodes.activate(vera).get_unused_codes()[:2]
+    client = Client()
+    attempt(vera, PASSWORD, client=client)
+    services.user_set_password(actor=cast.ada, user=vera, password="another horse battery staple")
+    refused = client.post("/accounts/2fa/authenticate/", {"code": first})
+    assert "Sign in again: the password was changed" in refused.content.decode()
+    assert client.get("/account/").status_code == 302
+    attempt(vera, "another horse battery staple", client=client)
+    assert is_in(client.post("/accounts/2fa/authenticate/", {"code": second}))
+    assert client.get("/account/").status_code == 200
+
+
 def test_guesses_from_many_addresses_are_stopped_together(vera: User):
     flood(vera)
     assert not is_in(attempt(vera, PASSWORD, address="203.0.113.9"))
