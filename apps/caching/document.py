@@ -1,123 +1,35 @@
-"""A cache policy in the declarative file's words, both ways.
-
-One table says of each field where it stands in the ``cache`` object, how it is read and how it is written.
-"""
+"""A cache policy in the declarative file's words, both ways: the settings as they are declared, and policies of operations."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 
 from apps import words
-from apps.caching.choices import (
-    BodyKey,
-    CacheMode,
-    ClientDirectives,
-    QueryMode,
-    Scope,
-    Sensitivity,
-    SurrogateControl,
-)
-from apps.caching.http.policy import NO_STORE, PASS, PRIVATE
-from apps.caching.models import CachePolicy
+from apps.caching.models import POLICY_FIELDS, SETTINGS, CachePolicy
+from apps.caching.settings import DEFAULT_METHODS
 from apps.caching.warm_up import read_warm_up
 
-
-class PolicyFields(TypedDict, total=False):
-    """Fields of a cache policy; durations in seconds, sizes in bytes."""
-
-    mode: str
-    ttl: float
-    stale_while_revalidate: float
-    stale_if_error: float | None
-    negative_ttl: float | None
-    jitter: float
-    methods: list[str]
-    body: str
-    query_mode: str
-    query_names: list[str]
-    query_sorted: bool
-    headers: list[str]
-    scope: str
-    share_with_credentials: bool
-    client_directives: str
-    store_set_cookie: bool
-    origin_stale_beside_s_maxage: bool
-    max_body: int
-    max_variants: int
-    max_size: int | None
-    entity_tags: list[dict[str, str]]
-    collections: bool
-    downstream: str
-    surrogate_control: str
-    operations: list[dict[str, Any]]
-    warm_up: dict[str, Any]
-    sensitivity: str
+PolicyFields = dict[str, Any]
+"""Fields of a cache policy by name (``models.POLICY_FIELDS``); durations in seconds, sizes in bytes."""
 
 
 class _Word(NamedTuple):
-    """Where a field stands (``query.mode``), its reader, and its writer."""
+    """Where a field stands (``query.mode``), its reader, its writer, and whether it is left out where it is empty."""
 
     path: str
     reader: words.Reader
     write: Callable[[Any], Any] = lambda value: value
+    left_out: bool = False
 
 
-def _unless_none(write: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else write(value)
+sensitivity = SETTINGS["sensitivity"].read
 
-
-def _downstream(value: object) -> str:
-    if value in (PASS, PRIVATE, NO_STORE):
-        return str(value)
-    try:
-        seconds = words.duration(value)
-    except ValueError:
-        raise ValueError("Expected pass, private, no-store or a duration like 60s.") from None
-    if not seconds.is_integer():
-        raise ValueError("Whole seconds: max-age knows no others.")
-    return f"{seconds:.0f}"
-
-
-def _downstream_text(value: str) -> str:
-    return words.duration_text(float(value)) if value.isdecimal() else value
-
-
-_ENTITY_TAG: dict[str, words.Reader] = {"json": words.text, "tag": words.text}
-
-
-def _entity_tag(value: object) -> dict[str, str]:
-    found = words.read(value, _ENTITY_TAG)
-    if missing := _ENTITY_TAG.keys() - found.keys():
-        raise ValueError(f"An entity tag has json and tag; {' and '.join(sorted(missing))} is missing.")
-    return {word: found[word] for word in _ENTITY_TAG}
-
+_CACHE_SETTINGS = [setting for setting in SETTINGS.values() if setting.name != "sensitivity"]
 
 #: field -> its word; those that an operation's policy may have, and so not ``operations`` itself
 _SHARED: dict[str, _Word] = {
-    "mode": _Word("mode", words.one_of(CacheMode.values), str),
-    "ttl": _Word("ttl", words.duration, words.duration_text),
-    "stale_while_revalidate": _Word("stale_while_revalidate", words.duration, words.duration_text),
-    "stale_if_error": _Word("stale_if_error", words.optional(words.duration), _unless_none(words.duration_text)),
-    "negative_ttl": _Word("negative_ttl", words.optional(words.duration), _unless_none(words.duration_text)),
-    "jitter": _Word("jitter", words.number),
-    "methods": _Word("methods", words.many(words.text), list),
-    "body": _Word("body", words.one_of(BodyKey.values), str),
-    "query_mode": _Word("query.mode", words.one_of(QueryMode.values), str),
-    "query_names": _Word("query.names", words.many(words.text), list),
-    "query_sorted": _Word("query.sorted", words.boolean),
-    "headers": _Word("headers", words.many(words.text), list),
-    "scope": _Word("scope", words.one_of(Scope.values), str),
-    "share_with_credentials": _Word("share_with_credentials", words.boolean),
-    "client_directives": _Word("client_directives", words.one_of(ClientDirectives.values), str),
-    "store_set_cookie": _Word("store_set_cookie", words.boolean),
-    "origin_stale_beside_s_maxage": _Word("origin_stale_beside_s_maxage", words.boolean),
-    "max_body": _Word("limits.body", words.size, words.size_text),
-    "max_variants": _Word("limits.variants", words.integer),
-    "entity_tags": _Word("entity_tags", words.many(_entity_tag), list),
-    "collections": _Word("collections", words.boolean),
-    "downstream": _Word("downstream.cache_control", _downstream, _downstream_text),
-    "surrogate_control": _Word("downstream.surrogate_control", words.one_of(SurrogateControl.values), str),
+    each.name: _Word(each.path, each.read, each.write, each.left_out) for each in _CACHE_SETTINGS if each.of_operation
 }
 
 
@@ -130,18 +42,19 @@ def read_operation(data: object) -> dict[str, Any]:
 
 
 _OF_API: dict[str, _Word] = {
-    "max_size": _Word("limits.size", words.optional(words.size), _unless_none(words.size_text)),
-    "operations": _Word("operations", words.many(read_operation), lambda listed: [*map(operation_document, listed)]),
-    "warm_up": _Word("warm_up", read_warm_up),
+    each.name: _Word(each.path, each.read, each.write, each.left_out)
+    for each in _CACHE_SETTINGS
+    if not each.of_operation
+} | {
+    "operations": _Word(
+        "operations", words.many(read_operation), lambda listed: [*map(operation_document, listed)], left_out=True
+    ),
+    "warm_up": _Word("warm_up", read_warm_up, left_out=True),
 }
 _FIELDS: dict[str, _Word] = _SHARED | _OF_API
 
 #: where the field of the model is not the word of the file
 WORDS = {field: word.path for field, word in _FIELDS.items() if word.path != field}
-
-sensitivity = words.one_of(Sensitivity.values)
-
-DEFAULT_METHODS = ["GET", "HEAD"]
 
 
 def _table(fields: Mapping[str, _Word]) -> dict[str, words.Reader]:
@@ -194,7 +107,7 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def operation_document(operation: Mapping[str, Any]) -> dict[str, Any]:
     """One of ``operations`` as it is written. "No value" is said here where the API has one."""
-    unset = {field: None for field in ("stale_if_error", "negative_ttl") if operation.get(field, 0) is None}
+    unset = {field: None for field in _SHARED if operation.get(field, 0) is None}
     return {"path": operation["path"]} | _nested(operation) | unset
 
 
@@ -210,27 +123,20 @@ def read_policy(data: object) -> PolicyFields:
             flat[field] = getattr(fresh, field)
     if "sensitivity" in found:
         flat["sensitivity"] = found["sensitivity"]
-    return cast(PolicyFields, flat)
+    return flat
 
 
-def default_fields() -> dict[str, Any]:
+def default_fields() -> PolicyFields:
     """Every field but sensitivity, with its default."""
     fresh = CachePolicy()
-    return {name: getattr(fresh, name) for name in PolicyFields.__annotations__ if name != "sensitivity"}
+    return {name: getattr(fresh, name) for name in POLICY_FIELDS - {"sensitivity"}}
 
 
 def cache_document(policy: CachePolicy) -> dict[str, Any]:
     """The ``cache`` object of an API's document. Lists and objects that say nothing are left out where they are rare."""
-    document = _nested({field: getattr(policy, field) for field in _FIELDS})
-    document["methods"] = policy.methods or list(DEFAULT_METHODS)
-    for word in ("entity_tags", "operations", "warm_up"):
-        if not document[word]:
-            del document[word]
-    if not policy.query_names:
-        del document["query"]["names"]
-    if not policy.query_sorted:
-        del document["query"]["sorted"]
-    return document
+    fields = {name: getattr(policy, name) for name in _FIELDS}
+    fields["methods"] = policy.methods or list(DEFAULT_METHODS)
+    return _nested({name: value for name, value in fields.items() if value or not _FIELDS[name].left_out})
 
 
 def policy_document(policy: CachePolicy) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """Cache policies and purges, as administrators see them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.db import models
 
 from apps.caching.choices import (
@@ -12,49 +15,218 @@ from apps.caching.choices import (
     Sensitivity,
     SurrogateControl,
 )
+from apps.caching.settings import (
+    CHOICE,
+    COUNT,
+    DOWNSTREAM,
+    DURATION,
+    ENTITY_TAGS,
+    METHODS,
+    NAMES,
+    RATIO,
+    SIZE,
+    SWITCH,
+    Between,
+    Group,
+    Setting,
+    check_headers,
+    check_parameters,
+    settings_in,
+)
 
 
 class CachePolicy(models.Model):
-    """How one API's answers are cached: the ``cache`` and ``sensitivity`` fields of the declarative file. Durations in seconds."""
+    """How one API's answers are cached: the ``cache`` and ``sensitivity`` fields of the declarative file. Durations in seconds.
 
-    mode = models.CharField(max_length=12, choices=CacheMode.choices, default=CacheMode.ORIGIN)
-    ttl = models.FloatField(default=60.0)
-    stale_while_revalidate = models.FloatField(default=0.0)
-    stale_if_error = models.FloatField(
-        null=True, blank=True, help_text="Empty: 60 s when the upstream can't be reached, nothing for a 5xx."
+    Each setting is declared here and nowhere else. In the file's order: what is said before something is exported before it.
+    """
+
+    mode = Setting(CHOICE, Group.SENTENCES, "Who decides the lifetime").of(
+        models.CharField(max_length=12, choices=CacheMode.choices, default=CacheMode.ORIGIN)
     )
-    methods = models.JSONField(default=list, blank=True, help_text="Empty: GET and HEAD.")
-    query_mode = models.CharField(max_length=8, choices=QueryMode.choices, default=QueryMode.ALL)
-    query_names = models.JSONField(default=list, blank=True)
-    headers = models.JSONField(
-        default=list, blank=True, help_text="Request headers in the key besides what Vary names."
+    ttl = Setting(DURATION, Group.SENTENCES, "TTL").of(models.FloatField(default=60.0))
+    stale_while_revalidate = Setting(DURATION, Group.SENTENCES, "Stale while one call refreshes").of(
+        models.FloatField(default=0.0)
     )
-    scope = models.CharField(max_length=12, choices=Scope.choices, default=Scope.AUTO)
-    client_directives = models.CharField(
-        max_length=8, choices=ClientDirectives.choices, default=ClientDirectives.BOUNDED
+    stale_if_error = Setting(DURATION, Group.SENTENCES, "Stale when the upstream fails").of(
+        models.FloatField(
+            null=True, blank=True, help_text="Empty: 60 s when the upstream can't be reached, nothing for a 5xx."
+        )
     )
-    store_set_cookie = models.BooleanField(default=False)
-    sensitivity = models.CharField(max_length=8, choices=Sensitivity.choices, default=Sensitivity.INTERNAL)
-    body = models.CharField(max_length=8, choices=BodyKey.choices, default=BodyKey.JSON)
-    query_sorted = models.BooleanField(default=False)
-    negative_ttl = models.FloatField(
-        null=True, blank=True, help_text="Of errors without a lifetime of their own. Empty: like any other answer."
+    negative_ttl = Setting(
+        DURATION,
+        Group.LIFETIMES,
+        "Errors",
+        help="How long a 404 or the like is kept. Empty: like any answer.",
+        description="Lifetime of errors that have none of their own.",
+        anchor="negative-ttl",
+        placeholder="like any answer",
+    ).of(
+        models.FloatField(
+            null=True, blank=True, help_text="Of errors without a lifetime of their own. Empty: like any other answer."
+        )
     )
-    jitter = models.FloatField(default=0.1, help_text="0 to 0.5: by how much of it a lifetime may be cut short.")
-    max_body = models.PositiveBigIntegerField(default=8 * 2**20, help_text="Bytes; a larger answer is not stored.")
-    max_variants = models.PositiveIntegerField(default=64, help_text="Stored variants of one URL.")
-    max_size = models.PositiveBigIntegerField(
-        null=True, blank=True, help_text="Bytes in each tier. Empty: the tenant's share is the only bound."
+    jitter = Setting(
+        RATIO,
+        Group.LIFETIMES,
+        "Jitter",
+        help="Lifetimes end up to so much earlier, at random.",
+        description="0 to 0.5: by how much a lifetime may be cut short.",
+        anchor="jitter",
+        own_check=Between(0, 0.5, "Between 0 (off) and 0.5, the part of a lifetime that may be cut off."),
+        decisive=False,
+    ).of(models.FloatField(default=0.1, help_text="0 to 0.5: by how much of it a lifetime may be cut short."))
+    methods = Setting(
+        METHODS,
+        Group.KEYS,
+        "Methods whose answers are kept",
+        help="POST and QUERY only where they change nothing: such a call no longer ends what is stored.",
+        description="GET, HEAD; POST and QUERY where they only read.",
+        anchor="methods",
+        decisive=False,  # it decides which calls look at all
+    ).of(models.JSONField(default=list, blank=True, help_text="Empty: GET and HEAD."))
+    body = Setting(
+        CHOICE, Group.KEYS, "Bodies of such calls", help="How a body enters the key of a POST or QUERY.", anchor="body"
+    ).of(models.CharField(max_length=8, choices=BodyKey.choices, default=BodyKey.JSON))
+    query_mode = Setting(CHOICE, Group.SENTENCES, "Query parameters in the key", word="query.mode").of(
+        models.CharField(max_length=8, choices=QueryMode.choices, default=QueryMode.ALL)
     )
-    entity_tags = models.JSONField(default=list, blank=True, help_text="Objects with a path (json) and a prefix (tag).")
-    collections = models.BooleanField(default=True)
-    share_with_credentials = models.BooleanField(default=False)
-    origin_stale_beside_s_maxage = models.BooleanField(default=False)
-    downstream = models.CharField(
-        max_length=20, default="pass", help_text="pass, private, no-store, or seconds for max-age."
+    query_names = Setting(
+        NAMES,
+        Group.SENTENCES,
+        "Names of query parameters",
+        word="query.names",
+        own_check=check_parameters,
+        left_out=True,
+    ).of(models.JSONField(default=list, blank=True))
+    query_sorted = Setting(
+        SWITCH,
+        Group.KEYS,
+        "The order of query parameters doesn't count",
+        help="They are keyed, and forwarded, in the order of their names.",
+        description="Keyed and forwarded in the order of their names.",
+        anchor="query-sorted",
+        word="query.sorted",
+        left_out=True,
+    ).of(models.BooleanField(default=False))
+    headers = Setting(
+        NAMES,
+        Group.SENTENCES,
+        "Request headers in the key",
+        own_check=check_headers,
+        decisive=False,  # they stand in the key by name
+    ).of(models.JSONField(default=list, blank=True, help_text="Request headers in the key besides what Vary names."))
+    scope = Setting(CHOICE, Group.SENTENCES, "Shared among").of(
+        models.CharField(max_length=12, choices=Scope.choices, default=Scope.AUTO)
     )
-    surrogate_control = models.CharField(
-        max_length=8, choices=SurrogateControl.choices, default=SurrogateControl.REMOVE
+    share_with_credentials = Setting(
+        SWITCH,
+        Group.CREDENTIALS,
+        "Share answers to calls with credentials without the origin's permission",
+        help="Every caller in the scope may get what the origin made for one who was signed in.",
+        description="Answers to calls with credentials are shared without the origin's permission.",
+        anchor="share-with-credentials",
+        sentence="Answers to calls with credentials are shared without the origin's permission.",
+    ).of(models.BooleanField(default=False))
+    client_directives = Setting(CHOICE, Group.SENTENCES, "A caller's Cache-Control", decisive=False).of(
+        models.CharField(max_length=8, choices=ClientDirectives.choices, default=ClientDirectives.BOUNDED)
+    )
+    store_set_cookie = Setting(
+        SWITCH,
+        Group.CREDENTIALS,
+        "Store answers that set cookies, without the cookies",
+        help="Otherwise such an answer is not stored.",
+        anchor="set-cookie",
+        sentence="Answers that set cookies are stored too.",
+    ).of(models.BooleanField(default=False))
+    origin_stale_beside_s_maxage = Setting(
+        SWITCH,
+        Group.LIFETIMES,
+        "The origin's own stale-while-revalidate counts beside s-maxage",
+        help="RFC 9111 lets s-maxage forbid stale answers; many origins that send both mean otherwise.",
+        description="The origin's own stale-... count although it sends s-maxage.",
+        anchor="stale-beside-s-maxage",
+        sentence="The origin's own stale times count beside s-maxage.",
+    ).of(models.BooleanField(default=False))
+    max_body = Setting(
+        SIZE,
+        Group.LIMITS,
+        "Largest answer",
+        help="Larger ones are not stored. Like 8MiB.",
+        description="Like 8MiB, or a number of bytes; more is not stored.",
+        anchor="cache-limits",
+        word="limits.body",
+        own_check=Between(0, 64 * 2**20, "Between 0 bytes and 64 MiB."),
+        decisive=False,
+    ).of(models.PositiveBigIntegerField(default=8 * 2**20, help_text="Bytes; a larger answer is not stored."))
+    max_variants = Setting(
+        COUNT,
+        Group.LIMITS,
+        "Variants of a URL",
+        help="One more forgets the oldest.",
+        description="Stored variants of one URL.",
+        anchor="cache-limits",
+        word="limits.variants",
+        own_check=Between(1, 1000, "Between 1 and 1,000."),
+        decisive=False,
+    ).of(models.PositiveIntegerField(default=64, help_text="Stored variants of one URL."))
+    entity_tags = Setting(
+        ENTITY_TAGS,
+        Group.ENTITY_TAGS,
+        "Entities in JSON bodies",
+        help="A path and a prefix on each line: items[*].id item: tags an answer with item:7 and item:8.",
+        description="Where JSON bodies name the entities that they show, and a prefix that makes tags of them.",
+        anchor="entity-tags",
+        placeholder="items[*].id item:",
+        left_out=True,
+        sentence="Answers are tagged by what they show: {}.",
+    ).of(models.JSONField(default=list, blank=True, help_text="Objects with a path (json) and a prefix (tag)."))
+    collections = Setting(
+        SWITCH,
+        Group.ENTITY_TAGS,
+        "A write to an item ends its collection too",
+        help="PUT /items/7 ends /items, where the imported operations have both.",
+        description="A write to an item ends its collection too.",
+        anchor="collections",
+        decisive=False,
+    ).of(models.BooleanField(default=True))
+    downstream = Setting(
+        DOWNSTREAM,
+        Group.DOWNSTREAM,
+        "Caches behind the gateway are told",
+        help="Browsers and CDNs, that is.",
+        description="pass, private, no-store, or a duration.",
+        anchor="downstream",
+        word="downstream.cache_control",
+    ).of(models.CharField(max_length=20, default="pass", help_text="pass, private, no-store, or seconds for max-age."))
+    surrogate_control = Setting(
+        CHOICE,
+        Group.DOWNSTREAM,
+        "Surrogate-Control and CDN-Cache-Control",
+        help="What an origin says to caches like this one.",
+        anchor="surrogate-control",
+        word="downstream.surrogate_control",
+    ).of(models.CharField(max_length=8, choices=SurrogateControl.choices, default=SurrogateControl.REMOVE))
+    max_size = Setting(
+        SIZE,
+        Group.LIMITS,
+        "All answers",
+        help="In each tier. Empty: the tenant's share.",
+        description="Of all that is stored of the API, in each tier, like 500MB.",
+        anchor="cache-limits",
+        placeholder="the share",
+        word="limits.size",
+        own_check=Between(0, 2**50, "Between 0 bytes and 1 PiB."),
+        of_operation=False,
+        decisive=False,
+        sentence="All of them together take {} at most in each tier.",
+    ).of(
+        models.PositiveBigIntegerField(
+            null=True, blank=True, help_text="Bytes in each tier. Empty: the tenant's share is the only bound."
+        )
+    )
+    sensitivity = Setting(CHOICE, Group.SENTENCES, "Sensitivity", of_operation=False).of(
+        models.CharField(max_length=8, choices=Sensitivity.choices, default=Sensitivity.INTERNAL)
     )
     operations = models.JSONField(
         default=list, blank=True, help_text="Policies of some calls: a path, methods, and the fields that differ."
@@ -66,6 +238,20 @@ class CachePolicy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mode}, {self.ttl:g} s"
+
+    def put(self, values: Mapping[str, Any]) -> None:
+        """Set these settings, ``operations`` or ``warm_up``. Raises ``TypeError`` for what a policy doesn't have."""
+        if unknown := values.keys() - POLICY_FIELDS:
+            raise TypeError(f"A cache policy has no {', '.join(sorted(unknown))}.")
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
+SETTINGS = settings_in(CachePolicy)
+"""By name, in the file's order."""
+
+POLICY_FIELDS = frozenset(SETTINGS) | {"operations", "warm_up"}
+"""What a policy is made of."""
 
 
 class Purge(models.Model):

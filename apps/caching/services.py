@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, Unpack
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -11,7 +11,6 @@ from django.core.exceptions import ValidationError
 from apps.audit.services import change
 from apps.caching import http, purges
 from apps.caching.choices import PurgeKind
-from apps.caching.document import PolicyFields
 from apps.caching.models import CachePolicy, Purge
 from apps.caching.policies import can_purge
 from apps.catalog.models import API
@@ -37,7 +36,7 @@ def policy_update(
     api: API,
     comment: str = "",
     expected_revision: int | None = None,
-    **fields: Unpack[PolicyFields],
+    **fields: Any,
 ) -> CachePolicy:
     """Change how an API's answers are cached, in force at once; makes a revision of the API. Absent fields stay.
 

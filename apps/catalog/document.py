@@ -146,12 +146,12 @@ def read_document(data: object, *, whole: bool = False) -> Parsed:
     parsed.upstreams = found.pop("upstreams", None)
     parsed.published = found.pop("published", None)
     parsed.deprecated = found.pop("deprecated", None)
-    policy: dict[str, Any] | None = found.pop("cache", None)
+    policy: PolicyFields | None = found.pop("cache", None)
     if policy is not None and whole:
         policy = default_fields() | policy
     if "sensitivity" in found:
         policy = (policy or {}) | {"sensitivity": found.pop("sensitivity")}
-    parsed.policy = cast(PolicyFields, policy) if policy is not None else None
+    parsed.policy = policy
     for word in ("timeouts", "concurrency"):
         if (inside := found.pop(word, None)) is None:
             continue

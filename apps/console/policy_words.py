@@ -1,10 +1,13 @@
 """A cache policy in sentences."""
 
 from collections.abc import Iterator
+from typing import Any
 
+from apps.caching import settings as kinds
 from apps.caching.choices import BodyKey, CacheMode, ClientDirectives, QueryMode, Scope, Sensitivity
-from apps.caching.models import CachePolicy
-from apps.console.figures import duration, size
+from apps.caching.models import SETTINGS, CachePolicy
+from apps.caching.settings import Kind
+from apps.console.figures import duration, percent, size
 
 NAMED = 3
 """Operations that are named; of more, how many."""
@@ -65,21 +68,26 @@ def _seldom(policy: CachePolicy) -> Iterator[str]:
     """What most policies leave as it is."""
     if asked := [method for method in policy.methods if method in BY_BODY]:
         yield f"Answers to {' and '.join(asked)} are kept too, by the call's body ({_BODIES[BodyKey(policy.body)]})."
-    if policy.share_with_credentials:
-        yield "Answers to calls with credentials are shared without the origin's permission."
-    if policy.origin_stale_beside_s_maxage:
-        yield "The origin's own stale times count beside s-maxage."
-    if policy.store_set_cookie:
-        yield "Answers that set cookies are stored too."
-    if policy.entity_tags:
-        tags = ", ".join(f"{each['tag']}…" for each in policy.entity_tags)
-        yield f"Answers are tagged by what they show: {tags}."
-    if policy.max_size is not None:
-        yield f"All of them together take {size(policy.max_size)} at most in each tier."
+    for name, setting in SETTINGS.items():
+        value = getattr(policy, name)
+        if setting.sentence and value != setting.column.get_default():
+            yield setting.sentence.format(_shown(setting.kind, value))
     if policy.downstream.isdecimal():
         yield f"Caches behind the gateway keep them for {duration(float(policy.downstream))}."
     elif policy.downstream in _DOWNSTREAM:
         yield _DOWNSTREAM[policy.downstream]
+
+
+def _shown(kind: Kind, value: Any) -> str:
+    if kind is kinds.DURATION:
+        return duration(value)
+    if kind is kinds.SIZE:
+        return size(value)
+    if kind is kinds.RATIO:
+        return percent(value)
+    if kind is kinds.ENTITY_TAGS:
+        return ", ".join(f"{each['tag']}…" for each in value)
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _operations(policy: CachePolicy) -> list[str]:

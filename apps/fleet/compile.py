@@ -20,7 +20,7 @@ from apps.access.models import Plan as PlanRow
 from apps.caching.http.identity import is_credential
 from apps.caching.http.patterns import parse_pattern
 from apps.caching.http.policy import Policy
-from apps.caching.models import CachePolicy
+from apps.caching.models import SETTINGS, CachePolicy
 from apps.caching.validation import with_operation
 from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API as APIRow
@@ -205,36 +205,13 @@ def compile_api(row: APIRow) -> API:
 
 def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
     """An API's cache policy as the caching core reads it. Reads the API's upstreams and tenant."""
+    settings = {name: setting.compiled(getattr(row, name)) for name, setting in SETTINGS.items()}
     policy = Policy(
         api=api.slug,
         tenant=api.tenant.slug,
         open_to_all="none" in api.authentication,
-        mode=row.mode,
-        ttl=row.ttl,
-        stale_while_revalidate=row.stale_while_revalidate,
-        stale_if_error=row.stale_if_error,
-        methods=tuple(row.methods) or Policy().methods,
-        query_mode=row.query_mode,
-        query_names=tuple(row.query_names),
-        query_sorted=row.query_sorted,
-        headers=_keyed_headers(api, row),
-        scope=row.scope,
-        client_directives=row.client_directives,
-        store_set_cookie=row.store_set_cookie,
-        sensitivity=row.sensitivity,
-        origin_stale_beside_s_maxage=row.origin_stale_beside_s_maxage,
-        share_with_credentials=row.share_with_credentials,
-        max_variants=row.max_variants,
-        max_body=row.max_body,
-        max_size=row.max_size,
-        negative_ttl=row.negative_ttl,
-        jitter=row.jitter,
-        body=row.body,
-        entity_tags=tuple((each["json"], each["tag"]) for each in row.entity_tags),
-        collections=row.collections,
-        downstream=row.downstream,
-        surrogate_control=row.surrogate_control,
         credential_headers=_credential_headers(api),
+        **settings | {"headers": _keyed_headers(api, row)},
     )
     return replace(policy, group=_group(api, policy))
 
@@ -280,14 +257,7 @@ NOT_DECISIVE = frozenset(
         "api",  # stands in the key itself
         "group",
         "tenant",
-        "methods",  # decide which calls look at all
-        "headers",  # stand in the key by name
-        "client_directives",
-        "jitter",
-        "max_body",
-        "max_variants",
-        "max_size",
-        "collections",
+        *(name for name, setting in SETTINGS.items() if not setting.decisive),
     }
 )
 """Fields of a policy that don't decide what is stored, for how long and for whom. Every other one does, new ones too."""

@@ -4,7 +4,7 @@ import pytest
 
 from apps.access.models import Application
 from apps.audit.models import Entry
-from apps.caching.models import CachePolicy
+from apps.caching.models import SETTINGS, CachePolicy
 from apps.caching.services import policy_update
 from apps.caching.validation import MOST_OPERATIONS
 from apps.catalog.models import API
@@ -495,6 +495,7 @@ def test_every_link_to_the_help_page_has_its_place_there(world, browse):
             r"'console:help' %}#([\w-]+)", "\n".join(p.read_text() for p in (root / "templates").rglob("*.html"))
         )
     )
+    wanted |= {setting.anchor for setting in SETTINGS.values() if setting.anchor}
     page = browse(world.people.olga).get("/help/").content.decode()
     assert wanted - set(re.findall(r'id="([\w-]+)"', page)) == set()
     assert len(wanted) > 25

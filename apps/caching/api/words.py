@@ -1,29 +1,13 @@
-"""The shape of a cache policy's words, for the schema. ``apps.caching.document`` reads them."""
+"""The shape of a cache policy's words, for the schema, made of the settings. ``apps.caching.document`` reads them."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from rest_framework import serializers
 
-
-class QueryWords(serializers.Serializer):
-    """Which query parameters are part of the cache key; what isn't keyed isn't forwarded."""
-
-    mode = serializers.CharField(required=False, help_text="all, include or exclude.")
-    names = serializers.ListField(child=serializers.CharField(), required=False)
-    sorted = serializers.BooleanField(required=False, help_text="Keyed and forwarded in the order of their names.")
-
-
-class OperationLimitsWords(serializers.Serializer):
-    """How much is stored, in bytes of body and in variants."""
-
-    body = serializers.CharField(required=False, help_text="Like 8MiB, or a number of bytes; more is not stored.")
-    variants = serializers.IntegerField(required=False, help_text="Stored variants of one URL.")
-
-
-class LimitsWords(OperationLimitsWords):
-    """How much is stored, the API as a whole too."""
-
-    size = serializers.CharField(
-        required=False, allow_null=True, help_text="Of all that is stored of the API, in each tier, like 500MB."
-    )
+from apps.caching import settings as kinds
+from apps.caching.models import SETTINGS
+from apps.caching.settings import Kind, Setting
 
 
 class EntityTagWords(serializers.Serializer):
@@ -33,54 +17,104 @@ class EntityTagWords(serializers.Serializer):
     tag = serializers.CharField(help_text="A prefix like item:.")
 
 
-class DownstreamWords(serializers.Serializer):
+def _names(**options: Any) -> serializers.Field:
+    return serializers.ListField(child=serializers.CharField(), **options)
+
+
+def _entity_tags(**options: Any) -> serializers.Field:
+    return EntityTagWords(many=True, **options)
+
+
+#: kind -> its field of the schema, and what its values look like, where the setting's own description doesn't say so
+_FIELDS: dict[Kind, tuple[Callable[..., serializers.Field], str]] = {
+    kinds.SWITCH: (serializers.BooleanField, ""),
+    kinds.CHOICE: (serializers.CharField, ""),
+    kinds.COUNT: (serializers.IntegerField, ""),
+    kinds.RATIO: (serializers.FloatField, "Between 0 and 1."),
+    kinds.DURATION: (serializers.CharField, "Like 60s, or a number of seconds."),
+    kinds.SIZE: (serializers.CharField, "Like 8MiB, or a number of bytes."),
+    kinds.NAMES: (_names, ""),
+    kinds.METHODS: (_names, ""),
+    kinds.ENTITY_TAGS: (_entity_tags, ""),
+    kinds.DOWNSTREAM: (serializers.CharField, ""),
+}
+
+
+def _field(setting: Setting) -> serializers.Field:
+    made, usual = _FIELDS[setting.kind]
+    if setting.kind is kinds.CHOICE:
+        usual = f"{', '.join(setting.values[:-1])} or {setting.values[-1]}."
+    options: dict[str, Any] = {"allow_null": True} if setting.column.null else {}
+    if told := setting.description or f"{usual} {setting.help}".strip():
+        options["help_text"] = told
+    return made(required=False, **options)
+
+
+class _Words(serializers.Serializer):
+    """Fields of the settings that ``_settings`` picks; those of an object inside the policy, if it is one."""
+
+    inside = ""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Those that are declared, and one for each setting or object of settings."""
+        fields = super().get_fields()
+        for setting in self._settings():
+            head, dot, tail = setting.path.rpartition(".")
+            if head == self.inside:
+                fields[tail] = _field(setting)
+            elif dot and not self.inside and head not in fields:
+                fields[head] = self._objects()[head](required=False)
+        return fields
+
+    def _settings(self) -> Iterable[Setting]:
+        return [each for each in SETTINGS.values() if each.of_operation]
+
+    def _objects(self) -> dict[str, type[serializers.Serializer]]:
+        return {"query": QueryWords, "limits": OperationLimitsWords, "downstream": DownstreamWords}
+
+
+class _WordsOfAPI(_Words):
+    """Those that only the API as a whole has, too."""
+
+    def _settings(self) -> Iterable[Setting]:
+        return [each for each in SETTINGS.values() if each.name != "sensitivity"]
+
+    def _objects(self) -> dict[str, type[serializers.Serializer]]:
+        return super()._objects() | {"limits": LimitsWords}
+
+
+class QueryWords(_Words):
+    """Which query parameters are part of the cache key; what isn't keyed isn't forwarded."""
+
+    inside = "query"
+
+
+class OperationLimitsWords(_Words):
+    """How much is stored, in bytes of body and in variants."""
+
+    inside = "limits"
+
+
+class LimitsWords(_WordsOfAPI):
+    """How much is stored, the API as a whole too."""
+
+    inside = "limits"
+
+
+class DownstreamWords(_Words):
     """What caches behind the gateway are told."""
 
-    cache_control = serializers.CharField(required=False, help_text="pass, private, no-store, or a duration.")
-    surrogate_control = serializers.CharField(required=False, help_text="remove or pass.")
+    inside = "downstream"
 
 
-class SharedWords(serializers.Serializer):
-    """What an API's policy and that of one of its operations both have."""
-
-    mode = serializers.CharField(required=False, help_text="origin, ttl, override or off.")
-    ttl = serializers.CharField(required=False, help_text="Like 60s, or a number of seconds.")
-    stale_while_revalidate = serializers.CharField(required=False)
-    stale_if_error = serializers.CharField(required=False, allow_null=True)
-    negative_ttl = serializers.CharField(
-        required=False, allow_null=True, help_text="Lifetime of errors that have none of their own."
-    )
-    jitter = serializers.FloatField(required=False, help_text="0 to 0.5: by how much a lifetime may be cut short.")
-    methods = serializers.ListField(
-        child=serializers.CharField(), required=False, help_text="GET, HEAD; POST and QUERY where they only read."
-    )
-    body = serializers.CharField(required=False, help_text="raw, json or graphql: how a body enters the key.")
-    query = QueryWords(required=False)
-    headers = serializers.ListField(child=serializers.CharField(), required=False)
-    scope = serializers.CharField(required=False, help_text="auto, shared, tenant, application or subject.")
-    share_with_credentials = serializers.BooleanField(
-        required=False, help_text="Answers to calls with credentials are shared without the origin's permission."
-    )
-    client_directives = serializers.CharField(required=False, help_text="honour, bounded or ignore.")
-    store_set_cookie = serializers.BooleanField(required=False)
-    origin_stale_beside_s_maxage = serializers.BooleanField(
-        required=False, help_text="The origin's own stale-... count although it sends s-maxage."
-    )
-    limits = OperationLimitsWords(required=False)
-    entity_tags = EntityTagWords(many=True, required=False)
-    collections = serializers.BooleanField(required=False, help_text="A write to an item ends its collection too.")
-    downstream = DownstreamWords(required=False)
-
-
-class OperationWords(SharedWords):
+class OperationWords(_Words):
     """The policy of some calls: those whose path and method fit. What it doesn't say is the API's own."""
 
     path = serializers.CharField(help_text="Like /items/{id} or /reports/**.")
 
 
-class CacheWords(SharedWords):
+class CacheWords(_WordsOfAPI):
     """How an API's answers are cached."""
 
-    limits = LimitsWords(required=False)
     operations = OperationWords(many=True, required=False, help_text="The first that fits a call counts.")
     warm_up = serializers.DictField(required=False, help_text="What is fetched before anyone asks, and when.")

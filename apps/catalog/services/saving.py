@@ -85,8 +85,7 @@ def write(
     wanted = listed if upstreams is None else [(row.get("url", ""), row.get("weight", 1)) for row in upstreams]
     for name, value in fields.items():
         setattr(api, name, value)
-    for name, value in policy.items():
-        setattr(api.cache_policy, name, value)
+    api.cache_policy.put(policy)
     validation.normalise(api)
     moved = (before.get("listen_path"), before.get("hosts")) != (api.listen_path, api.hosts)
     may_forward = is_administrator(actor) or before.get("forward_credential", False)

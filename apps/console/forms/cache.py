@@ -1,13 +1,15 @@
 """The cache policy editor's form: the policy in sentences, the least first, the rest with a line of help each."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from django import forms
 
-from apps.caching.choices import BodyKey, CacheMode, ClientDirectives, QueryMode, Scope, Sensitivity, SurrogateControl
-from apps.caching.document import DEFAULT_METHODS
-from apps.caching.models import CachePolicy
+from apps.caching import settings as kinds
+from apps.caching.choices import QueryMode
+from apps.caching.models import SETTINGS, CachePolicy
+from apps.caching.settings import DEFAULT_METHODS, Between, Group, Kind, Setting
 from apps.catalog.models import API
 from apps.console.forms.fields import (
     ConsoleForm,
@@ -19,7 +21,6 @@ from apps.console.forms.fields import (
     helped,
 )
 
-METHODS = [(method, method) for method in ("GET", "HEAD", "POST", "QUERY")]
 DOWNSTREAM = [
     ("pass", "What the origin said"),
     ("private", "That only the caller's own cache may keep it"),
@@ -27,135 +28,67 @@ DOWNSTREAM = [
     ("for", "To keep it for so long"),
 ]
 
-IN_SENTENCES = {
-    *("mode", "ttl", "stale_while_revalidate", "stale_if_error", "query_mode", "query_names", "headers"),
-    *("scope", "sensitivity", "client_directives", "comment", "expected_revision", "__all__"),
+
+def _switch(_: Setting, **options: Any) -> forms.Field:
+    return forms.BooleanField(**options | {"required": False})
+
+
+def _choice(setting: Setting, **options: Any) -> forms.Field:
+    return forms.ChoiceField(choices=setting.column.choices, **options)  # type: ignore[arg-type]
+
+
+def _count(setting: Setting, **options: Any) -> forms.Field:
+    bounds = setting.check
+    if isinstance(bounds, Between):
+        options |= {"min_value": int(bounds.least), "max_value": int(bounds.most)}
+    return forms.IntegerField(**options)
+
+
+def _ratio(setting: Setting, **options: Any) -> forms.Field:
+    bounds = setting.check
+    return PercentField(most=100 * bounds.most if isinstance(bounds, Between) else 100, **options)
+
+
+def _methods(_: Setting, **options: Any) -> forms.Field:
+    options |= {"required": False, "widget": forms.CheckboxSelectMultiple}
+    return forms.MultipleChoiceField(choices=[(method, method) for method in kinds.CACHEABLE], **options)
+
+
+#: kind of setting -> its field
+_FIELDS: dict[Kind, Callable[..., forms.Field]] = {
+    kinds.SWITCH: _switch,
+    kinds.CHOICE: _choice,
+    kinds.COUNT: _count,
+    kinds.RATIO: _ratio,
+    kinds.DURATION: lambda _, **options: DurationField(**options),
+    kinds.SIZE: lambda _, **options: SizeField(**options),
+    kinds.NAMES: lambda _, **options: WordsField(**options | {"required": False}),
+    kinds.METHODS: _methods,
+    kinds.ENTITY_TAGS: lambda _, **options: LinesField(**options | {"required": False}),
+    kinds.DOWNSTREAM: lambda _, **options: forms.ChoiceField(choices=DOWNSTREAM, **options),
+}
+
+_SHORT = {kinds.COUNT, kinds.RATIO, kinds.DURATION, kinds.SIZE, kinds.DOWNSTREAM}
+"""Kinds whose fields stand beside each other."""
+
+IN_SENTENCES = {name for name, each in SETTINGS.items() if each.group is Group.SENTENCES} | {
+    *("comment", "expected_revision", "__all__"),
 }
 
 
-class PolicyForm(ConsoleForm):
-    """How one API's answers are cached. The fields are the model's, but for those that ``fields_of`` puts together."""
+def _field(setting: Setting) -> forms.Field:
+    field = _FIELDS[setting.kind](
+        setting, required=not setting.column.null, label=setting.label, help_text=setting.help
+    )
+    if setting.placeholder:
+        field.widget.attrs["placeholder"] = setting.placeholder
+    return helped(field, setting.anchor) if setting.anchor else field
 
-    # in the sentences
-    mode = forms.ChoiceField(choices=CacheMode.choices, label="Who decides the lifetime")
-    ttl = DurationField(label="TTL")
-    stale_while_revalidate = DurationField(label="Stale while one call refreshes")
-    stale_if_error = DurationField(required=False, label="Stale when the upstream fails")
-    query_mode = forms.ChoiceField(choices=QueryMode.choices, label="Query parameters in the key")
-    query_names = WordsField(label="Names of query parameters")
-    headers = WordsField(label="Request headers in the key")
-    scope = forms.ChoiceField(choices=Scope.choices, label="Shared among")
-    sensitivity = forms.ChoiceField(choices=Sensitivity.choices, label="Sensitivity")
-    client_directives = forms.ChoiceField(choices=ClientDirectives.choices, label="A caller's Cache-Control")
-    # keys
-    query_sorted = helped(
-        forms.BooleanField(
-            required=False,
-            label="The order of query parameters doesn't count",
-            help_text="They are keyed, and forwarded, in the order of their names.",
-        ),
-        "query-sorted",
-    )
-    methods = helped(
-        forms.MultipleChoiceField(
-            choices=METHODS,
-            required=False,
-            widget=forms.CheckboxSelectMultiple,
-            label="Methods whose answers are kept",
-            help_text="POST and QUERY only where they change nothing: such a call no longer ends what is stored.",
-        ),
-        "methods",
-    )
-    body = helped(
-        forms.ChoiceField(
-            choices=BodyKey.choices,
-            label="Bodies of such calls",
-            help_text="How a body enters the key of a POST or QUERY.",
-        ),
-        "body",
-    )
-    # lifetimes
-    negative_ttl = helped(
-        DurationField(
-            required=False, label="Errors", help_text="How long a 404 or the like is kept. Empty: like any answer."
-        ),
-        "negative-ttl",
-    )
-    jitter = helped(
-        PercentField(most=50, label="Jitter", help_text="Lifetimes end up to so much earlier, at random."),
-        "jitter",
-    )
-    origin_stale_beside_s_maxage = helped(
-        forms.BooleanField(
-            required=False,
-            label="The origin's own stale-while-revalidate counts beside s-maxage",
-            help_text="RFC 9111 lets s-maxage forbid stale answers; many origins that send both mean otherwise.",
-        ),
-        "stale-beside-s-maxage",
-    )
-    # limits
-    max_body = helped(
-        SizeField(label="Largest answer", help_text="Larger ones are not stored. Like 8MiB."), "cache-limits"
-    )
-    max_variants = helped(
-        forms.IntegerField(
-            min_value=1, max_value=10_000, label="Variants of a URL", help_text="One more forgets the oldest."
-        ),
-        "cache-limits",
-    )
-    max_size = helped(
-        SizeField(required=False, label="All answers", help_text="In each tier. Empty: the tenant's share."),
-        "cache-limits",
-    )
-    # caches behind the gateway
-    downstream = helped(
-        forms.ChoiceField(
-            choices=DOWNSTREAM, label="Caches behind the gateway are told", help_text="Browsers and CDNs, that is."
-        ),
-        "downstream",
-    )
+
+class PolicyForm(ConsoleForm):
+    """How one API's answers are cached: a field for each setting, and these beside them."""
+
     downstream_for = DurationField(required=False, label="For how long", help_text="Sent as max-age, like 60s.")
-    surrogate_control = helped(
-        forms.ChoiceField(
-            choices=SurrogateControl.choices,
-            label="Surrogate-Control and CDN-Cache-Control",
-            help_text="What an origin says to caches like this one.",
-        ),
-        "surrogate-control",
-    )
-    # tags
-    entity_tags = helped(
-        LinesField(
-            label="Entities in JSON bodies",
-            help_text="A path and a prefix on each line: items[*].id item: tags an answer with item:7 and item:8.",
-        ),
-        "entity-tags",
-    )
-    collections = helped(
-        forms.BooleanField(
-            required=False,
-            label="A write to an item ends its collection too",
-            help_text="PUT /items/7 ends /items, where the imported operations have both.",
-        ),
-        "collections",
-    )
-    # credentials
-    store_set_cookie = helped(
-        forms.BooleanField(
-            required=False,
-            label="Store answers that set cookies, without the cookies",
-            help_text="Otherwise such an answer is not stored.",
-        ),
-        "set-cookie",
-    )
-    share_with_credentials = helped(
-        forms.BooleanField(
-            required=False,
-            label="Share answers to calls with credentials without the origin's permission",
-            help_text="Every caller in the scope may get what the origin made for one who was signed in.",
-        ),
-        "share-with-credentials",
-    )
     share_confirmed = forms.BooleanField(
         required=False, label="I know that its answers don't depend on who is signed in"
     )
@@ -177,6 +110,21 @@ class PolicyForm(ConsoleForm):
     def more_refused(self) -> bool:
         """Whether something below the sentences is."""
         return bool(self.errors.keys() - IN_SENTENCES)
+
+    @property
+    def groups(self) -> Iterator[tuple[str, list[tuple[bool, list[forms.BoundField]]]]]:
+        """The settings below the sentences by their headings, in runs: those of a short run stand beside each other."""
+        for group in Group:
+            settings = [each for each in SETTINGS.values() if each.group is group]
+            if group is not Group.SENTENCES:
+                runs = groupby(settings, lambda each: each.kind in _SHORT)
+                yield group.value, [(short, self._fields_of(run)) for short, run in runs]
+
+    def _fields_of(self, settings: Iterable[Setting]) -> list[forms.BoundField]:
+        names = [each.name for each in settings]
+        if "downstream" in names:
+            names.insert(names.index("downstream") + 1, "downstream_for")
+        return [self[name] for name in names]
 
     @classmethod
     def of(cls, api: API, data: Any = None) -> "PolicyForm":
@@ -208,9 +156,12 @@ class PolicyForm(ConsoleForm):
         return fields_of(self.cleaned_data)
 
 
+PolicyForm.base_fields = {name: _field(setting) for name, setting in SETTINGS.items()} | PolicyForm.base_fields
+
+
 def policy_values(policy: CachePolicy) -> dict[str, Any]:
-    """The fields of ``policy`` that the form has, as the model holds them."""
-    return {name: getattr(policy, name) for name in PolicyForm.base_fields if name not in PolicyForm.OWN}
+    """The settings of ``policy``, as the model holds them."""
+    return {name: getattr(policy, name) for name in SETTINGS}
 
 
 def shown_of(values: Mapping[str, Any]) -> dict[str, Any]:

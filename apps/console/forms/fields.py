@@ -115,6 +115,8 @@ class HeadersField(HeaderLinesField):
 class PercentField(forms.FloatField):
     """A part of a whole, typed as percent, up to ``most``; its value is between 0 and 1."""
 
+    unit = "%"
+
     def __init__(self, *, most: float = 100, **options: Any) -> None:
         super().__init__(**options)
         self.most = most

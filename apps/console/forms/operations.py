@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 from django import forms
 from django.http import QueryDict
 
+from apps.caching.models import SETTINGS
+from apps.caching.settings import ENTITY_TAGS, NAMES
 from apps.caching.validation import MOST_OPERATIONS as MOST
 from apps.console.forms.cache import PolicyForm, fields_of, shown_of
 from apps.console.forms.fields import ConsoleForm, WordsField
@@ -15,18 +17,17 @@ PREFIX = "operations"
 
 #: fields of the API's policy that a row may say otherwise; the first ones stand open, the rest are folded
 OPEN = ("mode", "ttl", "stale_while_revalidate", "stale_if_error", "negative_ttl", "scope")
-FOLDED = (
-    *("query_mode", "query_names", "query_sorted", "headers", "body", "client_directives", "jitter", "max_body"),
-    *("max_variants", "downstream", "downstream_for", "surrogate_control", "entity_tags", "collections"),
-    *("store_set_cookie", "origin_stale_beside_s_maxage", "share_with_credentials"),
+FOLDED = tuple(
+    name
+    for setting in SETTINGS.values()
+    if setting.of_operation and setting.name not in (*OPEN, "methods")
+    for name in ([setting.name, "downstream_for"] if setting.name == "downstream" else [setting.name])
 )
 #: where nothing is a value of its own, not the same as unsaid
 EMPTY: Mapping[str, Any] = {
-    "stale_if_error": None,
-    "negative_ttl": None,
-    "query_names": [],
-    "headers": [],
-    "entity_tags": [],
+    name: None if setting.column.null else []
+    for name, setting in SETTINGS.items()
+    if setting.column.null or setting.kind in (NAMES, ENTITY_TAGS)
 }
 
 

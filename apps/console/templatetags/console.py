@@ -181,7 +181,7 @@ def field(bound: BoundField, label: str = "", placeholder: str = "", unit: str =
             "field": bound,
             "kind": kind,
             "label": label or bound.label,
-            "unit": unit,
+            "unit": unit or getattr(bound.field, "unit", ""),
             "widget": bound.as_widget(attrs=attrs),
         },
     )

@@ -190,8 +190,7 @@ def preview_page(request: Signed, api: API) -> HttpResponse:
     words: list[str] = []
     if request.method == "POST" and editor.is_valid():
         policy = api.cache_policy
-        for name, value in editor.fields().items():
-            setattr(policy, name, value)
+        policy.put(editor.fields())
         words = sentences(policy)
         if sample.is_valid():
             outcome = preview(api, policy, sample.cleaned_data)
