@@ -17,6 +17,25 @@ The rules:
   that time, lets all its callers go at once (hit-for-miss). A fetch that failed, and one whose answer is a long time
   coming, leaves word that each worker go by itself. So nobody ever stands in line for an answer that isn't shared.
 
+The lock's value in Redis is one letter and the holder's token: L led, W led and waited for, P pass; G, F, T and E, each worker by
+itself. What becomes of it:
+
+========== ============ =============================================================== ==========
+value      who finds it what happens                                                    next value
+========== ============ =============================================================== ==========
+none       leads        a look finds nothing stored, or wants the lock all the same     L
+L          waits        another worker looks                                            W
+L, W       waits        the answer is written, or the fetch ended with nothing to say   none
+L, W       waits        nothing was heard of the holder for ``LEASE`` seconds           none
+L, W       waits        the answer is a long time coming; the holder may still write it G
+L, W       waits        the fetch came to nothing, failed, was too slow, met a 5xx      G, F, T, E
+L, W       waits        the answer can't be cached                                      P
+G, F, T, E asks alone   ``BESIDE`` seconds pass, or what is left of the holder's lease  none
+P          asks alone   the seconds pass for which the answer is known not to be cached none
+========== ============ =============================================================== ==========
+
+A holder's steps are one script each, which does nothing unless the lock still carries the holder's token.
+
 Those who wait are woken by one look at all their locks, every few milliseconds for the whole worker.
 """
 
@@ -98,9 +117,6 @@ class LockStats:
     takeovers: int = 0
     fenced: int = 0
 
-
-# The value of a lock is one letter and the holder's token: L led, W led and waited for, G go by yourselves (so do F, T
-# and E, after failures), P pass.
 
 LOOK = read_script(__file__, "fetch_lock_look")
 

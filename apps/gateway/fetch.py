@@ -1,6 +1,30 @@
 """One call to an upstream whose answer may be stored: a task of its own, to whose outcome callers subscribe.
 
-Before it asks, it has the fetch lock (``apps.caching.fetch_lock``), or has waited for the worker who had it.
+Theory of operation. The first caller of a worker who lacks an answer makes the fetch, and so does a refresh in the background.
+Further callers with the same key find it (``fetches``) and subscribe. The task gets the fetch lock (``apps.caching.fetch_lock``),
+or the answer of the worker who had it (``leading``); it asks the upstream, and judges the head that comes. Then ``outcome`` is set,
+once, and each subscriber makes its own answer of it (``fetch_answers``), or finds that it has to ask for itself.
+
+========== ================================================================== ==========
+state      what happens                                                       next state
+========== ================================================================== ==========
+waiting    the lock is this worker's, or can't be had                         asking
+waiting    what another worker stored or met answers, or all ask alone        ended
+asking     the head came: the answer may be stored (``Shared``)               collecting
+asking     a 304, or another answer to a condition, that can't be used        asking
+asking     the stored answer was confirmed and is written (``FromStore``)     ended
+asking     the answer is for one caller (``Own``), who reads and closes it    ended
+asking     the upstream failed (``Failure``, or ``FromStore`` where stale)    ended
+collecting the body is whole: it is written, then its last part leaves        ended
+collecting it is too large, or one too many, or nobody waits for too long     passing on
+collecting the upstream breaks off                                            ended
+passing on the body ends, or breaks off                                       ended
+any        the last subscriber left, and nothing else keeps it                ended
+========== ================================================================== ==========
+
+What keeps a fetch without subscribers: ``storing`` (it collects, or writes), and ``background`` (nobody needs to wait). While it
+holds the lock and no head has come, another worker that waits for it does so too. However it ends, the lock is given back with
+word of what came of it, ``outcome`` is set, and no caller finds it under its key any more.
 """
 
 import asyncio

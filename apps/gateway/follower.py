@@ -2,6 +2,30 @@
 
 Redis may be away, frozen or empty at any time: nothing here blocks the loop, every wait is bounded, and what can't
 be known raises ``Unavailable``, which a caller sees as 503 and never as a refusal of a good key.
+
+Theory of operation. The tail (``tail``) reads Redis in rounds and drives this module: ``load`` takes the whole snapshot, ``apply``
+the changes after it, ``beat`` says how far this worker is, ``confirm`` follows a heartbeat that found nothing newer, and ``absent``
+a round that failed. ``_position`` is what was read; the world is opened to calls later, by the first ``confirm``: until then
+there may be a receipt for a change that is not known here, and that didn't wait for this worker.
+
+========= ============================================================== ==========
+state     what happens                                                   next state
+========= ============================================================== ==========
+empty     the snapshot is read (``load``)                                loaded
+empty     Redis is away, and there is a disk copy (``absent``)           on trust
+loaded    a heartbeat finds nothing newer (``confirm``)                  following
+loaded    Redis is away, and there is a disk copy                        on trust
+following events come (``apply``), a gap or a new incarnation (``load``) following
+following Redis is away                                                  on trust
+on trust  a heartbeat finds nothing newer                                following
+on trust  the trust lease ends                                           closed
+closed    a heartbeat finds nothing newer                                following
+========= ============================================================== ==========
+
+A world that isn't loaded answers 503. On trust, calls are answered by what is known; closed, those with credentials get 503.
+
+A look-up of a key (``lookup``) runs beside that. An event that touches its key meanwhile marks it, and it asks again before its
+record is kept: so no record is kept that is older than an event that was applied.
 """
 
 import asyncio
