@@ -7,6 +7,7 @@ where a careless edit would put it; around the core, the module and the checks a
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,15 +16,12 @@ from types import ModuleType
 
 import pytest
 
-import apps.caching.http
-
-CORE = Path(apps.caching.http.__file__).parent
 PREFIXES = ("apps.caching.http", "tests.caching.isolation", "tests.caching.http.build", "tests.caching.http.exchange")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """``old`` stands once in ``module`` and becomes ``new``."""
+    """``old`` stands once in ``module`` (of the core, or by its full name) and becomes ``new``."""
 
     name: str
     module: str
@@ -249,109 +247,115 @@ FAULTS = [
 
 AROUND = [
     Fault(
-        "who waited gets a stranger's stored answer", "gateway.fetches", "if collapsed and may_use(", "if False and ("
+        "who waited gets a stranger's stored answer",
+        "apps.gateway.fetches",
+        "if collapsed and may_use(",
+        "if False and (",
     ),
     Fault(
         "who waited gets what a stranger's call fetched",
-        "gateway.fetches",
+        "apps.gateway.fetches",
         "not http.may_share(plan, outcome.store) or not",
         "not",
     ),
     Fault(
         "a look-up's answer is handed to another variant",
-        "gateway.looks",
+        "apps.gateway.looks",
         "return may_use(plan, found.held.entry) is None",
         "return True",
     ),
     Fault(
         "the right to fetch is handed to another variant",
-        "gateway.looks",
+        "apps.gateway.looks",
         "return found.missed is not http.Reason.VARY_MISMATCH",
         "return True",
     ),
     Fault(
         "another worker's answer is taken unchecked",
-        "gateway.leading",
+        "apps.gateway.leading",
         "and may_use(plan, held.entry) is None",
         "and True",
     ),
     Fault(
         "what was there before is taken for what was fetched",
-        "gateway.leading",
+        "apps.gateway.leading",
         "(known is None or held.entry.validated_at > known.entry.validated_at)",
         "True",
     ),
     Fault(
         "a warm-up's token is good for every API",
-        "warming.token",
+        "apps.warming.token",
         "scheme.encode(), api.encode(), target)",
         'scheme.encode(), b"", target)',
     ),
     Fault(
-        "a warm-up's token is good for every target", "warming.token", "api.encode(), target)\n", 'api.encode(), b"")\n'
+        "a warm-up's token is good for every target",
+        "apps.warming.token",
+        "api.encode(), target)\n",
+        'api.encode(), b"")\n',
     ),
-    Fault("a warm-up's token never ends", "warming.token", "not now < expires <= now + 2 * LIFE", "False"),
+    Fault("a warm-up's token never ends", "apps.warming.token", "not now < expires <= now + 2 * LIFE", "False"),
     Fault(
         "a warm-up's token's end is the caller's to say",
-        "warming.token",
+        "apps.warming.token",
         'b"%d.%b.%b.%b" % (expires, ',
         'b"%b.%b.%b" % (',
     ),
-    Fault("a warm-up's token needs no key", "warming.token", "key=master, digest_size=32", "digest_size=32"),
-    Fault("a warm-up may write", "gateway.warming", ' or x.method not in ("GET", "HEAD")', ""),
-    Fault("the origin is told the token", "gateway.stages.route", "        HEADER,\n", ""),
+    Fault("a warm-up's token needs no key", "apps.warming.token", "key=master, digest_size=32", "digest_size=32"),
+    Fault("a warm-up may write", "apps.gateway.warming", ' or x.method not in ("GET", "HEAD")', ""),
+    Fault("the origin is told the token", "apps.gateway.stages.route", "        HEADER,\n", ""),
     Fault(
         "names that an origin folds go on",
-        "gateway.stages.route",
+        "apps.gateway.stages.route",
         "if name.translate(None, _PLAIN) or name in _OURS:",
         "if name in _OURS:",
     ),
     Fault(
         "a key goes on in another field",
-        "gateway.stages.route",
+        "apps.gateway.stages.route",
         "return without_keys(tuple(taken))",
         "return tuple(taken)",
     ),
     Fault(
         "what is one caller's is pushed for all",
-        "warming.pushing",
+        "apps.warming.pushing",
         "if plan.base is not http.Scope.SHARED or plan.credentialed:",
         "if False:",
     ),
     Fault(
         "any caller's push is for an origin that sees keys",
-        "warming.pushing",
+        "apps.warming.pushing",
         "plan = plan_call(api, request, _CALLER)",
         "plan = plan_call(api, request, None)",
     ),
-    Fault("the policy of another path is used", "gateway.snapshot", " and matches(each.pattern, segments):", ":"),
+    Fault("the policy of another path is used", "apps.gateway.snapshot", " and matches(each.pattern, segments):", ":"),
     Fault(
         "the policy of another method is used",
-        "gateway.snapshot",
+        "apps.gateway.snapshot",
         "(not each.methods or method in each.methods) and ",
         "",
     ),
     Fault(
         "an origin that sees keys is taken for one that doesn't",
-        "gateway.planning",
+        "apps.gateway.planning",
         "http.Scope.SUBJECT if api.forward_credential else http.Scope.SHARED",
         "http.Scope.SHARED",
     ),
     Fault(
         "a body is keyed by its beginning",
-        "gateway.read_ahead",
+        "apps.gateway.read_ahead",
         "                        return\n",
         "                        break\n",
     ),
     Fault(
         "what is personal is stored in clear",
-        "caching.serializer",
+        "apps.caching.serializer",
         "            if value.personal:\n",
         "            if False:\n",
     ),
     Fault(
         "a planted answer is taken",
-        "caching.serializer",
+        "apps.caching.serializer",
         "if not hmac.compare_digest(mac, self._mac(kind, payload)):",
         "if False:",
     ),
@@ -362,9 +366,12 @@ AROUND = [
 class _Seeded(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds one module with a fault."""
 
-    def __init__(self, fault: Fault, room: Path, name: str) -> None:
-        self.name = f"{name}.{fault.module}"
-        file = room / f"{fault.module.replace('.', '/')}.py"
+    def __init__(self, fault: Fault, name: str) -> None:
+        self.name = name
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        file = Path(spec.origin)
         source = file.read_text()
         assert source.count(fault.old) == 1, f"{fault.name}: {source.count(fault.old)} places"
         self.code = compile(source.replace(fault.old, fault.new), str(file), "exec")
@@ -385,7 +392,7 @@ def _ours(name: str) -> bool:
 
 def _caught_by(fault: Fault) -> list[str]:
     """The checks that fail with the fault."""
-    seeded = _Seeded(fault, CORE, "apps.caching.http")
+    seeded = _Seeded(fault, f"apps.caching.http.{fault.module}")
     before = {name: module for name, module in sys.modules.items() if _ours(name)}
     for name in before:
         del sys.modules[name]
@@ -411,7 +418,7 @@ def _failing(checks: Iterable[Callable[[], None]]) -> list[str]:
 
 def _caught_around_by(fault: Fault) -> list[str]:
     """The checks around the core that fail with the fault; everything else stays imported."""
-    seeded = _Seeded(fault, CORE.parent.parent, "apps")
+    seeded = _Seeded(fault, fault.module)
     package = importlib.import_module(seeded.name.rpartition(".")[0])
     names = (seeded.name, "tests.caching.isolation_around")
     before = {name: importlib.import_module(name) for name in names}
@@ -433,7 +440,7 @@ def test_a_seeded_fault_around_the_core_is_caught(fault):
 
 
 def test_without_a_fault_around_the_core_nothing_is_caught():
-    assert _caught_around_by(Fault("none", "warming.token", "LIFE = 60", "LIFE = 59")) == []
+    assert _caught_around_by(Fault("none", "apps.warming.token", "LIFE = 60", "LIFE = 59")) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

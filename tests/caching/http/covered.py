@@ -13,7 +13,9 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-CORE = Path(__file__).resolve().parents[3] / "apps" / "caching" / "http"
+import apps.caching.http
+
+CORE = Path(apps.caching.http.__file__).parent
 HERE = Path(__file__).resolve().parent
 
 
