@@ -38,7 +38,8 @@ from apps.caching.settings import (
 class CachePolicy(models.Model):
     """How one API's answers are cached: the ``cache`` and ``sensitivity`` fields of the declarative file. Durations in seconds.
 
-    Each setting is declared here and nowhere else. In the file's order: what is said before something is exported before it.
+    Each setting is declared here and nowhere else, in the order in which the file has them. What the gateways read of it is the
+    field of the same name of ``http.Policy``.
     """
 
     mode = Setting(CHOICE, Group.SENTENCES, "Who decides the lifetime").of(
