@@ -112,7 +112,7 @@ class UpstreamCalls:
                         x.interim,
                     )
                 except UpstreamError as error:
-                    self._metrics.upstream_failed(api.slug, origin.name, error)
+                    self._metrics.upstream_failed(api.slug, origin.name, error.kind)
                     if isinstance(error, Refused):
                         x.trace += (("egress", error.reason, (monotonic() - x.began) * 1000),)
                     if attempt + 1 == tries or (isinstance(error, TimedOut) and error.sent):

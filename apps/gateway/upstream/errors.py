@@ -2,7 +2,11 @@
 
 
 class UpstreamError(Exception):
-    """No answer, or not all of it. ``sent`` says whether the upstream may have seen (part of) the request."""
+    """No answer, or not all of it. ``sent`` says whether the upstream may have seen (part of) the request; ``kind`` is its word in
+    metrics.
+    """
+
+    kind = "broken"
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
@@ -12,11 +16,15 @@ class UpstreamError(Exception):
 class Unreachable(UpstreamError):
     """No connection: refused, unresolvable, or a failed TLS handshake."""
 
+    kind = "unreachable"
+
 
 class Refused(Unreachable):
     """The upstream is somewhere that the calls of this API's tenant may not lead: nothing was sent. ``reason`` is one of
     ``egress.rules.REASONS``.
     """
+
+    kind = "refused"
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message, sent=False)
@@ -32,6 +40,8 @@ class Busy(Unreachable):
 
 class TimedOut(UpstreamError):
     """The connect or the read timeout passed."""
+
+    kind = "timeout"
 
 
 class Broken(UpstreamError):
