@@ -67,7 +67,7 @@ def test_other_parts_of_the_same_rows_are_another_edition():
 
 
 def served(worker: Any) -> Any:
-    return worker.world.route(b"localhost", b"/products/1")
+    return wait_until(lambda: worker.world.route(b"localhost", b"/products/1"))
 
 
 def catalogue() -> None:
