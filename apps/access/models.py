@@ -13,6 +13,7 @@ from apps.access.choices import (
     SubscriptionState,
 )
 from apps.catalog.models import API
+from apps.constraints import Check, goes_with, known, not_negative
 from apps.tenants.models import Tenant
 
 
@@ -39,6 +40,11 @@ class Plan(models.Model):
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            known("quota_period", QuotaPeriod),
+            not_negative("trust_lease"),
+            Check(condition=models.Q(rate_period__gt=0), name="plan_rate_period_is_positive"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -92,6 +98,7 @@ class APIKey(models.Model):
     class Meta:
         ordering = ["-created_at"]
         verbose_name = "API key"
+        constraints = [known("state", KeyState), goes_with("revoked_at", models.Q(state=KeyState.REVOKED))]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
@@ -113,7 +120,8 @@ class Subscription(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["application", "api"], condition=models.Q(state__in=LIVE), name="one_live_subscription"
-            )
+            ),
+            known("state", SubscriptionState),
         ]
 
     def __str__(self) -> str:
@@ -152,7 +160,14 @@ class AccessRequest(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["application", "api"], condition=models.Q(state__in=OPEN), name="one_open_request"
-            )
+            ),
+            known("state", RequestState),
+            goes_with("decided_at", models.Q(state__in=[RequestState.APPROVED, RequestState.REJECTED])),
+            Check(
+                condition=models.Q(state__in=[RequestState.DRAFT, RequestState.CANCELLED])
+                | models.Q(submitted_at__isnull=False),
+                name="request_was_submitted",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -172,6 +187,14 @@ class RequestComment(models.Model):
 
     class Meta:
         ordering = ["created_at", "id"]
+        constraints = [
+            known("verb", RequestVerb),
+            models.UniqueConstraint(
+                fields=["request"],
+                condition=models.Q(verb__in=[RequestVerb.APPROVE, RequestVerb.REJECT]),
+                name="one_decision_per_request",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb}: {self.text}"

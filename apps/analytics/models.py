@@ -8,6 +8,7 @@ from django.db import models
 
 from apps.analytics.choices import Cause, Level, Period
 from apps.analytics.figures import Figures, decode
+from apps.constraints import Check, known
 
 
 class CallRecord(models.Model):
@@ -87,6 +88,7 @@ class RollUp(models.Model):
             models.Index(fields=["level", "period", "api", "bucket"], name="figures_of_an_api"),
             models.Index(fields=["level", "period", "tenant", "bucket"], name="figures_of_a_tenant"),
         ]
+        constraints = [known("period", Period), known("level", Level)]
 
     def __str__(self) -> str:
         return f"{self.bucket:%Y-%m-%d %H:%M} {self.level} {self.application or self.tenant or self.api}"
@@ -138,7 +140,10 @@ class Interval(models.Model):
 
     class Meta:
         ordering = ["incarnation", "first"]
-        constraints = [models.UniqueConstraint(fields=["incarnation", "first"], name="interval_starts_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["incarnation", "first"], name="interval_starts_once"),
+            Check(condition=models.Q(first__lte=models.F("last")), name="interval_ends_after_its_start"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.incarnation_id} {self.first}-{self.last}"
@@ -157,6 +162,7 @@ class Loss(models.Model):
     class Meta:
         ordering = ["-at"]
         verbose_name_plural = "losses"
+        constraints = [known("cause", Cause)]
 
     def __str__(self) -> str:
         return f"{self.count} {self.cause}"

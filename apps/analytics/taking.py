@@ -191,12 +191,14 @@ class Account:
         self._starts[life][first] = at
 
     def _lose(self, life: str, first: int, last: int, cause: str, at: datetime) -> None:
+        # A gateway of another version may name one that this version doesn't know.
+        cause = cause if cause in Cause.values else Cause.NEVER_CAME.value
         previous = self._losses[-1] if self._losses else None
         if previous and (previous.incarnation, previous.last + 1, previous.cause) == (life, first, cause):
             previous.last = last
             previous.count += last - first + 1
         else:
-            loss = Loss(incarnation=life, first=first, last=last, count=last - first + 1, cause=cause[:12], at=at)
+            loss = Loss(incarnation=life, first=first, last=last, count=last - first + 1, cause=cause, at=at)
             self._losses.append(loss)
 
 

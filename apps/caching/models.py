@@ -33,6 +33,7 @@ from apps.caching.settings import (
     check_parameters,
     settings_in,
 )
+from apps.constraints import known, not_negative
 
 
 class CachePolicy(models.Model):
@@ -236,6 +237,16 @@ class CachePolicy(models.Model):
 
     class Meta:
         verbose_name_plural = "cache policies"
+        constraints = [
+            known("mode", CacheMode),
+            known("query_mode", QueryMode),
+            known("scope", Scope),
+            known("client_directives", ClientDirectives),
+            known("sensitivity", Sensitivity),
+            known("body", BodyKey),
+            known("surrogate_control", SurrogateControl),
+            not_negative("ttl", "stale_while_revalidate", "stale_if_error", "negative_ttl", "jitter"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.mode}, {self.ttl:g} s"
@@ -271,6 +282,7 @@ class Purge(models.Model):
 
     class Meta:
         ordering = ["-at"]
+        constraints = [known("kind", PurgeKind)]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.value} of {self.api_slug}"

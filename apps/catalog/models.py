@@ -7,6 +7,7 @@ from django.db import models
 
 from apps.caching.models import CachePolicy
 from apps.catalog.choices import APIState, Approval, Authentication, DebugHeaders, HostMethod, HostState
+from apps.constraints import goes_with, known, not_negative
 from apps.secrets import EncryptedJSONField
 from apps.tenants.models import Tenant
 
@@ -79,6 +80,12 @@ class API(models.Model):
         ordering = ["name"]
         verbose_name = "API"
         verbose_name_plural = "APIs"
+        constraints = [
+            known("state", APIState),
+            known("approval", Approval),
+            known("debug_headers", DebugHeaders),
+            not_negative("connect_timeout", "read_timeout", "queue_wait"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -175,6 +182,9 @@ class HostName(models.Model):
             models.UniqueConstraint(
                 fields=["host"], condition=models.Q(state=HostState.PROVED), name="a_host_has_one_owner"
             ),
+            known("state", HostState),
+            known("method", HostMethod, ""),
+            goes_with("proved_at", models.Q(state=HostState.PROVED)),
         ]
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 from django.db import models
 
 from apps.caching.models import Purge
+from apps.constraints import known
 from apps.invalidation.choices import ForwardingState, Source
 from apps.secrets import EncryptedJSONField
 
@@ -29,7 +30,10 @@ class Message(models.Model):
     at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["api_slug", "message_id"], name="each_message_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["api_slug", "message_id"], name="each_message_once"),
+            known("source", Source),
+        ]
 
     def __str__(self) -> str:
         return f"{self.message_id} of {self.api_slug}"
@@ -45,6 +49,7 @@ class RefusedMessage(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+        constraints = [known("source", Source)]
 
     def __str__(self) -> str:
         return self.detail
@@ -77,6 +82,7 @@ class Forwarding(models.Model):
         indexes = [
             models.Index(fields=["next_at"], condition=models.Q(state="waiting"), name="forwardings_that_wait"),
         ]
+        constraints = [known("state", ForwardingState)]
 
     def __str__(self) -> str:
         return f"{self.get_state_display()}: {self.detail}"

@@ -8,6 +8,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from apps.constraints import known
 from apps.tenants.choices import Role, Scope, TenantState
 
 
@@ -111,6 +112,7 @@ class Tenant(models.Model):
 
     class Meta:
         ordering = ["slug"]
+        constraints = [known("state", TenantState)]
 
     def __str__(self) -> str:
         return self.name
@@ -140,7 +142,10 @@ class Membership(models.Model):
 
     class Meta:
         ordering = ["tenant__slug", "user__email"]
-        constraints = [models.UniqueConstraint(fields=["user", "tenant"], name="one_role_in_a_tenant")]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "tenant"], name="one_role_in_a_tenant"),
+            known("role", Role),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user} {self.role} of {self.tenant}"
@@ -163,7 +168,10 @@ class Invitation(models.Model):
 
     class Meta:
         ordering = ["email"]
-        constraints = [models.UniqueConstraint(fields=["tenant", "email"], name="one_invitation_to_a_tenant")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "email"], name="one_invitation_to_a_tenant"),
+            known("role", Role),
+        ]
 
     def __str__(self) -> str:
         return f"{self.email} as {self.role} of {self.tenant}"
@@ -211,6 +219,7 @@ class Token(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        constraints = [known("scope", Scope)]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"

@@ -3,6 +3,7 @@
 from django.db import models
 
 from apps.caching.warm_up import rate_text
+from apps.constraints import goes_with, known
 from apps.warming.choices import UNFINISHED, Cause, WarmUpState
 
 
@@ -47,6 +48,11 @@ class WarmUp(models.Model):
         indexes = [
             models.Index(fields=["api_slug", "-id"], name="warm_ups_of_an_api"),
             models.Index(fields=["state"], name="warm_ups_by_state"),
+        ]
+        constraints = [
+            known("cause", Cause),
+            known("state", WarmUpState),
+            goes_with("ended_at", ~models.Q(state__in=UNFINISHED)),
         ]
 
     def __str__(self) -> str:

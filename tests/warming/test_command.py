@@ -5,6 +5,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 from django.core.management.base import OutputWrapper
+from django.utils import timezone
 
 from apps.caching.models import Purge
 from apps.catalog.services import api_update
@@ -110,7 +111,7 @@ def test_it_looks_on_while_another_process_works(cast, monkeypatch):
     monkeypatch.setattr(progress, "claim", lambda *_, **__: [])
 
     def another_works(seconds):
-        WarmUp.objects.update(state="done", total=1, done=1, stored=1)
+        WarmUp.objects.update(state="done", ended_at=timezone.now(), total=1, done=1, stored=1)
 
     monkeypatch.setattr(progress.time, "sleep", another_works)
     status, out, _ = run("--api", "products", "--url", "/1")
@@ -122,7 +123,9 @@ def test_a_purge_may_be_followed_by_a_warm_up(cast, state_redis, monkeypatch):
     publish_pending()
     monkeypatch.setattr(progress, "claim", lambda *_, **__: [])
     monkeypatch.setattr(
-        progress.time, "sleep", lambda _: WarmUp.objects.update(state="done", total=1, done=1, stored=1)
+        progress.time,
+        "sleep",
+        lambda _: WarmUp.objects.update(state="done", ended_at=timezone.now(), total=1, done=1, stored=1),
     )
     out = StringIO()
     with pytest.raises(SystemExit) as ended:

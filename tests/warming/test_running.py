@@ -252,7 +252,7 @@ def test_warm_ups_of_one_api_run_one_after_the_other_and_of_two_side_by_side(cas
     one, two, three = start(first, 3), start(first, 3), start(other, 3)
     assert [run.row for run in claim("w", clock=house.now)] == [one, three]
     assert claim("x") == []
-    WarmUp.objects.filter(pk=one.pk).update(state="done", worker="")
+    WarmUp.objects.filter(pk=one.pk).update(state="done", ended_at=timezone.now(), worker="")
     assert [run.row for run in claim("x", clock=house.now)] == [two]
 
 

@@ -33,7 +33,7 @@ def out(state_redis):
 
 
 def over() -> None:
-    WarmUp.objects.update(state="done")
+    WarmUp.objects.update(state="done", ended_at=timezone.now())
 
 
 def test_a_warm_up_is_queued_and_witnessed(cast):
