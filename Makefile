@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := run
 
 PYTHON ?= python3
+# Tests start some hundred processes: each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Most tests wait for something: three processes keep two cores busy.
 TEST_PROCESSES ?= 3
 python := .venv/bin/python
