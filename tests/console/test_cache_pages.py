@@ -79,7 +79,7 @@ def test_progress_asks_for_itself_until_it_is_over_and_is_said_at_each_quarter(w
     assert "data-say" not in part("40")
     assert "data-say" not in part("nonsense")
     assert "data-say" in part("20")
-    WarmUp.objects.filter(pk=world.warm_up.pk).update(state="done", done=100, stored=98)
+    WarmUp.objects.filter(pk=world.warm_up.pk).update(state="done", done=100, stored=98, ended_at=timezone.now())
     over = part("40")
     assert "hx-trigger" not in over
     assert "Done: 100 of 100: 98 stored, 2 failed" in over
@@ -163,7 +163,7 @@ def test_lists_follow_what_still_goes_on_and_rest_afterwards(world, browse, addr
     Forwarding.objects.create(purge=world.purge, state="waiting", next_at=world.purge.at)
     assert followed() == ["purges", "warm-ups"]
     Forwarding.objects.update(state="done")
-    WarmUp.objects.update(state="done")
+    WarmUp.objects.update(state="done", ended_at=timezone.now())
     assert followed() == []
 
 
