@@ -4,7 +4,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.defaults import page_not_found
 
 from apps.console.views import errors as pages
-from apps.platform.api import errors as problems
+from apps.rest import errors as problems
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

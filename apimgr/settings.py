@@ -97,8 +97,10 @@ INSTALLED_APPS = [
     "apps.analytics",
     "apps.warming",
     "apps.invalidation",
+    "apps.explain",
+    "apps.declarative",
     "apps.console",
-    "apps.platform",
+    "apps.supervisor",
 ]
 
 MIDDLEWARE = [
@@ -172,17 +174,17 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
     "default": {
-        "BACKEND": "apps.platform.steady.SteadyCache",
+        "BACKEND": "apps.foundation.steady.SteadyCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "apimgr:django",
         "OPTIONS": {
-            "CLIENT_CLASS": "apps.caching.backend.OneServerClient",
+            "CLIENT_CLASS": "apps.cachestore.backend.OneServerClient",
             "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
             "IGNORE_EXCEPTIONS": True,  # what the backend doesn't do without Redis, the console does without
         },
     },
     "responses": {
-        "BACKEND": "apps.caching.backend.ResponsesCache",
+        "BACKEND": "apps.cachestore.backend.ResponsesCache",
         "LOCATION": CACHE_REDIS_URL,
         "KEY_PREFIX": "apimgr:r",
     },
@@ -227,7 +229,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = read("SECURE_COOKIES", False, parse
 # Sent with what leaves over HTTPS: browsers then use nothing else for the console's host for so long.
 SECURE_HSTS_SECONDS = int(read("HSTS", 0.0, parsers.duration))
 SECURE_HSTS_INCLUDE_SUBDOMAINS = read("HSTS_SUBDOMAINS", False, parsers.flag)
-# What these ask for has other names here, or is a proxy's to do: apps.platform.checks asks for it in our words.
+# What these ask for has other names here, or is a proxy's to do: apps.supervisor.checks asks for it in our words.
 SILENCED_SYSTEM_CHECKS = [f"security.W{number}" for number in ("004", "005", "008", "009", "012", "016", "021")]
 SECURE_CONTENT_TYPE_NOSNIFF = True
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 3000  # the policy editor with as many operations as a policy may have
@@ -317,12 +319,12 @@ REST_FRAMEWORK = {
         "rest_framework.permissions.IsAuthenticated",
         "apps.tenants.api.permissions.HasScope",
     ],
-    "DEFAULT_PAGINATION_CLASS": "apps.platform.api.pagination.PagePagination",
+    "DEFAULT_PAGINATION_CLASS": "apps.rest.pagination.PagePagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["apps.platform.api.parsers.JSONBody"],
+    "DEFAULT_PARSER_CLASSES": ["apps.rest.parsers.JSONBody"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "apps.platform.api.errors.exception_handler",
+    "EXCEPTION_HANDLER": "apps.rest.errors.exception_handler",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "apimgr",

@@ -12,10 +12,10 @@ rest_api = [
     path("", include("apps.access.api.urls")),
     path("", include("apps.fleet.api.urls")),
     path("", include("apps.analytics.api.urls")),
-    path("", include("apps.caching.api.urls")),
+    path("", include("apps.purging.api.urls")),
     path("", include("apps.warming.api.urls")),
     path("", include("apps.invalidation.api.urls")),
-    path("", include("apps.caching.api.explain_urls")),
+    path("", include("apps.explain.api.urls")),
 ]
 
 urlpatterns = [
@@ -24,9 +24,9 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("invitations/<str:secret>/", invitation, name="invitation"),
-    path("api/", include("apps.platform.api.urls")),
+    path("api/", include("apps.rest.urls")),
     path("api/v1/", include(rest_api)),
-    path("", include("apps.platform.urls")),
+    path("", include("apps.supervisor.urls")),
     path("", include("apps.console.urls")),
 ]
 

@@ -22,24 +22,14 @@ import django  # noqa: E402
 
 django.setup()
 
-from apps.caching import ledger, purges  # noqa: E402
-from apps.caching.backend import ResponsesCache  # noqa: E402
-from apps.caching.http import (  # noqa: E402
-    ANONYMOUS,
-    Held,
-    Policy,
-    Request,
-    RequestPlan,
-    ResponseHead,
-    Store,
-    on_response,
-    plan_request,
-)
-from apps.caching.http.invalidation import tag_of_key  # noqa: E402
-from apps.caching.shares import NOBODY  # noqa: E402
-from apps.caching.store import ResponseStore  # noqa: E402
-from apps.fleet import names  # noqa: E402
-from apps.platform.valkey import EmbeddedValkey, Role, ValkeySettings  # noqa: E402
+from apps.cachestore import ledger, purges  # noqa: E402
+from apps.cachestore.backend import ResponsesCache  # noqa: E402
+from apps.cachestore.shares import NOBODY  # noqa: E402
+from apps.cachestore.store import ResponseStore  # noqa: E402
+from apps.httpcache import ANONYMOUS, Held, Policy, Request, RequestPlan, ResponseHead, Store, on_response, plan_request  # noqa: E402
+from apps.httpcache.invalidation import tag_of_key  # noqa: E402
+from apps.supervisor.valkey import EmbeddedValkey, Role, ValkeySettings  # noqa: E402
+from apps.wire import names  # noqa: E402
 
 FEW, MANY = 10, 1_000_000
 ROUNDS = 100

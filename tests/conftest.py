@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 from django.conf import settings
 
-from apps.platform.valkey import EmbeddedValkey, Role, ValkeySettings
+from apps.supervisor.valkey import EmbeddedValkey, Role, ValkeySettings
 from tests.support.cast import cast
 from tests.support.ports import free_port
 from tests.support.transactions import only_sql_in_transactions

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.hooks import Hook
+from apps.foundation.hooks import Hook
 
 
 def test_each_function_is_called_in_the_order_of_registration_and_its_value_is_returned():

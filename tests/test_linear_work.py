@@ -18,30 +18,30 @@ from typing import Any
 
 import pytest
 
-from apps.caching import http
-from apps.caching.http import Entry, Held, Identity, Policy, Request, RequestPlan, ResponseHead
-from apps.caching.http.directives import ResponseDirectives
-from apps.caching.http.entry import Variants
-from apps.caching.http.patterns import template
-from apps.caching.http.recent import Remembered
+from apps import httpcache
 from apps.gateway.forwarding import ruled
 from apps.gateway.problems import Problem
-from apps.gateway.snapshot import HeaderRules, Operation
 from apps.gateway.stages.route import fields_taken
+from apps.httpcache import Entry, Held, Identity, Policy, Request, RequestPlan, ResponseHead
+from apps.httpcache.directives import ResponseDirectives
+from apps.httpcache.entry import Variants
+from apps.httpcache.patterns import template
+from apps.httpcache.recent import Remembered
+from apps.wire.snapshot import HeaderRules, Operation
 from tests.gateway.house import api
 from tests.support.cost import STEEPEST, steepness
 
 DATA_PLANE = (
-    "apps.access.keys",
-    "apps.caching.graphql",
-    "apps.caching.http",
-    "apps.caching.typed",
+    "apps.wire.api_keys",
+    "apps.gateway.graphql",
+    "apps.httpcache",
+    "apps.explain.typed_request",
     "apps.egress.addresses",
     "apps.gateway",
     "apps.invalidation.calls",
     "apps.invalidation.messages",
     "apps.invalidation.signatures",
-    "apps.warming.token",
+    "apps.wire.warm_up_token",
 )
 """Where texts of callers, of upstreams and of those who end answers are read; the console's explain reads by these too."""
 
@@ -254,7 +254,11 @@ EXPRESSIONS = list(expressions())
 
 def test_the_expressions_are_found() -> None:
     names = {name.partition("[")[0] for name, _, _ in EXPRESSIONS}
-    assert {"apps.caching.http.fields._CLOSED", "apps.caching.http.dates._FORMATS", "apps.words._RATE"} <= names
+    assert {
+        "apps.httpcache.fields._CLOSED",
+        "apps.httpcache.dates._FORMATS",
+        "apps.foundation.field_names._RATE",
+    } <= names
     assert len(EXPRESSIONS) > 60
 
 
@@ -280,7 +284,7 @@ def test_a_pattern_that_is_quadratic_is_found() -> None:
 
 def test_expressions_stand_where_they_are_found() -> None:
     """One that is compiled in a function, or given to ``re.sub`` as a text, escapes the tests above."""
-    allowed = {("apps.caching.http.patterns", "template")}  # measured below, by the templates that it makes
+    allowed = {("apps.httpcache.patterns", "template")}  # measured below, by the templates that it makes
     for module in modules_below(*DATA_PLANE):
         tree = ast.parse(Path(str(module.__file__)).read_text())
         for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]:
@@ -311,7 +315,7 @@ NOW = 1_800_000_000.0
 ENTRY_FIELDS = ((b"etag", b'"a"'), (b"last-modified", b"Sun, 06 Nov 1994 08:49:37 GMT"), (b"date", b"x"))
 
 
-def entry_of(headers: http.Headers = ENTRY_FIELDS, body: bytes = b"", **changes: Any) -> Entry:
+def entry_of(headers: httpcache.Headers = ENTRY_FIELDS, body: bytes = b"", **changes: Any) -> Entry:
     fields: dict[str, Any] = dict.fromkeys(Entry.__slots__, 0)
     fields |= {"key": b"k" * 32, "status": 200, "headers": headers, "body": body, "owner": b"", "rule": "", "api": "a"}
     fields |= {"path": b"/", "tags": (), "birth": (1, 1), "selecting": (), "holder": (), "downstream": "pass"}
@@ -329,7 +333,7 @@ API = api(
 )
 
 
-def headers_of(text: bytes) -> http.Headers:
+def headers_of(text: bytes) -> httpcache.Headers:
     return tuple((name, text) for name in FIELDS)
 
 
@@ -346,7 +350,7 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
     "list[bytes]": lambda text: [text],
     "collections.abc.Iterable[bytes]": lambda text: [text],
     "collections.abc.Collection[bytes]": lambda text: {text},
-    "collections.abc.Sequence[bytes]": lambda text: http.fields.members([text]),
+    "collections.abc.Sequence[bytes]": lambda text: httpcache.fields.members([text]),
     "collections.abc.Sequence[bytes | None]": lambda text: [text],
     "tuple[bytes | None, ...]": lambda text: (text,),
     "frozenset[bytes]": lambda text: frozenset({text}),
@@ -370,10 +374,10 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
     Entry.__name__: lambda text: entry_of(
         ((b"content-type", b"application/json"), (b"vary", text)), text, selecting=((b"accept", text),)
     ),
-    Variants.__name__: lambda text: Variants((tuple(http.fields.members([text])),), (), NOW),
+    Variants.__name__: lambda text: Variants((tuple(httpcache.fields.members([text])),), (), NOW),
     Held.__name__: lambda text: Held(entry_of()),
     f"{Held.__name__} | None": lambda text: Held(entry_of()),
-    RequestPlan.__name__: lambda text: http.plan_request(
+    RequestPlan.__name__: lambda text: httpcache.plan_request(
         Request("GET", "http", b"h", b"/", None, headers_of(text)), POLICY, Identity()
     ),
     # What does not.
@@ -397,17 +401,17 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
 
 CHOSEN: dict[str, dict[str, object]] = {
     # Words of ours, which would end the work before it began were they a caller's.
-    "apps.access.keys.digest": {"pepper": b"pepper"},
-    "apps.caching.http.bodies.parts_of": {"form": "json"},
-    "apps.caching.http.downstream.prepared": {"rule": "private"},
-    "apps.caching.http.normalise.field_value": {"name": b"accept-language"},
-    "apps.caching.http.normalise.select_query": {"mode": "include"},
-    "apps.caching.typed.typed": {"method": "GET"},
+    "apps.wire.api_keys.digest": {"pepper": b"pepper"},
+    "apps.httpcache.bodies.parts_of": {"form": "json"},
+    "apps.httpcache.downstream.prepared": {"rule": "private"},
+    "apps.httpcache.normalise.field_value": {"name": b"accept-language"},
+    "apps.httpcache.normalise.select_query": {"mode": "include"},
+    "apps.explain.typed_request.typed": {"method": "GET"},
     "apps.gateway.head_limits.refusal": {"method": "GET", "version": "1.1"},
     "apps.gateway.stages.route.operation_of": {"method": "GET"},
     "apps.gateway.stages.route.fields_taken": {"trusted": False},
     "apps.invalidation.signatures.check": {"secrets": ["secret"]},
-    "apps.warming.token.scheme_of": {"master": b"m", "api": "products", "target": b"/"},
+    "apps.wire.warm_up_token.scheme_of": {"master": b"m", "api": "products", "target": b"/"},
 }
 
 # These take a whole call, or a connection: tests/gateway/test_hostile_values.py makes the calls. Or a file of the worker's own.
@@ -423,9 +427,9 @@ _NOT_MEASURED_HERE = {
 }
 
 ELSEWHERE = {
-    "apps.caching.http.patterns.template": "a template is an author's, and short: test_templates_match_in_linear_time",
-    "apps.caching.http.serving.on_error": "reads a plan, no text: plan_request",
-    "apps.caching.http.storing.may_share": "reads a plan, no text: plan_request",
+    "apps.httpcache.patterns.template": "a template is an author's, and short: test_templates_match_in_linear_time",
+    "apps.httpcache.serving.on_error": "reads a plan, no text: plan_request",
+    "apps.httpcache.storing.may_share": "reads a plan, no text: plan_request",
     "apps.gateway.insisting.is_bounded": "reads a plan, no text: plan_request",
     "apps.gateway.outcomes.on_error": "reads a plan, no text: plan_request",
     "apps.gateway.readers.networks_of": "reads a setting, at start",
@@ -483,7 +487,7 @@ def called_with(name: str, function: Callable[..., object]) -> Callable[[bytes],
 
 
 def test_the_functions_are_found() -> None:
-    assert {"apps.caching.http.fields.members", "apps.gateway.stages.route.operation_of"} <= FUNCTIONS.keys()
+    assert {"apps.httpcache.fields.members", "apps.gateway.stages.route.operation_of"} <= FUNCTIONS.keys()
     assert len(FUNCTIONS) > 100
     assert not CHOSEN.keys() - FUNCTIONS.keys()
     assert not ELSEWHERE.keys() - FUNCTIONS.keys()
@@ -495,17 +499,21 @@ def test_a_function_takes_linear_time(name: str) -> None:
 
 
 LISTS: dict[str, Callable[[bytes], object]] = {
-    "vary": lambda text: http.vary.selecting(http.vary.field_names(((b"vary", text),)) or (), _fields_named(text)),
-    "connection": lambda text: http.fields.end_to_end((*_fields_named(text), (b"connection", text))),
-    "no-cache": lambda text: http.fields.without(_fields_named(text), frozenset(http.fields.members([text]))),
-    "304": lambda text: http.validation.merged_headers(entry_of(_fields_named(text)), _fields_named(text), frozenset()),
+    "vary": lambda text: httpcache.vary.selecting(
+        httpcache.vary.field_names(((b"vary", text),)) or (), _fields_named(text)
+    ),
+    "connection": lambda text: httpcache.fields.end_to_end((*_fields_named(text), (b"connection", text))),
+    "no-cache": lambda text: httpcache.fields.without(_fields_named(text), frozenset(httpcache.fields.members([text]))),
+    "304": lambda text: httpcache.validation.merged_headers(
+        entry_of(_fields_named(text)), _fields_named(text), frozenset()
+    ),
     "taken": lambda text: fields_taken(API, _fields_named(text), False),
     "ruled": lambda text: ruled(_fields_named(text), HeaderRules()),
 }
 
 
-def _fields_named(text: bytes) -> http.Headers:
-    return tuple((name, b"a") for name in http.fields.members([text]))
+def _fields_named(text: bytes) -> httpcache.Headers:
+    return tuple((name, b"a") for name in httpcache.fields.members([text]))
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -559,4 +567,4 @@ def test_members_are_what_they_were_with_backtracking() -> None:
         for chosen in product(b'",\\ a', repeat=length):
             line = bytes(chosen)
             expected = [member for part in naive.findall(line) if (member := part.strip(b" \t"))]
-            assert http.fields.members([line]) == expected, line
+            assert httpcache.fields.members([line]) == expected, line

@@ -9,7 +9,7 @@ from apps.audit.models import Entry
 from apps.catalog.models import API, Revision
 from apps.catalog.selectors import document_for, revision_changes_for, revision_document_for
 from apps.catalog.services import api_rollback, api_update
-from apps.secrets import Ring, Undecipherable
+from apps.foundation.secrets import Ring, Undecipherable
 from tests.support.cast import Cast, make_api
 
 SECRET = "Bearer s3cret-of-the-upstream"

@@ -2,8 +2,8 @@
 
 from typing import Any, TypedDict, cast
 
-from apps import words
 from apps.access.models import Plan
+from apps.foundation import field_names
 
 
 class PlanFields(TypedDict, total=False):
@@ -20,14 +20,14 @@ class PlanFields(TypedDict, total=False):
     trust_lease: float | None
 
 
-_PLAN: dict[str, words.Reader] = {
-    "name": words.text,
-    "description": words.text,
-    "rate_limit": words.optional(words.rate),
-    "burst": words.optional(words.integer),
-    "quota": words.optional(words.quota),
-    "charge_failures": words.boolean,
-    "trust_lease": words.optional(words.duration),
+_PLAN: dict[str, field_names.Reader] = {
+    "name": field_names.text,
+    "description": field_names.text,
+    "rate_limit": field_names.optional(field_names.rate),
+    "burst": field_names.optional(field_names.integer),
+    "quota": field_names.optional(field_names.quota),
+    "charge_failures": field_names.boolean,
+    "trust_lease": field_names.optional(field_names.duration),
 }
 
 #: what a service calls a field -> what the document calls it
@@ -36,7 +36,7 @@ WORDS = {"rate_calls": "rate_limit", "rate_period": "rate_limit", "quota_period"
 
 def read_plan(data: object) -> PlanFields:
     """The fields that ``data`` names; ``slug`` is the caller's. Raises ``ValidationError`` by path."""
-    found = words.read(data, _PLAN)
+    found = field_names.read(data, _PLAN)
     if "rate_limit" in found:
         limit = found.pop("rate_limit")
         found["rate_calls"], found["rate_period"] = limit or (None, 1.0)
@@ -50,9 +50,9 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     document: dict[str, Any] = {"slug": plan.slug, "name": plan.name}
     if plan.description:
         document["description"] = plan.description
-    document["rate_limit"] = words.rate_text(plan.rate_calls, plan.rate_period) if plan.rate_calls else None
+    document["rate_limit"] = field_names.rate_text(plan.rate_calls, plan.rate_period) if plan.rate_calls else None
     document["burst"] = plan.burst
     document["quota"] = f"{plan.quota}/{plan.quota_period}" if plan.quota is not None else None
     document["charge_failures"] = plan.charge_failures
-    document["trust_lease"] = None if plan.trust_lease is None else words.duration_text(plan.trust_lease)
+    document["trust_lease"] = None if plan.trust_lease is None else field_names.duration_text(plan.trust_lease)
     return document

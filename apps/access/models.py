@@ -13,7 +13,7 @@ from apps.access.choices import (
     SubscriptionState,
 )
 from apps.catalog.models import API
-from apps.constraints import Check, goes_with, known, not_negative
+from apps.foundation.constraints import Check, goes_with, known, not_negative
 from apps.tenants.models import Tenant
 
 

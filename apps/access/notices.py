@@ -4,7 +4,7 @@ from django.conf import settings
 
 from apps.access.choices import RequestVerb
 from apps.access.models import AccessRequest
-from apps.mail import post
+from apps.foundation.mail import post
 from apps.tenants.choices import Role
 from apps.tenants.models import User
 

@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from apps.analytics.choices import Cause
 from apps.analytics.models import Ingestion, Interval, Loss
-from apps.fleet import names
-from apps.fleet.connections import AWAY, connect
+from apps.wire import names
+from apps.wire.connections import AWAY, connect
 
 #: Seconds that a record may take from the spool into the database before its absence is worth a word.
 GRACE = 10.0

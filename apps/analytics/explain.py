@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from apps.analytics.models import CallRecord
-from apps.caching.http.reasons import Reason
 from apps.egress.rules import REASONS as EGRESS
 from apps.gateway.problems import Problem
+from apps.httpcache.reasons import Reason
 
 _REASONS = {reason.code: reason.sentence for reason in Reason}
 _PROBLEMS = {problem.code: problem.detail for problem in Problem}

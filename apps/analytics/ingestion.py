@@ -17,9 +17,9 @@ from redis.exceptions import LockError
 from apps.analytics import key_use
 from apps.analytics.stream import Batch, Entry, confirm, read
 from apps.analytics.taking import Taken, take
-from apps.fleet import names
-from apps.fleet.connections import AWAY, connect
 from apps.gateway.spool import frames
+from apps.wire import names
+from apps.wire.connections import AWAY, connect
 
 TRANSACTION_RECORDS = 1000
 #: SQLite has one writer at a time: between two transactions the others get their turn.

@@ -8,11 +8,11 @@ from django.db import models
 
 from apps.analytics.choices import Cause, Level, Period
 from apps.analytics.figures import Figures, decode
-from apps.constraints import Check, known
+from apps.foundation.constraints import Check, known
 
 
 class CallRecord(models.Model):
-    """One call, as a gateway recorded it (``apps.gateway.records``): durations in milliseconds, sizes in bytes."""
+    """One call, as a gateway recorded it (``apps.wire.call_records``): durations in milliseconds, sizes in bytes."""
 
     call_id = models.CharField(max_length=32, unique=True)
     request_id = models.CharField(max_length=128, blank=True)

@@ -8,7 +8,7 @@ from django.db.models import Count
 
 from apps.analytics.figures import SERVED_BY_CACHE
 from apps.analytics.models import CallRecord
-from apps.gateway.records import QUERY
+from apps.wire.call_records import QUERY
 
 _FORWARDED_READ = 20_000
 """Records read to learn which paths are called without a query."""

@@ -13,7 +13,7 @@ from apps.analytics.figures import Figures, decode
 from apps.analytics.models import CallRecord, RollUp, roll_up_id
 from apps.analytics.policies import Scope
 from apps.analytics.windows import Kept, Span, down, spans, up
-from apps.gateway.records import WARM_UP
+from apps.wire.call_records import WARM_UP
 
 DEFAULT_SPAN = timedelta(hours=24)
 #: A span that starts or ends within a minute is exact to the microsecond while that minute has at most this many calls.

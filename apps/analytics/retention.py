@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from apps.analytics.choices import Cause, Period
 from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollUp, SetAside
-from apps.fleet import names
-from apps.fleet.connections import AWAY, connect
+from apps.wire import names
+from apps.wire.connections import AWAY, connect
 
 STEP = 500
 #: Between two steps, on SQLite, which has one writer at a time.

@@ -12,8 +12,8 @@ import redis
 from redis.exceptions import ResponseError
 
 from apps.analytics.intervals import Intervals
-from apps.fleet import names
 from apps.gateway.spool import is_incarnation
+from apps.wire import names
 
 #: Entries that agents leave in the stream; what comes on top waits in their spools.
 BOUND = 500

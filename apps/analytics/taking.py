@@ -17,8 +17,8 @@ from apps.analytics.intervals import Intervals
 from apps.analytics.models import CallRecord, Incarnation, Ingestion, Interval, Loss, RollUp, SetAside, roll_up_id
 from apps.analytics.stream import Batch
 from apps.analytics.windows import down
-from apps.gateway import records
 from apps.gateway.spool import Frame, frames, is_incarnation, worker_of
+from apps.wire import call_records
 
 #: Statements name at most this many keys at once: SQLite's bound on variables is far away.
 _CHUNK = 500
@@ -32,12 +32,12 @@ _AT, _FLAGS, _TRACE = (_COLUMNS.index(name) for name in ("at", "flags", "trace")
 _NAMES = ("api", "tenant", "application", "operation")
 _ROLL_UP_COLUMNS = ("id", "period", "bucket", "level", *_NAMES, "calls", "packed")
 #: Flags of rows that no figure counts.
-_IN_NO_FIGURE = frozenset((records.WARM_UP, records.SAMPLED))
+_IN_NO_FIGURE = frozenset((call_records.WARM_UP, call_records.SAMPLED))
 _TALLIED = 1000  # counts in a tally: several times as many as there are problems
 _KEPT_ASIDE = 20  # of a transaction: enough to see what is wrong
 _LONGEST = 255  # of a flag, and of a decision in a trace
 _NUMBERS_END = 2**53  # of frames, sizes and the like: what a double holds, and a database's bigint
-_Decoded = list[tuple[Frame, records.Record | Exception]]
+_Decoded = list[tuple[Frame, call_records.Record | Exception]]
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Taken:
 class _Item:
     """A call on its way to a row, and the frame that it came in."""
 
-    call: records.CallRecord
+    call: call_records.CallRecord
     incarnation: str
     frame: Frame
 
@@ -70,7 +70,7 @@ def take(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> Ta
     came = [(batch, _decoded(batch, unreadable)) for batch in batches]
     account = Account.of(_nodes(came))
     items: list[_Item] = []
-    tallies: list[records.TallyRecord] = []
+    tallies: list[call_records.TallyRecord] = []
     for batch, decoded in came:
         for frame, record in decoded:
             if frame.number in account.settled[batch.incarnation]:
@@ -79,12 +79,12 @@ def take(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> Ta
                 account.set_aside(batch.incarnation, frame, record)
                 continue
             account.settle(batch.incarnation, frame.number, record.at)
-            if isinstance(record, records.LossRecord):
+            if isinstance(record, call_records.LossRecord):
                 account.lose(record)
-            elif isinstance(record, records.TallyRecord):
+            elif isinstance(record, call_records.TallyRecord):
                 if account.settle_first(record):
                     tallies.append(record)
-            elif record.kind != records.BEGUN:
+            elif record.kind != call_records.BEGUN:
                 items.append(_Item(record, batch.incarnation, frame))
     calls = _insert(_without_known_endings(items), account)
     add_figures((call for call in calls if not _IN_NO_FIGURE.intersection(call.flags)), tallies)
@@ -123,7 +123,7 @@ class Account:
         """This number has come."""
         self._settle(life, number, number, moment(at))
 
-    def settle_first(self, tally: records.TallyRecord) -> bool:
+    def settle_first(self, tally: call_records.TallyRecord) -> bool:
         """Whether this tally has not come yet, if it was carried over from another place: then its first number has, too."""
         if not tally.incarnation:
             return True
@@ -132,7 +132,7 @@ class Account:
         self.settle(tally.incarnation, tally.number, tally.at)
         return True
 
-    def lose(self, loss: records.LossRecord) -> None:
+    def lose(self, loss: call_records.LossRecord) -> None:
         """These numbers won't come. Those that have come all the same don't count."""
         at = moment(loss.at)
         for first, last in self.settled[loss.incarnation].missing(loss.first, loss.last):
@@ -226,7 +226,7 @@ def _decoded(batch: Batch, unreadable: Exception | None) -> _Decoded:
         try:
             if unreadable:
                 raise unreadable
-            record = records.decode(frame.record)
+            record = call_records.decode(frame.record)
             _check(record)
             decoded.append((frame, record))
         except (msgspec.MsgspecError, ValueError) as error:
@@ -240,22 +240,22 @@ def _nodes(came: Iterable[tuple[Batch, _Decoded]]) -> dict[str, str]:
     for batch, decoded in came:
         nodes[batch.incarnation] = batch.node
         for _, record in decoded:
-            if isinstance(record, records.LossRecord | records.TallyRecord) and record.incarnation:
+            if isinstance(record, call_records.LossRecord | call_records.TallyRecord) and record.incarnation:
                 nodes.setdefault(record.incarnation, batch.node)
     return nodes
 
 
-def _check(record: records.Record) -> None:
+def _check(record: call_records.Record) -> None:
     """Raises ``ValueError`` for what has the right types and still makes no sense; cleans what a caller chose."""
     moment(record.at)
-    if isinstance(record, records.LossRecord):
+    if isinstance(record, call_records.LossRecord):
         if not is_incarnation(record.incarnation) or not 0 < record.first <= record.last < _NUMBERS_END:
             raise ValueError(f"{record} is no loss")
         return
-    if isinstance(record, records.TallyRecord):
+    if isinstance(record, call_records.TallyRecord):
         _check_tally(record)
         return
-    if record.kind not in (records.CALL, records.BEGUN, records.ENDED):
+    if record.kind not in (call_records.CALL, call_records.BEGUN, call_records.ENDED):
         raise ValueError(f"{record.kind!r} is no kind of record")
     _clean(record)
     for name in _NUMBERS:
@@ -263,7 +263,7 @@ def _check(record: records.Record) -> None:
             raise ValueError(f"{name} is {getattr(record, name)}")
 
 
-def _check_tally(tally: records.TallyRecord) -> None:
+def _check_tally(tally: call_records.TallyRecord) -> None:
     came_from_elsewhere = is_incarnation(tally.incarnation) and 0 < tally.number < _NUMBERS_END
     if len(tally.counts) > _TALLIED or (tally.incarnation and not came_from_elsewhere):
         raise ValueError("This is no tally")
@@ -272,7 +272,7 @@ def _check_tally(tally: records.TallyRecord) -> None:
             raise ValueError("This is no tally")
 
 
-def _row(call: records.CallRecord) -> list[Any]:
+def _row(call: call_records.CallRecord) -> list[Any]:
     """The values of a row, in the order of its columns."""
     values = [getattr(call, name) for name in _COLUMNS]
     values[_AT] = moment(call.at)
@@ -281,7 +281,7 @@ def _row(call: records.CallRecord) -> list[Any]:
     return values
 
 
-def _clean(call: records.CallRecord) -> None:
+def _clean(call: call_records.CallRecord) -> None:
     """Cut texts to what their columns hold, and replace the NUL that PostgreSQL refuses: a caller chose some of them."""
     for name, longest in _TEXTS:
         value = getattr(call, name)
@@ -295,13 +295,13 @@ def _text(value: str, longest: int) -> str:
 
 def _without_known_endings(items: list[_Item]) -> list[_Item]:
     """A call ends once: recovery may have ended one whose real end was shipped before its segment was deleted."""
-    endings = [item.call.call_id for item in items if item.call.kind == records.ENDED]
+    endings = [item.call.call_id for item in items if item.call.kind == call_records.ENDED]
     known: set[str] = set()
     for chunk in _chunks(endings):
         known |= set(CallRecord.objects.filter(call_id__in=chunk).values_list("call_id", flat=True))
     kept = []
     for item in items:
-        if item.call.kind == records.ENDED:
+        if item.call.kind == call_records.ENDED:
             if item.call.call_id in known:
                 continue
             known.add(item.call.call_id)
@@ -309,7 +309,7 @@ def _without_known_endings(items: list[_Item]) -> list[_Item]:
     return kept
 
 
-def _insert(items: list[_Item], account: Account) -> list[records.CallRecord]:
+def _insert(items: list[_Item], account: Account) -> list[call_records.CallRecord]:
     """Insert the calls' rows, and return those that are in. One that the database refuses is found by halving and set aside."""
     if not items:
         return []
@@ -327,7 +327,7 @@ def _insert(items: list[_Item], account: Account) -> list[records.CallRecord]:
         return _insert(items[:half], account) + _insert(items[half:], account)
 
 
-def add_figures(calls: Iterable[records.CallRecord], tallies: Iterable[records.TallyRecord] = ()) -> None:
+def add_figures(calls: Iterable[call_records.CallRecord], tallies: Iterable[call_records.TallyRecord] = ()) -> None:
     """Add the calls to the figures of their minutes, hours and days, at every level. Two queries per 500 rows of figures."""
     by_minute: dict[tuple[int, tuple[str, str, str, str]], Figures] = defaultdict(Figures)
     for call in calls:

@@ -10,8 +10,8 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.audit.models import Entry, Epoch
-from apps.hooks import Hook
-from apps.via import via
+from apps.foundation.hooks import Hook
+from apps.foundation.via import via
 
 committed: Hook[[], None] = Hook()
 """Called after the commit of changes that gateways must hear of."""

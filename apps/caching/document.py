@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 
-from apps import words
 from apps.caching.models import POLICY_FIELDS, SETTINGS, CachePolicy
 from apps.caching.settings import DEFAULT_METHODS
 from apps.caching.warm_up import read_warm_up
+from apps.foundation import field_names
 
 PolicyFields = dict[str, Any]
 """Fields of a cache policy by name (``models.POLICY_FIELDS``); durations in seconds, sizes in bytes."""
@@ -18,7 +18,7 @@ class _Word(NamedTuple):
     """Where a field stands (``query.mode``), its reader, its writer, and whether it is left out where it is empty."""
 
     path: str
-    reader: words.Reader
+    reader: field_names.Reader
     write: Callable[[Any], Any] = lambda value: value
     left_out: bool = False
 
@@ -35,7 +35,7 @@ _SHARED: dict[str, _Word] = {
 
 def read_operation(data: object) -> dict[str, Any]:
     """One of ``operations``: its ``path``, and by field what it says otherwise than the API's policy."""
-    found = words.read(data, _OPERATION)
+    found = field_names.read(data, _OPERATION)
     if "path" not in found:
         raise ValidationError({"path": ["This is needed: a pattern like /items/{id}."]})
     return {"path": found["path"]} | _flat(found, _SHARED)
@@ -47,7 +47,7 @@ _OF_API: dict[str, _Word] = {
     if not each.of_operation
 } | {
     "operations": _Word(
-        "operations", words.many(read_operation), lambda listed: [*map(operation_document, listed)], left_out=True
+        "operations", field_names.many(read_operation), lambda listed: [*map(operation_document, listed)], left_out=True
     ),
     "warm_up": _Word("warm_up", read_warm_up, left_out=True),
 }
@@ -57,10 +57,10 @@ _FIELDS: dict[str, _Word] = _SHARED | _OF_API
 WORDS = {field: word.path for field, word in _FIELDS.items() if word.path != field}
 
 
-def _table(fields: Mapping[str, _Word]) -> dict[str, words.Reader]:
+def _table(fields: Mapping[str, _Word]) -> dict[str, field_names.Reader]:
     """The readers of an object that has these fields, with one for each object inside it."""
-    table: dict[str, words.Reader] = {}
-    inner: dict[str, dict[str, words.Reader]] = {}
+    table: dict[str, field_names.Reader] = {}
+    inner: dict[str, dict[str, field_names.Reader]] = {}
     for word in fields.values():
         head, dot, tail = word.path.partition(".")
         if dot:
@@ -68,7 +68,7 @@ def _table(fields: Mapping[str, _Word]) -> dict[str, words.Reader]:
         else:
             table[head] = word.reader
     for head, readers in inner.items():
-        table[head] = lambda value, readers=readers: words.read(value, readers)  # type: ignore[misc]
+        table[head] = lambda value, readers=readers: field_names.read(value, readers)  # type: ignore[misc]
     return table
 
 
@@ -76,7 +76,7 @@ OPERATION_FIELDS = frozenset(_SHARED) | {"path"}
 """What one of ``operations`` may have. Sensitivity is the API's alone: an operation can't widen it."""
 
 _CACHE = _table(_FIELDS)
-_OPERATION = _table(_SHARED) | {"path": words.text}
+_OPERATION = _table(_SHARED) | {"path": field_names.text}
 
 
 def _flat(found: dict[str, Any], fields: Mapping[str, _Word]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def operation_document(operation: Mapping[str, Any]) -> dict[str, Any]:
 def read_policy(data: object) -> PolicyFields:
     """The fields that ``data`` names; an object inside it (``query``, ``limits``, ``downstream``) is meant whole. Raises
     ``ValidationError`` by path; ``sensitivity`` may stand in it too."""
-    found = words.read(data, _CACHE | {"sensitivity": sensitivity})
+    found = field_names.read(data, _CACHE | {"sensitivity": sensitivity})
     flat = _flat(found, _FIELDS)
     fresh = CachePolicy()
     for field, word in _FIELDS.items():

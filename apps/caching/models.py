@@ -33,7 +33,7 @@ from apps.caching.settings import (
     check_parameters,
     settings_in,
 )
-from apps.constraints import known, not_negative
+from apps.foundation.constraints import known, not_negative
 
 
 class CachePolicy(models.Model):

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from apps import words
-from apps.caching.http.entity_tags import MOST_PATHS, refusal_of
-from apps.caching.http.policy import NO_STORE, PASS, PRIVATE
+from apps.foundation import field_names
+from apps.httpcache.entity_tags import MOST_PATHS, refusal_of
+from apps.httpcache.policy import NO_STORE, PASS, PRIVATE
 
 LONGEST = 366 * 86400.0
 """Seconds that a lifetime may be set to at most."""
@@ -40,7 +40,7 @@ class Kind:
     console have a field for each kind.
     """
 
-    read: words.Reader
+    read: field_names.Reader
     write: Callable[[Any], Any] = _same
     check: Check = _same
     compiled: Callable[[Any], Any] = _same
@@ -77,7 +77,7 @@ def _read_downstream(value: object) -> str:
     if value in (PASS, PRIVATE, NO_STORE):
         return str(value)
     try:
-        seconds = words.duration(value)
+        seconds = field_names.duration(value)
     except ValueError:
         raise ValueError("Expected pass, private, no-store or a duration like 60s.") from None
     if not seconds.is_integer():
@@ -86,7 +86,7 @@ def _read_downstream(value: object) -> str:
 
 
 def _write_downstream(value: str) -> str:
-    return words.duration_text(float(value)) if value.isdecimal() else value
+    return field_names.duration_text(float(value)) if value.isdecimal() else value
 
 
 def _check_downstream(value: str) -> str:
@@ -95,11 +95,11 @@ def _check_downstream(value: str) -> str:
     raise ValueError("pass, private, no-store, or a lifetime up to 366 days.")
 
 
-_ENTITY_TAG: dict[str, words.Reader] = {"json": words.text, "tag": words.text}
+_ENTITY_TAG: dict[str, field_names.Reader] = {"json": field_names.text, "tag": field_names.text}
 
 
 def _read_entity_tag(value: object) -> dict[str, str]:
-    found = words.read(value, _ENTITY_TAG)
+    found = field_names.read(value, _ENTITY_TAG)
     if missing := _ENTITY_TAG.keys() - found.keys():
         raise ValueError(f"An entity tag has json and tag; {' and '.join(sorted(missing))} is missing.")
     return {word: found[word] for word in _ENTITY_TAG}
@@ -149,20 +149,22 @@ def _check_methods(value: Any) -> list[str]:
     return _not_too_many(methods)
 
 
-SWITCH = Kind(words.boolean)
-CHOICE = Kind(words.text, str)
+SWITCH = Kind(field_names.boolean)
+CHOICE = Kind(field_names.text, str)
 """One of the column's choices."""
-COUNT = Kind(words.integer)
-RATIO = Kind(words.number)
+COUNT = Kind(field_names.integer)
+RATIO = Kind(field_names.number)
 """Between 0 and 1; the console shows percent."""
-DURATION = Kind(words.duration, words.duration_text, Between(0, LONGEST, "Between 0 and 366 days."))
+DURATION = Kind(field_names.duration, field_names.duration_text, Between(0, LONGEST, "Between 0 and 366 days."))
 """In seconds."""
-SIZE = Kind(words.size, words.size_text)
+SIZE = Kind(field_names.size, field_names.size_text)
 """In bytes."""
-NAMES = Kind(words.many(words.text), list, compiled=tuple)
-METHODS = Kind(words.many(words.text), list, _check_methods, lambda methods: tuple(methods) or DEFAULT_METHODS)
+NAMES = Kind(field_names.many(field_names.text), list, compiled=tuple)
+METHODS = Kind(
+    field_names.many(field_names.text), list, _check_methods, lambda methods: tuple(methods) or DEFAULT_METHODS
+)
 ENTITY_TAGS = Kind(
-    words.many(_read_entity_tag),
+    field_names.many(_read_entity_tag),
     list,
     _check_entity_tags,
     lambda listed: tuple((each["json"], each["tag"]) for each in listed),
@@ -221,7 +223,7 @@ class Setting:
         """A value of the file as it is stored. Raises ``ValueError`` or ``ValidationError``, as readers do."""
         if value is None and self.column.null:
             return None
-        return (words.one_of(self.values) if self.kind is CHOICE else self.kind.read)(value)
+        return (field_names.one_of(self.values) if self.kind is CHOICE else self.kind.read)(value)
 
     def write(self, value: Any) -> Any:
         """A stored value as the file has it; ``None`` for none."""

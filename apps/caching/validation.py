@@ -5,11 +5,11 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from apps import words
 from apps.caching.choices import QueryMode
 from apps.caching.document import OPERATION_FIELDS
-from apps.caching.http.patterns import parse_pattern
 from apps.caching.models import POLICY_FIELDS, SETTINGS, CachePolicy
+from apps.foundation import field_names
+from apps.httpcache.patterns import parse_pattern
 
 MOST_OPERATIONS = 100
 """Operations with a policy of their own: each costs a comparison where a call's policy is looked up."""
@@ -28,18 +28,18 @@ def with_operation(policy: CachePolicy, operation: Mapping[str, Any]) -> CachePo
     return CachePolicy(**values)
 
 
-def _own_errors(policy: CachePolicy) -> words.Errors:
-    errors: words.Errors = {}
+def _own_errors(policy: CachePolicy) -> field_names.Errors:
+    errors: field_names.Errors = {}
     for name, setting in SETTINGS.items():
-        wrong: words.Errors = {}
-        kept = words.attempt(wrong, name, setting.checked, getattr(policy, name))
+        wrong: field_names.Errors = {}
+        kept = field_names.attempt(wrong, name, setting.checked, getattr(policy, name))
         if not wrong:
             setattr(policy, name, kept)
         errors |= wrong
     return errors if "query_names" in errors else errors | _query_errors(policy)
 
 
-def _query_errors(policy: CachePolicy) -> words.Errors:
+def _query_errors(policy: CachePolicy) -> field_names.Errors:
     if policy.query_mode in (QueryMode.INCLUDE, QueryMode.EXCLUDE) and not policy.query_names:
         return {"query_names": ["Name at least one parameter, or choose all."]}
     if policy.query_mode == QueryMode.ALL and policy.query_names:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from apps import words
-from apps.caching.http import normalise_target
-from apps.caching.http.identity import is_credential
+from apps.foundation import field_names
+from apps.httpcache import normalise_target
+from apps.httpcache.identity import is_credential
 
 MOST = 10_000
 """URLs of one warm-up."""
@@ -47,7 +47,7 @@ class WarmUpSettings:
     def of(cls, said: Mapping[str, Any]) -> "WarmUpSettings":
         """Of what ``read_warm_up`` returned. Without URLs and without a number, the usual number of the top."""
         urls = tuple(said.get("urls", ()))
-        calls, period = words.rate(said.get("rate", USUAL_RATE))
+        calls, period = field_names.rate(said.get("rate", USUAL_RATE))
         return cls(
             urls=urls,
             top=said.get("top", 0 if urls else USUAL_TOP),
@@ -55,13 +55,13 @@ class WarmUpSettings:
             headers=said.get("headers", {}),
             on_publish=said.get("on_publish", False),
             after_purge=said.get("after_purge", False),
-            every=words.duration(said["every"]) if said.get("every") else None,
+            every=field_names.duration(said["every"]) if said.get("every") else None,
         )
 
 
 def url(value: object) -> str:
     """A whole URL, or a path with its query. Raises ``ValueError``."""
-    found = words.text(value).strip()
+    found = field_names.text(value).strip()
     if not found or len(found) > 2000:
         raise ValueError("Between 1 and 2,000 characters.")
     try:
@@ -80,10 +80,10 @@ def url(value: object) -> str:
 
 def rate(value: object) -> str:
     """A rate like ``10/s``, between one call an hour and 1,000 a second."""
-    calls, period = words.rate(value)
+    calls, period = field_names.rate(value)
     if not SLOWEST <= calls / period <= FASTEST:
         raise ValueError("Between 1/h and 1000/s.")
-    return words.rate_text(calls, period)
+    return field_names.rate_text(calls, period)
 
 
 def rate_text(a_second: float) -> str:
@@ -97,7 +97,7 @@ def rate_text(a_second: float) -> str:
 
 def top(value: object) -> int:
     """How many of the most called URLs."""
-    count = words.integer(value)
+    count = field_names.integer(value)
     if count > MOST:
         raise ValueError(f"At most {MOST:,}.")
     return count
@@ -111,7 +111,7 @@ def headers(value: object) -> dict[str, str]:
         raise ValueError("At most 20 headers.")
     found = {}
     for name, item in value.items():
-        text = words.text(item)
+        text = field_names.text(item)
         if not isinstance(name, str) or not _TOKEN.match(name) or name.lower() in _NOT_SENT:
             raise ValueError(f"{name!s} is not a request header that can be set.")
         if is_credential(name.lower().encode()):
@@ -123,24 +123,24 @@ def headers(value: object) -> dict[str, str]:
 
 
 def _every(value: object) -> str:
-    seconds = words.duration(value)
+    seconds = field_names.duration(value)
     if seconds < SHORTEST_EVERY or seconds > 366 * 86400:
         raise ValueError("Between a minute and 366 days.")
-    return words.duration_text(seconds)
+    return field_names.duration_text(seconds)
 
 
-_WORDS: dict[str, words.Reader] = {
-    "urls": words.many(url),
+_WORDS: dict[str, field_names.Reader] = {
+    "urls": field_names.many(url),
     "top": top,
     "rate": rate,
     "headers": headers,
-    "on_publish": words.boolean,
-    "after_purge": words.boolean,
-    "every": words.optional(_every),
+    "on_publish": field_names.boolean,
+    "after_purge": field_names.boolean,
+    "every": field_names.optional(_every),
 }
 
 
 def read_warm_up(value: object) -> dict[str, Any]:
     """The object in one form; ``{}``: no warm-ups but those that somebody asks for. Raises ``ValidationError`` by path."""
-    found = words.read(value, _WORDS)
+    found = field_names.read(value, _WORDS)
     return {word: said for word, said in found.items() if said is not None}

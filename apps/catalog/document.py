@@ -6,11 +6,11 @@ from typing import Any, TypedDict, cast
 
 from django.core.exceptions import ValidationError
 
-from apps import words
 from apps.caching.document import PolicyFields, cache_document, default_fields, in_words, read_policy, sensitivity
 from apps.caching.models import CachePolicy
 from apps.catalog.choices import SERVED, APIState, Approval, Authentication, DebugHeaders
 from apps.catalog.models import API
+from apps.foundation import field_names
 
 _RULES = ("request_headers", "response_headers")
 
@@ -77,50 +77,54 @@ class Parsed:
 
 
 def _header_rules(value: object) -> dict[str, Any]:
-    found = words.read(value, {"set": _pairs, "remove": words.many(words.text)})
+    found = field_names.read(value, {"set": _pairs, "remove": field_names.many(field_names.text)})
     return {"set": found.get("set", {}), "remove": found.get("remove", [])}
 
 
 def _pairs(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise ValueError("Expected an object of header names and values.")
-    return {words.text(name): words.text(item) for name, item in value.items()}
+    return {field_names.text(name): field_names.text(item) for name, item in value.items()}
 
 
-_UPSTREAM: dict[str, words.Reader] = {"url": words.text, "weight": words.integer}
-_TIMEOUTS: dict[str, words.Reader] = {"connect": words.duration, "read": words.duration}
-_CONCURRENCY: dict[str, words.Reader] = {"calls": words.integer, "queue": words.integer, "wait": words.duration}
-_HEALTH: dict[str, words.Reader] = {"active": words.off, "passive": words.off}
+_UPSTREAM: dict[str, field_names.Reader] = {"url": field_names.text, "weight": field_names.integer}
+_TIMEOUTS: dict[str, field_names.Reader] = {"connect": field_names.duration, "read": field_names.duration}
+_CONCURRENCY: dict[str, field_names.Reader] = {
+    "calls": field_names.integer,
+    "queue": field_names.integer,
+    "wait": field_names.duration,
+}
+_HEALTH: dict[str, field_names.Reader] = {"active": field_names.off, "passive": field_names.off}
 
 #: word -> its reader; the word is the model's field unless it is handled below
-_API: dict[str, words.Reader] = {
-    "name": words.text,
-    "summary": words.text,
-    "documentation": words.text,
-    "tags": words.many(words.text),
-    "listen_path": words.text,
-    "hosts": words.many(words.text),
-    "strip_listen_path": words.boolean,
-    "upstreams": words.many(lambda value: words.read(value, _UPSTREAM)),
-    "authentication": words.many(words.one_of(Authentication.values, not_yet=("jwt", "introspection"))),
-    "api_key_header": words.text,
-    "forward_credential": words.boolean,
-    "underscore_headers": words.many(words.text),
-    "credential_headers": words.many(words.text),
-    "approval": words.one_of(Approval.values),
-    "timeouts": lambda value: words.read(value, _TIMEOUTS),
-    "retries": words.integer,
-    "concurrency": lambda value: words.read(value, _CONCURRENCY),
-    "breaker": words.off,
-    "health": lambda value: words.read(value, _HEALTH),
-    "body_limit": words.integer,
+_API: dict[str, field_names.Reader] = {
+    "name": field_names.text,
+    "summary": field_names.text,
+    "documentation": field_names.text,
+    "tags": field_names.many(field_names.text),
+    "listen_path": field_names.text,
+    "hosts": field_names.many(field_names.text),
+    "strip_listen_path": field_names.boolean,
+    "upstreams": field_names.many(lambda value: field_names.read(value, _UPSTREAM)),
+    "authentication": field_names.many(field_names.one_of(Authentication.values, not_yet=("jwt", "introspection"))),
+    "api_key_header": field_names.text,
+    "forward_credential": field_names.boolean,
+    "underscore_headers": field_names.many(field_names.text),
+    "credential_headers": field_names.many(field_names.text),
+    "approval": field_names.one_of(Approval.values),
+    "timeouts": lambda value: field_names.read(value, _TIMEOUTS),
+    "retries": field_names.integer,
+    "concurrency": lambda value: field_names.read(value, _CONCURRENCY),
+    "breaker": field_names.off,
+    "health": lambda value: field_names.read(value, _HEALTH),
+    "body_limit": field_names.integer,
     "cache": read_policy,
     "sensitivity": sensitivity,
-    "debug_headers": words.one_of(DebugHeaders.values),
+    "debug_headers": field_names.one_of(DebugHeaders.values),
     "request_headers": _header_rules,
     "response_headers": _header_rules,
-    "published": words.boolean,
-    "deprecated": words.boolean,
+    "published": field_names.boolean,
+    "deprecated": field_names.boolean,
 }
 
 #: what a service calls a field -> what the document calls it
@@ -139,7 +143,7 @@ def read_document(data: object, *, whole: bool = False) -> Parsed:
     Only what it names is in the result; with ``whole`` an object that it has (``cache``, ``timeouts``) is complete: what stands not
     in it has its default. Raises ``ValidationError`` by path in the document.
     """
-    found = words.read(data, _API)
+    found = field_names.read(data, _API)
     found.pop("breaker", None)
     found.pop("health", None)
     parsed = Parsed(APIFields())
@@ -181,14 +185,14 @@ def configuration(api: API) -> dict[str, Any]:
         "credential_headers": api.credential_headers,
         "approval": str(api.approval),
         "timeouts": {
-            "connect": words.duration_text(api.connect_timeout),
-            "read": words.duration_text(api.read_timeout),
+            "connect": field_names.duration_text(api.connect_timeout),
+            "read": field_names.duration_text(api.read_timeout),
         },
         "retries": api.retries,
         "concurrency": {
             "calls": api.concurrent_calls,
             "queue": api.queued_calls,
-            "wait": words.duration_text(api.queue_wait),
+            "wait": field_names.duration_text(api.queue_wait),
         },
         "body_limit": api.body_limit,
         "cache": cache_document(api.cache_policy),
@@ -232,8 +236,8 @@ def _rules_without_values(rules: Mapping[str, Any] | None) -> dict[str, Any] | N
 def in_document_words(error: ValidationError) -> ValidationError:
     """A service's error by model field, by path in the document instead."""
     policy_fields = {field.name for field in CachePolicy._meta.get_fields()} - {"id", "api", "sensitivity"}
-    renamed: words.Errors = {}
-    for field, messages in words.by_path(error).items():
+    renamed: field_names.Errors = {}
+    for field, messages in field_names.by_path(error).items():
         of_policy = field.partition(".")[0] in policy_fields
         path = f"cache.{next(iter(in_words({field: []})))}" if of_policy else WORDS.get(field, field)
         renamed.setdefault(path or "__all__", []).extend(messages)

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from apps.catalog.validation import normal_host
-from apps.gateway.snapshot import PROOF_PATH
 from apps.tenants.models import Tenant
+from apps.wire.snapshot import PROOF_PATH
 
 
 def record_name(host: str) -> str:

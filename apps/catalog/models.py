@@ -7,8 +7,8 @@ from django.db import models
 
 from apps.caching.models import CachePolicy
 from apps.catalog.choices import APIState, Approval, Authentication, DebugHeaders, HostMethod, HostState
-from apps.constraints import goes_with, known, not_negative
-from apps.secrets import EncryptedJSONField
+from apps.foundation.constraints import goes_with, known, not_negative
+from apps.foundation.secrets import EncryptedJSONField
 from apps.tenants.models import Tenant
 
 

@@ -15,7 +15,7 @@ from apps.catalog.choices import HostMethod
 from apps.catalog.hosts import record_name
 from apps.egress.outbound import fetch_text
 from apps.egress.rules import Guard
-from apps.gateway.snapshot import PROOF_PATH
+from apps.wire.snapshot import PROOF_PATH
 
 SECONDS = 5.0
 """That each of the two may take; the file twice, by https and by http."""

@@ -15,7 +15,7 @@ from apps.catalog.hosts import proof
 from apps.catalog.models import HostName
 from apps.catalog.proofs import Finding, find_proof
 from apps.catalog.services.hosts import PATIENCE, host_prove
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
 from apps.tenants.egress import guard_of
 

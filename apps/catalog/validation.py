@@ -8,12 +8,12 @@ from typing import Any, TypeGuard, cast
 
 from django.db.models import Q
 
-from apps.caching.http.fields import PROXY_FIELDS
-from apps.caching.http.identity import folded
 from apps.catalog.choices import APIState, Authentication, HostState
 from apps.catalog.document import OperationFields, UpstreamFields
 from apps.catalog.models import API, HostName
 from apps.egress.addresses import refusal_of_url
+from apps.httpcache.fields import PROXY_FIELDS
+from apps.httpcache.identity import folded
 
 Errors = dict[str, list[str]]
 

@@ -11,8 +11,8 @@ from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRedirect
 
 from apps.console.guard import Signed
-from apps.errors import Conflict, Unavailable
 from apps.fleet.receipts import wait_for_receipt
+from apps.foundation.errors import Conflict, Unavailable
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from apps.foundation.via import coming_by
 from apps.tenants.adapter import has_confirmed
 from apps.tenants.models import User
-from apps.via import coming_by
 
 Policy = Callable[..., bool]
 

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from apps import httpcache
 from apps.access.models import Application
 from apps.access.services.applications import named
-from apps.caching import http
-from apps.caching.http.policy import Policy
 from apps.caching.models import CachePolicy
 from apps.caching.validation import policy_errors
 from apps.catalog.models import API
@@ -16,18 +15,19 @@ from apps.console import figures
 from apps.console.winners import Winner, winners
 from apps.fleet.compile import compile_api
 from apps.gateway.planning import fields_forwarded, plan_call
-from apps.gateway.snapshot import API as Compiled
-from apps.gateway.snapshot import Credential
 from apps.gateway.withheld import query_without_keys
+from apps.httpcache.policy import Policy
+from apps.wire.snapshot import API as Compiled
+from apps.wire.snapshot import Credential
 
 SOME_ONE = ("sample", "sample/sample")
 """Tenant and application of a caller that nobody named."""
 
 SCOPES = {
-    http.Scope.SHARED: "every caller",
-    http.Scope.TENANT: "the caller's tenant",
-    http.Scope.APPLICATION: "the caller's application",
-    http.Scope.SUBJECT: "this one caller",
+    httpcache.Scope.SHARED: "every caller",
+    httpcache.Scope.TENANT: "the caller's tenant",
+    httpcache.Scope.APPLICATION: "the caller's application",
+    httpcache.Scope.SUBJECT: "this one caller",
 }
 
 
@@ -58,14 +58,14 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
     """Decide the sample (the fields of ``SampleForm``) twice: now, and ``age`` seconds later. ``policy`` need not be saved."""
     if refused := policy_errors(policy):
         return Preview(error=" ".join(message for messages in refused.values() for message in messages))
-    target = http.normalise_target(str(sample["path"]).encode())
+    target = httpcache.normalise_target(str(sample["path"]).encode())
     if target is None:
         return Preview(error="The gateway refuses this path with 400.")
     api.cache_policy = policy
     compiled = compile_api(api)
     method, body = sample["method"], (sample.get("request_body") or "").encode() or None
     chosen = compiled.policy_for(method, target.path)
-    request = http.Request(
+    request = httpcache.Request(
         method=method,
         scheme="http",
         host=b"gateway",
@@ -82,7 +82,7 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
             f"?{plan.query.decode('latin-1')}" if plan.query else ""
         )
         shown.key = list(plan.key_parts())
-    head = http.ResponseHead(int(sample["status"]), headers_of(sample.get("response_headers") or ()))
+    head = httpcache.ResponseHead(int(sample["status"]), headers_of(sample.get("response_headers") or ()))
     shown.calls, stored = _calls(plan, head, float(sample.get("age") or 0))
     if plan.bypass is None:
         shown.winners = winners(chosen, head, stored)
@@ -107,18 +107,20 @@ def _policy_words(policy: CachePolicy, api: Compiled, chosen: Policy, method: st
     return "None of the operations' policies is for this call: the API's own counts."
 
 
-def _calls(plan: http.RequestPlan, head: http.ResponseHead, wait: float) -> tuple[list[Outcome], http.Reason | None]:
+def _calls(
+    plan: httpcache.RequestPlan, head: httpcache.ResponseHead, wait: float
+) -> tuple[list[Outcome], httpcache.Reason | None]:
     """The calls, and why the answer to the first was stored, or not."""
     if plan.bypass is not None:
         past = "It goes past the cache to the upstream, and so does every one like it."
         return [Outcome("This request", "BYPASS", plan.bypass.sentence, [past])], None
     now = time.time()
-    missing = http.on_entry(plan, None, now)
-    if isinstance(missing, http.GatewayTimeout):
+    missing = httpcache.on_entry(plan, None, now)
+    if isinstance(missing, httpcache.GatewayTimeout):
         return [Outcome("This request", "BYPASS", missing.reason.sentence, ["It is answered with 504."])], None
-    decided = http.on_response(plan, None, head, now, now, (1, 1))
+    decided = httpcache.on_response(plan, None, head, now, now, (1, 1))
     first = Outcome("The first time, this request", "MISS", missing.reason.sentence, [decided.reason.sentence])
-    if not isinstance(decided, http.Store):
+    if not isinstance(decided, httpcache.Store):
         again = Outcome(_when(wait), "MISS", decided.reason.sentence, ["It goes to the upstream again."])
         return [first, again], decided.reason
     entry = decided.entry
@@ -131,9 +133,11 @@ def _when(wait: float) -> str:
     return f"{figures.duration(wait)} later, this request" if wait else "At once again, this request"
 
 
-def _lifetimes(entry: http.Entry, now: float) -> list[str]:
+def _lifetimes(entry: httpcache.Entry, now: float) -> list[str]:
     fresh = max(entry.fresh_until - now, 0)
-    sentences = [f"Fresh for {figures.duration(fresh)}, shared among {SCOPES[http.Scope(entry.scope)]} ({entry.rule})."]
+    sentences = [
+        f"Fresh for {figures.duration(fresh)}, shared among {SCOPES[httpcache.Scope(entry.scope)]} ({entry.rule})."
+    ]
     grace = entry.swr_until - entry.fresh_until
     if grace > 0:
         sentences.append(f"Served stale up to {figures.duration(grace)} longer while one call refreshes it.")
@@ -143,20 +147,20 @@ def _lifetimes(entry: http.Entry, now: float) -> list[str]:
     return sentences
 
 
-def _again(plan: http.RequestPlan, entry: http.Entry, now: float, wait: float) -> Outcome:
-    decision = http.on_entry(plan, http.Held(entry), now + wait)
-    if isinstance(decision, http.Serve):
+def _again(plan: httpcache.RequestPlan, entry: httpcache.Entry, now: float, wait: float) -> Outcome:
+    decision = httpcache.on_entry(plan, httpcache.Held(entry), now + wait)
+    if isinstance(decision, httpcache.Serve):
         result = "STALE" if decision.stale else "HIT"
         more = ["One call refreshes it in the background."] if decision.refresh else []
         return Outcome(_when(wait), result, decision.reason.sentence, more)
-    if isinstance(decision, http.Revalidate) and decision.conditional:
+    if isinstance(decision, httpcache.Revalidate) and decision.conditional:
         return Outcome(
             _when(wait), "REVALIDATED", decision.reason.sentence, ["If the origin confirms it with 304, it lives on."]
         )
     return Outcome(_when(wait), "MISS", decision.reason.sentence, ["It goes to the upstream."])
 
 
-def headers_of(lines: str | Iterable[Sequence[str]]) -> http.Headers:
+def headers_of(lines: str | Iterable[Sequence[str]]) -> httpcache.Headers:
     """``Name: value`` lines, or pairs, as the core takes them; lines of another form are passed over."""
     pairs = [line.split(":", 1) for line in lines.splitlines() if ":" in line] if isinstance(lines, str) else lines
     return tuple(

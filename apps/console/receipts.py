@@ -7,13 +7,13 @@ from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 
 from apps.caching.models import Purge
-from apps.caching.services import purge, receipt_note
 from apps.catalog.models import API
 from apps.console.answers import done
 from apps.console.guard import Signed
 from apps.console.tables import warm_up_url
-from apps.errors import Conflict
 from apps.fleet.receipts import wait_for_receipt
+from apps.foundation.errors import Conflict
+from apps.purging.services import purge, receipt_note
 from apps.warming.choices import Cause
 from apps.warming.services import warm_up_start
 

@@ -9,10 +9,10 @@ import httpx
 from django.conf import settings
 
 from apps.access.services import NewKey
-from apps.caching.http import Headers
 from apps.catalog.models import API
 from apps.console.examples import curl_of
 from apps.fleet.receipts import wait_for_receipt
+from apps.httpcache import Headers
 
 TIMEOUT = 30.0
 SHOWN = 64 * 1024

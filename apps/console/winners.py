@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from apps.caching.http import Reason, ResponseHead
-from apps.caching.http.directives import ResponseDirectives, response_directives
-from apps.caching.http.fields import first
-from apps.caching.http.policy import OVERRIDE, TTL, Policy
-from apps.caching.http.targeted import TARGETS, directives_for
 from apps.console.figures import duration
+from apps.httpcache import Reason, ResponseHead
+from apps.httpcache.directives import ResponseDirectives, response_directives
+from apps.httpcache.fields import first
+from apps.httpcache.policy import OVERRIDE, TTL, Policy
+from apps.httpcache.targeted import TARGETS, directives_for
 
 
 class Winner(NamedTuple):

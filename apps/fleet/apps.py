@@ -13,7 +13,7 @@ class FleetConfig(AppConfig):
         from apps.audit.services import committed
         from apps.fleet.publisher import wake
         from apps.fleet.receipts import wait_for_receipt
-        from apps.platform.api.hooks import receipt_wanted
+        from apps.rest.hooks import receipt_wanted
 
         committed.register(wake)
         receipt_wanted.register(lambda purge_clock: wait_for_receipt(purge_clock=purge_clock))

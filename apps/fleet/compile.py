@@ -17,16 +17,19 @@ from django.db.models import Q, QuerySet
 from apps.access.choices import LIVE, KeyState
 from apps.access.models import APIKey, Subscription
 from apps.access.models import Plan as PlanRow
-from apps.caching.http.identity import is_credential
-from apps.caching.http.patterns import parse_pattern
-from apps.caching.http.policy import Policy
 from apps.caching.models import SETTINGS, CachePolicy
 from apps.caching.validation import with_operation
 from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API as APIRow
 from apps.catalog.models import HostName
 from apps.catalog.validation import is_plain
-from apps.gateway.snapshot import (
+from apps.httpcache.identity import is_credential
+from apps.httpcache.patterns import parse_pattern
+from apps.httpcache.policy import Policy
+from apps.tenants.choices import TenantState
+from apps.tenants.egress import allowed_to_all
+from apps.tenants.models import Tenant
+from apps.wire.snapshot import (
     API,
     Concurrency,
     Credential,
@@ -40,9 +43,6 @@ from apps.gateway.snapshot import (
     Plan,
     Upstream,
 )
-from apps.tenants.choices import TenantState
-from apps.tenants.egress import allowed_to_all
-from apps.tenants.models import Tenant
 
 CHUNK = 500
 """Rows read, and records compiled, at once: few enough for SQLite's limit on parameters too."""

@@ -19,10 +19,11 @@ from apps.access.models import APIKey
 from apps.audit.models import Entry, Epoch
 from apps.caching.models import Purge
 from apps.catalog.models import API
-from apps.fleet import names, state
+from apps.fleet import state
 from apps.fleet.compile import UnknownKind, affected_by, all_credentials, all_parts, credentials_of, parts_of
-from apps.fleet.connections import AWAY, Client
-from apps.gateway.snapshot import Credential
+from apps.wire import names
+from apps.wire.connections import AWAY, Client
+from apps.wire.snapshot import Credential
 
 logger = logging.getLogger(__name__)
 

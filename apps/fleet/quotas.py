@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from apps.fleet import names, state
-from apps.fleet.connections import AWAY
+from apps.fleet import state
+from apps.wire import names
+from apps.wire.connections import AWAY
 
 
 class QuotaUse(NamedTuple):

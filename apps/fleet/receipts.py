@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from apps.fleet import models, names, state
-from apps.fleet.connections import AWAY
+from apps.fleet import models, state
 from apps.fleet.publisher import PublicationFailed, current_epoch, publish_pending
-from apps.fleet.workers import Copy, CopyReport, Heard, Report, read_fleet
+from apps.wire import names
+from apps.wire.connections import AWAY
+from apps.wire.workers import Copy, CopyReport, Heard, Report, read_fleet
 
 SETTLING = 3.0
 """Seconds that workers have, after a refill, to say that they are there: an emptied Redis has forgotten them."""

@@ -11,10 +11,11 @@ from functools import lru_cache
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from apps.fleet import names, state, workers
-from apps.fleet.connections import AWAY, Client, connect
+from apps.fleet import state
 from apps.fleet.consequences import CONSEQUENCES
 from apps.fleet.publisher import current_epoch
+from apps.wire import names, workers
+from apps.wire.connections import AWAY, Client, connect
 
 QUIET = 5.0
 """Seconds without a heartbeat after which a worker no longer counts as alive here; its lease may hold longer."""

@@ -3,8 +3,9 @@
 import logging
 import time
 
-from apps.fleet import names, state, workers
-from apps.fleet.connections import AWAY, Client
+from apps.fleet import state
+from apps.wire import names, workers
+from apps.wire.connections import AWAY, Client
 
 logger = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from apps.caching.purges import NOTE
-from apps.fleet import names
-from apps.fleet.connections import Client, connect
-from apps.fleet.events import APPEND, change_fields
-from apps.fleet.lua import read_script
-from apps.fleet.sealing import BrokenSeal, seal, unseal
-from apps.gateway.snapshot import Credential, Incarnation, Part
+from apps.cachestore.purges import NOTE
+from apps.wire import names
+from apps.wire.connections import Client, connect
+from apps.wire.events import APPEND, change_fields
+from apps.wire.lua import read_script
+from apps.wire.sealing import BrokenSeal, seal, unseal
+from apps.wire.snapshot import Credential, Incarnation, Part
 
 TIMEOUT = 0.8
 """Seconds that any one exchange may take: a person waits behind it."""

@@ -6,11 +6,12 @@ import time
 from celery import shared_task
 from django.db import DatabaseError
 
-from apps.caching.purges import MAX_ROWS, fold
-from apps.fleet import names, state
-from apps.fleet.connections import AWAY
+from apps.cachestore.purges import MAX_ROWS, fold
+from apps.fleet import state
 from apps.fleet.publisher import PublicationFailed, publish_pending
 from apps.fleet.services import forget_the_dead
+from apps.wire import names
+from apps.wire.connections import AWAY
 
 logger = logging.getLogger(__name__)
 

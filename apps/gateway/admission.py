@@ -9,8 +9,8 @@ from typing import Any
 
 from apps.gateway.exchange import Exchange
 from apps.gateway.memo import Memo
-from apps.gateway.snapshot import Plan
 from apps.gateway.world import World
+from apps.wire.snapshot import Plan
 
 ADMISSION_BYTES = 6 * 1024
 """What an admission needs besides the fields of its request, measured: itself, the cache's plan, the trace."""

@@ -21,11 +21,11 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from apps.fleet import names
-from apps.fleet.connections import connect_async
-from apps.fleet.lua import read_script
-from apps.gateway.bounded import bounded
-from apps.gateway.snapshot import Plan
+from apps.wire import names
+from apps.wire.bounded import bounded
+from apps.wire.connections import connect_async
+from apps.wire.lua import read_script
+from apps.wire.snapshot import Plan
 
 log = logging.getLogger(__name__)
 

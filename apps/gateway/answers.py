@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable
 from time import time
 
-from apps.caching.http import Answer as StoredAnswer
-from apps.caching.http.dates import format_date
-from apps.caching.http.held import render
 from apps.gateway import problems
 from apps.gateway.exchange import Exchange
 from apps.gateway.problems import Problem
+from apps.httpcache import Answer as StoredAnswer
+from apps.httpcache.dates import format_date
+from apps.httpcache.held import render
 
 Fields = tuple[tuple[bytes, bytes], ...]
 

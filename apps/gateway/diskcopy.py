@@ -5,7 +5,7 @@ how far it is and when that was last confirmed, which bounds the trust that a wo
 goes into a new *generation* beside the one in use; the old one is deleted when the new one is complete.
 
 Receipts count copies as they count workers, since a worker may start from one and answer calls before Redis hears of it:
-the agent says with each heartbeat how far the copy is, and whether a worker is using it (``apps.fleet.workers`` has the
+the agent says with each heartbeat how far the copy is, and whether a worker is using it (``apps.wire.workers`` has the
 argument). Three things make what it says true:
 
 - The lease that is said is never shorter than what the copy gives. The last confirmation is written to disk only if the
@@ -32,13 +32,13 @@ from pathlib import Path
 import lmdb
 import msgspec
 
-from apps.caching.purges import FLOOR
-from apps.fleet import names
-from apps.fleet.connections import AWAY, Client
-from apps.fleet.events import Event, Position
-from apps.fleet.workers import BEAT, CopyReport, node_name
+from apps.cachestore.purges import FLOOR
 from apps.gateway.lease import CLOSED_AFTER, boot_id
 from apps.gateway.tail import Heartbeat, Tail, end, heartbeat_of, read_parts, still_in
+from apps.wire import names
+from apps.wire.connections import AWAY, Client
+from apps.wire.events import Event, Position
+from apps.wire.workers import BEAT, CopyReport, node_name
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable
 
 from apps.egress.rules import Guard, Place, Rule, rule_of
-from apps.gateway.snapshot import Egress
+from apps.wire.snapshot import Egress
 
 log = logging.getLogger(__name__)
 

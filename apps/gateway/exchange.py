@@ -5,13 +5,13 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from apps.access.keys import holds_secret, without_secrets
-from apps.caching.fetch_lock import Claim
-from apps.caching.http import ANONYMOUS, Fetch, Held, Policy, Request, Revalidate, plan_request
+from apps.cachestore.fetch_lock import Claim
 from apps.gateway.memo import Memo
 from apps.gateway.read_ahead import ReadAhead
 from apps.gateway.request_body import RequestBody
-from apps.gateway.snapshot import API, Credential, Grant, HeaderRules, Plan
+from apps.httpcache import ANONYMOUS, Fetch, Held, Policy, Request, Revalidate, plan_request
+from apps.wire.api_keys import holds_secret, without_secrets
+from apps.wire.snapshot import API, Credential, Grant, HeaderRules, Plan
 
 if TYPE_CHECKING:
     from apps.gateway.allowances import Allowance

@@ -1,7 +1,7 @@
 """One call to an upstream whose answer may be stored: a task of its own, to whose outcome callers subscribe.
 
 Theory of operation. The first caller of a worker who lacks an answer makes the fetch, and so does a refresh in the background.
-Further callers with the same key find it (``fetches``) and subscribe. The task gets the fetch lock (``apps.caching.fetch_lock``),
+Further callers with the same key find it (``fetches``) and subscribe. The task gets the fetch lock (``apps.cachestore.fetch_lock``),
 or the answer of the worker who had it (``leading``); it asks the upstream, and judges the head that comes. Then ``outcome`` is set,
 once, and each subscriber makes its own answer of it (``fetch_answers``), or finds that it has to ask for itself.
 
@@ -34,10 +34,9 @@ from dataclasses import dataclass
 from random import random
 from time import time
 
-from apps.caching import http
-from apps.caching.fetch_lock import BESIDE, Claim, Lease, State
-from apps.caching.http.serving import may_end
-from apps.caching.store import ResponseStore
+from apps import httpcache
+from apps.cachestore.fetch_lock import BESIDE, Claim, Lease, State
+from apps.cachestore.store import ResponseStore
 from apps.gateway.broadcast import Broadcast
 from apps.gateway.exchange import Exchange
 from apps.gateway.gathering import Gathering
@@ -47,6 +46,7 @@ from apps.gateway.outcomes import Failure, FromStore, Heard, Outcome, Own, Share
 from apps.gateway.upstream.client import UpstreamResponse
 from apps.gateway.upstream.errors import Broken, Busy, TimedOut, UpstreamError
 from apps.gateway.upstream_calls import UpstreamCalls
+from apps.httpcache.serving import may_end
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,11 @@ class Fetch:
     """One upstream call on behalf of ``x`` and of whoever subscribes. ``outcome`` comes when the head is judged."""
 
     def __init__(
-        self, others: Collaborators, x: Exchange, plan: http.RequestPlan, decision: http.Fetch | http.Revalidate
+        self,
+        others: Collaborators,
+        x: Exchange,
+        plan: httpcache.RequestPlan,
+        decision: httpcache.Fetch | httpcache.Revalidate,
     ) -> None:
         self._others = others
         self._store = others.store
@@ -186,25 +190,29 @@ class Fetch:
                 self.resolve(on_error(self.plan, held, error))
                 return None
             try:
-                head = http.ResponseHead(response.status, tuple(response.fields))
+                head = httpcache.ResponseHead(response.status, tuple(response.fields))
                 chance = random()  # noqa: S311  spreads ends of lifetimes, not a secret
-                judged = http.on_response(self.plan, held, head, requested_at, time(), birth, chance)
-                if isinstance(judged, http.Reuse):
+                judged = httpcache.on_response(self.plan, held, head, requested_at, time(), birth, chance)
+                if isinstance(judged, httpcache.Reuse):
                     other = await self._store.one(judged.key, self.plan, time())
-                    judged = http.on_reuse(self.plan, other, head, requested_at, time(), birth, chance)
+                    judged = httpcache.on_reuse(self.plan, other, head, requested_at, time(), birth, chance)
             except BaseException:
                 response.close()
                 raise
             # A 304 to conditions of ours is nobody's response, whatever became meanwhile of what they named.
-            stray = bool(conditional) and isinstance(judged, http.NoStore) and judged.reason is http.Reason.CONDITIONAL
-            if not isinstance(judged, http.Refetch) and not stray:
+            stray = (
+                bool(conditional)
+                and isinstance(judged, httpcache.NoStore)
+                and judged.reason is httpcache.Reason.CONDITIONAL
+            )
+            if not isinstance(judged, httpcache.Refetch) and not stray:
                 return Heard(response, head, judged, held)
             response.close()
             if held is not None and may_end(self.plan, held.entry):
                 await self._store.drop(self.plan, held)
             held, conditional, self.plan.others = None, (), ()
 
-    def _can_do_without(self, held: http.Held | None) -> bool:
+    def _can_do_without(self, held: httpcache.Held | None) -> bool:
         """Whether nobody needs the upstream's response now: its callers can have ``held``, or there are none."""
         if self.background and not self.subscribers:
             return True
@@ -213,13 +221,13 @@ class Fetch:
     async def _conclude(self, heard: Heard) -> None:
         response, judged = heard.response, heard.judged
         try:
-            if isinstance(judged, http.Store):
+            if isinstance(judged, httpcache.Store):
                 await self._collect_and_store(response, judged, heard.head)
-            elif isinstance(judged, http.Refreshed):
+            elif isinstance(judged, httpcache.Refreshed):
                 self.storing = True
                 stored = await self._keep(judged.entry, judged.entry.body)
                 self.resolve(FromStore(stored, judged.reason, True))
-            elif isinstance(judged, http.Serve):
+            elif isinstance(judged, httpcache.Serve):
                 self._ended = State.ERRED
                 self.resolve(FromStore(judged.held, judged.reason, False))
             else:
@@ -239,7 +247,7 @@ class Fetch:
             outcome.taken = True
             outcome.response.close()
 
-    async def not_stored(self, judged: http.NoStore, held: http.Held | None) -> None:
+    async def not_stored(self, judged: httpcache.NoStore, held: httpcache.Held | None) -> None:
         """Take note that the answer is for its caller alone."""
         store = self._store
         if judged.pass_for:
@@ -250,12 +258,14 @@ class Fetch:
         if judged.ends:
             await store.drop(self.plan, held)
 
-    async def _keep(self, entry: http.Entry, body: bytes) -> http.Held:
+    async def _keep(self, entry: httpcache.Entry, body: bytes) -> httpcache.Held:
         held = await keep(self._store, self.x, self.plan, entry, body, self.lease)
         self.lease = None
         return held
 
-    async def _collect_and_store(self, response: UpstreamResponse, judged: http.Store, head: http.ResponseHead) -> None:
+    async def _collect_and_store(
+        self, response: UpstreamResponse, judged: httpcache.Store, head: httpcache.ResponseHead
+    ) -> None:
         """Collect the body for the store and for everybody who waits, as it arrives. Its end leaves when the shared
         tier has the entry: the last part where the length is known, else word that there is no more.
         """
@@ -283,7 +293,7 @@ class Fetch:
         if self.lease is not None:
             self._store.locks.wait_no_more(self.lease)
 
-    async def _collect(self, response: UpstreamResponse, judged: http.Store, shared: Shared) -> None:
+    async def _collect(self, response: UpstreamResponse, judged: httpcache.Store, shared: Shared) -> None:
         body, gathering = shared.body, self._others.gathering
         self._parts, self._body = [], body
         size, last = 0, b""

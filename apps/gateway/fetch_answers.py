@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from time import time
 
-from apps.caching import http
-from apps.caching.http.held import BODILESS
+from apps import httpcache
 from apps.gateway.answers import Answer, AnyAnswer, Streamed, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.forwarding import answer_fields
@@ -12,6 +11,7 @@ from apps.gateway.outcomes import FromStore, Own, Shared
 from apps.gateway.problems import Problem
 from apps.gateway.upstream.client import UpstreamResponse
 from apps.gateway.upstream.errors import Busy, Refused, TimedOut, Unreachable, UpstreamError
+from apps.httpcache.held import BODILESS
 
 RETRY_AFTER = 1
 """Seconds after which a call for which there was no place may be made again."""
@@ -30,9 +30,9 @@ def from_store(x: Exchange, outcome: FromStore, *, collapsed: bool, hit: bool = 
     plan, now = x.cache_plan, time()
     x.reason = outcome.reason.code
     held = outcome.held
-    missed = outcome.elsewhere and isinstance(x.decision, http.Fetch)
+    missed = outcome.elsewhere and isinstance(x.decision, httpcache.Fetch)
     x.cache = b"HIT" if hit else b"STALE" if not outcome.confirmed else b"MISS" if missed else b"REVALIDATED"
-    x.cache_status = http.cache_status(
+    x.cache_status = httpcache.cache_status(
         hit=hit,
         forwarded=x.decision.reason,
         upstream_status=x.upstream_status or None,
@@ -42,7 +42,7 @@ def from_store(x: Exchange, outcome: FromStore, *, collapsed: bool, hit: bool = 
         key=plan.key_text if x.shows_detail else "",
         detail=outcome.reason if x.shows_detail else None,
     )
-    return http.answer_from(held, plan, now)
+    return httpcache.answer_from(held, plan, now)
 
 
 def shared(x: Exchange, outcome: Shared, collapsed: bool, leave: Callable[[], None]) -> AnyAnswer:
@@ -55,7 +55,7 @@ def shared(x: Exchange, outcome: Shared, collapsed: bool, leave: Callable[[], No
     _say(x, outcome.status, stored=True, detail=outcome.store.reason, collapsed=collapsed, entry=outcome.store.entry)
     if outcome.held is not None and plan.selective:
         # The caller's own condition or range is judged against what was just stored.
-        return http.answer_from(outcome.held, plan, time())
+        return httpcache.answer_from(outcome.held, plan, time())
     fields = answer_fields(x, api, outcome.status, outcome.fields, outcome.store.entry)
     if outcome.held is not None:
         whole = outcome.held.entry.body
@@ -75,12 +75,12 @@ def _say(
     status: int,
     *,
     stored: bool,
-    detail: http.Reason,
+    detail: httpcache.Reason,
     collapsed: bool,
-    entry: http.Entry | None = None,
+    entry: httpcache.Entry | None = None,
 ) -> None:
     plan = x.cache_plan
-    x.cache_status = http.cache_status(
+    x.cache_status = httpcache.cache_status(
         forwarded=x.decision.reason,
         upstream_status=status,
         ttl=int(entry.fresh_until - time()) if entry is not None else None,
@@ -95,7 +95,7 @@ def failed(x: Exchange, error: UpstreamError) -> Answer:
     """The upstream's failure as the caller's answer."""
     if x.allowance is not None and x.plan is not None and not x.plan.charge_failures:
         x.allowance.refund()
-    cache_status = http.cache_status(forwarded=http.Reason.UPSTREAM_FAILED)
+    cache_status = httpcache.cache_status(forwarded=httpcache.Reason.UPSTREAM_FAILED)
     if isinstance(error, TimedOut):
         answer = refuse(x, Problem.UPSTREAM_TIMEOUT)
     elif isinstance(error, Refused):
@@ -122,7 +122,7 @@ def passed_on(x: Exchange, response: UpstreamResponse) -> AnyAnswer:
     return Answer(response.status, with_length(x.method, response.status, fields, whole), whole)
 
 
-def with_length(method: str, status: int, fields: http.Headers, body: bytes) -> http.Headers:
+def with_length(method: str, status: int, fields: httpcache.Headers, body: bytes) -> httpcache.Headers:
     """Fields with the ``content-length`` of a whole body, where there is one to tell."""
     if method == "HEAD" or status in BODILESS or any(name == b"content-length" for name, _ in fields):
         return fields

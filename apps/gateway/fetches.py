@@ -10,10 +10,9 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from time import time
 
-from apps.caching import http
-from apps.caching.fetch_lock import State
-from apps.caching.http.serving import may_use
-from apps.caching.store import ResponseStore
+from apps import httpcache
+from apps.cachestore.fetch_lock import State
+from apps.cachestore.store import ResponseStore
 from apps.gateway import fetch_answers as answers
 from apps.gateway.answers import AnyAnswer, Streamed
 from apps.gateway.exchange import Exchange
@@ -23,6 +22,7 @@ from apps.gateway.insisting import call_for_the_whole
 from apps.gateway.outcomes import EachAlone, Failure, FromStore, Own, Shared
 from apps.gateway.upstream.errors import Broken, Busy, UpstreamError
 from apps.gateway.upstream_calls import UpstreamCalls, consumer_of
+from apps.httpcache.serving import may_use
 
 TURNS = 3
 """How often a caller waits for a fetch of others whose answer it then can't use, before it asks for itself."""
@@ -51,11 +51,13 @@ class Fetches:
         """Whether a caller with this key would join a fetch."""
         return fetch_key in self._by_key
 
-    def refresh(self, x: Exchange, plan: http.RequestPlan, decision: http.Serve) -> None:
+    def refresh(self, x: Exchange, plan: httpcache.RequestPlan, decision: httpcache.Serve) -> None:
         """Refresh a stale answer in the background, unless somebody is at it, here or elsewhere."""
         if plan.fetch_key is None or plan.fetch_key in self._by_key:
             return
-        fetch = Fetch(self._of_fetches, x, plan, http.Revalidate(decision.held, decision.conditional, decision.reason))
+        fetch = Fetch(
+            self._of_fetches, x, plan, httpcache.Revalidate(decision.held, decision.conditional, decision.reason)
+        )
         fetch.background = True
         self._start(fetch, fetch.run())
 
@@ -92,10 +94,10 @@ class Fetches:
                 break
             # It was not for us. What it stored may be: look again, then ask again.
             held, x.claim = await store.look(plan, time())
-            decision = http.on_entry(plan, held, time())
-            if isinstance(decision, http.Serve):
+            decision = httpcache.on_entry(plan, held, time())
+            if isinstance(decision, httpcache.Serve):
                 return answers.from_store(x, FromStore(decision.held, decision.reason, True), collapsed=True, hit=True)
-            if isinstance(decision, (http.Fetch, http.Revalidate)):
+            if isinstance(decision, (httpcache.Fetch, httpcache.Revalidate)):
                 x.decision = decision
         return await self._alone(x)
 
@@ -110,11 +112,13 @@ class Fetches:
                     pass
         x.attempts, x.upstream = whole.attempts, whole.upstream
         x.upstream_status, x.upstream_duration = whole.upstream_status, whole.upstream_duration
-        if whole.cache == b"STALE" and isinstance(x.decision, http.Revalidate):
-            return answers.from_store(x, FromStore(x.decision.held, http.Reason.STALE_IF_ERROR, False), collapsed=True)
+        if whole.cache == b"STALE" and isinstance(x.decision, httpcache.Revalidate):
+            return answers.from_store(
+                x, FromStore(x.decision.held, httpcache.Reason.STALE_IF_ERROR, False), collapsed=True
+            )
         held = await self._store.find(x.cache_plan, time())
-        decision = http.on_entry(x.cache_plan, held, time())
-        if isinstance(decision, http.Serve):
+        decision = httpcache.on_entry(x.cache_plan, held, time())
+        if isinstance(decision, httpcache.Serve):
             return answers.from_store(x, FromStore(decision.held, decision.reason, True), collapsed=True)
         return None
 
@@ -125,7 +129,7 @@ class Fetches:
             locks.leave(locks.hold(x.cache_plan.fetch_key, x.claim), State.BESIDE)
         fetch = Fetch(self._of_fetches, x, x.cache_plan, x.decision)
         heard = await fetch.hear()
-        if heard is not None and isinstance(heard.judged, http.NoStore):
+        if heard is not None and isinstance(heard.judged, httpcache.NoStore):
             try:
                 await fetch.not_stored(heard.judged, heard.held)
                 return answers.own(x, Own(heard.response, heard.judged.reason))
@@ -168,7 +172,7 @@ class Fetches:
                 if collapsed and may_use(plan, outcome.held.entry) is not None:
                     return None
                 return answers.from_store(x, outcome, collapsed=collapsed)
-            if collapsed and (not http.may_share(plan, outcome.store) or not outcome.body.has_all):
+            if collapsed and (not httpcache.may_share(plan, outcome.store) or not outcome.body.has_all):
                 return None
             answer = answers.shared(x, outcome, collapsed, fetch.leave)
             stays = isinstance(answer, Streamed)

@@ -40,16 +40,16 @@ from typing import Literal
 import msgspec
 
 from apimgr import __version__
-from apps.fleet import names
-from apps.fleet.connections import AWAY, Client, connect_async
-from apps.fleet.events import Event, Position
-from apps.fleet.sealing import BrokenSeal, unseal
-from apps.fleet.workers import BEAT, L1, NO_L1, Report, node_name, worker_id
 from apps.gateway.diskcopy import DiskCopyReader
 from apps.gateway.egress import EgressTable
-from apps.gateway.snapshot import KINDS, Credential, Part, Plan
 from apps.gateway.tail import Heartbeat, NotFilled, Tail, end, heartbeat_of, read_parts, still_in
 from apps.gateway.world import UNKNOWN, Routes, Unknown, World, keep
+from apps.wire import names
+from apps.wire.connections import AWAY, Client, connect_async
+from apps.wire.events import Event, Position
+from apps.wire.sealing import BrokenSeal, unseal
+from apps.wire.snapshot import KINDS, Credential, Part, Plan
+from apps.wire.workers import BEAT, L1, NO_L1, Report, node_name, worker_id
 
 logger = logging.getLogger(__name__)
 

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from time import time
 
-from apps.caching.http import Entry
-from apps.caching.http.downstream import as_stored, passed_down
-from apps.caching.http.fields import end_to_end
-from apps.caching.http.held import BODILESS
 from apps.gateway.answers import date
 from apps.gateway.exchange import Exchange
-from apps.gateway.snapshot import API, HeaderRules, Upstream
 from apps.gateway.withheld import plants_session
+from apps.httpcache import Entry
+from apps.httpcache.downstream import as_stored, passed_down
+from apps.httpcache.fields import end_to_end
+from apps.httpcache.held import BODILESS
+from apps.wire.snapshot import API, HeaderRules, Upstream
 
 Fields = tuple[tuple[bytes, bytes], ...]
 

@@ -7,11 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from time import monotonic, time
 
-from apps.access import keys
-from apps.caching.backend import ResponsesCache
-from apps.caching.store import ResponseStore
+from apps.cachestore.backend import ResponsesCache
+from apps.cachestore.store import ResponseStore
 from apps.egress.rules import Place
-from apps.fleet.workers import L1
 from apps.gateway.allowances import Allowances
 from apps.gateway.client_bounds import Connections
 from apps.gateway.diskcopy import DiskCopyReader
@@ -40,6 +38,8 @@ from apps.gateway.upstream.client import HTTP1Client, UpstreamClient
 from apps.gateway.upstream.concurrency import ConcurrencyLimits
 from apps.gateway.upstream_calls import UpstreamCalls
 from apps.gateway.world import World
+from apps.wire import api_keys
+from apps.wire.workers import L1
 
 DIGESTS_KEPT = 20_000
 """Keys whose HMAC is remembered, so that a hit doesn't compute it."""
@@ -185,7 +185,7 @@ class Gateway:
 
     def digest(self, value: bytes) -> str | None:
         """What a key is known by; ``None`` for what can't be one. What is longer than any key is not remembered."""
-        return self._digest(value) if len(value) <= keys.LONGEST else None
+        return self._digest(value) if len(value) <= api_keys.LONGEST else None
 
     def _trusts(self, client: str) -> bool:
         return is_within(address_of(client), self._trusted)

@@ -8,15 +8,15 @@ from time import monotonic
 
 from redis.exceptions import RedisError
 
-from apps.caching import http
-from apps.caching.purges import PurgeTable, StateIsEmpty, purge_async
-from apps.fleet.connections import connect_async
-from apps.fleet.workers import all_know
-from apps.gateway.bounded import bounded
+from apps import httpcache
+from apps.cachestore.purges import PurgeTable, StateIsEmpty, purge_async
 from apps.gateway.owed_purges import OwedPurges
-from apps.gateway.snapshot import API
 from apps.gateway.upstream.client import origin_of
 from apps.gateway.world import World
+from apps.wire.bounded import bounded
+from apps.wire.connections import connect_async
+from apps.wire.snapshot import API
+from apps.wire.workers import all_know
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Invalidation:
         self._purging_later = False
         self._away_until = 0.0
 
-    async def invalidate(self, api: API, request: http.Request, head: http.ResponseHead | None) -> None:
+    async def invalidate(self, api: API, request: httpcache.Request, head: httpcache.ResponseHead | None) -> None:
         """End what a call with an unsafe method made wrong, here at once, and everywhere before its answer leaves.
 
         While Redis is away the answer leaves after ``INVALIDATION_WAIT``, and the others are told when it is back.
@@ -65,7 +65,7 @@ class Invalidation:
         origins = [origin_of(upstream.url) for upstream in api.upstreams]
         authorities, bases = [each.authority.decode() for each in origins], [each.base.decode() for each in origins]
         operations = [(operation.method, operation.path) for operation in api.operations]
-        tags = http.on_unsafe(request, policy, head, api.listen_path, authorities, operations, bases)
+        tags = httpcache.on_unsafe(request, policy, head, api.listen_path, authorities, operations, bases)
         if not tags:
             return
         if monotonic() < self._away_until or not await self.purge(tags):

@@ -5,15 +5,15 @@ from dataclasses import replace
 from time import time
 from typing import Protocol
 
-from apps.caching import http
-from apps.caching.fetch_lock import Claim, Lease, State
-from apps.caching.http.serving import may_use
-from apps.caching.store import ResponseStore
+from apps import httpcache
+from apps.cachestore.fetch_lock import Claim, Lease, State
+from apps.cachestore.store import ResponseStore
 from apps.gateway.exchange import Exchange
 from apps.gateway.insisting import is_bounded
 from apps.gateway.outcomes import EachAlone, FromStore, Outcome, held_of, on_error
-from apps.gateway.snapshot import API
 from apps.gateway.upstream.errors import TimedOut
+from apps.httpcache.serving import may_use
+from apps.wire.snapshot import API
 
 TURNS = 3
 """How often a fetch waits for other workers whose answers its callers then can't use, before it asks all the same."""
@@ -28,8 +28,8 @@ class Contender(Protocol):
     """
 
     x: Exchange
-    plan: http.RequestPlan
-    decision: http.Fetch | http.Revalidate
+    plan: httpcache.RequestPlan
+    decision: httpcache.Fetch | httpcache.Revalidate
     background: bool
     claim: Claim | None
     lease: Lease | None
@@ -89,7 +89,7 @@ def _longest_wait(api: API) -> float:
 
 
 async def _look_again(
-    store: ResponseStore, fetch: Contender, known: http.Held | None, *, insists: bool, waited: bool
+    store: ResponseStore, fetch: Contender, known: httpcache.Held | None, *, insists: bool, waited: bool
 ) -> Claim | None:
     """What the shared tier has now, and the lock where it is free and nothing is there (``insists``: whatever is
     there). A newer answer than ``known`` ends the fetch; after waiting for another worker that is so even where the
@@ -99,8 +99,8 @@ async def _look_again(
     if plan.fetch_key is None:
         return None
     held, claim = await (store.claim if insists else store.look)(plan, time())
-    decision = http.on_entry(plan, held, time())
-    serves = isinstance(decision, http.Serve) and not decision.refresh
+    decision = httpcache.on_entry(plan, held, time())
+    serves = isinstance(decision, httpcache.Serve) and not decision.refresh
     if (
         held is not None
         and (serves or waited)
@@ -109,15 +109,15 @@ async def _look_again(
     ):
         if claim is not None and claim.state is State.LEADING:
             store.locks.leave(store.locks.hold(plan.fetch_key, claim))
-        fetch.resolve(FromStore(held, decision.reason if serves else http.Reason.VALIDATED, True, elsewhere=True))
-    elif isinstance(decision, http.Serve):
-        fetch.decision = http.Revalidate(decision.held, decision.conditional, decision.reason)
-    elif not isinstance(decision, http.GatewayTimeout):
+        fetch.resolve(FromStore(held, decision.reason if serves else httpcache.Reason.VALIDATED, True, elsewhere=True))
+    elif isinstance(decision, httpcache.Serve):
+        fetch.decision = httpcache.Revalidate(decision.held, decision.conditional, decision.reason)
+    elif not isinstance(decision, httpcache.GatewayTimeout):
         fetch.decision = decision
     return claim
 
 
-def _failed_already(fetch: Contender, state: State, known: http.Held | None, *, waited: bool) -> bool:
+def _failed_already(fetch: Contender, state: State, known: httpcache.Held | None, *, waited: bool) -> bool:
     """Whether the failure that another worker met is this fetch's too, and the outcome says so.
 
     That is so after waiting for an upstream until it was too slow: nobody waits twice. And where the caller insists on
@@ -129,8 +129,10 @@ def _failed_already(fetch: Contender, state: State, known: http.Held | None, *, 
         return True
     if not is_bounded(fetch.plan, fetch.decision):
         return False
-    judged = http.on_error(fetch.plan, known, 503 if state is State.ERRED else http.Failure.UNREACHABLE, time())
-    if not isinstance(judged, http.Serve):
+    judged = httpcache.on_error(
+        fetch.plan, known, 503 if state is State.ERRED else httpcache.Failure.UNREACHABLE, time()
+    )
+    if not isinstance(judged, httpcache.Serve):
         return False
     fetch.resolve(FromStore(judged.held, judged.reason, False, elsewhere=True))
     return True

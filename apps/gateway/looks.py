@@ -5,18 +5,18 @@ from collections.abc import Callable
 from time import time
 from typing import NamedTuple
 
-from apps.caching import http
-from apps.caching.fetch_lock import Claim
-from apps.caching.http.serving import may_use
-from apps.caching.store import ResponseStore
+from apps import httpcache
+from apps.cachestore.fetch_lock import Claim
+from apps.cachestore.store import ResponseStore
+from apps.httpcache.serving import may_use
 
 
 class Found(NamedTuple):
     """What a look-up found: the answer, what the fetch lock says, and why there is no answer."""
 
-    held: http.Held | None
+    held: httpcache.Held | None
     claim: Claim | None
-    missed: http.Reason
+    missed: httpcache.Reason
 
 
 class Looks:
@@ -27,7 +27,7 @@ class Looks:
         self._is_under_way = is_under_way
         self._by_key: dict[bytes, asyncio.Future[Found | None]] = {}
 
-    async def look(self, plan: http.RequestPlan) -> tuple[http.Held | None, Claim | None]:
+    async def look(self, plan: httpcache.RequestPlan) -> tuple[httpcache.Held | None, Claim | None]:
         """What the shared tier has for a call, and the fetch lock's word where there is nothing.
 
         While a fetch for the same is under way here, what this worker has is all that can be known: join that.
@@ -55,8 +55,8 @@ class Looks:
             under_way.set_result(found)
 
 
-def _serves(found: Found, plan: http.RequestPlan) -> bool:
+def _serves(found: Found, plan: httpcache.RequestPlan) -> bool:
     """Whether what one call found is what another would have found."""
     if found.held is not None:
         return may_use(plan, found.held.entry) is None
-    return found.missed is not http.Reason.VARY_MISMATCH
+    return found.missed is not httpcache.Reason.VARY_MISMATCH

@@ -2,7 +2,7 @@
 
 from weakref import ref
 
-from apps.caching.http import Held
+from apps.httpcache import Held
 
 
 class Ready:

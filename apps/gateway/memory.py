@@ -8,15 +8,13 @@ finds every table in the source of what a worker loads, so that a new one must b
 
 from typing import NamedTuple
 
-from apps.access import keys
-from apps.caching import graphql, purges, store
-from apps.caching.http import normalise, patterns
-from apps.caching.http.keys import _MEMO_LIMIT as KEY_BYTES
+from apps.cachestore import purges, store
 from apps.gateway import (
     broadcast,
     forwarding,
     gateway,
     gathering,
+    graphql,
     head_limits,
     loops,
     metrics,
@@ -26,6 +24,9 @@ from apps.gateway import (
 )
 from apps.gateway.read_ahead import KEYED_BYTES
 from apps.gateway.upstream import client, connection, resolver
+from apps.httpcache import normalise, patterns
+from apps.httpcache.keys import _MEMO_LIMIT as KEY_BYTES
+from apps.wire import api_keys
 
 KIB, MIB = 2**10, 2**20
 
@@ -50,40 +51,40 @@ TABLES: dict[str, Table] = {
     # What is remembered of requests.
     "apps.gateway.pipeline:Pipeline._admissions": Table(pipeline.MEMORY),
     "apps.gateway.pipeline:Pipeline.heads": Table(pipeline.MEMORY),
-    "apps.gateway.gateway:Gateway._digest": _of(gateway.DIGESTS_KEPT, keys.LONGEST + 256),
+    "apps.gateway.gateway:Gateway._digest": _of(gateway.DIGESTS_KEPT, api_keys.LONGEST + 256),
     "apps.gateway.gateway:Gateway.trusts": _of(4096, 128),
     "apps.gateway.forwarding:_remembered_node": _of(4096, 4 * forwarding.LONGEST_ADDRESS),
-    "apps.caching.http.normalise:_remembered": _of(4096, 6 * normalise._REMEMBERED),
-    "apps.caching.http.normalise:_selected": _of(2048, 3 * normalise._REMEMBERED),
-    "apps.caching.http.normalise:_sorted": _of(2048, 3 * normalise._REMEMBERED),
-    "apps.caching.http.normalise:_preferences": _of(512, 8 * normalise._REMEMBERED),
-    "apps.caching.http.keys:_remembered": _of(4096, KEY_BYTES + 1024),
+    "apps.httpcache.normalise:_remembered": _of(4096, 6 * normalise._REMEMBERED),
+    "apps.httpcache.normalise:_selected": _of(2048, 3 * normalise._REMEMBERED),
+    "apps.httpcache.normalise:_sorted": _of(2048, 3 * normalise._REMEMBERED),
+    "apps.httpcache.normalise:_preferences": _of(512, 8 * normalise._REMEMBERED),
+    "apps.httpcache.keys:_remembered": _of(4096, KEY_BYTES + 1024),
     "apps.gateway.withheld:_key_fields": _of(256, 2 * KIB),
-    "apps.caching.http.directives:_request_directives": _of(256, 1024),
-    "apps.caching.http.dates:_imf_fixdate": _of(4, 256),
-    "apps.caching.graphql:_read": Table(graphql.DOCUMENTS_BYTES),
+    "apps.httpcache.directives:_request_directives": _of(256, 1024),
+    "apps.httpcache.dates:_imf_fixdate": _of(4, 256),
+    "apps.gateway.graphql:_read": Table(graphql.DOCUMENTS_BYTES),
     "apps.gateway.strangers:StrangerTally._counts": _of(1000, 256),
     # What is stored of responses. The tier's own books are in what it counts.
-    "apps.caching.local:Local._unchecked": Table(1 * MIB),
-    "apps.caching.store:ResponseStore._passes": _of(store.MAX_PASSES, 128),
+    "apps.cachestore.local:Local._unchecked": Table(1 * MIB),
+    "apps.cachestore.store:ResponseStore._passes": _of(store.MAX_PASSES, 128),
     "apps.gateway.gathering:Gathering._sizes": Table(gathering.MOST),
-    "apps.caching.purges:PurgeTable._hard": Table(purges.MAX_BYTES),
-    "apps.caching.purges:PurgeTable._soft": Table(0),  # in the same bytes
+    "apps.cachestore.purges:PurgeTable._hard": Table(purges.MAX_BYTES),
+    "apps.cachestore.purges:PurgeTable._soft": Table(0),  # in the same bytes
     "apps.gateway.owed_purges:OwedPurges._by_api": _of(owed_purges.MOST, 1024),
     # What is remembered of the configuration.
     "apps.gateway.world:World.credentials": Table(world.CREDENTIALS_BYTES),
     "apps.gateway.world:World.unknown": Table(world.UNKNOWN_BYTES),
-    "apps.caching.http.patterns:template": Table(patterns.TEMPLATES_BYTES),
-    "apps.caching.http.entity_tags:parse_path": _of(1024, 8 * KIB),
+    "apps.httpcache.patterns:template": Table(patterns.TEMPLATES_BYTES),
+    "apps.httpcache.entity_tags:parse_path": _of(1024, 8 * KIB),
     "apps.gateway.upstream.client:origin_of": _of(4096, 4 * KIB),
     "apps.gateway.loops:Loops._member": _of(loops.NAMES_KEPT, 256),
     "apps.egress.rules:rule_of": _of(4096, 2 * KIB),
-    "apps.access.keys:_hmac_key": _of(4, 1 * KIB),
-    "apps.caching.siblings:_secrets": _of(1, 1 * KIB),
-    "apps.fleet.sealing:_cipher": _of(4, 1 * KIB),
-    "apps.fleet.sealing:_decoders": _of(16, 64 * KIB),
-    "apps.caching.backend:_sync_clients": _of(4, 64 * KIB),
-    "apps.caching.backend:_maxima": _of(4, 1 * KIB),
+    "apps.wire.api_keys:_hmac_key": _of(4, 1 * KIB),
+    "apps.cachestore.siblings:_secrets": _of(1, 1 * KIB),
+    "apps.wire.sealing:_cipher": _of(4, 1 * KIB),
+    "apps.wire.sealing:_decoders": _of(16, 64 * KIB),
+    "apps.cachestore.backend:_sync_clients": _of(4, 64 * KIB),
+    "apps.cachestore.backend:_maxima": _of(4, 1 * KIB),
     "apps.gateway.diskcopy:DiskCopyReader._tables": _of(16, 1 * KIB),
     # What is counted.
     "apps.gateway.metrics:Metrics._calls": _of(metrics.MOST_SERIES, 256),
@@ -92,7 +93,7 @@ TABLES: dict[str, Table] = {
     # Connections to upstreams that nobody uses, with their TLS.
     "apps.gateway.upstream.client:HTTP1Client._idle": _of(client.IDLE_IN_ALL, 64 * KIB),
     # As many entries as administrators made things.
-    "apps.caching.purges:PurgeTable._newest": Table(512, CONFIGURATION),
+    "apps.cachestore.purges:PurgeTable._newest": Table(512, CONFIGURATION),
     "apps.gateway.allowances:Allowances._table": Table(2 * KIB, CONFIGURATION),
     "apps.gateway.egress:EgressTable._parts": Table(64 * KIB, CONFIGURATION),
     "apps.gateway.egress:EgressTable._guards": Table(64 * KIB, CONFIGURATION),
@@ -113,7 +114,7 @@ TABLES: dict[str, Table] = {
     "apps.gateway.allowances:Allowances._tasks": Table(4 * KIB, CALL),
     "apps.gateway.follower:Follower._flights": Table(4 * KIB, CALL),
     "apps.gateway.looks:Looks._by_key": Table(1 * KIB, CALL),
-    "apps.caching.exchanges:Exchanges._late": Table(8 * KIB, CALL),
+    "apps.wire.exchanges:Exchanges._late": Table(8 * KIB, CALL),
     "apps.gateway.upstream.concurrency:ConcurrencyLimits._queues": Table(1 * KIB, CALL),
     "apps.gateway.upstream.resolver:Resolver._asked": Table(2 * KIB, CALL),
     "apps.gateway.upstream.resolver:Resolver._queued": Table(1 * KIB, CALL),
@@ -126,19 +127,19 @@ TABLES: dict[str, Table] = {
     "apps.gateway.broadcast:Broadcast._parts": Table(broadcast.BACKLOG + 256 * KIB, FETCH),
     "apps.gateway.broadcast:Broadcast._readers": Table(1 * KIB, CALL),
     "apps.gateway.broadcast:Broadcast._places": Table(1 * KIB, CALL),
-    "apps.caching.fetch_lock:FetchLocks._leases": Table(1 * KIB, FETCH),
-    "apps.caching.fetch_lock:FetchLocks._waiting": Table(1 * KIB, FETCH),
-    "apps.caching.fetch_lock:FetchLocks._loops": _of(2, 4 * KIB),
-    "apps.caching.fetch_lock:FetchLocks._errands": Table(8 * KIB, FETCH),
+    "apps.cachestore.fetch_lock:FetchLocks._leases": Table(1 * KIB, FETCH),
+    "apps.cachestore.fetch_lock:FetchLocks._waiting": Table(1 * KIB, FETCH),
+    "apps.cachestore.fetch_lock:FetchLocks._loops": _of(2, 4 * KIB),
+    "apps.cachestore.fetch_lock:FetchLocks._errands": Table(8 * KIB, FETCH),
     "apps.gateway.upstream.connection:Connection.fields": Table(4 * connection.HEAD_LIMIT, FETCH),
     "apps.gateway.upstream.connection:Connection._chunks": Table(connection.HIGH_WATER + 256 * KIB, FETCH),
     # The building blocks of others, which are entered where they are used.
-    "apps.caching.http.recent:Recent._young": Table(0),
-    "apps.caching.http.recent:Recent._old": Table(0),
-    "apps.caching.http.recent:Remembered._table": Table(0),
-    "apps.caching.local:Local._nodes": Table(0),
-    "apps.caching.shares:Share._children": Table(0),
-    "apps.caching.shares:Share._classes": Table(0),
+    "apps.httpcache.recent:Recent._young": Table(0),
+    "apps.httpcache.recent:Recent._old": Table(0),
+    "apps.httpcache.recent:Remembered._table": Table(0),
+    "apps.cachestore.local:Local._nodes": Table(0),
+    "apps.cachestore.shares:Share._children": Table(0),
+    "apps.cachestore.shares:Share._classes": Table(0),
 }
 """By module and name, ``module:Class.attribute``."""
 

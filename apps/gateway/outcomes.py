@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from time import time
 
-from apps.caching import http
+from apps import httpcache
 from apps.gateway.broadcast import Broadcast
 from apps.gateway.upstream.client import UpstreamResponse
 from apps.gateway.upstream.errors import TimedOut, Unreachable, UpstreamError
@@ -14,7 +14,7 @@ class Own:
     """The answer is for the one caller on whose behalf it was asked for."""
 
     response: UpstreamResponse
-    reason: http.Reason
+    reason: httpcache.Reason
     taken: bool = False
 
 
@@ -24,11 +24,11 @@ class Shared:
     it is whole.
     """
 
-    store: http.Store
+    store: httpcache.Store
     status: int
-    fields: http.Headers
+    fields: httpcache.Headers
     body: Broadcast
-    held: http.Held | None = None
+    held: httpcache.Held | None = None
 
 
 @dataclass(slots=True)
@@ -37,8 +37,8 @@ class FromStore:
     worker asked the upstream, and this one waited for it.
     """
 
-    held: http.Held
-    reason: http.Reason
+    held: httpcache.Held
+    reason: httpcache.Reason
     confirmed: bool
     elsewhere: bool = False
 
@@ -63,24 +63,24 @@ class Heard:
     """The head of an upstream's answer, and what the caching core says of it."""
 
     response: UpstreamResponse
-    head: http.ResponseHead
-    judged: http.Store | http.NoStore | http.Refreshed | http.Serve
-    held: http.Held | None
+    head: httpcache.ResponseHead
+    judged: httpcache.Store | httpcache.NoStore | httpcache.Refreshed | httpcache.Serve
+    held: httpcache.Held | None
 
 
-def held_of(decision: http.Fetch | http.Revalidate) -> http.Held | None:
+def held_of(decision: httpcache.Fetch | httpcache.Revalidate) -> httpcache.Held | None:
     """What is stored, where the question is whether it is still right."""
-    return decision.held if isinstance(decision, http.Revalidate) else None
+    return decision.held if isinstance(decision, httpcache.Revalidate) else None
 
 
-def on_error(plan: http.RequestPlan, held: http.Held | None, error: UpstreamError) -> FromStore | Failure:
+def on_error(plan: httpcache.RequestPlan, held: httpcache.Held | None, error: UpstreamError) -> FromStore | Failure:
     """The outcome where there is no answer: ``held``, if it may stand in."""
     failure = (
-        http.Failure.TIMEOUT
+        httpcache.Failure.TIMEOUT
         if isinstance(error, TimedOut)
-        else http.Failure.UNREACHABLE
+        else httpcache.Failure.UNREACHABLE
         if isinstance(error, Unreachable)
-        else http.Failure.BROKEN
+        else httpcache.Failure.BROKEN
     )
-    judged = http.on_error(plan, held, failure, time())
-    return FromStore(judged.held, judged.reason, False) if isinstance(judged, http.Serve) else Failure(error)
+    judged = httpcache.on_error(plan, held, failure, time())
+    return FromStore(judged.held, judged.reason, False) if isinstance(judged, httpcache.Serve) else Failure(error)

@@ -1,6 +1,6 @@
 """Purges that wait for Redis: cached responses that unsafe methods made outdated while it was away."""
 
-from apps.caching.http import tag_of_api
+from apps.httpcache import tag_of_api
 
 MOST = 10_000
 """Tags that wait one by one; beyond it, an API's next one stands for all of that API."""

@@ -11,7 +11,6 @@ call. Within the two groups the order in which they are given holds. The cache c
 from collections.abc import Callable, Container, Iterable, Sequence, Set
 from time import monotonic, time
 
-from apps.caching.http.recent import Recent
 from apps.gateway.admission import Admission
 from apps.gateway.answers import Answer, AnyAnswer, Whole, refuse
 from apps.gateway.exchange import Exchange
@@ -20,6 +19,7 @@ from apps.gateway.own import OwnAddresses
 from apps.gateway.stages import DependsOn, Need, Stage, Step
 from apps.gateway.stages.forward import Forward
 from apps.gateway.world import World
+from apps.httpcache.recent import Recent
 
 MEMORY = 32 * 2**20
 """Bytes for admissions that are remembered, in each of the two tables: by fields and by the bytes of a head."""

@@ -1,6 +1,6 @@
 """What the parts of a worker count, as samples for its metrics."""
 
-from apps.caching.store import ResponseStore
+from apps.cachestore.store import ResponseStore
 from apps.gateway.client_bounds import Connections
 from apps.gateway.metrics import Sample
 from apps.gateway.spool import SpoolWriter

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
-from apps.gateway.records import LossRecord, encode
+from apps.wire.call_records import LossRecord, encode
 
 SEGMENT_BYTES = 4 * 2**20
 SEGMENT_SECONDS = 300.0  # paths of calls should not lie on disk for weeks because traffic is low

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
-from apps.gateway.records import TallyRecord, decode, encode
 from apps.gateway.spool import SpoolWriter, frame, frames
+from apps.wire.call_records import TallyRecord, decode, encode
 
 ROWS = 10.0
 """Rows a second of the whole installation, unless it says otherwise; the workers share them equally."""

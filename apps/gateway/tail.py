@@ -13,11 +13,11 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from apps.fleet import names
-from apps.fleet.connections import AWAY, Client, connect_async
-from apps.fleet.events import Event, Position, parse
-from apps.fleet.sealing import BrokenSeal, unseal
-from apps.gateway.snapshot import Incarnation
+from apps.wire import names
+from apps.wire.connections import AWAY, Client, connect_async
+from apps.wire.events import Event, Position, parse
+from apps.wire.sealing import BrokenSeal, unseal
+from apps.wire.snapshot import Incarnation
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator
 from time import monotonic
 
-from apps.caching import http
+from apps import httpcache
 from apps.gateway.client_bounds import client_key
 from apps.gateway.exchange import Exchange
 from apps.gateway.forwarding import ordered, upstream_fields, upstream_target
@@ -65,7 +65,7 @@ class UpstreamCalls:
         self._client, self._concurrency, self._loops = client, concurrency, loops
         self._world, self._metrics = world, metrics
 
-    async def ask(self, x: Exchange, conditional: http.Headers = (), *, waits: bool = True) -> UpstreamResponse:
+    async def ask(self, x: Exchange, conditional: httpcache.Headers = (), *, waits: bool = True) -> UpstreamResponse:
         """One call to the API's upstreams, with its retries; ``conditional`` are conditions on what is stored; ``waits``:
         where as many calls as the API allows are under way, in the queue for a place.
 
@@ -81,7 +81,7 @@ class UpstreamCalls:
             place.leave()
             raise
 
-    async def _ask(self, x: Exchange, conditional: http.Headers) -> UpstreamResponse:
+    async def _ask(self, x: Exchange, conditional: httpcache.Headers) -> UpstreamResponse:
         """The call itself.
 
         Retries are for idempotent methods without a body, or with one that is whole here (QUERY), before any byte of an

@@ -19,8 +19,8 @@ from apps.gateway.doors.asgi import CutShort, answer_to, is_misframed, left, par
 from apps.gateway.exchange import Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import LENGTH, field
-from apps.gateway.records import CALL
 from apps.gateway.request_body import BodyMisframed, BodyTooLarge, ClientLeft
+from apps.wire.call_records import CALL
 
 PART = 64 * 1024
 """Bytes of the caller's body that are read at once. Django has received all of it before it calls a view."""

@@ -1,8 +1,8 @@
 """Calls of the control plane itself, which has answers fetched before callers ask for them."""
 
 from apps.gateway.exchange import Exchange
-from apps.gateway.records import WARM_UP
-from apps.warming.token import HEADER, scheme_of
+from apps.wire.call_records import WARM_UP
+from apps.wire.warm_up_token import HEADER, scheme_of
 
 
 def warms(mac_key: bytes, x: Exchange) -> bool:

@@ -8,9 +8,9 @@ import binascii
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
-from apps.access.keys import holds_secret
-from apps.caching.http.messages import Headers
-from apps.gateway.snapshot import API
+from apps.httpcache.messages import Headers
+from apps.wire.api_keys import holds_secret
+from apps.wire.snapshot import API
 
 KEY_FIELD = b"x-api-key"
 """Where keys travel unless an API says otherwise."""

@@ -14,12 +14,12 @@ import uvicorn
 from django.conf import settings
 from django.core.cache import caches
 
+from apps.foundation.ready import say_ready
 from apps.gateway.doors.asgi import Application
 from apps.gateway.doors.lane import Lane
 from apps.gateway.gateway import Gateway, Options
 from apps.gateway.malloc import keep_large_blocks_apart
 from apps.gateway.watchdog import Watchdog
-from apps.platform.ready import say_ready
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ import enum
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
-from apps.caching.http.recent import Recent
 from apps.egress.rules import Place
-from apps.fleet.events import Position
 from apps.gateway.egress import EgressTable
 from apps.gateway.lease import Lease
-from apps.gateway.snapshot import API, PROOF_PATH, Credential, Egress, HostOwner, Part, Plan
+from apps.httpcache.recent import Recent
+from apps.wire.events import Position
+from apps.wire.snapshot import API, PROOF_PATH, Credential, Egress, HostOwner, Part, Plan
 
 CREDENTIALS_BYTES = 64 * 2**20
 """Bytes of credential records that a worker holds, 50,000 and more of the usual ones; one more costs the longest unused

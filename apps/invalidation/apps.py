@@ -10,8 +10,8 @@ class InvalidationConfig(AppConfig):
 
     def ready(self) -> None:
         """Have purges forwarded to CDNs, and ``check --deploy`` look at them."""
-        from apps.caching.services import purged
         from apps.invalidation import checks  # noqa: F401  registers itself
         from apps.invalidation.forwarding import note
+        from apps.purging.services import purged
 
         purged.register(note)

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.checks import CheckMessage, Warning, register
 from django.db import DatabaseError
 
-from apps.caching.http.policy import OFF, PASS, PERSONAL, SECRET
 from apps.catalog.choices import SERVED
+from apps.httpcache.policy import OFF, PASS, PERSONAL, SECRET
 from apps.invalidation.models import CDN
 
 

@@ -21,7 +21,7 @@ from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.mixins import ConsumerMixin
 
-from apps.errors import Unavailable
+from apps.foundation.errors import Unavailable
 from apps.invalidation import inbox, plain_redis
 from apps.invalidation.choices import Source
 

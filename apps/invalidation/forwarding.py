@@ -18,13 +18,13 @@ import httpx
 from django.utils import timezone
 
 from apps.caching.models import Purge
-from apps.caching.services import paths_of
 from apps.catalog.models import API
 from apps.egress.outbound import Refused, client
 from apps.egress.rules import Guard
 from apps.invalidation.calls import call_for, values_of
 from apps.invalidation.choices import ForwardingState
 from apps.invalidation.models import CDN, Forwarding
+from apps.purging.services import paths_of
 from apps.tenants.egress import guards_of
 
 PAUSES = (5, 30, 120, 600)

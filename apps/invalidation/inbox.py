@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 from django.core.exceptions import ValidationError
 
-from apps.caching import services
 from apps.caching.models import Purge
 from apps.catalog.models import API
+from apps.foundation.via import coming_by
 from apps.invalidation.choices import Source
 from apps.invalidation.messages import Item, Unreadable, read
 from apps.invalidation.models import Message, RefusedMessage
+from apps.purging import services
 from apps.tenants.actors import PLATFORM
-from apps.via import coming_by
 
 KEPT = 1000
 """Refused messages that are kept for people."""

@@ -3,9 +3,9 @@
 from django.db import models
 
 from apps.caching.models import Purge
-from apps.constraints import known
+from apps.foundation.constraints import known
+from apps.foundation.secrets import EncryptedJSONField
 from apps.invalidation.choices import ForwardingState, Source
-from apps.secrets import EncryptedJSONField
 
 
 class PurgeWebhook(models.Model):

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from apps.caching.models import Purge
-from apps.caching.services import receipt_note
 from apps.fleet import state
-from apps.fleet.workers import read
+from apps.purging.services import receipt_note
+from apps.wire.workers import read
 
 SOUGHT = timedelta(minutes=2)
 """How long after a purge its receipt is looked for."""

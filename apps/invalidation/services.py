@@ -1,4 +1,4 @@
-"""Setting up webhooks and CDNs. Errors as in ``apps.errors``."""
+"""Setting up webhooks and CDNs. Errors as in ``apps.foundation.errors``."""
 
 import secrets
 from collections.abc import Iterable, Mapping

@@ -9,11 +9,12 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from apps.caching.models import Purge
-from apps.fleet import names, state
-from apps.fleet.connections import AWAY
+from apps.fleet import state
 from apps.invalidation.forwarding import forward_due
 from apps.invalidation.models import Message
 from apps.invalidation.receipts import note_receipts
+from apps.wire import names
+from apps.wire.connections import AWAY
 
 LONGEST = 120
 """Seconds after which whoever forwards counts as dead."""

@@ -13,11 +13,11 @@ from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 
-from apps.secrets import ring
+from apps.foundation.secrets import ring
+from apps.foundation.via import coming_by
 from apps.tenants import throttle
 from apps.tenants.models import User
 from apps.tenants.services import user_set_password
-from apps.via import coming_by
 
 TOO_OFTEN = (
     "Too many failed attempts. Wait five minutes, use a browser in which you have signed in before, "

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from apps.audit.models import Entry
 from apps.audit.services import Change, change
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
 from apps.tenants import notices, policies
 from apps.tenants.actors import Actor, user_of
 from apps.tenants.choices import Role

@@ -8,7 +8,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from apps.constraints import known
+from apps.foundation.constraints import known
 from apps.tenants.choices import Role, Scope, TenantState
 
 

@@ -5,7 +5,7 @@ from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
 from django.urls import reverse
 
-from apps.mail import post
+from apps.foundation.mail import post
 from apps.tenants.models import Invitation, Tenant, Token, User
 
 

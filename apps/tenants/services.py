@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from apps.audit.selectors import was_deleted
 from apps.audit.services import Change, change
-from apps.caching.http import tag_of_tenant
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
+from apps.httpcache import tag_of_tenant
 from apps.tenants import policies
 from apps.tenants.actors import Actor, Platform
 from apps.tenants.choices import Role, Scope, TenantState

@@ -12,19 +12,19 @@ from typing import NamedTuple
 from django.core.exceptions import ValidationError
 from django.db.models import Max
 
-from apps import words
 from apps.audit.models import Entry
 from apps.caching.models import Purge
 from apps.caching.warm_up import WarmUpSettings
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API
-from apps.errors import Conflict
 from apps.fleet import state
-from apps.fleet.connections import AWAY
+from apps.foundation import field_names
+from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
 from apps.warming.choices import Cause, WarmUpState
 from apps.warming.models import WarmUp
 from apps.warming.services import warm_up_start
+from apps.wire.connections import AWAY
 
 PURGES_MATTER = timedelta(hours=1)
 """A purge older than this warms nothing up: it was before the setting, or before a long outage."""
@@ -115,6 +115,6 @@ def _note_refused(due: Due, refusal: ValidationError, now: datetime) -> None:
         rate=WarmUpSettings.of(due.api.cache_policy.warm_up).rate,
         state=WarmUpState.FAILED,
         total=0,
-        note=" ".join(words.sentences(words.by_path(refusal)))[:300],
+        note=" ".join(field_names.sentences(field_names.by_path(refusal)))[:300],
         ended_at=now,
     )

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import httpx
 from django.conf import settings
 
-from apps.caching.http import Reason
+from apps.httpcache import Reason
 from apps.warming.targets import Call
-from apps.warming.token import HEADER, make
+from apps.wire.warm_up_token import HEADER, make
 
 AT_ONCE = 32
 """Calls under way at a time, of all warm-ups that a process works on."""

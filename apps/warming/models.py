@@ -3,7 +3,7 @@
 from django.db import models
 
 from apps.caching.warm_up import rate_text
-from apps.constraints import goes_with, known
+from apps.foundation.constraints import goes_with, known
 from apps.warming.choices import UNFINISHED, Cause, WarmUpState
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from django.core.management.base import OutputWrapper
 
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
 from apps.warming.fetching import Fetcher
 from apps.warming.models import WarmUp

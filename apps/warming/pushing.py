@@ -16,25 +16,25 @@ from django.core.cache import caches
 from django.core.exceptions import ValidationError
 from django_redis.exceptions import ConnectionInterrupted
 
+from apps import httpcache
 from apps.audit.services import change
-from apps.caching import http, purges
-from apps.caching.backend import ResponsesCache
-from apps.caching.http.entry import Birth, Entry, Variants
-from apps.caching.siblings import note
-from apps.caching.store import ROOM, account_of
+from apps.cachestore import purges
+from apps.cachestore.backend import ResponsesCache
+from apps.cachestore.siblings import note
+from apps.cachestore.store import ROOM, account_of
 from apps.catalog.models import API
-from apps.errors import Conflict, Unavailable
-from apps.fleet import names
-from apps.fleet.connections import AWAY, connect
 from apps.fleet.receipts import Receipt, wait_for_receipt
-from apps.gateway import snapshot
+from apps.foundation.errors import Conflict, Unavailable
 from apps.gateway.forwarding import ruled
 from apps.gateway.planning import plan_call
 from apps.gateway.stages.route import operation_of
+from apps.httpcache.entry import Birth, Entry, Variants
 from apps.tenants.actors import Actor
 from apps.tenants.services import allow
 from apps.warming.policies import can_push
 from apps.warming.targets import Call, Targets
+from apps.wire import names, snapshot
+from apps.wire.connections import AWAY, connect
 
 TIMEOUT = 2.0
 """Seconds that a push waits for the state Redis."""
@@ -53,7 +53,7 @@ class Pushed:
 
     urls: tuple[str, ...]
     keys: tuple[str, ...]
-    reason: http.Reason
+    reason: httpcache.Reason
     fresh_until: float
     keep_until: float
     tags: tuple[str, ...]
@@ -62,9 +62,9 @@ class Pushed:
 
 class _Judged(NamedTuple):
     call: Call
-    plan: http.RequestPlan
+    plan: httpcache.RequestPlan
     entry: Entry
-    reason: http.Reason
+    reason: httpcache.Reason
 
 
 def entry_push(
@@ -73,9 +73,9 @@ def entry_push(
     api: API,
     url: str,
     status: int = 200,
-    headers: http.Headers = (),
+    headers: httpcache.Headers = (),
     body: bytes = b"",
-    request_headers: http.Headers = (),
+    request_headers: httpcache.Headers = (),
 ) -> Pushed:
     """Store a representation for every caller of ``url`` (a path for each of the API's hosts, or a whole URL).
 
@@ -91,7 +91,7 @@ def entry_push(
     try:
         with connect(settings.REDIS_URL, timeout=TIMEOUT) as state:
             before = _clock(state)
-            judged = _judge(api, url, http.ResponseHead(status, headers), body, request_headers, now)
+            judged = _judge(api, url, httpcache.ResponseHead(status, headers), body, request_headers, now)
             clock = purges.purge(state, _replaced(judged, _known(cache, judged)))
             if clock - before[1] > 1 and _purged_since(state, judged, before):
                 raise Conflict("A purge ended this answer while it was being pushed: nothing is stored. Push it again.")
@@ -117,7 +117,7 @@ def entry_push(
 
 
 def _judge(
-    api: API, url: str, head: http.ResponseHead, body: bytes, request_headers: http.Headers, now: float
+    api: API, url: str, head: httpcache.ResponseHead, body: bytes, request_headers: httpcache.Headers, now: float
 ) -> list[_Judged]:
     """What the caching core makes of it, for each place in which it may be asked for."""
     targets = Targets(api)
@@ -131,40 +131,45 @@ def _judge(
 
 
 def _judge_call(
-    api: snapshot.API, call: Call, head: http.ResponseHead, body: bytes, request_headers: http.Headers, now: float
+    api: snapshot.API,
+    call: Call,
+    head: httpcache.ResponseHead,
+    body: bytes,
+    request_headers: httpcache.Headers,
+    now: float,
 ) -> _Judged:
-    target = cast(http.Target, http.normalise_target(call.target.encode()))
+    target = cast(httpcache.Target, httpcache.normalise_target(call.target.encode()))
     path = target.path[len(api.listen_path) - 1 :]
-    request = http.Request("GET", call.scheme, call.host.encode(), path, target.query, request_headers)
+    request = httpcache.Request("GET", call.scheme, call.host.encode(), path, target.query, request_headers)
     plan = plan_call(api, request, _CALLER)
     if plan.bypass is not None:
         raise ValidationError({"url": _in_words(plan.bypass)})
-    if plan.base is not http.Scope.SHARED or plan.credentialed:
+    if plan.base is not httpcache.Scope.SHARED or plan.credentialed:
         raise ValidationError(
             {"url": "Answers to this URL belong to one caller each: an origin can push only what is for all."}
         )
     # By chance a little shorter than said, so that a catalogue that was pushed at once doesn't end at once.
     chance = random.random()  # noqa: S311  not a secret
-    decision = http.on_response(plan, None, head, now, now, _UNBORN, chance)
-    if not isinstance(decision, http.Store):
+    decision = httpcache.on_response(plan, None, head, now, now, _UNBORN, chance)
+    if not isinstance(decision, httpcache.Store):
         raise ValidationError({"answer": _in_words(decision.reason)})
     if len(body) > plan.policy.max_body:
-        raise ValidationError({"answer": _in_words(http.Reason.TOO_LARGE)})
+        raise ValidationError({"answer": _in_words(httpcache.Reason.TOO_LARGE)})
     entry = replace(decision.entry, headers=ruled(decision.entry.headers, api.response_headers), body=body)
-    if http.reports_errors(entry, plan.policy):
+    if httpcache.reports_errors(entry, plan.policy):
         raise ValidationError({"answer": "A GraphQL answer that reports errors is kept for nobody."})
-    http.add_tags(entry, plan.policy, operation_of(api, "GET", path))
+    httpcache.add_tags(entry, plan.policy, operation_of(api, "GET", path))
     return _Judged(call, plan, entry, decision.reason)
 
 
-def _check_length(head: http.ResponseHead, body: bytes) -> None:
+def _check_length(head: httpcache.ResponseHead, body: bytes) -> None:
     """A head that tells of another body than this one is what a broken origin sends."""
     for name, value in head.headers:
         if name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"%d" % len(body)):
             raise ValidationError({"headers": f"{name.decode()} contradicts the body, which has {len(body):,} bytes."})
 
 
-def _in_words(reason: http.Reason) -> str:
+def _in_words(reason: httpcache.Reason) -> str:
     return f"{reason.sentence} ({reason.code})"
 
 
@@ -193,22 +198,22 @@ def _replaced(judged: Sequence[_Judged], known: dict[bytes, object]) -> list[str
     tags = []
     for each in judged:
         key, selecting, api = each.entry.key, each.entry.selecting, each.entry.api
-        tags += [http.tag_of_representation(api, key, ()), http.tag_of_representation(api, key, selecting)]
+        tags += [httpcache.tag_of_representation(api, key, ()), httpcache.tag_of_representation(api, key, selecting)]
         variants = known[key]
         if not selecting and isinstance(variants, Variants):
-            tags += [http.tag_of_representation(api, variant, ()) for variant in variants.keys]
+            tags += [httpcache.tag_of_representation(api, variant, ()) for variant in variants.keys]
     return list(dict.fromkeys(tags))
 
 
 def _purged_since(state: Any, judged: Sequence[_Judged], before: Birth) -> bool:
     """Whether somebody else's purge ended one of them since the clock was ``before``."""
-    tags = {tag for each in judged for tag in http.tags_of(each.entry) if not tag.startswith("e:")}
+    tags = {tag for each in judged for tag in httpcache.tags_of(each.entry) if not tag.startswith("e:")}
     rows = state.hmget(names.PURGES, [tag.encode("utf-8", "surrogateescape") for tag in tags])
     return any(int(row.split()[0]) > before[1] for row in rows if row is not None)
 
 
-def _write(cache: ResponsesCache, plan: http.RequestPlan, entry: Entry, known: object, now: float) -> None:
-    records, dropped = http.placement(known, entry, plan.policy.max_variants)
+def _write(cache: ResponsesCache, plan: httpcache.RequestPlan, entry: Entry, known: object, now: float) -> None:
+    records, dropped = httpcache.placement(known, entry, plan.policy.max_variants)
     if not entry.selecting and isinstance(known, Variants):
         # They are purged: without them, nothing has to be looked up twice.
         records, dropped = ((entry.key, entry),), known.keys

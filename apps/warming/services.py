@@ -1,4 +1,4 @@
-"""Starting and cancelling warm-ups. Errors as in ``apps.errors``."""
+"""Starting and cancelling warm-ups. Errors as in ``apps.foundation.errors``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from apps import words
 from apps.audit.services import change
 from apps.caching import warm_up as said
 from apps.caching.warm_up import WarmUpSettings
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API
-from apps.errors import Conflict
+from apps.foundation import field_names
+from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM, Actor, user_of
 from apps.tenants.services import allow
 from apps.warming.choices import UNFINISHED, Cause, WarmUpState
@@ -117,7 +117,7 @@ _OWN = ("urls", "top", "rate", "headers")
 def _by_field(refusal: ValidationError) -> dict[str, list[str]]:
     """``urls.3`` becomes a message of ``urls`` that says which."""
     found: dict[str, list[str]] = {}
-    for path, messages in words.by_path(refusal).items():
+    for path, messages in field_names.by_path(refusal).items():
         field, _, rest = path.partition(".")
         place = f"Number {int(rest) + 1}: " if rest.isdigit() else ""
         found.setdefault(field, []).extend(place + message for message in messages)

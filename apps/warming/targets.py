@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 import msgspec
 from django.conf import settings
 
-from apps.caching.http import Target, normalise_target
 from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API, HostName
 from apps.fleet.compile import compile_api
 from apps.gateway.world import Routes
+from apps.httpcache import Target, normalise_target
 
 _GOES_WITHOUT_SAYING = {"http": ":80", "https": ":443"}
 

@@ -12,11 +12,11 @@ from django.db import DatabaseError
 from django.utils import timezone
 from redis.exceptions import LockError
 
-from apps.fleet import names
-from apps.fleet.connections import AWAY, connect
 from apps.warming.beginning import begin_due
 from apps.warming.fetching import Fetcher
 from apps.warming.running import claim, work
+from apps.wire import names
+from apps.wire.connections import AWAY, connect
 
 TURN = 60.0
 """Seconds that one task begins calls, while there is something to do."""

@@ -12,7 +12,7 @@ from apps.access.models import AccessRequest, Subscription
 from apps.access.selectors import request_evidence
 from apps.audit.models import Entry
 from apps.catalog.services import api_deprecate, api_publish, api_retire, api_unpublish, api_update
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
 from apps.tenants.choices import Role
 from tests.support.cast import (
     Cast,

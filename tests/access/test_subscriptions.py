@@ -10,7 +10,7 @@ from apps.access import services
 from apps.access.models import Subscription
 from apps.access.tasks import expire
 from apps.audit.models import Entry
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
 from tests.support.cast import Cast, make_api, make_application, make_plan, make_subscription
 
 

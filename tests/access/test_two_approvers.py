@@ -8,7 +8,7 @@ from django.db import connection
 from apps.access import services
 from apps.access.models import AccessRequest, Subscription
 from apps.audit.models import Entry, Epoch
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
 from apps.tenants.models import Membership, User
 from apps.tenants.services import membership_remove, membership_set
 from tests.support.cast import make_api, make_application, make_cast, make_request

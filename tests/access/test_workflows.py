@@ -21,7 +21,7 @@ from apps.audit.models import Entry
 from apps.catalog.choices import LIFECYCLE, SERVED, APIState, Transition
 from apps.catalog.models import API
 from apps.catalog.services import api_transition
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
 from tests.support.cast import Cast, make_api, make_application, make_request, make_subscription
 

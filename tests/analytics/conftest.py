@@ -7,8 +7,8 @@ import pytest
 import redis
 from django.conf import settings
 
-from apps.fleet.connections import connect
 from apps.gateway.spool import SpoolWriter
+from apps.wire.connections import connect
 from tests.analytics.records import NODE
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import redis
 
 from apps.analytics.ingestion import ingest_from
-from apps.gateway.records import CallRecord, encode
 from apps.gateway.spool import SpoolWriter
-from apps.platform.shipper import Shipper
+from apps.supervisor.shipper import Shipper
+from apps.wire.call_records import CallRecord, encode
 from tests.support.calls import make_record
 
 NODE = "node-1"

@@ -10,11 +10,11 @@ from django.conf import settings
 
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord
-from apps.fleet import names
-from apps.fleet.connections import connect
+from apps.foundation.commands import manage
 from apps.gateway.spool import SpoolWriter
-from apps.platform.agent import Syncer
-from apps.platform.commands import manage
+from apps.supervisor.agent import Syncer
+from apps.wire import names
+from apps.wire.connections import connect
 from tests.analytics.records import write
 from tests.support.waiting import wait_until
 

@@ -11,11 +11,11 @@ import redis
 from apps.analytics import ingestion, selectors, stream
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord, Loss
-from apps.fleet import names
-from apps.gateway.records import BEGUN, ENDED, SAMPLED, encode
 from apps.gateway.spool import SpoolWriter
 from apps.gateway.strangers import StrangerTally
-from apps.platform.shipper import Shipper
+from apps.supervisor.shipper import Shipper
+from apps.wire import names
+from apps.wire.call_records import BEGUN, ENDED, SAMPLED, encode
 from tests.analytics.records import NODE, STRANGER, record, shipper
 
 pytestmark = pytest.mark.django_db

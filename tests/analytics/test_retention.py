@@ -13,9 +13,9 @@ from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollU
 from apps.analytics.retention import delete_old
 from apps.analytics.stream import Batch
 from apps.analytics.taking import take
-from apps.fleet import names
-from apps.gateway.records import encode
 from apps.gateway.spool import frame, new_incarnation
+from apps.wire import names
+from apps.wire.call_records import encode
 from tests.analytics.records import NODE, record
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("state_redis")]

@@ -12,10 +12,10 @@ from django.utils import timezone
 from apps.analytics import completeness, selectors, stream
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord, Loss
-from apps.fleet import names
-from apps.fleet.connections import connect
-from apps.gateway.records import BEGUN, ENDED, encode
 from apps.gateway.spool import SpoolWriter, segment_path
+from apps.wire import names
+from apps.wire.call_records import BEGUN, ENDED, encode
+from apps.wire.connections import connect
 from tests.analytics.records import NODE, deliver, record, shipper, write
 
 pytestmark = pytest.mark.django_db

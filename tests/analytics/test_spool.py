@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from apps.gateway import spool as spool_module
-from apps.gateway.records import LossRecord, Record, decode, encode
 from apps.gateway.spool import (
     LARGEST_RECORD,
     SpoolWriter,
@@ -22,6 +21,7 @@ from apps.gateway.spool import (
     worker_of,
 )
 from apps.gateway.spool_reader import Segment, SpoolFolder
+from apps.wire.call_records import LossRecord, Record, decode, encode
 from tests.analytics.records import NODE, record, write
 
 

@@ -17,12 +17,12 @@ from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord, Loss, SetAside
 from apps.analytics.stream import Batch
 from apps.analytics.taking import take
-from apps.fleet import names
-from apps.fleet.connections import connect
 from apps.gateway import strangers
-from apps.gateway.records import SAMPLED, TallyRecord, encode
 from apps.gateway.spool import SpoolWriter, frame
 from apps.gateway.strangers import StrangerTally, tally_path
+from apps.wire import names
+from apps.wire.call_records import SAMPLED, TallyRecord, encode
+from apps.wire.connections import connect
 from tests.analytics.records import NODE, STRANGER, deliver, record, shipper, write
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,7 @@ from django.conf import settings
 from apimgr.celery import app
 from apps.analytics import tasks
 from apps.analytics.models import CallRecord
-from apps.fleet import names
+from apps.wire import names
 from tests.analytics.records import deliver, shipper, write
 
 pytestmark = pytest.mark.django_db

@@ -9,9 +9,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.access.choices import KeyState, RequestState, SubscriptionState
-from apps.access.keys import digest
 from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
 from apps.audit.models import Entry
+from apps.wire.api_keys import digest
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_request, make_subscription
 
 # Plans

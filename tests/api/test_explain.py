@@ -4,13 +4,13 @@ from time import thread_time
 
 import pytest
 
-from apps.access.keys import make_key as make_key_text
 from apps.access.models import APIKey
 from apps.access.services import key_create, key_update
 from apps.analytics.models import CallRecord
 from apps.catalog.models import API
 from apps.fleet.publisher import publish_pending
-from tests.caching.test_explain import kept
+from apps.wire.api_keys import make_key as make_key_text
+from tests.explain.test_lookup import kept
 from tests.gateway.test_hostile_values import VALUES, value
 from tests.support.calls import make_calls
 from tests.support.cast import make_api, make_application, make_key, make_subscription

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from apps.audit.models import Entry
-from apps.fleet import names
-from apps.fleet.workers import Report
+from apps.wire import names
+from apps.wire.workers import Report
 from tests.support.cast import make_api
 
 

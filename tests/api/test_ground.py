@@ -10,13 +10,13 @@ from django.test import RequestFactory
 from django.utils import timezone
 from rest_framework.request import Request
 
-from apps.errors import Conflict
-from apps.platform.api.errors import exception_handler
-from apps.platform.api.pagination import PagePagination
-from apps.platform.api.views import ViaAPI
+from apps.foundation.errors import Conflict
+from apps.foundation.via import via
+from apps.rest.errors import exception_handler
+from apps.rest.pagination import PagePagination
+from apps.rest.views import ViaAPI
 from apps.tenants.choices import Scope
 from apps.tenants.models import Token, User
-from apps.via import via
 
 pytestmark = pytest.mark.django_db
 

@@ -8,10 +8,10 @@ from rest_framework.test import APIClient
 
 from apps.audit.models import Entry
 from apps.caching.models import Purge
-from apps.fleet import names
 from apps.fleet.publisher import publish_pending
 from apps.invalidation.models import CDN, PurgeWebhook, RefusedMessage
 from apps.invalidation.signatures import WINDOW, sign
+from apps.wire import names
 from tests.support.cast import make_api
 
 DOOR = "/api/v1/purge-webhooks/products/messages/"

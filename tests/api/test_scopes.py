@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from apps.audit.models import Entry
-from apps.caching.api.explain import ExplainView
+from apps.explain.api.lookup import ExplainView
 from apps.tenants import services
 from apps.tenants.actors import PLATFORM
 from apps.tenants.api.permissions import HasScope

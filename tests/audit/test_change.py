@@ -10,9 +10,9 @@ from apps.audit.models import Entry, Epoch
 from apps.audit.selectors import entries_filtered
 from apps.audit.services import change
 from apps.catalog.models import API, HostName
-from apps.hooks import Hook
+from apps.foundation.hooks import Hook
+from apps.foundation.via import via
 from apps.tenants.models import Invitation, Tenant, Token, User
-from apps.via import via
 from tests.support.cast import Cast
 
 

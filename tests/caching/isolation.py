@@ -6,7 +6,7 @@ They stand apart from the tests so that seeded faults can be run against them (`
 import itertools
 from functools import partial
 
-from apps.caching.http import (
+from apps.httpcache import (
     ANONYMOUS,
     Failure,
     Held,
@@ -26,11 +26,11 @@ from apps.caching.http import (
     on_response,
     plan_request,
 )
-from apps.caching.http.downstream import passed_down
-from apps.caching.http.keys import digest
-from apps.caching.http.patterns import matches, parse_pattern, segments_of
-from tests.caching.http.build import BIRTH, NOW, pairs, plan, stored
-from tests.caching.http.exchange import Exchange
+from apps.httpcache.downstream import passed_down
+from apps.httpcache.keys import digest
+from apps.httpcache.patterns import matches, parse_pattern, segments_of
+from tests.httpcache.build import BIRTH, NOW, pairs, plan, stored
+from tests.httpcache.exchange import Exchange
 
 FRESH = ("Cache-Control", "max-age=60")
 

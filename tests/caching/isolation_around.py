@@ -7,25 +7,26 @@ from types import SimpleNamespace
 
 from django.core.exceptions import ValidationError
 
-from apps.access import keys
-from apps.caching import http
-from apps.caching.fetch_lock import Claim, State
-from apps.caching.http.patterns import parse_pattern
-from apps.caching.http.policy import Policy
-from apps.caching.serializer import REJECTED, EntrySerializer
+from apps import httpcache
+from apps.cachestore.fetch_lock import Claim, State
+from apps.cachestore.serializer import REJECTED, EntrySerializer
 from apps.gateway.fetches import Fetches
 from apps.gateway.leading import leads
 from apps.gateway.looks import Found, _serves
 from apps.gateway.outcomes import FromStore, Shared
 from apps.gateway.planning import identity_of
 from apps.gateway.read_ahead import KEYED_BYTES, ReadAhead
-from apps.gateway.snapshot import API, Credential, OperationPolicy
 from apps.gateway.stages.route import fields_taken
 from apps.gateway.warming import warms
-from apps.warming import pushing, token
+from apps.httpcache.patterns import parse_pattern
+from apps.httpcache.policy import Policy
+from apps.warming import pushing
 from apps.warming.targets import Call
-from tests.caching.http.build import ANONYMOUS, BIRTH, NOW, Identity, pairs, plan, respond, stored
+from apps.wire import api_keys
+from apps.wire import warm_up_token as token
+from apps.wire.snapshot import API, Credential, OperationPolicy
 from tests.gateway import house
+from tests.httpcache.build import ANONYMOUS, BIRTH, NOW, Identity, pairs, plan, respond, stored
 
 FRESH = ("Cache-Control", "max-age=60")
 KEY = b"k" * 32
@@ -55,16 +56,16 @@ def who_waited_gets_only_what_is_his_own():
     theirs = [(ANN, BOB, ()), (ANN, (), ()), ([("Foo", "1")], [("Foo", "2")], [("Vary", "Foo")])]
     for leader, waiter, fields in theirs:
         held = stored([FRESH, *fields], the_plan=plan(leader))
-        assert _subscribed(plan(waiter), FromStore(held, http.Reason.VALIDATED, True)) is None
+        assert _subscribed(plan(waiter), FromStore(held, httpcache.Reason.VALIDATED, True)) is None
         judged = respond(plan(leader), [FRESH, *fields])
         assert _subscribed(plan(waiter), Shared(judged, 200, (), whole)) is None
 
 
 def what_one_look_found_is_not_handed_to_another_variant():
     held = stored([FRESH, ("Vary", "Foo")], the_plan=plan([("Foo", "1")]))
-    assert not _serves(Found(held, None, http.Reason.NOT_FOUND), plan([("Foo", "2")]))
+    assert not _serves(Found(held, None, httpcache.Reason.NOT_FOUND), plan([("Foo", "2")]))
     claim = Claim(State.LEADING, "token")
-    assert not _serves(Found(None, claim, http.Reason.VARY_MISMATCH), plan([("Foo", "2")]))
+    assert not _serves(Found(None, claim, httpcache.Reason.VARY_MISMATCH), plan([("Foo", "2")]))
 
 
 def _after_waiting(the_plan, found, decision=None):
@@ -85,7 +86,7 @@ def _after_waiting(the_plan, found, decision=None):
         store = SimpleNamespace(locks=Locks(), look=look, claim=look, breaker=SimpleNamespace(is_open=False))
         fetch = SimpleNamespace(
             plan=the_plan,
-            decision=decision or http.Fetch(http.Reason.NOT_FOUND),
+            decision=decision or httpcache.Fetch(httpcache.Reason.NOT_FOUND),
             lease=None,
             claim=Claim(State.HELD, "theirs"),
             outcome=SimpleNamespace(done=lambda: bool(done)),
@@ -109,8 +110,8 @@ def another_workers_answer_is_checked_like_a_hit():
 
 def what_was_there_before_is_not_what_another_worker_fetched():
     old = stored([("Cache-Control", "no-cache"), ("ETag", '"1"')])
-    decision = http.on_entry(plan(), old, NOW)
-    assert isinstance(decision, http.Revalidate)
+    decision = httpcache.on_entry(plan(), old, NOW)
+    assert isinstance(decision, httpcache.Revalidate)
     assert _after_waiting(plan(), old, decision) == (True, [])
 
 
@@ -147,12 +148,12 @@ def a_warm_up_writes_nothing_and_is_not_told_to_the_origin():
 
 
 def what_an_origin_may_read_as_another_field_or_use_as_a_key_stays_here():
-    fields = ((b"x_user_id", b"ann"), (b"x-note", keys.make_key().encode()), (b"a", b"1"))
+    fields = ((b"x_user_id", b"ann"), (b"x-note", api_keys.make_key().encode()), (b"a", b"1"))
     assert fields_taken(house.api(), fields, False) == ((b"a", b"1"),)
 
 
 def only_what_is_for_all_is_pushed():
-    call, head = Call("http", "api.test", "/products/1"), http.ResponseHead(200, pairs([FRESH]))
+    call, head = Call("http", "api.test", "/products/1"), httpcache.ResponseHead(200, pairs([FRESH]))
     for changes, asked in (
         ({"forward_credential": True}, ()),
         ({"policy": Policy(api="products", scope="application")}, ()),
@@ -165,7 +166,7 @@ def only_what_is_for_all_is_pushed():
             continue
         raise AssertionError(judged)
     judged = pushing._judge_call(house.api(), call, head, b"body", (), NOW)
-    assert (judged.entry.scope, judged.entry.api, judged.entry.path) == (http.Scope.SHARED, "products", b"/1")
+    assert (judged.entry.scope, judged.entry.api, judged.entry.path) == (httpcache.Scope.SHARED, "products", b"/1")
 
 
 def each_operation_has_its_own_policy():
@@ -187,7 +188,7 @@ def each_operation_has_its_own_policy():
 
 def an_origin_that_sees_the_key_has_subjects():
     ann = Credential(1, "", "active", "acme", "acme/bot", {})
-    assert identity_of(house.api(forward_credential=True), ann).told == http.Scope.SUBJECT
+    assert identity_of(house.api(forward_credential=True), ann).told == httpcache.Scope.SUBJECT
     assert identity_of(house.api(), ann) != identity_of(house.api(), None) == ANONYMOUS
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from apps.caching.http import Entry, Held, Identity, Policy, ResponseHead, Store, answer_from, on_response, on_unsafe
-from apps.caching.http.entity_tags import add_tags
-from apps.caching.http.vary import placement
-from apps.caching.local import Local
-from apps.caching.shares import Account
-from tests.caching.http.build import BIRTH, NOW, pairs, plan, request, respond
+from apps.cachestore.local import Local
+from apps.cachestore.shares import Account
+from apps.httpcache import Entry, Held, Identity, Policy, ResponseHead, Store, answer_from, on_response, on_unsafe
+from apps.httpcache.entity_tags import add_tags
+from apps.httpcache.vary import placement
+from tests.httpcache.build import BIRTH, NOW, pairs, plan, request, respond
 
 FRESH = ("Cache-Control", "max-age=100")
 ALICE = Identity("acme", "acme/bot", "alice")

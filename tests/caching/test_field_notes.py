@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from apps.caching.http import (
+from apps.cachestore.store import ResponseStore
+from apps.httpcache import (
     Identity,
     Policy,
     Reason,
@@ -15,9 +16,8 @@ from apps.caching.http import (
     tag_of_prefix,
     tags_of,
 )
-from apps.caching.store import ResponseStore
-from tests.caching.http.build import NOW, plan, respond, stored
-from tests.caching.http.exchange import Exchange
+from tests.httpcache.build import NOW, plan, respond, stored
+from tests.httpcache.exchange import Exchange
 
 FRESH = ("Cache-Control", "max-age=60")
 

@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 
-PREFIXES = ("apps.caching.http", "tests.caching.isolation", "tests.caching.http.build", "tests.caching.http.exchange")
+PREFIXES = ("apps.httpcache", "tests.caching.isolation", "tests.httpcache.build", "tests.httpcache.exchange")
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ AROUND = [
     Fault(
         "who waited gets what a stranger's call fetched",
         "apps.gateway.fetches",
-        "not http.may_share(plan, outcome.store) or not",
+        "not httpcache.may_share(plan, outcome.store) or not",
         "not",
     ),
     Fault(
@@ -267,7 +267,7 @@ AROUND = [
     Fault(
         "the right to fetch is handed to another variant",
         "apps.gateway.looks",
-        "return found.missed is not http.Reason.VARY_MISMATCH",
+        "return found.missed is not httpcache.Reason.VARY_MISMATCH",
         "return True",
     ),
     Fault(
@@ -284,24 +284,24 @@ AROUND = [
     ),
     Fault(
         "a warm-up's token is good for every API",
-        "apps.warming.token",
+        "apps.wire.warm_up_token",
         "scheme.encode(), api.encode(), target)",
         'scheme.encode(), b"", target)',
     ),
     Fault(
         "a warm-up's token is good for every target",
-        "apps.warming.token",
+        "apps.wire.warm_up_token",
         "api.encode(), target)\n",
         'api.encode(), b"")\n',
     ),
-    Fault("a warm-up's token never ends", "apps.warming.token", "not now < expires <= now + 2 * LIFE", "False"),
+    Fault("a warm-up's token never ends", "apps.wire.warm_up_token", "not now < expires <= now + 2 * LIFE", "False"),
     Fault(
         "a warm-up's token's end is the caller's to say",
-        "apps.warming.token",
+        "apps.wire.warm_up_token",
         'b"%d.%b.%b.%b" % (expires, ',
         'b"%b.%b.%b" % (',
     ),
-    Fault("a warm-up's token needs no key", "apps.warming.token", "key=master, digest_size=32", "digest_size=32"),
+    Fault("a warm-up's token needs no key", "apps.wire.warm_up_token", "key=master, digest_size=32", "digest_size=32"),
     Fault("a warm-up may write", "apps.gateway.warming", ' or x.method not in ("GET", "HEAD")', ""),
     Fault("the origin is told the token", "apps.gateway.stages.route", "        HEADER,\n", ""),
     Fault(
@@ -319,7 +319,7 @@ AROUND = [
     Fault(
         "what is one caller's is pushed for all",
         "apps.warming.pushing",
-        "if plan.base is not http.Scope.SHARED or plan.credentialed:",
+        "if plan.base is not httpcache.Scope.SHARED or plan.credentialed:",
         "if False:",
     ),
     Fault(
@@ -328,18 +328,18 @@ AROUND = [
         "plan = plan_call(api, request, _CALLER)",
         "plan = plan_call(api, request, None)",
     ),
-    Fault("the policy of another path is used", "apps.gateway.snapshot", " and matches(each.pattern, segments):", ":"),
+    Fault("the policy of another path is used", "apps.wire.snapshot", " and matches(each.pattern, segments):", ":"),
     Fault(
         "the policy of another method is used",
-        "apps.gateway.snapshot",
+        "apps.wire.snapshot",
         "(not each.methods or method in each.methods) and ",
         "",
     ),
     Fault(
         "an origin that sees keys is taken for one that doesn't",
         "apps.gateway.planning",
-        "http.Scope.SUBJECT if api.forward_credential else http.Scope.SHARED",
-        "http.Scope.SHARED",
+        "httpcache.Scope.SUBJECT if api.forward_credential else httpcache.Scope.SHARED",
+        "httpcache.Scope.SHARED",
     ),
     Fault(
         "a body is keyed by its beginning",
@@ -349,13 +349,13 @@ AROUND = [
     ),
     Fault(
         "what is personal is stored in clear",
-        "apps.caching.serializer",
+        "apps.cachestore.serializer",
         "            if value.personal:\n",
         "            if False:\n",
     ),
     Fault(
         "a planted answer is taken",
-        "apps.caching.serializer",
+        "apps.cachestore.serializer",
         "if not hmac.compare_digest(mac, self._mac(kind, payload)):",
         "if False:",
     ),
@@ -392,7 +392,7 @@ def _ours(name: str) -> bool:
 
 def _caught_by(fault: Fault) -> list[str]:
     """The checks that fail with the fault."""
-    seeded = _Seeded(fault, f"apps.caching.http.{fault.module}")
+    seeded = _Seeded(fault, f"apps.httpcache.{fault.module}")
     before = {name: module for name, module in sys.modules.items() if _ours(name)}
     for name in before:
         del sys.modules[name]
@@ -440,7 +440,7 @@ def test_a_seeded_fault_around_the_core_is_caught(fault):
 
 
 def test_without_a_fault_around_the_core_nothing_is_caught():
-    assert _caught_around_by(Fault("none", "apps.warming.token", "LIFE = 60", "LIFE = 59")) == []
+    assert _caught_around_by(Fault("none", "apps.wire.warm_up_token", "LIFE = 60", "LIFE = 59")) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

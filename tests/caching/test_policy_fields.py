@@ -9,14 +9,14 @@ import pytest
 import yaml
 
 from apps.caching.document import OPERATION_FIELDS
-from apps.caching.http import Policy
 from apps.caching.models import POLICY_FIELDS, CachePolicy
 from apps.catalog.models import API
 from apps.console.forms.cache import PolicyForm
+from apps.declarative.applying import apply
+from apps.declarative.exporting import as_yaml, export
+from apps.declarative.reader import read_text
 from apps.fleet.compile import NOT_DECISIVE, compile_api
-from apps.platform.declarative.applying import apply
-from apps.platform.declarative.exporting import as_yaml, export
-from apps.platform.declarative.reader import read_text
+from apps.httpcache import Policy
 from tests.caching.policy_settings import OF_THE_API, SETTINGS
 from tests.support.cast import make_api, make_tenant
 

@@ -12,7 +12,7 @@ from apps.caching.models import CachePolicy
 from apps.catalog import services
 from apps.catalog.models import API, Revision, Upstream
 from apps.catalog.selectors import revision_changes_for
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
 from apps.tenants.models import User
 from tests.support.cast import Cast, make_api, make_application, make_subscription
 

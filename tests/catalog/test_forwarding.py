@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
-from apps.caching.http.fields import HOP_BY_HOP
 from apps.catalog import validation
 from apps.catalog.checks import apis_forward_what_they_were_allowed_to
 from apps.catalog.models import API
@@ -13,6 +12,7 @@ from apps.catalog.services import api_create, api_rollback, api_update
 from apps.fleet.compile import compile_api
 from apps.gateway.stages import route
 from apps.gateway.withheld import KEY_FIELD
+from apps.httpcache.fields import HOP_BY_HOP
 from apps.tenants.actors import PLATFORM, Actor
 from apps.tenants.choices import Role
 from tests.support.cast import Cast, make_api, make_user

@@ -16,11 +16,11 @@ from apps.catalog.choices import HostMethod, HostState
 from apps.catalog.models import API, HostName
 from apps.catalog.policies import hosts_visible_to
 from apps.catalog.validation import OF_A_HOST
-from apps.errors import Conflict
 from apps.fleet.compile import affected_by, all_parts, parts_of
-from apps.gateway.snapshot import HostOwner
+from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
 from apps.tenants.services import tenant_create, tenant_delete
+from apps.wire.snapshot import HostOwner
 from tests.catalog.test_apis import errors_of
 from tests.support.cast import Cast, make_api
 

@@ -14,7 +14,7 @@ from django.db import connection
 from apps.catalog import openapi
 from apps.catalog.openapi import aside
 from apps.catalog.services import api_create_from_openapi, openapi_import
-from apps.errors import Unavailable
+from apps.foundation.errors import Unavailable
 from tests.support.cast import make_api, make_cast
 
 SMALL = json.dumps(

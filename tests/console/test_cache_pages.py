@@ -8,16 +8,16 @@ import pytest
 from django.utils import timezone
 
 from apps.analytics.models import CallRecord
-from apps.caching.explain import Part
-from apps.caching.explain_call import KeyOfCall
 from apps.caching.models import Purge
-from apps.caching.selectors import CacheTiers, LocalTier, SharedTier, StoredSize
 from apps.catalog.models import API
 from apps.catalog.services import api_update
 from apps.console.views.invalidation import signed_curl
+from apps.explain.lookup import Part
+from apps.explain.recorded_call import KeyOfCall
 from apps.fleet.receipts import wait_for_receipt
 from apps.invalidation.models import CDN, Forwarding, PurgeWebhook
 from apps.invalidation.services import cdn_update, webhook_secret_make
+from apps.purging.selectors import CacheTiers, LocalTier, SharedTier, StoredSize
 from apps.warming.models import WarmUp
 from tests.console.conftest import errors_of, last_entry, text_of
 from tests.support.cast import make_application, make_key, make_subscription

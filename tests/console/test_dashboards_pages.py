@@ -10,9 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.caching.services import policy_update
 from apps.console.analytics.dashboards import DASHBOARDS
 from apps.console.analytics.log import PER_PAGE
+from apps.purging.services import policy_update
 from apps.tenants.actors import PLATFORM
 from tests.support.calls import HIT, make_calls
 from tests.support.cast import make_api, make_application

@@ -14,9 +14,9 @@ from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscri
 from apps.access.services import request_approve, request_ask, request_submit
 from apps.caching.models import Purge
 from apps.catalog.models import API
-from apps.fleet import names
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.models import Invitation, Membership, Tenant, Token, User
+from apps.wire import names
 from tests.console.conftest import errors_of, last_entry, text_of
 from tests.support.cast import PASSWORD, confirm, make_api, make_application, make_subscription
 

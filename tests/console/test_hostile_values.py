@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
 from apimgr.transport import PlainCookies
-from apps.platform.management.commands.console import HEAD_BYTES
+from apps.supervisor.management.commands.console import HEAD_BYTES
 from tests.gateway.test_hostile_values import VALUES
 
 WORST = 1.5

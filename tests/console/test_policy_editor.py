@@ -5,7 +5,6 @@ import pytest
 from apps.access.models import Application
 from apps.audit.models import Entry
 from apps.caching.models import SETTINGS, CachePolicy
-from apps.caching.services import policy_update
 from apps.caching.validation import MOST_OPERATIONS
 from apps.catalog.models import API
 from apps.console.forms.cache import PolicyForm
@@ -14,6 +13,7 @@ from apps.console.forms.sample import SampleForm
 from apps.console.forms.warming import WarmUpSettingsForm
 from apps.console.policy_words import sentences
 from apps.console.preview import preview
+from apps.purging.services import policy_update
 from tests.console.conftest import errors_of, last_entry, text_of
 
 SAMPLE = {"method": "GET", "path": "/items/7?page=2", "status": 200, "response_headers": "", "age": 10}

@@ -5,15 +5,15 @@ import yaml
 from django.conf import settings
 
 from apps.access.choices import KeyState, SubscriptionState
-from apps.access.keys import digest
 from apps.access.models import APIKey, Application, Plan, Subscription
 from apps.audit.models import Entry
 from apps.catalog.choices import APIState
 from apps.catalog.models import API
-from apps.platform.declarative.applying import apply
-from apps.platform.declarative.exporting import as_yaml, export
-from apps.platform.declarative.reader import FileError, read_text
+from apps.declarative.applying import apply
+from apps.declarative.exporting import as_yaml, export
+from apps.declarative.reader import FileError, read_text
 from apps.tenants.models import Membership, Tenant, User
+from apps.wire.api_keys import digest
 
 pytestmark = pytest.mark.django_db
 

@@ -6,9 +6,9 @@ from django.conf import settings
 
 from apps.caching.models import CachePolicy
 from apps.catalog.models import API
-from apps.platform.declarative.applying import apply
-from apps.platform.declarative.exporting import as_yaml, export
-from apps.platform.declarative.reader import FileError, read_text
+from apps.declarative.applying import apply
+from apps.declarative.exporting import as_yaml, export
+from apps.declarative.reader import FileError, read_text
 
 pytestmark = pytest.mark.django_db
 

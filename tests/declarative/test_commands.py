@@ -11,10 +11,10 @@ from apps.access.choices import KeyState
 from apps.access.models import APIKey
 from apps.caching.models import Purge
 from apps.catalog.models import Operation
-from apps.fleet import names
 from apps.fleet.publisher import publish_pending
 from apps.fleet.receipts import wait_for_receipt
-from apps.fleet.workers import Report
+from apps.wire import names
+from apps.wire.workers import Report
 from tests.support.cast import make_api, make_application, make_cast, make_key
 
 pytestmark = pytest.mark.django_db(transaction=True)

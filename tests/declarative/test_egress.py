@@ -3,9 +3,9 @@
 import pytest
 
 from apps.catalog.models import API
-from apps.platform.declarative.applying import apply
-from apps.platform.declarative.exporting import as_yaml, export
-from apps.platform.declarative.reader import FileError, read_text
+from apps.declarative.applying import apply
+from apps.declarative.exporting import as_yaml, export
+from apps.declarative.reader import FileError, read_text
 from apps.tenants.egress import administrators_rules
 from apps.tenants.models import Tenant
 

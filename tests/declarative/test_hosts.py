@@ -6,9 +6,9 @@ import yaml
 from apps.catalog.choices import HostMethod, HostState
 from apps.catalog.models import API, HostName
 from apps.catalog.services import host_claim, host_prove
-from apps.platform.declarative.applying import apply
-from apps.platform.declarative.exporting import as_yaml, export
-from apps.platform.declarative.reader import FileError, read_text
+from apps.declarative.applying import apply
+from apps.declarative.exporting import as_yaml, export
+from apps.declarative.reader import FileError, read_text
 from apps.tenants.actors import PLATFORM
 from apps.tenants.models import Tenant
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.platform.declarative.reader import FileError, read_text
+from apps.declarative.reader import FileError, read_text
 
 
 def test_words_that_yaml_1_1_would_change_stay_as_they_are_written():
@@ -53,7 +53,7 @@ def test_what_is_no_file_is_refused_with_its_line(text, line, word):
 
 
 def test_aliases_that_multiply_are_refused_before_they_fill_the_memory(monkeypatch):
-    monkeypatch.setattr("apps.platform.declarative.reader.MOST_VALUES", 100_000)
+    monkeypatch.setattr("apps.declarative.reader.MOST_VALUES", 100_000)
     bomb = b"a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + b"".join(
         b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 10)) for n in range(1, 9)
     )
@@ -62,6 +62,6 @@ def test_aliases_that_multiply_are_refused_before_they_fill_the_memory(monkeypat
 
 
 def test_an_oversized_file_is_refused_unread(monkeypatch):
-    monkeypatch.setattr("apps.platform.declarative.reader.LARGEST_FILE", 10)
+    monkeypatch.setattr("apps.declarative.reader.LARGEST_FILE", 10)
     with pytest.raises(FileError, match="larger than"):
         read_text(b"version: 1  # long")

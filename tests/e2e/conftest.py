@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from apps.platform.demo.credentials import Credentials, kept
+from apps.demo.credentials import Credentials, kept
 from tests.support.installation import EMAIL, PASSWORD, Installation, installation
 from tests.support.upstreams import httpbin
 

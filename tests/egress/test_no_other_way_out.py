@@ -32,23 +32,23 @@ LISTED: dict[str, dict[str, str]] = {
     "apps/egress/rules.py": {"socket.socket": PROBE, ".connect": PROBE},
     "apps/gateway/upstream/client.py": {".create_connection": GUARD},
     "apps/gateway/worker.py": {"socket.socket": LISTENS},
-    "apps/fleet/connections.py": {".from_url": OPERATOR, "Sentinel": OPERATOR, "AsyncSentinel": OPERATOR},
+    "apps/wire/connections.py": {".from_url": OPERATOR, "Sentinel": OPERATOR, "AsyncSentinel": OPERATOR},
     "apps/invalidation/consumer.py": {".create_connection": OPERATOR, "Connection": OPERATOR},
     "apps/invalidation/forwarding.py": {"httpx.Client": "names the type of the guard's client"},
-    "apps/platform/valkey.py": {
+    "apps/supervisor/valkey.py": {
         "socket.socket": "a Unix socket of the embedded servers",
         ".connect": OPERATOR,
     },
-    "apps/platform/ports.py": {"socket.socket": LISTENS},
-    "apps/platform/up.py": {"httpx.AsyncClient": ITSELF},
-    "apps/platform/demo/traffic.py": {"httpx.AsyncClient": ITSELF},
-    "apps/platform/demo/lifecycle.py": {"socket.socket": LISTENS},
-    "apps/platform/demo/origin.py": {"socket.socket": LISTENS},
-    "apps/platform/installation.py": {"socket.socket": LISTENS},
-    "apps/platform/management/commands/console.py": {"socket.socket": LISTENS},
+    "apps/supervisor/ports.py": {"socket.socket": LISTENS},
+    "apps/supervisor/up.py": {"httpx.AsyncClient": ITSELF},
+    "apps/demo/traffic.py": {"httpx.AsyncClient": ITSELF},
+    "apps/supervisor/demo.py": {"socket.socket": LISTENS},
+    "apps/demo/origin.py": {"socket.socket": LISTENS},
+    "apps/supervisor/installation.py": {"socket.socket": LISTENS},
+    "apps/supervisor/management/commands/console.py": {"socket.socket": LISTENS},
     "apps/warming/fetching.py": {"httpx.Client": ITSELF},
     "apps/console/trial.py": {"httpx.Client": ITSELF},
-    "apps/mail.py": {"EmailMessage": OPERATOR},
+    "apps/foundation/mail.py": {"EmailMessage": OPERATOR},
 }
 
 MODULES = frozenset(

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from apps.caching.purges import PurgeTable
+from apps.cachestore.purges import PurgeTable
 from apps.fleet import state
 from apps.fleet.publisher import publish_pending
 from apps.gateway.diskcopy import DiskCopyReader, DiskCopyWriter
 from apps.gateway.follower import Follower, Status
 from apps.gateway.tail import end
 from apps.gateway.world import World
-from apps.platform.valkey import EmbeddedValkey
+from apps.supervisor.valkey import EmbeddedValkey
 from tests.support.waiting import wait_until
 
 

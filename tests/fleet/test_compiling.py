@@ -8,7 +8,6 @@ import pytest
 
 from apps.access import services as access
 from apps.access.models import APIKey
-from apps.caching import services as caching
 from apps.catalog import services as catalog
 from apps.catalog.models import API
 from apps.fleet.compile import (
@@ -20,8 +19,9 @@ from apps.fleet.compile import (
     credentials_of,
     parts_of,
 )
-from apps.gateway.snapshot import Concurrency, HeaderRules, Operation, Upstream
+from apps.purging import services as caching
 from apps.tenants.actors import PLATFORM
+from apps.wire.snapshot import Concurrency, HeaderRules, Operation, Upstream
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_subscription, make_tenant
 
 pytestmark = pytest.mark.django_db

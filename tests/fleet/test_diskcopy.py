@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from apps.access import services as access
-from apps.caching.purges import fold, purge
+from apps.cachestore.purges import fold, purge
 from apps.catalog import services as catalog
-from apps.fleet import names, state
+from apps.fleet import state
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
 from apps.gateway import diskcopy, lease
@@ -18,6 +18,7 @@ from apps.gateway.follower import Unavailable
 from apps.gateway.world import UNKNOWN
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
+from apps.wire import names
 from tests.fleet.conftest import caught_up
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_tenant
 from tests.support.waiting import wait_until
@@ -133,7 +134,7 @@ def test_the_copy_follows_changes_revocations_and_deletions(valkey, workers, age
 
 
 def test_a_change_of_very_many_keys_reaches_the_copy(valkey, workers, agents, disk, monkeypatch):
-    monkeypatch.setattr("apps.fleet.events.MOST_DIGESTS", 2)
+    monkeypatch.setattr("apps.wire.events.MOST_DIGESTS", 2)
     agent = agents()
     acme = make_tenant("acme")
     application = make_application(acme)

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from apps.access.models import APIKey
-from apps.fleet import names, state
+from apps.fleet import state
 from apps.fleet.compile import all_credentials, all_parts
 from apps.fleet.publisher import publish_pending
+from apps.wire import names
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_subscription, make_tenant
 from tests.support.waiting import wait_until
 

@@ -11,16 +11,17 @@ from django.db.models import F
 
 from apps.access import services as access
 from apps.audit.models import Epoch
-from apps.caching import services as caching
-from apps.caching.purges import purge
+from apps.cachestore.purges import purge
 from apps.catalog import services as catalog
-from apps.fleet import events, names, publisher, receipts, state
+from apps.fleet import publisher, receipts, state
 from apps.fleet.publisher import PublicationFailed, publish_pending
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
 from apps.gateway.follower import Unavailable
 from apps.gateway.world import UNKNOWN
+from apps.purging import services as caching
 from apps.tenants.actors import PLATFORM
+from apps.wire import events, names
 from tests.support.cast import make_api, make_application, make_key, make_tenant
 from tests.support.waiting import wait_until
 

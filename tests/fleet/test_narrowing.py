@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from apps.audit.models import Entry as AuditEntry
-from apps.caching import services as caching
-from apps.caching.http import Identity, Policy, ResponseHead, Scope, Store, on_response, plan_request
 from apps.catalog.models import API
 from apps.fleet.compile import compile_api
+from apps.httpcache import Identity, Policy, ResponseHead, Scope, Store, on_response, plan_request
+from apps.purging import services as caching
 from apps.tenants.actors import PLATFORM
-from tests.caching.http.build import BIRTH, NOW, pairs, request
+from tests.httpcache.build import BIRTH, NOW, pairs, request
 from tests.support.cast import Cast, make_api, make_tenant
 
 pytestmark = pytest.mark.django_db

@@ -10,16 +10,17 @@ from django.db import connection
 from apps.access import services as access
 from apps.audit.models import Entry, Epoch
 from apps.audit.services import change
-from apps.caching.purges import purge
+from apps.cachestore.purges import purge
 from apps.catalog import services as catalog
-from apps.fleet import names, publisher, state, tasks
+from apps.fleet import publisher, state, tasks
 from apps.fleet.publisher import PublicationFailed, publish_pending
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
+from apps.foundation.hooks import Hook
 from apps.gateway.world import UNKNOWN
-from apps.hooks import Hook
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
+from apps.wire import names
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_subscription, make_tenant
 from tests.support.waiting import wait_until
 
@@ -211,7 +212,7 @@ def test_a_long_backlog_goes_in_batches(valkey, workers, monkeypatch):
 
 def test_a_change_of_many_keys_goes_in_steps_and_has_workers_look_all_of_them_up(valkey, workers, monkeypatch):
     monkeypatch.setattr("apps.fleet.compile.CHUNK", 2)
-    monkeypatch.setattr("apps.fleet.events.MOST_DIGESTS", 4)
+    monkeypatch.setattr("apps.wire.events.MOST_DIGESTS", 4)
     worker = workers()
     acme = make_tenant("acme")
     application = make_application(acme)

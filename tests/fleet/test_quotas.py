@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from apps.fleet import names, state
+from apps.fleet import state
 from apps.fleet.quotas import QuotaUse, period_now, quotas_used
 from apps.gateway import allowances
+from apps.wire import names
 
 SCRIPT = Path(allowances.__file__).with_name("allowances.lua").read_text()
 NOW = datetime(2026, 11, 22, 23, 59, tzinfo=UTC)

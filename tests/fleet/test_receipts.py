@@ -9,17 +9,18 @@ from django.conf import settings as django_settings
 from django.utils import timezone
 
 from apps.access import services as access
-from apps.access.keys import digest
-from apps.caching.purges import purge
-from apps.fleet import names, state
+from apps.cachestore.purges import purge
+from apps.fleet import state
 from apps.fleet.models import Receipt as Row
 from apps.fleet.publisher import publish_pending
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.selectors import gateways, parts_state
 from apps.fleet.services import celery_is_alive, forget_the_dead
-from apps.fleet.workers import node_name, worker_reaped
 from apps.gateway.world import UNKNOWN
 from apps.tenants.actors import PLATFORM
+from apps.wire import names
+from apps.wire.api_keys import digest
+from apps.wire.workers import node_name, worker_reaped
 from tests.support.cast import make_api, make_application, make_key, make_tenant
 from tests.support.waiting import wait_until
 

@@ -7,13 +7,14 @@ import pytest
 
 from apps.access import services as access
 from apps.access.models import Plan
-from apps.caching.http import Held, Identity, Policy, subject_of_key
-from apps.fleet import names, state
+from apps.fleet import state
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
+from apps.httpcache import Held, Identity, Policy, subject_of_key
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
-from tests.caching.http.build import plan, stored
+from apps.wire import names
+from tests.httpcache.build import plan, stored
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_subscription, make_tenant
 
 

@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 
 from apps.access import services as access
-from apps.caching.purges import purge
+from apps.cachestore.purges import purge
 from apps.catalog import services as catalog
-from apps.fleet import names, state
+from apps.fleet import state
 from apps.fleet.publisher import publish_pending
 from apps.fleet.receipts import Receipt, wait_for_receipt
 from apps.fleet.services import forget_the_dead
-from apps.fleet.workers import Copy, read_fleet
 from apps.gateway.diskcopy import DiskCopyReader
 from apps.gateway.world import UNKNOWN
 from apps.tenants.actors import PLATFORM
+from apps.wire import names
+from apps.wire.workers import Copy, read_fleet
 from tests.support.cast import make_api, make_application, make_key, make_tenant
 from tests.support.waiting import wait_until
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from apps.caching.http.policy import Policy
-from apps.caching.purges import PurgeTable
-from apps.fleet.events import Position
-from apps.gateway.snapshot import API, PROOF_PATH, Credential, HeaderRules, HostOwner, Plan, Upstream
+from apps.cachestore.purges import PurgeTable
 from apps.gateway.world import UNKNOWN, Routes, World, bare_host
+from apps.httpcache.policy import Policy
+from apps.wire.events import Position
+from apps.wire.snapshot import API, PROOF_PATH, Credential, HeaderRules, HostOwner, Plan, Upstream
 
 
 def api(slug: str, path: str = "", hosts: tuple[str, ...] = (), tenant: str = "platform") -> API:

@@ -9,10 +9,10 @@ import redis
 from django.conf import settings
 from django.core.cache import caches
 
-from apps.caching.backend import close_clients
+from apps.cachestore.backend import close_clients
 from apps.gateway.gateway import Gateway
-from apps.gateway.snapshot import Grant
-from apps.platform.valkey import EmbeddedValkey
+from apps.supervisor.valkey import EmbeddedValkey
+from apps.wire.snapshot import Grant
 from tests.gateway.house import (
     KEY,
     OTHER_KEY,

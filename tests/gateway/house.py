@@ -13,18 +13,18 @@ import redis
 import uvicorn
 from django.conf import settings
 
-from apps.access import keys
-from apps.caching.backend import ResponsesCache
-from apps.caching.http.policy import Policy
+from apps.cachestore.backend import ResponsesCache
 from apps.egress.rules import ONE_MACHINE
-from apps.fleet import names, state
+from apps.fleet import state
 from apps.gateway.doors.asgi import Application
 from apps.gateway.doors.lane import Lane
 from apps.gateway.gateway import Gateway, Options
-from apps.gateway.records import CallRecord, decode
-from apps.gateway.snapshot import API, Credential, Egress, Grant, HeaderRules, HostOwner, Plan, Upstream
 from apps.gateway.spool import frames
 from apps.gateway.worker import Server
+from apps.httpcache.policy import Policy
+from apps.wire import api_keys, names
+from apps.wire.call_records import CallRecord, decode
+from apps.wire.snapshot import API, Credential, Egress, Grant, HeaderRules, HostOwner, Plan, Upstream
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
@@ -69,7 +69,7 @@ def credential(
     """A key of an application, with what it may call."""
     fields: dict[str, Any] = {
         "key_id": key_id,
-        "digest": keys.digest(settings.KEY_PEPPER, secret),
+        "digest": api_keys.digest(settings.KEY_PEPPER, secret),
         "state": "active",
         "tenant": tenant,
         "application": f"{tenant}/bot",

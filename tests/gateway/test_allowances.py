@@ -13,11 +13,11 @@ import redis
 import redis.asyncio
 from django.conf import settings
 
-from apps.fleet import names
 from apps.gateway.allowances import LOAN, Allowance, Allowances
 from apps.gateway.gateway import Gateway
-from apps.gateway.snapshot import Grant, Plan
-from apps.platform.valkey import EmbeddedValkey
+from apps.supervisor.valkey import EmbeddedValkey
+from apps.wire import names
+from apps.wire.snapshot import Grant, Plan
 from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, credential, ok, serving
 from tests.support.waiting import until
 

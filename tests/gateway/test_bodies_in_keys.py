@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from apps.caching.http.policy import Policy
 from apps.gateway import client_bounds, read_ahead
 from apps.gateway.doors import asgi
 from apps.gateway.gateway import Gateway
+from apps.httpcache.policy import Policy
 from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok, read_answer, read_body
 from tests.support.waiting import until
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from apps.caching import fetch_lock, store
-from apps.caching.http.policy import Policy
+from apps.cachestore import fetch_lock, store
 from apps.gateway import fetch as fetches
 from apps.gateway.gateway import Gateway
+from apps.httpcache.policy import Policy
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok, serving
 from tests.support.waiting import until
 
@@ -497,7 +497,7 @@ async def test_a_call_after_a_purge_does_not_get_what_was_fetched_before_it(
 async def test_without_the_cache_server_each_gateway_asks_once(
     gateways: Gateways, origin: Origin, extra_valkey: Any
 ) -> None:
-    from apps.caching.backend import ResponsesCache
+    from apps.cachestore.backend import ResponsesCache
 
     server = extra_valkey("cache")
     gate = origin.paths["/items"] = Gate(ok(b"once", "cache-control: max-age=60"))

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from apps.caching import http
-from apps.caching.backend import ResponsesCache
-from apps.caching.fetch_lock import FetchLocks
+from apps import httpcache
+from apps.cachestore.backend import ResponsesCache
+from apps.cachestore.fetch_lock import FetchLocks
 from apps.gateway.fetches import Fetches
 from tests.gateway import test_collapsing, test_fetches
 from tests.gateway.house import Door, Origin, Published
@@ -19,7 +19,7 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 
 def waiters_of_all_variants_share(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(http, "may_share", lambda plan, decision: True)
+    patch.setattr(httpcache, "may_share", lambda plan, decision: True)
 
 
 def purges_in_flight_are_not_looked_at(patch: pytest.MonkeyPatch) -> None:

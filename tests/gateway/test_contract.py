@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.snapshot import Grant, HeaderRules
+from apps.wire.snapshot import Grant, HeaderRules
 from tests.gateway.house import (
     KEY,
     STRANGER_KEY,

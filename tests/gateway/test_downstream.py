@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.caching.http import Policy
+from apps.httpcache import Policy
 from tests.gateway.house import Answered, Door, Origin, Published, api, ok
 from tests.support.waiting import until
 

@@ -6,7 +6,7 @@ import pytest
 
 from apps.gateway.egress import EgressTable
 from apps.gateway.gateway import Gateway
-from apps.gateway.snapshot import Egress
+from apps.wire.snapshot import Egress
 from tests.gateway.house import Door, Origin, Published, api, ok
 from tests.support.waiting import until
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from apps.caching.http.policy import Policy
 from apps.gateway import broadcast, fetch
 from apps.gateway.broadcast import BACKLOG, Broadcast
 from apps.gateway.upstream.errors import Broken
+from apps.httpcache.policy import Policy
 from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok
 from tests.support.waiting import until
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from apps.caching.http import Held
-from apps.caching.http.recent import Recent
 from apps.gateway.admission import Admission
 from apps.gateway.gateway import Gateway
 from apps.gateway.pipeline import LARGEST
-from apps.gateway.snapshot import API, Credential, Grant, Operation, Plan
+from apps.httpcache import Held
+from apps.httpcache.recent import Recent
+from apps.wire.snapshot import API, Credential, Grant, Operation, Plan
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok, read_answer, serving
 from tests.support.waiting import until
 

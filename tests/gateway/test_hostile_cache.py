@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.caching import fetch_lock, store
+from apps.cachestore import fetch_lock, store
 from apps.gateway.gateway import Gateway
 from tests.gateway.house import Door, Origin, Published, api, ok, serving
 from tests.support.waiting import until

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.snapshot import HeaderRules
+from apps.wire.snapshot import HeaderRules
 from tests.gateway.house import KEY, CutShort, Door, Origin, Published, api, ok, read_answer
 from tests.support.waiting import until
 

@@ -9,11 +9,11 @@ from time import thread_time
 
 import pytest
 
-from apps.caching.http import Policy
 from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import HEAD_BYTES, TARGET_BYTES
-from apps.gateway.snapshot import Operation
 from apps.gateway.upstream.connection import HEAD_LIMIT
+from apps.httpcache import Policy
+from apps.wire.snapshot import Operation
 from tests.gateway.house import Door, Origin, Published, api, serving
 from tests.support.cost import forget
 from tests.support.waiting import until

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.gateway.snapshot import PROOF_PATH, HostOwner
+from apps.wire.snapshot import PROOF_PATH, HostOwner
 from tests.gateway.house import Door, Origin, Published, api, ok
 from tests.support.waiting import until
 

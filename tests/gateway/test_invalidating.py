@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from apps.caching.http.policy import Policy
-from apps.caching.purges import purge
-from apps.fleet.workers import Report
+from apps.cachestore.purges import purge
 from apps.gateway import invalidation
 from apps.gateway.gateway import Gateway
-from apps.gateway.snapshot import Operation
+from apps.httpcache.policy import Policy
+from apps.wire.snapshot import Operation
+from apps.wire.workers import Report
 from tests.gateway.house import Door, Origin, Published, api, ok, serving
 from tests.support.waiting import until
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from apps.caching.http.policy import Policy
 from apps.gateway.loops import MOST_HOPS, Loops
-from apps.gateway.snapshot import HeaderRules
+from apps.httpcache.policy import Policy
+from apps.wire.snapshot import HeaderRules
 from tests.gateway.house import Door, Origin, Published, api, ok
 from tests.support.waiting import until
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from apps.caching.http import normalise_target
-from apps.caching.http.fields import UNKEYED_ECHOES
-from apps.caching.http.policy import Policy
 from apps.gateway.gateway import Gateway
+from apps.httpcache import normalise_target
+from apps.httpcache.fields import UNKEYED_ECHOES
+from apps.httpcache.policy import Policy
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok, read_body
 from tests.support.waiting import until
 

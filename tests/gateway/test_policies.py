@@ -8,15 +8,15 @@ import pytest
 import redis
 from django.core.cache import caches
 
-from apps.caching.http import Entry, Scope
-from apps.caching.http.patterns import parse_pattern
-from apps.caching.http.policy import Policy
 from apps.catalog import models as catalog
+from apps.declarative.applying import apply
+from apps.declarative.reader import read_text
 from apps.fleet.compile import compile_api
 from apps.gateway.gateway import Gateway
-from apps.gateway.snapshot import API, OperationPolicy
-from apps.platform.declarative.applying import apply
-from apps.platform.declarative.reader import read_text
+from apps.httpcache import Entry, Scope
+from apps.httpcache.patterns import parse_pattern
+from apps.httpcache.policy import Policy
+from apps.wire.snapshot import API, OperationPolicy
 from tests.gateway.house import OTHER_KEY, Door, Origin, Published, api, ok
 from tests.support.waiting import until
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.core import checks
 
-from apps.caching.http.policy import Policy
 from apps.gateway.exchange import Exchange
 from apps.gateway.readers import Readers
-from apps.gateway.snapshot import HeaderRules
-from apps.platform.checks import metrics_have_readers
+from apps.httpcache.policy import Policy
+from apps.supervisor.checks import metrics_have_readers
+from apps.wire.snapshot import HeaderRules
 from tests.gateway.house import Door, Published, api, serving
 from tests.support.waiting import until
 

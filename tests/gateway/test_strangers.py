@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from apps.gateway.gateway import Gateway
-from apps.gateway.records import SAMPLED, TallyRecord, decode
 from apps.gateway.spool import frames
 from apps.gateway.strangers import tally_path
+from apps.wire.call_records import SAMPLED, TallyRecord, decode
 from tests.gateway.house import Door, ok, serving
 
 GATEWAYS = Callable[..., Awaitable[Gateway]]

@@ -10,23 +10,22 @@ from typing import Any
 
 import pytest
 
-from apps.caching import graphql
-from apps.caching.http import entity_tags, keys, normalise, patterns
-from apps.caching.http.directives import _request_directives, request_directives
-from apps.caching.http.recent import Recent, Remembered
-from apps.caching.purges import MAX_BYTES, PurgeTable
-from apps.caching.store import ResponseStore
-from apps.gateway import forwarding, memory, owed_purges
+from apps.cachestore.purges import MAX_BYTES, PurgeTable
+from apps.cachestore.store import ResponseStore
+from apps.gateway import forwarding, graphql, memory, owed_purges
 from apps.gateway.doors.lane import Lane
 from apps.gateway.gateway import Gateway
 from apps.gateway.memory import TABLES
 from apps.gateway.metrics import Metrics
 from apps.gateway.owed_purges import OwedPurges
-from apps.gateway.snapshot import Credential, Grant
 from apps.gateway.upstream.client import IDLE_IN_ALL, HTTP1Client, origin_of
 from apps.gateway.upstream.connection import Connection
 from apps.gateway.worker import end_the_largest
 from apps.gateway.world import _size_of_credential
+from apps.httpcache import entity_tags, keys, normalise, patterns
+from apps.httpcache.directives import _request_directives, request_directives
+from apps.httpcache.recent import Recent, Remembered
+from apps.wire.snapshot import Credential, Grant
 from tests.gateway.house import Door, Origin, gateway_options, ok
 from tests.support.tables import modules_loaded_by, names_of_tables, tables_of
 from tests.support.waiting import until
@@ -125,13 +124,13 @@ def fill_origins(count: int) -> None:
 
 
 FILLS: dict[str, tuple[Any, Callable[[int], None]]] = {
-    "apps.caching.http.normalise:_remembered": (normalise._remembered, fill_targets),
-    "apps.caching.http.normalise:_selected": (normalise._selected, fill_selected),
-    "apps.caching.http.normalise:_sorted": (normalise._sorted, fill_sorted),
-    "apps.caching.http.normalise:_preferences": (normalise._preferences, fill_preferences),
-    "apps.caching.http.keys:_remembered": (keys._remembered, fill_keys),
-    "apps.caching.http.directives:_request_directives": (_request_directives, fill_directives),
-    "apps.caching.http.entity_tags:parse_path": (entity_tags.parse_path, fill_steps),
+    "apps.httpcache.normalise:_remembered": (normalise._remembered, fill_targets),
+    "apps.httpcache.normalise:_selected": (normalise._selected, fill_selected),
+    "apps.httpcache.normalise:_sorted": (normalise._sorted, fill_sorted),
+    "apps.httpcache.normalise:_preferences": (normalise._preferences, fill_preferences),
+    "apps.httpcache.keys:_remembered": (keys._remembered, fill_keys),
+    "apps.httpcache.directives:_request_directives": (_request_directives, fill_directives),
+    "apps.httpcache.entity_tags:parse_path": (entity_tags.parse_path, fill_steps),
     "apps.gateway.forwarding:_remembered_node": (forwarding._remembered_node, fill_nodes),
     "apps.gateway.upstream.client:origin_of": (origin_of, fill_origins),
 }
@@ -237,7 +236,7 @@ def test_the_table_of_purges_keeps_to_its_bound_while_redis_is_away_too() -> Non
         return table
 
     assert bound / 8 < grown_by(filled) <= bound
-    assert TABLES["apps.caching.purges:PurgeTable._hard"].size == MAX_BYTES
+    assert TABLES["apps.cachestore.purges:PurgeTable._hard"].size == MAX_BYTES
 
 
 def test_long_tags_fold_so_that_nothing_that_was_purged_lives() -> None:
@@ -301,7 +300,7 @@ def test_statuses_without_end_make_no_series_without_end(tmp_path: Path) -> None
 
 def test_passes_keep_to_their_bound() -> None:
     store = ResponseStore(0, None)
-    size = TABLES["apps.caching.store:ResponseStore._passes"].size
+    size = TABLES["apps.cachestore.store:ResponseStore._passes"].size
 
     def fill() -> None:
         for number in range(12_000):

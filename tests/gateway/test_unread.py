@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from apps.caching.http.policy import Policy
 from apps.gateway import worker
 from apps.gateway.broadcast import Reader
 from apps.gateway.doors.lane import Lane
 from apps.gateway.gateway import Gateway
+from apps.httpcache.policy import Policy
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok
 from tests.gateway.test_lane import connections, head, narrow
 from tests.support.waiting import until

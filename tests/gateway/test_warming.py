@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from apps.caching.http.policy import Policy
 from apps.gateway.lease import Lease
-from apps.gateway.records import WARM_UP
-from apps.warming.token import LIFE, make, scheme_of
+from apps.httpcache.policy import Policy
+from apps.wire.call_records import WARM_UP
+from apps.wire.warm_up_token import LIFE, make, scheme_of
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok
 from tests.support.waiting import until
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from apps.access.keys import make_key
-from apps.caching.http.fields import UNKEYED_ECHOES
-from apps.caching.http.policy import Policy
 from apps.gateway.gateway import Gateway
-from apps.gateway.snapshot import Grant, HeaderRules
+from apps.httpcache.fields import UNKEYED_ECHOES
+from apps.httpcache.policy import Policy
+from apps.wire.api_keys import make_key
+from apps.wire.snapshot import Grant, HeaderRules
 from tests.gateway.house import (
     KEY,
     OTHER_KEY,

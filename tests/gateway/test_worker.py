@@ -14,7 +14,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from apps.platform.commands import Command, manage
+from apps.foundation.commands import Command, manage
 from tests.gateway.house import KEY, Origin, Published, ok, read_answer
 from tests.support.waiting import until
 
@@ -115,7 +115,7 @@ async def test_a_rolling_restart_under_load_fails_no_call(workers: Workers, orig
 
 
 async def test_a_worker_that_is_idle_stops_soon_and_says_goodbye(workers: Workers, state_redis: redis.Redis) -> None:
-    from apps.fleet import names
+    from apps.wire import names
 
     process = await workers.start(0)
     await until(lambda: state_redis.hlen(names.WORKERS) == 1)

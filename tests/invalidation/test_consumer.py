@@ -21,14 +21,14 @@ from kombu.connection import Connection
 from kombu.message import Message
 
 from apps.caching.models import Purge
-from apps.errors import Unavailable
-from apps.fleet import names
+from apps.foundation.errors import Unavailable
 from apps.invalidation import consumer, inbox
 from apps.invalidation.consumer import CannotConsume, Events, connection_to
 from apps.invalidation.inbox import Taken
 from apps.invalidation.models import RefusedMessage
 from apps.invalidation.plain_redis import enveloped
-from apps.platform import installation
+from apps.supervisor import installation
+from apps.wire import names
 from tests.support.cast import make_api, make_tenant
 from tests.support.waiting import wait_until
 

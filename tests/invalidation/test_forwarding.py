@@ -9,14 +9,14 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from apps.caching import services as caching
 from apps.caching.models import Purge
-from apps.fleet import names
 from apps.invalidation import forwarding, services
 from apps.invalidation.forwarding import PAUSES, forward_due
 from apps.invalidation.models import Forwarding, Message
 from apps.invalidation.tasks import forward, retain
+from apps.purging import services as caching
 from apps.tenants.actors import PLATFORM
+from apps.wire import names
 from tests.support.cast import Cast, make_api
 
 

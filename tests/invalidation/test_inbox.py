@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from apps.audit.models import Entry
-from apps.caching import services
 from apps.caching.models import Purge
-from apps.errors import Unavailable
-from apps.fleet import names
+from apps.foundation.errors import Unavailable
 from apps.invalidation import inbox
 from apps.invalidation.choices import Source
 from apps.invalidation.inbox import take
 from apps.invalidation.models import Message, RefusedMessage
+from apps.purging import services
+from apps.wire import names
 from tests.support.cast import Cast, make_api
 
 

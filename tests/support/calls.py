@@ -5,8 +5,8 @@ from typing import Any
 
 from apps.analytics.stream import Batch
 from apps.analytics.taking import take
-from apps.gateway.records import CALL, CallRecord, encode
 from apps.gateway.spool import frame, new_incarnation
+from apps.wire.call_records import CALL, CallRecord, encode
 
 NODE = "node-1"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from apps.fleet import names
-from apps.fleet.connections import AWAY, connect
+from apps.wire import names
+from apps.wire.connections import AWAY, connect
 from tests.support.installation import installation
 from tests.support.sentinel import Watched
 from tests.support.waiting import wait_until

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from apps.platform.valkey import EmbeddedValkey, Role, ValkeySettings
+from apps.supervisor.valkey import EmbeddedValkey, Role, ValkeySettings
 from tests.gateway.house import Answered, CutShort, Origin, ok, read_answer
 from tests.support.gateways import Machine, calls_in_flight, connections_of, metric, second_machine
 from tests.support.installation import Installation, installation

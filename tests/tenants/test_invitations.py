@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.audit.models import Entry
 from apps.audit.selectors import entries_visible_to
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
 from apps.tenants import invitations, services
 from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import Role

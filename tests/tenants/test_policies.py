@@ -14,10 +14,10 @@ from django.utils import timezone
 
 from apps.access import policies as access
 from apps.audit.selectors import entries_visible_to
-from apps.caching import policies as caching
 from apps.catalog import policies as catalog
 from apps.catalog.models import API
 from apps.invalidation import policies as invalidation
+from apps.purging import policies as caching
 from apps.tenants import policies as tenants
 from apps.tenants.actors import PLATFORM
 from apps.tenants.invitations import invitation_create
@@ -277,8 +277,8 @@ def test_a_developer_may_edit_an_own_api_but_not_publish_it(cast: Cast):
 
 #: who reads a right or memberships off a user: the console (its sessions are no tokens), and what acts for the platform
 READS_BY_ITSELF = (
-    *("apps/console/", "apps/tenants/", "apps/platform/first_start.py", "apps/platform/declarative/"),
-    "apps/platform/api/errors.py",
+    *("apps/console/", "apps/tenants/", "apps/supervisor/first_start.py", "apps/declarative/"),
+    "apps/rest/errors.py",
 )
 
 

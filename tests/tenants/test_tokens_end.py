@@ -9,7 +9,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from apps.platform.first_start import AdministratorWishes, administrator_make, administrator_token
+from apps.supervisor.first_start import AdministratorWishes, administrator_make, administrator_token
 from apps.tenants import checks, services
 from apps.tenants.actors import PLATFORM
 from apps.tenants.models import Token, User

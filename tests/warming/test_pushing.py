@@ -11,21 +11,22 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import PermissionDenied, ValidationError
 
+from apps import httpcache
 from apps.audit.models import Entry
-from apps.caching import http, purges, store
-from apps.caching.backend import close_clients
-from apps.caching.services import purge
-from apps.caching.store import ResponseStore
+from apps.cachestore import purges, store
+from apps.cachestore.backend import close_clients
+from apps.cachestore.store import ResponseStore
 from apps.catalog.services import api_update
-from apps.errors import Conflict, Unavailable
-from apps.fleet import names
 from apps.fleet.publisher import publish_pending
+from apps.foundation.errors import Conflict, Unavailable
+from apps.foundation.field_names import by_path
 from apps.gateway.planning import plan_call
+from apps.purging.services import purge
 from apps.tenants.actors import PLATFORM
 from apps.warming import pushing
 from apps.warming.pushing import entry_push
 from apps.warming.targets import Targets
-from apps.words import by_path
+from apps.wire import names
 from tests.support.cast import make_api
 
 FRESH = ((b"cache-control", b"max-age=60"), (b"content-type", b"application/json"))
@@ -45,23 +46,29 @@ class Worker:
         clock = int(self._state.get(names.PURGE_CLOCK) or 0)
         self.store.purges.load(incarnation, clock, self._state.hgetall(names.PURGES))
 
-    def plan(self, api, target, headers=(), host="api.test") -> http.RequestPlan:
+    def plan(self, api, target, headers=(), host="api.test") -> httpcache.RequestPlan:
         compiled = Targets(api).compiled
-        found = http.normalise_target(target.encode())
+        found = httpcache.normalise_target(target.encode())
         path = found.path[len(compiled.listen_path) - 1 :]
-        return plan_call(compiled, http.Request("GET", "http", host.encode(), path, found.query, headers), None)
+        return plan_call(compiled, httpcache.Request("GET", "http", host.encode(), path, found.query, headers), None)
 
     def body(self, api, target="/products/items/1", headers=(), **where) -> bytes | None:
         """What a call is answered with from the tiers; ``None``: the upstream would be asked."""
         plan = self.plan(api, target, headers, **where)
         held = self.store.find_local(plan, time.time()) or self._runner.run(self.store.find(plan, time.time()))
-        decision = http.on_entry(plan, held, time.time())
-        return http.answer_from(decision.held, plan, time.time()).body if isinstance(decision, http.Serve) else None
+        decision = httpcache.on_entry(plan, held, time.time())
+        return (
+            httpcache.answer_from(decision.held, plan, time.time()).body
+            if isinstance(decision, httpcache.Serve)
+            else None
+        )
 
     def fetch(self, api, body, headers=FRESH, target="/products/items/1", request_headers=(), birth=None) -> None:
         """Store what the upstream answered."""
         plan, now = self.plan(api, target, request_headers), time.time()
-        decision = http.on_response(plan, None, http.ResponseHead(200, headers), now, now, birth or self.store.birth())
+        decision = httpcache.on_response(
+            plan, None, httpcache.ResponseHead(200, headers), now, now, birth or self.store.birth()
+        )
         decision.entry.body = body
         self._runner.run(self.store.put(plan, decision.entry))
 
@@ -106,7 +113,7 @@ def test_a_pushed_answer_is_there_before_anybody_asked(products, worker, other):
     before = time.time()
     pushed = push(products)
     assert (worker.body(products), other.body(products)) == (b"pushed", b"pushed")
-    assert pushed.reason is http.Reason.STORED
+    assert pushed.reason is httpcache.Reason.STORED
     assert before + 54 <= pushed.fresh_until <= time.time() + 60  # by chance up to a tenth less than it said
     assert pushed.urls == ("http://api.test/products/items/1",)
 

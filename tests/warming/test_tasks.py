@@ -6,13 +6,13 @@ import pytest
 from django.conf import settings as configured
 from django.db import OperationalError
 
-from apps.fleet import names
-from apps.fleet.connections import connect
 from apps.tenants.actors import PLATFORM
 from apps.warming import tasks
 from apps.warming.fetching import STORED, Outcome
 from apps.warming.models import WarmUp
 from apps.warming.services import warm_up_start
+from apps.wire import names
+from apps.wire.connections import connect
 from tests.support.cast import make_api
 
 

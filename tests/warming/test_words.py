@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from apps.caching.warm_up import WarmUpSettings, rate_text, read_warm_up
-from apps.words import by_path, rate
+from apps.foundation.field_names import by_path, rate
 
 
 def test_the_object_is_kept_in_the_words_in_which_it_was_written():

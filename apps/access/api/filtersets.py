@@ -3,8 +3,8 @@
 import django_filters
 
 from apps.access.choices import KeyState, RequestState, SubscriptionState
-from apps.platform.api.filters import ApplicationFilter as OfApplication
-from apps.platform.api.filters import StrictFilterSet
+from apps.rest.filters import ApplicationFilter as OfApplication
+from apps.rest.filters import StrictFilterSet
 
 
 class PlanFilter(StrictFilterSet):

@@ -5,14 +5,14 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
-from apps import words
 from apps.access import selectors, services
 from apps.access.document import plan_document, read_plan
 from apps.access.models import AccessRequest, APIKey, Application, Plan, RequestComment, Subscription
 from apps.catalog.selectors import apis_visible_to
-from apps.platform.api.fields import ApplicationField, NameField, PersonField, application_name
-from apps.platform.api.receipts import ReceiptSerializer, WithReceipt
-from apps.platform.api.serializers import CommentSerializer, DocumentWords, ObjectWords, Words
+from apps.foundation import field_names
+from apps.rest.fields import ApplicationField, NameField, PersonField, application_name
+from apps.rest.receipts import ReceiptSerializer, WithReceipt
+from apps.rest.serializers import CommentSerializer, DocumentWords, ObjectWords, Words
 from apps.tenants.selectors import tenants_visible_to
 
 
@@ -152,7 +152,7 @@ class RotateSerializer(Words):
     def validate_overlap(self, value: str) -> float:
         """In seconds."""
         try:
-            return words.duration(value)
+            return field_names.duration(value)
         except ValueError as refusal:
             raise serializers.ValidationError(str(refusal)) from None
 

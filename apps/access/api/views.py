@@ -10,8 +10,8 @@ from rest_framework.response import Response
 from apps.access import selectors, services
 from apps.access.api import filtersets, serializers
 from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
-from apps.platform.api.fields import application_terms
-from apps.platform.api.views import Creatable, Deletable, Updatable, verb
+from apps.rest.fields import application_terms
+from apps.rest.views import Creatable, Deletable, Updatable, verb
 
 
 class PlanViewSet(Creatable, Updatable, Deletable):

@@ -1,4 +1,4 @@
-"""Changing applications, keys, plans, requests and subscriptions. Errors as in ``apps.errors``."""
+"""Changing applications, keys, plans, requests and subscriptions. Errors as in ``apps.foundation.errors``."""
 
 from apps.access.services.applications import application_create, application_delete, application_update
 from apps.access.services.keys import (

@@ -6,7 +6,7 @@ from apps.access.choices import LIVE
 from apps.access.models import Application
 from apps.access.policies import can_create_application, can_edit_application
 from apps.audit.services import change
-from apps.caching.http import tag_of_application
+from apps.httpcache import tag_of_application
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
 from apps.tenants.services import allow

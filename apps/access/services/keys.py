@@ -9,18 +9,18 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from apps.access import keys
 from apps.access.choices import KeyState
 from apps.access.models import APIKey, Application
 from apps.access.policies import can_manage_keys
 from apps.access.services.applications import named
 from apps.audit.services import Change, change
-from apps.caching.http import subject_of_key, tag_of_subject
 from apps.catalog.models import API
 from apps.catalog.policies import apis_visible_to, can_view_api
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
+from apps.httpcache import subject_of_key, tag_of_subject
 from apps.tenants.actors import PLATFORM, Actor, user_of
 from apps.tenants.services import allow
+from apps.wire import api_keys
 
 OVERLAP = timedelta(hours=24)
 LONGEST_OVERLAP = timedelta(days=365)
@@ -47,7 +47,7 @@ def key_create(
 ) -> NewKey:
     """A new key of 256 random bits; good for ``apis`` (slugs) alone, where they are given."""
     allow(can_manage_keys(actor, application), _REFUSAL)
-    return _make(actor, "key.create", application, name, keys.make_key(), expires_at, apis=apis)
+    return _make(actor, "key.create", application, name, api_keys.make_key(), expires_at, apis=apis)
 
 
 def key_import(
@@ -61,11 +61,11 @@ def key_import(
 ) -> APIKey:
     """A key that exists elsewhere: any form, 16 visible ASCII characters or more (it travels in a header)."""
     allow(can_manage_keys(actor, application), _REFUSAL)
-    if not keys.SHORTEST <= len(secret) <= keys.LONGEST:
-        raise ValidationError({"secret": f"A key has {keys.SHORTEST} to {keys.LONGEST} characters."})
+    if not api_keys.SHORTEST <= len(secret) <= api_keys.LONGEST:
+        raise ValidationError({"secret": f"A key has {api_keys.SHORTEST} to {api_keys.LONGEST} characters."})
     if not all("!" <= character <= "~" for character in secret):
         raise ValidationError({"secret": "A key has visible ASCII characters only: it travels in a header."})
-    if keys.looks_like_ours(secret) and not keys.checksum_ok(secret):
+    if api_keys.looks_like_ours(secret) and not api_keys.checksum_ok(secret):
         raise ValidationError({"secret": "This looks like a key of this platform, but its checksum is wrong."})
     return _make(actor, "key.import", application, name, secret, expires_at, apis=apis).key
 
@@ -108,7 +108,7 @@ def key_rotate(*, actor: Actor, key: APIKey, overlap: timedelta = OVERLAP) -> Ne
             raise Conflict(f"{old} has expired: make a new key instead.")
         if old.successor_id:
             raise Conflict(f"{old} was rotated already: rotate its successor.")
-        secret = keys.make_key()
+        secret = api_keys.make_key()
         new = _row(actor, old.application, old.name, secret, None, apis=old.apis)
         new.save()
         old.successor = new
@@ -140,7 +140,7 @@ def key_revoke(*, actor: Actor, key: APIKey, comment: str = "") -> APIKey:
 def trial_key_create(*, actor: Actor, application: Application, api: API) -> NewKey:
     """A key for "Try it": good for one API and one minute, under the application's own subscription."""
     allow(can_manage_keys(actor, application) and can_view_api(actor, api), _REFUSAL)
-    return _make(actor, "key.try", application, TRIAL_NAME, keys.make_key(), timezone.now() + TRIAL, only=api)
+    return _make(actor, "key.try", application, TRIAL_NAME, api_keys.make_key(), timezone.now() + TRIAL, only=api)
 
 
 def trial_keys_clean(*, now: datetime) -> int:
@@ -197,8 +197,8 @@ def _row(
     return APIKey(
         application=application,
         name=name,
-        prefix=keys.shown_prefix(secret),
-        digest=keys.digest(settings.KEY_PEPPER, secret),
+        prefix=api_keys.shown_prefix(secret),
+        digest=api_keys.digest(settings.KEY_PEPPER, secret),
         created_by=user_of(actor),
         expires_at=expires_at,
         api=only,

@@ -4,11 +4,11 @@ from typing import Unpack
 
 from django.core.exceptions import ValidationError
 
-from apps import words
 from apps.access.document import PlanFields
 from apps.access.models import AccessRequest, Plan
 from apps.access.policies import can_manage_plans
 from apps.audit.services import Change, change
+from apps.foundation import field_names
 from apps.tenants.actors import Actor
 from apps.tenants.services import allow
 
@@ -52,11 +52,11 @@ def _write(noted: Change, plan: Plan, fields: PlanFields) -> None:
     for name, value in fields.items():
         noted.field(name, getattr(plan, name) if plan.pk else None, value)
         setattr(plan, name, value)
-    errors: words.Errors = {}
+    errors: field_names.Errors = {}
     try:
         plan.full_clean()
     except ValidationError as error:
-        errors = words.by_path(error)
+        errors = field_names.by_path(error)
     for name, least in (("rate_calls", 1), ("burst", 1), ("quota", 0)):
         number = getattr(plan, name)
         if number is not None and not (isinstance(number, int) and least <= number <= LARGEST):

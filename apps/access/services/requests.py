@@ -26,7 +26,7 @@ from apps.access.services.subscriptions import check_end, grant, put_under
 from apps.audit.services import Change, change
 from apps.catalog.choices import APIState, Approval
 from apps.catalog.models import API
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM, Actor, user_of
 from apps.tenants.services import allow
 

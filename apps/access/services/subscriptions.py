@@ -11,9 +11,9 @@ from apps.access.models import Application, Plan, Subscription
 from apps.access.policies import can_approve_for, can_manage_subscription, can_revoke_subscription
 from apps.access.services.applications import named
 from apps.audit.services import Change, change
-from apps.caching.http import tag_of_grant
 from apps.catalog.models import API
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
+from apps.httpcache import tag_of_grant
 from apps.tenants.actors import PLATFORM, Actor
 from apps.tenants.services import allow
 

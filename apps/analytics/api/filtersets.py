@@ -6,8 +6,8 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 
 from apps.analytics import selectors
-from apps.platform.api.filters import StrictFilterSet
-from apps.platform.api.times import TimeFilter
+from apps.rest.filters import StrictFilterSet
+from apps.rest.times import TimeFilter
 
 RESULTS = ("HIT", "MISS", "STALE", "REVALIDATED", "BYPASS")
 

@@ -8,9 +8,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.analytics.models import CallRecord
-from apps.platform.api.fields import Measured
-from apps.platform.api.serializers import Words
-from apps.platform.api.times import read_time
+from apps.rest.fields import Measured
+from apps.rest.serializers import Words
+from apps.rest.times import read_time
 
 
 class CallSerializer(serializers.ModelSerializer):

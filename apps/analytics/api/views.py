@@ -11,8 +11,8 @@ from rest_framework.serializers import BaseSerializer
 from apps.analytics import selectors
 from apps.analytics.api import filtersets, serializers
 from apps.analytics.models import CallRecord
-from apps.platform.api.pagination import NewestFirst
-from apps.platform.api.views import Resource, ViaAPI
+from apps.rest.pagination import NewestFirst
+from apps.rest.views import Resource, ViaAPI
 
 
 class CallViewSet(Resource):

@@ -5,7 +5,7 @@ from typing import Any
 from django.db import migrations, models
 from django.db.models import F
 
-from apps.constraints import mend_unknown, settle
+from apps.foundation.constraints import mend_unknown, settle
 
 PERIODS = [60, 3600, 86400]
 LEVELS = ["all", "api", "tenant", "application", "operation", "full"]

@@ -2,8 +2,8 @@
 
 import django_filters
 
-from apps.platform.api.filters import StrictFilterSet
-from apps.platform.api.times import TimeFilter
+from apps.rest.filters import StrictFilterSet
+from apps.rest.times import TimeFilter
 
 
 class EntryFilter(StrictFilterSet):

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from apps.audit.api import filtersets, serializers
 from apps.audit.models import Entry
 from apps.audit.selectors import entries_visible_to
-from apps.platform.api.views import Resource
+from apps.rest.views import Resource
 
 
 class EntryViewSet(Resource):

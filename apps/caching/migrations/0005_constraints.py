@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import migrations, models
 
-from apps.constraints import mend_negative, mend_unknown, settle
+from apps.foundation.constraints import mend_negative, mend_unknown, settle
 
 SAFE = {
     "mode": (["origin", "ttl", "override", "off"], "off"),

@@ -4,7 +4,7 @@ import django_filters
 from django.db.models import Q, QuerySet
 
 from apps.catalog.choices import APIState, HostState
-from apps.platform.api.filters import StrictFilterSet
+from apps.rest.filters import StrictFilterSet
 
 
 class APIFilter(StrictFilterSet):

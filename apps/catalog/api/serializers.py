@@ -17,11 +17,11 @@ from apps.catalog.document import Parsed
 from apps.catalog.models import API, HostName, Operation, Revision, Upstream
 from apps.catalog.selectors import apis_configured_by, revision_document_for
 from apps.catalog.services.saving import private_upstreams
-from apps.gateway.snapshot import PROOF_PATH
-from apps.platform.api.fields import NameField, PersonField
-from apps.platform.api.receipts import WithReceipt
-from apps.platform.api.serializers import CommentSerializer, DocumentWords, ObjectWords
+from apps.rest.fields import NameField, PersonField
+from apps.rest.receipts import WithReceipt
+from apps.rest.serializers import CommentSerializer, DocumentWords, ObjectWords
 from apps.tenants.selectors import tenants_visible_to
+from apps.wire.snapshot import PROOF_PATH
 
 #: What whoever may ask for access sees of an API; the rest is its configuration.
 CATALOGUE = (

@@ -14,9 +14,9 @@ from apps.catalog import selectors, services
 from apps.catalog.api import filtersets, serializers
 from apps.catalog.choices import Transition
 from apps.catalog.models import API, HostName, Upstream
-from apps.platform.api.parsers import FileBody
-from apps.platform.api.receipts import wait_for_receipt, with_receipt
-from apps.platform.api.views import Creatable, Deletable, Updatable, verb
+from apps.rest.parsers import FileBody
+from apps.rest.receipts import wait_for_receipt, with_receipt
+from apps.rest.views import Creatable, Deletable, Updatable, verb
 
 NUMBER = OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)
 

@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import apps.catalog.models
-import apps.secrets
+import apps.foundation.secrets
 
 
 class Migration(migrations.Migration):
@@ -97,13 +97,13 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "request_headers",
-                    apps.secrets.EncryptedJSONField(
+                    apps.foundation.secrets.EncryptedJSONField(
                         blank=True, default=apps.catalog.models.no_header_rules, row=("slug",)
                     ),
                 ),
                 (
                     "response_headers",
-                    apps.secrets.EncryptedJSONField(
+                    apps.foundation.secrets.EncryptedJSONField(
                         blank=True, default=apps.catalog.models.no_header_rules, row=("slug",)
                     ),
                 ),
@@ -200,7 +200,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("number", models.PositiveIntegerField()),
-                ("document", apps.secrets.EncryptedJSONField(row=("api_id", "number"))),
+                ("document", apps.foundation.secrets.EncryptedJSONField(row=("api_id", "number"))),
                 ("comment", models.CharField(blank=True, max_length=300)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (

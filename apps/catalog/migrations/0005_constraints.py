@@ -5,7 +5,7 @@ from typing import Any
 from django.db import migrations, models
 from django.db.models import F
 
-from apps.constraints import mend_negative, mend_unknown, settle
+from apps.foundation.constraints import mend_negative, mend_unknown, settle
 
 
 def mend(apps: Any, schema_editor: Any) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from apps.catalog.openapi.describing import Description
-from apps.errors import Unavailable
-from apps.platform.commands import Command
+from apps.foundation.commands import Command
+from apps.foundation.errors import Unavailable
 
 SECONDS = 60
 """Of processor time that a document may take."""

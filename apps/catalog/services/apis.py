@@ -15,7 +15,7 @@ from apps.catalog.choices import LIFECYCLE, SERVED, APIState, Transition
 from apps.catalog.document import APIFields, OperationFields, UpstreamFields, read_document
 from apps.catalog.models import API, Revision
 from apps.catalog.services.saving import check_servable, private_upstreams, update, write
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
 from apps.tenants.policies import is_administrator

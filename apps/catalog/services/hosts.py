@@ -1,4 +1,4 @@
-"""Host names: claimed, proved, granted, given up; and what an API may name. Errors as in ``apps.errors``."""
+"""Host names: claimed, proved, granted, given up; and what an API may name. Errors as in ``apps.foundation.errors``."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from apps.audit.services import Change, change
 from apps.catalog import hosts, policies, validation
 from apps.catalog.choices import SERVED, HostMethod, HostState
 from apps.catalog.models import API, HostName
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
 from apps.tenants.policies import is_administrator

@@ -6,7 +6,6 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.text import slugify
 
-from apps import words
 from apps.audit.services import change
 from apps.catalog import openapi, validation
 from apps.catalog.document import APIFields, UpstreamFields
@@ -14,6 +13,7 @@ from apps.catalog.models import API, OpenAPIDocument
 from apps.catalog.policies import can_create_api, can_edit_api
 from apps.catalog.services.apis import create
 from apps.catalog.services.saving import private_upstreams, replace_operations
+from apps.foundation import field_names
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
 from apps.tenants.services import allow
@@ -72,7 +72,7 @@ def api_create_from_openapi(
 def _read(content: bytes, tenant: Tenant) -> openapi.Description:
     description = openapi.read_aside(content, tenant.slug)
     if errors := validation.operations_error(description.operations):
-        raise ValidationError({"document": words.sentences(errors)})
+        raise ValidationError({"document": field_names.sentences(errors)})
     return description
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from apps import words
 from apps.audit.services import Change, change
 from apps.caching.document import PolicyFields
 from apps.caching.validation import policy_errors
@@ -24,7 +23,8 @@ from apps.catalog.egress import errors_of_places, private_names
 from apps.catalog.models import API, Operation, Revision, Upstream
 from apps.catalog.services.hosts import settle_hosts
 from apps.egress.rules import place_of
-from apps.errors import Conflict
+from apps.foundation import field_names
+from apps.foundation.errors import Conflict
 from apps.tenants.actors import Actor, user_of
 from apps.tenants.models import Tenant
 from apps.tenants.policies import is_administrator
@@ -128,12 +128,12 @@ def _check(
 ) -> None:
     """``alone``: no other tenant's API may be inside or around its address. ``may_forward``: its upstreams may see other
     credentials than their own. Raises ``ValidationError``."""
-    errors: words.Errors = {}
+    errors: field_names.Errors = {}
     for row, exclude in ((api.cache_policy, set[str]()), (api, {"cache_policy"})):
         try:
             row.full_clean(exclude=exclude)
         except ValidationError as error:
-            errors.update(words.by_path(error))
+            errors.update(field_names.by_path(error))
     found = validation.api_errors(api) | policy_errors(api.cache_policy)
     if upstreams is not None:
         found |= validation.upstreams_error(upstreams)
@@ -168,7 +168,7 @@ def check_servable(noted: Change, actor: Actor, api: API) -> None:
         raise ValidationError(dict(errors))
 
 
-def _collision_error(api: API) -> words.Errors:
+def _collision_error(api: API) -> field_names.Errors:
     other = validation.collision(api)
     if other is None:
         return {}
@@ -176,7 +176,7 @@ def _collision_error(api: API) -> words.Errors:
     return {"listen_path": [f"{other} ({other.slug}) listens on {api.listen_path}{hosts} already."]}
 
 
-def _foreign_error(api: API) -> words.Errors:
+def _foreign_error(api: API) -> field_names.Errors:
     other = validation.foreign_neighbour(api)
     if other is None:
         return {}

@@ -2,10 +2,10 @@
 
 from django.core.exceptions import ValidationError
 
-from apps import words
 from apps.catalog.document import UpstreamFields
 from apps.catalog.models import API, Upstream
 from apps.catalog.services.apis import api_update
+from apps.foundation import field_names
 from apps.tenants.actors import Actor
 
 
@@ -42,5 +42,5 @@ def _save(actor: Actor, api: API, upstreams: list[UpstreamFields], comment: str)
     try:
         api_update(actor=actor, api=api, upstreams=upstreams, comment=comment)
     except ValidationError as error:
-        plain = {path.rsplit(".", 1)[-1]: messages for path, messages in words.by_path(error).items()}
+        plain = {path.rsplit(".", 1)[-1]: messages for path, messages in field_names.by_path(error).items()}
         raise ValidationError({("url" if field == "upstreams" else field): plain[field] for field in plain}) from None

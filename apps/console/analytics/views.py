@@ -12,7 +12,6 @@ from apps.access.selectors import applications_visible_to
 from apps.analytics.models import CallRecord
 from apps.analytics.policies import can_view_call
 from apps.analytics.selectors import Scope, call_trace, calls, calls_visible_to
-from apps.caching.explain_call import key_of_call
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API
 from apps.catalog.selectors import apis_visible_to, operations_visible_to
@@ -24,6 +23,7 @@ from apps.console.analytics.waterfall import waterfall
 from apps.console.examples import curl_of
 from apps.console.guard import Signed, anyone, page
 from apps.console.tables import api_link
+from apps.explain.recorded_call import key_of_call
 from apps.tenants.models import User
 from apps.tenants.selectors import tenants_visible_to
 

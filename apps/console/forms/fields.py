@@ -6,8 +6,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from apimgr.environment import seconds
-from apps.caching.typed import header_of
-from apps.words import duration_text, size, size_text
+from apps.explain.typed_request import header_of
+from apps.foundation.field_names import duration_text, size, size_text
 
 
 class ConsoleForm(forms.Form):

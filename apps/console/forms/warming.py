@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from apps.caching.warm_up import MOST, USUAL_RATE, read_warm_up
 from apps.catalog.models import API
 from apps.console.forms.fields import ConsoleForm, DurationField, HeadersField, LinesField, helped
-from apps.words import by_path, duration_text
+from apps.foundation.field_names import by_path, duration_text
 
 UNSAID: tuple[Any, ...] = (None, "", [], {}, False)
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.caching.http import Reason
 from apps.console import figures, meanings
+from apps.httpcache import Reason
 
 register = template.Library()
 

@@ -3,7 +3,6 @@
 from django.http import HttpResponse
 from django.urls import reverse
 
-from apps.caching.policies import can_purge
 from apps.catalog.choices import Transition
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import can_delete_api, can_edit_api, can_publish_api
@@ -13,6 +12,7 @@ from apps.console.forms.apis import CommentForm, ConfirmForm, DocumentForm, Purg
 from apps.console.guard import Signed, of, page
 from apps.console.loaders import a_revision, an_api, an_api_transition
 from apps.console.receipts import purge_of, purge_with_receipt
+from apps.purging.policies import can_purge
 from apps.tenants.models import User
 
 FORM = ("GET", "HEAD", "POST")

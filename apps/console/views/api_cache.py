@@ -9,8 +9,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django_htmx.http import trigger_client_event
 
-from apps.caching.selectors import applications_explainable_by, purges_visible_to
-from apps.caching.services import policy_update
 from apps.catalog.models import API
 from apps.catalog.policies import can_edit_api, can_view_configuration
 from apps.console.answers import attempted, done_with_receipt, sent
@@ -34,6 +32,8 @@ from apps.console.tables import PurgeTable, WarmUpTable
 from apps.console.views.api_pages import tabbed
 from apps.console.views.invalidation import webhook_url
 from apps.invalidation.models import PurgeWebhook
+from apps.purging.selectors import applications_explainable_by, purges_visible_to
+from apps.purging.services import policy_update
 from apps.warming.selectors import warm_ups_visible_to
 
 FORM = ("GET", "HEAD", "POST")

@@ -6,7 +6,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.analytics.selectors import Scope, breakdown
-from apps.caching.selectors import cache_tiers, purges_visible_to
 from apps.catalog.selectors import apis_editable_by
 from apps.console import traffic
 from apps.console.answers import attempt, form_page, sent
@@ -16,6 +15,7 @@ from apps.console.guard import Signed, anyone, page
 from apps.console.lists import listing
 from apps.console.receipts import purge_of, purge_with_receipt
 from apps.console.tables import PurgeTable, WarmUpTable
+from apps.purging.selectors import cache_tiers, purges_visible_to
 from apps.tenants.models import User
 from apps.warming.selectors import warm_ups_visible_to
 

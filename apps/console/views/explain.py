@@ -4,11 +4,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from apps.caching.explain import Explanation, explain
-from apps.caching.selectors import applications_explainable_by
 from apps.console.answers import attempt, sent
 from apps.console.forms.explain import ExplainForm
 from apps.console.guard import Signed, anyone, page
+from apps.explain.lookup import Explanation, explain
+from apps.purging.selectors import applications_explainable_by
 
 FORM = ("GET", "HEAD", "POST")
 

@@ -16,8 +16,8 @@ from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import GrantHostForm, HostForm
 from apps.console.guard import Signed, administrators, of, page
 from apps.console.loaders import a_host, a_tenant
-from apps.gateway.snapshot import PROOF_PATH
 from apps.tenants.models import Tenant
+from apps.wire.snapshot import PROOF_PATH
 
 FORM = ("GET", "HEAD", "POST")
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 from apps.console.answers import attempted, sent
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import NewcomerForm
+from apps.foundation.via import coming_by
 from apps.tenants.invitations import (
     invitation_accept,
     invitation_accept_as_new,
@@ -21,7 +22,6 @@ from apps.tenants.invitations import (
 )
 from apps.tenants.models import Invitation, User
 from apps.tenants.selectors import invitation_find
-from apps.via import coming_by
 
 DECLINE = "decline"
 

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from apps.platform.api.fields import Measured
+from apps.rest.fields import Measured
 
 
 class GatewaySerializer(serializers.Serializer):

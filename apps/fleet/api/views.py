@@ -9,7 +9,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from apps.fleet.api.serializers import GatewaySerializer
 from apps.fleet.selectors import Gateway, gateways
-from apps.platform.api.views import ViaAPI
+from apps.rest.views import ViaAPI
 from apps.tenants.policies import is_administrator
 
 

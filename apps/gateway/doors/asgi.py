@@ -14,10 +14,10 @@ from apps.gateway.exchange import Exchange
 from apps.gateway.gateway import Gateway
 from apps.gateway.head_limits import LENGTH, field
 from apps.gateway.problems import Problem
-from apps.gateway.records import BEGUN, CALL, ENDED
 from apps.gateway.request_body import BodyMisframed, BodyTooLarge, BodyTooSlow, ClientLeft
 from apps.gateway.stages import Need
 from apps.gateway.upstream.errors import UpstreamError
+from apps.wire.call_records import BEGUN, CALL, ENDED
 
 log = logging.getLogger(__name__)
 

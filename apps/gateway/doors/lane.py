@@ -16,7 +16,6 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from apps.caching.http.held import render
 from apps.gateway.answers import Whole, own_lines, refuse
 from apps.gateway.client_bounds import GRACE, SPARE, Pace
 from apps.gateway.doors.asgi import EXCHANGE, Passed
@@ -27,6 +26,7 @@ from apps.gateway.head_limits import FIELDS, HEAD_BYTES, TARGET_BYTES, field
 from apps.gateway.problems import Problem
 from apps.gateway.request_body import ClientLeft
 from apps.gateway.stages import Need
+from apps.httpcache.held import render
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from apps.access import keys
-from apps.access.keys import holds_secret
 from apps.gateway.answers import Answer, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.follower import Unavailable
@@ -13,6 +11,8 @@ from apps.gateway.stages import FOREVER, DependsOn, Need, Stage
 from apps.gateway.warming import warms
 from apps.gateway.withheld import key_fields, query_without_keys, without_keys
 from apps.gateway.world import UNKNOWN, World
+from apps.wire import api_keys
+from apps.wire.api_keys import holds_secret
 
 
 class Authenticate(Stage):
@@ -126,9 +126,9 @@ def not_ready(x: Exchange) -> Answer:
 
 def digest_of(pepper: bytes, value: bytes) -> str | None:
     """What a key is known by; ``None`` for what can't be a key, or has our form and a wrong checksum."""
-    if not keys.SHORTEST <= len(value) <= keys.LONGEST:
+    if not api_keys.SHORTEST <= len(value) <= api_keys.LONGEST:
         return None
     secret = value.decode("utf-8", "surrogateescape")
-    if keys.looks_like_ours(secret) and not keys.checksum_ok(secret):
+    if api_keys.looks_like_ours(secret) and not api_keys.checksum_ok(secret):
         return None
-    return keys.digest(pepper, secret)
+    return api_keys.digest(pepper, secret)

@@ -4,8 +4,8 @@ import logging
 from random import random
 from time import time
 
-from apps.caching import http
-from apps.caching.store import ResponseStore
+from apps import httpcache
+from apps.cachestore.store import ResponseStore
 from apps.gateway.answers import Answer, Whole, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.fetches import Fetches
@@ -16,7 +16,7 @@ from apps.gateway.problems import Problem
 from apps.gateway.stages import DependsOn, Need, Stage
 from apps.gateway.stages.route import relative_path
 
-FRESH = http.Reason.FRESH.code
+FRESH = httpcache.Reason.FRESH.code
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +35,10 @@ class PlanCache(Stage):
         return ""
 
 
-def plan_of(x: Exchange) -> http.RequestPlan:
+def plan_of(x: Exchange) -> httpcache.RequestPlan:
     """What the cache means to do with the call, as far as its head and what was read of its body tell."""
     api = x.api
-    request = http.Request(
+    request = httpcache.Request(
         method=x.method,
         scheme=x.scheme,
         host=x.told_host,
@@ -70,7 +70,7 @@ class Cache(Stage):
             return None
         now = time()
         if not x.shared_looked:
-            plan.missed = http.Reason.NOT_FOUND
+            plan.missed = httpcache.Reason.NOT_FOUND
             held = self._store.find_local(plan, now)
             ready = x.admission.ready if x.admission is not None else None
             if ready is not None and held is not None and held is ready.held() and now < ready.until and not held.soft:
@@ -80,30 +80,39 @@ class Cache(Stage):
                 return answer
         else:
             held, x.found = x.found, None
-        decision = http.on_entry(plan, held, now, 1.0 - random())  # noqa: S311  a share of hits, not a secret
-        if type(decision) is not http.Serve and not x.shared_looked and not self._store.is_pass(plan.fetch_key, now):
+        decision = httpcache.on_entry(plan, held, now, 1.0 - random())  # noqa: S311  a share of hits, not a secret
+        if (
+            type(decision) is not httpcache.Serve
+            and not x.shared_looked
+            and not self._store.is_pass(plan.fetch_key, now)
+        ):
             return Need(lambda: self._look_further(x))
-        if decision.reason is http.Reason.SCOPE_MISMATCH:
+        if decision.reason is httpcache.Reason.SCOPE_MISMATCH:
             self._store.stats.alarms += 1
             log.critical("a stored answer of another caller was found under %s; it was not served", plan.key_text)
         x.reason = decision.reason.code
-        if type(decision) is http.Serve:
+        if type(decision) is httpcache.Serve:
             if decision.refresh:
                 self._fetches.refresh(x, plan, decision)
             served = decision.held
             x.cache = b"STALE" if decision.stale else b"HIT"
-            x.cache_status = http.cache_status(
+            x.cache_status = httpcache.cache_status(
                 hit=True,
                 ttl=int(served.fresh_until - now) if not served.soft else 0,
                 key=plan.key_text if x.shows_detail else "",
                 detail=decision.reason if x.shows_detail else None,
             )
-            answer = http.answer_from(served, plan, now)
-            if decision.reason is http.Reason.FRESH and plan.plain and x.admission is not None and x.method != "HEAD":
+            answer = httpcache.answer_from(served, plan, now)
+            if (
+                decision.reason is httpcache.Reason.FRESH
+                and plan.plain
+                and x.admission is not None
+                and x.method != "HEAD"
+            ):
                 served.ready = Answer(answer.status, answer.headers, answer.body, answer.head)
                 x.admission.ready = Ready(served, x.cache_status, now)
             return answer
-        if isinstance(decision, http.GatewayTimeout):
+        if isinstance(decision, httpcache.GatewayTimeout):
             return refuse(x, Problem.NOT_STORED)
         x.decision = decision
         return None

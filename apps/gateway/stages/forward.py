@@ -1,15 +1,15 @@
 """Asking the upstream: by way of the cache's fetches, or past the cache."""
 
-from apps.caching import http
+from apps import httpcache
 from apps.gateway.answers import AnyAnswer, refuse
 from apps.gateway.exchange import Exchange
 from apps.gateway.fetch_answers import failed, passed_on
 from apps.gateway.fetches import Fetches
 from apps.gateway.invalidation import Invalidation
-from apps.gateway.records import QUERY
 from apps.gateway.request_body import BodyRefused
 from apps.gateway.upstream.errors import UpstreamError
 from apps.gateway.upstream_calls import UpstreamCalls
+from apps.wire.call_records import QUERY
 
 
 class Forward:
@@ -44,9 +44,9 @@ class Forward:
             return refuse(x, error.problem)
         try:
             if unsafe:
-                head = http.ResponseHead(response.status, tuple(response.fields))
+                head = httpcache.ResponseHead(response.status, tuple(response.fields))
                 await self._invalidation.invalidate(api, plan.request, head)
-            x.cache_status = http.cache_status(
+            x.cache_status = httpcache.cache_status(
                 forwarded=plan.bypass,
                 upstream_status=response.status,
                 detail=plan.bypass if x.shows_detail else None,

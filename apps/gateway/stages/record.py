@@ -2,12 +2,12 @@
 
 from time import monotonic
 
-from apps.access.keys import without_secrets
 from apps.gateway.exchange import NO_API, Exchange
 from apps.gateway.metrics import Metrics
-from apps.gateway.records import BEGUN, CALL, SAMPLED, CallRecord, encode
 from apps.gateway.spool import SpoolWriter
 from apps.gateway.strangers import METHOD_BYTES, PATH_BYTES, StrangerTally
+from apps.wire.api_keys import without_secrets
+from apps.wire.call_records import BEGUN, CALL, SAMPLED, CallRecord, encode
 
 
 class Recorder:

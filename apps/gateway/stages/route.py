@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 
-from apps.access.keys import holds_secret
-from apps.caching import http
-from apps.caching.http.fields import HOP_BY_HOP, PROXY_FIELDS, NameTable
-from apps.caching.http.identity import folded
-from apps.caching.http.patterns import template
+from apps import httpcache
 from apps.gateway.answers import Answer, date, refuse
 from apps.gateway.exchange import HOST_BYTES, Exchange
 from apps.gateway.head_limits import HOST
 from apps.gateway.loops import Loops
 from apps.gateway.problems import Problem
-from apps.gateway.snapshot import API
 from apps.gateway.stages import DependsOn, Stage
 from apps.gateway.withheld import KEY_FIELD, key_fields, query_without_keys, without_keys
 from apps.gateway.world import World
-from apps.warming.token import HEADER
+from apps.httpcache.fields import HOP_BY_HOP, PROXY_FIELDS, NameTable
+from apps.httpcache.identity import folded
+from apps.httpcache.patterns import template
+from apps.wire.api_keys import holds_secret
+from apps.wire.snapshot import API
+from apps.wire.warm_up_token import HEADER
 
 # Nothing here upgrades: a proposal to (RFC 9110 §7.8, RFC 7540 §3.2.1) ends with this hop, and the call is like any other.
 # ``Proxy`` is the one field that CGI turns into a variable which programs take for their own configuration (httpoxy).
@@ -51,7 +51,7 @@ class Route(Stage):
         """Find the API. Refuses what isn't well-formed (400), what nobody publishes (404) and what has been here before
         (508); sends ``/products`` to ``/products/`` (308).
         """
-        target = http.normalise_target(x.target)
+        target = httpcache.normalise_target(x.target)
         if target is None:
             return refuse(x, Problem.INVALID_REQUEST, "The request target is not a normal path.")
         if x.method in ("TRACE", "CONNECT"):
@@ -96,7 +96,7 @@ class Route(Stage):
         return x.api.slug
 
 
-def fields_taken(api: API, headers: http.Headers, trusted: bool) -> http.Headers:
+def fields_taken(api: API, headers: httpcache.Headers, trusted: bool) -> httpcache.Headers:
     """The fields of a call's head that may go on to the API: without those of this hop, those whose names an origin may
     read as others, that of its keys, those with a secret of this platform, and, from anyone but a trusted proxy, those
     that only proxies may set.

@@ -14,8 +14,8 @@ import asyncio
 from collections import Counter, deque
 from typing import Protocol
 
-from apps.gateway.snapshot import Concurrency
 from apps.gateway.upstream.errors import Busy
+from apps.wire.snapshot import Concurrency
 
 WARM_UPS = ""
 """The consumer in whose name warm-ups wait."""

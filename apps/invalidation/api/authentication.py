@@ -13,7 +13,7 @@ from apps.catalog.models import API
 from apps.invalidation.messages import LARGEST
 from apps.invalidation.services import secrets_of
 from apps.invalidation.signatures import HEADER, BadSignature, check
-from apps.platform.api.parsers import read_bounded
+from apps.rest.parsers import read_bounded
 from apps.tenants.actors import PLATFORM, Platform
 
 

@@ -8,8 +8,8 @@ from apps.caching.choices import PurgeKind
 from apps.catalog.selectors import apis_visible_to
 from apps.invalidation import services
 from apps.invalidation.models import CDN, PurgeWebhook, RefusedMessage
-from apps.platform.api.fields import NameField
-from apps.platform.api.serializers import ObjectWords, Words
+from apps.rest.fields import NameField
+from apps.rest.serializers import ObjectWords, Words
 
 
 class WebhookSerializer(Words):

@@ -14,7 +14,7 @@ from apps.invalidation.api import serializers
 from apps.invalidation.api.authentication import SignatureAuthentication, Signed
 from apps.invalidation.choices import Source
 from apps.invalidation.models import CDN, PurgeWebhook, RefusedMessage
-from apps.platform.api.views import Creatable, Deletable, Resource, Updatable, ViaAPI
+from apps.rest.views import Creatable, Deletable, Resource, Updatable, ViaAPI
 
 
 class WebhookViewSet(Creatable, Deletable):

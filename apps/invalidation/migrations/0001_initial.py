@@ -3,7 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-import apps.secrets
+import apps.foundation.secrets
 
 
 class Migration(migrations.Migration):
@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
                         blank=True, help_text="Where callers reach the API: what {url} begins with.", max_length=500
                     ),
                 ),
-                ("headers", apps.secrets.EncryptedJSONField(blank=True, default=dict, row=("api_id",))),
+                ("headers", apps.foundation.secrets.EncryptedJSONField(blank=True, default=dict, row=("api_id",))),
                 (
                     "calls",
                     models.JSONField(default=dict, help_text="By kind of purge: method, url and body of the call."),
@@ -68,8 +68,8 @@ class Migration(migrations.Migration):
             name="PurgeWebhook",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("secret", apps.secrets.EncryptedJSONField(row=("api_id",))),
-                ("previous", apps.secrets.EncryptedJSONField(blank=True, null=True, row=("api_id",))),
+                ("secret", apps.foundation.secrets.EncryptedJSONField(row=("api_id",))),
+                ("previous", apps.foundation.secrets.EncryptedJSONField(blank=True, null=True, row=("api_id",))),
                 ("previous_until", models.DateTimeField(blank=True, null=True)),
                 ("changed_at", models.DateTimeField()),
                 (

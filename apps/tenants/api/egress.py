@@ -9,8 +9,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.platform.api.receipts import with_receipt
-from apps.platform.api.views import ViaAPI
+from apps.rest.receipts import with_receipt
+from apps.rest.views import ViaAPI
 from apps.tenants.api.serializers import EgressSerializer
 from apps.tenants.egress import administrators_rules, allowed_to_all, egress_update, tenant_egress_update
 from apps.tenants.models import Tenant

@@ -3,7 +3,7 @@
 import django_filters
 from django.db.models import QuerySet
 
-from apps.platform.api.filters import StrictFilterSet
+from apps.rest.filters import StrictFilterSet
 from apps.tenants.choices import Role, TenantState
 from apps.tenants.models import User
 from apps.tenants.policies import is_administrator, memberships_visible_to

@@ -7,9 +7,9 @@ from django.db import transaction
 from rest_framework import serializers
 
 from apps.egress.rules import MOST_RULES
-from apps.platform.api.fields import NameField, PersonField
-from apps.platform.api.receipts import WithReceipt
-from apps.platform.api.serializers import ObjectWords, Words
+from apps.rest.fields import NameField, PersonField
+from apps.rest.receipts import WithReceipt
+from apps.rest.serializers import ObjectWords, Words
 from apps.tenants import selectors, services
 from apps.tenants.api.permissions import be_confirmed
 from apps.tenants.choices import Role

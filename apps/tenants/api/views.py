@@ -9,7 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.platform.api.views import Creatable, Deletable, Updatable, verb
+from apps.rest.views import Creatable, Deletable, Updatable, verb
 from apps.tenants import invitations, selectors, services
 from apps.tenants.api import filtersets, serializers
 from apps.tenants.api.permissions import be_confirmed

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import migrations, models
 
-from apps.constraints import mend_unknown, settle
+from apps.foundation.constraints import mend_unknown, settle
 
 
 def mend(apps: Any, schema_editor: Any) -> None:

@@ -2,7 +2,7 @@
 
 import django_filters
 
-from apps.platform.api.filters import StrictFilterSet
+from apps.rest.filters import StrictFilterSet
 from apps.warming.choices import Cause, WarmUpState
 
 

@@ -6,14 +6,14 @@ from django.core.exceptions import ValidationError
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from apps.caching.api import views
-from apps.caching.api.serializers import PurgeSerializer
 from apps.caching.models import Purge
 from apps.catalog.models import API
+from apps.foundation.field_names import by_path
+from apps.purging.api import views
+from apps.purging.api.serializers import PurgeSerializer
 from apps.warming import services
 from apps.warming.api.serializers import WarmUpWords
 from apps.warming.choices import Cause
-from apps.words import by_path
 
 
 @extend_schema_serializer(component_name="Purge")

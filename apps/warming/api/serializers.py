@@ -9,11 +9,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.caching import warm_up
-from apps.caching.http import Headers
 from apps.catalog.selectors import apis_configured_by
-from apps.platform.api.fields import NameField
-from apps.platform.api.receipts import ReceiptSerializer
-from apps.platform.api.serializers import ObjectWords, Words
+from apps.httpcache import Headers
+from apps.rest.fields import NameField
+from apps.rest.receipts import ReceiptSerializer
+from apps.rest.serializers import ObjectWords, Words
 from apps.warming import services
 from apps.warming.models import WarmUp
 

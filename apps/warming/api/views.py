@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from rest_framework.throttling import UserRateThrottle
 
 from apps.catalog.selectors import apis_configured_by
-from apps.platform.api.parsers import AnswerBody
-from apps.platform.api.views import Creatable, ViaAPI, verb
+from apps.rest.parsers import AnswerBody
+from apps.rest.views import Creatable, ViaAPI, verb
 from apps.tenants.models import User
 from apps.warming import selectors, services
 from apps.warming.api import filtersets, serializers

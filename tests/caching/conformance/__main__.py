@@ -45,8 +45,8 @@ def main() -> int:
 
         return not enough("running gateway", asyncio.run(live()))
 
-    from tests.caching.http.on_sockets import Site
     from tests.conftest import running_valkeys
+    from tests.httpcache.on_sockets import Site
 
     met = []
     with running_valkeys():

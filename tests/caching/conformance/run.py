@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from apps.caching.http import Policy
+from apps.httpcache import Policy
 from tests.caching.conformance import freshness, reuse, storing
 from tests.caching.conformance.judge import PASSED, Answer, Missed, Seen, judge, value_of
 from tests.caching.conformance.table import BY_DATE, BY_TAG, OPTIMAL, REQUIRED, Check, Step
-from tests.caching.http.build import NOW
-from tests.caching.http.on_sockets import Site, _serves
 from tests.gateway.house import Origin as Listening
 from tests.gateway.house import api, read_body
+from tests.httpcache.build import NOW
+from tests.httpcache.on_sockets import Site, _serves
 from tests.support.waiting import until
 
 CHECKS: tuple[Check, ...] = (*freshness.CHECKS, *storing.CHECKS, *reuse.CHECKS)

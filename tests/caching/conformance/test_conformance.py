@@ -6,7 +6,7 @@ import pytest
 
 from tests.caching.conformance.run import CHECKS, Results, run
 from tests.caching.conformance.table import OPTIMAL, QUESTION, REQUIRED
-from tests.caching.http.on_sockets import Site
+from tests.httpcache.on_sockets import Site
 
 NOT_MET = {
     # A transfer coding that nobody knows hides where the answer ends: 502, as against request smuggling (RFC 9112 §6.1).

@@ -7,13 +7,13 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
 
 from apps.catalog.models import API
-from apps.errors import Conflict
+from apps.foundation.errors import Conflict
+from apps.foundation.field_names import by_path, sentences
+from apps.foundation.via import coming_by
 from apps.tenants.actors import PLATFORM
-from apps.via import coming_by
 from apps.warming.choices import WarmUpState
 from apps.warming.progress import see_through
 from apps.warming.services import warm_up_start
-from apps.words import by_path, sentences
 
 
 class Command(BaseCommand):

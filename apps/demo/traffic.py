@@ -1,0 +1,117 @@
+"""A few minutes of calls through the gateway, as the demo's applications would make them. Nothing is backdated.
+
+Few things are asked for often and many seldom (Zipf's law), which is what makes a cache work; some calls fail, each in a way
+that the dashboards and the call log tell apart.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+
+import httpx
+
+from apps.demo.catalogue import CATEGORIES
+from apps.demo.credentials import Credentials
+
+RATE = 12.0  # calls a second
+MINUTES = 4.0
+ITEMS = 300
+AT_ONCE = 20  # calls that wait at the same time; beyond that a tick is left out
+TIMEOUT = 10.0
+
+QUESTIONS = (
+    *("light tent", "waterproof jacket", "solar lantern", "steel bottle", "folding bicycle", "quiet stove"),
+    *("bamboo bench", "warm blanket", "hammock garden", "compass sailing", "radio camping", "boots hiking"),
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call to make; ``application`` empty: without a key."""
+
+    path: str
+    application: str
+    method: str = "GET"
+    headers: dict[str, str] = field(default_factory=dict)
+    json: dict[str, int] | None = None
+
+
+def _rank(chance: random.Random, count: int) -> int:
+    """1 to ``count``, the n-th about n times as seldom as the first."""
+    return chance.choices(range(1, count + 1), weights=[1 / rank for rank in range(1, count + 1)])[0]
+
+
+def next_call(chance: random.Random) -> Call:
+    """What somebody asks for next."""
+    application = chance.choices(("acme/storefront", "globex/mobile", "globex/reports"), weights=(60, 32, 8))[0]
+    language = {"accept-language": chance.choice(("en", "en", "de"))}
+    item = _rank(chance, ITEMS)
+    if application == "globex/reports":  # its plan is small: some of these are refused
+        return Call(f"/catalogue/items/{item}", application, headers=language)
+    kinds = {
+        "item": 45,
+        "list": 12,
+        "search": 15,
+        "bestsellers": 9,
+        "account": 5,
+        "stock": 3,
+        "delivery": 5,
+        "order": 1,
+        "unknown": 2,
+        "stranger": 2,
+        "nobody": 1,
+    }
+    kind = chance.choices([*kinds], weights=[*kinds.values()])[0]
+    if kind == "list":
+        return Call(f"/catalogue/items?category={chance.choice(CATEGORIES)}", application, headers=language)
+    if kind == "search":
+        return Call(f"/search/?q={QUESTIONS[_rank(chance, len(QUESTIONS)) - 1].replace(' ', '+')}", application)
+    if kind == "bestsellers":  # globex's application waits for its approval: until then it is refused
+        return Call(f"/bestsellers/?category={chance.choice(CATEGORIES)}", application)
+    if kind == "account":
+        customer = f"Bearer customer-{_rank(chance, 5)}"
+        return Call("/account/", "acme/storefront", headers={"authorization": customer})
+    if kind == "stock":
+        return Call(f"/catalogue/items/{item}/stock", application)
+    if kind == "delivery":
+        return Call("/delivery/", application)
+    if kind == "order":
+        return Call(f"/catalogue/items/{item}/orders", application, method="POST", json={"quantity": 1})
+    if kind == "unknown":
+        return Call(f"/catalogue/items/{900_000 + item}", application)
+    if kind == "stranger":
+        return Call(f"/catalogue/items/{item}", "", headers={"x-api-key": "a-key-that-nobody-has"})
+    if kind == "nobody":
+        return Call(f"/catalogue/items/{item}", "")
+    return Call(f"/catalogue/items/{item}", application, headers=language)
+
+
+async def send(
+    gateway: str, credentials: Credentials, *, rate: float = RATE, minutes: float = MINUTES, seed: int | None = None
+) -> int:
+    """Make ``rate`` calls a second for ``minutes``, at most ``AT_ONCE`` at a time. How many were answered."""
+    chance = random.Random(seed)  # noqa: S311 - somebody's whims, no secret
+    loop = asyncio.get_running_loop()
+    began, period, answered = loop.time(), 1 / rate, 0
+    running: set[asyncio.Task[bool]] = set()
+    async with httpx.AsyncClient(base_url=gateway, timeout=TIMEOUT, trust_env=False) as client:
+        for number in range(int(rate * minutes * 60)):
+            await asyncio.sleep(max(0.0, began + number * period - loop.time()))
+            finished = {task for task in running if task.done()}
+            answered += sum(task.result() for task in finished)
+            running -= finished
+            if len(running) < AT_ONCE:
+                running.add(asyncio.create_task(_make(client, credentials, next_call(chance))))
+        answered += sum(await asyncio.gather(*running))
+    return answered
+
+
+async def _make(client: httpx.AsyncClient, credentials: Credentials, call: Call) -> bool:
+    headers = dict(call.headers)
+    if call.application:
+        headers["x-api-key"] = credentials.keys[call.application]
+    try:
+        await client.request(call.method, call.path, headers=headers, json=call.json)
+    except httpx.HTTPError:  # the gateway is being restarted: that is no news here
+        return False
+    return True

@@ -1,0 +1,267 @@
+"""What the cache would do with a request that somebody typed: the key in parts, the decision with its reason, and the
+nearest stored answer with what differs. Nothing is called, stored or counted.
+
+The decision is the gateways' own: the same core, with the API's policy as it is compiled for them, over what the shared
+tier holds now. What single workers hold besides is theirs to know.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, ValidationError
+from msgspec import structs
+
+from apps import httpcache
+from apps.access.choices import KeyState
+from apps.access.models import APIKey, Application
+from apps.access.services.applications import named
+from apps.cachestore.shelf import Shelf
+from apps.cachestore.siblings import Sibling
+from apps.caching.models import CachePolicy
+from apps.catalog.choices import SERVED, HostState
+from apps.catalog.models import API, HostName
+from apps.explain.nearest import Difference, Eyes, Nearest, Part, Stored, differences, nearest_of, stored_of
+from apps.explain.typed_request import Typed, typed
+from apps.fleet.compile import affected_by, compile_api, compile_operation_policies, compile_policy, credentials_of
+from apps.foundation.errors import Unavailable
+from apps.gateway import head_limits
+from apps.gateway.planning import fields_forwarded, plan_call
+from apps.gateway.problems import Problem
+from apps.gateway.read_ahead import KEYED_BYTES
+from apps.gateway.stages.authenticate import digest_of
+from apps.gateway.stages.route import relative_path
+from apps.gateway.withheld import query_without_keys
+from apps.gateway.world import Routes, bare_host
+from apps.httpcache.fields import lines_of
+from apps.httpcache.normalise import field_value
+from apps.httpcache.plan import shown_field
+from apps.purging.policies import can_explain
+from apps.tenants.actors import Actor
+from apps.wire import snapshot
+from apps.wire.connections import AWAY
+
+__all__ = ["Difference", "Explanation", "Nearest", "Part", "Stored", "explain"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What would become of a request, and why.
+
+    ``result`` is ``HIT``, ``STALE``, ``REVALIDATED`` (the upstream would be asked whether the stored answer is still
+    right), ``MISS``, ``BYPASS`` or ``REFUSED`` (it never reaches the cache); ``reason`` is a code of
+    ``apps.httpcache.Reason`` or of a refusal, ``sentence`` says it to people. ``forwarded`` is the path and query
+    that the upstream would see. ``operation`` is the path pattern of the policy that decided, empty for the API's own.
+    ``stored`` is what stands under the key, ``nearest`` another stored answer; either may be missing.
+    """
+
+    api: str
+    method: str
+    url: str
+    application: str
+    result: str
+    reason: str
+    sentence: str
+    key: str = ""
+    parts: tuple[Part, ...] = ()
+    forwarded: str = ""
+    stored: Stored | None = None
+    nearest: Nearest | None = None
+    operation: str = ""
+
+
+def explain(
+    *,
+    actor: Actor,
+    url: str,
+    method: str = "GET",
+    headers: Sequence[tuple[str, str]] = (),
+    body: bytes | None = None,
+    application: Application | None = None,
+    api: API | None = None,
+    policy: CachePolicy | None = None,
+) -> Explanation:
+    """Explain one request as ``application`` would make it; without one, as whoever's key is among ``headers``, or as
+    nobody.
+
+    ``url`` is a URL of the gateway, or a path with its query as callers send it, listen path included; without a host
+    it is the gateway's own address, or the ``Host`` among ``headers``. Given an ``api``, the URL must lead to it.
+    ``policy`` is tried in place of the API's own, unsaved or not.
+
+    Raises ``ValidationError`` by field (``url``, ``method``, ``headers``, ``application``), ``PermissionDenied``, and
+    ``Unavailable`` when the cache or the state can't be reached.
+    """
+    call = typed(url, method, headers, body)
+    whose = named(application) if application is not None else ""
+    asked = Explanation("", call.method, call.url, whose, "REFUSED", "", "")
+    target = httpcache.normalise_target(call.target)
+    refused = head_limits.refusal(call.method, call.target, "1.1", call.headers)
+    if refused is None and target is None:
+        refused = Problem.INVALID_REQUEST, "The request target is not a normal path."
+    if refused is not None or target is None:
+        return _refused(asked, *(refused or (Problem.INVALID_REQUEST,)))
+    row = _routed(call.host, target.path)
+    if api is not None and (row is None or row.pk != api.pk):
+        where = f"{api.slug} is served below {api.listen_path}" if api.state in SERVED else f"{api.slug} is not served"
+        raise ValidationError({"url": f"This doesn't lead to the API: {where}."})
+    if row is None:
+        return _refused(asked, Problem.UNKNOWN_API)
+    served = compile_api(row)
+    credential, problem = _credential(served, application, call)
+    _allow(actor, row, application, credential)
+    asked = replace(asked, api=row.slug, application=credential.application if credential else asked.application)
+    if problem is None and len(call.body or b"") > served.body_limit:
+        problem = Problem.BODY_TOO_LARGE
+    if problem is not None:
+        return _refused(asked, problem)
+    rules = policy or row.cache_policy
+    if policy is not None:
+        served = structs.replace(
+            served, policy=compile_policy(row, policy), operation_policies=compile_operation_policies(row, policy)
+        )
+    plan = plan_call(served, _request(served, call, target), credential)
+    asked = replace(asked, operation=_operation(served, plan, rules))
+    try:
+        return _explained(asked, plan, Eyes(actor, row, plan.owners))
+    except AWAY as error:
+        raise Unavailable("Redis can't be reached: what is stored isn't known. Try again in a moment.") from error
+
+
+def _refused(asked: Explanation, problem: Problem, sentence: str = "") -> Explanation:
+    return replace(asked, result="REFUSED", reason=problem.code, sentence=sentence or problem.detail)
+
+
+def _routed(host: bytes, path: bytes) -> API | None:
+    """The served API that a gateway would take the call for."""
+    cuts = [path[: at + 1].decode("latin-1") for at, byte in enumerate(path) if byte == ord("/")]
+    rows = {
+        row.slug: row
+        for row in API.objects.filter(state__in=SERVED, listen_path__in=cuts)
+        .select_related("tenant", "cache_policy")
+        .prefetch_related("upstreams", "operations")
+    }
+    routes = Routes()
+    for row in rows.values():
+        routes.put(compile_api(row))
+    name = bare_host(host).decode("latin-1")
+    for owner in HostName.objects.filter(state=HostState.PROVED, host=name).values_list("tenant__slug", flat=True):
+        routes.own(name, owner)
+    found = routes.find(host, path)
+    return rows[found.slug] if found is not None else None
+
+
+def _credential(
+    api: snapshot.API, application: Application | None, call: Typed
+) -> tuple[snapshot.Credential | None, Problem | None]:
+    """The record of the key that the call would have, as gateways hold it, and why it would be refused."""
+    if "api_key" not in api.authentication:
+        return None, None
+    given = lines_of(call.headers, api.api_key_header.encode())
+    digest: str | None
+    if application is not None:
+        keys = APIKey.objects.filter(application=application, state=KeyState.ACTIVE, api=None).order_by("-created_at")
+        found = list(keys.values_list("digest", "apis"))
+        if not found:
+            raise ValidationError({"application": f"{named(application)} has no active key to call with."})
+        digest = next((key for key, apis in found if apis is None or api.slug in apis), found[0][0])
+    elif given:
+        digest = digest_of(settings.KEY_PEPPER, given[0]) if len(given) == 1 else None
+    else:
+        return None, None if "none" in api.authentication else Problem.MISSING_CREDENTIAL
+    record = None
+    if digest is not None:
+        for records in credentials_of(affected_by([("key", digest)])):
+            record = records.get(digest)
+    now = time.time()
+    if record is None or record.state == "revoked" or (record.expires_at or now + 1) <= now:
+        return None, Problem.INVALID_CREDENTIAL
+    grant = record.grants.get(api.slug)
+    good = grant is not None and grant.state == "active" and (grant.expires_at or now + 1) > now
+    if record.state == "active" and not record.is_for(api.slug):
+        return record, Problem.KEY_NOT_FOR_API
+    if record.state != "active" or not good:
+        return record, Problem.NOT_SUBSCRIBED
+    return record, None
+
+
+def _allow(actor: Actor, api: API, application: Application | None, credential: snapshot.Credential | None) -> None:
+    subscribed = credential is not None and api.slug in credential.grants
+    if not can_explain(actor, api, application, subscribed=subscribed):
+        raise PermissionDenied(
+            "You may explain calls to your own tenant's APIs, and those of your own applications to APIs that show "
+            "their subscribers how they are cached."
+        )
+
+
+def _request(api: snapshot.API, call: Typed, target: httpcache.Target) -> httpcache.Request:
+    """What the pipeline's first stages make of the call: nobody here is a trusted proxy."""
+    return httpcache.Request(
+        method=call.method,
+        scheme=call.scheme,
+        host=call.host,
+        path=relative_path(api, target.path),
+        query=query_without_keys(target.query),
+        headers=fields_forwarded(api, call.headers),
+        has_body=call.body is not None,
+        body=call.body if call.body is not None and len(call.body) <= KEYED_BYTES else None,
+    )
+
+
+def _operation(api: snapshot.API, plan: httpcache.RequestPlan, rules: CachePolicy) -> str:
+    for index, each in enumerate(api.operation_policies):
+        if each.policy is plan.policy:
+            return str(rules.operations[index]["path"])
+    return ""
+
+
+def _explained(asked: Explanation, plan: httpcache.RequestPlan, eyes: Eyes) -> Explanation:
+    path, query = plan.request.path.decode("latin-1"), plan.query
+    asked = replace(asked, forwarded=path if query is None else f"{path}?{query.decode('latin-1')}")
+    if plan.bypass is not None:
+        return replace(asked, result="BYPASS", reason=plan.bypass.code, sentence=plan.bypass.sentence)
+    shelf, now = Shelf(), time.time()
+    held, ended = shelf.find(plan, now)
+    decision = httpcache.on_entry(plan, held, now)
+    shown = held or ended
+    return replace(
+        asked,
+        result=_result(decision),
+        reason=decision.reason.code,
+        sentence=decision.reason.sentence,
+        key=plan.key_text,
+        parts=tuple(Part(label, value) for label, value in plan.key_parts()),
+        stored=stored_of(shown, ended is shown, now) if shown is not None else None,
+        nearest=_nearest(plan, shelf, eyes),
+    )
+
+
+def _result(decision: httpcache.Serve | httpcache.Revalidate | httpcache.Fetch | httpcache.GatewayTimeout) -> str:
+    if isinstance(decision, httpcache.Serve):
+        return "STALE" if decision.stale else "HIT"
+    if isinstance(decision, httpcache.GatewayTimeout):
+        return "REFUSED"
+    return "REVALIDATED" if isinstance(decision, httpcache.Revalidate) and decision.conditional else "MISS"
+
+
+def _nearest(plan: httpcache.RequestPlan, shelf: Shelf, eyes: Eyes) -> Nearest | None:
+    path = plan.request.path
+    # A slash at the end is the difference that nobody sees.
+    for each in (path, path[:-1] if path[-1:] == b"/" else path + b"/"):
+        rows = [row for row in shelf.siblings(plan.policy.api, each) if eyes.may_see(row)]
+        found = nearest_of(shelf, eyes, [(_differences(plan, row), row) for row in rows])
+        if found is not None:
+            return found
+    return None
+
+
+def _differences(plan: httpcache.RequestPlan, row: Sibling) -> list[Difference]:
+    """What differs between a call's key and a stored one's: against the call's own place, where it has two."""
+    places = [plan.key_parts(index) for index in range(len(plan.keys))]
+    wanted = min(places, key=lambda parts: sum(pair not in row.parts for pair in parts))
+    fields = ((name, name.encode("latin-1")) for name, _ in row.selecting)
+    selecting = tuple(
+        (name, shown_field(plan.policy, field, field_value(field, lines_of(plan.request.headers, field))))
+        for name, field in fields
+    )
+    return differences(wanted, selecting, row)

@@ -1,0 +1,106 @@
+"""``manage.py explain URL``: what the cache would do with a request, and why."""
+
+import dataclasses
+import json
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand
+
+from apps.access.models import Application
+from apps.explain.lookup import Explanation, Stored, explain
+from apps.explain.typed_request import header_of
+from apps.foundation.errors import Unavailable
+from apps.tenants.actors import PLATFORM
+
+
+class Command(BaseCommand):
+    """Nothing is called: the decision is made here, over what the shared tier holds."""
+
+    help = "Explain what the cache would do with a request: its key in parts, the decision, the nearest stored answer."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The request, much as curl takes it."""
+        parser.add_argument("url", metavar="URL", help="/products/items?a=1, or a whole URL of the gateway.")
+        parser.add_argument("-H", "--header", action="append", default=[], metavar="'Name: value'")
+        parser.add_argument("-X", "--request", metavar="METHOD", help="GET, or POST with a body.")
+        parser.add_argument("-d", "--data", metavar="BODY")
+        parser.add_argument("--as", dest="application", metavar="TENANT/APPLICATION", help="Who calls.")
+        parser.add_argument("--json", action="store_true", help="Print it as JSON.")
+
+    def handle(self, *args: Any, url: str, header: list[str], **options: Any) -> None:
+        """Exit status: 0, or 1 where there is nothing to explain."""
+        body: str | None = options["data"]
+        try:
+            found = explain(
+                actor=PLATFORM,
+                url=url,
+                method=options["request"] or ("GET" if body is None else "POST"),
+                headers=[_header(line) for line in header],
+                body=body.encode() if body is not None else None,
+                application=_application(options["application"]),
+            )
+        except ValidationError as error:
+            self.stderr.write(" ".join(error.messages))
+            raise SystemExit(1) from None
+        except Unavailable as error:
+            self.stderr.write(str(error))
+            raise SystemExit(1) from None
+        if options["json"]:
+            self.stdout.write(json.dumps(dataclasses.asdict(found), indent=2))
+        else:
+            self.stdout.write("\n".join(lines_of(found, time.time())))
+
+
+def _header(line: str) -> tuple[str, str]:
+    try:
+        return header_of(line)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+def _application(name: str | None) -> Application | None:
+    if name is None:
+        return None
+    tenant, _, slug = name.partition("/")
+    found = Application.objects.select_related("tenant").filter(tenant__slug=tenant, slug=slug).first()
+    if found is None:
+        raise ValidationError(f"There is no application {name}: write tenant/application, like acme/bot.")
+    return found
+
+
+def lines_of(found: Explanation, now: float) -> Iterable[str]:
+    """An explanation as text. ``now`` is Unix seconds."""
+    yield f"{found.method} {found.url}"
+    yield f"{found.result} ({found.reason}): {found.sentence}"
+    for label, value in (
+        ("api", found.api),
+        ("caller", found.application),
+        ("policy of", found.operation),
+        ("forwarded", found.forwarded),
+        ("key", found.key),
+    ):
+        if value:
+            yield f"  {label:<16} {value}"
+    if found.parts:
+        yield "The key's parts:"
+        yield from (f"  {part.label:<16} {part.value or '(none)'}" for part in found.parts)
+    if found.stored is not None:
+        yield f"Stored under this key: {_said(found.stored, now)}"
+    if found.nearest is not None:
+        yield f"The nearest other stored answer: {_said(found.nearest.stored, now)}"
+        yield "It differs in:"
+        for each in found.nearest.differences:
+            yield f"  {each.label:<16} {each.wanted or '(empty)'} ≠ {each.stored or '(empty)'}"
+        if found.nearest.others:
+            yield f"More are stored under this path: {found.nearest.others}."
+
+
+def _said(stored: Stored, now: float) -> str:
+    whose = f"{stored.holder}'s own" if stored.holder else stored.scope
+    left = stored.fresh_until - now
+    until = f"fresh for {left:.0f} s" if stored.state == "fresh" else stored.state
+    return f"{stored.status}, {stored.size} bytes, {until}, stored {now - stored.stored_at:.0f} s ago, {whose} ({stored.rule})"

@@ -1,0 +1,147 @@
+"""What is stored near a call: under the same path of an API, and what of it differs, for whoever may know."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from apps import httpcache
+from apps.cachestore.shelf import Shelf
+from apps.cachestore.siblings import Shown, Sibling
+from apps.catalog.models import API
+from apps.purging.policies import sees_others_entries
+from apps.tenants.actors import Actor
+from apps.tenants.policies import tenants_of
+
+ANOTHER = "(another)"
+"""What is said of a part that may not be shown."""
+
+_PLAIN = frozenset({"scheme", "method", "path"})
+"""Parts that tell nobody's business: the path is the request's own, but for a slash."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a cache key: ``label`` as in ``apps.httpcache.keys``, ``value`` fit to be shown."""
+
+    label: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One part in which a stored answer's key isn't the request's: ``wanted`` is the request's."""
+
+    label: str
+    wanted: str
+    stored: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored answer, without its body: times in Unix seconds. ``state`` is ``fresh``, ``stale`` or ``purged``.
+
+    ``scope`` is among whom it may be shared, ``holder`` whose it is in words (tenant, application), as far as whoever
+    asks may know; ``rule`` is why it may be shared so.
+    """
+
+    key: str
+    status: int
+    state: str
+    stored_at: float
+    fresh_until: float
+    keep_until: float
+    size: int
+    scope: str
+    holder: str
+    rule: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The stored answer under the same path that differs in the fewest parts. Where it was stored for somebody else's call,
+    what its key says there is ``ANOTHER``, and ``stored`` has no key and no tags.
+    """
+
+    stored: Stored
+    differences: tuple[Difference, ...]
+    others: int
+    """How many more are stored under this path, as far as whoever asks may see them."""
+
+
+class Eyes:
+    """What whoever asks may see of an API's entries: those that are shared by all, those of their own tenants, and those
+    of ``owners`` ((scope, owner) of the caller whose request they explain); all of them, where the API is theirs.
+    """
+
+    def __init__(self, actor: Actor, api: API, owners: Sequence[tuple[int, bytes]] = ()) -> None:
+        self._all = sees_others_entries(actor, api)
+        self._tenants = set() if self._all else set(tenants_of(actor).values_list("slug", flat=True))
+        self._owners = owners
+
+    def may_see(self, row: Sibling) -> bool:
+        """Whether that entry may be told of."""
+        return (
+            self._all
+            or row.scope == httpcache.Scope.SHARED
+            or (row.scope, row.owner) in self._owners
+            or self._is_own(row)
+        )
+
+    def may_read(self, row: Sibling) -> bool:
+        """Whether the parts of its key may be told. An answer that is shared by all was asked for by somebody, in whose
+        query or fields may stand what is nobody else's business: an address, a token.
+        """
+        return self._all or (row.scope != httpcache.Scope.SHARED and self.may_see(row))
+
+    def _is_own(self, row: Sibling) -> bool:
+        return bool(row.holder and row.holder[0] in self._tenants)
+
+
+def stored_of(held: httpcache.Held, ended: bool, now: float) -> Stored:
+    """What is told of a stored answer; ``ended``: by a purge or its age. ``now`` is Unix seconds."""
+    entry = held.entry
+    state = "purged" if ended else "fresh" if now < held.fresh_until and not held.soft else "stale"
+    return Stored(
+        key=entry.key.hex(),
+        status=entry.status,
+        state=state,
+        stored_at=entry.received_at,
+        fresh_until=entry.fresh_until,
+        keep_until=entry.keep_until,
+        size=len(entry.body),
+        scope=httpcache.Scope(entry.scope).name.lower(),
+        # A subject's name is that of a key; its application says whose it is.
+        holder=next((name for name in reversed(entry.holder[:2]) if name), ""),
+        rule=entry.rule,
+        tags=entry.tags,
+    )
+
+
+def differences(wanted: Shown, selecting: Shown, row: Sibling) -> list[Difference]:
+    """What differs between a call, with these parts of its key and these fields that ``Vary`` names, and a stored
+    answer. Of fields that the call isn't known to have had or not, nothing is said.
+    """
+    here, there = dict(wanted), dict(row.parts)
+    found = [
+        Difference(label, here.get(label, "(none)"), there.get(label, "(none)"))
+        for label in dict.fromkeys((*here, *there))
+    ]
+    fields = dict(selecting)
+    found += [Difference(f"Vary: {name}", fields[name], value) for name, value in row.selecting if name in fields]
+    return [each for each in found if each.wanted != each.stored]
+
+
+def nearest_of(shelf: Shelf, eyes: Eyes, rows: Iterable[tuple[list[Difference], Sibling]]) -> Nearest | None:
+    """The stored answer that differs in the fewest parts, but in some; of several, the first."""
+    others = sorted((pair for pair in rows if pair[0]), key=lambda pair: len(pair[0]))
+    read = shelf.held([row for _, row in others])
+    if read is None:
+        return None
+    row, held, ended = read
+    found = next(differing for differing, other in others if other is row)
+    stored = stored_of(held, ended, time.time())
+    if not eyes.may_read(row):
+        stored = replace(stored, key="", tags=())
+        found = [each if each.label in _PLAIN else replace(each, stored=ANOTHER) for each in found]
+    return Nearest(stored, tuple(found), len(others) - 1)

@@ -1,0 +1,126 @@
+"""The answers that the core gives to its caller: small values, each with the reason."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import final
+
+from apps.httpcache.entry import Entry
+from apps.httpcache.held import Held
+from apps.httpcache.messages import Headers
+from apps.httpcache.reasons import Reason
+
+
+class Failure(Enum):
+    """How an upstream failed without an answer."""
+
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    BROKEN = "broken"
+    """The connection was reset, or the answer ended early."""
+
+
+@final
+@dataclass(slots=True)
+class Serve:
+    """Answer from ``held``. With ``refresh``, ask the upstream once in the background (``conditional`` are its
+    conditions).
+    """
+
+    held: Held
+    reason: Reason
+    stale: bool = False
+    refresh: bool = False
+    conditional: Headers = ()
+
+
+@final
+@dataclass(slots=True)
+class Revalidate:
+    """Ask the upstream whether ``held`` is still right. ``conditional`` may be empty: then a whole answer is fetched."""
+
+    held: Held
+    conditional: Headers
+    reason: Reason
+
+
+@final
+@dataclass(slots=True)
+class Fetch:
+    """Ask the upstream for a whole answer; nothing stored helps. ``conditional`` names what is stored for other requests
+    to the same URL: the upstream may say that one of these is its answer (``Reuse``).
+    """
+
+    reason: Reason
+    conditional: Headers = ()
+
+
+@final
+@dataclass(slots=True)
+class GatewayTimeout:
+    """Answer 504: the caller wanted only what is stored (RFC 9111 §5.2.1.7)."""
+
+    reason: Reason
+
+
+@final
+@dataclass(slots=True)
+class Store:
+    """Forward the answer and store it: ``entry`` is complete but for ``body`` (and for what the gateway does to
+    ``headers``).
+
+    ``length`` is the ``Content-Length`` that the body must have, or ``None``.
+    """
+
+    entry: Entry
+    reason: Reason
+    length: int | None
+
+
+@final
+@dataclass(slots=True)
+class NoStore:
+    """Forward the answer and don't store it.
+
+    ``pass_for``: seconds during which calls with this fetch key shall not wait for each other (hit-for-miss).
+    ``ends`` says that what is stored under the key is wrong from now on and must be dropped.
+    """
+
+    reason: Reason
+    pass_for: float = 0.0
+    ends: bool = False
+
+
+@final
+@dataclass(slots=True)
+class Refreshed:
+    """A 304 (or a HEAD) confirmed the stored answer: store ``entry``, which has the old body and new fields, and
+    answer from it.
+    """
+
+    entry: Entry
+    reason: Reason
+
+
+@final
+@dataclass(slots=True)
+class Reuse:
+    """The 304 named the variant under ``key`` (RFC 9111 §4.3.4): load it and ask ``on_reuse``."""
+
+    key: bytes
+    reason: Reason
+
+
+@final
+@dataclass(slots=True)
+class Refetch:
+    """The 304 confirmed something else (RFC 9111 §4.3.4): drop what is stored and ask again without a condition."""
+
+    reason: Reason
+
+
+@final
+@dataclass(slots=True)
+class Failed:
+    """No stored answer may stand in: pass the failure on (502, 504, or the upstream's own 5xx)."""
+
+    reason: Reason

@@ -1,0 +1,175 @@
+"""What to do with what is stored: serve it, ask whether it is still right, or fetch anew (RFC 9111 §4, RFC 5861)."""
+
+from apps.httpcache.decisions import Failed, Failure, Fetch, GatewayTimeout, Revalidate, Serve
+from apps.httpcache.early import refreshes
+from apps.httpcache.entry import Entry
+from apps.httpcache.held import Held
+from apps.httpcache.identity import Scope
+from apps.httpcache.plan import RequestPlan
+from apps.httpcache.policy import BOUNDED
+from apps.httpcache.reasons import Reason
+from apps.httpcache.validation import conditional_fields
+from apps.httpcache.vary import matches
+
+VALIDATION_INTERVAL = 1.0
+"""Seconds within which, under ``bounded``, callers who ask for validation share the last one, or the last attempt."""
+
+STALE_STATUSES = frozenset({500, 502, 503, 504})
+"""Answers that a stale one may replace (RFC 5861 §4)."""
+
+
+def may_use(plan: RequestPlan, entry: Entry) -> Reason | None:
+    """Checks anew, on every hit, that this caller may be served this entry. ``None``: yes.
+
+    ``SCOPE_MISMATCH`` can't come from honest data, because the key holds scope and owner: it is an alarm.
+    """
+    if (entry.scope, entry.owner) != _owner_under(plan, entry.key):
+        return Reason.SCOPE_MISMATCH
+    if plan.credentialed and entry.scope != Scope.SUBJECT and not entry.open_to_credentials:
+        return Reason.AUTHORIZATION
+    if entry.selecting and not matches(entry, plan.request.headers):
+        return Reason.VARY_MISMATCH
+    return None
+
+
+def may_end(plan: RequestPlan, entry: Entry) -> bool:
+    """Whether an answer to this call may end the stored one. What one caller's credentials get says nothing of what is for all:
+    who makes some up could end it.
+    """
+    return not plan.credentialed or entry.scope == Scope.SUBJECT
+
+
+def _owner_under(plan: RequestPlan, key: bytes) -> tuple[int, bytes] | None:
+    for planned, owned_by in zip(plan.keys, plan.owners, strict=True):
+        if planned == key:
+            return owned_by
+    return None
+
+
+def on_entry(
+    plan: RequestPlan, held: Held | None, now: float, chance: float = 1.0
+) -> Serve | Revalidate | Fetch | GatewayTimeout:
+    """Decides what becomes of a call, given the stored answer that it selects.
+
+    ``now`` is Unix seconds; ``chance`` is a draw, uniform in (0, 1], with which a hit may refresh its answer early
+    (1: never). A stale answer that may be served while it is refreshed comes with ``refresh`` set, and so does one
+    refreshed early: the caller starts one refresh per fetch key.
+    """
+    if held is None:
+        return _without(plan, plan.missed)
+    refusal = may_use(plan, held.entry)
+    if refusal is not None:
+        return _without(plan, refusal)
+    if now >= held.entry.keep_until:
+        return _without(plan, Reason.EXPIRED)
+    if _is_fresh(held, now):
+        objection = _objection(plan, held, now) if plan.noticed else None
+        if objection is None:
+            return _serve_fresh(held, now, chance)
+        if plan.policy.client_directives == BOUNDED and _was_just_asked_about(held, now):
+            return Serve(held, Reason.RECENTLY_VALIDATED)
+        return _ask_upstream(plan, held, objection)
+    return _serve_stale(plan, held, now) or _ask_upstream(plan, held, _staleness(held))
+
+
+def _is_fresh(held: Held, now: float) -> bool:
+    return now < held.fresh_until and not held.soft and not held.entry.validate_always
+
+
+def _was_just_asked_about(held: Held, now: float) -> bool:
+    return now - max(held.entry.validated_at, held.asked_at) < VALIDATION_INTERVAL
+
+
+def _serve_fresh(held: Held, now: float, chance: float) -> Serve:
+    if now >= held.early_from and refreshes(held.fresh_until, held.entry.fetch_seconds, now, chance):
+        return Serve(held, Reason.REFRESHED_EARLY, False, True, conditional_fields(held))
+    return Serve(held, Reason.FRESH)
+
+
+def _serve_stale(plan: RequestPlan, held: Held, now: float) -> Serve | None:
+    """Serves past freshness where origin or policy (SWR) or the caller (``max-stale``) allows it, and the caller
+    didn't ask for a fresh answer.
+    """
+    asked, entry = plan.directives, held.entry
+    if asked.no_cache or asked.min_fresh is not None or entry.validate_always or _too_old(plan, held, now):
+        return None
+    if now < entry.swr_until and _has_grace(held, entry.swr_until):
+        return Serve(held, Reason.STALE_WHILE_REVALIDATE, True, True, conditional_fields(held))
+    if asked.max_stale is None or not entry.stale_allowed or held.soft:
+        return None
+    return Serve(held, Reason.MAX_STALE, True) if now - held.fresh_until <= asked.max_stale else None
+
+
+def _has_grace(held: Held, until: float) -> bool:
+    """Whether ``until`` allows a stale answer at all: what a soft purge made stale is still before the end of its
+    freshness.
+    """
+    return not held.soft or until > held.fresh_until
+
+
+def _ask_upstream(plan: RequestPlan, held: Held, reason: Reason) -> Revalidate | GatewayTimeout:
+    if plan.directives.only_if_cached:
+        return GatewayTimeout(Reason.ONLY_IF_CACHED)
+    # A part is asked for as it is: a 304 could confirm the whole, but the caller wants the part of the newest.
+    return Revalidate(held, conditional_fields(held) if plan.range_wanted is None else (), reason)
+
+
+def _without(plan: RequestPlan, reason: Reason) -> Fetch | GatewayTimeout:
+    if plan.directives.only_if_cached:
+        return GatewayTimeout(Reason.ONLY_IF_CACHED)
+    if plan.range_wanted is not None:
+        return Fetch(Reason.RANGE_NOT_STORED if reason is Reason.NOT_FOUND else reason)
+    if reason is Reason.VARY_MISMATCH and plan.others and plan.request.method == "GET":
+        tags = b", ".join(dict.fromkeys(tag for _, tag in plan.others))
+        return Fetch(reason, ((b"if-none-match", tags),))
+    return Fetch(reason)
+
+
+def _staleness(held: Held) -> Reason:
+    if held.entry.validate_always:
+        return Reason.ALWAYS_VALIDATE
+    return Reason.SOFT_PURGED if held.soft else Reason.EXPIRED
+
+
+def _too_old(plan: RequestPlan, held: Held, now: float) -> bool:
+    """Whether the caller's ``max-age`` refuses the answer (§5.2.1.1); ``max-stale`` beside it speaks of staleness,
+    not of age.
+    """
+    limit = plan.directives.max_age
+    return limit is not None and held.age(now) > limit
+
+
+def _objection(plan: RequestPlan, held: Held, now: float) -> Reason | None:
+    """Why the caller doesn't want a fresh answer (§5.2.1), or ``None``.
+
+    A reload (``max-age=0``) doesn't validate what the origin calls immutable (RFC 8246 §2.1). A forced one
+    (``no-cache``) does, unless the policy bounds what callers may ask for.
+    """
+    asked, immutable = plan.directives, held.entry.immutable
+    if asked.no_cache and not (immutable and plan.policy.client_directives == BOUNDED):
+        return Reason.REQUEST_NO_CACHE
+    if asked.max_age is not None and not immutable and (asked.max_age == 0 or _too_old(plan, held, now)):
+        return Reason.REQUEST_MAX_AGE
+    if asked.min_fresh is not None and held.fresh_until - now < asked.min_fresh:
+        return Reason.REQUEST_MIN_FRESH
+    return None
+
+
+def on_error(plan: RequestPlan, held: Held | None, failure: Failure | int, now: float) -> Serve | Failed:
+    """Decides whether a stale answer may stand in for an upstream that failed (§4.2.4, RFC 5861 §4).
+
+    ``failure`` is how it failed, or the status that it answered. A caller who asked for validation may be served too:
+    it asked for the newest answer there is, and there is no newer one. Where stale answers are forbidden, grace ends
+    with freshness.
+    """
+    if held is None or may_use(plan, held.entry) is not None or now >= held.entry.keep_until:
+        return Failed(Reason.UPSTREAM_FAILED)
+    entry = held.entry
+    held.asked_at = now
+    if isinstance(failure, Failure):
+        until = entry.sie_unreachable_until
+    else:
+        until = entry.sie_5xx_until if failure in STALE_STATUSES else 0.0
+    if now < until and not entry.validate_always and _has_grace(held, until):
+        return Serve(held, Reason.STALE_IF_ERROR, stale=now >= held.fresh_until or held.soft)
+    return Failed(Reason.UPSTREAM_FAILED)

@@ -1,0 +1,177 @@
+"""What a gateway knows: the types that the fleet compiles from rows and every worker holds in memory.
+
+Each part travels on its own (msgpack with a MAC), so that a change to one API costs the same with 10 or 10,000 of them.
+Everything is plain data, ready to use on the hot path: durations in seconds, times in Unix seconds, header names lower-case.
+"""
+
+import msgspec
+
+from apps.httpcache.patterns import matches, segments_of
+from apps.httpcache.policy import OFF, Policy
+
+
+class HeaderRules(msgspec.Struct, frozen=True, array_like=True):
+    """Headers to set (replacing what is there) and to remove."""
+
+    set: tuple[tuple[str, str], ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class Upstream(msgspec.Struct, frozen=True, array_like=True):
+    """One address of an API; ``weight`` is its share of the calls."""
+
+    url: str
+    weight: int = 1
+
+
+class Concurrency(msgspec.Struct, frozen=True, array_like=True):
+    """How many calls to an API's upstreams each worker makes at once; how many more wait for a place, and for how many
+    seconds.
+    """
+
+    calls: int = 512
+    queue: int = 512
+    wait: float = 2.0
+
+
+class Operation(msgspec.Struct, frozen=True, array_like=True):
+    """A method and path template below the listen path, for the call record."""
+
+    method: str
+    path: str
+
+
+class OperationPolicy(msgspec.Struct, frozen=True, array_like=True):
+    """A cache policy for some calls of an API: ``pattern`` as ``http.patterns`` parses it; no ``methods`` means all."""
+
+    methods: tuple[str, ...]
+    pattern: tuple[str, ...]
+    policy: Policy
+
+
+class API(msgspec.Struct, frozen=True, array_like=True):
+    """A served API. ``revision`` is what configuration a call met; ``underscore_headers`` are names that go on although
+    they have other characters than letters, digits and hyphens, and every policy keys them.
+    """
+
+    slug: str
+    tenant: str
+    revision: int
+    listen_path: str
+    hosts: tuple[str, ...]
+    strip_listen_path: bool
+    authentication: tuple[str, ...]
+    api_key_header: str
+    forward_credential: bool
+    upstreams: tuple[Upstream, ...]
+    connect_timeout: float
+    read_timeout: float
+    retries: int
+    body_limit: int
+    debug_headers: str
+    request_headers: HeaderRules
+    response_headers: HeaderRules
+    policy: Policy
+    operations: tuple[Operation, ...] = ()
+    operation_policies: tuple[OperationPolicy, ...] = ()
+    concurrency: Concurrency = Concurrency()
+    underscore_headers: tuple[str, ...] = ()
+
+    def policy_for(self, method: str, path: bytes) -> Policy:
+        """The cache policy of a call: the first operation's that it falls under, else the API's own. ``path`` is
+        normalised and below the listen path."""
+        if self.operation_policies:
+            segments = segments_of(path)
+            for each in self.operation_policies:
+                if (not each.methods or method in each.methods) and matches(each.pattern, segments):
+                    return each.policy
+        return self.policy
+
+    @property
+    def caches(self) -> bool:
+        """Whether anything of it is ever stored."""
+        return self.policy.mode != OFF or any(each.policy.mode != OFF for each in self.operation_policies)
+
+
+class Plan(msgspec.Struct, frozen=True, array_like=True):
+    """A plan's limits. ``rate`` is calls per second, ``burst`` the bucket's size; ``None``: without that limit."""
+
+    slug: str
+    rate: float | None
+    burst: int | None
+    quota: int | None
+    quota_period: str
+    charge_failures: bool
+    trust_lease: float | None
+
+
+class Egress(msgspec.Struct, frozen=True, array_like=True):
+    """Where calls of a tenant's APIs may lead beyond public addresses, as ``egress.rules`` reads it; of all tenants' without a
+    ``tenant``. ``own``: places of the installation itself, where no call may.
+    """
+
+    tenant: str
+    allow: tuple[str, ...]
+    own: tuple[tuple[str, int], ...] = ()
+
+
+PROOF_PATH = "/.well-known/apimgr-host.txt"
+"""Where a tenant proves a host name by a file. No API answers here on a host that belongs to nobody yet: else whoever may
+publish an API could prove any name that leads to the gateways.
+"""
+
+
+class HostOwner(msgspec.Struct, frozen=True, array_like=True):
+    """A host name (lower case, ASCII, no port) of a tenant: other tenants' APIs answer there only where they name it."""
+
+    host: str
+    tenant: str
+
+
+Part = API | Plan | Egress | HostOwner
+"""What the snapshot is made of; each under a name like ``api:products``."""
+
+KINDS: dict[str, type[API] | type[Plan] | type[Egress] | type[HostOwner]] = {
+    "api": API,
+    "plan": Plan,
+    "egress": Egress,
+    "host": HostOwner,
+}
+"""Types of parts, by what their names begin with."""
+
+
+class Grant(msgspec.Struct, frozen=True, array_like=True):
+    """An active or suspended subscription, as a credential record carries it."""
+
+    subscription: int
+    plan: str
+    state: str
+    expires_at: float | None = None
+
+
+class Credential(msgspec.Struct, frozen=True, array_like=True):
+    """One key: whose it is and what it may call. ``grants`` is by API slug; ``only_api`` narrows a passing key to one API,
+    ``apis`` any other to some; ``None``: to none in particular.
+
+    ``state`` is ``active``, ``revoked`` or ``tenant_suspended``.
+    """
+
+    key_id: int
+    digest: str
+    state: str
+    tenant: str
+    application: str
+    grants: dict[str, Grant]
+    expires_at: float | None = None
+    only_api: str | None = None
+    apis: tuple[str, ...] | None = None
+
+    def is_for(self, api: str) -> bool:
+        """Whether it was made for this API."""
+        return self.only_api in (None, api) and (self.apis is None or api in self.apis)
+
+
+class Incarnation(msgspec.Struct, frozen=True, array_like=True):
+    """Sealed, it shows that a state was written by this installation's control plane."""
+
+    number: int
