@@ -24,9 +24,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "apimgr.settings")
 from apps.cachestore.local import Local
 from apps.cachestore.shares import Account
 from apps.gateway import memory
-from apps.gateway.exchange import Exchange
+from apps.gateway.call.call import Exchange
 from apps.gateway.gateway import Gateway, Options
-from apps.gateway.malloc import keep_large_blocks_apart
+from apps.gateway.server.malloc import keep_large_blocks_apart
 from apps.httpcache import ANONYMOUS, Held, Policy, Request, ResponseHead, Store, on_response, plan_request
 from apps.wire.events import Position
 from apps.wire.snapshot import API, HeaderRules, Upstream
@@ -215,7 +215,7 @@ def measure_attack(capacity: int) -> int:
     for_heads = capacity + sum(
         table.size
         for name, table in memory.TABLES.items()
-        if name.startswith(("apps.gateway.pipeline:", "apps.httpcache."))
+        if name.startswith(("apps.gateway.pipeline.pipeline:", "apps.httpcache."))
     )
     told = (("with large responses", for_heads, after_large), (ATTACK, memory.bound(capacity), grown))
     for name, bound, size in told:

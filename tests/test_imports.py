@@ -73,6 +73,6 @@ def test_circles_are_found_and_what_leads_to_them_or_comes_from_them_is_no_part_
 
 def test_imports_are_found_wherever_they_stand() -> None:
     found = graph()
-    assert "apps.gateway.worker" in found["apps.gateway.views"]  # in a function
-    assert "apps.gateway.allowances" in found["apps.gateway.exchange"]  # under TYPE_CHECKING
+    assert "apps.gateway.server.worker" in found["apps.gateway.server.django_view"]  # in a function
+    assert "apps.gateway.limits.allowances" in found["apps.gateway.call.call"]  # under TYPE_CHECKING
     assert "apps.gateway.gateway" in found["apps.gateway.memory"]  # a module named as one of its package's

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from apps import httpcache
-from apps.gateway.forwarding import ruled
-from apps.gateway.problems import Problem
-from apps.gateway.stages.route import fields_taken
+from apps.gateway.call.problems import Problem
+from apps.gateway.pipeline.stages.route import fields_taken
+from apps.gateway.upstream.headers import ruled
 from apps.httpcache import Entry, Held, Identity, Policy, Request, RequestPlan, ResponseHead
 from apps.httpcache.directives import ResponseDirectives
 from apps.httpcache.entry import Variants
@@ -33,7 +33,7 @@ from tests.support.cost import STEEPEST, steepness
 
 DATA_PLANE = (
     "apps.wire.api_keys",
-    "apps.gateway.graphql",
+    "apps.gateway.pipeline.graphql",
     "apps.httpcache",
     "apps.explain.typed_request",
     "apps.egress.addresses",
@@ -41,6 +41,9 @@ DATA_PLANE = (
     "apps.invalidation.calls",
     "apps.invalidation.messages",
     "apps.invalidation.signatures",
+    "apps.wire.bounded",
+    "apps.wire.call_records",
+    "apps.wire.snapshot",
     "apps.wire.warm_up_token",
 )
 """Where texts of callers, of upstreams and of those who end answers are read; the console's explain reads by these too."""
@@ -407,9 +410,9 @@ CHOSEN: dict[str, dict[str, object]] = {
     "apps.httpcache.normalise.field_value": {"name": b"accept-language"},
     "apps.httpcache.normalise.select_query": {"mode": "include"},
     "apps.explain.typed_request.typed": {"method": "GET"},
-    "apps.gateway.head_limits.refusal": {"method": "GET", "version": "1.1"},
-    "apps.gateway.stages.route.operation_of": {"method": "GET"},
-    "apps.gateway.stages.route.fields_taken": {"trusted": False},
+    "apps.gateway.call.head_limits.refusal": {"method": "GET", "version": "1.1"},
+    "apps.gateway.pipeline.stages.route.operation_of": {"method": "GET"},
+    "apps.gateway.pipeline.stages.route.fields_taken": {"trusted": False},
     "apps.invalidation.signatures.check": {"secrets": ["secret"]},
     "apps.wire.warm_up_token.scheme_of": {"master": b"m", "api": "products", "target": b"/"},
 }
@@ -430,9 +433,9 @@ ELSEWHERE = {
     "apps.httpcache.patterns.template": "a template is an author's, and short: test_templates_match_in_linear_time",
     "apps.httpcache.serving.on_error": "reads a plan, no text: plan_request",
     "apps.httpcache.storing.may_share": "reads a plan, no text: plan_request",
-    "apps.gateway.insisting.is_bounded": "reads a plan, no text: plan_request",
-    "apps.gateway.outcomes.on_error": "reads a plan, no text: plan_request",
-    "apps.gateway.readers.networks_of": "reads a setting, at start",
+    "apps.gateway.fetch.revalidation.is_bounded": "reads a plan, no text: plan_request",
+    "apps.gateway.fetch.results.on_error": "reads a plan, no text: plan_request",
+    "apps.gateway.pipeline.metrics_access.networks_of": "reads a setting, at start",
 }
 
 
@@ -487,7 +490,7 @@ def called_with(name: str, function: Callable[..., object]) -> Callable[[bytes],
 
 
 def test_the_functions_are_found() -> None:
-    assert {"apps.httpcache.fields.members", "apps.gateway.stages.route.operation_of"} <= FUNCTIONS.keys()
+    assert {"apps.httpcache.fields.members", "apps.gateway.pipeline.stages.route.operation_of"} <= FUNCTIONS.keys()
     assert len(FUNCTIONS) > 100
     assert not CHOSEN.keys() - FUNCTIONS.keys()
     assert not ELSEWHERE.keys() - FUNCTIONS.keys()

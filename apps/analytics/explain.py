@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from apps.analytics.models import CallRecord
 from apps.egress.rules import REASONS as EGRESS
-from apps.gateway.problems import Problem
+from apps.gateway.call.problems import Problem
 from apps.httpcache.reasons import Reason
 
 _REASONS = {reason.code: reason.sentence for reason in Reason}

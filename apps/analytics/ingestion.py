@@ -17,7 +17,7 @@ from redis.exceptions import LockError
 from apps.analytics import key_use
 from apps.analytics.stream import Batch, Entry, confirm, read
 from apps.analytics.taking import Taken, take
-from apps.gateway.spool import frames
+from apps.gateway.records.spool import frames
 from apps.wire import names
 from apps.wire.connections import AWAY, connect
 

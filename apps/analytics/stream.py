@@ -12,7 +12,7 @@ import redis
 from redis.exceptions import ResponseError
 
 from apps.analytics.intervals import Intervals
-from apps.gateway.spool import is_incarnation
+from apps.gateway.records.spool import is_incarnation
 from apps.wire import names
 
 #: Entries that agents leave in the stream; what comes on top waits in their spools.

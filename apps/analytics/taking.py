@@ -17,7 +17,7 @@ from apps.analytics.intervals import Intervals
 from apps.analytics.models import CallRecord, Incarnation, Ingestion, Interval, Loss, RollUp, SetAside, roll_up_id
 from apps.analytics.stream import Batch
 from apps.analytics.windows import down
-from apps.gateway.spool import Frame, frames, is_incarnation, worker_of
+from apps.gateway.records.spool import Frame, frames, is_incarnation, worker_of
 from apps.wire import call_records
 
 #: Statements name at most this many keys at once: SQLite's bound on variables is far away.

@@ -14,8 +14,8 @@ from apps.catalog.models import API
 from apps.console import figures
 from apps.console.winners import Winner, winners
 from apps.fleet.compile import compile_api
-from apps.gateway.planning import fields_forwarded, plan_call
-from apps.gateway.withheld import query_without_keys
+from apps.gateway.call.withheld_keys import query_without_keys
+from apps.gateway.pipeline.cache_plan import fields_forwarded, plan_call
 from apps.httpcache.policy import Policy
 from apps.wire.snapshot import API as Compiled
 from apps.wire.snapshot import Credential

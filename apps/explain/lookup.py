@@ -26,14 +26,14 @@ from apps.explain.nearest import Difference, Eyes, Nearest, Part, Stored, differ
 from apps.explain.typed_request import Typed, typed
 from apps.fleet.compile import affected_by, compile_api, compile_operation_policies, compile_policy, credentials_of
 from apps.foundation.errors import Unavailable
-from apps.gateway import head_limits
-from apps.gateway.planning import fields_forwarded, plan_call
-from apps.gateway.problems import Problem
-from apps.gateway.read_ahead import KEYED_BYTES
-from apps.gateway.stages.authenticate import digest_of
-from apps.gateway.stages.route import relative_path
-from apps.gateway.withheld import query_without_keys
-from apps.gateway.world import Routes, bare_host
+from apps.gateway.call import head_limits
+from apps.gateway.call.keyed_body import KEYED_BYTES
+from apps.gateway.call.problems import Problem
+from apps.gateway.call.withheld_keys import query_without_keys
+from apps.gateway.config.worker_config import Routes, bare_host
+from apps.gateway.pipeline.cache_plan import fields_forwarded, plan_call
+from apps.gateway.pipeline.stages.authenticate import digest_of
+from apps.gateway.pipeline.stages.route import relative_path
 from apps.httpcache.fields import lines_of
 from apps.httpcache.normalise import field_value
 from apps.httpcache.plan import shown_field

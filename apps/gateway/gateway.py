@@ -10,34 +10,34 @@ from time import monotonic, time
 from apps.cachestore.backend import ResponsesCache
 from apps.cachestore.store import ResponseStore
 from apps.egress.rules import Place
-from apps.gateway.allowances import Allowances
-from apps.gateway.client_bounds import Connections
-from apps.gateway.diskcopy import DiskCopyReader
-from apps.gateway.fetches import Fetches
-from apps.gateway.follower import Follower, Status
-from apps.gateway.invalidation import Invalidation
-from apps.gateway.looks import Looks
-from apps.gateway.loops import Loops
-from apps.gateway.metrics import Metrics, Sample
-from apps.gateway.own import OwnAddresses
-from apps.gateway.pipeline import Pipeline
-from apps.gateway.readers import Readers, address_of, is_within, networks_of
+from apps.gateway.config.disk_copy import DiskCopyReader
+from apps.gateway.config.subscriber import Follower, Status
+from apps.gateway.config.worker_config import World
+from apps.gateway.fetch.coalescer import Fetches
+from apps.gateway.fetch.invalidation import Invalidation
+from apps.gateway.fetch.lookups import Looks
+from apps.gateway.limits.allowances import Allowances
+from apps.gateway.limits.client_limits import Connections
+from apps.gateway.pipeline.metrics_access import Readers, address_of, is_within, networks_of
+from apps.gateway.pipeline.own_endpoints import OwnAddresses
+from apps.gateway.pipeline.pipeline import Pipeline
+from apps.gateway.pipeline.stages import Stage
+from apps.gateway.pipeline.stages.authenticate import Authenticate, digest_of
+from apps.gateway.pipeline.stages.authorize import Authorize
+from apps.gateway.pipeline.stages.cache import Cache, PlanCache
+from apps.gateway.pipeline.stages.forward import Forward
+from apps.gateway.pipeline.stages.limit import Limit
+from apps.gateway.pipeline.stages.record import Recorder
+from apps.gateway.pipeline.stages.route import Route
+from apps.gateway.pipeline.stages.validate import Validate
+from apps.gateway.records.metrics import Metrics, Sample
+from apps.gateway.records.spool import SpoolWriter
+from apps.gateway.records.unknown_calls import ROWS, StrangerTally
 from apps.gateway.samples import samples_of
-from apps.gateway.spool import SpoolWriter
-from apps.gateway.stages import Stage
-from apps.gateway.stages.authenticate import Authenticate, digest_of
-from apps.gateway.stages.authorize import Authorize
-from apps.gateway.stages.cache import Cache, PlanCache
-from apps.gateway.stages.forward import Forward
-from apps.gateway.stages.limit import Limit
-from apps.gateway.stages.record import Recorder
-from apps.gateway.stages.route import Route
-from apps.gateway.stages.validate import Validate
-from apps.gateway.strangers import ROWS, StrangerTally
+from apps.gateway.upstream.calls import UpstreamCalls
 from apps.gateway.upstream.client import HTTP1Client, UpstreamClient
 from apps.gateway.upstream.concurrency import ConcurrencyLimits
-from apps.gateway.upstream_calls import UpstreamCalls
-from apps.gateway.world import World
+from apps.gateway.upstream.loop_detection import Loops
 from apps.wire import api_keys
 from apps.wire.workers import L1
 

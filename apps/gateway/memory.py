@@ -9,21 +9,14 @@ finds every table in the source of what a worker loads, so that a new one must b
 from typing import NamedTuple
 
 from apps.cachestore import purges, store
-from apps.gateway import (
-    broadcast,
-    forwarding,
-    gateway,
-    gathering,
-    graphql,
-    head_limits,
-    loops,
-    metrics,
-    owed_purges,
-    pipeline,
-    world,
-)
-from apps.gateway.read_ahead import KEYED_BYTES
-from apps.gateway.upstream import client, connection, resolver
+from apps.gateway import gateway
+from apps.gateway.call import head_limits
+from apps.gateway.call.keyed_body import KEYED_BYTES
+from apps.gateway.config import worker_config
+from apps.gateway.fetch import body_fanout, collected_bodies, owed_purges
+from apps.gateway.pipeline import graphql, pipeline
+from apps.gateway.records import metrics
+from apps.gateway.upstream import client, connection, headers, loop_detection, resolver
 from apps.httpcache import normalise, patterns
 from apps.httpcache.keys import _MEMO_LIMIT as KEY_BYTES
 from apps.wire import api_keys
@@ -49,35 +42,35 @@ def _of(entries: int, largest: int) -> Table:
 
 TABLES: dict[str, Table] = {
     # What is remembered of requests.
-    "apps.gateway.pipeline:Pipeline._admissions": Table(pipeline.MEMORY),
-    "apps.gateway.pipeline:Pipeline.heads": Table(pipeline.MEMORY),
+    "apps.gateway.pipeline.pipeline:Pipeline._admissions": Table(pipeline.MEMORY),
+    "apps.gateway.pipeline.pipeline:Pipeline.heads": Table(pipeline.MEMORY),
     "apps.gateway.gateway:Gateway._digest": _of(gateway.DIGESTS_KEPT, api_keys.LONGEST + 256),
     "apps.gateway.gateway:Gateway.trusts": _of(4096, 128),
-    "apps.gateway.forwarding:_remembered_node": _of(4096, 4 * forwarding.LONGEST_ADDRESS),
+    "apps.gateway.upstream.headers:_remembered_node": _of(4096, 4 * headers.LONGEST_ADDRESS),
     "apps.httpcache.normalise:_remembered": _of(4096, 6 * normalise._REMEMBERED),
     "apps.httpcache.normalise:_selected": _of(2048, 3 * normalise._REMEMBERED),
     "apps.httpcache.normalise:_sorted": _of(2048, 3 * normalise._REMEMBERED),
     "apps.httpcache.normalise:_preferences": _of(512, 8 * normalise._REMEMBERED),
     "apps.httpcache.keys:_remembered": _of(4096, KEY_BYTES + 1024),
-    "apps.gateway.withheld:_key_fields": _of(256, 2 * KIB),
+    "apps.gateway.call.withheld_keys:_key_fields": _of(256, 2 * KIB),
     "apps.httpcache.directives:_request_directives": _of(256, 1024),
     "apps.httpcache.dates:_imf_fixdate": _of(4, 256),
-    "apps.gateway.graphql:_read": Table(graphql.DOCUMENTS_BYTES),
-    "apps.gateway.strangers:StrangerTally._counts": _of(1000, 256),
+    "apps.gateway.pipeline.graphql:_read": Table(graphql.DOCUMENTS_BYTES),
+    "apps.gateway.records.unknown_calls:StrangerTally._counts": _of(1000, 256),
     # What is stored of responses. The tier's own books are in what it counts.
     "apps.cachestore.local:Local._unchecked": Table(1 * MIB),
     "apps.cachestore.store:ResponseStore._passes": _of(store.MAX_PASSES, 128),
-    "apps.gateway.gathering:Gathering._sizes": Table(gathering.MOST),
+    "apps.gateway.fetch.collected_bodies:Gathering._sizes": Table(collected_bodies.MOST),
     "apps.cachestore.purges:PurgeTable._hard": Table(purges.MAX_BYTES),
     "apps.cachestore.purges:PurgeTable._soft": Table(0),  # in the same bytes
-    "apps.gateway.owed_purges:OwedPurges._by_api": _of(owed_purges.MOST, 1024),
+    "apps.gateway.fetch.owed_purges:OwedPurges._by_api": _of(owed_purges.MOST, 1024),
     # What is remembered of the configuration.
-    "apps.gateway.world:World.credentials": Table(world.CREDENTIALS_BYTES),
-    "apps.gateway.world:World.unknown": Table(world.UNKNOWN_BYTES),
+    "apps.gateway.config.worker_config:World.credentials": Table(worker_config.CREDENTIALS_BYTES),
+    "apps.gateway.config.worker_config:World.unknown": Table(worker_config.UNKNOWN_BYTES),
     "apps.httpcache.patterns:template": Table(patterns.TEMPLATES_BYTES),
     "apps.httpcache.entity_tags:parse_path": _of(1024, 8 * KIB),
     "apps.gateway.upstream.client:origin_of": _of(4096, 4 * KIB),
-    "apps.gateway.loops:Loops._member": _of(loops.NAMES_KEPT, 256),
+    "apps.gateway.upstream.loop_detection:Loops._member": _of(loop_detection.NAMES_KEPT, 256),
     "apps.egress.rules:rule_of": _of(4096, 2 * KIB),
     "apps.wire.api_keys:_hmac_key": _of(4, 1 * KIB),
     "apps.cachestore.siblings:_secrets": _of(1, 1 * KIB),
@@ -85,35 +78,35 @@ TABLES: dict[str, Table] = {
     "apps.wire.sealing:_decoders": _of(16, 64 * KIB),
     "apps.cachestore.backend:_sync_clients": _of(4, 64 * KIB),
     "apps.cachestore.backend:_maxima": _of(4, 1 * KIB),
-    "apps.gateway.diskcopy:DiskCopyReader._tables": _of(16, 1 * KIB),
+    "apps.gateway.config.disk_copy:DiskCopyReader._tables": _of(16, 1 * KIB),
     # What is counted.
-    "apps.gateway.metrics:Metrics._calls": _of(metrics.MOST_SERIES, 256),
-    "apps.gateway.metrics:Metrics._seconds": _of(8, 2 * KIB),
-    "apps.gateway.metrics:Metrics._troubled": _of(metrics.MOST_TROUBLED, 1 * KIB),
+    "apps.gateway.records.metrics:Metrics._calls": _of(metrics.MOST_SERIES, 256),
+    "apps.gateway.records.metrics:Metrics._seconds": _of(8, 2 * KIB),
+    "apps.gateway.records.metrics:Metrics._troubled": _of(metrics.MOST_TROUBLED, 1 * KIB),
     # Connections to upstreams that nobody uses, with their TLS.
     "apps.gateway.upstream.client:HTTP1Client._idle": _of(client.IDLE_IN_ALL, 64 * KIB),
     # As many entries as administrators made things.
     "apps.cachestore.purges:PurgeTable._newest": Table(512, CONFIGURATION),
-    "apps.gateway.allowances:Allowances._table": Table(2 * KIB, CONFIGURATION),
-    "apps.gateway.egress:EgressTable._parts": Table(64 * KIB, CONFIGURATION),
-    "apps.gateway.egress:EgressTable._guards": Table(64 * KIB, CONFIGURATION),
+    "apps.gateway.limits.allowances:Allowances._table": Table(2 * KIB, CONFIGURATION),
+    "apps.gateway.config.egress:EgressTable._parts": Table(64 * KIB, CONFIGURATION),
+    "apps.gateway.config.egress:EgressTable._guards": Table(64 * KIB, CONFIGURATION),
     "apps.egress.rules:Guard._own": Table(8 * KIB, CONFIGURATION),
-    "apps.gateway.metrics:Metrics._failures": Table(1 * KIB, CONFIGURATION),
+    "apps.gateway.records.metrics:Metrics._failures": Table(1 * KIB, CONFIGURATION),
     "apps.gateway.upstream.concurrency:ConcurrencyLimits.refused": Table(512, CONFIGURATION),
-    "apps.gateway.world:Routes._apis": Table(1 * MIB, CONFIGURATION),
-    "apps.gateway.world:Routes._owners": Table(1 * KIB, CONFIGURATION),
-    "apps.gateway.world:Routes._paths": Table(4 * KIB, CONFIGURATION),
-    "apps.gateway.world:World.plans": Table(1 * KIB, CONFIGURATION),
-    "apps.gateway.world:World.refused": Table(512, CONFIGURATION),
+    "apps.gateway.config.worker_config:Routes._apis": Table(1 * MIB, CONFIGURATION),
+    "apps.gateway.config.worker_config:Routes._owners": Table(1 * KIB, CONFIGURATION),
+    "apps.gateway.config.worker_config:Routes._paths": Table(4 * KIB, CONFIGURATION),
+    "apps.gateway.config.worker_config:World.plans": Table(1 * KIB, CONFIGURATION),
+    "apps.gateway.config.worker_config:World.refused": Table(512, CONFIGURATION),
     # For each connection, each call and each fetch under way.
-    "apps.gateway.client_bounds:Connections._held": Table(512, CONNECTION),
-    "apps.gateway.doors.lane:Lane.headers": Table(8 * head_limits.HEAD_BYTES, CONNECTION),
-    "apps.gateway.doors.lane:Lane._under_way": Table(4 * KIB, CALL),
-    "apps.gateway.read_ahead:ReadAhead._parts": Table(KEYED_BYTES + 256 * KIB, CALL),
+    "apps.gateway.limits.client_limits:Connections._held": Table(512, CONNECTION),
+    "apps.gateway.server.http1:Lane.headers": Table(8 * head_limits.HEAD_BYTES, CONNECTION),
+    "apps.gateway.server.http1:Lane._under_way": Table(4 * KIB, CALL),
+    "apps.gateway.call.keyed_body:ReadAhead._parts": Table(KEYED_BYTES + 256 * KIB, CALL),
     "apps.gateway.gateway:Gateway._tasks": Table(4 * KIB, CALL),
-    "apps.gateway.allowances:Allowances._tasks": Table(4 * KIB, CALL),
-    "apps.gateway.follower:Follower._flights": Table(4 * KIB, CALL),
-    "apps.gateway.looks:Looks._by_key": Table(1 * KIB, CALL),
+    "apps.gateway.limits.allowances:Allowances._tasks": Table(4 * KIB, CALL),
+    "apps.gateway.config.subscriber:Follower._flights": Table(4 * KIB, CALL),
+    "apps.gateway.fetch.lookups:Looks._by_key": Table(1 * KIB, CALL),
     "apps.wire.exchanges:Exchanges._late": Table(8 * KIB, CALL),
     "apps.gateway.upstream.concurrency:ConcurrencyLimits._queues": Table(1 * KIB, CALL),
     "apps.gateway.upstream.resolver:Resolver._asked": Table(2 * KIB, CALL),
@@ -121,12 +114,12 @@ TABLES: dict[str, Table] = {
     "apps.gateway.upstream.resolver:Resolver._running": _of(resolver.ALTOGETHER, 64),
     "apps.gateway.upstream.concurrency:_Queue.waiting": Table(1 * KIB, CALL),
     "apps.gateway.upstream.concurrency:_Queue.places": Table(1 * KIB, CALL),
-    "apps.gateway.fetches:Fetches._by_key": Table(4 * KIB, FETCH),
-    "apps.gateway.fetches:Fetches._running": Table(4 * KIB, FETCH),
-    "apps.gateway.fetch:Fetch._parts": Table(0, FETCH),  # counted as gathered
-    "apps.gateway.broadcast:Broadcast._parts": Table(broadcast.BACKLOG + 256 * KIB, FETCH),
-    "apps.gateway.broadcast:Broadcast._readers": Table(1 * KIB, CALL),
-    "apps.gateway.broadcast:Broadcast._places": Table(1 * KIB, CALL),
+    "apps.gateway.fetch.coalescer:Fetches._by_key": Table(4 * KIB, FETCH),
+    "apps.gateway.fetch.coalescer:Fetches._running": Table(4 * KIB, FETCH),
+    "apps.gateway.fetch.fetch:Fetch._parts": Table(0, FETCH),  # counted as gathered
+    "apps.gateway.fetch.body_fanout:Broadcast._parts": Table(body_fanout.BACKLOG + 256 * KIB, FETCH),
+    "apps.gateway.fetch.body_fanout:Broadcast._readers": Table(1 * KIB, CALL),
+    "apps.gateway.fetch.body_fanout:Broadcast._places": Table(1 * KIB, CALL),
     "apps.cachestore.fetch_lock:FetchLocks._leases": Table(1 * KIB, FETCH),
     "apps.cachestore.fetch_lock:FetchLocks._waiting": Table(1 * KIB, FETCH),
     "apps.cachestore.fetch_lock:FetchLocks._loops": _of(2, 4 * KIB),

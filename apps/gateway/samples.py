@@ -1,11 +1,11 @@
 """What the parts of a worker count, as samples for its metrics."""
 
 from apps.cachestore.store import ResponseStore
-from apps.gateway.client_bounds import Connections
-from apps.gateway.metrics import Sample
-from apps.gateway.spool import SpoolWriter
+from apps.gateway.config.worker_config import World
+from apps.gateway.limits.client_limits import Connections
+from apps.gateway.records.metrics import Sample
+from apps.gateway.records.spool import SpoolWriter
 from apps.gateway.upstream.concurrency import ConcurrencyLimits
-from apps.gateway.world import World
 
 
 def samples_of(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from apps.gateway.diskcopy import DiskCopyWriter
+from apps.gateway.config.disk_copy import DiskCopyWriter
 from apps.supervisor.shipper import Shipper
 from apps.wire.connections import connect
 

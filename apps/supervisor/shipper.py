@@ -17,9 +17,9 @@ import redis
 
 from apps.analytics import stream
 from apps.analytics.intervals import Intervals
-from apps.gateway import strangers
-from apps.gateway.spool import AGENT, Frame, SpoolWriter, frame, segment_path
-from apps.gateway.spool_reader import Life, Segment, SpoolFolder
+from apps.gateway.records import unknown_calls
+from apps.gateway.records.spool import AGENT, Frame, SpoolWriter, frame, segment_path
+from apps.gateway.records.spool_reader import Life, Segment, SpoolFolder
 from apps.wire import call_records, names
 from apps.wire.connections import AWAY
 
@@ -202,10 +202,10 @@ class Shipper:
                 ended = msgspec.structs.replace(record, kind=call_records.ENDED, code="gateway_crash")
                 out.append(frame(number, call_records.encode(ended)))
             try:
-                tally = strangers.tally_path(self._path, life.incarnation)
-                if counted := strangers.left_behind(tally, max(progress.last, progress.settled.last)):
+                tally = unknown_calls.tally_path(self._path, life.incarnation)
+                if counted := unknown_calls.left_behind(tally, max(progress.last, progress.settled.last)):
                     number += 1
-                    strangers.mark(tally, counted, number)
+                    unknown_calls.mark(tally, counted, number)
                     out.append(frame(number, call_records.encode(counted)))
                 if out:
                     path = segment_path(self._path, life.incarnation, (last.number if last else 0) + 1)

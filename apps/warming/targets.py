@@ -10,7 +10,7 @@ from django.conf import settings
 from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API, HostName
 from apps.fleet.compile import compile_api
-from apps.gateway.world import Routes
+from apps.gateway.config.worker_config import Routes
 from apps.httpcache import Target, normalise_target
 
 _GOES_WITHOUT_SAYING = {"http": ":80", "https": ":443"}

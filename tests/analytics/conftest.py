@@ -7,7 +7,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from apps.gateway.spool import SpoolWriter
+from apps.gateway.records.spool import SpoolWriter
 from apps.wire.connections import connect
 from tests.analytics.records import NODE
 

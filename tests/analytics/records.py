@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from apps.analytics.ingestion import ingest_from
-from apps.gateway.spool import SpoolWriter
+from apps.gateway.records.spool import SpoolWriter
 from apps.supervisor.shipper import Shipper
 from apps.wire.call_records import CallRecord, encode
 from tests.support.calls import make_record

@@ -11,7 +11,7 @@ from django.conf import settings
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord
 from apps.foundation.commands import manage
-from apps.gateway.spool import SpoolWriter
+from apps.gateway.records.spool import SpoolWriter
 from apps.supervisor.agent import Syncer
 from apps.wire import names
 from apps.wire.connections import connect

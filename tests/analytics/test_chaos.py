@@ -11,8 +11,8 @@ import redis
 from apps.analytics import ingestion, selectors, stream
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord, Loss
-from apps.gateway.spool import SpoolWriter
-from apps.gateway.strangers import StrangerTally
+from apps.gateway.records.spool import SpoolWriter
+from apps.gateway.records.unknown_calls import StrangerTally
 from apps.supervisor.shipper import Shipper
 from apps.wire import names
 from apps.wire.call_records import BEGUN, ENDED, SAMPLED, encode

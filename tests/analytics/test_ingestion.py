@@ -14,7 +14,7 @@ from apps.analytics.ingestion import ingest, ingest_from
 from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, SetAside
 from apps.analytics.stream import Batch, push
 from apps.analytics.taking import take
-from apps.gateway.spool import frame, new_incarnation
+from apps.gateway.records.spool import frame, new_incarnation
 from apps.wire import names
 from apps.wire.call_records import ENDED, LossRecord, encode
 from tests.analytics.records import NODE, record

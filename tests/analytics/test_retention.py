@@ -13,7 +13,7 @@ from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollU
 from apps.analytics.retention import delete_old
 from apps.analytics.stream import Batch
 from apps.analytics.taking import take
-from apps.gateway.spool import frame, new_incarnation
+from apps.gateway.records.spool import frame, new_incarnation
 from apps.wire import names
 from apps.wire.call_records import encode
 from tests.analytics.records import NODE, record

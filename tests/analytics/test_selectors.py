@@ -15,7 +15,7 @@ from apps.analytics.models import CallRecord, RollUp
 from apps.analytics.policies import ALL, Scope, calls_visible_to, can_view_call
 from apps.analytics.stream import Batch
 from apps.analytics.taking import take
-from apps.gateway.spool import frame, new_incarnation
+from apps.gateway.records.spool import frame, new_incarnation
 from apps.wire.call_records import encode
 from tests.analytics.records import NODE, record
 from tests.support.cast import Cast, make_api

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.analytics import completeness, selectors, stream
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord, Loss
-from apps.gateway.spool import SpoolWriter, segment_path
+from apps.gateway.records.spool import SpoolWriter, segment_path
 from apps.wire import names
 from apps.wire.call_records import BEGUN, ENDED, encode
 from apps.wire.connections import connect

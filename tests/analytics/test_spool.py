@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from apps.gateway import spool as spool_module
-from apps.gateway.spool import (
+from apps.gateway.records import spool as spool_module
+from apps.gateway.records.spool import (
     LARGEST_RECORD,
     SpoolWriter,
     frame,
@@ -20,7 +20,7 @@ from apps.gateway.spool import (
     segment_path,
     worker_of,
 )
-from apps.gateway.spool_reader import Segment, SpoolFolder
+from apps.gateway.records.spool_reader import Segment, SpoolFolder
 from apps.wire.call_records import LossRecord, Record, decode, encode
 from tests.analytics.records import NODE, record, write
 
@@ -131,7 +131,7 @@ def test_a_living_worker_is_told_from_a_dead_one(folder: Path, spool: SpoolWrite
 
 def test_a_killed_worker_leaves_every_record_it_appended(folder: Path):
     script = (
-        "import os, sys; from pathlib import Path; from apps.gateway.spool import SpoolWriter\n"
+        "import os, sys; from pathlib import Path; from apps.gateway.records.spool import SpoolWriter\n"
         f"w = SpoolWriter(Path({str(folder)!r}), 'n', 3)\n"
         "for i in range(500): w.append(b'record %d' % i)\n"
         "print(w.incarnation, flush=True); os.kill(os.getpid(), 9)"
@@ -191,7 +191,7 @@ def test_a_full_disk_is_not_tried_with_every_call(folder: Path, spool: SpoolWrit
 def test_a_frame_cut_short_by_a_limit_is_a_torn_tail_and_what_follows_is_readable(folder: Path):
     limit = 3000
     script = (
-        "import resource; from pathlib import Path; from apps.gateway import spool\n"
+        "import resource; from pathlib import Path; from apps.gateway.records import spool\n"
         "spool.RETRY_SECONDS = 0.0\n"
         f"w = spool.SpoolWriter(Path({str(folder)!r}), 'n', 0)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))\n"

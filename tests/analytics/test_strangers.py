@@ -17,9 +17,9 @@ from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord, Loss, SetAside
 from apps.analytics.stream import Batch
 from apps.analytics.taking import take
-from apps.gateway import strangers
-from apps.gateway.spool import SpoolWriter, frame
-from apps.gateway.strangers import StrangerTally, tally_path
+from apps.gateway.records import unknown_calls
+from apps.gateway.records.spool import SpoolWriter, frame
+from apps.gateway.records.unknown_calls import StrangerTally, tally_path
 from apps.wire import names
 from apps.wire.call_records import SAMPLED, TallyRecord, encode
 from apps.wire.connections import connect
@@ -109,8 +109,8 @@ def test_calls_of_two_minutes_are_counted_in_their_own(folder: Path, tally: Stra
 
 def test_a_killed_worker_has_counted_every_call_that_it_answered(folder: Path, state: redis.Redis):
     script = (
-        "import os; from pathlib import Path; from apps.gateway.spool import SpoolWriter\n"
-        "from apps.gateway.strangers import StrangerTally; import time\n"
+        "import os; from pathlib import Path; from apps.gateway.records.spool import SpoolWriter\n"
+        "from apps.gateway.records.unknown_calls import StrangerTally; import time\n"
         f"w = SpoolWriter(Path({str(folder)!r}), 'n', 3); t = StrangerTally(w, 10, lambda: 1)\n"
         "for i in range(700):\n"
         "    t.count(time.time(), 404, 'unknown_api', 0, 1)\n"
@@ -183,7 +183,7 @@ def test_after_a_loss_the_tally_waits_until_there_is_room_again(
         spool.append(encode(record(spool.next_call_id())))
         flood(tally, 6)
         tally.flush()
-    monkeypatch.setattr("apps.gateway.spool.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("apps.gateway.records.spool.RETRY_SECONDS", 0.0)
     spool._retry_at = 0.0
     write(spool, 1)
     tally.flush()
@@ -320,4 +320,4 @@ def test_a_tally_of_another_form_beside_the_spool_is_no_tally(folder: Path, spoo
     path = tally_path(folder, spool.incarnation)
     for data in (b"", b"\0" * 100, frame(0, encode(TallyRecord(1.0, ())))):
         path.write_bytes(data)
-        assert strangers.left_behind(path, 0) is None
+        assert unknown_calls.left_behind(path, 0) is None

@@ -7,7 +7,7 @@ import redis
 
 from apps.analytics import selectors
 from apps.analytics.models import CallRecord
-from apps.gateway.spool import SpoolWriter
+from apps.gateway.records.spool import SpoolWriter
 from tests.analytics.records import deliver, write
 
 pytestmark = pytest.mark.django_db

@@ -10,14 +10,14 @@ from django.core.exceptions import ValidationError
 from apps import httpcache
 from apps.cachestore.fetch_lock import Claim, State
 from apps.cachestore.serializer import REJECTED, EntrySerializer
-from apps.gateway.fetches import Fetches
-from apps.gateway.leading import leads
-from apps.gateway.looks import Found, _serves
-from apps.gateway.outcomes import FromStore, Shared
-from apps.gateway.planning import identity_of
-from apps.gateway.read_ahead import KEYED_BYTES, ReadAhead
-from apps.gateway.stages.route import fields_taken
-from apps.gateway.warming import warms
+from apps.gateway.call.keyed_body import KEYED_BYTES, ReadAhead
+from apps.gateway.fetch.coalescer import Fetches
+from apps.gateway.fetch.leadership import leads
+from apps.gateway.fetch.lookups import Found, _serves
+from apps.gateway.fetch.results import FromStore, Shared
+from apps.gateway.pipeline.cache_plan import identity_of
+from apps.gateway.pipeline.stages.route import fields_taken
+from apps.gateway.pipeline.warm_up_calls import warms
 from apps.httpcache.patterns import parse_pattern
 from apps.httpcache.policy import Policy
 from apps.warming import pushing

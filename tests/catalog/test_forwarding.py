@@ -10,8 +10,8 @@ from apps.catalog.checks import apis_forward_what_they_were_allowed_to
 from apps.catalog.models import API
 from apps.catalog.services import api_create, api_rollback, api_update
 from apps.fleet.compile import compile_api
-from apps.gateway.stages import route
-from apps.gateway.withheld import KEY_FIELD
+from apps.gateway.call.withheld_keys import KEY_FIELD
+from apps.gateway.pipeline.stages import route
 from apps.httpcache.fields import HOP_BY_HOP
 from apps.tenants.actors import PLATFORM, Actor
 from apps.tenants.choices import Role

@@ -31,7 +31,7 @@ LISTED: dict[str, dict[str, str]] = {
     },
     "apps/egress/rules.py": {"socket.socket": PROBE, ".connect": PROBE},
     "apps/gateway/upstream/client.py": {".create_connection": GUARD},
-    "apps/gateway/worker.py": {"socket.socket": LISTENS},
+    "apps/gateway/server/worker.py": {"socket.socket": LISTENS},
     "apps/wire/connections.py": {".from_url": OPERATOR, "Sentinel": OPERATOR, "AsyncSentinel": OPERATOR},
     "apps/invalidation/consumer.py": {".create_connection": OPERATOR, "Connection": OPERATOR},
     "apps/invalidation/forwarding.py": {"httpx.Client": "names the type of the guard's client"},

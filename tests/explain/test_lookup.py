@@ -21,7 +21,7 @@ from apps.fleet.compile import compile_api
 from apps.fleet.publisher import publish_pending
 from apps.foundation.errors import Unavailable
 from apps.gateway.gateway import Gateway
-from apps.gateway.planning import plan_call
+from apps.gateway.pipeline.cache_plan import plan_call
 from apps.purging.services import policy_update
 from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import Role

@@ -17,10 +17,10 @@ from django.conf import settings as django_settings
 from apps.cachestore.purges import PurgeTable
 from apps.fleet import state
 from apps.fleet.publisher import publish_pending
-from apps.gateway.diskcopy import DiskCopyReader, DiskCopyWriter
-from apps.gateway.follower import Follower, Status
-from apps.gateway.tail import end
-from apps.gateway.world import World
+from apps.gateway.config.disk_copy import DiskCopyReader, DiskCopyWriter
+from apps.gateway.config.event_stream import end
+from apps.gateway.config.subscriber import Follower, Status
+from apps.gateway.config.worker_config import World
 from apps.supervisor.valkey import EmbeddedValkey
 from tests.support.waiting import wait_until
 

@@ -12,10 +12,10 @@ from apps.catalog import services as catalog
 from apps.fleet import state
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
-from apps.gateway import diskcopy, lease
-from apps.gateway.diskcopy import DiskCopyReader, DiskCopyWriter
-from apps.gateway.follower import Unavailable
-from apps.gateway.world import UNKNOWN
+from apps.gateway.config import disk_copy, trust_lease
+from apps.gateway.config.disk_copy import DiskCopyReader, DiskCopyWriter
+from apps.gateway.config.subscriber import Unavailable
+from apps.gateway.config.worker_config import UNKNOWN
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
 from apps.wire import names
@@ -84,7 +84,7 @@ def test_nothing_is_inherited_from_another_boot(valkey, workers, agents, disk, m
     agent = agents()
     make_api(make_tenant("platform"))
     down(valkey, agent)
-    monkeypatch.setattr(lease, "boot_id", lambda: "another")
+    monkeypatch.setattr(trust_lease, "boot_id", lambda: "another")
     worker = workers(disk=disk)
     assert served(worker), "calls without credentials are answered"
     assert not worker.world.lease.valid(time.monotonic())
@@ -268,7 +268,7 @@ def test_a_frozen_redis_at_the_start_means_the_copy(valkey, workers, agents, dis
 
 
 def test_old_generations_are_deleted_in_bounded_batches(valkey, workers, agents, monkeypatch):
-    monkeypatch.setattr(diskcopy, "BATCH", 2)
+    monkeypatch.setattr(disk_copy, "BATCH", 2)
     application = make_application(make_tenant("acme"))
     for number in range(5):
         make_key(application, name=f"key{number}")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from apps.gateway import lease
-from apps.gateway.lease import CLOSED_AFTER, Lease
+from apps.gateway.config import trust_lease
+from apps.gateway.config.trust_lease import CLOSED_AFTER, Lease
 
 
 def test_nobody_is_trusted_before_the_first_contact():
@@ -63,16 +63,16 @@ def test_an_installation_may_be_closed_too():
     ],
 )
 def test_what_is_left_is_inherited_within_one_boot(monkeypatch, contact, boot, now, left):
-    monkeypatch.setattr(lease, "boot_id", lambda: "this")
+    monkeypatch.setattr(trust_lease, "boot_id", lambda: "this")
     mine = Lease(900)
     assert mine.inherit(contact, boot, now) is (left > 0)
     assert mine.left(now) == left
 
 
 def test_where_the_system_tells_no_boot_nothing_is_inherited(monkeypatch):
-    monkeypatch.setattr(lease, "boot_id", lambda: "")
+    monkeypatch.setattr(trust_lease, "boot_id", lambda: "")
     assert not Lease(900).inherit(1000.0, "", 1100.0)
 
 
 def test_a_boot_has_a_name_here():
-    assert lease.boot_id() == lease.boot_id() != ""
+    assert trust_lease.boot_id() == trust_lease.boot_id() != ""

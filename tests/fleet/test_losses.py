@@ -17,8 +17,8 @@ from apps.fleet import publisher, receipts, state
 from apps.fleet.publisher import PublicationFailed, publish_pending
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
-from apps.gateway.follower import Unavailable
-from apps.gateway.world import UNKNOWN
+from apps.gateway.config.subscriber import Unavailable
+from apps.gateway.config.worker_config import UNKNOWN
 from apps.purging import services as caching
 from apps.tenants.actors import PLATFORM
 from apps.wire import events, names

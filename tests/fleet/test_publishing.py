@@ -17,7 +17,7 @@ from apps.fleet.publisher import PublicationFailed, publish_pending
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
 from apps.foundation.hooks import Hook
-from apps.gateway.world import UNKNOWN
+from apps.gateway.config.worker_config import UNKNOWN
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
 from apps.wire import names

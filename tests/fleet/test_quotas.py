@@ -7,7 +7,7 @@ import pytest
 
 from apps.fleet import state
 from apps.fleet.quotas import QuotaUse, period_now, quotas_used
-from apps.gateway import allowances
+from apps.gateway.limits import allowances
 from apps.wire import names
 
 SCRIPT = Path(allowances.__file__).with_name("allowances.lua").read_text()

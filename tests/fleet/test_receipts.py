@@ -16,7 +16,7 @@ from apps.fleet.publisher import publish_pending
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.selectors import gateways, parts_state
 from apps.fleet.services import celery_is_alive, forget_the_dead
-from apps.gateway.world import UNKNOWN
+from apps.gateway.config.worker_config import UNKNOWN
 from apps.tenants.actors import PLATFORM
 from apps.wire import names
 from apps.wire.api_keys import digest

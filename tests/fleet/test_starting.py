@@ -14,8 +14,8 @@ from apps.fleet import state
 from apps.fleet.publisher import publish_pending
 from apps.fleet.receipts import Receipt, wait_for_receipt
 from apps.fleet.services import forget_the_dead
-from apps.gateway.diskcopy import DiskCopyReader
-from apps.gateway.world import UNKNOWN
+from apps.gateway.config.disk_copy import DiskCopyReader
+from apps.gateway.config.worker_config import UNKNOWN
 from apps.tenants.actors import PLATFORM
 from apps.wire import names
 from apps.wire.workers import Copy, read_fleet

@@ -3,7 +3,7 @@
 import pytest
 
 from apps.cachestore.purges import PurgeTable
-from apps.gateway.world import UNKNOWN, Routes, World, bare_host
+from apps.gateway.config.worker_config import UNKNOWN, Routes, World, bare_host
 from apps.httpcache.policy import Policy
 from apps.wire.events import Position
 from apps.wire.snapshot import API, PROOF_PATH, Credential, HeaderRules, HostOwner, Plan, Upstream

@@ -16,11 +16,11 @@ from django.conf import settings
 from apps.cachestore.backend import ResponsesCache
 from apps.egress.rules import ONE_MACHINE
 from apps.fleet import state
-from apps.gateway.doors.asgi import Application
-from apps.gateway.doors.lane import Lane
 from apps.gateway.gateway import Gateway, Options
-from apps.gateway.spool import frames
-from apps.gateway.worker import Server
+from apps.gateway.records.spool import frames
+from apps.gateway.server.asgi import Application
+from apps.gateway.server.http1 import Lane
+from apps.gateway.server.worker import Server
 from apps.httpcache.policy import Policy
 from apps.wire import api_keys, names
 from apps.wire.call_records import CallRecord, decode

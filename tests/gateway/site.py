@@ -6,7 +6,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.urls import re_path
 
 from apps.gateway.gateway import Gateway
-from apps.gateway.views import gateway_view
+from apps.gateway.server.django_view import gateway_view
 
 _mounted: list[Gateway] = []
 

@@ -13,8 +13,8 @@ import redis
 import redis.asyncio
 from django.conf import settings
 
-from apps.gateway.allowances import LOAN, Allowance, Allowances
 from apps.gateway.gateway import Gateway
+from apps.gateway.limits.allowances import LOAN, Allowance, Allowances
 from apps.supervisor.valkey import EmbeddedValkey
 from apps.wire import names
 from apps.wire.snapshot import Grant, Plan
@@ -170,7 +170,7 @@ def test_periods_are_calendar_periods_in_utc(state_redis: redis.Redis, at: str, 
     from calendar import timegm
     from pathlib import Path
 
-    import apps.gateway.allowances as module
+    import apps.gateway.limits.allowances as module
 
     text = Path(module.__file__).with_name("allowances.lua").read_text()
     now = timegm(time.strptime(at, "%Y-%m-%d %H:%M:%S"))

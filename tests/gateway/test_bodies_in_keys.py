@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from apps.gateway import client_bounds, read_ahead
-from apps.gateway.doors import asgi
+from apps.gateway.call import keyed_body
 from apps.gateway.gateway import Gateway
+from apps.gateway.limits import client_limits
+from apps.gateway.server import asgi
 from apps.httpcache.policy import Policy
 from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok, read_answer, read_body
 from tests.support.waiting import until
@@ -170,7 +171,7 @@ async def test_a_post_that_nobody_declared_is_forwarded_and_ends_what_it_may_hav
 async def test_a_body_too_large_for_a_key_goes_past_the_cache_whole(
     door: Door, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_ahead, "KEYED_BYTES", 100_000)
+    monkeypatch.setattr(keyed_body, "KEYED_BYTES", 100_000)
     origin.paths["/search"] = echo(FRESH)
     body = b"x" * 300_000
     chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
@@ -266,7 +267,7 @@ async def test_a_caller_who_leaves_before_his_body_is_whole_asks_nobody(lane: Do
 async def test_a_body_that_comes_too_slowly_is_refused(
     lane: Door, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_bounds, "GRACE", 0.02)
+    monkeypatch.setattr(client_limits, "GRACE", 0.02)
     monkeypatch.setattr(asgi, "LINGER", 0.02)
     head = f"POST /products/search HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\ncontent-length: 9\r\n\r\n1"
     assert (await lane.raw(head.encode())).status == 408

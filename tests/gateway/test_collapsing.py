@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apps.cachestore import fetch_lock, store
-from apps.gateway import fetch as fetches
+from apps.gateway.fetch import fetch as fetches
 from apps.gateway.gateway import Gateway
 from apps.httpcache.policy import Policy
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok, serving

@@ -8,8 +8,8 @@ import pytest
 from apps import httpcache
 from apps.cachestore.backend import ResponsesCache
 from apps.cachestore.fetch_lock import FetchLocks
-from apps.gateway.fetches import Fetches
-from tests.gateway import test_collapsing, test_fetches
+from apps.gateway.fetch.coalescer import Fetches
+from tests.gateway import test_coalescer, test_collapsing
 from tests.gateway.house import Door, Origin, Published
 from tests.gateway.test_collapsing import short_lease, two, unhurried
 
@@ -45,7 +45,7 @@ def nobody_asks_who_has_the_lock(patch: pytest.MonkeyPatch) -> None:
 async def test_sharing_among_variants_is_caught(lane: Door, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     waiters_of_all_variants_share(monkeypatch)
     with pytest.raises(AssertionError):
-        await test_fetches.test_callers_who_negotiate_differently_get_their_own_variant(lane, origin)
+        await test_coalescer.test_callers_who_negotiate_differently_get_their_own_variant(lane, origin)
 
 
 async def test_an_answer_purged_on_its_way_is_caught(

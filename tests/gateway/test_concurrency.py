@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.doors.lane import Lane
-from apps.gateway.exchange import Exchange
+from apps.gateway.call.call import Exchange
+from apps.gateway.server.http1 import Lane
 from apps.gateway.upstream import concurrency
+from apps.gateway.upstream.calls import consumer_of
 from apps.gateway.upstream.concurrency import WARM_UPS, ConcurrencyLimits, Place
 from apps.gateway.upstream.errors import Busy
-from apps.gateway.upstream_calls import consumer_of
 from apps.wire.snapshot import Concurrency
 from tests.gateway.house import KEY, OTHER_KEY, Answered, Door, Origin, Published, api, ok, read_answer
-from tests.gateway.test_loops import led_round
+from tests.gateway.test_loop_detection import led_round
 from tests.support.waiting import until
 
 NO_STORE = "cache-control: no-store"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from apps.gateway.egress import EgressTable
+from apps.gateway.config.egress import EgressTable
 from apps.gateway.gateway import Gateway
 from apps.wire.snapshot import Egress
 from tests.gateway.house import Door, Origin, Published, api, ok

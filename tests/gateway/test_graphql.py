@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from apps.gateway import graphql
+from apps.gateway.pipeline import graphql
 from apps.httpcache import Reason
 from apps.httpcache.normalise import normalise_target
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.admission import Admission
 from apps.gateway.gateway import Gateway
-from apps.gateway.pipeline import LARGEST
+from apps.gateway.pipeline.head_cache import Admission
+from apps.gateway.pipeline.pipeline import LARGEST
 from apps.httpcache import Held
 from apps.httpcache.recent import Recent
 from apps.wire.snapshot import API, Credential, Grant, Operation, Plan

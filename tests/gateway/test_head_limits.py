@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from apps.gateway.head_limits import FIELDS, HEAD_BYTES, TARGET_BYTES, refusal
-from apps.gateway.problems import Problem
+from apps.gateway.call.head_limits import FIELDS, HEAD_BYTES, TARGET_BYTES, refusal
+from apps.gateway.call.problems import Problem
 from tests.gateway.house import KEY, Door, Origin, ok
 
 HOST = (b"host", b"api.test")

@@ -9,8 +9,8 @@ from time import thread_time
 
 import pytest
 
+from apps.gateway.call.head_limits import HEAD_BYTES, TARGET_BYTES
 from apps.gateway.gateway import Gateway
-from apps.gateway.head_limits import HEAD_BYTES, TARGET_BYTES
 from apps.gateway.upstream.connection import HEAD_LIMIT
 from apps.httpcache import Policy
 from apps.wire.snapshot import Operation

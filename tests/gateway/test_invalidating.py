@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from apps.cachestore.purges import purge
-from apps.gateway import invalidation
+from apps.gateway.fetch import invalidation
 from apps.gateway.gateway import Gateway
 from apps.httpcache.policy import Policy
 from apps.wire.snapshot import Operation

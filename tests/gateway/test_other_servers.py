@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.doors.asgi import Application
 from apps.gateway.gateway import Gateway
+from apps.gateway.server.asgi import Application
 from tests.gateway import site
 from tests.gateway.house import KEY, Origin, ok
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from apps.gateway.doors.lane import Lane
 from apps.gateway.gateway import Gateway
+from apps.gateway.server.http1 import Lane
 from tests.gateway.house import KEY, OTHER_KEY, Answered, Door, Origin, ok, read_answer, read_body, serving
 
 UPGRADE = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"

@@ -7,8 +7,8 @@ from typing import Any
 import httptools
 import pytest
 
-from apps.gateway.doors import lane as lane_module
-from apps.gateway.doors.lane import Lane
+from apps.gateway.server import http1 as lane_module
+from apps.gateway.server.http1 import Lane
 from tests.gateway.house import Door, Origin
 from tests.gateway.test_segments import Wire, check, some_cases, wired
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.answers import refuse
-from apps.gateway.exchange import Exchange
+from apps.gateway.call.call import Exchange
+from apps.gateway.call.problems import Problem
+from apps.gateway.call.responses import refuse
 from apps.gateway.gateway import Gateway
-from apps.gateway.problems import Problem
-from apps.gateway.stages import DependsOn, Stage
+from apps.gateway.pipeline.stages import DependsOn, Stage
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok
 from tests.support.waiting import until
 
@@ -120,8 +120,8 @@ async def test_what_holds_until_a_moment_is_asked_again_after_it(
     items: Door, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = 1_900_000_000.0
-    monkeypatch.setattr("apps.gateway.doors.lane.time", lambda: clock)
-    monkeypatch.setattr("apps.gateway.pipeline.time", lambda: clock)
+    monkeypatch.setattr("apps.gateway.server.http1.time", lambda: clock)
+    monkeypatch.setattr("apps.gateway.pipeline.pipeline.time", lambda: clock)
     counting = Counting(DependsOn.HEAD, until=clock + 10)
     counting.put(items, place)
     for at, asked in ((clock, 1), (clock + 9.9, 1), (clock + 10, 2), (clock + 11, 3)):

@@ -12,16 +12,19 @@ import pytest
 
 from apps.cachestore.purges import MAX_BYTES, PurgeTable
 from apps.cachestore.store import ResponseStore
-from apps.gateway import forwarding, graphql, memory, owed_purges
-from apps.gateway.doors.lane import Lane
+from apps.gateway import memory
+from apps.gateway.config.worker_config import _size_of_credential
+from apps.gateway.fetch import owed_purges
+from apps.gateway.fetch.owed_purges import OwedPurges
 from apps.gateway.gateway import Gateway
 from apps.gateway.memory import TABLES
-from apps.gateway.metrics import Metrics
-from apps.gateway.owed_purges import OwedPurges
+from apps.gateway.pipeline import graphql
+from apps.gateway.records.metrics import Metrics
+from apps.gateway.server.http1 import Lane
+from apps.gateway.server.worker import end_the_largest
+from apps.gateway.upstream import headers
 from apps.gateway.upstream.client import IDLE_IN_ALL, HTTP1Client, origin_of
 from apps.gateway.upstream.connection import Connection
-from apps.gateway.worker import end_the_largest
-from apps.gateway.world import _size_of_credential
 from apps.httpcache import entity_tags, keys, normalise, patterns
 from apps.httpcache.directives import _request_directives, request_directives
 from apps.httpcache.recent import Recent, Remembered
@@ -32,7 +35,7 @@ from tests.support.waiting import until
 
 
 def test_every_table_of_a_worker_says_its_bound_in_bytes() -> None:
-    found = {table for module in modules_loaded_by("apps.gateway.worker") for table in tables_of(module)}
+    found = {table for module in modules_loaded_by("apps.gateway.server.worker") for table in tables_of(module)}
     assert len(found) > 60
     assert found - set(TABLES) == set(), "Enter these in apps/gateway/memory.py, with their bound in bytes."
     assert set(TABLES) - found == set(), "These are no tables any more."
@@ -115,7 +118,7 @@ def fill_directives(count: int) -> None:
 
 def fill_nodes(count: int) -> None:
     for number in range(count):
-        forwarding._node(b"2001:db8::%x%b" % (number, b"%" + b"z" * 30))
+        headers._node(b"2001:db8::%x%b" % (number, b"%" + b"z" * 30))
 
 
 def fill_origins(count: int) -> None:
@@ -131,7 +134,7 @@ FILLS: dict[str, tuple[Any, Callable[[int], None]]] = {
     "apps.httpcache.keys:_remembered": (keys._remembered, fill_keys),
     "apps.httpcache.directives:_request_directives": (_request_directives, fill_directives),
     "apps.httpcache.entity_tags:parse_path": (entity_tags.parse_path, fill_steps),
-    "apps.gateway.forwarding:_remembered_node": (forwarding._remembered_node, fill_nodes),
+    "apps.gateway.upstream.headers:_remembered_node": (headers._remembered_node, fill_nodes),
     "apps.gateway.upstream.client:origin_of": (origin_of, fill_origins),
 }
 
@@ -179,7 +182,7 @@ def test_what_is_remembered_of_the_largest_texts_keeps_to_its_bound(name: str) -
         ),
         (_request_directives, lambda text: request_directives(text, None)),
         (_request_directives, lambda text: request_directives(None, text)),
-        (forwarding._remembered_node, forwarding._node),
+        (headers._remembered_node, headers._node),
     ],
 )
 def test_what_is_larger_is_not_remembered(function: Any, call: Callable[[bytes], object]) -> None:
@@ -293,7 +296,7 @@ def test_statuses_without_end_make_no_series_without_end(tmp_path: Path) -> None
         for number in range(30_000):
             metrics.called(f"{number // 500:064}", 100 + number % 500, b"MISS", 1.0, ())
 
-    assert grown_by(fill) <= TABLES["apps.gateway.metrics:Metrics._calls"].size
+    assert grown_by(fill) <= TABLES["apps.gateway.records.metrics:Metrics._calls"].size
     assert sum(metrics._calls.values()) == 30_000
     assert len(metrics._calls) <= 20_000 + 10
 
@@ -375,7 +378,7 @@ async def test_clients_that_do_not_read_their_responses_lose_their_connection_th
     lanes = [each for each in lane.server.server_state.connections if isinstance(each, Lane)]
     await until(lambda: sum(each.unread > 0 for each in lanes) == 3)
     largest = max(each.unread for each in lanes)
-    monkeypatch.setattr("apps.gateway.worker.UNREAD", sum(each.unread for each in lanes) - largest)
+    monkeypatch.setattr("apps.gateway.server.worker.UNREAD", sum(each.unread for each in lanes) - largest)
     end_the_largest(lanes)
     left = [each.unread for each in lanes if each.unread]
     assert len(left) == 2

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from apps.gateway import worker
-from apps.gateway.broadcast import Reader
-from apps.gateway.doors.lane import Lane
+from apps.gateway.fetch.body_fanout import Reader
 from apps.gateway.gateway import Gateway
+from apps.gateway.server import worker
+from apps.gateway.server.http1 import Lane
 from apps.httpcache.policy import Policy
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok
-from tests.gateway.test_lane import connections, head, narrow
+from tests.gateway.test_http1 import connections, head, narrow
 from tests.support.waiting import until
 
 SIZE = 6_000_000

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.doors.asgi import Application
 from apps.gateway.gateway import Gateway
+from apps.gateway.server.asgi import Application
 from tests.gateway.house import KEY, Door, Origin, ok, read_answer, serving
 from tests.support.waiting import until
 

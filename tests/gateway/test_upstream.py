@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from apps.egress.rules import ONE_MACHINE, Guard, rule_of
-from apps.gateway.request_body import BodyTooLarge
+from apps.gateway.call.request_body import BodyTooLarge
 from apps.gateway.upstream import client as client_module
 from apps.gateway.upstream.client import HTTP1Client, Origin, UpstreamResponse, origin_of
 from apps.gateway.upstream.connection import HIGH_WATER, INTERIM_LIMIT

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from apps.gateway.lease import Lease
+from apps.gateway.config.trust_lease import Lease
 from apps.httpcache.policy import Policy
 from apps.wire.call_records import WARM_UP
 from apps.wire.warm_up_token import LIFE, make, scheme_of

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from apps.gateway import watchdog
-from apps.gateway.watchdog import Watchdog, stack_of
+from apps.gateway.server import watchdog
+from apps.gateway.server.watchdog import Watchdog, stack_of
 
 
 class Heard(logging.Handler):

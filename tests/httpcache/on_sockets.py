@@ -17,7 +17,7 @@ from django.core.cache import caches
 
 from apps.cachestore import fetch_lock, store
 from apps.cachestore.backend import ResponsesCache, close_clients
-from apps.gateway import invalidation
+from apps.gateway.fetch import invalidation
 from apps.gateway.gateway import Gateway
 from apps.httpcache import Failure, Policy
 from tests.gateway.house import UNLIMITED, Door, Published, api, gateway_options, read_body, serving

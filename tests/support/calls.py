@@ -5,7 +5,7 @@ from typing import Any
 
 from apps.analytics.stream import Batch
 from apps.analytics.taking import take
-from apps.gateway.spool import frame, new_incarnation
+from apps.gateway.records.spool import frame, new_incarnation
 from apps.wire.call_records import CALL, CallRecord, encode
 
 NODE = "node-1"

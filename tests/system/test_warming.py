@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 from django.conf import settings
 
-from apps.gateway.spool import worker_of
+from apps.gateway.records.spool import worker_of
 from tests.support.installation import Installation
 from tests.support.waiting import wait_until
 

@@ -20,7 +20,7 @@ from apps.catalog.services import api_update
 from apps.fleet.publisher import publish_pending
 from apps.foundation.errors import Conflict, Unavailable
 from apps.foundation.field_names import by_path
-from apps.gateway.planning import plan_call
+from apps.gateway.pipeline.cache_plan import plan_call
 from apps.purging.services import purge
 from apps.tenants.actors import PLATFORM
 from apps.warming import pushing

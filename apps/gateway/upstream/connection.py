@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable
 import httptools
 
 from apps.egress.rules import Guard
+from apps.gateway.call.withheld_keys import plants_session
 from apps.gateway.upstream.errors import Broken, TimedOut, UpstreamError
-from apps.gateway.withheld import plants_session
 
 Fields = list[tuple[bytes, bytes]]
 

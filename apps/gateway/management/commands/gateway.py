@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from apimgr.environment import keep_private
-from apps.gateway.worker import listening_socket, run
+from apps.gateway.server.worker import listening_socket, run
 
 
 class Command(BaseCommand):

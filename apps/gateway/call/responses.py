@@ -1,0 +1,100 @@
+"""What doors send: whole answers, streamed ones, and the fields that every answer of ours carries."""
+
+from collections.abc import Awaitable, Callable
+from time import time
+
+from apps.gateway.call import problems
+from apps.gateway.call.call import Exchange
+from apps.gateway.call.problems import Problem
+from apps.httpcache import Answer as StoredAnswer
+from apps.httpcache.dates import format_date
+from apps.httpcache.held import render
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
+class Answer:
+    """A whole answer. ``headers`` are complete but for what ``own_lines`` adds; for HEAD, ``body`` is empty.
+
+    ``head`` is status line and field lines for HTTP/1.1, without the blank line that ends a head.
+    """
+
+    __slots__ = ("body", "head", "headers", "status")
+
+    def __init__(self, status: int, headers: Fields, body: bytes, head: bytes = b"") -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.head = head or render(status, headers)
+
+
+class Streamed:
+    """An answer whose body comes in parts. Without ``content-length`` in ``headers`` its length isn't known.
+
+    ``read`` gives the next part, ``b""`` at the end, and raises ``UpstreamError`` when the answer breaks off. Whoever
+    has one calls ``close`` in the end, whole or not.
+    """
+
+    __slots__ = ("close", "headers", "read", "status")
+
+    def __init__(
+        self, status: int, headers: Fields, read: Callable[[], Awaitable[bytes]], close: Callable[[], None]
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.read = read
+        self.close = close
+
+
+Whole = Answer | StoredAnswer
+AnyAnswer = Whole | Streamed
+
+
+def own_lines(x: Exchange) -> bytes:
+    """The field lines that every answer carries, for HTTP/1.1; the last thing before the blank line."""
+    return b"x-request-id: %b\r\nx-call-id: %b\r\ncache-status: %b\r\nx-cache: %b\r\n%b" % (
+        x.request_id.encode(),
+        x.call_id.encode(),
+        x.cache_status,
+        x.cache,
+        x.limit_lines,
+    )
+
+
+def own_fields(x: Exchange) -> list[tuple[bytes, bytes]]:
+    """The same as pairs."""
+    pairs = (line.partition(b": ") for line in own_lines(x).split(b"\r\n")[:-1])
+    return [(name, value) for name, _, value in pairs]
+
+
+class _Date:
+    """The ``Date`` of now, rendered once a second."""
+
+    second = 0
+    value = b""
+
+
+def date() -> bytes:
+    """The present time as ``Date`` has it."""
+    now = int(time())
+    if now != _Date.second:
+        _Date.second, _Date.value = now, format_date(now)
+    return _Date.value
+
+
+def refuse(x: Exchange, problem: Problem, detail: str | None = None, extra: Fields = ()) -> Answer:
+    """The problem as an answer; the exchange notes it for the record. ``detail`` is a sentence of ours, never a
+    caller's text.
+    """
+    x.code = x.reason = problem.code
+    x.cache = b"BYPASS"
+    x.cache_status = b"apimgr;detail=" + problem.code.encode()
+    body = problems.document(problem, detail, x.request_id.encode(), x.call_id.encode())
+    headers = (
+        (b"content-type", problems.CONTENT_TYPE),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"date", date()),
+        *extra,
+    )
+    return Answer(problem.status, headers, b"" if x.method == "HEAD" else body)

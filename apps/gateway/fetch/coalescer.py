@@ -1,0 +1,208 @@
+"""Calls to upstreams whose answers may be stored: each is a task owned by its cache key, and callers subscribe to it.
+
+So concurrent misses on one key make one upstream call, and that call doesn't depend on any one caller: the last one's
+leaving cancels it, unless its answer is being stored. An answer that can't be shared goes to one caller; the others
+ask for themselves, all at once.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from time import time
+
+from apps import httpcache
+from apps.cachestore.fetch_lock import State
+from apps.cachestore.store import ResponseStore
+from apps.gateway.call.call import Exchange
+from apps.gateway.call.responses import AnyAnswer, Streamed
+from apps.gateway.fetch import responses as answers
+from apps.gateway.fetch.collected_bodies import Gathering
+from apps.gateway.fetch.fetch import Collaborators, Fetch
+from apps.gateway.fetch.results import EachAlone, Failure, FromStore, Own, Shared
+from apps.gateway.fetch.revalidation import call_for_the_whole
+from apps.gateway.upstream.calls import UpstreamCalls, consumer_of
+from apps.gateway.upstream.errors import Broken, Busy, UpstreamError
+from apps.httpcache.serving import may_use
+
+TURNS = 3
+"""How often a caller waits for a fetch of others whose answer it then can't use, before it asks for itself."""
+
+
+class Fetches:
+    """The fetches under way in a worker, by fetch key. ``spawn`` does something beside the calls."""
+
+    def __init__(
+        self, store: ResponseStore, calls: UpstreamCalls, spawn: Callable[[Coroutine[None, None, None]], object]
+    ) -> None:
+        self._store = store
+        self._by_key: dict[bytes, Fetch] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self.gathering = Gathering()
+        self._of_fetches = Collaborators(store, calls, self.gathering, spawn, self.forget)
+        self._stopped = False
+
+    def forget(self, fetch: Fetch) -> None:
+        """No more subscribers for this one."""
+        key = fetch.plan.fetch_key
+        if key is not None and self._by_key.get(key) is fetch:
+            del self._by_key[key]
+
+    def is_under_way(self, fetch_key: bytes) -> bool:
+        """Whether a caller with this key would join a fetch."""
+        return fetch_key in self._by_key
+
+    def refresh(self, x: Exchange, plan: httpcache.RequestPlan, decision: httpcache.Serve) -> None:
+        """Refresh a stale answer in the background, unless somebody is at it, here or elsewhere."""
+        if plan.fetch_key is None or plan.fetch_key in self._by_key:
+            return
+        fetch = Fetch(
+            self._of_fetches, x, plan, httpcache.Revalidate(decision.held, decision.conditional, decision.reason)
+        )
+        fetch.background = True
+        self._start(fetch, fetch.run())
+
+    def _start(self, fetch: Fetch, work: Coroutine[None, None, None], *, alone: bool = False) -> None:
+        if fetch.plan.fetch_key is not None and not alone:
+            self._by_key[fetch.plan.fetch_key] = fetch
+        task = fetch.task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def answer(self, x: Exchange) -> AnyAnswer:
+        """The answer for a call that the tiers couldn't answer: from a fetch of its own, or from one under way."""
+        plan, store = x.cache_plan, self._store
+        if plan.fetch_key is None and (whole := call_for_the_whole(x)) is not None:
+            validated = await self._validated(x, whole)
+            if validated is not None:
+                return validated
+        for turn in range(TURNS):
+            if plan.fetch_key is None or store.is_pass(plan.fetch_key, time()):
+                break
+            fetch = self._by_key.get(plan.fetch_key)
+            collapsed = fetch is not None
+            if fetch is None:
+                fetch = Fetch(self._of_fetches, x, plan, x.decision)
+                fetch.adopt(x.claim)
+                self._start(fetch, fetch.run())
+            else:
+                fetch.adopt(x.claim)
+            x.claim = None
+            answer = await self._subscribe(fetch, x, collapsed, asks_again=turn + 1 < TURNS)
+            if answer is not None:
+                return answer
+            if store.is_pass(plan.fetch_key, time()):
+                break
+            # It was not for us. What it stored may be: look again, then ask again.
+            held, x.claim = await store.look(plan, time())
+            decision = httpcache.on_entry(plan, held, time())
+            if isinstance(decision, httpcache.Serve):
+                return answers.from_store(x, FromStore(decision.held, decision.reason, True), collapsed=True, hit=True)
+            if isinstance(decision, (httpcache.Fetch, httpcache.Revalidate)):
+                x.decision = decision
+        return await self._alone(x)
+
+    async def _validated(self, x: Exchange, whole: Exchange) -> AnyAnswer | None:
+        """The answer from what is stored, after ``whole`` validated it for all who ask; ``None`` where that came to
+        nothing.
+        """
+        answer = await self.answer(whole)
+        if isinstance(answer, Streamed):
+            with contextlib.suppress(UpstreamError), contextlib.closing(answer):
+                while await answer.read():
+                    pass
+        x.attempts, x.upstream = whole.attempts, whole.upstream
+        x.upstream_status, x.upstream_duration = whole.upstream_status, whole.upstream_duration
+        if whole.cache == b"STALE" and isinstance(x.decision, httpcache.Revalidate):
+            return answers.from_store(
+                x, FromStore(x.decision.held, httpcache.Reason.STALE_IF_ERROR, False), collapsed=True
+            )
+        held = await self._store.find(x.cache_plan, time())
+        decision = httpcache.on_entry(x.cache_plan, held, time())
+        if isinstance(decision, httpcache.Serve):
+            return answers.from_store(x, FromStore(decision.held, decision.reason, True), collapsed=True)
+        return None
+
+    async def _alone(self, x: Exchange) -> AnyAnswer:
+        """For a call that waits for nobody: in its own task, unless the answer is to be stored after all."""
+        if x.claim is not None and x.claim.state is State.LEADING and x.cache_plan.fetch_key is not None:
+            locks = self._store.locks
+            locks.leave(locks.hold(x.cache_plan.fetch_key, x.claim), State.BESIDE)
+        fetch = Fetch(self._of_fetches, x, x.cache_plan, x.decision)
+        heard = await fetch.hear()
+        if heard is not None and isinstance(heard.judged, httpcache.NoStore):
+            try:
+                await fetch.not_stored(heard.judged, heard.held)
+                return answers.own(x, Own(heard.response, heard.judged.reason))
+            except BaseException:
+                heard.response.close()
+                raise
+        if heard is not None:
+            self._start(fetch, fetch.run(heard), alone=True)
+        return await self._subscribe(fetch, x, False) or answers.failed(x, Broken("no answer", sent=True))
+
+    async def _subscribe(
+        self, fetch: Fetch, x: Exchange, collapsed: bool, *, asks_again: bool = False
+    ) -> AnyAnswer | None:
+        """Wait for a fetch's outcome and make this caller's answer of it; ``None`` when it is for others only, and, where
+        the caller ``asks_again``, when it failed and this caller's own might not.
+        """
+        plan = x.cache_plan
+        fetch.subscribers += 1
+        expected, stays = not fetch.outcome.done(), False
+        try:
+            outcome = await asyncio.shield(fetch.outcome)
+            collapsed = collapsed or (isinstance(outcome, FromStore) and outcome.elsewhere)
+            if collapsed:
+                x.flags = (*x.flags, "collapsed") if "collapsed" not in x.flags else x.flags
+            if isinstance(outcome, EachAlone):
+                return None
+            if isinstance(outcome, Own):
+                if fetch.x is not x:
+                    return None
+                outcome.taken = True
+                return answers.own(x, outcome)
+            if isinstance(outcome, Failure):
+                if collapsed and asks_again and not self._stopped and _is_its_own(outcome.error, fetch.x, x):
+                    return None
+                return answers.failed(x, outcome.error)
+            if collapsed and self._is_over(outcome):
+                self.forget(fetch)
+                return None
+            if isinstance(outcome, FromStore):
+                if collapsed and may_use(plan, outcome.held.entry) is not None:
+                    return None
+                return answers.from_store(x, outcome, collapsed=collapsed)
+            if collapsed and (not httpcache.may_share(plan, outcome.store) or not outcome.body.has_all):
+                return None
+            answer = answers.shared(x, outcome, collapsed, fetch.leave)
+            stays = isinstance(answer, Streamed)
+            return answer
+        finally:
+            if expected and fetch.outcome.done() and isinstance(heard := fetch.outcome.result(), Shared):
+                heard.body.decided()
+            if not stays:
+                fetch.leave()
+
+    def _is_over(self, outcome: Shared | FromStore) -> bool:
+        """Whether a purge ended the answer while it was fetched: whoever came after the purge must not get it."""
+        held = outcome.held
+        entry = held.entry if held is not None else outcome.store.entry if isinstance(outcome, Shared) else None
+        purges = self._store.purges
+        return entry is not None and purges.incarnation is not None and purges.is_dead(entry)
+
+    async def stop(self) -> None:
+        """Cancel what is under way: nobody waits for it any more."""
+        self._stopped = True
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=0.5)
+
+
+def _is_its_own(error: UpstreamError, led: Exchange, waits: Exchange) -> bool:
+    """Whether a fetch may have failed by the call that it was made for: by a field on which the upstream breaks off, or for want
+    of a place in that caller's name. An upstream that can't be reached, or is too slow, is so for all.
+    """
+    if isinstance(error, Busy):
+        return consumer_of(led) != consumer_of(waits)
+    return isinstance(error, Broken) and led.request_headers != waits.request_headers

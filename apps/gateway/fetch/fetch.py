@@ -1,0 +1,342 @@
+"""One call to an upstream whose answer may be stored: a task of its own, to whose outcome callers subscribe.
+
+Theory of operation. The first caller of a worker who lacks an answer makes the fetch, and so does a refresh in the background.
+Further callers with the same key find it (``fetches``) and subscribe. The task gets the fetch lock (``apps.cachestore.fetch_lock``),
+or the answer of the worker who had it (``leading``); it asks the upstream, and judges the head that comes. Then ``outcome`` is set,
+once, and each subscriber makes its own answer of it (``fetch_answers``), or finds that it has to ask for itself.
+
+========== ================================================================== ==========
+state      what happens                                                       next state
+========== ================================================================== ==========
+waiting    the lock is this worker's, or can't be had                         asking
+waiting    what another worker stored or met answers, or all ask alone        ended
+asking     the head came: the answer may be stored (``Shared``)               collecting
+asking     a 304, or another answer to a condition, that can't be used        asking
+asking     the stored answer was confirmed and is written (``FromStore``)     ended
+asking     the answer is for one caller (``Own``), who reads and closes it    ended
+asking     the upstream failed (``Failure``, or ``FromStore`` where stale)    ended
+collecting the body is whole: it is written, then its last part leaves        ended
+collecting it is too large, or one too many, or nobody waits for too long     passing on
+collecting the upstream breaks off                                            ended
+passing on the body ends, or breaks off                                       ended
+any        the last subscriber left, and nothing else keeps it                ended
+========== ================================================================== ==========
+
+What keeps a fetch without subscribers: ``storing`` (it collects, or writes), and ``background`` (nobody needs to wait). While it
+holds the lock and no head has come, another worker that waits for it does so too. However it ends, the lock is given back with
+word of what came of it, ``outcome`` is set, and no caller finds it under its key any more.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from random import random
+from time import time
+
+from apps import httpcache
+from apps.cachestore.fetch_lock import BESIDE, Claim, Lease, State
+from apps.cachestore.store import ResponseStore
+from apps.gateway.call.call import Exchange
+from apps.gateway.fetch.body_fanout import Broadcast
+from apps.gateway.fetch.collected_bodies import Gathering
+from apps.gateway.fetch.leadership import leads
+from apps.gateway.fetch.results import Failure, FromStore, Heard, Outcome, Own, Shared, held_of, on_error
+from apps.gateway.fetch.storing import keep
+from apps.gateway.upstream.calls import UpstreamCalls
+from apps.gateway.upstream.client import UpstreamResponse
+from apps.gateway.upstream.errors import Broken, Busy, TimedOut, UpstreamError
+from apps.httpcache.serving import may_end
+
+log = logging.getLogger(__name__)
+
+LONG = 2.0
+"""Seconds that the workers without the lock wait for the rest of an answer whose head has come."""
+
+UNAWAITED = 10.0
+"""Seconds for which a response without a subscriber (its callers have left, or it is a refresh in the background) is still
+collected to be stored. One that drips on, as a stream of events does, would hold its place among the API's calls without end.
+"""
+
+TOO_LARGE_FOR = 10.0
+"""Seconds for which it is remembered that an answer grew larger than the policy stores, or took too long."""
+
+
+@dataclass(slots=True, frozen=True)
+class Collaborators:
+    """What the fetches of a worker work with. ``forget`` keeps further callers from subscribing to a fetch."""
+
+    store: ResponseStore
+    calls: UpstreamCalls
+    gathering: Gathering
+    spawn: Callable[[Coroutine[None, None, None]], object]
+    forget: Callable[["Fetch"], None]
+
+
+class Fetch:
+    """One upstream call on behalf of ``x`` and of whoever subscribes. ``outcome`` comes when the head is judged."""
+
+    def __init__(
+        self,
+        others: Collaborators,
+        x: Exchange,
+        plan: httpcache.RequestPlan,
+        decision: httpcache.Fetch | httpcache.Revalidate,
+    ) -> None:
+        self._others = others
+        self._store = others.store
+        self.x = x
+        self.plan = plan
+        self.decision = decision
+        self.subscribers = 0
+        self.background = False
+        self.storing = False
+        self.claim: Claim | None = None
+        self.lease: Lease | None = None
+        self._ended = State.BESIDE
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.task: asyncio.Task[None] | None = None
+        self._parts: list[bytes] | None = None
+        self._body: Broadcast | None = None
+
+    def leave(self) -> None:
+        """A subscriber has what it wanted, or is gone. The last one's leaving ends the fetch, unless its answer is
+        being stored or another worker waits for it.
+        """
+        self.subscribers -= 1
+        if not self._is_idle():
+            self._bound_unawaited()
+            return
+        if self.lease is not None and not self.outcome.done():
+            self._others.spawn(self._end_unless_awaited(self.lease))
+        else:
+            self._end()
+
+    def _bound_unawaited(self) -> None:
+        """Give a body that is collected without a subscriber ``UNAWAITED`` seconds to end."""
+        if not self.subscribers and self._parts is not None:
+            asyncio.get_running_loop().call_later(UNAWAITED, self._end_unawaited)
+
+    def _end_unawaited(self) -> None:
+        if not self.subscribers and self._parts is not None:
+            self.give_up_storing()
+
+    def _is_idle(self) -> bool:
+        return not (self.subscribers or self.background or self.storing)
+
+    async def _end_unless_awaited(self, lease: Lease) -> None:
+        awaited = await self._store.locks.is_waited_for(lease)
+        if not self._is_idle():
+            return
+        if awaited and not self.outcome.done():
+            self.background = True
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        # Whoever came before the task has met its end would fail with it.
+        self._others.forget(self)
+        if self.task is not None:
+            self.task.cancel()
+        if self.outcome.done() and not self.outcome.cancelled():
+            outcome = self.outcome.result()
+            if isinstance(outcome, Own) and not outcome.taken:
+                outcome.taken = True
+                outcome.response.close()
+
+    def adopt(self, claim: Claim | None) -> None:
+        """Take over what a caller's look-up learned of the fetch lock."""
+        if claim is None or self.lease is not None or self.plan.fetch_key is None:
+            return
+        if claim.state is State.LEADING:
+            self.lease = self._store.locks.hold(self.plan.fetch_key, claim)
+        elif self.task is None:
+            self.claim = claim
+
+    async def run(self, heard: Heard | None = None) -> None:
+        """Ask, judge, and store; or go on from an answer that was ``heard`` already."""
+        try:
+            if heard is None and await leads(self._store, self):
+                heard = await self.hear()
+            if heard is not None:
+                await self._conclude(heard)
+        except asyncio.CancelledError:
+            self._give_back(None)
+            self.resolve(Failure(Broken("the gateway is stopping", sent=True)))
+            raise
+        except Exception:
+            log.exception("a fetch failed")
+            self.resolve(Failure(Broken("the gateway failed", sent=True)))
+        finally:
+            self._give_back(self._ended)
+            self._others.forget(self)
+
+    def _give_back(self, state: State | None, seconds: float = BESIDE) -> None:
+        """The fetch lock is needed no more; what its name says for ``seconds``."""
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            self._store.locks.leave(lease, state, seconds)
+
+    async def hear(self) -> Heard | None:
+        """Ask the upstream and judge the head of its answer. ``None``: it failed, and the outcome says so."""
+        held = held_of(self.decision)
+        conditional = self.decision.conditional
+        while True:
+            birth, requested_at = self._store.birth(), time()
+            try:
+                response = await self._others.calls.ask(self.x, conditional, waits=not self._can_do_without(held))
+            except UpstreamError as error:
+                self._ended = State.TIMED_OUT if isinstance(error, TimedOut) else State.FAILED
+                self.resolve(on_error(self.plan, held, error))
+                return None
+            try:
+                head = httpcache.ResponseHead(response.status, tuple(response.fields))
+                chance = random()  # noqa: S311  spreads ends of lifetimes, not a secret
+                judged = httpcache.on_response(self.plan, held, head, requested_at, time(), birth, chance)
+                if isinstance(judged, httpcache.Reuse):
+                    other = await self._store.one(judged.key, self.plan, time())
+                    judged = httpcache.on_reuse(self.plan, other, head, requested_at, time(), birth, chance)
+            except BaseException:
+                response.close()
+                raise
+            # A 304 to conditions of ours is nobody's response, whatever became meanwhile of what they named.
+            stray = (
+                bool(conditional)
+                and isinstance(judged, httpcache.NoStore)
+                and judged.reason is httpcache.Reason.CONDITIONAL
+            )
+            if not isinstance(judged, httpcache.Refetch) and not stray:
+                return Heard(response, head, judged, held)
+            response.close()
+            if held is not None and may_end(self.plan, held.entry):
+                await self._store.drop(self.plan, held)
+            held, conditional, self.plan.others = None, (), ()
+
+    def _can_do_without(self, held: httpcache.Held | None) -> bool:
+        """Whether nobody needs the upstream's response now: its callers can have ``held``, or there are none."""
+        if self.background and not self.subscribers:
+            return True
+        return isinstance(on_error(self.plan, held, Busy(self.x.api.slug)), FromStore)
+
+    async def _conclude(self, heard: Heard) -> None:
+        response, judged = heard.response, heard.judged
+        try:
+            if isinstance(judged, httpcache.Store):
+                await self._collect_and_store(response, judged, heard.head)
+            elif isinstance(judged, httpcache.Refreshed):
+                self.storing = True
+                stored = await self._keep(judged.entry, judged.entry.body)
+                self.resolve(FromStore(stored, judged.reason, True))
+            elif isinstance(judged, httpcache.Serve):
+                self._ended = State.ERRED
+                self.resolve(FromStore(judged.held, judged.reason, False))
+            else:
+                await self.not_stored(judged, heard.held)
+                self.resolve(Own(response, judged.reason))
+                return  # the caller who takes it closes it
+        except BaseException:
+            response.close()
+            raise
+        response.close()
+
+    def resolve(self, outcome: Outcome) -> None:
+        """Tell the subscribers, unless they were told."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+        if self.background and not self.subscribers and isinstance(outcome, Own):
+            outcome.taken = True
+            outcome.response.close()
+
+    async def not_stored(self, judged: httpcache.NoStore, held: httpcache.Held | None) -> None:
+        """Take note that the answer is for its caller alone."""
+        store = self._store
+        if judged.pass_for:
+            store.remember_pass(self.plan.fetch_key, time() + judged.pass_for)
+            self._give_back(State.PASS, judged.pass_for)
+        # Callers who come from here on must not wait for an answer that isn't theirs.
+        self._others.forget(self)
+        if judged.ends:
+            await store.drop(self.plan, held)
+
+    async def _keep(self, entry: httpcache.Entry, body: bytes) -> httpcache.Held:
+        held = await keep(self._store, self.x, self.plan, entry, body, self.lease)
+        self.lease = None
+        return held
+
+    async def _collect_and_store(
+        self, response: UpstreamResponse, judged: httpcache.Store, head: httpcache.ResponseHead
+    ) -> None:
+        """Collect the body for the store and for everybody who waits, as it arrives. Its end leaves when the shared
+        tier has the entry: the last part where the length is known, else word that there is no more.
+        """
+        self.storing = True
+        body = Broadcast()
+        shared = Shared(judged, head.status, head.headers, body)
+        whole = response.whole
+        if whole is not None:
+            response.close()
+            if len(whole) <= self.plan.policy.max_body:
+                shared.held = await self._keep(judged.entry, whole)
+            body.put(whole)
+            body.end()
+        body.expect(self.subscribers)
+        self.resolve(shared)
+        if whole is not None:
+            return
+        patience = asyncio.get_running_loop().call_later(LONG, self._let_others_ask)
+        try:
+            await self._collect(response, judged, shared)
+        finally:
+            patience.cancel()
+
+    def _let_others_ask(self) -> None:
+        if self.lease is not None:
+            self._store.locks.wait_no_more(self.lease)
+
+    async def _collect(self, response: UpstreamResponse, judged: httpcache.Store, shared: Shared) -> None:
+        body, gathering = shared.body, self._others.gathering
+        self._parts, self._body = [], body
+        size, last = 0, b""
+        self._bound_unawaited()
+        try:
+            while part := await response.read():
+                size += len(part)
+                if self._parts is not None:
+                    self._parts.append(part)
+                    if size > self.plan.policy.max_body:
+                        self.give_up_storing()
+                    else:
+                        gathering.add(self, len(part))
+                if size == judged.length:
+                    last = part
+                else:
+                    body.put(part)
+                await body.room()
+        except UpstreamError as error:
+            body.end(error)
+            return
+        except asyncio.CancelledError:
+            body.end(Broken("nobody waits for it", sent=True))
+            raise
+        finally:
+            gathering.end(self)
+        response.close()
+        parts, self._parts = self._parts, None
+        if parts is not None and (judged.length is None or judged.length == size):
+            shared.held = await self._keep(judged.entry, b"".join(parts))
+        if last:
+            body.put(last)
+        body.end()
+
+    def give_up_storing(self) -> None:
+        """The answer is too large to be stored, or one too many at a time: it goes on to its callers alone."""
+        self._parts = None
+        self._others.gathering.end(self)
+        self._store.remember_pass(self.plan.fetch_key, time() + TOO_LARGE_FOR)
+        self._give_back(State.PASS, TOO_LARGE_FOR)
+        self._others.forget(self)
+        if self._body is not None:
+            self._body.stop_keeping()
+        self.storing = False
+        if not self.subscribers and self.task is not None:
+            self.task.cancel()

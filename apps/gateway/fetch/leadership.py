@@ -1,0 +1,138 @@
+"""Who asks the upstream: how a fetch gets the fetch lock, or an answer from the worker who had it, or leave to go at once."""
+
+import asyncio
+from dataclasses import replace
+from time import time
+from typing import Protocol
+
+from apps import httpcache
+from apps.cachestore.fetch_lock import Claim, Lease, State
+from apps.cachestore.store import ResponseStore
+from apps.gateway.call.call import Exchange
+from apps.gateway.fetch.results import EachAlone, FromStore, Outcome, held_of, on_error
+from apps.gateway.fetch.revalidation import is_bounded
+from apps.gateway.upstream.errors import TimedOut
+from apps.httpcache.serving import may_use
+from apps.wire.snapshot import API
+
+TURNS = 3
+"""How often a fetch waits for other workers whose answers its callers then can't use, before it asks all the same."""
+
+VAIN = 1
+"""Looks at the fetch lock that may come to nothing, in a row, before a fetch goes on without it."""
+
+
+class Contender(Protocol):
+    """A fetch that wants the fetch lock. ``claim`` is what was learned of the lock and not considered yet; with a ``lease`` the
+    fetch holds it.
+    """
+
+    x: Exchange
+    plan: httpcache.RequestPlan
+    decision: httpcache.Fetch | httpcache.Revalidate
+    background: bool
+    claim: Claim | None
+    lease: Lease | None
+    outcome: asyncio.Future[Outcome]
+
+    def adopt(self, claim: Claim | None) -> None:
+        """Take over what was learned of the lock: hold it where the claim leads."""
+
+    def resolve(self, outcome: Outcome) -> None:
+        """Tell the subscribers."""
+
+
+async def leads(store: ResponseStore, fetch: Contender) -> bool:
+    """Whether to ask the upstream. ``False``: what another worker stored, or met, answers the call, or shows that each
+    caller must ask for itself; the outcome says so.
+    """
+    known = held_of(fetch.decision)
+    turns, vain, insists = 0, 0, True
+    while fetch.lease is None and turns <= TURNS:
+        claim, fetch.claim = fetch.claim, None
+        if claim is None:
+            claim = await _look_again(store, fetch, known, insists=insists, waited=turns > 0)
+            if fetch.outcome.done():
+                return False
+            # What stood there before this worker waited is not what the other one fetched.
+            known = held_of(fetch.decision) or known
+        if claim is None and not insists:
+            insists = True
+        elif claim is None and vain < VAIN and not store.breaker.is_open:
+            vain += 1
+        elif claim is None or claim.state is State.BESIDE:
+            break
+        elif claim.state is State.HELD:
+            try:
+                async with asyncio.timeout(_longest_wait(fetch.x.api)):
+                    await store.locks.changed(fetch.plan.fetch_key or b"", claim.token)
+            except TimeoutError:
+                break
+            turns, vain, insists = turns + 1, 0, False
+        elif claim.state is State.LEADING:
+            fetch.adopt(claim)
+            store.locks.stats.takeovers += turns > 0
+        elif claim.state is State.PASS:
+            if not fetch.background:
+                fetch.resolve(EachAlone())
+            return fetch.background
+        else:
+            return not _failed_already(fetch, claim.state, known, waited=turns > 0)
+    return True
+
+
+def _longest_wait(api: API) -> float:
+    """Seconds that a leader can take to get a place and hear the head of an answer, and one for the lock: whoever holds it
+    for longer is none.
+    """
+    return api.concurrency.wait + (1 + api.retries) * api.connect_timeout + api.read_timeout + 1.0
+
+
+async def _look_again(
+    store: ResponseStore, fetch: Contender, known: httpcache.Held | None, *, insists: bool, waited: bool
+) -> Claim | None:
+    """What the shared tier has now, and the lock where it is free and nothing is there (``insists``: whatever is
+    there). A newer answer than ``known`` ends the fetch; after waiting for another worker that is so even where the
+    next call would ask again, as with callers who wait in one worker.
+    """
+    plan = fetch.plan
+    if plan.fetch_key is None:
+        return None
+    held, claim = await (store.claim if insists else store.look)(plan, time())
+    decision = httpcache.on_entry(plan, held, time())
+    serves = isinstance(decision, httpcache.Serve) and not decision.refresh
+    if (
+        held is not None
+        and (serves or waited)
+        and may_use(plan, held.entry) is None
+        and (known is None or held.entry.validated_at > known.entry.validated_at)
+    ):
+        if claim is not None and claim.state is State.LEADING:
+            store.locks.leave(store.locks.hold(plan.fetch_key, claim))
+        fetch.resolve(FromStore(held, decision.reason if serves else httpcache.Reason.VALIDATED, True, elsewhere=True))
+    elif isinstance(decision, httpcache.Serve):
+        fetch.decision = httpcache.Revalidate(decision.held, decision.conditional, decision.reason)
+    elif not isinstance(decision, httpcache.GatewayTimeout):
+        fetch.decision = decision
+    return claim
+
+
+def _failed_already(fetch: Contender, state: State, known: httpcache.Held | None, *, waited: bool) -> bool:
+    """Whether the failure that another worker met is this fetch's too, and the outcome says so.
+
+    That is so after waiting for an upstream until it was too slow: nobody waits twice. And where the caller insists on
+    validation although what is stored may stand in: the bound of ``bounded`` counts attempts.
+    """
+    if state is State.TIMED_OUT and waited:
+        outcome = on_error(fetch.plan, known, TimedOut("another worker waited in vain", sent=True))
+        fetch.resolve(replace(outcome, elsewhere=True) if isinstance(outcome, FromStore) else outcome)
+        return True
+    if not is_bounded(fetch.plan, fetch.decision):
+        return False
+    judged = httpcache.on_error(
+        fetch.plan, known, 503 if state is State.ERRED else httpcache.Failure.UNREACHABLE, time()
+    )
+    if not isinstance(judged, httpcache.Serve):
+        return False
+    fetch.resolve(FromStore(judged.held, judged.reason, False, elsewhere=True))
+    return True

@@ -1,0 +1,129 @@
+"""What an upstream said, or a fetch came to, as one caller's answer, with what the caller is told of it."""
+
+from collections.abc import Callable
+from time import time
+
+from apps import httpcache
+from apps.gateway.call.call import Exchange
+from apps.gateway.call.problems import Problem
+from apps.gateway.call.responses import Answer, AnyAnswer, Streamed, refuse
+from apps.gateway.fetch.results import FromStore, Own, Shared
+from apps.gateway.upstream.client import UpstreamResponse
+from apps.gateway.upstream.errors import Busy, Refused, TimedOut, Unreachable, UpstreamError
+from apps.gateway.upstream.headers import answer_fields
+from apps.httpcache.held import BODILESS
+
+RETRY_AFTER = 1
+"""Seconds after which a call for which there was no place may be made again."""
+
+
+def own(x: Exchange, outcome: Own) -> AnyAnswer:
+    """The upstream's answer as it is, for the one caller it is for."""
+    x.reason = outcome.reason.code
+    x.cache = b"MISS"
+    _say(x, outcome.response.status, stored=False, detail=outcome.reason, collapsed=False)
+    return passed_on(x, outcome.response)
+
+
+def from_store(x: Exchange, outcome: FromStore, *, collapsed: bool, hit: bool = False) -> AnyAnswer:
+    """A stored answer: confirmed, standing in, or (``hit``) put there by somebody else while this caller waited."""
+    plan, now = x.cache_plan, time()
+    x.reason = outcome.reason.code
+    held = outcome.held
+    missed = outcome.elsewhere and isinstance(x.decision, httpcache.Fetch)
+    x.cache = b"HIT" if hit else b"STALE" if not outcome.confirmed else b"MISS" if missed else b"REVALIDATED"
+    x.cache_status = httpcache.cache_status(
+        hit=hit,
+        forwarded=x.decision.reason,
+        upstream_status=x.upstream_status or None,
+        ttl=int(held.fresh_until - now),
+        stored=outcome.confirmed and not hit,
+        collapsed=collapsed,
+        key=plan.key_text if x.shows_detail else "",
+        detail=outcome.reason if x.shows_detail else None,
+    )
+    return httpcache.answer_from(held, plan, now)
+
+
+def shared(x: Exchange, outcome: Shared, collapsed: bool, leave: Callable[[], None]) -> AnyAnswer:
+    """An answer that is being stored, or just was. One that still arrives is streamed, and ``leave`` is called when
+    this caller has it or is gone.
+    """
+    plan, api = x.cache_plan, x.api
+    x.reason = outcome.store.reason.code
+    x.cache = b"MISS"
+    _say(x, outcome.status, stored=True, detail=outcome.store.reason, collapsed=collapsed, entry=outcome.store.entry)
+    if outcome.held is not None and plan.selective:
+        # The caller's own condition or range is judged against what was just stored.
+        return httpcache.answer_from(outcome.held, plan, time())
+    fields = answer_fields(x, api, outcome.status, outcome.fields, outcome.store.entry)
+    if outcome.held is not None:
+        whole = outcome.held.entry.body
+        return Answer(outcome.status, with_length(x.method, outcome.status, fields, whole), whole)
+    reader = outcome.body.reader()
+    x.waits_for_reader = reader.held
+
+    def close() -> None:
+        reader.leave()
+        leave()
+
+    return Streamed(outcome.status, fields, reader.read, close)
+
+
+def _say(
+    x: Exchange,
+    status: int,
+    *,
+    stored: bool,
+    detail: httpcache.Reason,
+    collapsed: bool,
+    entry: httpcache.Entry | None = None,
+) -> None:
+    plan = x.cache_plan
+    x.cache_status = httpcache.cache_status(
+        forwarded=x.decision.reason,
+        upstream_status=status,
+        ttl=int(entry.fresh_until - time()) if entry is not None else None,
+        stored=stored,
+        collapsed=collapsed,
+        key=plan.key_text if x.shows_detail else "",
+        detail=detail if x.shows_detail else None,
+    )
+
+
+def failed(x: Exchange, error: UpstreamError) -> Answer:
+    """The upstream's failure as the caller's answer."""
+    if x.allowance is not None and x.plan is not None and not x.plan.charge_failures:
+        x.allowance.refund()
+    cache_status = httpcache.cache_status(forwarded=httpcache.Reason.UPSTREAM_FAILED)
+    if isinstance(error, TimedOut):
+        answer = refuse(x, Problem.UPSTREAM_TIMEOUT)
+    elif isinstance(error, Refused):
+        answer = refuse(x, Problem.UPSTREAM_REFUSED)
+    elif isinstance(error, Busy):
+        answer = refuse(x, Problem.UPSTREAM_BUSY, extra=((b"retry-after", b"%d" % RETRY_AFTER),))
+    elif isinstance(error, Unreachable):
+        answer = refuse(x, Problem.UPSTREAM_UNREACHABLE)
+    else:
+        answer = refuse(x, Problem.UPSTREAM_INVALID)
+    x.cache_status = cache_status
+    return answer
+
+
+def passed_on(x: Exchange, response: UpstreamResponse) -> AnyAnswer:
+    """An upstream's answer as it is, whole if all of it came with the head, else streamed."""
+    fields = answer_fields(x, x.api, response.status, response.fields)
+    if x.allowance is not None and response.status >= 500 and x.plan is not None and not x.plan.charge_failures:
+        x.allowance.refund()
+    whole = response.whole
+    if whole is None:
+        return Streamed(response.status, fields, response.read, response.close)
+    response.close()
+    return Answer(response.status, with_length(x.method, response.status, fields, whole), whole)
+
+
+def with_length(method: str, status: int, fields: httpcache.Headers, body: bytes) -> httpcache.Headers:
+    """Fields with the ``content-length`` of a whole body, where there is one to tell."""
+    if method == "HEAD" or status in BODILESS or any(name == b"content-length" for name, _ in fields):
+        return fields
+    return (*fields, (b"content-length", b"%d" % len(body)))

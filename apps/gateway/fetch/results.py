@@ -1,0 +1,86 @@
+"""What a fetch comes to: for one caller, for all who wait, from the store, or nothing."""
+
+from dataclasses import dataclass
+from time import time
+
+from apps import httpcache
+from apps.gateway.fetch.body_fanout import Broadcast
+from apps.gateway.upstream.client import UpstreamResponse
+from apps.gateway.upstream.errors import TimedOut, Unreachable, UpstreamError
+
+
+@dataclass(slots=True)
+class Own:
+    """The answer is for the one caller on whose behalf it was asked for."""
+
+    response: UpstreamResponse
+    reason: httpcache.Reason
+    taken: bool = False
+
+
+@dataclass(slots=True)
+class Shared:
+    """The answer is being stored: ``fields`` are the upstream's; parts come through ``body``. ``held`` is set once
+    it is whole.
+    """
+
+    store: httpcache.Store
+    status: int
+    fields: httpcache.Headers
+    body: Broadcast
+    held: httpcache.Held | None = None
+
+
+@dataclass(slots=True)
+class FromStore:
+    """Answer from ``held``: it was confirmed, or it stands in for an upstream that failed. ``elsewhere``: another
+    worker asked the upstream, and this one waited for it.
+    """
+
+    held: httpcache.Held
+    reason: httpcache.Reason
+    confirmed: bool
+    elsewhere: bool = False
+
+
+@dataclass(slots=True)
+class Failure:
+    """No answer."""
+
+    error: UpstreamError
+
+
+@dataclass(slots=True, frozen=True)
+class EachAlone:
+    """Another worker learned that the answer is for one caller each: nobody waits, all ask at once."""
+
+
+Outcome = Own | Shared | FromStore | Failure | EachAlone
+
+
+@dataclass(slots=True)
+class Heard:
+    """The head of an upstream's answer, and what the caching core says of it."""
+
+    response: UpstreamResponse
+    head: httpcache.ResponseHead
+    judged: httpcache.Store | httpcache.NoStore | httpcache.Refreshed | httpcache.Serve
+    held: httpcache.Held | None
+
+
+def held_of(decision: httpcache.Fetch | httpcache.Revalidate) -> httpcache.Held | None:
+    """What is stored, where the question is whether it is still right."""
+    return decision.held if isinstance(decision, httpcache.Revalidate) else None
+
+
+def on_error(plan: httpcache.RequestPlan, held: httpcache.Held | None, error: UpstreamError) -> FromStore | Failure:
+    """The outcome where there is no answer: ``held``, if it may stand in."""
+    failure = (
+        httpcache.Failure.TIMEOUT
+        if isinstance(error, TimedOut)
+        else httpcache.Failure.UNREACHABLE
+        if isinstance(error, Unreachable)
+        else httpcache.Failure.BROKEN
+    )
+    judged = httpcache.on_error(plan, held, failure, time())
+    return FromStore(judged.held, judged.reason, False) if isinstance(judged, httpcache.Serve) else Failure(error)

@@ -1,0 +1,31 @@
+"""From a complete answer to a stored one: the only way by which what an upstream said becomes an entry."""
+
+from dataclasses import replace
+
+from apps import httpcache
+from apps.cachestore.fetch_lock import Lease, State
+from apps.cachestore.store import ResponseStore
+from apps.gateway.call.call import Exchange
+from apps.gateway.upstream.headers import ruled
+
+
+async def keep(
+    store: ResponseStore,
+    x: Exchange,
+    plan: httpcache.RequestPlan,
+    entry: httpcache.Entry,
+    body: bytes,
+    lease: Lease | None = None,
+) -> httpcache.Held:
+    """Store ``entry`` with its whole ``body``, as the API's header rules want it, in both tiers; as it is held here.
+
+    With a ``lease`` it is stored only while the fetch lock is held under it, and the lease is over then. ``entry``
+    itself stays as it is: whoever waits is still answered by it. GraphQL that reports errors is stored nowhere.
+    """
+    entry = replace(entry, headers=ruled(entry.headers, x.api.response_headers), body=body)
+    if httpcache.reports_errors(entry, plan.policy):
+        if lease is not None:
+            store.locks.leave(lease, State.BESIDE)
+        return httpcache.Held(entry)
+    httpcache.add_tags(entry, plan.policy, x.operation)
+    return await store.put(plan, entry, lease)

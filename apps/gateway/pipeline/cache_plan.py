@@ -1,0 +1,48 @@
+"""What the cache means to do with a call to an API: for the pipeline, and for whoever explains a call without making
+it.
+"""
+
+from apps import httpcache
+from apps.gateway.pipeline import graphql
+from apps.gateway.pipeline.stages.route import fields_taken
+from apps.httpcache.bodies import KEYED_BY_BODY
+from apps.httpcache.policy import GRAPHQL
+from apps.wire.snapshot import API, Credential
+
+
+def plan_call(api: API, request: httpcache.Request, credential: Credential | None) -> httpcache.RequestPlan:
+    """The plan of ``request``, whose path is below the API's listen path, and which holds only what may be forwarded."""
+    policy = api.policy_for(request.method, request.path)
+    if policy.body == GRAPHQL:
+        _read_graphql(request, policy)
+    return httpcache.plan_request(request, policy, identity_of(api, credential))
+
+
+def fields_forwarded(api: API, headers: httpcache.Headers) -> httpcache.Headers:
+    """What of a head may be forwarded to the API, for whoever explains a call: as the pipeline leaves it to a caller who
+    is no trusted proxy.
+    """
+    return fields_taken(api, headers, False)
+
+
+def identity_of(api: API, credential: Credential | None) -> httpcache.Identity:
+    """Who calls, and what the upstream is told of it."""
+    if credential is None:
+        return httpcache.ANONYMOUS
+    # An upstream that sees credentials of its callers may answer each of them differently.
+    told = httpcache.Scope.SUBJECT if api.forward_credential else httpcache.Scope.SHARED
+    return httpcache.Identity(
+        credential.tenant, credential.application, httpcache.subject_of_key(credential.key_id), told
+    )
+
+
+def _read_graphql(request: httpcache.Request, policy: httpcache.Policy) -> None:
+    if request.method in KEYED_BY_BODY and request.method in policy.methods:
+        if request.body is not None:
+            request.graphql = graphql.form_of(request.headers, request.body)
+    elif request.method in ("GET", "HEAD") and request.query:
+        normal = graphql.in_query(request.query)
+        if isinstance(normal, httpcache.Reason):
+            request.graphql = normal
+        else:
+            request.query = normal

@@ -1,0 +1,61 @@
+"""The gateway's own addresses, below ``/_gateway/``: alive, ready, metrics."""
+
+from collections.abc import Callable
+from time import monotonic
+
+from apps.gateway.call.call import Exchange
+from apps.gateway.call.problems import Problem
+from apps.gateway.call.responses import Answer, date, refuse
+from apps.gateway.config.worker_config import World
+from apps.gateway.pipeline.metrics_access import Readers
+from apps.gateway.records.metrics import Metrics
+
+PREFIX = b"/_gateway/"
+
+
+class OwnAddresses:
+    """Answers what is asked of the gateway itself. ``stopping`` says whether it takes no more calls."""
+
+    def __init__(self, world: World, readers: Readers, metrics: Metrics, stopping: Callable[[], bool]) -> None:
+        self._world, self._readers, self._metrics, self._stopping = world, readers, metrics, stopping
+
+    def answer(self, x: Exchange) -> Answer | None:
+        """The answer for an address of ours, ``None`` for others. Asking for these is no call and leaves no record."""
+        if not x.target.startswith(PREFIX) or x.method not in ("GET", "HEAD"):
+            return None
+        name = x.target[len(PREFIX) :].partition(b"?")[0]
+        now = monotonic()
+        if name == b"livez":
+            answer = _text(200, b"alive\n")
+        elif name == b"readyz":
+            if self._stopping():
+                answer = _text(503, b"stopping\n")
+            elif self._world.ready(now):
+                answer = _text(200, b"ready\n")
+            elif not self._readers.admit(x):
+                answer = _text(503, b"not ready\n")
+            else:
+                answer = _text(
+                    503,
+                    b"not ready: the lease is over\n" if self._world.loaded else b"not ready: nothing is loaded yet\n",
+                )
+        elif name == b"metrics" and not self._readers.admit(x):
+            answer = refuse(x, Problem.FORBIDDEN)
+        elif name == b"metrics":
+            answer = _text(200, self._metrics.text(now), b"text/plain; version=0.0.4; charset=utf-8")
+        else:
+            return None
+        x.silent = True
+        if x.method == "HEAD":
+            answer.body = b""
+        return answer
+
+
+def _text(status: int, body: bytes, kind: bytes = b"text/plain; charset=utf-8") -> Answer:
+    headers = (
+        (b"content-type", kind),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"date", date()),
+    )
+    return Answer(status, headers, body)

@@ -1,0 +1,159 @@
+"""A call's way through the stages, in two halves.
+
+``begin`` is plain and works on what is here: most hits and refusals end in it. ``finish`` is a coroutine and waits for
+what the first half lacked: a credential record, an allowance, the shared tier, the upstream.
+
+What a stage declares (``stages``) decides when it runs. First come those whose outcome depends on the head: once they have let a
+call through, that is remembered with the head, and the next call with it takes up there. The others run behind them, on every
+call. Within the two groups the order in which they are given holds. The cache comes last: no hit goes past a stage.
+"""
+
+from collections.abc import Callable, Container, Iterable, Sequence, Set
+from time import monotonic, time
+
+from apps.gateway.call.call import Exchange
+from apps.gateway.call.head_limits import refusal
+from apps.gateway.call.responses import Answer, AnyAnswer, Whole, refuse
+from apps.gateway.config.worker_config import World
+from apps.gateway.pipeline.head_cache import Admission
+from apps.gateway.pipeline.own_endpoints import OwnAddresses
+from apps.gateway.pipeline.stages import DependsOn, Need, Stage, Step
+from apps.gateway.pipeline.stages.forward import Forward
+from apps.httpcache.recent import Recent
+
+MEMORY = 32 * 2**20
+"""Bytes for admissions that are remembered, in each of the two tables: by fields and by the bytes of a head."""
+
+LARGEST = 4096
+"""Bytes of fields in a head that is remembered."""
+
+_PLACE = {"stage", "trace"}
+
+_Key = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], str, str, str]
+
+
+class Pipeline:
+    """Takes exchanges through the stages of one worker.
+
+    ``cache`` answers behind ``stages`` what may be answered from it, and ``forward`` what they left. ``trusts`` says whether an
+    address is a trusted proxy's.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        cache: Stage,
+        forward: Forward,
+        own: OwnAddresses,
+        world: World,
+        trusts: Callable[[str], bool],
+        next_call_id: Callable[[], str],
+    ) -> None:
+        self._forward, self._own, self._world = forward, own, world
+        self._trusts, self._next_call_id = trusts, next_call_id
+        by_head = [each for each in stages if each.depends_on in (DependsOn.HEAD, DependsOn.ADDRESS)]
+        ordered = [*by_head, *(each for each in stages if each not in by_head), cache]
+        self._by_head = len(by_head)
+        self._with_body = _steps(ordered, set(DependsOn))
+        self._without_body = _steps(ordered, {DependsOn.HEAD, DependsOn.ADDRESS, DependsOn.CALL})
+        self._again = _steps(ordered, {DependsOn.CALL})
+        """What runs for a remembered head, which has no body; and where the client's address is another one:"""
+        self._again_elsewhere = _steps(ordered, {DependsOn.ADDRESS, DependsOn.CALL})
+        self._until = tuple(each.until for each in by_head)
+        self._admissions: Recent[_Key, Admission] = Recent(MEMORY, lambda _, admission: admission.size)
+        self.heads: Recent[bytes, Admission] = Recent(MEMORY, lambda head, admission: len(head) + admission.size)
+        """Admissions by the very bytes of a head, for a door that sees them. A caller that is a trusted proxy has
+        none here.
+        """
+        self._version = 0
+
+    def begin(self, x: Exchange) -> Whole | Need | None:
+        """As far as it goes without waiting: an answer, what is needed, or ``None``: the upstream must be asked."""
+        key: _Key | None = None
+        if x.body is None:
+            if self._world.version != self._version:
+                self._forget()
+            proxy = x.client if self._trusts(x.client) else ""
+            key = (x.method, x.target, x.headers, x.version, x.scheme, proxy)
+            admission = self._admissions.get(key)
+            if admission is not None and admission.holds(self._world, x.at, x.began):
+                admission.admit(x)
+                x.stages = self._again if x.client == admission.client else self._again_elsewhere
+                return self.go_on(x)
+        answer = self.at_the_door(x)
+        if answer is not None:
+            return answer
+        x.stages = self._with_body if x.body is not None else self._without_body
+        came = set(vars(x))
+        outcome = self.go_on(x, self._by_head)
+        if outcome is not None:
+            return outcome
+        if key is not None:
+            self._remember(key, x, vars(x).keys() - came - _PLACE)
+        return self.go_on(x)
+
+    def _remember(self, key: _Key, x: Exchange, found: Set[str]) -> None:
+        """``found`` are the names of what the stages set that depend on the head."""
+        until = min(ends(x) for ends in self._until)
+        if until > x.at and sum(len(name) + len(value) for name, value in x.headers) <= LARGEST:
+            admission = x.admission = Admission(x, found, self._world.version, until)
+            self._admissions.put(key, admission)
+
+    def _forget(self) -> None:
+        """The configuration changed: what was decided under another one counts no more, and would keep that one in memory."""
+        self._admissions.clear()
+        self.heads.clear()
+        self._version = self._world.version
+
+    def again(self, admission: Admission, client: str) -> Exchange | None:
+        """A call with the very head of an earlier one, admitted; ``None`` when that must be decided anew."""
+        now, at = monotonic(), time()
+        if not admission.holds(self._world, at, now):
+            return None
+        x = admission.again(self._next_call_id(), now, at, client)
+        x.stages = self._again if client == admission.client else self._again_elsewhere
+        return x
+
+    def remember(self, head: bytes, x: Exchange) -> None:
+        """That these bytes are the head of a call that was admitted as ``x``."""
+        if isinstance(x.admission, Admission) and len(head) <= LARGEST:
+            self.heads.put(head, x.admission)
+
+    def go_on(self, x: Exchange, end: int | None = None) -> Whole | Need | None:
+        """Run the call's stages from the one that it has come to, as far as it goes without waiting."""
+        steps: tuple[Step, ...] = x.stages
+        place, trace, outcome = x.stage, x.trace, None
+        for run, name, describe in steps[place:end]:
+            outcome = run(x)
+            if type(outcome) is Need:
+                break
+            place += 1
+            decision = x.code or describe(x)
+            if decision:
+                trace += ((name, decision, (monotonic() - x.began) * 1000),)
+            if outcome is not None:
+                break
+        x.stage, x.trace = place, trace
+        return outcome
+
+    async def finish(self, x: Exchange, outcome: Need | None) -> AnyAnswer:
+        """The rest of a call, from what ``begin`` came to."""
+        step: AnyAnswer | Need | None = outcome
+        while isinstance(step, Need):
+            await step.wait()
+            step = self.go_on(x)
+        if step is None:
+            step = await self._forward(x)
+        return step
+
+    def at_the_door(self, x: Exchange) -> Answer | None:
+        """What needs no route: the refusal of a bad head, and the gateway's own addresses."""
+        refused = refusal(x.method, x.target, x.version, x.headers)
+        if refused is not None:
+            x.path = x.target.partition(b"?")[0][:1024]
+            return refuse(x, *refused)
+        return self._own.answer(x)
+
+
+def _steps(stages: Iterable[Stage], kinds: Container[DependsOn]) -> tuple[Step, ...]:
+    return tuple((each.__call__, each.name, each.describe) for each in stages if each.depends_on in kinds)

@@ -1,0 +1,57 @@
+"""Asking the upstream: by way of the cache's fetches, or past the cache."""
+
+from apps import httpcache
+from apps.gateway.call.call import Exchange
+from apps.gateway.call.request_body import BodyRefused
+from apps.gateway.call.responses import AnyAnswer, refuse
+from apps.gateway.fetch.coalescer import Fetches
+from apps.gateway.fetch.invalidation import Invalidation
+from apps.gateway.fetch.responses import failed, passed_on
+from apps.gateway.upstream.calls import UpstreamCalls
+from apps.gateway.upstream.errors import UpstreamError
+from apps.wire.call_records import QUERY
+
+
+class Forward:
+    """Asks the upstream for the answer of a call that no stage answered."""
+
+    def __init__(self, fetches: Fetches, calls: UpstreamCalls, invalidation: Invalidation) -> None:
+        self._fetches, self._calls, self._invalidation = fetches, calls, invalidation
+
+    async def __call__(self, x: Exchange) -> AnyAnswer:
+        """Get the answer from the upstream, by way of the cache's fetches where the answer may be stored or shared."""
+        if x.cache_plan.bypass is None:
+            if x.query is not None:
+                x.flags += (QUERY,)
+            return await self._fetches.answer(x)
+        return await self._pass_by(x)
+
+    async def _pass_by(self, x: Exchange) -> AnyAnswer:
+        """Forward a call that the cache has no part in. A call that may have written something ends what it made wrong
+        before its answer leaves.
+        """
+        plan, api = x.cache_plan, x.api
+        unsafe = plan.writes
+        try:
+            response = await self._calls.ask(x)
+        except UpstreamError as error:
+            if unsafe and error.sent:
+                await self._invalidation.invalidate(api, plan.request, None)
+            return failed(x, error)
+        except BodyRefused as error:
+            if unsafe:
+                await self._invalidation.invalidate(api, plan.request, None)
+            return refuse(x, error.problem)
+        try:
+            if unsafe:
+                head = httpcache.ResponseHead(response.status, tuple(response.fields))
+                await self._invalidation.invalidate(api, plan.request, head)
+            x.cache_status = httpcache.cache_status(
+                forwarded=plan.bypass,
+                upstream_status=response.status,
+                detail=plan.bypass if x.shows_detail else None,
+            )
+            return passed_on(x, response)
+        except BaseException:
+            response.close()
+            raise

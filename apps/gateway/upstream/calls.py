@@ -1,0 +1,147 @@
+"""Calls to upstreams: one with its retries, in its place among those that its API allows."""
+
+import random
+from collections.abc import AsyncIterator
+from time import monotonic
+
+from apps import httpcache
+from apps.gateway.call.call import Exchange
+from apps.gateway.config.worker_config import World
+from apps.gateway.limits.client_limits import client_key
+from apps.gateway.records.metrics import Metrics
+from apps.gateway.upstream.client import REPEATABLE, UpstreamClient, UpstreamResponse, origin_of
+from apps.gateway.upstream.concurrency import WARM_UPS, ConcurrencyLimits, Place
+from apps.gateway.upstream.errors import Broken, Refused, TimedOut, UpstreamError
+from apps.gateway.upstream.headers import ordered, upstream_fields, upstream_target
+from apps.gateway.upstream.loop_detection import Loops
+
+
+class _InItsPlace:
+    """An upstream's response whose end gives its call's place back. Between two parts its reader is waited for."""
+
+    __slots__ = ("_given_up", "_place", "_response", "_since", "_waited", "fields", "status")
+
+    def __init__(self, response: UpstreamResponse, place: Place) -> None:
+        self._response, self._place = response, place
+        self._given_up, self._waited, self._since = False, 0.0, monotonic()
+        self.status, self.fields = response.status, response.fields
+        place.held_by = self
+
+    @property
+    def whole(self) -> bytes | None:
+        return self._response.whole
+
+    async def read(self) -> bytes:
+        if self._given_up:
+            raise Broken("its place went to another", sent=True)
+        self._waited, self._since = self.seconds_waited(), 0.0
+        part = await self._response.read()
+        self._since = monotonic()
+        return part
+
+    def close(self) -> None:
+        self._response.close()
+        self._place.leave()
+
+    def seconds_waited(self) -> float:
+        return self._waited + (monotonic() - self._since if self._since else 0.0)
+
+    def give_up(self) -> None:
+        self._given_up = True
+        self.close()
+
+
+class UpstreamCalls:
+    """Makes a worker's calls to upstreams."""
+
+    def __init__(
+        self,
+        client: UpstreamClient,
+        concurrency: ConcurrencyLimits,
+        loops: Loops,
+        world: World,
+        metrics: Metrics,
+    ) -> None:
+        self._client, self._concurrency, self._loops = client, concurrency, loops
+        self._world, self._metrics = world, metrics
+
+    async def ask(self, x: Exchange, conditional: httpcache.Headers = (), *, waits: bool = True) -> UpstreamResponse:
+        """One call to the API's upstreams, with its retries; ``conditional`` are conditions on what is stored; ``waits``:
+        where as many calls as the API allows are under way, in the queue for a place.
+
+        The place is held until the response is closed. Raises ``UpstreamError``, or what reading the caller's body raises.
+        """
+        place = await self._concurrency.enter(x.api.slug, x.api.concurrency, consumer_of(x), waits=waits)
+        if place.waited:
+            x.flags = (*x.flags, "queued")
+        place.held_by = x.body
+        try:
+            return _InItsPlace(await self._ask(x, conditional), place)
+        except BaseException:
+            place.leave()
+            raise
+
+    async def _ask(self, x: Exchange, conditional: httpcache.Headers) -> UpstreamResponse:
+        """The call itself.
+
+        Retries are for idempotent methods without a body, or with one that is whole here (QUERY), before any byte of an
+        answer, and not for an upstream that was too slow: the caller has waited for it once.
+        """
+        plan, api = x.cache_plan, x.api
+        fields = self._loops.marked(x, upstream_fields(x, conditional))
+        x.upstream_began = monotonic()
+        repeatable = x.method in REPEATABLE and _is_whole(x)
+        upstreams = ordered(api.upstreams, random.random())  # noqa: S311  a share of traffic, not a secret
+        tries = 1 + (api.retries if repeatable else 0)
+        try:
+            for attempt in range(tries):
+                origin = origin_of(upstreams[attempt % len(upstreams)].url)
+                x.attempts += 1
+                x.upstream = origin.name
+                try:
+                    response = await self._client.send(
+                        origin,
+                        self._world.egress.of(api.tenant),
+                        api.tenant,
+                        x.method,
+                        upstream_target(api, origin.base, plan.request.path, plan.query),
+                        fields,
+                        _body_to_send(x),
+                        api.connect_timeout,
+                        api.read_timeout,
+                        x.interim,
+                    )
+                except UpstreamError as error:
+                    self._metrics.upstream_failed(api.slug, origin.name, error.kind)
+                    if isinstance(error, Refused):
+                        x.trace += (("egress", error.reason, (monotonic() - x.began) * 1000),)
+                    if attempt + 1 == tries or (isinstance(error, TimedOut) and error.sent):
+                        raise
+                else:
+                    self._metrics.upstream_answered(origin.name)
+                    x.upstream_status = response.status
+                    return response
+            raise AssertionError("unreachable")
+        finally:
+            x.upstream_duration = (monotonic() - x.upstream_began) * 1000
+
+
+def consumer_of(x: Exchange) -> str:
+    """In whose name a call waits for a place: the platform's own for warm-ups, its application, or one client (an IPv6 network
+    of 64 bits is one, so that nobody takes turns with themselves).
+    """
+    if x.warms:
+        return WARM_UPS
+    return x.credential.application if x.credential is not None else f"client {client_key(x.client)}"
+
+
+def _body_to_send(x: Exchange) -> AsyncIterator[bytes] | None:
+    """The call's body for the upstream: again and again where it is whole here, else once."""
+    if x.body is None:
+        return None
+    return aiter(x.body) if x.read_ahead is None else aiter(x.read_ahead)
+
+
+def _is_whole(x: Exchange) -> bool:
+    """Whether the call has no body, or all of it is here, so that it can be sent again."""
+    return x.body is None or (x.read_ahead is not None and x.read_ahead.whole is not None)

@@ -1,0 +1,171 @@
+"""What an upstream is told, and what a caller is told of its answer: the fields of both messages. Pure.
+
+Hop-by-hop fields go no further (RFC 9110 §7.6.1); who called is told in ``Forwarded`` and ``X-Forwarded-*``; the API's
+header rules come last.
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from time import time
+
+from apps.gateway.call.call import Exchange
+from apps.gateway.call.responses import date
+from apps.gateway.call.withheld_keys import plants_session
+from apps.httpcache import Entry
+from apps.httpcache.downstream import as_stored, passed_down
+from apps.httpcache.fields import end_to_end
+from apps.httpcache.held import BODILESS
+from apps.wire.snapshot import API, HeaderRules, Upstream
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+_REPLACED = frozenset(
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"content-length", b"host"}
+)
+_FOR = re.compile(rb'(?i)for=("[^"]*"|[^;,\s]+)')
+_OURS = frozenset({b"x-request-id", b"x-call-id", b"x-cache", b"alt-svc"})
+_LIMITS = frozenset({b"ratelimit", b"ratelimit-policy"})
+
+
+def upstream_fields(x: Exchange, conditional: Fields) -> list[tuple[bytes, bytes]]:
+    """The fields to send upstream, without ``Host`` and framing; ``conditional`` are the cache's conditions.
+
+    What is the same for each call with this head is made once.
+    """
+    admission = x.admission if not conditional else None
+    if admission is not None and admission.forwarded is not None and admission.forwarded[0] == x.client:
+        fields = list(admission.forwarded[1])
+    else:
+        made = _fields_of_head(x, x.cache_plan.upstream_headers(conditional))
+        if admission is not None and _bytes(made) <= _bytes(x.headers) + ADDED:
+            admission.forwarded = (x.client, made)
+        fields = list(made)
+    if not _rules(x.api.request_headers, b"x-request-id"):
+        fields.append((b"x-request-id", x.request_id.encode()))
+    if x.body is not None:
+        length = len(x.read_ahead.whole) if x.read_ahead and x.read_ahead.whole is not None else x.body.length
+        if length is not None:
+            fields.append((b"content-length", b"%d" % length))
+    return fields
+
+
+ADDED = 1024
+"""Bytes by which what is sent may be longer than what came, if it is to be remembered."""
+
+
+def _bytes(fields: Fields) -> int:
+    return sum(len(name) + len(value) for name, value in fields)
+
+
+def _rules(rules: HeaderRules, name: bytes) -> bool:
+    """Whether the rules have a say about a field."""
+    text = name.decode()
+    return any(text == each.lower() for each in (*rules.remove, *(given for given, _ in rules.set)))
+
+
+def _fields_of_head(x: Exchange, planned: Fields) -> Fields:
+    """The way that a trusted proxy told of is continued; what others say of it was removed with the call's head."""
+    fields = [pair for pair in planned if pair[0] not in _REPLACED]
+    way = [value for name, value in x.request_headers if name == b"x-forwarded-for"]
+    if not way:
+        way = [
+            node.strip(b'"')
+            for name, value in x.request_headers
+            if name == b"forwarded"
+            for node in _FOR.findall(value)
+        ]
+    if x.client:
+        way.append(x.client.encode())
+    if way:
+        fields.append((b"x-forwarded-for", b", ".join(way)))
+    fields.append((b"x-forwarded-proto", x.scheme.encode()))
+    # Only the host that is in the cache's key: an origin that echoes another one would poison the entry.
+    if x.told_host:
+        fields.append((b"x-forwarded-host", x.told_host))
+    said = b'host="%b";proto=%b' % (x.told_host, x.scheme.encode())
+    nodes = [node.strip() for value in way for node in value.split(b",")][-MOST_NODES:]
+    fields.append((b"forwarded", b", ".join(b"for=%b;%b" % (_node(node), said) for node in nodes or [b""])))
+    fields.append((b"via", b"%b apimgr" % x.version.encode()))
+    return ruled(fields, x.api.request_headers)
+
+
+MOST_NODES = 16
+"""Nodes of the way that ``Forwarded`` tells, the nearest: each repeats the host, and strangers choose how many there are before the
+trusted ones. ``X-Forwarded-For`` has all of them.
+"""
+
+LONGEST_ADDRESS = 64
+"""Bytes of what can be an address; nothing longer is remembered."""
+
+
+def _node(client: bytes) -> bytes:
+    """An address as ``Forwarded`` has it (RFC 7239 §6)."""
+    return _remembered_node(client) if len(client) <= LONGEST_ADDRESS else b"unknown"
+
+
+@lru_cache(maxsize=4096)
+def _remembered_node(client: bytes) -> bytes:
+    try:
+        address = ipaddress.ip_address(client.decode("latin-1").strip("[]"))
+    except ValueError:
+        return b"unknown"
+    return b'"[%b]"' % address.compressed.encode() if address.version == 6 else client
+
+
+def answer_fields(
+    x: Exchange, api: API, status: int, fields: Sequence[tuple[bytes, bytes]], entry: Entry | None = None
+) -> Fields:
+    """The fields of an upstream's answer as the caller gets them; ``own_lines`` of the answer come on top. ``entry`` is
+    what the answer is being stored as.
+    """
+    kept = end_to_end(tuple(fields), _OURS if not x.limit_lines else _OURS | _LIMITS)
+    if status in BODILESS:
+        kept = tuple(pair for pair in kept if pair[0] != b"content-length")
+    if not any(name == b"date" for name, _ in kept):
+        kept = (*kept, (b"date", date()))
+    kept = passed_down(kept, x.cache_plan.policy) if entry is None else as_stored(kept, entry, time())
+    return ruled(kept, api.response_headers)
+
+
+def interim_fields(api: API, fields: Sequence[tuple[bytes, bytes]]) -> Fields:
+    """The fields of an interim answer as the caller gets them: hints, so without cookies and without length."""
+    gone = {name.lower().encode("latin-1") for name in api.response_headers.remove}
+    return end_to_end(tuple(fields), _OURS | _LIMITS | _FRAMING, gone, {b"set-cookie", b"set-cookie2"})
+
+
+def ruled(fields: Sequence[tuple[bytes, bytes]], rules: HeaderRules) -> Fields:
+    """Fields after an API's header rules: removed first, then set in place of what was there. Framing is not theirs
+    to change.
+    """
+    if not rules.set and not rules.remove:
+        return tuple(fields)
+    given = tuple((name.lower().encode("latin-1"), value.encode("utf-8")) for name, value in rules.set)
+    given = tuple([pair for pair in given if not plants_session(*pair)])
+    gone = ({name.lower().encode("latin-1") for name in rules.remove} | {name for name, _ in given}) - _FRAMING
+    return (*(pair for pair in fields if pair[0] not in gone), *(pair for pair in given if pair[0] not in _FRAMING))
+
+
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"trailer", b"te"})
+
+
+def upstream_target(api: API, base: bytes, path: bytes, query: bytes | None) -> bytes:
+    """The request target: the upstream's own path, then the call's (``path`` is below the listen path, with a
+    leading slash).
+    """
+    prefix = base if api.strip_listen_path else base + api.listen_path.rstrip("/").encode()
+    return prefix + path if query is None else b"%b%b?%b" % (prefix, path, query)
+
+
+def ordered(upstreams: Sequence[Upstream], chance: float) -> list[Upstream]:
+    """Upstreams in the order to try them: one chosen by weight (``chance`` is in [0, 1)), then the others by weight."""
+    if len(upstreams) == 1:
+        return list(upstreams)
+    rest = sorted(upstreams, key=lambda each: -each.weight)
+    point = chance * sum(each.weight for each in rest)
+    for each in rest:
+        point -= each.weight
+        if point < 0:
+            return [each, *(other for other in rest if other is not each)]
+    return rest
