@@ -174,7 +174,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
     "default": {
-        "BACKEND": "apps.foundation.steady.SteadyCache",
+        "BACKEND": "apps.foundation.resilient_cache.SteadyCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "apimgr:django",
         "OPTIONS": {
@@ -203,7 +203,7 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_ADAPTER = "apps.tenants.adapter.AccountAdapter"
+ACCOUNT_ADAPTER = "apps.tenants.sign_in.AccountAdapter"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_FORMS = {"reset_password": "apps.tenants.forms.ResetPasswordForm"}
@@ -215,7 +215,7 @@ ACCOUNT_RATE_LIMITS = {
     # Anybody may have a letter sent to any address: each is bounded, and so is each sender.
     "reset_password": "20/m/ip,60/h/ip,10/h/key",
 }
-MFA_ADAPTER = "apps.tenants.adapter.MFAAdapter"
+MFA_ADAPTER = "apps.tenants.sign_in.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_FORMS = {
     "authenticate": "apps.tenants.forms.AuthenticateForm",

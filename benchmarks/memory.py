@@ -21,8 +21,8 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "apimgr.settings")
 
+from apps.cachestore.fair_share import Account
 from apps.cachestore.local import Local
-from apps.cachestore.shares import Account
 from apps.gateway import memory
 from apps.gateway.call.call import Exchange
 from apps.gateway.gateway import Gateway, Options

@@ -22,14 +22,14 @@ import django  # noqa: E402
 
 django.setup()
 
-from apps.cachestore import ledger, purges  # noqa: E402
+from apps.cachestore import eviction, purges  # noqa: E402
 from apps.cachestore.backend import ResponsesCache  # noqa: E402
-from apps.cachestore.shares import NOBODY  # noqa: E402
+from apps.cachestore.fair_share import NOBODY  # noqa: E402
 from apps.cachestore.store import ResponseStore  # noqa: E402
 from apps.httpcache import ANONYMOUS, Held, Policy, Request, RequestPlan, ResponseHead, Store, on_response, plan_request  # noqa: E402
 from apps.httpcache.invalidation import tag_of_key  # noqa: E402
 from apps.supervisor.valkey import EmbeddedValkey, Role, ValkeySettings  # noqa: E402
-from apps.wire import names  # noqa: E402
+from apps.wire import redis_names  # noqa: E402
 
 FEW, MANY = 10, 1_000_000
 ROUNDS = 100
@@ -63,7 +63,7 @@ def fill(cache: ResponsesCache, tag: str, count: int) -> None:
             path = f"/{tag}/{number}".encode()
             key = hashlib.sha256(path).digest() if number else pattern.entry.key
             entry = dataclasses.replace(pattern.entry, key=key, path=path)
-            value = ledger.marked(cache.client.encode(entry), NOBODY)
+            value = eviction.marked(cache.client.encode(entry), NOBODY)
             pipeline.set(str(cache.client.make_key(key.hex())), value, px=3_600_000)
         pipeline.execute()
 
@@ -90,7 +90,7 @@ def main(many: int) -> None:
         for server in servers:
             server.start()
         state, cache = servers[0].client(), ResponsesCache(servers[1].url, {})
-        state.hset(names.EPOCH, mapping={"incarnation": 1, "n": 1, "seq": 1})
+        state.hset(redis_names.EPOCH, mapping={"incarnation": 1, "n": 1, "seq": 1})
         tags = {f"few{FEW}": FEW, f"many{many}": many}
         for tag, count in tags.items():
             began = time.perf_counter()

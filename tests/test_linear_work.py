@@ -23,10 +23,10 @@ from apps.gateway.call.problems import Problem
 from apps.gateway.pipeline.stages.route import fields_taken
 from apps.gateway.upstream.headers import ruled
 from apps.httpcache import Entry, Held, Identity, Policy, Request, RequestPlan, ResponseHead
+from apps.httpcache.bounded_table import Remembered
 from apps.httpcache.directives import ResponseDirectives
 from apps.httpcache.entry import Variants
 from apps.httpcache.patterns import template
-from apps.httpcache.recent import Remembered
 from apps.wire.snapshot import HeaderRules, Operation
 from tests.gateway.house import api
 from tests.support.cost import STEEPEST, steepness
@@ -38,10 +38,10 @@ DATA_PLANE = (
     "apps.explain.typed_request",
     "apps.egress.addresses",
     "apps.gateway",
-    "apps.invalidation.calls",
+    "apps.invalidation.cdn_calls",
     "apps.invalidation.messages",
     "apps.invalidation.signatures",
-    "apps.wire.bounded",
+    "apps.wire.bounded_wait",
     "apps.wire.call_records",
     "apps.wire.snapshot",
     "apps.wire.warm_up_token",
@@ -405,7 +405,7 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
 CHOSEN: dict[str, dict[str, object]] = {
     # Words of ours, which would end the work before it began were they a caller's.
     "apps.wire.api_keys.digest": {"pepper": b"pepper"},
-    "apps.httpcache.bodies.parts_of": {"form": "json"},
+    "apps.httpcache.request_body.parts_of": {"form": "json"},
     "apps.httpcache.downstream.prepared": {"rule": "private"},
     "apps.httpcache.normalise.field_value": {"name": b"accept-language"},
     "apps.httpcache.normalise.select_query": {"mode": "include"},

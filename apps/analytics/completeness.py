@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from apps.analytics.choices import Cause
 from apps.analytics.models import Ingestion, Interval, Loss
-from apps.wire import names
-from apps.wire.connections import AWAY, connect
+from apps.wire import redis_names
+from apps.wire.redis_client import AWAY, connect
 
 #: Seconds that a record may take from the spool into the database before its absence is worth a word.
 GRACE = 10.0
@@ -100,7 +100,7 @@ def under_way(since: datetime | None = None, until: datetime | None = None) -> U
 
     One query, and one question to Redis; nothing is known while that is away.
     """
-    told = _ask(lambda client: client.hgetall(names.CALLS_WRITTEN)) or {}
+    told = _ask(lambda client: client.hgetall(redis_names.CALLS_WRITTEN)) or {}
     written = {life.decode(): json.loads(text) for life, text in told.items()}
     came = dict(
         Interval.objects.filter(incarnation__in=written).order_by().values_list("incarnation").annotate(n=Max("last"))
@@ -119,12 +119,12 @@ def under_way(since: datetime | None = None, until: datetime | None = None) -> U
 
 def in_stream() -> int | None:
     """Batches that wait in Redis; ``None`` while it is away."""
-    return _ask(lambda client: client.xlen(names.CALLS))
+    return _ask(lambda client: client.xlen(redis_names.CALLS))
 
 
 def agents() -> tuple[Agent, ...]:
     """What the agents last said; nothing while Redis is away."""
-    told = _ask(lambda client: client.hgetall(names.AGENTS)) or {}
+    told = _ask(lambda client: client.hgetall(redis_names.AGENTS)) or {}
     return tuple(
         Agent(
             node=node.decode(),

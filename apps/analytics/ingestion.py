@@ -15,11 +15,11 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from redis.exceptions import LockError
 
 from apps.analytics import key_use
+from apps.analytics.batch_ingestion import Taken, take
 from apps.analytics.stream import Batch, Entry, confirm, read
-from apps.analytics.taking import Taken, take
 from apps.gateway.records.spool import frames
-from apps.wire import names
-from apps.wire.connections import AWAY, connect
+from apps.wire import redis_names
+from apps.wire.redis_client import AWAY, connect
 
 TRANSACTION_RECORDS = 1000
 #: SQLite has one writer at a time: between two transactions the others get their turn.
@@ -54,7 +54,7 @@ def ingest_from(client: redis.Redis, *, until: float = float("inf")) -> int:
     The lock only keeps ticks from queueing up; that two at once do no harm is the database's doing (see ``taking``).
     """
     calls = 0
-    lock = client.lock(names.CALLS_LOCK, timeout=_LOCK_SECONDS, blocking=False, thread_local=False)
+    lock = client.lock(redis_names.CALLS_LOCK, timeout=_LOCK_SECONDS, blocking=False, thread_local=False)
     if not lock.acquire():
         return 0
     try:

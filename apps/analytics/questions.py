@@ -12,7 +12,7 @@ from apps.analytics.choices import DIMENSIONS, Level, Period
 from apps.analytics.figures import Figures, decode
 from apps.analytics.models import CallRecord, RollUp, roll_up_id
 from apps.analytics.policies import Scope
-from apps.analytics.windows import Kept, Span, down, spans, up
+from apps.analytics.time_windows import Kept, Span, down, spans, up
 from apps.wire.call_records import WARM_UP
 
 DEFAULT_SPAN = timedelta(hours=24)

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from apps.analytics.choices import Cause, Period
 from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollUp, SetAside
-from apps.wire import names
-from apps.wire.connections import AWAY, connect
+from apps.wire import redis_names
+from apps.wire.redis_client import AWAY, connect
 
 STEP = 500
 #: Between two steps, on SQLite, which has one writer at a time.
@@ -85,14 +85,14 @@ def _forget_nodes(before: datetime) -> None:
     """Let go of nodes that nothing was heard of since: what lies in their spools will not come. Nothing while Redis is away."""
     client = connect(settings.REDIS_URL)
     try:
-        for node, said in client.hgetall(names.AGENTS).items():
+        for node, said in client.hgetall(redis_names.AGENTS).items():
             if json.loads(said)["at"] < before.timestamp():
-                client.hdel(names.AGENTS, node)
-        for life, said in client.hgetall(names.CALLS_WRITTEN).items():
+                client.hdel(redis_names.AGENTS, node)
+        for life, said in client.hgetall(redis_names.CALLS_WRITTEN).items():
             last, _, told_at = json.loads(said)
-            if told_at >= before.timestamp() or not client.hdel(names.CALLS_WRITTEN, life):
+            if told_at >= before.timestamp() or not client.hdel(redis_names.CALLS_WRITTEN, life):
                 continue
-            client.hdel(names.CALLS_TAKEN, life)
+            client.hdel(redis_names.CALLS_TAKEN, life)
             came = Interval.objects.filter(incarnation=life.decode()).aggregate(n=models.Max("last"))["n"] or 0
             if last > came:
                 Loss.objects.create(

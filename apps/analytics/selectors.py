@@ -20,7 +20,7 @@ from apps.analytics.figures import Figures, decode
 from apps.analytics.models import CallRecord
 from apps.analytics.policies import ALL, Scope, calls_visible_to
 from apps.analytics.questions import DEFAULT_SPAN, Question, exactly, kept, moment, whole
-from apps.analytics.windows import down, steps, up
+from apps.analytics.time_windows import down, steps, up
 
 __all__ = [
     "ALL",

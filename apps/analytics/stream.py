@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from apps.analytics.intervals import Intervals
 from apps.gateway.records.spool import is_incarnation
-from apps.wire import names
+from apps.wire import redis_names
 
 #: Entries that agents leave in the stream; what comes on top waits in their spools.
 BOUND = 500
@@ -40,8 +40,8 @@ class Entry(NamedTuple):
 def push(client: redis.Redis, batch: Batch) -> tuple[bytes, int]:
     """Add a batch. Its id, and how many entries are in the stream now."""
     pipeline = client.pipeline(transaction=False)
-    pipeline.xadd(names.CALLS, {"incarnation": batch.incarnation, "node": batch.node, "frames": batch.frames})
-    pipeline.xlen(names.CALLS)
+    pipeline.xadd(redis_names.CALLS, {"incarnation": batch.incarnation, "node": batch.node, "frames": batch.frames})
+    pipeline.xlen(redis_names.CALLS)
     entry, length = pipeline.execute()
     return entry, length
 
@@ -53,9 +53,9 @@ def look(
     ids, lives = list(pushed), list(incarnations)
     pipeline = client.pipeline(transaction=True)
     for entry in ids:
-        pipeline.xrange(names.CALLS, entry, entry, count=1)
+        pipeline.xrange(redis_names.CALLS, entry, entry, count=1)
     if lives:
-        pipeline.hmget(names.CALLS_TAKEN, lives)
+        pipeline.hmget(redis_names.CALLS_TAKEN, lives)
     answers = pipeline.execute()
     settled = {
         life: Intervals(json.loads(text))
@@ -77,7 +77,7 @@ def read(client: redis.Redis, count: int) -> list[Entry]:
             raise
         # A new Redis, or one that came back empty. Another may be quicker: then the group exists.
         try:
-            client.xgroup_create(names.CALLS, names.CALLS_GROUP, id="0", mkstream=True)
+            client.xgroup_create(redis_names.CALLS, redis_names.CALLS_GROUP, id="0", mkstream=True)
         except ResponseError as exists:
             if not str(exists).startswith("BUSYGROUP"):
                 raise
@@ -90,16 +90,16 @@ def confirm(client: redis.Redis, entries: Iterable[Entry], settled: Mapping[str,
     pipeline = client.pipeline(transaction=True)
     if settled:
         pipeline.hset(
-            names.CALLS_TAKEN, mapping={life: json.dumps(numbers.pairs()) for life, numbers in settled.items()}
+            redis_names.CALLS_TAKEN, mapping={life: json.dumps(numbers.pairs()) for life, numbers in settled.items()}
         )
     if ids:
-        pipeline.xack(names.CALLS, names.CALLS_GROUP, *ids)
-        pipeline.xdel(names.CALLS, *ids)
+        pipeline.xack(redis_names.CALLS, redis_names.CALLS_GROUP, *ids)
+        pipeline.xdel(redis_names.CALLS, *ids)
     pipeline.execute()
 
 
 def _read(client: redis.Redis, after: str, count: int) -> list[Entry]:
-    answer: Any = client.xreadgroup(names.CALLS_GROUP, _CONSUMER, {names.CALLS: after}, count=count)
+    answer: Any = client.xreadgroup(redis_names.CALLS_GROUP, _CONSUMER, {redis_names.CALLS: after}, count=count)
     # In RESP3, which fleet.connections asks for: {stream: [entries]}.
     return [Entry(entry, _batch(fields)) for parts in answer.values() for part in parts for entry, fields in part]
 

@@ -20,11 +20,11 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoScriptError
 
-from apps.cachestore import ledger
+from apps.cachestore import eviction
+from apps.cachestore.fair_share import NOBODY, Account
+from apps.cachestore.path_index import Note
 from apps.cachestore.serializer import REJECTED, becomes_large, is_large
-from apps.cachestore.shares import NOBODY, Account
-from apps.cachestore.siblings import Note
-from apps.wire.connections import connect, connect_async
+from apps.wire.redis_client import connect, connect_async
 
 SOCKET_TIMEOUT = 1.0
 """Seconds that any one exchange with the cache may take. The store waits much shorter; this is what frees a
@@ -73,7 +73,7 @@ class ResponsesClient(OneServerClient):
 
     def decode(self, value: bytes) -> Any:
         """What was stored, or ``REJECTED``."""
-        return self._serializer.loads(self._compressor.decompress(ledger.unmarked(value)))
+        return self._serializer.loads(self._compressor.decompress(eviction.unmarked(value)))
 
 
 class ResponsesCache(RedisCache):
@@ -138,7 +138,7 @@ class ResponsesCache(RedisCache):
     async def adecode(self, values: Mapping[K, bytes | None]) -> dict[K, Any]:
         """The values that are there and ours, by what they were asked for as; large ones are read outside the loop."""
         present = {key: value for key, value in values.items() if value is not None}
-        if any(becomes_large(ledger.unmarked(value)) for value in present.values()):
+        if any(becomes_large(eviction.unmarked(value)) for value in present.values()):
             return await asyncio.to_thread(self._decoded, present)
         return self._decoded(present)
 
@@ -174,7 +174,7 @@ class ResponsesCache(RedisCache):
         note: Note | None = None,
     ) -> int:
         """Writes several records, each with its own timeout in seconds, and deletes others, in one exchange that also
-        keeps the books (``ledger``): they are charged to ``account``, whose API may take ``max_size`` bytes.
+        keeps the books (``eviction``): they are charged to ``account``, whose API may take ``max_size`` bytes.
 
         ``guard`` is the name of a fetch lock, which it frees, and the token under which it must be held. ``note`` is the
         entry's row among its siblings. Returns how many were written, or ``FENCED``.
@@ -186,11 +186,11 @@ class ResponsesCache(RedisCache):
             items = self._items(values, gone, account, note)
         if self._maximum_is_old():
             self._learn_maximum(await self.redis.info("memory"))
-        arguments = ledger.command(items, account, self._bounds(max_size), time.time(), guard)
+        arguments = eviction.command(items, account, self._bounds(max_size), time.time(), guard)
         try:
-            return int(await self.redis.evalsha(ledger.SHA, *arguments))
+            return int(await self.redis.evalsha(eviction.SHA, *arguments))
         except NoScriptError:
-            return int(await self.redis.eval(ledger.SCRIPT, *arguments))
+            return int(await self.redis.eval(eviction.SCRIPT, *arguments))
 
     def write(
         self,
@@ -206,25 +206,25 @@ class ResponsesCache(RedisCache):
         if self._maximum_is_old():
             self._learn_maximum(redis.info("memory"))
         items = self._items(list(values), list(gone), account, note)
-        arguments = ledger.command(items, account, self._bounds(max_size), time.time())
+        arguments = eviction.command(items, account, self._bounds(max_size), time.time())
         try:
-            return int(redis.evalsha(ledger.SHA, *arguments))
+            return int(redis.evalsha(eviction.SHA, *arguments))
         except NoScriptError:
-            return int(redis.eval(ledger.SCRIPT, *arguments))
+            return int(redis.eval(eviction.SCRIPT, *arguments))
 
     def _items(
         self, values: Sequence[tuple[str, Any, float]], gone: Sequence[str], account: Account, note: Note | None
-    ) -> list[ledger.Item]:
+    ) -> list[eviction.Item]:
         items = [
-            ledger.Item(self._name(key, None), ledger.marked(self.client.encode(value), account), timeout)
+            eviction.Item(self._name(key, None), eviction.marked(self.client.encode(value), account), timeout)
             for key, value, timeout in values
         ]
-        items += [ledger.Item(self._name(key, None)) for key in gone]
+        items += [eviction.Item(self._name(key, None)) for key in gone]
         if note is not None:
-            items.append(ledger.Item(self._name(note.name, None), note.row, note.seconds, note.at))
+            items.append(eviction.Item(self._name(note.name, None), note.row, note.seconds, note.at))
         return items
 
-    def _bounds(self, max_size: int | None) -> ledger.Bounds:
+    def _bounds(self, max_size: int | None) -> eviction.Bounds:
         _, maximum = _maxima.get(self.url, (0.0, 0))
         return bounds(maximum, max_size)
 
@@ -276,10 +276,10 @@ class ResponsesCache(RedisCache):
         """
 
 
-def bounds(maximum: int, max_size: int | None = None) -> ledger.Bounds:
+def bounds(maximum: int, max_size: int | None = None) -> eviction.Bounds:
     """The books' bounds on this installation's cache server, which may use ``maximum`` bytes (0: without bound)."""
-    fill = ledger.FILL_BESIDE_STATE if settings.CACHE_REDIS_URL == settings.REDIS_URL else ledger.FILL
-    return ledger.bounds(maximum, max_size, fill=fill, tenant_share=settings.CACHE_TENANT_SHARE)
+    fill = eviction.FILL_BESIDE_STATE if settings.CACHE_REDIS_URL == settings.REDIS_URL else eviction.FILL
+    return eviction.bounds(maximum, max_size, fill=fill, tenant_share=settings.CACHE_TENANT_SHARE)
 
 
 async def close_clients() -> None:

@@ -50,7 +50,7 @@ from typing import Any, Protocol
 from redis.exceptions import NoScriptError
 
 from apps.cachestore.backend import ResponsesCache
-from apps.wire.lua import read_script
+from apps.wire.lua_scripts import read_script
 
 LEASE = 2.0
 """Seconds that a lock is held without a sign of life."""
@@ -225,7 +225,7 @@ class FetchLocks:
         return lease
 
     def written(self, lease: Lease, outcome: bool) -> None:
-        """The write has freed the lock, or found it in other hands (``ledger``)."""
+        """The write has freed the lock, or found it in other hands (``eviction``)."""
         self._forget(lease)
         self.stats.fenced += not outcome
 

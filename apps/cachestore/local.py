@@ -4,14 +4,14 @@ SIEVE (Zhang et al., NSDI 2024) keeps one queue and one bit per entry: a hit set
 it costs a dictionary look-up; eviction walks from the oldest, spares what was used and clears its bit. It withstands
 scans, which empty an LRU.
 
-Here each account has a queue of its own. Which queue gives is decided by ``shares``: the largest, whoever stores. All
+Here each account has a queue of its own. Which queue gives is decided by ``fair_share``: the largest, whoever stores. All
 of that happens when something is stored; a hit knows nothing of it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from apps.cachestore.shares import NOBODY, Account, Share
+from apps.cachestore.fair_share import NOBODY, Account, Share
 from apps.httpcache import Held, Variants
 
 Stored = Held | Variants

@@ -13,9 +13,9 @@ from typing import Any
 
 from apps.httpcache import Birth, Entry, Held, tag_of_api, tags_of
 from apps.httpcache.entry import MAX_LIFE
-from apps.wire import names
+from apps.wire import redis_names
 from apps.wire.events import APPEND
-from apps.wire.lua import read_script
+from apps.wire.lua_scripts import read_script
 
 NOT_LOADED: Birth = (-1, -1)
 """The birth of what is fetched before the table was loaded: of no incarnation, and so dead."""
@@ -55,7 +55,7 @@ def _arguments(tags: Iterable[str], soft: bool, now: float) -> list[bytes]:
     return [b"1" if soft else b"0", b"%d" % int(now), *encoded]
 
 
-_KEYS = [names.EPOCH, names.EVENTS, names.PURGE_CLOCK, names.PURGES]
+_KEYS = [redis_names.EPOCH, redis_names.EVENTS, redis_names.PURGE_CLOCK, redis_names.PURGES]
 
 
 def purge(client: Any, tags: Iterable[str], *, soft: bool = False, now: float | None = None) -> int:
@@ -98,7 +98,9 @@ def fold(client: Any, now: float, *, max_rows: int = MAX_ROWS) -> int:
 
     Returns the floor. It is for a periodic task: it reads the whole table.
     """
-    rows = {tag.decode("utf-8", "surrogateescape"): _row(row) for tag, row in client.hgetall(names.PURGES).items()}
+    rows = {
+        tag.decode("utf-8", "surrogateescape"): _row(row) for tag, row in client.hgetall(redis_names.PURGES).items()
+    }
     present = max(rows.pop(FLOOR, (0, 0, 0.0))[:2])
     newest = {tag: max(hard, soft) for tag, (hard, soft, _) in rows.items()}
     floor = max((newest[tag] for tag, (_, _, at) in rows.items() if at < now - MAX_LIFE), default=present)
@@ -119,7 +121,7 @@ def fold(client: Any, now: float, *, max_rows: int = MAX_ROWS) -> int:
     for row, clock, tags in folded:
         encoded = [tag.encode("utf-8", "surrogateescape") for tag in tags]
         for start in range(0, max(1, len(encoded)), 5000):
-            script(keys=[names.PURGES], args=[row, clock, int(now), *encoded[start : start + 5000]])
+            script(keys=[redis_names.PURGES], args=[row, clock, int(now), *encoded[start : start + 5000]])
     return floor
 
 

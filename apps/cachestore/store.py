@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from apps.cachestore.backend import ResponsesCache
+from apps.cachestore.eviction import FENCED
+from apps.cachestore.fair_share import Account
 from apps.cachestore.fetch_lock import Claim, FetchLocks, Lease, State
-from apps.cachestore.ledger import FENCED
 from apps.cachestore.local import Local, LocalStats
+from apps.cachestore.path_index import Note, note
 from apps.cachestore.purges import PurgeTable
 from apps.cachestore.serializer import Rejections
-from apps.cachestore.shares import Account
-from apps.cachestore.siblings import Note, note
 from apps.httpcache import Birth, Entry, Held, Reason, RequestPlan, Variants, find, placement
 from apps.httpcache.keys import variant_key
-from apps.wire.breaker import Breaker
-from apps.wire.exchanges import Exchanges, ExchangeStats
+from apps.wire.bounded_exchange import Exchanges, ExchangeStats
+from apps.wire.circuit_breaker import Breaker
 
 READ_WAIT = 0.05
 """Seconds that a call waits for the shared tier to say what it has."""

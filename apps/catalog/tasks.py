@@ -11,9 +11,9 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from apps.catalog.choices import HostMethod, HostState
+from apps.catalog.host_proofs import Finding, find_proof
 from apps.catalog.hosts import proof
 from apps.catalog.models import HostName
-from apps.catalog.proofs import Finding, find_proof
 from apps.catalog.services.hosts import PATIENCE, host_prove
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM

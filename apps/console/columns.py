@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_tables2 import Column
 
-from apps.console import figures
+from apps.console import number_format
 from apps.console.templatetags.console import ago, state
 
 NUMERIC: dict[str, Any] = {"td": {"class": "num"}, "th": {"class": "num"}}
@@ -50,7 +50,7 @@ class TimeColumn(Column):
 
     empty_values = ()
 
-    def __init__(self, *, none: str = figures.DASH, **options: Any) -> None:
+    def __init__(self, *, none: str = number_format.DASH, **options: Any) -> None:
         super().__init__(**options)
         self.none = none
 
@@ -62,7 +62,7 @@ class TimeColumn(Column):
 class NumberColumn(Column):
     """A count or another number of the row itself."""
 
-    def __init__(self, *, form: Callable[[Any], str] = figures.number, **options: Any) -> None:
+    def __init__(self, *, form: Callable[[Any], str] = number_format.number, **options: Any) -> None:
         super().__init__(attrs=NUMERIC, **options)
         self.form = form
 
@@ -81,7 +81,7 @@ class BesideColumn(Column):
         *,
         key: Callable[[Any], str],
         read: Callable[[Mapping[str, Any]], Any],
-        form: Callable[[Any], object] = figures.number,
+        form: Callable[[Any], object] = number_format.number,
         **options: Any,
     ) -> None:
         super().__init__(attrs=NUMERIC, orderable=False, **options)

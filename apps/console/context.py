@@ -4,8 +4,8 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from apps.console.nav import side_bar
-from apps.console.waiting import waiting_for
+from apps.console.navigation import side_bar
+from apps.console.pending_decisions import waiting_for
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from apps.access.services.applications import named
 from apps.caching.models import CachePolicy
 from apps.caching.validation import policy_errors
 from apps.catalog.models import API
-from apps.console import figures
-from apps.console.winners import Winner, winners
+from apps.console import number_format
+from apps.console.precedence import Winner, winners
 from apps.fleet.compile import compile_api
 from apps.gateway.call.withheld_keys import query_without_keys
 from apps.gateway.pipeline.cache_plan import fields_forwarded, plan_call
@@ -130,20 +130,20 @@ def _calls(
 
 
 def _when(wait: float) -> str:
-    return f"{figures.duration(wait)} later, this request" if wait else "At once again, this request"
+    return f"{number_format.duration(wait)} later, this request" if wait else "At once again, this request"
 
 
 def _lifetimes(entry: httpcache.Entry, now: float) -> list[str]:
     fresh = max(entry.fresh_until - now, 0)
     sentences = [
-        f"Fresh for {figures.duration(fresh)}, shared among {SCOPES[httpcache.Scope(entry.scope)]} ({entry.rule})."
+        f"Fresh for {number_format.duration(fresh)}, shared among {SCOPES[httpcache.Scope(entry.scope)]} ({entry.rule})."
     ]
     grace = entry.swr_until - entry.fresh_until
     if grace > 0:
-        sentences.append(f"Served stale up to {figures.duration(grace)} longer while one call refreshes it.")
+        sentences.append(f"Served stale up to {number_format.duration(grace)} longer while one call refreshes it.")
     outage = entry.sie_5xx_until - entry.fresh_until
     if outage > 0:
-        sentences.append(f"Served stale up to {figures.duration(outage)} longer when the upstream fails.")
+        sentences.append(f"Served stale up to {number_format.duration(outage)} longer when the upstream fails.")
     return sentences
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from django.utils import timezone
 
 from apps.access.models import Subscription
-from apps.fleet.quotas import quotas_used
+from apps.fleet.quota_usage import quotas_used
 
 
 def with_quota(subscriptions: Iterable[Subscription]) -> list[Subscription]:

@@ -8,8 +8,8 @@ from django.http import HttpResponse
 
 from apps.caching.models import Purge
 from apps.catalog.models import API
-from apps.console.answers import done
-from apps.console.guard import Signed
+from apps.console.form_responses import done
+from apps.console.page_access import Signed
 from apps.console.tables import warm_up_url
 from apps.fleet.receipts import wait_for_receipt
 from apps.foundation.errors import Conflict

@@ -15,7 +15,7 @@ from apps.caching.models import Purge
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import can_view_api, can_view_configuration
-from apps.console import figures
+from apps.console import number_format
 from apps.console.columns import (
     ActionsColumn,
     BesideColumn,
@@ -26,7 +26,7 @@ from apps.console.columns import (
     link,
 )
 from apps.console.lists import first_letters
-from apps.console.spark import spark
+from apps.console.sparkline import spark
 from apps.console.templatetags.console import state
 from apps.invalidation.choices import ForwardingState
 from apps.tenants.choices import Role
@@ -111,10 +111,10 @@ class APITable(ConsoleTable):
     state = StateColumn()
     calls = BesideColumn(verbose_name="Calls, 24 h", key=slug_of, read=lambda row: row["calls"])
     hit_ratio = BesideColumn(
-        verbose_name="Hit ratio", key=slug_of, read=lambda row: row["hit_ratio"], form=figures.percent
+        verbose_name="Hit ratio", key=slug_of, read=lambda row: row["hit_ratio"], form=number_format.percent
     )
     p95 = BesideColumn(
-        verbose_name="p95", key=slug_of, read=lambda row: row["latency"]["all"]["p95"], form=figures.milliseconds
+        verbose_name="p95", key=slug_of, read=lambda row: row["latency"]["all"]["p95"], form=number_format.milliseconds
     )
     spark = BesideColumn(verbose_name="Trend", key=slug_of, read=lambda row: row.get("spark"), form=spark)
 
@@ -192,7 +192,8 @@ class PlanTable(ConsoleTable):
         """The token bucket in words."""
         if record.rate_calls is None:
             return "no limit"
-        return f"{record.rate_calls:,} per {figures.per(record.rate_period)}, up to {record.burst or record.rate_calls:,} at once"
+        burst = record.burst or record.rate_calls
+        return f"{record.rate_calls:,} per {number_format.per(record.rate_period)}, up to {burst:,} at once"
 
     def render_quota(self, record: Plan) -> str:
         """The quota in words."""
@@ -296,7 +297,9 @@ class PurgeTable(ConsoleTable):
         if not record.workers:
             return format_html('<span class="quiet">no gateway ran</span>{}', forwarded(record))
         kind = "active" if record.in_force >= record.workers else "pending"
-        slowest = "" if record.slowest_ms is None else f", slowest {figures.whole_milliseconds(record.slowest_ms)}"
+        slowest = (
+            "" if record.slowest_ms is None else f", slowest {number_format.whole_milliseconds(record.slowest_ms)}"
+        )
         return format_html(
             '<span class="receipt m-{}">in force on {} of {}{}</span>{}',
             kind,
@@ -328,7 +331,7 @@ class WarmUpTable(ConsoleTable):
 
     def render_far(self, record: WarmUp) -> str:
         """How far it is, once there is more to say than its state."""
-        return record.sentence if record.total is not None or record.note else figures.DASH
+        return record.sentence if record.total is not None or record.note else number_format.DASH
 
     @property
     def changes(self) -> bool:
@@ -405,4 +408,4 @@ class UserTable(ConsoleTable):
     def render_tenants(self, record: User) -> str:
         """Where they are members, and as what."""
         roles = [f"{membership.tenant} ({membership.role})" for membership in record.memberships.all()]
-        return ", ".join((["platform administrator"] if record.is_administrator else []) + roles) or figures.DASH
+        return ", ".join((["platform administrator"] if record.is_administrator else []) + roles) or number_format.DASH

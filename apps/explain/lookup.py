@@ -17,8 +17,8 @@ from apps import httpcache
 from apps.access.choices import KeyState
 from apps.access.models import APIKey, Application
 from apps.access.services.applications import named
-from apps.cachestore.shelf import Shelf
-from apps.cachestore.siblings import Sibling
+from apps.cachestore.inspection import Shelf
+from apps.cachestore.path_index import Sibling
 from apps.caching.models import CachePolicy
 from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API, HostName
@@ -40,7 +40,7 @@ from apps.httpcache.plan import shown_field
 from apps.purging.policies import can_explain
 from apps.tenants.actors import Actor
 from apps.wire import snapshot
-from apps.wire.connections import AWAY
+from apps.wire.redis_client import AWAY
 
 __all__ = ["Difference", "Explanation", "Nearest", "Part", "Stored", "explain"]
 

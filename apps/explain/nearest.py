@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from apps import httpcache
-from apps.cachestore.shelf import Shelf
-from apps.cachestore.siblings import Shown, Sibling
+from apps.cachestore.inspection import Shelf
+from apps.cachestore.path_index import Shown, Sibling
 from apps.catalog.models import API
 from apps.purging.policies import sees_others_entries
 from apps.tenants.actors import Actor

@@ -7,12 +7,12 @@ where the answer was stored, for as long as something of it is.
 import time
 from dataclasses import dataclass
 
-from apps.cachestore.shelf import Shelf
+from apps.cachestore.inspection import Shelf
 from apps.catalog.models import API
 from apps.explain.nearest import Eyes, Nearest, Part, Stored, differences, nearest_of, stored_of
 from apps.purging.policies import can_explain
 from apps.tenants.actors import Actor
-from apps.wire.connections import AWAY
+from apps.wire.redis_client import AWAY
 
 
 @dataclass(frozen=True)

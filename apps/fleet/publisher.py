@@ -21,8 +21,8 @@ from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.fleet import state
 from apps.fleet.compile import UnknownKind, affected_by, all_credentials, all_parts, credentials_of, parts_of
-from apps.wire import names
-from apps.wire.connections import AWAY, Client
+from apps.wire import redis_names
+from apps.wire.redis_client import AWAY, Client
 from apps.wire.snapshot import Credential
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def publish_pending(*, thorough: bool = False) -> tuple[int, int]:
                     return goal
                 if _push_some(redis, held, deadline):
                     continue
-            elif not redis.exists(names.REFILLER):
+            elif not redis.exists(redis_names.REFILLER):
                 if not thorough and APIKey.objects.count() + API.objects.count() > INLINE:
                     raise PublicationFailed("The state Redis must be filled anew; the reconciler does it.")
                 refill()
@@ -97,11 +97,11 @@ def refill() -> tuple[int, int]:
     Until the last moment readers see what was there before. Raises ``PublicationFailed`` when another process refills.
     """
     redis, token = state.client(), uuid.uuid4().hex
-    if not redis.set(names.REFILLER, token, nx=True, px=state.REFILL_LOCK):
+    if not redis.set(redis_names.REFILLER, token, nx=True, px=state.REFILL_LOCK):
         raise PublicationFailed("Another process is writing everything anew.")
     held = state.held(redis)
     if _continues(held, current_epoch()):
-        redis.delete(names.REFILLER)
+        redis.delete(redis_names.REFILLER)
         return held.incarnation, held.n
     level, why = _reason(held, current_epoch())
     incarnation = _next_incarnation(above=held.highest if held else 0)

@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from apps.fleet import models, state
 from apps.fleet.publisher import PublicationFailed, current_epoch, publish_pending
-from apps.wire import names
-from apps.wire.connections import AWAY
-from apps.wire.workers import Copy, CopyReport, Heard, Report, read_fleet
+from apps.wire import redis_names
+from apps.wire.redis_client import AWAY
+from apps.wire.worker_reports import Copy, CopyReport, Heard, Report, read_fleet
 
 SETTLING = 3.0
 """Seconds that workers have, after a refill, to say that they are there: an emptied Redis has forgotten them."""
@@ -115,7 +115,7 @@ class _Waiting:
         redis = state.client()
         try:
             fleet = read_fleet(redis)
-            filled = float(redis.hget(names.EPOCH, "filled") or 0)
+            filled = float(redis.hget(redis_names.EPOCH, "filled") or 0)
         except AWAY:
             self._away = True
             return False

@@ -12,10 +12,10 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from apps.fleet import state
-from apps.fleet.consequences import CONSEQUENCES
+from apps.fleet.outage_table import CONSEQUENCES
 from apps.fleet.publisher import current_epoch
-from apps.wire import names, workers
-from apps.wire.connections import AWAY, Client, connect
+from apps.wire import redis_names, worker_reports
+from apps.wire.redis_client import AWAY, Client, connect
 
 QUIET = 5.0
 """Seconds without a heartbeat after which a worker no longer counts as alive here; its lease may hold longer."""
@@ -86,7 +86,7 @@ def parts_state() -> list[PartState]:
 
 
 def _gateways(redis: Client) -> list[Gateway]:
-    now, heard = workers.read(redis)
+    now, heard = worker_reports.read(redis)
     incarnation, n = current_epoch()
     return [
         Gateway(
@@ -156,7 +156,7 @@ def _database() -> tuple[str, str]:
 
 def _celery() -> tuple[str, str]:
     try:
-        ticked, filled = state.client().get(names.CELERY), state.client().hget(names.EPOCH, "filled")
+        ticked, filled = state.client().get(redis_names.CELERY), state.client().hget(redis_names.EPOCH, "filled")
     except AWAY:
         return DEGRADED, "Unknown while Redis is away."
     if ticked is None and time.time() - float(filled or 0) < GONE:

@@ -4,8 +4,8 @@ import logging
 import time
 
 from apps.fleet import state
-from apps.wire import names, workers
-from apps.wire.connections import AWAY, Client
+from apps.wire import redis_names, worker_reports
+from apps.wire.redis_client import AWAY, Client
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ KEPT_AFTER_LEASE = 600.0
 def celery_is_alive() -> None:
     """A Celery worker runs its ticks. Never raises: it is said every second."""
     try:
-        state.client().set(names.CELERY, f"{time.time():.3f}", ex=CELERY_FORGOTTEN)
+        state.client().set(redis_names.CELERY, f"{time.time():.3f}", ex=CELERY_FORGOTTEN)
     except AWAY as error:
         logger.debug("nobody hears that Celery is alive: %s", error)
 
@@ -27,6 +27,6 @@ def celery_is_alive() -> None:
 def forget_the_dead(redis: Client) -> int:
     """Drop workers and disk copies whose lease ended long ago; how many. Raises redis-py's errors."""
     gone = 0
-    for name, dead in workers.long_silent(redis, KEPT_AFTER_LEASE).items():
+    for name, dead in worker_reports.long_silent(redis, KEPT_AFTER_LEASE).items():
         gone += redis.hdel(name, *dead) if dead else 0
     return gone

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from django.conf import settings
 
 from apps.cachestore.purges import NOTE
-from apps.wire import names
-from apps.wire.connections import Client, connect
+from apps.wire import redis_names
 from apps.wire.events import APPEND, change_fields
-from apps.wire.lua import read_script
+from apps.wire.lua_scripts import read_script
+from apps.wire.redis_client import Client, connect
 from apps.wire.sealing import BrokenSeal, seal, unseal
 from apps.wire.snapshot import Credential, Incarnation, Part
 
@@ -73,8 +73,8 @@ def proof_of(incarnation: int) -> bytes:
 def held(redis: Client) -> Held | None:
     """What Redis holds; ``None``: nothing."""
     pipeline = redis.pipeline(transaction=False)
-    pipeline.hmget(names.EPOCH, "incarnation", "n", "step", "proof", "edition")
-    pipeline.get(names.MISTRUST)
+    pipeline.hmget(redis_names.EPOCH, "incarnation", "n", "step", "proof", "edition")
+    pipeline.get(redis_names.MISTRUST)
     (incarnation, n, step, proof, edition), mistrust = pipeline.execute()
     if incarnation is None:
         return None
@@ -112,7 +112,13 @@ def push(
     keys, values = _values(at.incarnation, parts, records)
     head = [at.incarnation, at.n, at.step, "" if n is None else n, len(parts), len(purged)]
     arguments = [*head, *values, *purged, *event]
-    stable = [names.EPOCH, names.EVENTS, names.parts(at.incarnation), names.PURGE_CLOCK, names.PURGES]
+    stable = [
+        redis_names.EPOCH,
+        redis_names.EVENTS,
+        redis_names.parts(at.incarnation),
+        redis_names.PURGE_CLOCK,
+        redis_names.PURGES,
+    ]
     return bool(redis.register_script(PUSH)(keys=[*stable, *keys], args=arguments))
 
 
@@ -126,30 +132,39 @@ def fill(
     """Write parts and records of an incarnation that nobody reads yet. False: somebody else refills now."""
     keys, values = _values(incarnation, parts, records)
     arguments = [token, REFILL_LOCK, len(parts), *values]
-    return bool(redis.register_script(FILL)(keys=[names.REFILLER, names.parts(incarnation), *keys], args=arguments))
+    return bool(
+        redis.register_script(FILL)(keys=[redis_names.REFILLER, redis_names.parts(incarnation), *keys], args=arguments)
+    )
 
 
 def switch(redis: Client, token: str, incarnation: int, n: int, purge_clock: int) -> bool:
     """Have everybody read ``incarnation``, which is complete up to epoch ``n``. The purge clock goes on from
     ``purge_clock`` if it was lost. False: somebody else refills now."""
-    keys = [names.REFILLER, names.EPOCH, names.EVENTS, names.PURGES, names.MISTRUST, names.PURGE_CLOCK]
+    keys = [
+        redis_names.REFILLER,
+        redis_names.EPOCH,
+        redis_names.EVENTS,
+        redis_names.PURGES,
+        redis_names.MISTRUST,
+        redis_names.PURGE_CLOCK,
+    ]
     arguments = [token, incarnation, n, proof_of(incarnation), purge_clock, EDITION]
     return bool(redis.register_script(SWITCH)(keys=keys, args=arguments))
 
 
 def sweep(redis: Client) -> int:
     """Delete what is left of earlier incarnations, once per incarnation; how many names went."""
-    incarnation, swept = (int(value or 0) for value in redis.hmget(names.EPOCH, "incarnation", "swept"))
+    incarnation, swept = (int(value or 0) for value in redis.hmget(redis_names.EPOCH, "incarnation", "swept"))
     if not incarnation or swept == incarnation:
         return 0
     gone = 0
-    for pattern in (f"{names.PARTS}:*", f"{names.CREDENTIAL}*"):
+    for pattern in (f"{redis_names.PARTS}:*", f"{redis_names.CREDENTIAL}*"):
         for name in redis.scan_iter(match=pattern, count=1000):
             number = name.split(b":")[2]
             # A higher one is being written.
             if number.isdigit() and int(number) < incarnation:
                 gone += redis.unlink(name)
-    redis.hset(names.EPOCH, "swept", incarnation)
+    redis.hset(redis_names.EPOCH, "swept", incarnation)
     return gone
 
 
@@ -163,4 +178,4 @@ def _values(
         values += [name, b"" if part is None else seal(key, incarnation, name, part)]
     for digest, record in records.items():
         values.append(b"" if record is None else seal(key, incarnation, f"key:{digest}", record))
-    return [names.credential(incarnation, digest) for digest in records], values
+    return [redis_names.credential(incarnation, digest) for digest in records], values

@@ -10,8 +10,8 @@ from apps.cachestore.purges import MAX_ROWS, fold
 from apps.fleet import state
 from apps.fleet.publisher import PublicationFailed, publish_pending
 from apps.fleet.services import forget_the_dead
-from apps.wire import names
-from apps.wire.connections import AWAY
+from apps.wire import redis_names
+from apps.wire.redis_client import AWAY
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,10 @@ def reconcile() -> None:
         state.sweep(redis)
         forget_the_dead(redis)
         # Unsafe calls to ever new paths fill the table faster: the state must not run full of it.
-        if redis.set(names.FOLDED, 1, nx=True, ex=FOLD_EVERY) or redis.hlen(names.PURGES) > MAX_ROWS * 3 // 2:
+        if (
+            redis.set(redis_names.FOLDED, 1, nx=True, ex=FOLD_EVERY)
+            or redis.hlen(redis_names.PURGES) > MAX_ROWS * 3 // 2
+        ):
             fold(redis, time.time())
     except (PublicationFailed, DatabaseError, *AWAY) as error:
         logger.warning("the fleet is not reconciled: %s", error)

@@ -39,7 +39,7 @@ from apps.gateway.upstream.client import HTTP1Client, UpstreamClient
 from apps.gateway.upstream.concurrency import ConcurrencyLimits
 from apps.gateway.upstream.loop_detection import Loops
 from apps.wire import api_keys
-from apps.wire.workers import L1
+from apps.wire.worker_reports import L1
 
 DIGESTS_KEPT = 20_000
 """Keys whose HMAC is remembered, so that a hit doesn't compute it."""

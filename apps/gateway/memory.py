@@ -73,7 +73,7 @@ TABLES: dict[str, Table] = {
     "apps.gateway.upstream.loop_detection:Loops._member": _of(loop_detection.NAMES_KEPT, 256),
     "apps.egress.rules:rule_of": _of(4096, 2 * KIB),
     "apps.wire.api_keys:_hmac_key": _of(4, 1 * KIB),
-    "apps.cachestore.siblings:_secrets": _of(1, 1 * KIB),
+    "apps.cachestore.path_index:_secrets": _of(1, 1 * KIB),
     "apps.wire.sealing:_cipher": _of(4, 1 * KIB),
     "apps.wire.sealing:_decoders": _of(16, 64 * KIB),
     "apps.cachestore.backend:_sync_clients": _of(4, 64 * KIB),
@@ -107,7 +107,7 @@ TABLES: dict[str, Table] = {
     "apps.gateway.limits.allowances:Allowances._tasks": Table(4 * KIB, CALL),
     "apps.gateway.config.subscriber:Follower._flights": Table(4 * KIB, CALL),
     "apps.gateway.fetch.lookups:Looks._by_key": Table(1 * KIB, CALL),
-    "apps.wire.exchanges:Exchanges._late": Table(8 * KIB, CALL),
+    "apps.wire.bounded_exchange:Exchanges._late": Table(8 * KIB, CALL),
     "apps.gateway.upstream.concurrency:ConcurrencyLimits._queues": Table(1 * KIB, CALL),
     "apps.gateway.upstream.resolver:Resolver._asked": Table(2 * KIB, CALL),
     "apps.gateway.upstream.resolver:Resolver._queued": Table(1 * KIB, CALL),
@@ -127,12 +127,12 @@ TABLES: dict[str, Table] = {
     "apps.gateway.upstream.connection:Connection.fields": Table(4 * connection.HEAD_LIMIT, FETCH),
     "apps.gateway.upstream.connection:Connection._chunks": Table(connection.HIGH_WATER + 256 * KIB, FETCH),
     # The building blocks of others, which are entered where they are used.
-    "apps.httpcache.recent:Recent._young": Table(0),
-    "apps.httpcache.recent:Recent._old": Table(0),
-    "apps.httpcache.recent:Remembered._table": Table(0),
+    "apps.httpcache.bounded_table:Recent._young": Table(0),
+    "apps.httpcache.bounded_table:Recent._old": Table(0),
+    "apps.httpcache.bounded_table:Remembered._table": Table(0),
     "apps.cachestore.local:Local._nodes": Table(0),
-    "apps.cachestore.shares:Share._children": Table(0),
-    "apps.cachestore.shares:Share._classes": Table(0),
+    "apps.cachestore.fair_share:Share._children": Table(0),
+    "apps.cachestore.fair_share:Share._classes": Table(0),
 }
 """By module and name, ``module:Class.attribute``."""
 

@@ -19,7 +19,6 @@ A call goes through it like this; the caller's part stands between the arrows::
 Every decision carries a ``Reason``.
 """
 
-from apps.httpcache.answer import Answer, answer_from
 from apps.httpcache.cache_status import cache_status, forwarded_because
 from apps.httpcache.decisions import (
     Failed,
@@ -36,7 +35,6 @@ from apps.httpcache.decisions import (
 )
 from apps.httpcache.entity_tags import add_tags, reports_errors
 from apps.httpcache.entry import Birth, Entry, Variants
-from apps.httpcache.held import Held
 from apps.httpcache.identity import ANONYMOUS, Identity, Scope, subject_of_key
 from apps.httpcache.invalidation import (
     SAFE_METHODS,
@@ -60,7 +58,9 @@ from apps.httpcache.normalise import Target, normalise_target
 from apps.httpcache.plan import RequestPlan, plan_request
 from apps.httpcache.policy import Policy
 from apps.httpcache.reasons import Reason
+from apps.httpcache.response import Answer, answer_from
 from apps.httpcache.serving import on_entry, on_error
+from apps.httpcache.stored_response import Held
 from apps.httpcache.storing import may_share, on_not_modified, on_response, on_reuse
 from apps.httpcache.vary import placement
 

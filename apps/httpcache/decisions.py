@@ -5,9 +5,9 @@ from enum import Enum
 from typing import final
 
 from apps.httpcache.entry import Entry
-from apps.httpcache.held import Held
 from apps.httpcache.messages import Headers
 from apps.httpcache.reasons import Reason
+from apps.httpcache.stored_response import Held
 
 
 class Failure(Enum):

@@ -7,10 +7,10 @@ drives it with a dictionary, the shared tier with one round trip per step.
 from collections.abc import Generator, Sequence
 
 from apps.httpcache.entry import Variants
-from apps.httpcache.held import Held
 from apps.httpcache.plan import RequestPlan
 from apps.httpcache.reasons import Reason
 from apps.httpcache.serving import may_use
+from apps.httpcache.stored_response import Held
 from apps.httpcache.vary import candidate_keys
 
 MAX_TAGS = 8

@@ -14,8 +14,8 @@ from itertools import zip_longest
 from sys import getsizeof
 from urllib.parse import quote, unquote_to_bytes
 
+from apps.httpcache.bounded_table import remembered
 from apps.httpcache.normalise import normalise_target
-from apps.httpcache.recent import remembered
 
 ANY, REST = "*", "**"
 

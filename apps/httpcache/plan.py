@@ -2,8 +2,7 @@
 
 import hashlib
 
-from apps.httpcache import bodies, keys
-from apps.httpcache.bodies import KEYED_BY_BODY
+from apps.httpcache import keys, request_body
 from apps.httpcache.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
 from apps.httpcache.fields import (
     METHOD_OVERRIDES,
@@ -20,6 +19,7 @@ from apps.httpcache.messages import Headers, Request
 from apps.httpcache.normalise import accept_encoding, accept_language, field_value, select_query, sort_query
 from apps.httpcache.policy import GRAPHQL, IGNORE, OFF, SECRET, Policy
 from apps.httpcache.reasons import Reason
+from apps.httpcache.request_body import KEYED_BY_BODY
 from apps.httpcache.validation import CONDITIONS
 
 _NOTICED = frozenset(
@@ -112,7 +112,7 @@ class RequestPlan:
         self.missed = Reason.NOT_FOUND
         self.others: tuple[tuple[bytes, bytes], ...] = ()
         self.query: bytes | None = request.query
-        self.body: bodies.Parts | None = None
+        self.body: request_body.Parts | None = None
         self.wants_body = False
         self.key_name = ""
 
@@ -176,7 +176,7 @@ class RequestPlan:
             if lines:
                 fields = (*(pair for pair in fields if pair[0] != name), (name, normalise(b", ".join(lines))))
         if self.body is not None:
-            fields = bodies.in_one_form(fields)
+            fields = request_body.in_one_form(fields)
         return fields + conditional
 
     @property
@@ -279,7 +279,7 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
         credentials = tuple(sorted((name, noticed[name]) for name in theirs))
         plan.credentialed = True
     if request.method in KEYED_BY_BODY:
-        plan.body = bodies.parts_of(request, policy.body)
+        plan.body = request_body.parts_of(request, policy.body)
         if request.method == "POST" and not _NOT_OF_POST.isdisjoint(noticed):
             plan.noticed = noticed = {name: value for name, value in noticed.items() if name not in _NOT_OF_POST}
             plan.plain = not noticed

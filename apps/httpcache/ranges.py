@@ -5,7 +5,7 @@ from enum import Enum
 
 from apps.httpcache import dates
 from apps.httpcache.fields import first
-from apps.httpcache.held import Held
+from apps.httpcache.stored_response import Held
 from apps.httpcache.validation import is_strong
 
 _BYTES = re.compile(rb"bytes=[ \t]*(\d*)-(\d*)[ \t]*", re.IGNORECASE)

@@ -1,13 +1,13 @@
 """What to do with what is stored: serve it, ask whether it is still right, or fetch anew (RFC 9111 §4, RFC 5861)."""
 
 from apps.httpcache.decisions import Failed, Failure, Fetch, GatewayTimeout, Revalidate, Serve
-from apps.httpcache.early import refreshes
+from apps.httpcache.early_refresh import refreshes
 from apps.httpcache.entry import Entry
-from apps.httpcache.held import Held
 from apps.httpcache.identity import Scope
 from apps.httpcache.plan import RequestPlan
 from apps.httpcache.policy import BOUNDED
 from apps.httpcache.reasons import Reason
+from apps.httpcache.stored_response import Held
 from apps.httpcache.validation import conditional_fields
 from apps.httpcache.vary import matches
 

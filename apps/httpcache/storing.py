@@ -13,7 +13,6 @@ from apps.httpcache.entity_tags import ANY, LONGEST, MOST, one_word
 from apps.httpcache.entry import MAX_LIFE, Birth, Entry
 from apps.httpcache.fields import PER_CALL, end_to_end, first, lines_of, members
 from apps.httpcache.freshness import Grace, grace, initial_age, jittered, lifetime
-from apps.httpcache.held import Held
 from apps.httpcache.identity import Scope, holder, permits_sharing, scope_of_answer
 from apps.httpcache.messages import Headers, ResponseHead
 from apps.httpcache.plan import RequestPlan
@@ -21,6 +20,7 @@ from apps.httpcache.policy import PASS, PERSONAL, PERSONAL_LIFETIME
 from apps.httpcache.ranges import is_part
 from apps.httpcache.reasons import Reason
 from apps.httpcache.serving import STALE_STATUSES, may_end, may_use, on_error
+from apps.httpcache.stored_response import Held
 from apps.httpcache.targeted import Governing, directives_for
 from apps.httpcache.validation import confirms, describes_same_body, merged_headers, named
 from apps.httpcache.vary import depends_on_unkeyed, field_names, selecting

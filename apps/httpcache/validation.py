@@ -5,8 +5,8 @@
 from apps.httpcache import dates
 from apps.httpcache.entry import Entry
 from apps.httpcache.fields import end_to_end, first, lines_of, members
-from apps.httpcache.held import Held
 from apps.httpcache.messages import Headers
+from apps.httpcache.stored_response import Held
 
 CONDITIONS = frozenset({b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"if-range"})
 

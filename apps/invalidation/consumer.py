@@ -22,7 +22,7 @@ from kombu.entity import Queue
 from kombu.mixins import ConsumerMixin
 
 from apps.foundation.errors import Unavailable
-from apps.invalidation import inbox, plain_redis
+from apps.invalidation import message_inbox, plain_redis
 from apps.invalidation.choices import Source
 
 PREFETCH = 20
@@ -136,7 +136,7 @@ class Events(ConsumerMixin):
         while not self.should_stop:
             close_old_connections()
             try:
-                taken = inbox.take(body, source=Source.QUEUE)
+                taken = message_inbox.take(body, source=Source.QUEUE)
             except (Unavailable, DatabaseError) as error:
                 log.warning("a message waits: %s", error)
                 self._stopping.wait(pause)

@@ -21,7 +21,7 @@ from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.egress.outbound import Refused, client
 from apps.egress.rules import Guard
-from apps.invalidation.calls import call_for, values_of
+from apps.invalidation.cdn_calls import call_for, values_of
 from apps.invalidation.choices import ForwardingState
 from apps.invalidation.models import CDN, Forwarding
 from apps.purging.services import paths_of
@@ -71,7 +71,7 @@ class PurgeForwarder(Protocol):
 
 
 class HTTPForwarder:
-    """Any CDN that is purged by an HTTP call: see ``calls``."""
+    """Any CDN that is purged by an HTTP call: see ``cdn_calls``."""
 
     def __init__(self, cdn: CDN, http: httpx.Client) -> None:
         self._cdn = cdn

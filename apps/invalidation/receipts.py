@@ -7,7 +7,7 @@ from django.utils import timezone
 from apps.caching.models import Purge
 from apps.fleet import state
 from apps.purging.services import receipt_note
-from apps.wire.workers import read
+from apps.wire.worker_reports import read
 
 SOUGHT = timedelta(minutes=2)
 """How long after a purge its receipt is looked for."""

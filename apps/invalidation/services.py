@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.audit.services import change
 from apps.catalog.egress import errors_of_places, private_names
 from apps.catalog.models import API
-from apps.invalidation.calls import cdn_errors, places
+from apps.invalidation.cdn_calls import cdn_errors, places
 from apps.invalidation.models import CDN, PurgeWebhook
 from apps.invalidation.policies import can_configure
 from apps.tenants.actors import Actor

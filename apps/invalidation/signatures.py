@@ -2,7 +2,7 @@
 
 The header is ``X-Apimgr-Signature: t=1800000000,v1=<hex>``: ``t`` is the time of signing in Unix seconds, and ``v1`` the
 HMAC (RFC 2104) of ``<t>.<body>`` under the secret's text. A signature holds for five minutes around ``t``, so one that
-was overheard can't be used later; within them a message counts once (see ``inbox``).
+was overheard can't be used later; within them a message counts once (see ``message_inbox``).
 """
 
 import hashlib

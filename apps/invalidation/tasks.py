@@ -13,8 +13,8 @@ from apps.fleet import state
 from apps.invalidation.forwarding import forward_due
 from apps.invalidation.models import Message
 from apps.invalidation.receipts import note_receipts
-from apps.wire import names
-from apps.wire.connections import AWAY
+from apps.wire import redis_names
+from apps.wire.redis_client import AWAY
 
 LONGEST = 120
 """Seconds after which whoever forwards counts as dead."""
@@ -36,12 +36,12 @@ def forward() -> None:
     """
     try:
         redis = state.client()
-        if redis.set(names.FORWARDING, 1, nx=True, ex=LONGEST):
+        if redis.set(redis_names.FORWARDING, 1, nx=True, ex=LONGEST):
             try:
                 note_receipts()
                 forward_due()
             finally:
-                redis.delete(names.FORWARDING)
+                redis.delete(redis_names.FORWARDING)
     except (DatabaseError, *AWAY) as error:
         log.warning("purges are not forwarded: %s", error)
 

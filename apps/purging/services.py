@@ -20,7 +20,7 @@ from apps.foundation.hooks import Hook
 from apps.purging.policies import can_purge
 from apps.tenants.actors import Actor, user_of
 from apps.tenants.services import allow
-from apps.wire.connections import AWAY, connect
+from apps.wire.redis_client import AWAY, connect
 
 TIMEOUT = 2.0
 """Seconds that a purge waits for the state Redis."""

@@ -9,12 +9,12 @@ from itertools import islice
 from django.conf import settings
 
 from apps.cachestore.backend import bounds
-from apps.cachestore.ledger import PREFIX
+from apps.cachestore.eviction import PREFIX
 from apps.fleet import state
 from apps.tenants.actors import Actor
 from apps.tenants.policies import is_administrator, tenants_of
-from apps.wire import workers
-from apps.wire.connections import AWAY, Client, connect
+from apps.wire import worker_reports
+from apps.wire.redis_client import AWAY, Client, connect
 
 QUIET = 5.0
 """Seconds without a heartbeat after which a worker no longer counts as alive here."""
@@ -112,7 +112,7 @@ def _client(url: str) -> Client:
 
 def _local() -> tuple[LocalTier, ...]:
     try:
-        now, heard = workers.read(state.client())
+        now, heard = worker_reports.read(state.client())
     except AWAY:
         return ()
     return tuple(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from apps.gateway.config.disk_copy import DiskCopyWriter
 from apps.supervisor.shipper import Shipper
-from apps.wire.connections import connect
+from apps.wire.redis_client import connect
 
 #: What a power cut can take away, and how long a record waits here.
 PERIOD = 0.1

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connections
 from django.db.migrations.loader import MigrationLoader
 
 from apps.supervisor.valkey import ValkeyError, refuse_evicting
-from apps.wire.connections import AWAY, connect
+from apps.wire.redis_client import AWAY, connect
 
 FEWEST_CHARACTERS, FEWEST_DIFFERENT = 32, 10
 """Of a secret: 32 random bytes in base64 have 43 characters, and so many that somebody typed are to be seen as such."""

@@ -12,8 +12,8 @@ from apps.catalog.models import Upstream
 from apps.catalog.services import upstream_update
 from apps.demo.credentials import Credentials, keep, kept
 from apps.demo.seed import PROVIDER, is_empty, let_demo_reach, plant
-from apps.foundation.commands import Command, manage
-from apps.supervisor.children import Plan
+from apps.foundation.child_command import Command, manage
+from apps.supervisor.child_process import Plan
 from apps.supervisor.ports import PortTaken, listen
 from apps.tenants.actors import PLATFORM
 from apps.tenants.models import Tenant

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from apps.foundation.commands import Command, manage
-from apps.supervisor.children import Plan
+from apps.foundation.child_command import Command, manage
+from apps.supervisor.child_process import Plan
 from apps.supervisor.valkey import Role, ValkeySettings
 
 # Seconds that each may take to stop. They stop one group after the other, and all of it takes less than ten.

@@ -1,7 +1,7 @@
 """Ships the spool of a node to the stream of call records, and deletes what the database has settled.
 
 What was pushed stays in the spool until the database says that it has it. A batch that is neither settled nor in the stream any
-more was lost by Redis and is pushed again; that some are pushed twice does no harm (see ``apps.analytics.taking``).
+more was lost by Redis and is pushed again; that some are pushed twice does no harm (see ``apps.analytics.batch_ingestion``).
 """
 
 import json
@@ -20,8 +20,8 @@ from apps.analytics.intervals import Intervals
 from apps.gateway.records import unknown_calls
 from apps.gateway.records.spool import AGENT, Frame, SpoolWriter, frame, segment_path
 from apps.gateway.records.spool_reader import Life, Segment, SpoolFolder
-from apps.wire import call_records, names
-from apps.wire.connections import AWAY
+from apps.wire import call_records, redis_names
+from apps.wire.redis_client import AWAY
 
 _RESENT_AT_ONCE = 100
 _log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class Shipper:
 
     def _ship(self) -> None:
         """Push what was written, each worker's in order and a batch of each in turn, as far as the stream has room."""
-        room = stream.BOUND - self._client.xlen(names.CALLS)
+        room = stream.BOUND - self._client.xlen(redis_names.CALLS)
         unread = [(life, segment) for life in self.folder.lives.values() for segment in life.segments]
         while unread and room > 0:
             again, seen = [], set()
@@ -233,8 +233,8 @@ class Shipper:
 
     def _forget(self, life: Life) -> None:
         try:
-            self._client.hdel(names.CALLS_TAKEN, life.incarnation)
-            self._client.hdel(names.CALLS_WRITTEN, life.incarnation)
+            self._client.hdel(redis_names.CALLS_TAKEN, life.incarnation)
+            self._client.hdel(redis_names.CALLS_WRITTEN, life.incarnation)
         except AWAY:
             return
         self.folder.forget(life)
@@ -331,8 +331,8 @@ class Shipper:
         }
         pipeline = self._client.pipeline(transaction=False)
         if written:
-            pipeline.hset(names.CALLS_WRITTEN, mapping=written)
-        pipeline.hset(names.AGENTS, self._node, json.dumps(said))
+            pipeline.hset(redis_names.CALLS_WRITTEN, mapping=written)
+        pipeline.hset(redis_names.AGENTS, self._node, json.dumps(said))
         pipeline.execute()
         self._told = now
 

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from apps.supervisor.children import Child, Plan
+from apps.supervisor.child_process import Child, Plan
 from apps.supervisor.installation import STOP_ORDER, in_stop_order
-from apps.supervisor.logstream import LogStream
+from apps.supervisor.log_stream import LogStream
 
 ROLL_PATIENCE = 15.0  # seconds that a rolled worker may take until it is ready; then the roll stops there
 IMPATIENT = 1.0  # seconds after the first Ctrl-C
-GUARD = Path(__file__).with_name("guard.py")
+GUARD = Path(__file__).with_name("orphan_guard.py")
 
 
 class Supervisor:

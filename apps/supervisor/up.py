@@ -16,7 +16,8 @@ from django.core.exceptions import ValidationError
 from apimgr.environment import keep_private
 from apps.supervisor import installation
 from apps.supervisor.checks import the_database_is_no_newer_versions
-from apps.supervisor.datalock import DataDirectoryInUse, DataLock
+from apps.supervisor.data_lock import DataDirectoryInUse, DataLock
+from apps.supervisor.dead_workers import Reaper
 from apps.supervisor.demo import Demo, demo_prepare
 from apps.supervisor.first_start import (
     AdministratorWishes,
@@ -26,14 +27,13 @@ from apps.supervisor.first_start import (
     migrate,
 )
 from apps.supervisor.installation import Listeners
-from apps.supervisor.logstream import LogStream, LogStreamHandler
+from apps.supervisor.log_stream import LogStream, LogStreamHandler
 from apps.supervisor.ports import PortTaken, listen
-from apps.supervisor.reaper import Reaper
 from apps.supervisor.supervisor import Supervisor
 from apps.supervisor.valkey import ValkeyError, is_ready, refuse_evicting
-from apps.supervisor.welcome import welcome
+from apps.supervisor.welcome_message import welcome
 from apps.tenants.egress import egress_announce
-from apps.wire.connections import connect
+from apps.wire.redis_client import connect
 
 T = TypeVar("T")
 

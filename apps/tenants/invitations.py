@@ -20,7 +20,7 @@ from django.utils import timezone
 from apps.audit.models import Entry
 from apps.audit.services import Change, change
 from apps.foundation.errors import Conflict
-from apps.tenants import notices, policies
+from apps.tenants import emails, policies
 from apps.tenants.actors import Actor, user_of
 from apps.tenants.choices import Role
 from apps.tenants.models import Invitation, Membership, Tenant, User
@@ -161,7 +161,7 @@ def _member_add(actor: Actor, tenant: Tenant, address: str, role: Role | str, na
                 user = new_user(actor, made, address, name, None, False)
         membership = set_role(noted, tenant, user, role)
         Invitation.objects.filter(tenant=tenant, email=address).delete()
-        notices.welcome(user, tenant, str(membership.get_role_display()), user_of(actor))
+        emails.welcome(user, tenant, str(membership.get_role_display()), user_of(actor))
     return membership
 
 
@@ -179,7 +179,7 @@ def _send(invitation: Invitation) -> None:
     invitation.full_clean()
     invitation.save()
     if _mailed(timedelta(days=1)).filter(target=invitation.email).count() < MAILS_TO_AN_ADDRESS:
-        notices.invite(invitation, secret)
+        emails.invite(invitation, secret)
     else:
         logger.warning("No invitation is sent to an address that got %d in a day.", MAILS_TO_AN_ADDRESS)
 

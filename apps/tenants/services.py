@@ -18,8 +18,8 @@ from apps.httpcache import tag_of_tenant
 from apps.tenants import policies
 from apps.tenants.actors import Actor, Platform
 from apps.tenants.choices import Role, Scope, TenantState
+from apps.tenants.emails import new_administrator, token_ends
 from apps.tenants.models import Membership, Tenant, Token, User
-from apps.tenants.notices import new_administrator, token_ends
 from apps.tenants.selectors import digest_of, tokens_ending_soon
 
 SHORTEST_TOKEN = 32

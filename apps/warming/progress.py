@@ -8,9 +8,9 @@ from django.core.management.base import OutputWrapper
 
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
-from apps.warming.fetching import Fetcher
+from apps.warming.gateway_calls import Fetcher
 from apps.warming.models import WarmUp
-from apps.warming.running import claim, work
+from apps.warming.runner import claim, work
 from apps.warming.services import warm_up_cancel
 
 WIDTH = 30

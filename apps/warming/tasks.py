@@ -12,11 +12,11 @@ from django.db import DatabaseError
 from django.utils import timezone
 from redis.exceptions import LockError
 
-from apps.warming.beginning import begin_due
-from apps.warming.fetching import Fetcher
-from apps.warming.running import claim, work
-from apps.wire import names
-from apps.wire.connections import AWAY, connect
+from apps.warming.gateway_calls import Fetcher
+from apps.warming.runner import claim, work
+from apps.warming.triggers import begin_due
+from apps.wire import redis_names
+from apps.wire.redis_client import AWAY, connect
 
 TURN = 60.0
 """Seconds that one task begins calls, while there is something to do."""
@@ -43,7 +43,7 @@ def go_on() -> None:
     There is one, so that warm-ups never take the threads that the call records need.
     """
     client = connect(settings.REDIS_URL)
-    lock = client.lock(names.WARMING, timeout=HELD, blocking=False, thread_local=False)
+    lock = client.lock(redis_names.WARMING, timeout=HELD, blocking=False, thread_local=False)
     try:
         if not lock.acquire():
             return

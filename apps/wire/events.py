@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from apps.wire.lua import read_script
+from apps.wire.lua_scripts import read_script
 
 LONGEST = 10_000
 """Events kept, about: a follower that missed more reads everything anew."""

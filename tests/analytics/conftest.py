@@ -8,7 +8,7 @@ import redis
 from django.conf import settings
 
 from apps.gateway.records.spool import SpoolWriter
-from apps.wire.connections import connect
+from apps.wire.redis_client import connect
 from tests.analytics.records import NODE
 
 

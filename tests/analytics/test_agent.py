@@ -10,11 +10,11 @@ from django.conf import settings
 
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord
-from apps.foundation.commands import manage
+from apps.foundation.child_command import manage
 from apps.gateway.records.spool import SpoolWriter
 from apps.supervisor.agent import Syncer
-from apps.wire import names
-from apps.wire.connections import connect
+from apps.wire import redis_names
+from apps.wire.redis_client import connect
 from tests.analytics.records import write
 from tests.support.waiting import wait_until
 
@@ -57,12 +57,12 @@ def test_it_ships_what_is_written_and_after_a_kill_another_goes_on(start: Start,
     spool = SpoolWriter(tmp_path / "spool", "n", 0)
     agent = start()
     write(spool, 3)
-    wait_until(lambda: client.xlen(names.CALLS) == 1, 20, what="the agent ships")
+    wait_until(lambda: client.xlen(redis_names.CALLS) == 1, 20, what="the agent ships")
     agent.kill()
     agent.wait()
     write(spool, 2)
     start()
-    wait_until(lambda: client.xlen(names.CALLS) >= 2, 20, what="the next agent ships")
+    wait_until(lambda: client.xlen(redis_names.CALLS) >= 2, 20, what="the next agent ships")
     wait_until(lambda: ingest_from(client) == 0 and CallRecord.objects.count() == 5, what="all of it comes")
     spool.close()
     wait_until(lambda: not list((tmp_path / "spool").glob("*.spool")), what="what has come is deleted")
@@ -72,7 +72,7 @@ def test_it_ships_what_is_written_and_after_a_kill_another_goes_on(start: Start,
 def test_there_is_one_on_a_node_and_it_ends_at_once_when_told(start: Start, tmp_path: Path, redis_url: str):
     client = connect(redis_url)
     first = start()
-    wait_until(lambda: client.hexists(names.AGENTS, "n"), 20, what="the agent works")
+    wait_until(lambda: client.hexists(redis_names.AGENTS, "n"), 20, what="the agent works")
     _, said = start().communicate(timeout=20)
     assert b"an agent ships" in said
     first.send_signal(signal.SIGTERM)
@@ -83,12 +83,12 @@ def test_there_is_one_on_a_node_and_it_ends_at_once_when_told(start: Start, tmp_
 def test_it_ships_before_it_ends_what_was_written_last(start: Start, tmp_path: Path, redis_url: str):
     client = connect(redis_url)
     agent = start()
-    wait_until(lambda: client.hexists(names.AGENTS, "n"), 20, what="the agent works")
+    wait_until(lambda: client.hexists(redis_names.AGENTS, "n"), 20, what="the agent works")
     spool = SpoolWriter(tmp_path / "spool", "n", 0)
     write(spool, 1)
     agent.send_signal(signal.SIGTERM)
     assert agent.wait(timeout=15) == 0
-    assert client.xlen(names.CALLS) == 1
+    assert client.xlen(redis_names.CALLS) == 1
     spool.close()
     client.close()
 

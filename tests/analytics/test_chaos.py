@@ -14,7 +14,7 @@ from apps.analytics.models import CallRecord, Loss
 from apps.gateway.records.spool import SpoolWriter
 from apps.gateway.records.unknown_calls import StrangerTally
 from apps.supervisor.shipper import Shipper
-from apps.wire import names
+from apps.wire import redis_names
 from apps.wire.call_records import BEGUN, ENDED, SAMPLED, encode
 from tests.analytics.records import NODE, STRANGER, record, shipper
 
@@ -135,9 +135,9 @@ class World:
         self.client.flushall()
 
     def lose_the_end_of_the_stream(self) -> None:
-        newest = self.client.xrevrange(names.CALLS, count=1)
+        newest = self.client.xrevrange(redis_names.CALLS, count=1)
         if newest:
-            self.client.xdel(names.CALLS, newest[0][0])
+            self.client.xdel(redis_names.CALLS, newest[0][0])
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -175,4 +175,4 @@ def test_whatever_dies_each_call_is_counted_once(
     called = len(world.ended | world.crashed) + world.strangers
     assert told["completeness"] == {"received": called, "expected": called}
     assert not Loss.objects.exists()
-    assert state.xlen(names.CALLS) == 0
+    assert state.xlen(redis_names.CALLS) == 0

@@ -9,13 +9,13 @@ import redis
 from django.db import OperationalError, connection
 
 from apps.access.models import APIKey
-from apps.analytics import ingestion, selectors, stream, taking
+from apps.analytics import batch_ingestion, ingestion, selectors, stream
+from apps.analytics.batch_ingestion import take
 from apps.analytics.ingestion import ingest, ingest_from
 from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, SetAside
 from apps.analytics.stream import Batch, push
-from apps.analytics.taking import take
 from apps.gateway.records.spool import frame, new_incarnation
-from apps.wire import names
+from apps.wire import redis_names
 from apps.wire.call_records import ENDED, LossRecord, encode
 from tests.analytics.records import NODE, record
 from tests.support.cast import make_application, make_key, make_tenant
@@ -125,7 +125,7 @@ def test_what_is_no_record_is_set_aside_counted_and_blocks_nothing(state: redis.
     push(state, batch(11, 12))
     assert ingest_from(state) == 2
     assert SetAside.objects.count() == len(poison)
-    assert state.xlen(names.CALLS) == 0
+    assert state.xlen(redis_names.CALLS) == 0
     assert told()["completeness"] == {"received": 2, "expected": 12}
     assert dict(selectors.latest_completeness().causes) == {"unreadable": 10}
 
@@ -150,20 +150,20 @@ def test_a_row_that_the_database_refuses_is_found_among_others_and_set_aside(sta
 def test_a_failure_that_nobody_foresaw_sets_one_batch_aside_and_not_the_others(
     state: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
-    real = taking._row
+    real = batch_ingestion._row
 
     def surprised(each):
         if each.path == "/surprise":
             raise RuntimeError("a surprise")
         return real(each)
 
-    monkeypatch.setattr(taking, "_row", surprised)
+    monkeypatch.setattr(batch_ingestion, "_row", surprised)
     push(state, batch(1, 2))
     push(state, batch(3, 4, path="/surprise"))
     push(state, batch(5))
     assert ingest_from(state) == 3
     assert set(SetAside.objects.values_list("number", flat=True)) == {3, 4}
-    assert state.xlen(names.CALLS) == 0
+    assert state.xlen(redis_names.CALLS) == 0
     assert intervals() == [(1, 5)]
 
 
@@ -179,12 +179,12 @@ def test_texts_that_callers_choose_are_cut_and_cleaned(state: redis.Redis):
 
 
 def test_strangers_entries_in_the_stream_are_let_go(state: redis.Redis):
-    state.xadd(names.CALLS, {"hello": "world"})
-    state.xadd(names.CALLS, {"incarnation": b"\xff" * 18, "node": "n", "frames": "x"})
-    state.xadd(names.CALLS, {"incarnation": "A" * 18, "node": "n", "frames": "x"})
+    state.xadd(redis_names.CALLS, {"hello": "world"})
+    state.xadd(redis_names.CALLS, {"incarnation": b"\xff" * 18, "node": "n", "frames": "x"})
+    state.xadd(redis_names.CALLS, {"incarnation": "A" * 18, "node": "n", "frames": "x"})
     push(state, batch(1))
     assert ingest_from(state) == 1
-    assert state.xlen(names.CALLS) == 0
+    assert state.xlen(redis_names.CALLS) == 0
 
 
 class Killed(BaseException):
@@ -204,12 +204,12 @@ def test_who_dies_between_commit_and_acknowledgement_counts_nothing_twice(
         with pytest.raises(Killed):
             ingest_from(state)
     assert told()["calls"] == 3
-    assert state.xlen(names.CALLS) == 1
+    assert state.xlen(redis_names.CALLS) == 1
     push(state, batch(4))
     assert ingest_from(state) == 1
     assert told()["calls"] == 4
-    assert state.xlen(names.CALLS) == 0
-    assert state.xpending(names.CALLS, names.CALLS_GROUP)["pending"] == 0
+    assert state.xlen(redis_names.CALLS) == 0
+    assert state.xpending(redis_names.CALLS, redis_names.CALLS_GROUP)["pending"] == 0
 
 
 def test_who_dies_before_the_commit_leaves_the_entry_to_the_next(state: redis.Redis, monkeypatch: pytest.MonkeyPatch):
@@ -219,7 +219,7 @@ def test_who_dies_before_the_commit_leaves_the_entry_to_the_next(state: redis.Re
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(taking, "add_figures", killed)
+        patch.setattr(batch_ingestion, "add_figures", killed)
         with pytest.raises(Killed):
             ingest_from(state)
     assert CallRecord.objects.count() == 0
@@ -236,7 +236,7 @@ def test_while_the_database_is_away_the_stream_keeps_the_records(state: redis.Re
     with monkeypatch.context() as patch:
         patch.setattr(ingestion, "take", away)
         assert ingest() == 0
-    assert state.xlen(names.CALLS) == 1
+    assert state.xlen(redis_names.CALLS) == 1
     assert ingest() == 3
 
 
@@ -247,7 +247,7 @@ def test_while_redis_is_away_a_tick_does_nothing(settings):
 
 def test_one_ingests_at_a_time(state: redis.Redis):
     push(state, batch(1))
-    lock = state.lock(names.CALLS_LOCK, timeout=60)
+    lock = state.lock(redis_names.CALLS_LOCK, timeout=60)
     assert lock.acquire(blocking=False)
     assert ingest_from(state) == 0
     lock.release()

@@ -8,13 +8,13 @@ import redis
 from django.core.management import call_command
 
 from apps.analytics import retention, selectors
+from apps.analytics.batch_ingestion import take
 from apps.analytics.choices import Period
 from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollUp, SetAside
 from apps.analytics.retention import delete_old
 from apps.analytics.stream import Batch
-from apps.analytics.taking import take
 from apps.gateway.records.spool import frame, new_incarnation
-from apps.wire import names
+from apps.wire import redis_names
 from apps.wire.call_records import encode
 from tests.analytics.records import NODE, record
 
@@ -84,13 +84,13 @@ def test_what_lies_in_the_spool_of_a_machine_that_is_gone_is_lost_after_a_month(
     other = new_incarnation(NODE, 1, 1_800_000_000.0)
     for days, written in ((29, 0), (31, 3)):
         told = (NOW - timedelta(days=days)).timestamp()
-        state.hset(names.CALLS_WRITTEN, LIFE, json.dumps([5, told, told]))
-        state.hset(names.CALLS_WRITTEN, other, json.dumps([7, told, told]))
-        state.hset(names.AGENTS, NODE, json.dumps({"at": told}))
+        state.hset(redis_names.CALLS_WRITTEN, LIFE, json.dumps([5, told, told]))
+        state.hset(redis_names.CALLS_WRITTEN, other, json.dumps([7, told, told]))
+        state.hset(redis_names.AGENTS, NODE, json.dumps({"at": told}))
         delete_old(now=NOW)
         assert sum(Loss.objects.filter(incarnation=LIFE).values_list("count", flat=True)) == written
     assert Loss.objects.get(incarnation=other).count == 7
-    assert state.hlen(names.CALLS_WRITTEN) == state.hlen(names.AGENTS) == 0
+    assert state.hlen(redis_names.CALLS_WRITTEN) == state.hlen(redis_names.AGENTS) == 0
 
 
 def test_while_redis_is_away_old_calls_go_all_the_same(settings):

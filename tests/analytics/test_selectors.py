@@ -9,12 +9,12 @@ import pytest
 from django.utils import timezone
 
 from apps.analytics import questions, selectors
+from apps.analytics.batch_ingestion import take
 from apps.analytics.choices import DIMENSIONS, Period
 from apps.analytics.histograms import ERROR
 from apps.analytics.models import CallRecord, RollUp
 from apps.analytics.policies import ALL, Scope, calls_visible_to, can_view_call
 from apps.analytics.stream import Batch
-from apps.analytics.taking import take
 from apps.gateway.records.spool import frame, new_incarnation
 from apps.wire.call_records import encode
 from tests.analytics.records import NODE, record

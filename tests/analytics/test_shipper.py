@@ -13,9 +13,9 @@ from apps.analytics import completeness, selectors, stream
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord, Loss
 from apps.gateway.records.spool import SpoolWriter, segment_path
-from apps.wire import names
+from apps.wire import redis_names
 from apps.wire.call_records import BEGUN, ENDED, encode
-from apps.wire.connections import connect
+from apps.wire.redis_client import connect
 from tests.analytics.records import NODE, deliver, record, shipper, write
 
 pytestmark = pytest.mark.django_db
@@ -43,8 +43,8 @@ def test_a_segment_is_deleted_when_the_database_has_it_and_not_before(folder: Pa
     ingest_from(state)
     agent.work()
     assert files(folder) == files(folder, "lock") == files(folder, "ended") == []
-    assert state.hgetall(names.CALLS_TAKEN) == {}
-    assert state.hgetall(names.CALLS_WRITTEN) == {}
+    assert state.hgetall(redis_names.CALLS_TAKEN) == {}
+    assert state.hgetall(redis_names.CALLS_WRITTEN) == {}
     assert calls() == 6
     agent.close()
 
@@ -67,12 +67,12 @@ def test_an_agent_killed_between_push_and_confirmation_counts_nothing_twice(
     killed.folder.close()
     follower = shipper(folder, state)
     follower.work()
-    assert state.xlen(names.CALLS) == 2
+    assert state.xlen(redis_names.CALLS) == 2
     ingest_from(state)
     assert calls() == 10
     third = shipper(folder, state)
     third.work()
-    assert state.xlen(names.CALLS) == 0  # what is settled isn't pushed again
+    assert state.xlen(redis_names.CALLS) == 0  # what is settled isn't pushed again
 
 
 def test_a_batch_that_redis_lost_is_pushed_again(folder: Path, spool: SpoolWriter, state: redis.Redis):
@@ -111,11 +111,11 @@ def test_the_stream_stays_under_its_bound_and_the_rest_waits_in_the_spool(
     agent = shipper(folder, state)
     agent.work()
     agent.work()
-    assert state.xlen(names.CALLS) == 3
-    told = json.loads(state.hget(names.AGENTS, NODE))
+    assert state.xlen(redis_names.CALLS) == 3
+    told = json.loads(state.hget(redis_names.AGENTS, NODE))
     assert told["unshipped_bytes"] > 0
     # What waits in the spool is expected after a while, though nobody has read it yet.
-    assert json.loads(state.hget(names.CALLS_WRITTEN, spool.incarnation))[0] == 20
+    assert json.loads(state.hget(redis_names.CALLS_WRITTEN, spool.incarnation))[0] == 20
     assert selectors.latest_completeness().expected == 0
     monkeypatch.setattr(completeness, "GRACE", 0.0)
     told = selectors.latest_completeness()
@@ -142,7 +142,7 @@ def test_workers_take_turns_when_the_stream_has_little_room(
         write(spool, 10)
     agent = shipper(folder, state)
     agent.work()
-    pushed = [fields[b"incarnation"].decode() for _, fields in state.xrange(names.CALLS)]
+    pushed = [fields[b"incarnation"].decode() for _, fields in state.xrange(redis_names.CALLS)]
     assert sorted(pushed) == sorted([spool.incarnation for spool in spools] * 2)
     agent.close()
     for spool in spools:

@@ -13,16 +13,16 @@ import pytest
 import redis
 
 from apps.analytics import selectors
+from apps.analytics.batch_ingestion import take
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord, Loss, SetAside
 from apps.analytics.stream import Batch
-from apps.analytics.taking import take
 from apps.gateway.records import unknown_calls
 from apps.gateway.records.spool import SpoolWriter, frame
 from apps.gateway.records.unknown_calls import StrangerTally, tally_path
-from apps.wire import names
+from apps.wire import redis_names
 from apps.wire.call_records import SAMPLED, TallyRecord, encode
-from apps.wire.connections import connect
+from apps.wire.redis_client import connect
 from tests.analytics.records import NODE, STRANGER, deliver, record, shipper, write
 
 pytestmark = pytest.mark.django_db
@@ -85,8 +85,8 @@ def test_a_flood_leaves_a_bounded_number_of_bytes_wherever_it_goes(
     assert sum(path.stat().st_size for path in folder.iterdir()) < 1000
     agent = shipper(folder, state)
     agent.work()
-    assert state.xlen(names.CALLS) == 1
-    assert state.memory_usage(names.CALLS) < 10_000
+    assert state.xlen(redis_names.CALLS) == 1
+    assert state.memory_usage(redis_names.CALLS) < 10_000
     ingest_from(state)
     agent.close()
     assert (CallRecord.objects.count(), counted()) == (0, 20_000)

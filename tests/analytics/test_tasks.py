@@ -9,7 +9,7 @@ from django.conf import settings
 from apimgr.celery import app
 from apps.analytics import tasks
 from apps.analytics.models import CallRecord
-from apps.wire import names
+from apps.wire import redis_names
 from tests.analytics.records import deliver, shipper, write
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +22,7 @@ def test_a_tick_takes_what_came_and_shows_that_celery_works(folder, spool, state
     agent.close()
     tasks.ingest()
     assert CallRecord.objects.count() == 2
-    assert state.exists(names.CELERY)
+    assert state.exists(redis_names.CELERY)
 
 
 def test_the_schedule_names_tasks_that_exist():

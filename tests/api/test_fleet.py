@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from apps.audit.models import Entry
-from apps.wire import names
-from apps.wire.workers import Report
+from apps.wire import redis_names
+from apps.wire.worker_reports import Report
 from tests.support.cast import make_api
 
 
@@ -32,7 +32,7 @@ def test_a_gateway_is_shown_as_it_said_of_itself(cast, calls_as, state_redis):
     )
     seconds, microseconds = state_redis.time()
     heard = b"%d " % (seconds * 1000 + microseconds // 1000)
-    state_redis.hset(names.WORKERS, said.worker, heard + msgspec.msgpack.encode(said))
+    state_redis.hset(redis_names.WORKERS, said.worker, heard + msgspec.msgpack.encode(said))
     ada = calls_as(cast.ada)
     [shown] = ada.get("/api/v1/gateways/").json()["results"]
     assert (shown["node"], shown["number"], shown["pid"], shown["in_flight"]) == ("here", 1, 4242, 3)

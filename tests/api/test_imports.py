@@ -4,7 +4,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from apps.catalog.openapi import aside
+from apps.catalog.openapi import reader_process
 from tests.support.cast import make_api
 
 DOCUMENT = b'{"openapi": "3.1.0", "info": {"title": "Shop", "version": "1"}, "paths": {}}'
@@ -13,7 +13,7 @@ DOCUMENT = b'{"openapi": "3.1.0", "info": {"title": "Shop", "version": "1"}, "pa
 @pytest.fixture
 def busy(monkeypatch):
     """Documents of other tenants are being read, as many as may be."""
-    monkeypatch.setattr(aside, "_reading", {f"other-{number}" for number in range(aside.AT_ONCE)})
+    monkeypatch.setattr(reader_process, "_reading", {f"other-{number}" for number in range(reader_process.AT_ONCE)})
 
 
 def test_rest_answers_503_and_says_when_to_come_again(busy, cast, calls_as):

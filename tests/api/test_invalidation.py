@@ -11,7 +11,7 @@ from apps.caching.models import Purge
 from apps.fleet.publisher import publish_pending
 from apps.invalidation.models import CDN, PurgeWebhook, RefusedMessage
 from apps.invalidation.signatures import WINDOW, sign
-from apps.wire import names
+from apps.wire import redis_names
 from tests.support.cast import make_api
 
 DOOR = "/api/v1/purge-webhooks/products/messages/"
@@ -45,7 +45,7 @@ def test_a_signed_message_purges_and_is_in_the_audit_log(secret, state_redis):
     )
     assert answer.status_code == 200
     assert answer.json() == {"purged": 2, "duplicates": 0, "refused": {}, "clock": Purge.objects.first().clock}
-    assert b"p:products:/items/7" in state_redis.hgetall(names.PURGES)
+    assert b"p:products:/items/7" in state_redis.hgetall(redis_names.PURGES)
     entry = Entry.objects.filter(verb="cache.purge").get()
     assert (entry.via, entry.target, entry.tenant_slug) == ("webhook", "products", "platform")
 

@@ -271,7 +271,7 @@ def by_the_console(bob: User, ada: User, mine: Client) -> None:
 
 
 def by_a_link(bob: User, ada: User, mine: Client) -> None:
-    from apps.tenants.notices import password_link
+    from apps.tenants.emails import password_link
 
     link = password_link(User.objects.get(pk=bob.pk)).removeprefix("http://127.0.0.1:8000")
     client = Client()

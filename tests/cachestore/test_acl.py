@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from apps.cachestore import ledger
-from apps.cachestore.ledger import Bounds, Item
-from apps.cachestore.shares import Account
+from apps.cachestore import eviction
+from apps.cachestore.eviction import Bounds, Item
+from apps.cachestore.fair_share import Account
 
 ACCOUNT = Account("platform", "products", "acme")
 
@@ -29,15 +29,15 @@ def limited(cache_redis):
 
 
 def write(client, number, within):
-    item = Item(f"apimgr:r:1:{number}", ledger.marked(b"x" * 1000, ACCOUNT), 60.0)
+    item = Item(f"apimgr:r:1:{number}", eviction.marked(b"x" * 1000, ACCOUNT), 60.0)
     row = Item("apimgr:r:1:siblings:a", b"row%d" % number, 60.0, float(number))
-    return client.eval(ledger.SCRIPT, *ledger.command([item, row], ACCOUNT, within, 1.8e9 + number))
+    return client.eval(eviction.SCRIPT, *eviction.command([item, row], ACCOUNT, within, 1.8e9 + number))
 
 
 def test_a_user_with_these_rights_and_no_others_writes_reads_and_evicts(limited, cache_redis):
     for number in range(20):
         assert write(limited, number, Bounds(api=10_000)) == 1
-    assert int(cache_redis.hget(ledger.PREFIX + "sums", "evictions")) > 0
+    assert int(cache_redis.hget(eviction.PREFIX + "sums", "evictions")) > 0
     assert limited.get("apimgr:r:1:19") is not None
     assert limited.info("memory")["used_memory"] > 0
     with pytest.raises(redis.exceptions.NoPermissionError):

@@ -6,7 +6,7 @@ import time
 import pytest
 from django.core.cache import caches
 
-from apps.cachestore import fetch_lock, ledger
+from apps.cachestore import eviction, fetch_lock
 from apps.cachestore.backend import close_clients
 from apps.cachestore.fetch_lock import Claim, FetchLocks, Lease, State
 from apps.httpcache import Entry
@@ -111,10 +111,10 @@ async def test_whoever_slept_longer_than_its_lease_can_not_overwrite_its_success
         task.cancel()
     await until(lambda: _leads(other))
     successor = await lead(other)
-    assert await write(shared, lease, b"old") == ledger.FENCED
+    assert await write(shared, lease, b"old") == eviction.FENCED
     assert await write(shared, successor, b"new") == 1
     # Nor later, when the lock is free.
-    assert await write(shared, lease, b"old") == ledger.FENCED
+    assert await write(shared, lease, b"old") == eviction.FENCED
     assert (await shared.aget(KEY.hex())).body == b"new"
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.cachestore.fair_share import Account
 from apps.cachestore.local import Local, size_of
-from apps.cachestore.shares import Account
 from apps.httpcache import Variants
 from tests.httpcache.build import NOW, stored
 

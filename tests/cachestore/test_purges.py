@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from apps.cachestore import purges
 from apps.cachestore.purges import FLOOR, NOT_LOADED, PurgeTable, StateIsEmpty
 from apps.httpcache import Held, Identity, Policy, tag_of_api, tag_of_path, tag_of_prefix, tags_of
-from apps.wire import events, names
+from apps.wire import events, redis_names
 from tests.httpcache.build import NOW, plan, stored
 
 
@@ -184,24 +184,24 @@ def test_any_order_of_events_and_any_fold_never_keeps_what_a_purge_ended(purged,
 
 @pytest.fixture
 def state(state_redis):
-    state_redis.hset(names.EPOCH, mapping={"incarnation": 1, "n": 0})
+    state_redis.hset(redis_names.EPOCH, mapping={"incarnation": 1, "n": 0})
     return state_redis
 
 
 def loaded(state, incarnation=1):
     made = PurgeTable()
-    made.load(incarnation, int(state.get(names.PURGE_CLOCK) or 0), state.hgetall(names.PURGES))
+    made.load(incarnation, int(state.get(redis_names.PURGE_CLOCK) or 0), state.hgetall(redis_names.PURGES))
     return made
 
 
 def test_a_purge_advances_the_clock_writes_its_tags_and_tells_the_fleet(state):
     assert purges.purge(state, ["a:products", "a:products", "x:products:/é"], now=NOW) == 1
     assert purges.purge(state, ["a:products"], soft=True, now=NOW) == 2
-    assert state.hgetall(names.PURGES) == {
+    assert state.hgetall(redis_names.PURGES) == {
         b"a:products": b"1 2 %d" % NOW,
         "x:products:/é".encode(): b"1 0 %d" % NOW,
     }
-    told = [events.parse(identifier, fields) for identifier, fields in state.xrange(names.EVENTS)]
+    told = [events.parse(identifier, fields) for identifier, fields in state.xrange(redis_names.EVENTS)]
     assert [(event.kind, event.clock, event.soft, event.tags) for event in told] == [
         ("purge", 1, False, ("a:products", "x:products:/é")),
         ("purge", 2, True, ("a:products",)),
@@ -230,13 +230,13 @@ def test_an_empty_state_purges_nothing_and_says_so(state_redis):
 def test_what_is_no_tag_is_refused(state, tags):
     with pytest.raises(ValueError, match="tag"):
         purges.purge(state, tags)
-    assert state.get(names.PURGE_CLOCK) is None
+    assert state.get(redis_names.PURGE_CLOCK) is None
 
 
 async def test_gateways_purge_with_the_same_script(state, async_state_redis):
     assert await purges.purge_async(async_state_redis, ["p:products:/a"], now=NOW) == 1
-    assert state.hgetall(names.PURGES) == {b"p:products:/a": b"1 0 %d" % NOW}
-    state.delete(names.EPOCH)
+    assert state.hgetall(redis_names.PURGES) == {b"p:products:/a": b"1 0 %d" % NOW}
+    state.delete(redis_names.EPOCH)
     with pytest.raises(StateIsEmpty):
         await purges.purge_async(async_state_redis, ["p:products:/a"])
 
@@ -246,7 +246,7 @@ def test_rows_older_than_any_entry_fold_into_the_floor(state):
         purges.purge(state, [f"k:products:{number}"], now=NOW)
     purges.purge(state, ["k:products:new"], now=NOW + 8 * 86400)
     assert purges.fold(state, NOW + 8 * 86400) == 3
-    assert set(state.hgetall(names.PURGES)) == {FLOOR.encode(), b"k:products:new"}
+    assert set(state.hgetall(redis_names.PURGES)) == {FLOOR.encode(), b"k:products:new"}
     made = loaded(state)
     assert not made.is_alive(held(birth=(1, 2)))
     assert made.is_alive(held(birth=(1, 3)))
@@ -260,7 +260,7 @@ def test_too_many_rows_of_an_api_fold_into_the_row_of_that_api(state):
     for number in range(20):
         purges.purge(state, [f"k:products:{number}"], now=NOW)
     assert purges.fold(state, NOW, max_rows=10) == 0
-    rows = set(state.hgetall(names.PURGES))
+    rows = set(state.hgetall(redis_names.PURGES))
     assert len(rows) <= 10
     assert {FLOOR.encode(), b"a:products", b"k:other:a", b"s:ann", b"k:products:19"} <= rows
     made = loaded(state)
@@ -313,8 +313,8 @@ def test_a_row_purged_again_while_folding_stays(state):
     purges.purge(state, ["k:products:a"], now=NOW)
     script = state.register_script(purges.FOLD)
     purges.purge(state, ["k:products:a"], now=NOW)
-    script(keys=[names.PURGES], args=[FLOOR, 1, int(NOW), b"k:products:a"])
-    assert state.hget(names.PURGES, "k:products:a") == b"2 0 %d" % NOW
+    script(keys=[redis_names.PURGES], args=[FLOOR, 1, int(NOW), b"k:products:a"])
+    assert state.hget(redis_names.PURGES, "k:products:a") == b"2 0 %d" % NOW
 
 
 def test_the_table_in_redis_folds_by_itself_when_it_grows(state, monkeypatch):

@@ -7,12 +7,12 @@ import time
 import pytest
 from django.core.cache import caches
 
-from apps.cachestore import ledger, purges, store
+from apps.cachestore import eviction, purges, store
 from apps.cachestore.backend import ResponsesCache, close_clients
 from apps.cachestore.store import ResponseStore
 from apps.httpcache import Fetch, Held, Identity, Policy, Reason, Refreshed, Serve, Store, Variants, on_entry
-from apps.wire import names
-from apps.wire.breaker import Breaker
+from apps.wire import redis_names
+from apps.wire.circuit_breaker import Breaker
 from tests.httpcache.build import plan, respond
 
 FRESH = ("Cache-Control", "max-age=60")
@@ -187,7 +187,7 @@ async def test_what_another_worker_wrote_without_knowing_of_the_purge_is_dead_he
 
 
 async def test_the_whole_way_of_a_purge_through_redis(shared, state_redis):
-    state_redis.hset(names.EPOCH, mapping={"incarnation": 1, "n": 0})
+    state_redis.hset(redis_names.EPOCH, mapping={"incarnation": 1, "n": 0})
     one = worker(shared)
     await remember(one)
     clock = purges.purge(state_redis, ["x:products:/items"])
@@ -432,7 +432,7 @@ async def test_while_one_floods_both_tiers_the_others_hits_stay(extra_valkey, mo
         assert int(books[b"evictions"]) > 200
         memory = backend.client.get_client().info()
         assert memory["evicted_keys"] == 0, "the books keep the server from having to choose"
-        assert int(books[b"bytes"]) <= ledger.FILL * (memory["maxmemory"] - ledger.BASE)
+        assert int(books[b"bytes"]) <= eviction.FILL * (memory["maxmemory"] - eviction.BASE)
     finally:
         await close_clients()
 
@@ -461,7 +461,7 @@ async def test_a_tenant_keeps_to_its_part_of_the_shared_tier(extra_valkey, setti
             await remember(one, the_plan=call(f"/{number}", caller="x"), body=b"x" * 2000)
         memory = backend.client.get_client().info()
         booked = int(backend.client.get_client().hget("apimgr:books:sums", "bytes"))
-        assert 0.8 < booked / (0.25 * ledger.FILL * (memory["maxmemory"] - ledger.BASE)) <= 1
+        assert 0.8 < booked / (0.25 * eviction.FILL * (memory["maxmemory"] - eviction.BASE)) <= 1
     finally:
         await close_clients()
 

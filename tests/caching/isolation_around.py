@@ -20,7 +20,7 @@ from apps.gateway.pipeline.stages.route import fields_taken
 from apps.gateway.pipeline.warm_up_calls import warms
 from apps.httpcache.patterns import parse_pattern
 from apps.httpcache.policy import Policy
-from apps.warming import pushing
+from apps.warming import write_through
 from apps.warming.targets import Call
 from apps.wire import api_keys
 from apps.wire import warm_up_token as token
@@ -161,11 +161,11 @@ def only_what_is_for_all_is_pushed():
         ({}, pairs(ANN)),
     ):
         try:
-            judged = pushing._judge_call(house.api(**changes), call, head, b"body", asked, NOW)
+            judged = write_through._judge_call(house.api(**changes), call, head, b"body", asked, NOW)
         except ValidationError:
             continue
         raise AssertionError(judged)
-    judged = pushing._judge_call(house.api(), call, head, b"body", (), NOW)
+    judged = write_through._judge_call(house.api(), call, head, b"body", (), NOW)
     assert (judged.entry.scope, judged.entry.api, judged.entry.path) == (httpcache.Scope.SHARED, "products", b"/1")
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from apps.cachestore.fair_share import Account
 from apps.cachestore.local import Local
-from apps.cachestore.shares import Account
 from apps.httpcache import Entry, Held, Identity, Policy, ResponseHead, Store, answer_from, on_response, on_unsafe
 from apps.httpcache.entity_tags import add_tags
 from apps.httpcache.vary import placement

@@ -9,7 +9,7 @@ from apps.catalog import egress
 from apps.catalog.checks import upstreams_are_where_calls_may_lead
 from apps.catalog.services import api_create, api_create_from_openapi, api_rollback, api_update, upstream_add
 from apps.fleet.compile import affected_by, all_parts, parts_of
-from apps.supervisor.welcome import welcome
+from apps.supervisor.welcome_message import welcome
 from apps.tenants.actors import PLATFORM
 from apps.tenants.egress import egress_announce, egress_update, guard_of, tenant_egress_update
 from apps.wire.snapshot import Egress

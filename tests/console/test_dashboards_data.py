@@ -9,9 +9,9 @@ from apps.analytics.explain import Step
 from apps.analytics.figures import Figures
 from apps.analytics.selectors import Series
 from apps.console.analytics import charts
-from apps.console.analytics.asked import Asked
 from apps.console.analytics.charts import Line, behind, chart
-from apps.console.analytics.marks import Mark
+from apps.console.analytics.event_marks import Mark
+from apps.console.analytics.query_parameters import Asked
 from apps.console.analytics.waterfall import WIDTH, waterfall
 from tests.support.calls import make_record
 

@@ -10,8 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from apps.console.analytics.call_log import PER_PAGE
 from apps.console.analytics.dashboards import DASHBOARDS
-from apps.console.analytics.log import PER_PAGE
 from apps.purging.services import policy_update
 from apps.tenants.actors import PLATFORM
 from tests.support.calls import HIT, make_calls

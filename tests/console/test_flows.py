@@ -16,7 +16,7 @@ from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.models import Invitation, Membership, Tenant, Token, User
-from apps.wire import names
+from apps.wire import redis_names
 from tests.console.conftest import errors_of, last_entry, text_of
 from tests.support.cast import PASSWORD, confirm, make_api, make_application, make_subscription
 
@@ -786,7 +786,7 @@ def test_the_page_of_a_database_that_is_away_says_what_goes_on(client, monkeypat
 
 def test_a_tenant_sees_what_is_left_of_its_quotas(world, browse, state_redis):
     now = timezone.now()
-    name = f"{names.ALLOWANCES}{world.subscription.pk}"
+    name = f"{redis_names.ALLOWANCES}{world.subscription.pk}"
     state_redis.hset(name, mapping={"period": f"m{now.year}-{now.month}", "used": "1000"})
     bob = browse(world.people.bob)
     for address in ("/", reverse("console:application", args=["acme", "bot"])):

@@ -11,7 +11,7 @@ from apps.console.forms.cache import PolicyForm
 from apps.console.forms.operations import OperationForm, rearranged
 from apps.console.forms.sample import SampleForm
 from apps.console.forms.warming import WarmUpSettingsForm
-from apps.console.policy_words import sentences
+from apps.console.policy_sentences import sentences
 from apps.console.preview import preview
 from apps.purging.services import policy_update
 from tests.console.conftest import errors_of, last_entry, text_of

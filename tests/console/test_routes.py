@@ -179,8 +179,8 @@ def test_every_icon_of_the_templates_is_in_the_sprite(settings):
     import re
     from pathlib import Path
 
-    from apps.console import meanings
-    from apps.console.nav import GROUPS
+    from apps.console import status_labels
+    from apps.console.navigation import GROUPS
     from apps.console.templatetags.console import SPRITE
 
     sprite = (Path(settings.BASE_DIR) / "static" / SPRITE).read_text()
@@ -188,7 +188,7 @@ def test_every_icon_of_the_templates_is_in_the_sprite(settings):
     templates = "\n".join(path.read_text() for path in (Path(settings.BASE_DIR) / "templates").rglob("*.html"))
     wanted = set(re.findall(r'{% icon "([\w-]+)"', templates)) | set(re.findall(r'\bicon="([\w-]+)"', templates))
     wanted |= {item.icon for group in GROUPS for item in group.items}
-    wanted |= {each.icon for each in (*meanings._STATES.values(), *meanings._RESULTS.values())}
+    wanted |= {each.icon for each in (*status_labels._STATES.values(), *status_labels._RESULTS.values())}
     assert wanted - have == set()
 
 

@@ -13,8 +13,8 @@ from apps.caching.models import Purge
 from apps.catalog.models import Operation
 from apps.fleet.publisher import publish_pending
 from apps.fleet.receipts import wait_for_receipt
-from apps.wire import names
-from apps.wire.workers import Report
+from apps.wire import redis_names
+from apps.wire.worker_reports import Report
 from tests.support.cast import make_api, make_application, make_cast, make_key
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,7 +45,7 @@ def silent_worker(state_redis, monkeypatch):
         since=0.0,
     )
     seconds = state_redis.time()[0]
-    state_redis.hset(names.WORKERS, report.worker, b"%d " % (seconds * 1000) + msgspec.msgpack.encode(report))
+    state_redis.hset(redis_names.WORKERS, report.worker, b"%d " % (seconds * 1000) + msgspec.msgpack.encode(report))
     monkeypatch.setitem(wait_for_receipt.__kwdefaults__, "timeout", 0.05)
 
 

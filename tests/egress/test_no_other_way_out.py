@@ -25,14 +25,14 @@ LISTED: dict[str, dict[str, str]] = {
         "socket.create_connection": GUARD,
         "socket.socket": "names a type",
     },
-    "apps/catalog/proofs.py": {
+    "apps/catalog/host_proofs.py": {
         "import dns.resolver": "asks the machine's own DNS resolver for a TXT record",
         "import dns.exception": "names errors",
     },
     "apps/egress/rules.py": {"socket.socket": PROBE, ".connect": PROBE},
     "apps/gateway/upstream/client.py": {".create_connection": GUARD},
     "apps/gateway/server/worker.py": {"socket.socket": LISTENS},
-    "apps/wire/connections.py": {".from_url": OPERATOR, "Sentinel": OPERATOR, "AsyncSentinel": OPERATOR},
+    "apps/wire/redis_client.py": {".from_url": OPERATOR, "Sentinel": OPERATOR, "AsyncSentinel": OPERATOR},
     "apps/invalidation/consumer.py": {".create_connection": OPERATOR, "Connection": OPERATOR},
     "apps/invalidation/forwarding.py": {"httpx.Client": "names the type of the guard's client"},
     "apps/supervisor/valkey.py": {
@@ -46,8 +46,8 @@ LISTED: dict[str, dict[str, str]] = {
     "apps/demo/origin.py": {"socket.socket": LISTENS},
     "apps/supervisor/installation.py": {"socket.socket": LISTENS},
     "apps/supervisor/management/commands/console.py": {"socket.socket": LISTENS},
-    "apps/warming/fetching.py": {"httpx.Client": ITSELF},
-    "apps/console/trial.py": {"httpx.Client": ITSELF},
+    "apps/warming/gateway_calls.py": {"httpx.Client": ITSELF},
+    "apps/console/try_it.py": {"httpx.Client": ITSELF},
     "apps/foundation/mail.py": {"EmailMessage": OPERATOR},
 }
 

@@ -9,7 +9,7 @@ from django.core.cache import caches
 from django.core.exceptions import PermissionDenied, ValidationError
 
 from apps import httpcache
-from apps.cachestore import siblings
+from apps.cachestore import path_index
 from apps.cachestore.backend import close_clients
 from apps.cachestore.purges import purge
 from apps.caching.models import CachePolicy
@@ -25,7 +25,7 @@ from apps.gateway.pipeline.cache_plan import plan_call
 from apps.purging.services import policy_update
 from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import Role
-from apps.wire import names
+from apps.wire import redis_names
 from tests.gateway.house import Origin, gateway_options, ok, serving
 from tests.httpcache.build import pairs
 from tests.support.cast import make_api, make_application, make_cast, make_key, make_subscription, make_user
@@ -53,7 +53,7 @@ def kept(url="/products/items", *, application=None, asked=(), said=("max-age=60
     credential, _ = module._credential(api, application, typed)
     plan = plan_call(api, module._request(api, typed, target), credential)
     client = state.client()
-    birth = state.held(client).incarnation, int(client.get(names.PURGE_CLOCK) or 0)
+    birth = state.held(client).incarnation, int(client.get(redis_names.PURGE_CLOCK) or 0)
     headers = [("Cache-Control", *said)] + ([("Vary", vary)] if vary else []) + [("ETag", '"1"')]
     at = time.time() - ago
     decision = httpcache.on_response(plan, None, httpcache.ResponseHead(200, pairs(headers)), at, at, birth)
@@ -62,7 +62,7 @@ def kept(url="/products/items", *, application=None, asked=(), said=("max-age=60
     entry.body = b"a body that nobody is shown"
     records, _ = httpcache.placement(caches["responses"].get(entry.key.hex()), entry, 64)
     values = [(key.hex(), record, 600.0) for key, record in records]
-    caches["responses"].write(values, note=siblings.note(plan, entry, records[-1][0]))
+    caches["responses"].write(values, note=path_index.note(plan, entry, records[-1][0]))
     return entry, plan.key_name
 
 

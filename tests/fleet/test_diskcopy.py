@@ -18,7 +18,7 @@ from apps.gateway.config.subscriber import Unavailable
 from apps.gateway.config.worker_config import UNKNOWN
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
-from apps.wire import names
+from apps.wire import redis_names
 from tests.fleet.conftest import caught_up
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_tenant
 from tests.support.waiting import wait_until
@@ -187,7 +187,7 @@ def test_folded_purges_leave_the_copy(valkey, workers, agents, disk):
     fold(state.client(), time.time(), max_rows=4)
     clock = purge(state.client(), ["tag:last"])
     wait_until(lambda: agent.writer._meta and agent.writer._meta.clock == clock)
-    rows = set(state.client().hgetall(names.PURGES))
+    rows = set(state.client().hgetall(redis_names.PURGES))
     down(valkey, agent)
     assert set(disk.load().purges) == rows
 
@@ -198,9 +198,9 @@ def test_the_agent_is_a_witness_when_redis_comes_back_older(valkey, workers, age
     caught_up(agent)
     agent.stop()
     redis = state.client()
-    redis.hincrby(names.EPOCH, "seq", -1)
+    redis.hincrby(redis_names.EPOCH, "seq", -1)
     again = agents()
-    wait_until(lambda: redis.get(names.MISTRUST))
+    wait_until(lambda: redis.get(redis_names.MISTRUST))
     reconcile()
     wait_until(lambda: again.writer.position and again.writer.position.incarnation == 3)
 

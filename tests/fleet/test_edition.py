@@ -14,7 +14,7 @@ from apps.access.models import APIKey
 from apps.fleet import state
 from apps.fleet.compile import all_credentials, all_parts
 from apps.fleet.publisher import publish_pending
-from apps.wire import names
+from apps.wire import redis_names
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_subscription, make_tenant
 from tests.support.waiting import wait_until
 
@@ -37,9 +37,9 @@ def test_what_an_older_version_wrote_is_written_anew(valkey, workers, left: byte
     assert at
     assert state.push(redis, at, {"api:products": older}, {}, n=at.n, names_of=(["api:products"], []))
     wait_until(lambda: served(worker).underscore_headers == ())
-    redis.hdel(names.EPOCH, "edition")
+    redis.hdel(redis_names.EPOCH, "edition")
     if left is not None:
-        redis.hset(names.EPOCH, "edition", left)
+        redis.hset(redis_names.EPOCH, "edition", left)
     publish_pending()
     wait_until(lambda: served(worker).underscore_headers == ("x_tier",))
     held = state.held(redis)

@@ -21,7 +21,7 @@ from apps.gateway.config.subscriber import Unavailable
 from apps.gateway.config.worker_config import UNKNOWN
 from apps.purging import services as caching
 from apps.tenants.actors import PLATFORM
-from apps.wire import events, names
+from apps.wire import events, redis_names
 from tests.support.cast import make_api, make_application, make_key, make_tenant
 from tests.support.waiting import wait_until
 
@@ -57,7 +57,7 @@ def test_receipts_wait_for_the_workers_that_an_emptied_redis_forgot(valkey, work
     state.client().flushall()
     make_tenant("acme")
     assert publish_pending()[0] == 3
-    assert not state.client().exists(names.WORKERS)
+    assert not state.client().exists(redis_names.WORKERS)
 
     def they_come_back(seconds: float) -> None:
         for worker in both:
@@ -125,7 +125,7 @@ def older(valkey, workers, tmp_path):
 
 
 def test_a_redis_that_came_back_older_is_filled_anew(older):
-    wait_until(lambda: state.client().get(names.MISTRUST))
+    wait_until(lambda: state.client().get(redis_names.MISTRUST))
     reconcile()
     wait_until(lambda: older.world.incarnation == 3)
     assert served(older)
@@ -133,7 +133,7 @@ def test_a_redis_that_came_back_older_is_filled_anew(older):
 
 
 def test_an_older_redis_does_not_renew_the_lease(older):
-    wait_until(lambda: state.client().get(names.MISTRUST))
+    wait_until(lambda: state.client().get(redis_names.MISTRUST))
     contact = older.world.lease.contact
     wait_until(lambda: state.client().time()[0] and not older.follower.connected)
     assert older.world.lease.contact == contact
@@ -152,7 +152,7 @@ def test_an_older_redis_that_went_on_from_there_is_noticed_though_its_numbers_fi
     purge(state.client(), ["api:second"])
     purge(state.client(), ["api:third"])
     worker.thaw()
-    wait_until(lambda: state.client().get(names.MISTRUST))
+    wait_until(lambda: state.client().get(redis_names.MISTRUST))
     reconcile()
     wait_until(lambda: worker.world.incarnation == 3)
 
@@ -184,7 +184,7 @@ def test_the_state_of_another_installation_is_not_believed(valkey, workers, sett
     make_api(make_tenant("platform"))
     wait_for_receipt()
     redis = state.client()
-    redis.hset(names.EPOCH, mapping={"incarnation": 2**40, "proof": b"x" * 24})
+    redis.hset(redis_names.EPOCH, mapping={"incarnation": 2**40, "proof": b"x" * 24})
     wait_until(lambda: not worker.follower.connected)
     assert served(worker)
     reconcile()
@@ -195,7 +195,7 @@ def test_the_state_of_another_installation_is_not_believed(valkey, workers, sett
 def test_a_follower_of_a_much_later_incarnation_is_overtaken_at_once(valkey, workers):
     """The database is new, but an agent kept its disk copy."""
     worker = workers()
-    state.client().set(names.MISTRUST, 41)
+    state.client().set(redis_names.MISTRUST, 41)
     publish_pending()
     wait_until(lambda: worker.world.incarnation == 42)
 
@@ -203,7 +203,7 @@ def test_a_follower_of_a_much_later_incarnation_is_overtaken_at_once(valkey, wor
 def test_a_number_that_nobody_can_have_counted_is_not_believed(valkey, workers):
     workers()
     for nonsense in (2**62, "x", "-5"):
-        state.client().set(names.MISTRUST, nonsense)
+        state.client().set(redis_names.MISTRUST, nonsense)
         assert publish_pending()[0] == 2
 
 
@@ -213,7 +213,7 @@ def test_a_trimmed_stream_has_a_worker_start_over(valkey, workers):
     platform = make_tenant("platform")
     make_api(platform)
     make_api(platform, slug="other")
-    state.client().xtrim(names.EVENTS, maxlen=1, approximate=False)
+    state.client().xtrim(redis_names.EVENTS, maxlen=1, approximate=False)
     worker.thaw()
     wait_until(lambda: served(worker) and served(worker, b"/other/"))
     assert worker.world.incarnation == 2, "nothing was lost but the way"
@@ -224,7 +224,7 @@ def test_an_event_of_a_newer_version_has_a_worker_start_over(valkey, workers):
     worker = workers()
     redis = state.client()
     add = f"{events.APPEND} return append(KEYS[1], KEYS[2], {{'kind', 'novelty'}})"
-    redis.eval(add, 2, names.EPOCH, names.EVENTS)
+    redis.eval(add, 2, redis_names.EPOCH, redis_names.EVENTS)
     make_api(make_tenant("platform"))
     wait_until(lambda: served(worker))
 
@@ -234,10 +234,10 @@ def test_a_part_that_somebody_changed_is_refused_and_what_was_there_holds(valkey
     api = make_api(make_tenant("platform"))
     make_api(api.tenant, slug="other")
     wait_for_receipt()
-    redis, parts = state.client(), names.parts(2)
+    redis, parts = state.client(), redis_names.parts(2)
     redis.hset(parts, "api:products", redis.hget(parts, "api:other"))
     tell = f"{events.APPEND} return append(KEYS[1], KEYS[2], {{'kind', 'change', 'n', '0', 'parts', 'api:products'}})"
-    redis.eval(tell, 2, names.EPOCH, names.EVENTS)
+    redis.eval(tell, 2, redis_names.EPOCH, redis_names.EVENTS)
     wait_until(lambda: worker.world.refused == {"api:products"})
     assert served(worker).slug == "products"
     catalog.api_update(actor=PLATFORM, api=api, retries=3)
@@ -251,7 +251,7 @@ def test_a_record_that_somebody_changed_opens_nothing_and_closes_nothing(valkey,
     bad = make_key(good.application, name="bad").key
     access.key_revoke(actor=PLATFORM, key=bad)
     redis = state.client()
-    redis.set(names.credential(2, bad.digest), redis.get(names.credential(2, good.digest)))
+    redis.set(redis_names.credential(2, bad.digest), redis.get(redis_names.credential(2, good.digest)))
     with pytest.raises(Unavailable):
         worker.lookup(bad.digest)
     assert worker.lookup(good.digest).state == "active"
@@ -261,12 +261,12 @@ def test_a_record_of_before_a_refill_is_worth_nothing_after_it(valkey, workers):
     worker = workers()
     key = make_key(make_application(make_tenant("acme"))).key
     redis = state.client()
-    kept = redis.get(names.credential(2, key.digest))
+    kept = redis.get(redis_names.credential(2, key.digest))
     access.key_revoke(actor=PLATFORM, key=key)
     redis.flushall()
     reconcile()
     wait_until(lambda: worker.world.incarnation == 3)
-    redis.set(names.credential(3, key.digest), kept)
+    redis.set(redis_names.credential(3, key.digest), kept)
     with pytest.raises(Unavailable):
         worker.lookup(key.digest)
 
@@ -307,11 +307,11 @@ def test_a_refill_that_died_is_begun_anew_and_its_leftovers_are_swept(valkey, wo
             publish_pending()
     with pytest.raises(PublicationFailed, match="Another process"):
         publish_pending()
-    redis.delete(names.REFILLER)  # what its expiry does
+    redis.delete(redis_names.REFILLER)  # what its expiry does
     reconcile()
     wait_until(lambda: worker.world.incarnation == 4)
-    assert not list(redis.scan_iter(match=f"{names.CREDENTIAL}3:*"))
-    assert len(list(redis.scan_iter(match=f"{names.CREDENTIAL}4:*"))) == 1
+    assert not list(redis.scan_iter(match=f"{redis_names.CREDENTIAL}3:*"))
+    assert len(list(redis.scan_iter(match=f"{redis_names.CREDENTIAL}4:*"))) == 1
 
 
 def test_a_large_refill_is_left_to_the_reconciler(valkey, workers, monkeypatch):
@@ -327,7 +327,7 @@ def test_a_large_refill_is_left_to_the_reconciler(valkey, workers, monkeypatch):
 
 def test_two_refills_at_once_are_one(valkey, workers):
     workers()
-    state.client().set(names.MISTRUST, 2)
+    state.client().set(redis_names.MISTRUST, 2)
     first = publisher.refill()
     assert publisher.refill() == first == (3, Epoch.objects.get().n)
 
@@ -379,13 +379,13 @@ def test_what_is_written_anew_says_why_and_is_a_warning_only_where_something_was
     if happened != "first start":
         publish_pending()
     if happened == "upgrade":
-        redis.hdel(names.EPOCH, "edition")
+        redis.hdel(redis_names.EPOCH, "edition")
     elif happened == "loss":
         redis.flushall()
     elif happened == "foreign":
-        redis.hset(names.EPOCH, "proof", b"rubbish")
+        redis.hset(redis_names.EPOCH, "proof", b"rubbish")
     elif happened == "older database":
-        redis.hincrby(names.EPOCH, "n", 7)
+        redis.hincrby(redis_names.EPOCH, "n", 7)
     caplog.clear()
     with caplog.at_level("INFO", logger="apps.fleet.publisher"):
         publish_pending()

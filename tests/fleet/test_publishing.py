@@ -20,7 +20,7 @@ from apps.foundation.hooks import Hook
 from apps.gateway.config.worker_config import UNKNOWN
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
-from apps.wire import names
+from apps.wire import redis_names
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_subscription, make_tenant
 from tests.support.waiting import wait_until
 
@@ -137,7 +137,7 @@ def test_a_look_up_that_a_revocation_overtakes_is_made_again(valkey, workers, mo
     asked = asyncio.run_coroutine_threadsafe(worker.follower.lookup(key.digest), worker._loop)
     wait_until(lambda: answers)
     if refilled:
-        state.client().set(names.MISTRUST, 2)
+        state.client().set(redis_names.MISTRUST, 2)
     access.key_revoke(actor=PLATFORM, key=key)
     assert wait_for_receipt().complete
     worker._loop.call_soon_threadsafe(release.set)
@@ -203,9 +203,9 @@ def test_a_long_backlog_goes_in_batches(valkey, workers, monkeypatch):
         platform = make_tenant("platform")
         for number in range(5):
             make_api(platform, slug=f"api{number}")
-    before = len(state.client().xrange(names.EVENTS))
+    before = len(state.client().xrange(redis_names.EVENTS))
     assert publish_pending() == (2, Epoch.objects.get().n)
-    assert len(state.client().xrange(names.EVENTS)) - before == 4  # 11 entries, 3 at a time
+    assert len(state.client().xrange(redis_names.EVENTS)) - before == 4  # 11 entries, 3 at a time
     worker = workers()
     assert len(worker.world.routes) == 5
 
@@ -274,9 +274,9 @@ def test_what_was_compiled_before_somebody_else_published_is_not_written(valkey)
     slow = state.held(redis)
     api = make_api(platform)
     publish_pending()
-    old = state.client().hget(names.parts(slow.incarnation), "api:products")
+    old = state.client().hget(redis_names.parts(slow.incarnation), "api:products")
     assert not state.push(redis, slow, {"api:products": None}, {}, n=slow.n + 1)
-    assert state.client().hget(names.parts(slow.incarnation), "api:products") == old
+    assert state.client().hget(redis_names.parts(slow.incarnation), "api:products") == old
     assert state.held(redis).n == Epoch.objects.get().n
     assert api.slug == "products"
 
@@ -313,7 +313,7 @@ def test_many_publishers_at_once_agree(valkey, workers, monkeypatch):
         thread.join()
     assert ends == [(2, goal)] * 4
     wait_until(lambda: len(worker.world.routes) == 15)
-    events = [int(fields[b"n"]) for _, fields in state.client().xrange(names.EVENTS)]
+    events = [int(fields[b"n"]) for _, fields in state.client().xrange(redis_names.EVENTS)]
     assert events == list(range(goal + 1))  # each change once, in order
     assert Epoch.objects.get().incarnation == 2  # filled once, and never needlessly again
 

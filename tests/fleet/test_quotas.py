@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from apps.fleet import state
-from apps.fleet.quotas import QuotaUse, period_now, quotas_used
+from apps.fleet.quota_usage import QuotaUse, period_now, quotas_used
 from apps.gateway.limits import allowances
-from apps.wire import names
+from apps.wire import redis_names
 
 SCRIPT = Path(allowances.__file__).with_name("allowances.lua").read_text()
 NOW = datetime(2026, 11, 22, 23, 59, tzinfo=UTC)
@@ -23,13 +23,13 @@ def test_periods_are_named_as_the_gateways_script_names_them():
 @pytest.mark.parametrize("period", ["hour", "day", "month"])
 def test_the_script_and_the_reader_agree_on_the_period(state_redis, period):
     script = state_redis.register_script(SCRIPT)
-    script(keys=[f"{names.ALLOWANCES}7"], args=["one", 1, 0, 0, 0, 0, 4, 60, "", "", 100, period])
+    script(keys=[f"{redis_names.ALLOWANCES}7"], args=["one", 1, 0, 0, 0, 0, 4, 60, "", "", 100, period])
     seconds, _ = state_redis.time()
     assert quotas_used({7: (100, period)}, datetime.fromtimestamp(seconds, UTC)) == {7: QuotaUse(4, 100)}
 
 
 def test_what_was_used_in_an_earlier_period_is_over(state_redis):
-    state_redis.hset(f"{names.ALLOWANCES}7", mapping={"period": "m2026-10", "used": "90"})
+    state_redis.hset(f"{redis_names.ALLOWANCES}7", mapping={"period": "m2026-10", "used": "90"})
     assert quotas_used({7: (100, "month")}, NOW)[7] == QuotaUse(0, 100)
 
 

@@ -18,9 +18,9 @@ from apps.fleet.selectors import gateways, parts_state
 from apps.fleet.services import celery_is_alive, forget_the_dead
 from apps.gateway.config.worker_config import UNKNOWN
 from apps.tenants.actors import PLATFORM
-from apps.wire import names
+from apps.wire import redis_names
 from apps.wire.api_keys import digest
-from apps.wire.workers import node_name, worker_reaped
+from apps.wire.worker_reports import node_name, worker_reaped
 from tests.support.cast import make_api, make_application, make_key, make_tenant
 from tests.support.waiting import wait_until
 
@@ -104,8 +104,8 @@ def test_a_crashed_worker_counts_until_it_is_reaped(valkey, workers):
     # Both run in the test's process: reap by the id that tells them apart.
     report = crashed.follower._report()
     redis = state.client()
-    redis.hset(names.WORKERS, f"{node_name()}-9-424242", redis.hget(names.WORKERS, report.worker))
-    redis.hdel(names.WORKERS, report.worker)
+    redis.hset(redis_names.WORKERS, f"{node_name()}-9-424242", redis.hget(redis_names.WORKERS, report.worker))
+    redis.hdel(redis_names.WORKERS, report.worker)
     worker_reaped(redis, pid=424242)
     receipt = wait_for_receipt()
     assert (receipt.workers, receipt.in_force) == (1, 1)
@@ -167,7 +167,7 @@ def test_a_worker_that_refused_a_damaged_value_is_not_in_force(valkey, workers):
     worker = workers()
     make_api(make_tenant("platform"))
     wait_for_receipt()
-    parts = names.parts(worker.world.incarnation)
+    parts = redis_names.parts(worker.world.incarnation)
     sealed = state.client().hget(parts, "api:products")
     state.client().hset(parts, "api:products", sealed[:-1] + b"\x00")
     late = workers()
@@ -193,9 +193,9 @@ def test_the_gateways_page_knows_who_is_alive(valkey, workers):
 def test_who_was_silent_for_long_is_forgotten(valkey, workers):
     worker = workers()
     redis = state.client()
-    packed = next(iter(redis.hgetall(names.WORKERS).values())).partition(b" ")[2]
-    redis.hset(names.WORKERS, "gone", b"1000 " + packed)
-    redis.hset(names.WORKERS, "garbage", b"x")
+    packed = next(iter(redis.hgetall(redis_names.WORKERS).values())).partition(b" ")[2]
+    redis.hset(redis_names.WORKERS, "gone", b"1000 " + packed)
+    redis.hset(redis_names.WORKERS, "garbage", b"x")
     assert len(gateways()) == 2
     assert forget_the_dead(redis) == 1
     assert [gateway.worker for gateway in gateways()] == [worker.follower._report().worker]
@@ -215,12 +215,12 @@ def test_the_state_of_each_part_is_told(valkey, workers, settings):
         "gateways": "away",
         "disk": everything["disk"],
     }, "what was never seen may be starting, in the first minute"
-    state.client().hset(names.EPOCH, "filled", int(time.time()) - 120)
+    state.client().hset(redis_names.EPOCH, "filled", int(time.time()) - 120)
     assert now()["celery"] == "away"
     workers()
     celery_is_alive()
     assert now() | {"disk": "ok"} == dict.fromkeys(everything, "ok")
-    state.client().set(names.CELERY, time.time() - 30)
+    state.client().set(redis_names.CELERY, time.time() - 30)
     assert now()["celery"] == "degraded"
     valkey.kill()
     found = now()

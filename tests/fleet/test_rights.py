@@ -13,7 +13,7 @@ from apps.fleet.tasks import reconcile
 from apps.httpcache import Held, Identity, Policy, subject_of_key
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
-from apps.wire import names
+from apps.wire import redis_names
 from tests.httpcache.build import plan, stored
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_subscription, make_tenant
 
@@ -91,10 +91,10 @@ def test_a_suspended_tenant_and_a_deleted_application_take_all_that_was_theirs(h
 
 def test_a_resumed_subscription_ends_nothing(house: House):
     access.subscription_suspend(actor=PLATFORM, subscription=house.subscription)
-    purges = state.client().get(names.PURGE_CLOCK)
+    purges = state.client().get(redis_names.PURGE_CLOCK)
     access.subscription_resume(actor=PLATFORM, subscription=house.subscription)
     assert wait_for_receipt().complete
-    assert state.client().get(names.PURGE_CLOCK) == purges
+    assert state.client().get(redis_names.PURGE_CLOCK) == purges
 
 
 def test_what_could_not_be_said_while_redis_was_away_is_said_when_it_is_back(house: House, valkey: Any):
@@ -109,5 +109,5 @@ def test_what_could_not_be_said_while_redis_was_away_is_said_when_it_is_back(hou
 def test_the_right_is_gone_before_what_was_stored_under_it_is(house: House):
     """An answer whose fetch begins between the two would be born after the purge, under the right that is gone."""
     access.subscription_revoke(actor=PLATFORM, subscription=house.subscription)
-    last = [fields[b"kind"] for _, fields in state.client().xrange(names.EVENTS)][-2:]
+    last = [fields[b"kind"] for _, fields in state.client().xrange(redis_names.EVENTS)][-2:]
     assert last == [b"change", b"purge"]

@@ -17,8 +17,8 @@ from apps.fleet.services import forget_the_dead
 from apps.gateway.config.disk_copy import DiskCopyReader
 from apps.gateway.config.worker_config import UNKNOWN
 from apps.tenants.actors import PLATFORM
-from apps.wire import names
-from apps.wire.workers import Copy, read_fleet
+from apps.wire import redis_names
+from apps.wire.worker_reports import Copy, read_fleet
 from tests.support.cast import make_api, make_application, make_key, make_tenant
 from tests.support.waiting import wait_until
 
@@ -182,13 +182,13 @@ def test_a_copy_whose_agent_was_killed_is_waited_for_until_its_trust_ends(valkey
     assert (receipt.workers, receipt.copies_behind) == (0, 1)
     (copy,) = copies()
     assert copy.report.lease == 900
-    row = bytes(state.client().hvals(names.COPIES)[0])
-    (name,) = state.client().hkeys(names.COPIES)
+    row = bytes(state.client().hvals(redis_names.COPIES)[0])
+    (name,) = state.client().hkeys(redis_names.COPIES)
     milliseconds, _, packed = row.partition(b" ")
-    state.client().hset(names.COPIES, name, b"%d %s" % (int(milliseconds) - 900_001, packed))
+    state.client().hset(redis_names.COPIES, name, b"%d %s" % (int(milliseconds) - 900_001, packed))
     assert wait_for_receipt(timeout=0.1).complete
     assert forget_the_dead(state.client()) == 0
-    state.client().hset(names.COPIES, name, b"%d %s" % (int(milliseconds) - 1_600_000, packed))
+    state.client().hset(redis_names.COPIES, name, b"%d %s" % (int(milliseconds) - 1_600_000, packed))
     assert forget_the_dead(state.client()) == 1
     assert copies() == []
 

@@ -22,7 +22,7 @@ from apps.gateway.server.asgi import Application
 from apps.gateway.server.http1 import Lane
 from apps.gateway.server.worker import Server
 from apps.httpcache.policy import Policy
-from apps.wire import api_keys, names
+from apps.wire import api_keys, redis_names
 from apps.wire.call_records import CallRecord, decode
 from apps.wire.snapshot import API, Credential, Egress, Grant, HeaderRules, HostOwner, Plan, Upstream
 from tests.support.ports import free_port
@@ -88,7 +88,7 @@ class Published:
     def everything(self, *things: API | Plan | Credential | Egress | HostOwner) -> None:
         """Fill an empty state. Unless ``things`` say otherwise, upstreams may be on this machine."""
         things = (Egress("", ONE_MACHINE), *things)
-        self.client.set(names.REFILLER, "test", px=15000)
+        self.client.set(redis_names.REFILLER, "test", px=15000)
         parts, records = self._sorted(things)
         assert state.fill(self.client, "test", 1, parts, records)
         assert state.switch(self.client, "test", 1, 1, 0)

@@ -16,7 +16,7 @@ from django.conf import settings
 from apps.gateway.gateway import Gateway
 from apps.gateway.limits.allowances import LOAN, Allowance, Allowances
 from apps.supervisor.valkey import EmbeddedValkey
-from apps.wire import names
+from apps.wire import redis_names
 from apps.wire.snapshot import Grant, Plan
 from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, credential, ok, serving
 from tests.support.waiting import until
@@ -115,7 +115,7 @@ async def test_unspent_calls_go_back(workers: Callable[..., Allowances], state_r
     await until(lambda: allowance.tokens == 0)
 
     def used() -> int:
-        return int(state_redis.hget(f"{names.ALLOWANCES}{SUBSCRIPTION}", "used") or 0)
+        return int(state_redis.hget(f"{redis_names.ALLOWANCES}{SUBSCRIPTION}", "used") or 0)
 
     await until(lambda: used() == 30)
 
@@ -128,13 +128,13 @@ async def test_a_report_that_comes_late_does_no_harm(
 
     async def ask(seq: int, spent: int, remaining: int, want: int) -> list[int]:
         arguments = ["w", seq, spent, remaining, 0, "0", want, 60, "10.0", 20, "", "month"]
-        return await script(keys=[f"{names.ALLOWANCES}late"], args=arguments)
+        return await script(keys=[f"{redis_names.ALLOWANCES}late"], args=arguments)
 
     assert (await ask(1, 0, 0, 5))[0] == 5
     assert (await ask(3, 5, 0, 5))[0] == 5
     late = await ask(2, 3, 2, 5)
     assert (late[0], late[2]) == (0, 3)
-    out, *_ = state_redis.hget(f"{names.ALLOWANCES}late", "w:w").split()
+    out, *_ = state_redis.hget(f"{redis_names.ALLOWANCES}late", "w:w").split()
     assert int(out) == 5
 
 
@@ -142,7 +142,7 @@ async def test_a_loan_whose_worker_died_counts_as_spent(
     workers: Callable[..., Allowances], state_redis: redis.Redis
 ) -> None:
     worker = workers()
-    name = f"{names.ALLOWANCES}died"
+    name = f"{redis_names.ALLOWANCES}died"
 
     async def ask(who: str, seq: int, want: int, ttl: float, spent: int = 0) -> list[int]:
         arguments = [who, seq, spent, 0, 0, "0", want, ttl, "", "", 10, "month"]
@@ -386,5 +386,5 @@ async def test_a_write_is_answered_while_redis_is_frozen_and_ends_what_is_stored
     finally:
         own_state.send(signal.SIGCONT)
     clock = own_state.client()
-    await until(lambda: int(clock.get(names.PURGE_CLOCK) or 0) >= 1)
+    await until(lambda: int(clock.get(redis_names.PURGE_CLOCK) or 0) >= 1)
     clock.close()

@@ -11,7 +11,7 @@ from apps.gateway.gateway import Gateway
 from apps.gateway.pipeline.head_cache import Admission
 from apps.gateway.pipeline.pipeline import LARGEST
 from apps.httpcache import Held
-from apps.httpcache.recent import Recent
+from apps.httpcache.bounded_table import Recent
 from apps.wire.snapshot import API, Credential, Grant, Operation, Plan
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok, read_answer, serving
 from tests.support.waiting import until

@@ -10,7 +10,7 @@ from apps.gateway.fetch import invalidation
 from apps.gateway.gateway import Gateway
 from apps.httpcache.policy import Policy
 from apps.wire.snapshot import Operation
-from apps.wire.workers import Report
+from apps.wire.worker_reports import Report
 from tests.gateway.house import Door, Origin, Published, api, ok, serving
 from tests.support.waiting import until
 

@@ -26,8 +26,8 @@ from apps.gateway.upstream import headers
 from apps.gateway.upstream.client import IDLE_IN_ALL, HTTP1Client, origin_of
 from apps.gateway.upstream.connection import Connection
 from apps.httpcache import entity_tags, keys, normalise, patterns
+from apps.httpcache.bounded_table import Recent, Remembered
 from apps.httpcache.directives import _request_directives, request_directives
-from apps.httpcache.recent import Recent, Remembered
 from apps.wire.snapshot import Credential, Grant
 from tests.gateway.house import Door, Origin, gateway_options, ok
 from tests.support.tables import modules_loaded_by, names_of_tables, tables_of

@@ -14,7 +14,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from apps.foundation.commands import Command, manage
+from apps.foundation.child_command import Command, manage
 from tests.gateway.house import KEY, Origin, Published, ok, read_answer
 from tests.support.waiting import until
 
@@ -115,14 +115,14 @@ async def test_a_rolling_restart_under_load_fails_no_call(workers: Workers, orig
 
 
 async def test_a_worker_that_is_idle_stops_soon_and_says_goodbye(workers: Workers, state_redis: redis.Redis) -> None:
-    from apps.wire import names
+    from apps.wire import redis_names
 
     process = await workers.start(0)
-    await until(lambda: state_redis.hlen(names.WORKERS) == 1)
+    await until(lambda: state_redis.hlen(redis_names.WORKERS) == 1)
     process.terminate()
     await until(lambda: process.poll() is not None, within=4)
     assert process.returncode == 0
-    assert state_redis.hlen(names.WORKERS) == 0
+    assert state_redis.hlen(redis_names.WORKERS) == 0
 
 
 async def test_a_worker_without_anything_to_load_starts_and_is_not_ready(tmp_path: Path) -> None:

@@ -22,13 +22,13 @@ from kombu.message import Message
 
 from apps.caching.models import Purge
 from apps.foundation.errors import Unavailable
-from apps.invalidation import consumer, inbox
+from apps.invalidation import consumer, message_inbox
 from apps.invalidation.consumer import CannotConsume, Events, connection_to
-from apps.invalidation.inbox import Taken
+from apps.invalidation.message_inbox import Taken
 from apps.invalidation.models import RefusedMessage
 from apps.invalidation.plain_redis import enveloped
 from apps.supervisor import installation
-from apps.wire import names
+from apps.wire import redis_names
 from tests.support.cast import make_api, make_tenant
 from tests.support.waiting import wait_until
 
@@ -115,7 +115,7 @@ def consume() -> Iterator[Callable[[Broker], Running]]:
 
 @pytest.fixture
 def products(transactional_db: None, state_redis: Any) -> Any:
-    state_redis.hset(names.EPOCH, mapping={"incarnation": 1, "n": 1, "seq": 0})
+    state_redis.hset(redis_names.EPOCH, mapping={"incarnation": 1, "n": 1, "seq": 0})
     return make_api(make_tenant("platform"))
 
 
@@ -135,7 +135,7 @@ def test_messages_are_purged_and_bad_ones_hold_up_nobody(products, broker, consu
     wait_until(lambda: broker.left() == 0, what="all are acknowledged or rejected")
     assert RefusedMessage.objects.count() == 4
     assert (running.events.taken, running.events.refused) == (3, 4)
-    assert b"p:products:/a" in state_redis.hgetall(names.PURGES)
+    assert b"p:products:/a" in state_redis.hgetall(redis_names.PURGES)
 
 
 def test_a_message_of_a_kombu_producer_is_taken_too(products, broker, consume):
@@ -148,7 +148,7 @@ def test_a_message_of_a_kombu_producer_is_taken_too(products, broker, consume):
 
 
 def test_while_redis_or_the_database_is_away_a_message_waits_and_is_then_taken(products, broker, consume, monkeypatch):
-    whole, tries = inbox.take, []
+    whole, tries = message_inbox.take, []
 
     def away(body: bytes, **options: Any) -> Taken:
         tries.append(body)
@@ -157,7 +157,7 @@ def test_while_redis_or_the_database_is_away_a_message_waits_and_is_then_taken(p
         return whole(body, **options)
 
     monkeypatch.setattr(consumer, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(inbox, "take", away)
+    monkeypatch.setattr(message_inbox, "take", away)
     consume(broker)
     broker.send({"api": "products", "kind": "tag", "value": "a"})
     wait_until(lambda: purged() == ["a"])
@@ -173,7 +173,7 @@ def test_what_a_stopped_consumer_had_in_hand_is_taken_by_the_next(products, brok
         raise Unavailable("Redis is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(inbox, "take", away)
+        patch.setattr(message_inbox, "take", away)
         first = consume(broker)
         for value in "abc":
             broker.send({"api": "products", "kind": "tag", "value": value})

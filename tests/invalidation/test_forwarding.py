@@ -16,7 +16,7 @@ from apps.invalidation.models import Forwarding, Message
 from apps.invalidation.tasks import forward, retain
 from apps.purging import services as caching
 from apps.tenants.actors import PLATFORM
-from apps.wire import names
+from apps.wire import redis_names
 from tests.support.cast import Cast, make_api
 
 
@@ -58,7 +58,7 @@ def edge():
 
 @pytest.fixture
 def products(cast: Cast, state_redis, edge):
-    state_redis.hset(names.EPOCH, mapping={"incarnation": 1, "n": 1, "seq": 0})
+    state_redis.hset(redis_names.EPOCH, mapping={"incarnation": 1, "n": 1, "seq": 0})
     api = make_api(cast.platform)
     services.cdn_update(
         actor=cast.olga,
@@ -223,13 +223,13 @@ def test_a_turn_begins_no_calls_when_its_time_is_over(products, edge, monkeypatc
 
 def test_the_task_leaves_it_to_one_at_a_time(products, edge, state_redis, settings):
     purged(products)
-    state_redis.set(names.FORWARDING, 1)
+    state_redis.set(redis_names.FORWARDING, 1)
     forward()
     assert edge.calls == []
-    state_redis.delete(names.FORWARDING)
+    state_redis.delete(redis_names.FORWARDING)
     forward()
     assert len(edge.calls) == 1
-    assert not state_redis.exists(names.FORWARDING)
+    assert not state_redis.exists(redis_names.FORWARDING)
 
 
 def test_a_target_that_rules_refuse_since_is_not_called_and_the_reason_is_said(products, edge, settings):

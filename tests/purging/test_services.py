@@ -9,14 +9,14 @@ from apps.caching.models import Purge
 from apps.catalog.models import Operation, Revision
 from apps.foundation.errors import Unavailable
 from apps.purging import services
-from apps.wire import names
+from apps.wire import redis_names
 from tests.support.cast import Cast, make_api
 
 
 @pytest.fixture
 def state(state_redis):
     """A state Redis that knows its epoch, as the fleet leaves it."""
-    state_redis.hset(names.EPOCH, mapping={"incarnation": 1, "n": 1, "seq": 0})
+    state_redis.hset(redis_names.EPOCH, mapping={"incarnation": 1, "n": 1, "seq": 0})
     return state_redis
 
 
@@ -54,8 +54,8 @@ def test_a_purge_is_in_redis_with_its_row_and_its_entry(cast: Cast, state, kind:
     api = make_api(cast.platform)
     Operation.objects.create(api=api, method="GET", path="/items/{id}")
     purge = services.purge(actor=cast.olga, api=api, kind=kind, value=value)
-    assert set(state.hgetall(names.PURGES)) == tags
-    assert int(state.get(names.PURGE_CLOCK)) == purge.clock
+    assert set(state.hgetall(redis_names.PURGES)) == tags
+    assert int(state.get(redis_names.PURGE_CLOCK)) == purge.clock
     row = Purge.objects.get()
     assert (row.api_slug, row.kind, row.value, row.actor_email) == ("products", kind, value, "olga@platform.test")
     entry = Entry.objects.order_by("-epoch")[0]
@@ -88,7 +88,7 @@ def test_a_purge_that_names_nothing_is_refused(cast: Cast, state, kind: str, val
         services.purge(actor=cast.olga, api=make_api(cast.platform), kind=kind, value=value)
     assert set(refused.value.message_dict) == {field}
     assert not Purge.objects.exists()
-    assert not state.exists(names.PURGES)
+    assert not state.exists(redis_names.PURGES)
 
 
 def test_callers_purge_nothing(cast: Cast, state):
@@ -100,7 +100,7 @@ def test_callers_purge_nothing(cast: Cast, state):
 
 def test_while_redis_is_away_or_empty_nothing_is_purged_and_it_is_said(cast: Cast, state_redis, settings):
     api = make_api(cast.platform)
-    state_redis.delete(names.EPOCH)
+    state_redis.delete(redis_names.EPOCH)
     with pytest.raises(Unavailable):
         services.purge(actor=cast.olga, api=api, kind=PurgeKind.API)
     settings.REDIS_URL = "redis://127.0.0.1:9"

@@ -5,12 +5,12 @@ import pytest
 from django.core.cache import caches
 from redis import ConnectionError
 
-from apps.cachestore.ledger import BASE, FILL
-from apps.cachestore.shares import Account
+from apps.cachestore.eviction import BASE, FILL
+from apps.cachestore.fair_share import Account
 from apps.purging import tiers
 from apps.purging.selectors import cache_tiers
-from apps.wire import names
-from apps.wire.workers import L1, Report
+from apps.wire import redis_names
+from apps.wire.worker_reports import L1, Report
 from tests.httpcache.build import stored
 
 BODY = b"x" * 1000
@@ -29,7 +29,7 @@ def test_an_administrator_sees_the_workers_the_server_and_who_takes_what(cast, c
         l1=L1(bytes=1000, capacity=64 * 2**20, entries=3, evictions=2),
     )  # fmt: skip
     seconds, _ = state_redis.time()
-    state_redis.hset(names.WORKERS, said.worker, b"%d " % (seconds * 1000) + msgspec.msgpack.encode(said))
+    state_redis.hset(redis_names.WORKERS, said.worker, b"%d " % (seconds * 1000) + msgspec.msgpack.encode(said))
     fill(Account("acme", "products", "acme"), 0, 3)
     fill(Account("acme", "products", "globex"), 10, 2)
     fill(Account("acme", "orders", ""), 20, 1)

@@ -10,8 +10,8 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 
 from apps.supervisor.checks import state_server_keeps_what_it_is_given, the_console_has_a_host_of_its_own
-from apps.supervisor.datalock import DataDirectoryInUse, DataLock, holder
-from apps.supervisor.guard import left_over
+from apps.supervisor.data_lock import DataDirectoryInUse, DataLock, holder
+from apps.supervisor.orphan_guard import left_over
 from apps.supervisor.ports import PortTaken, listen
 from apps.tenants.models import User
 from apps.tenants.selectors import token_find

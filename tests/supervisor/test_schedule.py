@@ -7,7 +7,7 @@ from django.conf import settings
 from apps.supervisor.installation import celery
 
 WAIT_FOR_OTHERS = {
-    "catalog.check_hosts": "name servers and hosts: tests/catalog/test_proofs.py has one round at a time",
+    "catalog.check_hosts": "name servers and hosts: tests/catalog/test_host_proofs.py has one round at a time",
     "invalidation.forward": "CDNs: tests/invalidation/test_forwarding.py has one at a time",
     "warming.work": "upstreams: tests/warming/test_tasks.py has one at a time",
 }

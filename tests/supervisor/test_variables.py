@@ -76,8 +76,8 @@ OF_A_CHILD = {
     "apps/supervisor/management/commands/console.py",  # CONSOLE_FD
     "apps/demo/origin.py",  # ORIGIN_FD
     "apps/foundation/ready.py",  # READY_FD
-    "apps/foundation/commands.py",  # what a child inherits
-    "apps/catalog/openapi/aside.py",
+    "apps/foundation/child_command.py",  # what a child inherits
+    "apps/catalog/openapi/reader_process.py",
     "apps/supervisor/first_start.py",  # reads by ``read``, and takes secrets out
     "apps/declarative/making.py",  # what a declarative file names
     *("apimgr/celery.py", "apimgr/asgi.py"),  # which settings there are

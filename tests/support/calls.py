@@ -3,8 +3,8 @@
 import time
 from typing import Any
 
+from apps.analytics.batch_ingestion import take
 from apps.analytics.stream import Batch
-from apps.analytics.taking import take
 from apps.gateway.records.spool import frame, new_incarnation
 from apps.wire.call_records import CALL, CallRecord, encode
 

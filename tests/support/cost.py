@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import thread_time
 from typing import Any
 
-from apps.httpcache.recent import Remembered
+from apps.httpcache.bounded_table import Remembered
 
 SIZE = 8 * 1024
 """Bytes of the shorter text; the longer one is as long as a head may be."""

@@ -14,8 +14,8 @@ import httpx
 from django.conf import settings
 
 from apimgr.environment import socket_path
-from apps.wire.connections import AWAY, connect
-from apps.wire.workers import read_fleet
+from apps.wire.redis_client import AWAY, connect
+from apps.wire.worker_reports import read_fleet
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 

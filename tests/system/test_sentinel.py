@@ -2,8 +2,8 @@
 
 import pytest
 
-from apps.wire import names
-from apps.wire.connections import AWAY, connect
+from apps.wire import redis_names
+from apps.wire.redis_client import AWAY, connect
 from tests.support.installation import installation
 from tests.support.sentinel import Watched
 from tests.support.waiting import wait_until
@@ -52,6 +52,6 @@ def tick(watched: Watched) -> float:
     """When Celery last ran a tick, Unix seconds; 0: unknown."""
     with connect(watched.url) as client:
         try:
-            return float(client.get(names.CELERY) or 0)
+            return float(client.get(redis_names.CELERY) or 0)
         except AWAY:
             return 0.0

@@ -20,11 +20,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from apps.foundation.steady import SteadyCache
+from apps.foundation.resilient_cache import SteadyCache
 from apps.tenants import services
-from apps.tenants.adapter import MFAAdapter
 from apps.tenants.models import User
 from apps.tenants.sessions import SessionStore, digest
+from apps.tenants.sign_in import MFAAdapter
 from apps.wire.api_keys import holds_secret
 from tests.support.cast import Cast
 from tests.support.ports import free_port

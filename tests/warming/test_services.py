@@ -13,11 +13,11 @@ from apps.fleet.publisher import publish_pending
 from apps.foundation.errors import Conflict
 from apps.foundation.field_names import by_path
 from apps.tenants.actors import PLATFORM
-from apps.warming.beginning import PURGES_MATTER, begin_due
 from apps.warming.choices import Cause
 from apps.warming.models import WarmUp
 from apps.warming.policies import warm_ups_visible_to
 from apps.warming.services import KEPT, MOST_WAITING, warm_up_cancel, warm_up_start
+from apps.warming.triggers import PURGES_MATTER, begin_due
 from tests.support.cast import make_api
 
 

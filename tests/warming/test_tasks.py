@@ -8,11 +8,11 @@ from django.db import OperationalError
 
 from apps.tenants.actors import PLATFORM
 from apps.warming import tasks
-from apps.warming.fetching import STORED, Outcome
+from apps.warming.gateway_calls import STORED, Outcome
 from apps.warming.models import WarmUp
 from apps.warming.services import warm_up_start
-from apps.wire import names
-from apps.wire.connections import connect
+from apps.wire import redis_names
+from apps.wire.redis_client import connect
 from tests.support.cast import make_api
 
 
@@ -51,12 +51,12 @@ def test_a_tick_works_on_what_is_unfinished_and_frees_its_lock(cast, state_redis
     for warm_up in (first, second, queued):
         warm_up.refresh_from_db()
         assert (warm_up.state, warm_up.stored) == ("done", 3)
-    assert not state_redis.exists(names.WARMING)
+    assert not state_redis.exists(redis_names.WARMING)
 
 
 def test_while_another_works_a_tick_does_nothing(cast, state_redis):
     start(make_api(cast.platform))
-    with connect(configured.REDIS_URL) as client, client.lock(names.WARMING, timeout=5, thread_local=False):
+    with connect(configured.REDIS_URL) as client, client.lock(redis_names.WARMING, timeout=5, thread_local=False):
         tasks.go_on()
     assert Answering.made == 0
     tasks.go_on()
@@ -65,7 +65,7 @@ def test_while_another_works_a_tick_does_nothing(cast, state_redis):
 
 def test_the_lock_of_a_killed_task_ends_within_seconds(cast, state_redis, monkeypatch):
     def killed(alive):
-        assert 0 < state_redis.pttl(names.WARMING) <= tasks.HELD * 1000
+        assert 0 < state_redis.pttl(redis_names.WARMING) <= tasks.HELD * 1000
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tasks, "work_a_turn", killed)
@@ -75,13 +75,13 @@ def test_the_lock_of_a_killed_task_ends_within_seconds(cast, state_redis, monkey
 
 def test_a_task_that_was_taken_over_leaves_it_to_the_other(cast, state_redis, monkeypatch, caplog):
     def slow(alive):
-        state_redis.set(names.WARMING, "another")
+        state_redis.set(redis_names.WARMING, "another")
         alive()
 
     monkeypatch.setattr(tasks, "work_a_turn", slow)
     with caplog.at_level("INFO"):
         tasks.go_on()
-    assert state_redis.get(names.WARMING) == b"another"
+    assert state_redis.get(redis_names.WARMING) == b"another"
     assert "Another works on warm-ups now" in caplog.text
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from apimgr.environment import celery_broker, sentinels
 from apps.wire import events
-from apps.wire.connections import connect, connect_async
+from apps.wire.redis_client import connect, connect_async
 from apps.wire.sealing import BrokenSeal, seal, unseal
 from apps.wire.snapshot import Credential, Plan
 

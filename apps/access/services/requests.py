@@ -18,8 +18,8 @@ from apps.access.choices import (
     RequestState,
     RequestVerb,
 )
+from apps.access.emails import tell_applicant, tell_approvers
 from apps.access.models import AccessRequest, Application, Plan, RequestComment, Subscription
-from apps.access.notices import tell_applicant, tell_approvers
 from apps.access.policies import can_cancel_request, can_decide_request, can_edit_request, can_request_access
 from apps.access.services.applications import named
 from apps.access.services.subscriptions import check_end, grant, put_under

@@ -16,7 +16,7 @@ from apps.catalog.choices import SERVED, APIState, Transition
 from apps.catalog.document import Parsed
 from apps.catalog.models import API, HostName, Operation, Revision, Upstream
 from apps.catalog.selectors import apis_configured_by, revision_document_for
-from apps.catalog.services.saving import private_upstreams
+from apps.catalog.services.revisions import private_upstreams
 from apps.rest.fields import NameField, PersonField
 from apps.rest.receipts import WithReceipt
 from apps.rest.serializers import CommentSerializer, DocumentWords, ObjectWords

@@ -2,16 +2,16 @@
 
 Bounded in bytes, parts and depth (YAML aliases count as what they stand for), no reference that leaves the document, and
 nothing is ever fetched or opened: a ``$ref`` to a URL or a file is how such documents read a server's secrets. Services read it
-``aside``, where its time and memory are bounded too.
+``reader_process``, where its time and memory are bounded too.
 """
 
 from django.core.exceptions import ValidationError
 
-from apps.catalog.openapi.aside import read_aside
 from apps.catalog.openapi.checking import refuse_foreign_references, validate
 from apps.catalog.openapi.describing import Description, describe
+from apps.catalog.openapi.error_locations import Refused
 from apps.catalog.openapi.loading import load
-from apps.catalog.openapi.places import Refused
+from apps.catalog.openapi.reader_process import read_aside
 
 __all__ = ["Description", "read", "read_aside"]
 

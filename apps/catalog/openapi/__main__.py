@@ -1,4 +1,4 @@
-"""The process in which ``aside`` has a document read: ``SECONDS MEMORY``, the document on standard input.
+"""The process in which ``reader_process`` has a document read: ``SECONDS MEMORY``, the document on standard input.
 
 Answers with JSON on standard output: ``{"description": …}`` or ``{"refused": [sentences]}``.
 """
@@ -10,7 +10,7 @@ import sys
 from typing import BinaryIO
 
 from apps.catalog.openapi import understood
-from apps.catalog.openapi.places import Refused
+from apps.catalog.openapi.error_locations import Refused
 
 LARGEST_ANSWER = 128 * 2**20
 """Characters that the console is handed: document and operations at their bounds, each letter escaped."""

@@ -9,7 +9,7 @@ from jsonschema_path.accessors import SchemaAccessor
 from openapi_spec_validator.shortcuts import get_validator_cls
 from openapi_spec_validator.validation.exceptions import ValidatorDetectError
 
-from apps.catalog.openapi.places import Refused, at, short, target
+from apps.catalog.openapi.error_locations import Refused, at, short, target
 
 MOST_ERRORS = 10
 MOST_LOOKUPS = 600_000

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from apps.catalog.openapi.checking import version_of
+from apps.catalog.openapi.error_locations import Refused, short, target
 from apps.catalog.openapi.loading import MOST_CHARACTERS
-from apps.catalog.openapi.places import Refused, short, target
 
 if TYPE_CHECKING:
     from apps.catalog.document import OperationFields

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from apps.catalog.openapi.places import LONGEST_ERROR, Refused, at
+from apps.catalog.openapi.error_locations import LONGEST_ERROR, Refused, at
 
 LARGEST = 5 * 2**20
 """Bytes of a document."""

@@ -1,4 +1,4 @@
-"""Changing APIs. Errors as in ``apps.foundation.errors``; those of fields are under the model's field names (``upstreams.0.url`` inside)."""
+"""Changing APIs. Errors as in ``apps.foundation.errors``; of fields under the model's names (``upstreams.0.url`` inside)."""
 
 from apps.catalog.services.apis import (
     api_create,

@@ -14,7 +14,7 @@ from apps.catalog import policies
 from apps.catalog.choices import LIFECYCLE, SERVED, APIState, Transition
 from apps.catalog.document import APIFields, OperationFields, UpstreamFields, read_document
 from apps.catalog.models import API, Revision
-from apps.catalog.services.saving import check_servable, private_upstreams, update, write
+from apps.catalog.services.revisions import check_servable, private_upstreams, update, write
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant

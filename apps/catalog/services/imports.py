@@ -12,7 +12,7 @@ from apps.catalog.document import APIFields, UpstreamFields
 from apps.catalog.models import API, OpenAPIDocument
 from apps.catalog.policies import can_create_api, can_edit_api
 from apps.catalog.services.apis import create
-from apps.catalog.services.saving import private_upstreams, replace_operations
+from apps.catalog.services.revisions import private_upstreams, replace_operations
 from apps.foundation import field_names
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant

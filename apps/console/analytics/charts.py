@@ -7,17 +7,17 @@ from math import ceil, floor, log10
 from typing import Any, NamedTuple
 
 from apps.analytics.selectors import Series
-from apps.console import figures
-from apps.console.analytics.marks import Mark
+from apps.console import number_format
+from apps.console.analytics.event_marks import Mark
 
 Point = dict[str, Any]
 Number = float | int | None
 
 FORMATS: dict[str, Callable[[Any], str]] = {
-    "calls": figures.number,
-    "ratio": figures.percent,
-    "ms": figures.milliseconds,
-    "size": figures.size,
+    "calls": number_format.number,
+    "ratio": number_format.percent,
+    "ms": number_format.milliseconds,
+    "size": number_format.size,
 }
 RESULTS = (("HIT", "hit"), ("REVALIDATED", "revalidated"), ("STALE", "stale"), ("MISS", "miss"), ("BYPASS", "bypass"))
 CLASSES = (

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from apps.analytics.heat import heat
+from apps.analytics.heatmap import heat
 from apps.analytics.selectors import By, Scope, Series, breakdown, compare, savings, sparklines, timeseries
-from apps.console.analytics import charts, parts
-from apps.console.analytics.asked import Asked
+from apps.console.analytics import breakdown_tables, charts
 from apps.console.analytics.charts import Chart
-from apps.console.analytics.heat import Map, map_of
-from apps.console.analytics.marks import Mark, marks_in
+from apps.console.analytics.event_marks import Mark, marks_in
+from apps.console.analytics.heatmap import Map, map_of
+from apps.console.analytics.query_parameters import Asked
 from apps.tenants.models import User
 
 TOP = 10
@@ -31,7 +31,7 @@ class Dashboard:
     """What a dashboard shows."""
 
     charts: list[Chart]
-    tables: list[parts.Table]
+    tables: list[breakdown_tables.Table]
 
 
 class Panel:
@@ -90,30 +90,32 @@ def dashboard(name: str, panel: Panel) -> Dashboard:
 
 
 def _traffic(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:
-    tables = [parts.apis(panel.asked, panel.with_lines("api"))]
+    tables = [breakdown_tables.apis(panel.asked, panel.with_lines("api"))]
     if panel.asked.filters.get("api"):
-        tables.append(parts.operations(panel.asked, panel.largest("operation")))
+        tables.append(breakdown_tables.operations(panel.asked, panel.largest("operation")))
     return Dashboard(charts.traffic(now, before, marks), tables)
 
 
 def _cache(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:
     tables = [
-        parts.ratios(panel.asked, panel.largest("api")),
-        parts.reasons(panel.largest("reason", 12)),
-        parts.saved(panel.asked, panel.saved()),
+        breakdown_tables.ratios(panel.asked, panel.largest("api")),
+        breakdown_tables.reasons(panel.largest("reason", 12)),
+        breakdown_tables.saved(panel.asked, panel.saved()),
     ]
     return Dashboard(charts.cache(now, before, marks), tables)
 
 
 def _latency(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:
-    return Dashboard(charts.latency(now, before, marks), [parts.latencies(panel.asked, panel.largest("api"))])
+    return Dashboard(
+        charts.latency(now, before, marks), [breakdown_tables.latencies(panel.asked, panel.largest("api"))]
+    )
 
 
 def _errors(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:
     tables = [
-        parts.failing(panel.asked, panel.largest("api", 50)),
-        parts.statuses(panel.asked, panel.largest("status", 20)),
-        parts.codes(panel.largest("code", 12)),
+        breakdown_tables.failing(panel.asked, panel.largest("api", 50)),
+        breakdown_tables.statuses(panel.asked, panel.largest("status", 20)),
+        breakdown_tables.codes(panel.largest("code", 12)),
     ]
     return Dashboard(charts.errors(now, before, marks), tables)
 
@@ -121,7 +123,10 @@ def _errors(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Das
 def _tenants(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:
     rows = panel.with_lines("tenant")
     lines = [(row["name"], panel.now(now.step, tenant=row["name"])) for row in rows[:LINES] if row["name"]]
-    tables = [parts.tenants(panel.asked, rows), parts.applications(panel.asked, panel.with_lines("application"))]
+    tables = [
+        breakdown_tables.tenants(panel.asked, rows),
+        breakdown_tables.applications(panel.asked, panel.with_lines("application")),
+    ]
     return Dashboard(charts.callers(now, lines, marks), tables)
 
 

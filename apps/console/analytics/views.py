@@ -15,13 +15,13 @@ from apps.analytics.selectors import Scope, call_trace, calls, calls_visible_to
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API
 from apps.catalog.selectors import apis_visible_to, operations_visible_to
-from apps.console.analytics.asked import CALLS, FIGURES, PRESETS, Asked
+from apps.console.analytics.call_log import Page, page_of
 from apps.console.analytics.charts import RESULTS
 from apps.console.analytics.dashboards import DASHBOARDS, Panel, dashboard
-from apps.console.analytics.log import Page, page_of
+from apps.console.analytics.query_parameters import CALLS, FIGURES, PRESETS, Asked
 from apps.console.analytics.waterfall import waterfall
-from apps.console.examples import curl_of
-from apps.console.guard import Signed, anyone, page
+from apps.console.call_examples import curl_of
+from apps.console.page_access import Signed, anyone, page
 from apps.console.tables import api_link
 from apps.explain.recorded_call import key_of_call
 from apps.tenants.models import User

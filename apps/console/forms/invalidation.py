@@ -7,7 +7,7 @@ from django import forms
 
 from apps.caching.choices import PurgeKind
 from apps.console.forms.fields import ConsoleForm, DurationField, HeadersField, helped
-from apps.invalidation.calls import KINDS
+from apps.invalidation.cdn_calls import KINDS
 from apps.invalidation.models import CDN
 
 METHODS = [(method, method) for method in ("PURGE", "POST", "DELETE", "PUT", "GET", "BAN")]

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.console import figures, meanings
+from apps.console import number_format, status_labels
 from apps.httpcache import Reason
 
 register = template.Library()
@@ -27,27 +27,27 @@ _SHARING = {
 
 SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
 
-register.filter("number", figures.number)
-register.filter("percent", figures.percent)
-register.filter("ms", figures.milliseconds)
-register.filter("whole_ms", figures.whole_milliseconds)
-register.filter("size", figures.size)
-register.filter("duration", figures.duration)
-register.filter("counted", figures.counted)
-register.filter("per", figures.per)
-register.filter("past", meanings.past)
+register.filter("number", number_format.number)
+register.filter("percent", number_format.percent)
+register.filter("ms", number_format.milliseconds)
+register.filter("whole_ms", number_format.whole_milliseconds)
+register.filter("size", number_format.size)
+register.filter("duration", number_format.duration)
+register.filter("counted", number_format.counted)
+register.filter("per", number_format.per)
+register.filter("past", status_labels.past)
 
 
 @register.filter
 def dash(value: object) -> object:
     """The value, or a dash where there is none. 0 is a value."""
-    return figures.DASH if value is None or value == "" else value
+    return number_format.DASH if value is None or value == "" else value
 
 
 @register.filter
 def word(state: str) -> str:
     """A state as readers see it."""
-    return meanings.word(state)
+    return status_labels.word(state)
 
 
 @register.filter
@@ -67,7 +67,7 @@ def get(mapping: dict[Any, Any], key: Any) -> Any:
 def reason(code: str) -> str:
     """The sentence of a cache decision's code; a refusal's code as words."""
     sentence = _SENTENCES.get(code)
-    return sentence or code.replace("_", " ").capitalize() or figures.DASH
+    return sentence or code.replace("_", " ").capitalize() or number_format.DASH
 
 
 @register.filter
@@ -103,7 +103,7 @@ def icon(name: str, label: str = "") -> SafeString:
     return format_html('<svg class="icon" aria-hidden="true"><use href="{}"></use></svg>', address)
 
 
-def _badge(meaning: meanings.Meaning, text: object) -> SafeString:
+def _badge(meaning: status_labels.Meaning, text: object) -> SafeString:
     return format_html(
         '<span class="tag m-{}{}">{}{}</span>',
         meaning.name,
@@ -116,23 +116,23 @@ def _badge(meaning: meanings.Meaning, text: object) -> SafeString:
 @register.simple_tag
 def state(value: str, text: str = "") -> SafeString:
     """A state as a badge: colour, shape and word."""
-    return _badge(meanings.of_state(value), text or meanings.word(value))
+    return _badge(status_labels.of_state(value), text or status_labels.word(value))
 
 
 @register.simple_tag
 def result(value: str) -> SafeString:
     """A cache result as a badge."""
-    return _badge(meanings.of_result(value), value) if value else SafeString(figures.DASH)
+    return _badge(status_labels.of_result(value), value) if value else SafeString(number_format.DASH)
 
 
 @register.simple_tag
 def status(value: int) -> SafeString:
     """An HTTP status as a badge; 0 is no answer."""
-    return _badge(meanings.of_status(value), value or "no answer")
+    return _badge(status_labels.of_status(value), value or "no answer")
 
 
 @register.simple_tag
-def ago(when: datetime | None, none: str = figures.DASH) -> SafeString:
+def ago(when: datetime | None, none: str = number_format.DASH) -> SafeString:
     """A time: relative for reading, the exact one in the reader's zone as a tooltip (the script sees to both)."""
     if when is None:
         return SafeString(none)
@@ -154,13 +154,13 @@ def _relative(seconds: float) -> str:
         ("minute", 60),
     ):
         if abs(seconds) >= length:
-            words = figures.counted(int(abs(seconds) // length), unit)
+            words = number_format.counted(int(abs(seconds) // length), unit)
             return f"{words} ago" if seconds > 0 else f"in {words}"
     return "just now" if seconds >= 0 else "in a moment"
 
 
 @register.simple_tag
-def at(when: datetime | None, none: str = figures.DASH) -> SafeString:
+def at(when: datetime | None, none: str = number_format.DASH) -> SafeString:
     """An exact time in the reader's zone."""
     if when is None:
         return SafeString(none)

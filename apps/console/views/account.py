@@ -8,11 +8,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
-from apps.console.answers import attempt, attempted, done, form_page, sent
+from apps.console.form_responses import attempt, attempted, done, form_page, sent
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import ProfileForm, TokenForm
-from apps.console.guard import Signed, anyone, page
-from apps.console.loaders import a_token
+from apps.console.object_lookup import a_token
+from apps.console.page_access import Signed, anyone, page
 from apps.tenants.models import Token
 from apps.tenants.policies import can_revoke_token
 from apps.tenants.selectors import memberships_visible_to, tokens_ending_soon, tokens_visible_to

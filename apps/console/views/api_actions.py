@@ -7,10 +7,10 @@ from apps.catalog.choices import Transition
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import can_delete_api, can_edit_api, can_publish_api
 from apps.catalog.services import api_delete, api_rollback, api_transition, openapi_import
-from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page, sent, uploaded
+from apps.console.form_responses import attempt, attempted, done, done_with_receipt, form_page, sent, uploaded
 from apps.console.forms.apis import CommentForm, ConfirmForm, DocumentForm, PurgeForm
-from apps.console.guard import Signed, of, page
-from apps.console.loaders import a_revision, an_api, an_api_transition
+from apps.console.object_lookup import a_revision, an_api, an_api_transition
+from apps.console.page_access import Signed, of, page
 from apps.console.receipts import purge_of, purge_with_receipt
 from apps.purging.policies import can_purge
 from apps.tenants.models import User

@@ -11,7 +11,7 @@ from django_htmx.http import trigger_client_event
 
 from apps.catalog.models import API
 from apps.catalog.policies import can_edit_api, can_view_configuration
-from apps.console.answers import attempted, done_with_receipt, sent
+from apps.console.form_responses import attempted, done_with_receipt, sent
 from apps.console.forms.cache import PolicyForm
 from apps.console.forms.operations import (
     Operations,
@@ -23,10 +23,10 @@ from apps.console.forms.operations import (
 )
 from apps.console.forms.sample import SampleForm
 from apps.console.forms.warming import WarmUpSettingsForm
-from apps.console.guard import Signed, page
 from apps.console.lists import listing
-from apps.console.loaders import an_api
-from apps.console.policy_words import sentences
+from apps.console.object_lookup import an_api
+from apps.console.page_access import Signed, page
+from apps.console.policy_sentences import sentences
 from apps.console.preview import Preview, preview
 from apps.console.tables import PurgeTable, WarmUpTable
 from apps.console.views.api_pages import tabbed

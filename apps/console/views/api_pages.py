@@ -21,17 +21,17 @@ from apps.catalog.policies import (
 )
 from apps.catalog.selectors import document_for, revision_changes_for, revision_document_for, revisions_visible_to
 from apps.catalog.services import api_update
-from apps.console import traffic
-from apps.console.analytics import embedded
-from apps.console.answers import attempted, done_with_receipt, sent
-from apps.console.examples import curl_of
+from apps.console import list_traffic
+from apps.console.analytics import embedded_chart
+from apps.console.call_examples import curl_of
+from apps.console.form_responses import attempted, done_with_receipt, sent
 from apps.console.forms.apis import DocumentationForm, SettingsForm, TrafficForm, UpstreamFormSet
-from apps.console.guard import Signed, of, page
 from apps.console.lists import listing
-from apps.console.loaders import a_revision, an_api
-from apps.console.policy_words import sentences
+from apps.console.object_lookup import a_revision, an_api
+from apps.console.page_access import Signed, of, page
+from apps.console.pending_decisions import waiting_for
+from apps.console.policy_sentences import sentences
 from apps.console.tables import QueueTable, RevisionTable, SubscriptionTable
-from apps.console.waiting import waiting_for
 from apps.tenants.policies import is_administrator
 
 FORM = ("GET", "HEAD", "POST")
@@ -73,15 +73,15 @@ def _slug(api: API, route: str) -> str:
 def overview(request: Signed, api: API) -> HttpResponse:
     """Figures of the last day, its upstreams, and how to call it."""
     upstreams = list(api.upstreams.all())
-    lately = traffic.last_day(request.user, api=api.slug)
+    lately = list_traffic.last_day(request.user, api=api.slug)
     return tabbed(
         request,
         api,
         "apis/overview.html",
         refused=refused_upstreams(api, upstreams),
-        refused_calls=traffic.refused_by_egress(request.user, api.slug) if lately["now"]["errors"] else 0,
+        refused_calls=list_traffic.refused_by_egress(request.user, api.slug) if lately["now"]["errors"] else 0,
         traffic=lately,
-        day=embedded.last_day(request.user, api=api.slug),
+        day=embedded_chart.last_day(request.user, api=api.slug),
         upstreams=upstreams,
         policy_words=sentences(api.cache_policy),
         curl=curl_of(api),

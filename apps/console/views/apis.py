@@ -7,12 +7,12 @@ from django.urls import reverse
 from apps.catalog.models import API
 from apps.catalog.selectors import apis_configured_by
 from apps.catalog.services import api_create, api_create_from_openapi, api_publish
-from apps.console import traffic
-from apps.console.answers import attempt, done, done_with_receipt, form_page, sent, uploaded
+from apps.console import list_traffic
 from apps.console.filters import APIFilters
+from apps.console.form_responses import attempt, done, done_with_receipt, form_page, sent, uploaded
 from apps.console.forms.apis import NewFromDocumentForm, RegisterForm
-from apps.console.guard import Signed, anyone, page
 from apps.console.lists import listing
+from apps.console.page_access import Signed, anyone, page
 from apps.console.tables import APITable
 from apps.tenants.choices import Role
 from apps.tenants.models import User
@@ -30,7 +30,7 @@ def may_register(user: User) -> bool:
 def apis(request: Signed) -> HttpResponse:
     """The reader's APIs with their traffic."""
     rows = apis_configured_by(request.user).select_related("tenant")
-    context = listing(request, rows, APITable, APIFilters, beside=traffic.by_api(request.user))
+    context = listing(request, rows, APITable, APIFilters, beside=list_traffic.by_api(request.user))
     return render(request, "apis/list.html", {**context, "may_register": may_register(request.user)})
 
 

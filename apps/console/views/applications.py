@@ -31,15 +31,15 @@ from apps.access.services import (
 )
 from apps.catalog.models import API
 from apps.catalog.policies import apis_visible_to
-from apps.console import traffic
-from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page, sent
-from apps.console.examples import curl_of
+from apps.console import list_traffic
+from apps.console.call_examples import curl_of
 from apps.console.filters import ApplicationFilters
+from apps.console.form_responses import attempt, attempted, done, done_with_receipt, form_page, sent
 from apps.console.forms.access import ApplicationForm, KeyAPIsForm, KeyForm, NewApplicationForm, RotateForm
 from apps.console.forms.apis import CommentForm, ConfirmForm
-from apps.console.guard import Signed, anyone, of, page
 from apps.console.lists import listing
-from apps.console.loaders import a_key, an_application
+from apps.console.object_lookup import a_key, an_application
+from apps.console.page_access import Signed, anyone, of, page
 from apps.console.quota import with_quota
 from apps.console.tables import ApplicationTable, KeyTable, RequestTable, SubscriptionTable, application_url
 from apps.fleet.receipts import wait_for_receipt
@@ -64,7 +64,7 @@ def applications(request: Signed) -> HttpResponse:
         live_subscriptions=Count("subscriptions", filter=Q(subscriptions__state__in=LIVE), distinct=True),
         last_used=Max("keys__last_used_at"),
     )
-    beside = traffic.by_application(request.user)
+    beside = list_traffic.by_application(request.user)
     context = listing(request, rows, ApplicationTable, ApplicationFilters, beside=beside)
     return render(request, "access/applications.html", {**context, "may_build": may_build(request.user)})
 
@@ -110,7 +110,7 @@ def _context(request: Signed, application: Application) -> dict[str, Any]:
         "may_manage": can_manage_keys(user, application),
         "subscriptions": listing(request, held, SubscriptionTable, prefix="subs-", exclude=("application",))["table"],
         "requests": listing(request, asked, RequestTable, prefix="asked-", exclude=("application",))["table"],
-        "traffic": traffic.last_day(user, application=f"{application.tenant.slug}/{application.slug}"),
+        "traffic": list_traffic.last_day(user, application=f"{application.tenant.slug}/{application.slug}"),
         "quotas": [row for row in running if row.plan.quota is not None],
         "example": curl_of(live.api) if live else "",
         "example_api": live.api if live else None,

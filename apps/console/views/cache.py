@@ -7,12 +7,12 @@ from django.utils import timezone
 
 from apps.analytics.selectors import Scope, breakdown
 from apps.catalog.selectors import apis_editable_by
-from apps.console import traffic
-from apps.console.answers import attempt, form_page, sent
+from apps.console import list_traffic
 from apps.console.filters import PurgeFilters
+from apps.console.form_responses import attempt, form_page, sent
 from apps.console.forms.apis import PurgeAnyForm
-from apps.console.guard import Signed, anyone, page
 from apps.console.lists import listing
+from apps.console.page_access import Signed, anyone, page
 from apps.console.receipts import purge_of, purge_with_receipt
 from apps.console.tables import PurgeTable, WarmUpTable
 from apps.purging.selectors import cache_tiers, purges_visible_to
@@ -33,8 +33,8 @@ def looks_after_some(user: User) -> bool:
 def cache(request: Signed) -> HttpResponse:
     """Hit ratio by API, reasons for misses and bypasses, the latest purges and warm-ups."""
     user = request.user
-    scope, since = Scope.of(user), timezone.now() - traffic.DAY
-    rows = breakdown(scope=scope, by="api", top=traffic.MOST, since=since)
+    scope, since = Scope.of(user), timezone.now() - list_traffic.DAY
+    rows = breakdown(scope=scope, by="api", top=list_traffic.MOST, since=since)
     reasons = breakdown(scope=scope, by="reason", top=20, since=since)
     purges = listing(
         request, purges_visible_to(user).select_related("forwarding"), PurgeTable, PurgeFilters, per_page=10
@@ -43,7 +43,7 @@ def cache(request: Signed) -> HttpResponse:
         request,
         "cache/cache.html",
         {
-            "traffic": traffic.last_day(user),
+            "traffic": list_traffic.last_day(user),
             "apis": sorted(rows, key=lambda row: row["calls"], reverse=True),
             "reasons": reasons,
             "tiers": cache_tiers(user, most=LARGEST),

@@ -16,16 +16,16 @@ from apps.access.services import request_create, trial_key_create
 from apps.catalog.models import API
 from apps.catalog.policies import can_view_api, can_view_configuration
 from apps.catalog.selectors import apis_in_catalogue
-from apps.console.answers import attempt, done, done_with_receipt, form_page, sent
-from apps.console.examples import curl_of
+from apps.console.call_examples import curl_of
 from apps.console.filters import CatalogueFilters
+from apps.console.form_responses import attempt, done, done_with_receipt, form_page, sent
 from apps.console.forms.access import AskForm, TryForm
-from apps.console.guard import Signed, anyone, page
 from apps.console.lists import listing
-from apps.console.loaders import a_catalogue_entry, an_api
+from apps.console.object_lookup import a_catalogue_entry, an_api
+from apps.console.page_access import Signed, anyone, page
 from apps.console.preview import headers_of
 from apps.console.tables import APITable, request_url
-from apps.console.trial import Trial, call
+from apps.console.try_it import Trial, call
 from apps.console.views.applications import may_build
 from apps.tenants.models import User
 

@@ -4,9 +4,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from apps.console.answers import attempt, sent
+from apps.console.form_responses import attempt, sent
 from apps.console.forms.explain import ExplainForm
-from apps.console.guard import Signed, anyone, page
+from apps.console.page_access import Signed, anyone, page
 from apps.explain.lookup import Explanation, explain
 from apps.purging.selectors import applications_explainable_by
 

@@ -11,11 +11,11 @@ from apps.catalog.hosts import proof, record_name
 from apps.catalog.models import HostName
 from apps.catalog.policies import can_manage_hosts, can_view_hosts, hosts_visible_to
 from apps.catalog.services import host_claim, host_grant, host_recheck, host_remove
-from apps.console.answers import attempted, done, done_with_receipt, form_page, sent
+from apps.console.form_responses import attempted, done, done_with_receipt, form_page, sent
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import GrantHostForm, HostForm
-from apps.console.guard import Signed, administrators, of, page
-from apps.console.loaders import a_host, a_tenant
+from apps.console.object_lookup import a_host, a_tenant
+from apps.console.page_access import Signed, administrators, of, page
 from apps.tenants.models import Tenant
 from apps.wire.snapshot import PROOF_PATH
 

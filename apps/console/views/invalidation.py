@@ -7,11 +7,11 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
 from apps.catalog.models import API
-from apps.console.answers import attempt, attempted, done, form_page, sent
+from apps.console.form_responses import attempt, attempted, done, form_page, sent
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.invalidation import CDNForm, FirstSecretForm, NextSecretForm
-from apps.console.guard import Signed, page
-from apps.console.loaders import an_api
+from apps.console.object_lookup import an_api
+from apps.console.page_access import Signed, page
 from apps.invalidation.models import CDN
 from apps.invalidation.policies import can_configure
 from apps.invalidation.services import (

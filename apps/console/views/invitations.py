@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from apps.console.answers import attempted, sent
+from apps.console.form_responses import attempted, sent
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import NewcomerForm
 from apps.foundation.via import coming_by

@@ -17,11 +17,11 @@ from apps.access.selectors import (
 from apps.analytics.selectors import Scope, breakdown
 from apps.catalog.choices import SERVED
 from apps.catalog.selectors import apis_visible_to
-from apps.console import traffic
-from apps.console.guard import Signed, anyone, page
+from apps.console import list_traffic
+from apps.console.first_steps import first_steps
+from apps.console.page_access import Signed, anyone, page
+from apps.console.pending_decisions import waiting_for
 from apps.console.quota import with_quota
-from apps.console.steps import first_steps
-from apps.console.waiting import waiting_for
 from apps.fleet.selectors import parts_state
 from apps.tenants.models import User
 from apps.tenants.selectors import tenants_visible_to, tokens_ending_soon, users_visible_to
@@ -34,7 +34,11 @@ SEARCHED = 8
 def overview(request: Signed) -> HttpResponse:
     """What waits, what flows, what is broken; for a tenant its own."""
     user = request.user
-    context = {"steps": first_steps(user), "traffic": traffic.last_day(user), "ending_tokens": tokens_ending_soon(user)}
+    context = {
+        "steps": first_steps(user),
+        "traffic": list_traffic.last_day(user),
+        "ending_tokens": tokens_ending_soon(user),
+    }
     context |= _for_administrator(user) if user.is_administrator else _for_tenant(user)
     template = "overview/administrator.html" if user.is_administrator else "overview/tenant.html"
     return render(request, template, context)
@@ -42,7 +46,7 @@ def overview(request: Signed) -> HttpResponse:
 
 def _for_administrator(user: User) -> dict[str, Any]:
     waiting = waiting_for(user)
-    rows = [row for row in breakdown(scope=Scope.of(user), by="api", top=traffic.MOST) if row["calls"]]
+    rows = [row for row in breakdown(scope=Scope.of(user), by="api", top=list_traffic.MOST) if row["calls"]]
     return {
         "waiting": waiting[:SHOWN],
         "waiting_count": waiting.count(),

@@ -9,16 +9,15 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page, sent
 from apps.console.filters import TenantFilters, UserFilters
+from apps.console.form_responses import attempt, attempted, done, done_with_receipt, form_page, sent
 from apps.console.forms.apis import CommentForm
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import InviteForm, InviteToForm, NewTenantForm, RoleForm, TenantForm, UserForm
-from apps.console.guard import Signed, administrators, anyone, of, page, to_confirmation
 from apps.console.lists import listing
-from apps.console.loaders import a_membership, a_tenant, a_user, an_invitation
+from apps.console.object_lookup import a_membership, a_tenant, a_user, an_invitation
+from apps.console.page_access import Signed, administrators, anyone, of, page, to_confirmation
 from apps.console.tables import MemberTable, TenantTable, UserTable, tenant_url
-from apps.tenants.adapter import has_confirmed
 from apps.tenants.choices import TenantState
 from apps.tenants.invitations import invitation_cancel, invitation_resend, member_invite
 from apps.tenants.models import Invitation, Membership, Tenant, User
@@ -48,6 +47,7 @@ from apps.tenants.services import (
     user_deactivate,
     user_update,
 )
+from apps.tenants.sign_in import has_confirmed
 
 FORM = ("GET", "HEAD", "POST")
 

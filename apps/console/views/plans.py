@@ -12,12 +12,12 @@ from apps.access.models import Plan
 from apps.access.policies import can_manage_plans
 from apps.access.selectors import plans_visible_to
 from apps.access.services import plan_create, plan_delete, plan_update
-from apps.console.answers import attempt, attempted, done, done_with_receipt, form_page, sent
+from apps.console.form_responses import attempt, attempted, done, done_with_receipt, form_page, sent
 from apps.console.forms.access import NewPlanForm, PlanForm
 from apps.console.forms.fields import ConsoleForm
-from apps.console.guard import Signed, page
 from apps.console.lists import listing
-from apps.console.loaders import a_plan
+from apps.console.object_lookup import a_plan
+from apps.console.page_access import Signed, page
 from apps.console.tables import PlanTable
 from apps.tenants.models import User
 

@@ -14,12 +14,12 @@ from apps.analytics.selectors import latest_completeness
 from apps.audit.models import Entry
 from apps.audit.selectors import entries_visible_to
 from apps.catalog.egress import all_refused_upstreams
-from apps.console.answers import attempted, done_with_receipt, form_page, sent
 from apps.console.filters import AuditFilters
+from apps.console.form_responses import attempted, done_with_receipt, form_page, sent
 from apps.console.forms.people import EgressForm
-from apps.console.guard import Signed, administrators, anyone, page
 from apps.console.lists import listing
-from apps.console.loaders import a_tenant
+from apps.console.object_lookup import a_tenant
+from apps.console.page_access import Signed, administrators, anyone, page
 from apps.console.tables import AuditTable, tenant_url
 from apps.fleet.selectors import gateways as gateways_now
 from apps.fleet.selectors import parts_state

@@ -24,16 +24,16 @@ from apps.access.services import (
     request_update,
 )
 from apps.catalog.policies import can_view_api
-from apps.console import traffic
-from apps.console.answers import attempted, done, done_with_receipt, form_page, sent
+from apps.console import list_traffic
 from apps.console.filters import RequestFilters
+from apps.console.form_responses import attempted, done, done_with_receipt, form_page, sent
 from apps.console.forms.access import ApproveForm, EditRequestForm, ReplyForm, WordForm
 from apps.console.forms.fields import ConsoleForm
-from apps.console.guard import Signed, anyone, page
 from apps.console.lists import listing
-from apps.console.loaders import a_request
+from apps.console.object_lookup import a_request
+from apps.console.page_access import Signed, anyone, page
+from apps.console.pending_decisions import waiting_for
 from apps.console.tables import QueueTable, RequestTable, request_url
-from apps.console.waiting import waiting_for
 
 FORM = ("GET", "HEAD", "POST")
 
@@ -65,7 +65,7 @@ def one(request: Signed, asked: AccessRequest) -> HttpResponse:
     }
     if may_decide:
         context["evidence"] = request_evidence(user, asked)
-        context["usage"] = traffic.last_day(user, tenant=asked.application.tenant.slug)["now"]
+        context["usage"] = list_traffic.last_day(user, tenant=asked.application.tenant.slug)["now"]
     return render(request, "access/request.html", context)
 
 

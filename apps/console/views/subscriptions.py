@@ -15,12 +15,12 @@ from apps.access.services import (
     subscription_revoke,
     subscription_suspend,
 )
-from apps.console.answers import attempted, done_with_receipt, form_page, sent
 from apps.console.filters import SubscriptionFilters
+from apps.console.form_responses import attempted, done_with_receipt, form_page, sent
 from apps.console.forms.access import ChangePlanForm, WordForm
-from apps.console.guard import Signed, anyone, page
 from apps.console.lists import listing
-from apps.console.loaders import a_subscription
+from apps.console.object_lookup import a_subscription
+from apps.console.page_access import Signed, anyone, page
 from apps.console.tables import SubscriptionTable
 
 FORM = ("GET", "HEAD", "POST")

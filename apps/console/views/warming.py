@@ -6,11 +6,11 @@ from django.urls import reverse
 
 from apps.catalog.models import API
 from apps.catalog.selectors import apis_editable_by
-from apps.console.answers import attempt, attempted, done, form_page, sent
+from apps.console.form_responses import attempt, attempted, done, form_page, sent
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.warming import WarmUpAnyForm, WarmUpForm
-from apps.console.guard import Signed, anyone, page
-from apps.console.loaders import a_warm_up, an_api
+from apps.console.object_lookup import a_warm_up, an_api
+from apps.console.page_access import Signed, anyone, page
 from apps.console.tables import warm_up_url
 from apps.console.views.cache import looks_after_some
 from apps.warming.models import WarmUp

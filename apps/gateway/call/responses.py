@@ -8,7 +8,7 @@ from apps.gateway.call.call import Exchange
 from apps.gateway.call.problems import Problem
 from apps.httpcache import Answer as StoredAnswer
 from apps.httpcache.dates import format_date
-from apps.httpcache.held import render
+from apps.httpcache.stored_response import render
 
 Fields = tuple[tuple[bytes, bytes], ...]
 

@@ -5,7 +5,7 @@ how far it is and when that was last confirmed, which bounds the trust that a wo
 goes into a new *generation* beside the one in use; the old one is deleted when the new one is complete.
 
 Receipts count copies as they count workers, since a worker may start from one and answer calls before Redis hears of it:
-the agent says with each heartbeat how far the copy is, and whether a worker is using it (``apps.wire.workers`` has the
+the agent says with each heartbeat how far the copy is, and whether a worker is using it (``apps.wire.worker_reports`` has the
 argument). Three things make what it says true:
 
 - The lease that is said is never shorter than what the copy gives. The last confirmation is written to disk only if the
@@ -35,10 +35,10 @@ import msgspec
 from apps.cachestore.purges import FLOOR
 from apps.gateway.config.event_stream import Heartbeat, Tail, end, heartbeat_of, read_parts, still_in
 from apps.gateway.config.trust_lease import CLOSED_AFTER, boot_id
-from apps.wire import names
-from apps.wire.connections import AWAY, Client
+from apps.wire import redis_names
 from apps.wire.events import Event, Position
-from apps.wire.workers import BEAT, CopyReport, node_name
+from apps.wire.redis_client import AWAY, Client
+from apps.wire.worker_reports import BEAT, CopyReport, node_name
 
 logger = logging.getLogger(__name__)
 
@@ -286,7 +286,7 @@ class DiskCopyWriter:
         await self._in_thread(self._delete_all_but, self._meta.generation if self._meta else None)
         async for page in read_parts(client, at.incarnation):
             await self._put(generation, _PARTS, page)
-        prefix = names.credential(at.incarnation, "").encode()
+        prefix = redis_names.credential(at.incarnation, "").encode()
         cursor: int = 0
         while True:
             cursor, keys = await client.scan(cursor=cursor, match=prefix + b"*", count=BATCH)
@@ -298,7 +298,7 @@ class DiskCopyWriter:
             if not cursor:
                 break
         await self._load_purges(client, generation)
-        clock = int(await client.get(names.PURGE_CLOCK) or 0)
+        clock = int(await client.get(redis_names.PURGE_CLOCK) or 0)
         await still_in(client, at.incarnation)
         await self._move(Meta(generation, at, clock, contact=-1.0, boot=""))
         await self._in_thread(self._delete_all_but, generation)
@@ -312,21 +312,21 @@ class DiskCopyWriter:
         generation = meta.generation
         parts = list(dict.fromkeys(name for event in events for name in event.parts))
         if parts:
-            values = await client.hmget(names.parts(after.incarnation), parts)
+            values = await client.hmget(redis_names.parts(after.incarnation), parts)
             await self._put(
                 generation, _PARTS, {name.encode(): value for name, value in zip(parts, values, strict=True)}
             )
         digests = list(dict.fromkeys(digest for event in events for digest in event.digests))
         for start in range(0, len(digests), BATCH):
             batch = digests[start : start + BATCH]
-            values = await client.mget([names.credential(after.incarnation, digest) for digest in batch])
+            values = await client.mget([redis_names.credential(after.incarnation, digest) for digest in batch])
             await self._put(
                 generation, _KEYS, {each.encode(): value for each, value in zip(batch, values, strict=True)}
             )
         clock = meta.clock
         tags = list(dict.fromkeys(tag.encode("utf-8", "surrogateescape") for event in events for tag in event.tags))
         if tags:
-            *values, floor = await client.hmget(names.PURGES, [*tags, FLOOR])
+            *values, floor = await client.hmget(redis_names.PURGES, [*tags, FLOOR])
             if floor == self._floor:
                 await self._put(generation, _PURGES, _rows_of(zip(tags, values, strict=True)))
             else:
@@ -339,7 +339,7 @@ class DiskCopyWriter:
         """Say how far the copy is; ask where Redis is."""
         short = self._failing
         packed = msgspec.msgpack.encode(self._report(short=short))
-        reply = await client.eval(BEAT, 2, names.COPIES, names.EPOCH, self._id, packed)
+        reply = await client.eval(BEAT, 2, redis_names.COPIES, redis_names.EPOCH, self._id, packed)
         if short:
             self._short_at = time.monotonic()
         return heartbeat_of(reply)
@@ -399,7 +399,7 @@ class DiskCopyWriter:
             await self._move(msgspec.structs.replace(meta, contact=-1.0, boot=""))
             try:
                 async with asyncio.timeout(GOODBYE_TIMEOUT):
-                    await self._tail.client.hdel(names.COPIES, self._id)
+                    await self._tail.client.hdel(redis_names.COPIES, self._id)
             except AWAY:
                 await self._move(meta)
         finally:
@@ -441,7 +441,7 @@ class DiskCopyWriter:
 
     async def _load_purges(self, client: Client, generation: int) -> None:
         """Read the table of purged tags whole: some of it folded into its floor."""
-        rows = await client.hgetall(names.PURGES)
+        rows = await client.hgetall(redis_names.PURGES)
         self._floor = rows.get(FLOOR.encode())
         with self._environment.begin() as transaction:
             gone = [name for name, _ in _read_all(transaction, self._tables[_PURGES], generation)]

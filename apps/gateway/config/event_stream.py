@@ -13,9 +13,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from apps.wire import names
-from apps.wire.connections import AWAY, Client, connect_async
+from apps.wire import redis_names
 from apps.wire.events import Event, Position, parse
+from apps.wire.redis_client import AWAY, Client, connect_async
 from apps.wire.sealing import BrokenSeal, unseal
 from apps.wire.snapshot import Incarnation
 
@@ -89,7 +89,7 @@ async def end(task: asyncio.Task[Any]) -> None:
 
 async def still_in(client: Client, incarnation: int) -> None:
     """Raise ``NotFilled`` when Redis has gone on to another incarnation, and what was just read may be half of it."""
-    now = await client.hget(names.EPOCH, "incarnation")
+    now = await client.hget(redis_names.EPOCH, "incarnation")
     if now is None or int(now) != incarnation:
         raise NotFilled("it was filled anew while it was read")
 
@@ -99,7 +99,7 @@ async def read_parts(client: Client, incarnation: int) -> AsyncIterator[dict[byt
     them."""
     cursor: int = 0
     while True:
-        cursor, page = await client.hscan(names.parts(incarnation), cursor=cursor, count=BATCH)
+        cursor, page = await client.hscan(redis_names.parts(incarnation), cursor=cursor, count=BATCH)
         if page:
             yield page
         if not cursor:
@@ -160,10 +160,10 @@ class Tail:
         while True:
             position = await self._beat()
             reply = await self._client.xread(
-                {names.EVENTS: f"{position.incarnation}-{position.seq}"}, count=BATCH, block=int(BLOCK * 1000)
+                {redis_names.EVENTS: f"{position.incarnation}-{position.seq}"}, count=BATCH, block=int(BLOCK * 1000)
             )
             if reply:
-                await self._take([entry for page in reply[names.EVENTS.encode()] for entry in page], position)
+                await self._take([entry for page in reply[redis_names.EVENTS.encode()] for entry in page], position)
 
     async def _take(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]], position: Position) -> None:
         """Apply what came after ``position``, if it continues it without a gap; a gap means that all must be read
@@ -221,5 +221,5 @@ class Tail:
 
     async def _mistrust(self, position: Position) -> None:
         """Redis lost something that was known here: ask the control plane to write everything anew."""
-        await self._client.set(names.MISTRUST, position.incarnation)
+        await self._client.set(redis_names.MISTRUST, position.incarnation)
         raise NotFilled("it is older than it was")

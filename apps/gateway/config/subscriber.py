@@ -3,7 +3,7 @@
 Redis may be away, frozen or empty at any time: nothing here blocks the loop, every wait is bounded, and what can't
 be known raises ``Unavailable``, which a caller sees as 503 and never as a refusal of a good key.
 
-Theory of operation. The tail (``tail``) reads Redis in rounds and drives this module: ``load`` takes the whole snapshot, ``apply``
+Theory of operation. ``event_stream`` reads Redis in rounds and drives this module: ``load`` takes the whole snapshot, ``apply``
 the changes after it, ``beat`` says how far this worker is, ``confirm`` follows a heartbeat that found nothing newer, and ``absent``
 a round that failed. ``_position`` is what was read; the world is opened to calls later, by the first ``confirm``: until then
 there may be a receipt for a change that is not known here, and that didn't wait for this worker.
@@ -44,12 +44,12 @@ from apps.gateway.config.disk_copy import DiskCopyReader
 from apps.gateway.config.egress import EgressTable
 from apps.gateway.config.event_stream import Heartbeat, NotFilled, Tail, end, heartbeat_of, read_parts, still_in
 from apps.gateway.config.worker_config import UNKNOWN, Routes, Unknown, World, keep
-from apps.wire import names
-from apps.wire.connections import AWAY, Client, connect_async
+from apps.wire import redis_names
 from apps.wire.events import Event, Position
+from apps.wire.redis_client import AWAY, Client, connect_async
 from apps.wire.sealing import BrokenSeal, unseal
 from apps.wire.snapshot import KINDS, Credential, Part, Plan
-from apps.wire.workers import BEAT, L1, NO_L1, Report, node_name, worker_id
+from apps.wire.worker_reports import BEAT, L1, NO_L1, Report, node_name, worker_id
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class Follower:
             await end(flight.task)
         with contextlib.suppress(*AWAY):
             async with asyncio.timeout(GOODBYE_TIMEOUT):
-                await self._lookups.hdel(names.WORKERS, self.worker)
+                await self._lookups.hdel(redis_names.WORKERS, self.worker)
         for client in (self._tail, self._lookups):
             with contextlib.suppress(*AWAY):
                 async with asyncio.timeout(GOODBYE_TIMEOUT / 2):
@@ -180,8 +180,8 @@ class Follower:
         for name in refused:
             if (held := self.world.part(name)) is not None:
                 keep(held, routes, plans, egress)
-        purges = await client.hgetall(names.PURGES)
-        clock = int(await client.get(names.PURGE_CLOCK) or 0)
+        purges = await client.hgetall(redis_names.PURGES)
+        clock = int(await client.get(redis_names.PURGE_CLOCK) or 0)
         await still_in(client, at.incarnation)
         self._replace(at, routes, plans, egress, refused)
         self._load_purges(at.incarnation, clock, purges)
@@ -189,7 +189,7 @@ class Follower:
     async def apply(self, client: Client, events: Sequence[Event], after: Position) -> None:
         """Read the parts that changed, then apply everything at once."""
         changed = list(dict.fromkeys(name for event in events for name in event.parts))
-        sealed = await client.hmget(names.parts(after.incarnation), changed) if changed else []
+        sealed = await client.hmget(redis_names.parts(after.incarnation), changed) if changed else []
         if changed:
             # Parts are of the incarnation that was followed only if it still is the present one.
             await still_in(client, after.incarnation)
@@ -212,7 +212,9 @@ class Follower:
     async def beat(self, client: Client) -> Heartbeat:
         """Say how far this worker is; one that knows nothing yet says that it is starting."""
         report = self._report()
-        reply = await client.eval(BEAT, 2, names.WORKERS, names.EPOCH, report.worker, msgspec.msgpack.encode(report))
+        reply = await client.eval(
+            BEAT, 2, redis_names.WORKERS, redis_names.EPOCH, report.worker, msgspec.msgpack.encode(report)
+        )
         heartbeat = heartbeat_of(reply)
         self.world.workers = max(1, heartbeat.workers)
         return heartbeat
@@ -340,14 +342,14 @@ class Follower:
         if position is None:
             raise NotFilled("nothing was read of it yet")
         pipeline = self._lookups.pipeline(transaction=True)
-        pipeline.hmget(names.EPOCH, "incarnation", "seq")
-        pipeline.get(names.credential(position.incarnation, digest))
+        pipeline.hmget(redis_names.EPOCH, "incarnation", "seq")
+        pipeline.get(redis_names.credential(position.incarnation, digest))
         (incarnation, seq), sealed = await pipeline.execute()
         if incarnation is None or (int(incarnation), int(seq or 0)) < position[:2]:
             raise NotFilled("it is older than it was")
         if int(incarnation) != position.incarnation:
             # It was filled anew a moment ago, and the tail is about to load that: its seal shows that the record is genuine.
-            sealed = await self._lookups.get(names.credential(int(incarnation), digest))
+            sealed = await self._lookups.get(redis_names.credential(int(incarnation), digest))
             if sealed is None:
                 raise NotFilled("it was filled anew just now")
         if sealed is None:

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from apps.egress.rules import Place
 from apps.gateway.config.egress import EgressTable
 from apps.gateway.config.trust_lease import Lease
-from apps.httpcache.recent import Recent
+from apps.httpcache.bounded_table import Recent
 from apps.wire.events import Position
 from apps.wire.snapshot import API, PROOF_PATH, Credential, Egress, HostOwner, Part, Plan
 

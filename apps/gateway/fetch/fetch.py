@@ -1,9 +1,9 @@
 """One call to an upstream whose answer may be stored: a task of its own, to whose outcome callers subscribe.
 
 Theory of operation. The first caller of a worker who lacks an answer makes the fetch, and so does a refresh in the background.
-Further callers with the same key find it (``fetches``) and subscribe. The task gets the fetch lock (``apps.cachestore.fetch_lock``),
-or the answer of the worker who had it (``leading``); it asks the upstream, and judges the head that comes. Then ``outcome`` is set,
-once, and each subscriber makes its own answer of it (``fetch_answers``), or finds that it has to ask for itself.
+Further callers with the same key find it (``coalescer``) and subscribe. The task gets the fetch lock (``cachestore.fetch_lock``),
+or that worker's answer (``leadership``); it asks the upstream, and judges the head that comes. Then ``outcome`` is set,
+once, and each subscriber makes its own answer of it (``responses``), or finds that it has to ask for itself.
 
 ========== ================================================================== ==========
 state      what happens                                                       next state

@@ -13,10 +13,10 @@ from apps.cachestore.purges import PurgeTable, StateIsEmpty, purge_async
 from apps.gateway.config.worker_config import World
 from apps.gateway.fetch.owed_purges import OwedPurges
 from apps.gateway.upstream.client import origin_of
-from apps.wire.bounded import bounded
-from apps.wire.connections import connect_async
+from apps.wire.bounded_wait import bounded
+from apps.wire.redis_client import connect_async
 from apps.wire.snapshot import API
-from apps.wire.workers import all_know
+from apps.wire.worker_reports import all_know
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from apps.gateway.fetch.results import FromStore, Own, Shared
 from apps.gateway.upstream.client import UpstreamResponse
 from apps.gateway.upstream.errors import Busy, Refused, TimedOut, Unreachable, UpstreamError
 from apps.gateway.upstream.headers import answer_fields
-from apps.httpcache.held import BODILESS
+from apps.httpcache.stored_response import BODILESS
 
 RETRY_AFTER = 1
 """Seconds after which a call for which there was no place may be made again."""

@@ -21,10 +21,10 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from apps.wire import names
-from apps.wire.bounded import bounded
-from apps.wire.connections import connect_async
-from apps.wire.lua import read_script
+from apps.wire import redis_names
+from apps.wire.bounded_wait import bounded
+from apps.wire.lua_scripts import read_script
+from apps.wire.redis_client import connect_async
 from apps.wire.snapshot import Plan
 
 log = logging.getLogger(__name__)
@@ -327,7 +327,7 @@ class Allowances:
             "" if plan.quota is None else plan.quota,
             plan.quota_period,
         )
-        name = f"{names.ALLOWANCES}{allowance.subscription}"
+        name = f"{redis_names.ALLOWANCES}{allowance.subscription}"
         try:
             reply = await bounded(self._script(keys=[name], args=arguments), TIMEOUT)
         except (RedisError, OSError, TimeoutError) as error:

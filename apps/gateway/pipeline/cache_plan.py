@@ -5,8 +5,8 @@ it.
 from apps import httpcache
 from apps.gateway.pipeline import graphql
 from apps.gateway.pipeline.stages.route import fields_taken
-from apps.httpcache.bodies import KEYED_BY_BODY
 from apps.httpcache.policy import GRAPHQL
+from apps.httpcache.request_body import KEYED_BY_BODY
 from apps.wire.snapshot import API, Credential
 
 

@@ -11,11 +11,11 @@ from urllib.parse import quote, unquote_to_bytes
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse, print_ast
 
 from apps.httpcache import Reason
-from apps.httpcache.bodies import is_plain_json
+from apps.httpcache.bounded_table import remembered
 from apps.httpcache.canonical import Doubtful, serialize
 from apps.httpcache.canonical import parse as parse_json
 from apps.httpcache.messages import Headers
-from apps.httpcache.recent import remembered
+from apps.httpcache.request_body import is_plain_json
 
 MAX_TEXT = 16 * 1024
 """Characters of a document that is still parsed."""

@@ -19,7 +19,7 @@ from apps.gateway.pipeline.head_cache import Admission
 from apps.gateway.pipeline.own_endpoints import OwnAddresses
 from apps.gateway.pipeline.stages import DependsOn, Need, Stage, Step
 from apps.gateway.pipeline.stages.forward import Forward
-from apps.httpcache.recent import Recent
+from apps.httpcache.bounded_table import Recent
 
 MEMORY = 32 * 2**20
 """Bytes for admissions that are remembered, in each of the two tables: by fields and by the bytes of a head."""

@@ -4,7 +4,7 @@ A worker's life is an *incarnation*. Its files in the spool folder:
 
 - ``ID.lock``: who it is (JSON: node, worker, pid). The worker holds an ``flock`` on it for life; the kernel frees it at its death,
   whatever killed it. After recovery the agent renames it to ``ID.ended``.
-- ``ID.tally``: calls that no API was found for and that no frame counts yet (see ``strangers``).
+- ``ID.tally``: calls that no API was found for and that no frame counts yet (see ``unknown_calls``).
 - ``ID-NNNNNN.spool``: segments of frames. A frame is length, CRC-32, frame number, record; numbers count from 1 without gaps over
   all segments of the incarnation. What a crash cut off fails its length or its CRC and is dropped; its number is
   then missing.

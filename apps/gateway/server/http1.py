@@ -26,7 +26,7 @@ from apps.gateway.limits.client_limits import GRACE, SPARE, Pace
 from apps.gateway.pipeline.stages import Need
 from apps.gateway.server.asgi import EXCHANGE, Passed
 from apps.gateway.upstream.headers import interim_fields
-from apps.httpcache.held import render
+from apps.httpcache.stored_response import render
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from apps.gateway.call.withheld_keys import plants_session
 from apps.httpcache import Entry
 from apps.httpcache.downstream import as_stored, passed_down
 from apps.httpcache.fields import end_to_end
-from apps.httpcache.held import BODILESS
+from apps.httpcache.stored_response import BODILESS
 from apps.wire.snapshot import API, HeaderRules, Upstream
 
 Fields = tuple[tuple[bytes, bytes], ...]

@@ -9,7 +9,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.invalidation import inbox, policies, services
+from apps.invalidation import message_inbox, policies, services
 from apps.invalidation.api import serializers
 from apps.invalidation.api.authentication import SignatureAuthentication, Signed
 from apps.invalidation.choices import Source
@@ -82,7 +82,7 @@ class MessagesView(ViaAPI):
     def post(self, request: Request, api: str) -> Response:
         """Purge what the message names. 400 where nothing of it could be taken; otherwise 200, with what could not."""
         signed = cast(Signed, request.auth)
-        taken = inbox.take(signed.body, source=Source.WEBHOOK, api=signed.api, signature=signed.digest[:64])
+        taken = message_inbox.take(signed.body, source=Source.WEBHOOK, api=signed.api, signature=signed.digest[:64])
         said = {
             "purged": len(taken.purges),
             "duplicates": taken.duplicates,

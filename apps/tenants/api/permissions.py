@@ -6,9 +6,9 @@ from rest_framework import exceptions
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from apps.tenants.adapter import has_confirmed
 from apps.tenants.choices import Scope
 from apps.tenants.models import Token
+from apps.tenants.sign_in import has_confirmed
 
 
 class InsufficientScope(exceptions.PermissionDenied):

@@ -19,7 +19,7 @@ from apps.tenants.models import User
 from apps.warming import selectors, services
 from apps.warming.api import filtersets, serializers
 from apps.warming.models import WarmUp
-from apps.warming.pushing import entry_push
+from apps.warming.write_through import entry_push
 
 
 class PushThrottle(UserRateThrottle):

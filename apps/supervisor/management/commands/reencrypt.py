@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.foundation.secrets import Undecipherable, reencrypt
-from apps.tenants.adapter import reencrypt_second_factors
+from apps.tenants.sign_in import reencrypt_second_factors
 
 
 class Command(BaseCommand):

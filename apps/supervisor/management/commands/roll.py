@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.supervisor.datalock import holder
+from apps.supervisor.data_lock import holder
 
 
 class Command(BaseCommand):

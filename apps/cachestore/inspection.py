@@ -1,0 +1,101 @@
+"""The shared tier as the control plane reads it: the entries that a call would find, whether a purge ended them, and
+what else is stored under their path.
+"""
+
+import time
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.core.cache import caches
+
+from apps.cachestore import path_index
+from apps.cachestore.backend import ResponsesCache
+from apps.cachestore.path_index import Sibling
+from apps.cachestore.purges import FLOOR, PurgeTable
+from apps.cachestore.serializer import REJECTED
+from apps.httpcache import Entry, Held, Reason, RequestPlan, Variants, find, tags_of
+from apps.wire import redis_names
+from apps.wire.redis_client import connect
+
+TIMEOUT = 2.0
+"""Seconds that the state Redis gets to say what was purged."""
+
+
+class Shelf:
+    """Reads entries; nothing is written, and nothing counts as a use. Raises what ``fleet.connections.AWAY`` names."""
+
+    def __init__(self) -> None:
+        backend = caches["responses"]
+        assert isinstance(backend, ResponsesCache)  # noqa: S101
+        self._backend = backend
+
+    def find(self, plan: RequestPlan, now: float) -> tuple[Held | None, Held | None]:
+        """What a gateway would find for a call, and, where that is nothing, what it would have found but for a purge
+        or its age. ``plan.missed`` says why.
+        """
+        ended: Held | None = None
+        finding = find(plan)
+        wanted = next(finding)
+        while True:
+            found: list[Held | Variants | None] = []
+            for key in wanted:
+                record = self.record(key)
+                if isinstance(record, Held) and now >= record.entry.keep_until:
+                    ended, record = record, None
+                elif isinstance(record, Held) and self.is_purged(record):
+                    plan.missed = Reason.PURGED
+                    ended, record = record, None
+                found.append(record)
+            try:
+                wanted = finding.send(found)
+            except StopIteration as end:
+                held: Held | None = end.value
+                return held, None if held is not None else ended
+
+    def record(self, key: bytes) -> Held | Variants | None:
+        """What stands under a key."""
+        value = self._backend.client.get_client(write=False).get(self._backend.client.make_key(key.hex()))
+        decoded = self._backend.client.decode(value) if value is not None else REJECTED
+        if isinstance(decoded, Entry):
+            return Held(decoded)
+        return decoded if isinstance(decoded, Variants) else None
+
+    def is_purged(self, held: Held) -> bool:
+        """Whether a purge ended an entry. Sets its ``soft`` where one made it stale."""
+        tags = tags_of(held.entry)
+        with connect(settings.REDIS_URL, timeout=TIMEOUT) as state:
+            pipeline = state.pipeline(transaction=False)
+            pipeline.hget(redis_names.EPOCH, "incarnation")
+            pipeline.get(redis_names.PURGE_CLOCK)
+            pipeline.hmget(redis_names.PURGES, [FLOOR, *tags])
+            incarnation, clock, rows = pipeline.execute()
+        if incarnation is None:
+            return True
+        known = {
+            name.encode("utf-8", "surrogateescape"): row
+            for name, row in zip((FLOOR, *tags), rows, strict=True)
+            if row is not None
+        }
+        table = PurgeTable()
+        table.load(int(incarnation), int(clock or 0), known)
+        return not table.is_alive(held)
+
+    def siblings(self, api: str, path: bytes) -> list[Sibling]:
+        """What was stored under a path of an API, newest first, as far as it is still there."""
+        client, make_key = self._backend.client.get_client(write=False), self._backend.client.make_key
+        name = path_index.name_of(api, path)
+        rows = path_index.read(name, client.zrevrange(make_key(name), 0, path_index.KEPT - 1))
+        if not rows:
+            return []
+        pipeline = client.pipeline(transaction=False)
+        for row in rows:
+            pipeline.exists(make_key(row.key.hex()))
+        return [row for row, there in zip(rows, pipeline.execute(), strict=True) if there]
+
+    def held(self, rows: Sequence[Sibling]) -> tuple[Sibling, Held, bool] | None:
+        """The first of these rows whose entry is there, the entry, and whether a purge ended it."""
+        for row in rows:
+            record = self.record(row.key)
+            if isinstance(record, Held):
+                return row, record, self.is_purged(record) or time.time() >= record.entry.keep_until
+        return None

@@ -1,0 +1,164 @@
+"""Tables of the largest parts: who or what, and its figures."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.analytics.explain import sentence_of
+from apps.console import number_format
+from apps.console.analytics.query_parameters import Asked
+from apps.console.sparkline import spark
+from apps.console.templatetags.console import status as status_badge
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its head, what it shows of a row, and whether that is a number."""
+
+    head: str
+    cell: Callable[[Row], object]
+    number: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A question and the rows that answer it."""
+
+    question: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+
+    def cells(self) -> list[list[tuple[str, object, bool]]]:
+        """(head, content, whether it is a number) of each cell, row by row."""
+        return [[(column.head, column.cell(row), column.number) for column in self.columns] for row in self.rows]
+
+
+CALLS = Column("Calls", lambda row: number_format.number(row["calls"]))
+HIT_RATIO = Column("Hit ratio", lambda row: number_format.percent(row["hit_ratio"]))
+P95 = Column("p95", lambda row: number_format.milliseconds(row["latency"]["all"]["p95"]))
+ERRORS = Column("Errors", lambda row: number_format.number(row["errors"]))
+SENT = Column("Sent", lambda row: number_format.size(row["bytes"]))
+TREND = Column("Trend", lambda row: spark(row["spark"]), number=False)
+
+
+def apis(asked: Asked, rows: Sequence[Row]) -> Table:
+    """Which APIs are called most."""
+    return Table(
+        "Which APIs are called most?", [_named("API", asked, "api"), TREND, CALLS, HIT_RATIO, P95, ERRORS], rows
+    )
+
+
+def operations(asked: Asked, rows: Sequence[Row]) -> Table:
+    """Which operations are called most."""
+    named = Column("Operation", lambda row: _operation(asked, row), number=False)
+    return Table("Which operations?", [named, CALLS, HIT_RATIO, P95, ERRORS], rows)
+
+
+def tenants(asked: Asked, rows: Sequence[Row]) -> Table:
+    """Which tenants call most."""
+    named = _named("Tenant", asked, "tenant", "without a key")
+    return Table("Which tenants call most?", [named, TREND, CALLS, HIT_RATIO, ERRORS, SENT], rows)
+
+
+def applications(asked: Asked, rows: Sequence[Row]) -> Table:
+    """Which applications call most."""
+    named = _named("Application", asked, "application", "without a key")
+    return Table("Which applications?", [named, TREND, CALLS, HIT_RATIO, ERRORS, SENT], rows)
+
+
+def ratios(asked: Asked, rows: Sequence[Row]) -> Table:
+    """How much the cache answers for each API."""
+    results = [_with_result(name) for name in ("HIT", "MISS", "STALE", "REVALIDATED", "BYPASS")]
+    return Table("How much does it answer for each API?", [_named("API", asked, "api"), HIT_RATIO, *results], rows)
+
+
+def latencies(asked: Asked, rows: Sequence[Row]) -> Table:
+    """How long each API takes."""
+    columns = [_percentile(kind, name) for kind in ("hit", "miss") for name in ("p50", "p95", "p99")]
+    return Table("Which APIs are slow?", [_named("API", asked, "api"), CALLS, *columns], rows)
+
+
+def failing(asked: Asked, rows: Sequence[Row]) -> Table:
+    """Which APIs fail most, by the share of their calls."""
+    bad = sorted((row for row in rows if row["errors"]), key=lambda row: row["errors"] / row["calls"], reverse=True)
+    share = Column("Share", lambda row: number_format.percent(row["errors"] / row["calls"]))
+    server = Column("5xx", lambda row: number_format.number(row["statuses"].get("5xx", 0)))
+    return Table("Which APIs fail most?", [_named("API", asked, "api"), share, ERRORS, server, CALLS], bad[:10])
+
+
+def statuses(asked: Asked, rows: Sequence[Row]) -> Table:
+    """How often each status was answered."""
+    named = Column("Status", lambda row: _link(asked, status_badge(int(row["name"])), status=row["name"]), number=False)
+    return Table("With which status?", [named, CALLS, _share(rows)], rows)
+
+
+def codes(rows: Sequence[Row]) -> Table:
+    """What the gateway itself refused, and what failed."""
+    return Table("What did the gateway refuse, and what failed?", [_told("Code"), CALLS], rows)
+
+
+def reasons(rows: Sequence[Row]) -> Table:
+    """Why calls were answered as they were."""
+    return Table("Why was each call answered as it was?", [_told("Reason"), CALLS, _share(rows)], rows)
+
+
+def saved(asked: Asked, rows: Sequence[Row]) -> Table:
+    """What the cache saved the upstreams and the callers."""
+    columns = [
+        _named("API", asked, "api"),
+        Column("Upstream calls not made", lambda row: number_format.number(row["calls"])),
+        Column(
+            "Waiting saved",
+            lambda row: (
+                number_format.DASH if row["ms"] is None else f"about {number_format.duration(row['ms'] / 1000)}"
+            ),
+        ),
+    ]
+    return Table("What did the cache save?", columns, [row for row in rows if row["calls"]])
+
+
+def _with_result(name: str) -> Column:
+    return Column(name, lambda row: number_format.number(row["caches"].get(name, 0)))
+
+
+def _percentile(kind: str, name: str) -> Column:
+    return Column(f"{kind.capitalize()} {name}", lambda row: number_format.milliseconds(row["latency"][kind][name]))
+
+
+def _named(head: str, asked: Asked, word: str, nameless: str = "no known one") -> Column:
+    """The part's name, which leads to its calls."""
+
+    def cell(row: Row) -> object:
+        return _link(asked, row["name"], **{word: row["name"]}) if row["name"] else nameless
+
+    return Column(head, cell, number=False)
+
+
+def _operation(asked: Asked, row: Row) -> SafeString:
+    if not row["name"]:
+        return format_html('no known one<span class="cell-sub">{}</span>', row["api"] or "no known API")
+    link = _link(asked, row["name"], api=row["api"], operation=row["name"])
+    return format_html('{}<span class="cell-sub">{}</span>', link, row["api"])
+
+
+def _link(asked: Asked, text: object, **narrowed: str) -> SafeString:
+    return format_html('<a href="{}">{}</a>', asked.address("calls", **narrowed), text)
+
+
+def _told(head: str) -> Column:
+    """A code and the sentence that it stands for."""
+
+    def cell(row: Row) -> SafeString:
+        return format_html('{}<span class="cell-sub">{}</span>', sentence_of(row["name"]) or row["name"], row["name"])
+
+    return Column(head, cell, number=False)
+
+
+def _share(rows: Sequence[Row]) -> Column:
+    total = sum(row["calls"] for row in rows)
+    return Column("Share", lambda row: number_format.percent(row["calls"] / total if total else None))

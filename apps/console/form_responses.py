@@ -1,0 +1,116 @@
+"""How a form's page answers: as a page or in a dialog, refusals beside their fields, the receipt at the end."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from django.contrib import messages
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import render
+from django_htmx.http import HttpResponseClientRedirect
+
+from apps.console.page_access import Signed
+from apps.fleet.receipts import wait_for_receipt
+from apps.foundation.errors import Conflict, Unavailable
+
+T = TypeVar("T")
+
+
+def sent(request: HttpRequest) -> QueryDict | None:
+    """What was posted; ``None`` for a form that is only shown. A post without any field is one too."""
+    return request.POST if request.method == "POST" else None
+
+
+def uploaded(request: HttpRequest) -> tuple[QueryDict | None, Any]:
+    """What was posted, with its files."""
+    return (request.POST, request.FILES) if request.method == "POST" else (None, None)
+
+
+def nowhere(name: str, errors: list[str]) -> bool:
+    """No other place for errors than the form."""
+    return False
+
+
+def attempt(
+    form: BaseForm,
+    service: Callable[[], T],
+    names: Mapping[str, str] | None = None,
+    elsewhere: Callable[[str, list[str]], bool] = nowhere,
+) -> T | None:
+    """Call a service for a valid form; what it refuses is put beside the form's fields and ``None`` returned.
+
+    ``names`` maps the model's field names to the form's, where they differ; ``elsewhere`` is offered the errors of fields that the
+    form doesn't have, and says whether it took them. What nobody took stands above the form.
+    """
+    if not form.is_valid():
+        return None
+    try:
+        return service()
+    except ValidationError as invalid:
+        for name, errors in _by_field(invalid).items():
+            field = (names or {}).get(name, name)
+            if field in form.fields:
+                form.add_error(field, errors)
+            else:
+                form.add_error(None, [] if elsewhere(name, errors) else errors)
+    except (Conflict, Unavailable) as refused:
+        form.add_error(None, str(refused))
+    return None
+
+
+def attempted(
+    form: BaseForm,
+    service: Callable[[], object],
+    names: Mapping[str, str] | None = None,
+    elsewhere: Callable[[str, list[str]], bool] = nowhere,
+) -> bool:
+    """The same for a service whose result isn't needed: whether it went through."""
+
+    def call() -> bool:
+        service()
+        return True
+
+    return attempt(form, call, names, elsewhere) is not None
+
+
+def _by_field(invalid: ValidationError) -> dict[str, list[str]]:
+    if hasattr(invalid, "error_dict"):
+        return invalid.message_dict
+    return {NON_FIELD_ERRORS: invalid.messages}
+
+
+def form_page(
+    request: Signed,
+    form: BaseForm,
+    *,
+    heading: str,
+    submit: str,
+    back: str,
+    template: str = "forms/form.html",
+    **context: Any,
+) -> HttpResponse:
+    """A form on its own page; in a dialog when htmx asked. 422 when it was refused, so that scripts and tests can tell."""
+    htmx = bool(request.htmx)
+    return render(
+        request,
+        "forms/dialog.html" if htmx and template == "forms/form.html" else template,
+        {"form": form, "heading": heading, "submit": submit, "back": back, **context},
+        status=422 if form.errors else 200,
+    )
+
+
+def done(request: HttpRequest, to: str, text: str = "", level: int = messages.SUCCESS) -> HttpResponse:
+    """On to ``to`` with a message, whether a browser or htmx asked."""
+    if text:
+        messages.add_message(request, level, text)
+    if getattr(request, "htmx", False):
+        return HttpResponseClientRedirect(to)
+    return HttpResponseRedirect(to)
+
+
+def done_with_receipt(request: HttpRequest, to: str, text: str) -> HttpResponse:
+    """On to ``to``; the message ends with what the gateways said. Waits for them, 5 s at most."""
+    receipt = wait_for_receipt()
+    level = messages.SUCCESS if receipt.complete else messages.WARNING
+    return done(request, to, f"{text}: {receipt.sentence}.", level)
