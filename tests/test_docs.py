@@ -32,6 +32,12 @@ def test_every_kind_of_fault_names_a_test_that_is_there():
     assert [name for name in sorted(named) if not (settings.BASE_DIR / name).exists()] == []
 
 
+@pytest.mark.parametrize("page", ["where-do-i.md", "architecture.md", "gateway.md", "caching.md", "operations.md"])
+def test_the_files_that_a_page_names_are_there(page: str):
+    named = re.findall(r"`(apps/[\w/]+(?:\.py|/))`", (DOCS / page).read_text())
+    assert [name for name in named if not (settings.BASE_DIR / name).exists()] == []
+
+
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_every_variable_of_the_environment_is_described_once(variable: str):
     described = [name for row in rows("configuration.md") for name in re.findall(r"`([A-Z][A-Z0-9_]+)`", row[0])]
