@@ -59,8 +59,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chance.shuffle(order)
     items.clear()
     for module in order:
-        chance.shuffle(modules[module])
-        items += modules[module]
+        # What a module's fixture makes for one of its parameters stays for the tests with that one, as in the usual order.
+        together: dict[tuple[int, ...], list[pytest.Item]] = {}
+        for item in modules[module]:
+            together.setdefault(_shared_parameters(item), []).append(item)
+        groups = list(together.values())
+        chance.shuffle(groups)
+        for group in groups:
+            chance.shuffle(group)
+            items += group
+
+
+def _shared_parameters(item: pytest.Item) -> tuple[int, ...]:
+    """Which parameters a test has of fixtures that live longer than a test."""
+    found = getattr(item, "callspec", None)
+    if found is None or not isinstance(item, pytest.Function):
+        return ()
+    made_by = item._fixtureinfo.name2fixturedefs
+    longer = (name for name in sorted(found.indices) if name in made_by and made_by[name][-1].scope != "function")
+    return tuple(found.indices[name] for name in longer)
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def test_there_is_one_on_a_node_and_it_ends_at_once_when_told(start: Start, tmp_
     _, said = start().communicate(timeout=20)
     assert b"an agent ships" in said
     first.send_signal(signal.SIGTERM)
-    assert first.wait(timeout=2) == 0
+    assert first.wait(timeout=15) == 0
     client.close()
 
 

@@ -22,9 +22,7 @@ def wait_until(predicate: Callable[[], T], timeout: float = 10.0, *, what: str =
         if value := predicate():
             return value
         if time.monotonic() > deadline:
-            raise NeverHappened(
-                f"{what or inspect.getsource(predicate).strip()}: not within {timeout:g} s, got {value!r}"
-            )
+            raise NeverHappened(f"{what or _source(predicate)}: not within {timeout:g} s, got {value!r}")
         time.sleep(_PAUSE)
 
 
@@ -38,7 +36,12 @@ async def until(predicate: Callable[[], T | Awaitable[T]], within: float = 10.0,
         if value:
             return value
         if time.monotonic() > deadline:
-            raise NeverHappened(
-                f"{what or inspect.getsource(predicate).strip()}: not within {within:g} s, got {value!r}"
-            )
+            raise NeverHappened(f"{what or _source(predicate)}: not within {within:g} s, got {value!r}")
         await asyncio.sleep(_PAUSE)
+
+
+def _source(predicate: Callable[[], object]) -> str:
+    try:
+        return inspect.getsource(predicate).strip()
+    except (OSError, TypeError):  # a partial has none
+        return repr(predicate)
