@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import hashers
+from django.contrib.auth.password_validation import get_default_password_validators
 from django.db import connections, transaction
 from redis.connection import AbstractConnection
 
@@ -160,6 +161,7 @@ install()  # with the first import, before any test's own transaction begins
 @pytest.fixture(autouse=True)
 def only_sql_in_transactions() -> Iterator[None]:
     """Every test: see the module."""
+    get_default_password_validators()  # reads its list of common passwords once in a process, whoever asks first
     _found.clear()
     yield
     seen = list(dict.fromkeys(_found))
