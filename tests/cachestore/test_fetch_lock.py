@@ -195,7 +195,7 @@ async def test_whoever_waits_is_woken_when_there_is_nothing_to_wait_for(two, sha
         mine.wait_no_more(lease)
     else:
         mine.leave(lease, State.PASS if how == "marked" else None)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await waiting
     assert other.stats.waits == 1
 
@@ -234,7 +234,7 @@ async def test_whoever_waits_goes_on_when_the_cache_server_says_nothing(two, sha
         return None
 
     cut_off = FetchLocks(shared, nothing)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await cut_off.changed(KEY, lease.token)
     assert await cut_off.look(KEY, [KEY]) == (None, {})
     assert not await cut_off.is_waited_for(lease)
@@ -245,11 +245,11 @@ async def test_nobody_is_left_waiting_when_the_watch_is_stopped_or_the_holder_is
     lease = await lead(mine)
     first = asyncio.create_task(other.changed(KEY, "an-earlier-token"))
     second = asyncio.create_task(other.changed(KEY, lease.token))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await first
     assert not second.done()
     await other.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await second
 
 

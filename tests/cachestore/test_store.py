@@ -14,6 +14,7 @@ from apps.httpcache import Fetch, Held, Identity, Policy, Reason, Refreshed, Ser
 from apps.wire import redis_names
 from apps.wire.circuit_breaker import Breaker
 from tests.httpcache.build import plan, respond
+from tests.support.waiting import SOON
 
 FRESH = ("Cache-Control", "max-age=60")
 
@@ -321,7 +322,7 @@ async def test_while_the_server_is_frozen_nobody_waits_for_long(own):
         while not one.breaker.is_open:
             began = time.perf_counter()
             await remember(one, the_plan=plan(path=next(paths)))
-            assert time.perf_counter() - began < 1.0
+            assert time.perf_counter() - began < SOON
         skipped = one.stats.shared_skipped
         await remember(one, the_plan=plan(path="/open"))
         assert one.find_local(plan(path="/open"), now()) is not None
@@ -331,7 +332,7 @@ async def test_while_the_server_is_frozen_nobody_waits_for_long(own):
         server.send(signal.SIGCONT)
 
 
-async def _until_back(one, within=10.0):
+async def _until_back(one, within=30.0):
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         await remember(one, the_plan=plan(path="/probe"))

@@ -9,7 +9,8 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -386,24 +387,44 @@ class _Seeded(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(self.code, module.__dict__)
 
 
-def _ours(name: str) -> bool:
-    return name.startswith(PREFIXES)
+@contextmanager
+def _imported_anew(names: Iterable[str], seeded: _Seeded) -> Iterator[None]:
+    """Whoever imports ``names`` within gets new modules, one of them with its fault; afterwards all is as it was: what
+    was imported meanwhile is forgotten, also where a package names its modules.
+    """
+    packages = {name: sys.modules[name.rpartition(".")[0]] for name in names}
+    before = dict(sys.modules)
+    for name in names:
+        del sys.modules[name]
+    sys.meta_path.insert(0, seeded)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(seeded)
+        for name in sys.modules.keys() - before.keys():
+            if name.startswith(("apps.", "tests.")):
+                del sys.modules[name]
+        sys.modules.update(before)
+        for name, package in packages.items():
+            setattr(package, name.rpartition(".")[2], before[name])
 
 
 def _caught_by(fault: Fault) -> list[str]:
     """The checks that fail with the fault."""
-    seeded = _Seeded(fault, f"apps.httpcache.{fault.module}")
-    before = {name: module for name, module in sys.modules.items() if _ours(name)}
-    for name in before:
-        del sys.modules[name]
-    sys.meta_path.insert(0, seeded)
-    try:
+    importlib.import_module("tests.caching.isolation")
+    names = [name for name in sys.modules if name.startswith(PREFIXES)]
+    with _imported_anew(names, _Seeded(fault, f"apps.httpcache.{fault.module}")):
         return _failing(importlib.import_module("tests.caching.isolation").CHECKS)
-    finally:
-        sys.meta_path.remove(seeded)
-        for name in [name for name in sys.modules if _ours(name)]:
-            del sys.modules[name]
-        sys.modules.update(before)
+
+
+def _caught_around_by(fault: Fault) -> list[str]:
+    """The checks around the core that fail with the fault; everything else stays imported."""
+    names = (fault.module, "tests.caching.isolation_around")
+    for name in names:
+        importlib.import_module(name)
+    with _imported_anew(names, _Seeded(fault, fault.module)):
+        importlib.import_module(fault.module)
+        return _failing(importlib.import_module(names[1]).CHECKS)
 
 
 def _failing(checks: Iterable[Callable[[], None]]) -> list[str]:
@@ -414,24 +435,6 @@ def _failing(checks: Iterable[Callable[[], None]]) -> list[str]:
         except Exception:  # a crash is caught as surely as a wrong answer
             failed.append(check.__name__)
     return failed
-
-
-def _caught_around_by(fault: Fault) -> list[str]:
-    """The checks around the core that fail with the fault; everything else stays imported."""
-    seeded = _Seeded(fault, fault.module)
-    package = importlib.import_module(seeded.name.rpartition(".")[0])
-    names = (seeded.name, "tests.caching.isolation_around")
-    before = {name: importlib.import_module(name) for name in names}
-    for name in names:
-        del sys.modules[name]
-    sys.meta_path.insert(0, seeded)
-    try:
-        importlib.import_module(seeded.name)
-        return _failing(importlib.import_module(names[1]).CHECKS)
-    finally:
-        sys.meta_path.remove(seeded)
-        sys.modules.update(before)
-        setattr(package, seeded.name.rpartition(".")[2], before[seeded.name])
 
 
 @pytest.mark.parametrize("fault", AROUND, ids=lambda fault: fault.name)

@@ -192,7 +192,7 @@ class Door:
         reader, writer = await self.connect(client)
         try:
             writer.write(data)
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(30):
                 return await read_answer(reader, method)
         finally:
             writer.close()

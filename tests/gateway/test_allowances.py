@@ -19,7 +19,7 @@ from apps.supervisor.valkey import EmbeddedValkey
 from apps.wire import redis_names
 from apps.wire.snapshot import Grant, Plan
 from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, credential, ok, serving
-from tests.support.waiting import until
+from tests.support.waiting import SOON, until
 
 SUBSCRIPTION = 7
 
@@ -269,7 +269,7 @@ async def test_a_larger_plan_holds_at_once(lane: Door, limited: Callable[..., No
     limited(plan(1000.0, 1000))
     await until(lambda: lane.gateway.world.epoch == 3)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await lane.call("/products/items")).status != 200:
             pass
 
@@ -381,7 +381,7 @@ async def test_a_write_is_answered_while_redis_is_frozen_and_ends_what_is_stored
     try:
         began = time.monotonic()
         assert (await door.call("/products/items", method="POST", body=b"x")).status == 200
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < SOON
         assert (await door.call("/products/items")).cache == "MISS"
     finally:
         own_state.send(signal.SIGCONT)

@@ -321,7 +321,7 @@ async def test_an_answer_that_comes_in_parts_is_passed_on_in_parts(door: Door, o
     origin.paths["/slowly"] = slowly
     reader, writer = await door.connect()
     writer.write(f"GET /products/slowly HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\n\r\n".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert b"first" in await reader.readuntil(b"first")
         assert [each.kind for each in door.records()] == ["begun"]
         go_on.set()
@@ -478,7 +478,7 @@ async def test_callers_of_an_uncacheable_answer_do_not_wait_in_line(door: Door, 
     origin.paths["/own"] = ok(b"first", "cache-control: no-store")
     await door.call("/products/own")
     origin.paths["/own"] = together
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         answers = await asyncio.gather(*(door.call("/products/own") for _ in range(6)))
     assert {answer.body for answer in answers} == {b"mine"}
 
@@ -496,7 +496,7 @@ async def test_a_caller_that_leaves_cancels_its_upstream_call(door: Door, origin
     writer.write(f"GET /products/hang HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\n\r\n".encode())
     await until(lambda: origin.calls_to("/hang") == 1)
     writer.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await gone.wait()
     await until(lambda: len(door.calls()) == 1)
     assert "client_left" in door.calls()[0].flags
@@ -549,7 +549,7 @@ async def test_a_stale_answer_is_served_while_one_call_refreshes_it(door: Door, 
     assert (answer.body, answer.cache) == (b"old", "STALE")
     await until(lambda: origin.calls_to("/swr") == 2)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await door.call("/products/swr")).body != b"new":
             pass
     assert origin.calls_to("/swr") == 2

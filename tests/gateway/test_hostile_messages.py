@@ -84,7 +84,7 @@ async def test_an_answer_that_resets_says_that_it_is_empty(
 
     origin.paths["/reset"], origin.paths["/next"] = reset, ok(b"next")
     reader, writer = await door.connect()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         for _ in range(2):
             for path, expected in ((b"reset", (205, b"")), (b"next", (200, b"next"))):
                 writer.write(b"GET /products/%b HTTP/1.1\r\n%b\r\n" % (path, HEAD))

@@ -160,7 +160,7 @@ async def test_curl_with_its_proposal_of_http_2(anywhere: Door, origin: Origin) 
 async def rest(reader: asyncio.StreamReader) -> bytes:
     """What still comes; a reset ends it too, where the server left something unread."""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await reader.read()
     except ConnectionError:
         return b""

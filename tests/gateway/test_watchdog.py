@@ -46,7 +46,7 @@ class Stalls:
         self.next.set()
 
     async def one(self) -> float:
-        await asyncio.wait_for(self.next.wait(), 20)
+        await asyncio.wait_for(self.next.wait(), 30)
         self.next.clear()
         return self.seconds[-1]
 

@@ -59,7 +59,7 @@ class Workers:
             except BlockingIOError:
                 return False
 
-        await until(ready, within=20)
+        await until(ready, within=60)
         return process
 
     def stop(self) -> None:
@@ -120,7 +120,7 @@ async def test_a_worker_that_is_idle_stops_soon_and_says_goodbye(workers: Worker
     process = await workers.start(0)
     await until(lambda: state_redis.hlen(redis_names.WORKERS) == 1)
     process.terminate()
-    await until(lambda: process.poll() is not None, within=4)
+    await until(lambda: process.poll() is not None, within=30)
     assert process.returncode == 0
     assert state_redis.hlen(redis_names.WORKERS) == 0
 
@@ -150,7 +150,7 @@ async def test_a_worker_without_anything_to_load_starts_and_is_not_ready(tmp_pat
                 writer.close()
                 return answer.status
 
-            assert await until(answers, within=20) == 503
+            assert await until(answers, within=60) == 503
         finally:
             process.terminate()
             process.wait(10)

@@ -184,7 +184,7 @@ async def test_it_says_when_it_is_ready(watched):
     child = watched.child(script, says_ready=True)
     await child.start()
     assert not child.ready.is_set()
-    await asyncio.wait_for(child.ready.wait(), 10)
+    await asyncio.wait_for(child.ready.wait(), 30)
 
 
 async def test_one_that_ends_without_a_word_was_never_ready(watched):
@@ -204,7 +204,7 @@ async def test_it_inherits_the_sockets_that_it_is_given(watched):
         )
         await watched.child(script, inherited=[listener.fileno()], once=True).start()
         reader, writer = await asyncio.open_connection(*listener.getsockname())
-        assert await asyncio.wait_for(reader.read(), 10) == b"from the child"
+        assert await asyncio.wait_for(reader.read(), 30) == b"from the child"
         writer.close()
         await writer.wait_closed()
 

@@ -10,12 +10,17 @@ T = TypeVar("T")
 
 _PAUSE = 0.01
 
+SOON = 10.0
+"""Seconds. What must not wait for something that is frozen or endless takes a fraction of one; a machine that is busy with
+something else may make that several. What waits for ever takes longer than this.
+"""
+
 
 class NeverHappened(AssertionError):
     """What a test waited for did not come."""
 
 
-def wait_until(predicate: Callable[[], T], timeout: float = 10.0, *, what: str = "") -> T:
+def wait_until(predicate: Callable[[], T], timeout: float = 30.0, *, what: str = "") -> T:
     """The first true value of ``predicate()``. Raises ``NeverHappened`` after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while True:
@@ -26,7 +31,7 @@ def wait_until(predicate: Callable[[], T], timeout: float = 10.0, *, what: str =
         time.sleep(_PAUSE)
 
 
-async def until(predicate: Callable[[], T | Awaitable[T]], within: float = 10.0, *, what: str = "") -> T:
+async def until(predicate: Callable[[], T | Awaitable[T]], within: float = 30.0, *, what: str = "") -> T:
     """The same inside an event loop, ``within`` seconds; ``predicate`` may be a coroutine function."""
     deadline = time.monotonic() + within
     while True:

@@ -89,7 +89,7 @@ def test_the_first_call_is_a_miss_the_second_a_hit_and_both_are_on_the_dashboard
         calls = running.api("GET", "calls/?api=bin&path=/bin/cache/60").json()["results"]
         return ids <= {call["call_id"] for call in calls}
 
-    wait_until(in_the_log, 10)
+    wait_until(in_the_log)
     summary = running.api("GET", "analytics/summary/?api=bin").json()
     assert summary["hit_ratio"] == 0.5
     assert summary["completeness"]["received"] == summary["completeness"]["expected"]

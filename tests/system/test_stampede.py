@@ -114,7 +114,7 @@ class Crowd:
 
     async def answers(self) -> list[Answered | Exception]:
         """The answers to what was asked."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             return await asyncio.gather(*(_answer(reader) for reader, _ in self.connections))
 
 
@@ -243,7 +243,7 @@ async def test_a_leader_that_sleeps_is_followed_by_another_and_overwrites_nothin
             # At the second machine nobody sleeps.
             reader, writer = await asyncio.open_connection("127.0.0.1", cluster.second.port)
             writer.write(f"GET /crowd{path} HTTP/1.1\r\nhost: api.test\r\n\r\n".encode())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 assert (await read_answer(reader)).body == b"new"
             writer.close()
         finally:

@@ -80,6 +80,8 @@ class Fetches:
                 break
             fetch = self._by_key.get(plan.fetch_key)
             collapsed = fetch is not None
+            if fetch is None and (held := self._stored_meanwhile(x)) is not None:
+                return answers.from_store(x, held, collapsed=turn > 0, hit=True)
             if fetch is None:
                 fetch = Fetch(self._of_fetches, x, plan, x.decision)
                 fetch.adopt(x.claim)
@@ -100,6 +102,17 @@ class Fetches:
             if isinstance(decision, (httpcache.Fetch, httpcache.Revalidate)):
                 x.decision = decision
         return await self._alone(x)
+
+    def _stored_meanwhile(self, x: Exchange) -> FromStore | None:
+        """What a fetch stored here that began and ended while this call looked in the shared tier, and found nothing."""
+        plan, now = x.cache_plan, time()
+        decision = httpcache.on_entry(plan, self._store.find_local(plan, now), now)
+        if not isinstance(decision, httpcache.Serve) or decision.refresh:
+            return None
+        if x.claim is not None and x.claim.state is State.LEADING and plan.fetch_key is not None:
+            locks = self._store.locks
+            locks.leave(locks.hold(plan.fetch_key, x.claim))
+        return FromStore(decision.held, decision.reason, True)
 
     async def _validated(self, x: Exchange, whole: Exchange) -> AnyAnswer | None:
         """The answer from what is stored, after ``whole`` validated it for all who ask; ``None`` where that came to
