@@ -31,31 +31,29 @@ class Share:
     ten or ten thousand of them; so "largest" means "within 12.5 % of it".
     """
 
-    __slots__ = ("_children", "_class", "_classes", "_name", "bytes", "parent")
+    __slots__ = ("_children", "_class", "_classes", "_name", "_parent", "bytes")
 
-    parent: Self | None
+    _parent: Self | None
 
     def __init__(self, name: str = "", parent: Self | None = None) -> None:
-        self.parent = parent
         self.bytes = 0
         self._name = name
+        self._parent = parent
         self._class = 0
         self._children: dict[str, Self] = {}
         self._classes: dict[int, dict[Self, None]] = {}
 
     def child(self, name: str) -> Self:
         """The child of this name; a new one is kept when something is charged to it."""
-        return self._children.get(name) or self._new_child(name)
-
-    def _new_child(self, name: str) -> Self:
-        return type(self)(name, self)
+        known = self._children.get(name)
+        return type(self)(name, self) if known is None else known
 
     def charge(self: Self, size: int) -> None:
         """Adds ``size`` bytes, which may be negative, here and to everything above."""
         self.bytes += size
-        if self.parent is not None:
-            self.parent._place(self)
-            self.parent.charge(size)
+        if self._parent is not None:
+            self._parent._classify(self)
+            self._parent.charge(size)
 
     def largest(self) -> Self:
         """The leaf that gives first: of the largest child the largest child, and so on; itself when it has none."""
@@ -68,10 +66,9 @@ class Share:
         """A largest child. Raises ``ValueError`` without any."""
         return next(iter(self._classes[max(self._classes)]))
 
-    def _place(self, child: Self) -> None:
-        size = child.bytes
-        octave = size.bit_length()
-        size_class = octave * 8 + (size >> octave - 4 & 7) if octave > 3 else size
+    def _classify(self, child: Self) -> None:
+        octave = child.bytes.bit_length()
+        size_class = octave * 8 + (child.bytes >> octave - 4 & 7) if octave > 3 else child.bytes
         if size_class == child._class:
             return
         if child._class:
@@ -79,15 +76,12 @@ class Share:
             del peers[child]
             if not peers:
                 del self._classes[child._class]
+        child._class = size_class
         if size_class:
             self._classes.setdefault(size_class, {})[child] = None
             self._children[child._name] = child
         else:
             del self._children[child._name]
-        child._class = size_class
 
     def __len__(self) -> int:
         return len(self._children)
-
-    def __bool__(self) -> bool:
-        return True

@@ -9,7 +9,8 @@ of that happens when something is stored; a hit knows nothing of it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 from apps.cachestore.fair_share import NOBODY, Account, Share
 from apps.httpcache import Held, Variants
@@ -23,73 +24,66 @@ LARGEST_SHARE = 8
 """An entry larger than the bound divided by this isn't kept: it would push out too much."""
 
 
-class _Node:
-    __slots__ = ("key", "newer", "older", "queue", "size", "used", "value")
+class _Link:
+    """A place in a ring, beside the next newer and the next older one."""
 
-    def __init__(self, key: bytes, value: Stored, size: int, queue: "_Queue") -> None:
+    __slots__ = ("newer", "older")
+
+    def __init__(self) -> None:
+        self.newer: _Link = self
+        self.older: _Link = self
+
+
+class _Node(_Link):
+    __slots__ = ("key", "queue", "size", "used", "value")
+
+    def __init__(self, key: bytes, value: Stored, size: int, queue: "_Queue", used: bool) -> None:
         self.key = key
         self.value = value
         self.size = size
         self.queue = queue
-        self.used = False
-        self.newer: _Node | None = None
-        self.older: _Node | None = None
+        self.used = used
 
 
 class _Queue(Share):
-    """A share with the queue of what is charged to it. Only leaves use theirs."""
+    """A share with the ring of what is charged to it: ``_end`` stands between the newest node and the oldest. Only leaves
+    have a ring, as long as something is in it.
+    """
 
-    __slots__ = ("_hand", "_newest", "_oldest")
-
-    def __init__(self, name: str = "", parent: "_Queue | None" = None) -> None:
-        super().__init__(name, parent)
-        self._newest: _Node | None = None
-        self._oldest: _Node | None = None
-        self._hand: _Node | None = None
+    __slots__ = ("_end", "_hand")
 
     def add(self, node: _Node) -> None:
-        node.older = self._newest
-        if self._newest is not None:
-            self._newest.newer = node
-        self._newest = node
-        if self._oldest is None:
-            self._oldest = node
+        if not self.bytes:
+            self._end = self._hand = _Link()
+        node.newer, node.older = self._end, self._end.older
+        node.older.newer = node.newer.older = node
         self.charge(node.size)
 
     def victim(self) -> _Node:
-        """The node to evict. Raises ``ValueError`` without any."""
-        node = self._hand or self._oldest
-        while node is not None and node.used:
-            node.used = False
-            node = node.newer or self._oldest
-        if node is None:
-            raise ValueError("Nothing is charged to this share.")
-        self._hand = node.newer
-        return node
+        """The node to evict. There must be one."""
+        while True:
+            node, self._hand = self._hand, self._hand.newer
+            if isinstance(node, _Node):
+                if not node.used:
+                    return node
+                node.used = False
 
     def remove(self, node: _Node) -> None:
         if self._hand is node:
             self._hand = node.newer
-        if node.newer is not None:
-            node.newer.older = node.older
-        else:
-            self._newest = node.older
-        if node.older is not None:
-            node.older.newer = node.newer
-        else:
-            self._oldest = node.newer
-        # A cut link lets what was pushed out go at once, without waiting for the garbage collector.
-        node.newer = node.older = None
+        node.newer.older, node.older.newer = node.older, node.newer
         self.charge(-node.size)
+        if not self.bytes:
+            # A ring that is cut goes at once, without waiting for the garbage collector.
+            del self._end.newer, self._end.older
 
 
-@dataclass(slots=True)
-class LocalStats:
+class LocalStats(NamedTuple):
     """What the tier holds, in bytes and entries, and how many it pushed out since the worker started."""
 
-    bytes: int = 0
-    entries: int = 0
-    evictions: int = 0
+    bytes: int
+    entries: int
+    evictions: int
 
 
 def size_of(value: Stored) -> int:
@@ -106,11 +100,16 @@ class Local:
 
     def __init__(self, capacity: int, tenant_share: float = 1.0) -> None:
         self.capacity = capacity
-        self.stats = LocalStats()
+        self._evictions = 0
         self._tenant_capacity = int(capacity * tenant_share)
         self._nodes: dict[bytes, _Node] = {}
         self._shares = _Queue()
         self._unchecked: list[bytes] = []
+
+    @property
+    def stats(self) -> LocalStats:
+        """What it holds now."""
+        return LocalStats(self._shares.bytes, len(self._nodes), self._evictions)
 
     def get(self, key: bytes) -> Stored | None:
         """What stands under ``key``; it counts as used."""
@@ -127,41 +126,38 @@ class Local:
         ``max_size`` is the bound of all that the account's API has here, in bytes.
         """
         known = self._nodes.get(key)
-        used = False
         if known is not None:
-            used = known.used
-            self._remove(known)
+            self.drop(key)
         size = size_of(value)
-        largest = min(self.capacity // LARGEST_SHARE, self._tenant_capacity)
         tenant = self._shares.child(account.tenant)
         api = tenant.child(account.api)
         queue = api.child(account.caller)
-        if max_size is not None:
-            largest = min(largest, max_size)
-            self._make_room(api, (queue,), size if size <= largest else 0, max_size)
-        if size > largest:
-            return
-        self._make_room(tenant, (api, queue), size, self._tenant_capacity)
-        if self._is_too_much(tenant, size):
-            return
-        self._make_room(self._shares, (tenant, api, queue), size, self.capacity)
-        node = _Node(key, value, size, queue)
-        node.used = used
-        queue.add(node)
-        self._nodes[key] = node
-        self.stats.bytes += size
-        self.stats.entries += 1
+        path, api_capacity = (self._shares, tenant, api, queue), self.capacity if max_size is None else max_size
+        fits = size <= min(self.capacity // LARGEST_SHARE, self._tenant_capacity, api_capacity)
+        if fits and self._shares.bytes - tenant.bytes + size > self.capacity:
+            # One entry that is more than anybody has would take from everybody.
+            fits = size < self._shares.largest_child().bytes
+        # Room is made where it doesn't fit too: the bound of its API may be a smaller one now.
+        wanted = size if fits else 0
+        for depth, bound in ((2, api_capacity), (1, self._tenant_capacity), (0, self.capacity)):
+            share = path[depth]
+            while share.bytes + wanted > bound and share.bytes:
+                self.drop(_giver(path[depth:], wanted).victim().key)
+                self._evictions += 1
+        if fits:
+            node = self._nodes[key] = _Node(key, value, size, queue, known is not None and known.used)
+            queue.add(node)
 
     def drop(self, key: bytes) -> None:
         """Forgets what stands under ``key``, if anything."""
-        node = self._nodes.get(key)
+        node = self._nodes.pop(key, None)
         if node is not None:
-            self._remove(node)
+            node.queue.remove(node)
 
     def clear(self) -> None:
         """Forgets everything."""
-        for node in tuple(self._nodes.values()):
-            self._remove(node)
+        for key in tuple(self._nodes):
+            self.drop(key)
 
     def sweep(self, useless: Callable[[Stored], bool], most: int) -> None:
         """Forgets what is ``useless``, looking at ``most`` entries: call by call at every one in turn. Without it,
@@ -172,40 +168,17 @@ class Local:
         for key in self._unchecked[-most:]:
             node = self._nodes.get(key)
             if node is not None and useless(node.value):
-                self._remove(node)
+                self.drop(key)
         del self._unchecked[-most:]
-
-    def _is_too_much(self, tenant: _Queue, size: int) -> bool:
-        """Whether ``size`` bytes more, of one entry, are more than anybody has, and would take from everybody."""
-        shares = self._shares
-        if shares.bytes - tenant.bytes + size <= self.capacity:
-            return False
-        return size >= shares.largest_child().bytes
-
-    def _make_room(self, share: _Queue, own: tuple[_Queue, ...], size: int, bound: int) -> None:
-        """Evicts below ``share`` until ``size`` bytes more fit into ``bound``; ``own`` is the way down from there to
-        who wants them.
-        """
-        while share.bytes and share.bytes + size > bound:
-            queue = _giver(share, own, size)
-            self._remove(queue.victim())
-            self.stats.evictions += 1
-
-    def _remove(self, node: _Node) -> None:
-        node.queue.remove(node)
-        del self._nodes[node.key]
-        self.stats.bytes -= node.size
-        self.stats.entries -= 1
 
     def __len__(self) -> int:
         return len(self._nodes)
 
 
-def _giver(share: _Queue, own: tuple[_Queue, ...], size: int) -> _Queue:
-    """Who gives ``size`` bytes: the largest, and among equals who wants them."""
-    for mine in own:
+def _giver(path: tuple[_Queue, ...], size: int) -> _Queue:
+    """Who below the first of ``path`` gives ``size`` bytes to the last of it: the largest, and among equals who wants them."""
+    for share, own in pairwise(path):
         largest = share.largest_child()
-        if not mine.bytes or mine.bytes + size < largest.bytes:
+        if not own.bytes or own.bytes + size < largest.bytes:
             return largest.largest()
-        share = mine
-    return share
+    return path[-1]

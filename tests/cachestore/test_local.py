@@ -227,16 +227,18 @@ operations = st.lists(
 
 def check_books(local, share):
     """Each share is the sum of its children, or of its queue; returns the entries below it."""
+    if not share.bytes:
+        return 0
     if not len(share):
-        queue, count, total, last = share._oldest, 0, 0, None
-        while queue is not None:
-            assert queue.queue is share
-            assert queue.older is last
-            count, total, last, queue = count + 1, total + queue.size, queue, queue.newer
-        assert share._newest is last
+        node, count, total = share._end.newer, 0, 0
+        while node is not share._end:
+            assert node.queue is share
+            assert node.older.newer is node
+            assert node.newer.older is node
+            count, total, node = count + 1, total + node.size, node.newer
         assert share.bytes == total
         return count
-    assert share._oldest is None
+    assert not hasattr(share, "_end")
     assert share.bytes == sum(child.bytes for child in share._children.values())
     assert sum(len(peers) for peers in share._classes.values()) == len(share)
     assert all(child.bytes for child in share._children.values())
