@@ -80,8 +80,8 @@ class Fetches:
                 break
             fetch = self._by_key.get(plan.fetch_key)
             collapsed = fetch is not None
-            if fetch is None and (held := self._stored_meanwhile(x)) is not None:
-                return answers.from_store(x, held, collapsed=turn > 0, hit=True)
+            if fetch is None and (meanwhile := self._stored_meanwhile(x)) is not None:
+                return answers.from_store(x, meanwhile, collapsed=turn > 0, hit=True)
             if fetch is None:
                 fetch = Fetch(self._of_fetches, x, plan, x.decision)
                 fetch.adopt(x.claim)
