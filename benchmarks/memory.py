@@ -24,10 +24,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "apimgr.settings")
 from apps.cachestore.fair_share import Account
 from apps.cachestore.local import Local
 from apps.gateway import memory
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.gateway import Gateway, Options
 from apps.gateway.server.malloc import keep_large_blocks_apart
-from apps.httpcache import ANONYMOUS, Held, Policy, Request, ResponseHead, Store, on_response, plan_request
+from apps.httpcache import ANONYMOUS, Policy, Request, ResponseHead, Store, StoredResponse, on_response, plan_request
 from apps.wire.events import Position
 from apps.wire.snapshot import API, HeaderRules, Upstream
 
@@ -47,7 +47,7 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def entry(number: int, body: bytes) -> Held:
+def entry(number: int, body: bytes) -> StoredResponse:
     """A stored answer with a few fields of its own."""
     path = b"/items/%d" % number
     request = Request("GET", "http", b"api.test", path, b"page=%d" % number, (), False)
@@ -66,7 +66,7 @@ def entry(number: int, body: bytes) -> Held:
     if not isinstance(decision, Store):
         raise TypeError(decision)
     decision.entry.body = body
-    return Held(decision.entry)
+    return StoredResponse(decision.entry)
 
 
 def measure(name: str, capacity: int) -> None:
@@ -175,7 +175,7 @@ async def attack(capacity: int) -> tuple[int, int]:
     async def call(target: bytes, *fields: tuple[bytes, bytes]) -> None:
         headers = ((b"host", b"api.test"), *fields)
         now = time.time()
-        x = Exchange("GET", target, headers, call_id="c", began=time.monotonic(), at=now, client="192.0.2.1")
+        x = Call("GET", target, headers, call_id="c", began=time.monotonic(), at=now, client="192.0.2.1")
         outcome = gateway.pipeline.begin(x)
         if x.admission is not None:
             gateway.pipeline.remember(b"%b%b" % (target, repr(headers).encode()), x)

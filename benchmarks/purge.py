@@ -24,11 +24,21 @@ django.setup()
 
 from apps.cachestore import eviction, purges  # noqa: E402
 from apps.cachestore.backend import ResponsesCache  # noqa: E402
-from apps.cachestore.fair_share import NOBODY  # noqa: E402
+from apps.cachestore.fair_share import UNCHARGED  # noqa: E402
 from apps.cachestore.store import ResponseStore  # noqa: E402
-from apps.httpcache import ANONYMOUS, Held, Policy, Request, RequestPlan, ResponseHead, Store, on_response, plan_request  # noqa: E402
+from apps.httpcache import (  # noqa: E402
+    ANONYMOUS,
+    Policy,
+    Request,
+    RequestPlan,
+    ResponseHead,
+    Store,
+    StoredResponse,
+    on_response,
+    plan_request,
+)
 from apps.httpcache.invalidation import tag_of_key  # noqa: E402
-from apps.supervisor.valkey import EmbeddedValkey, Role, ValkeySettings  # noqa: E402
+from apps.supervisor.valkey import EmbeddedValkey, ValkeyRole, ValkeySettings  # noqa: E402
 from apps.wire import redis_names  # noqa: E402
 
 FEW, MANY = 10, 1_000_000
@@ -42,7 +52,7 @@ def plan(path: str) -> RequestPlan:
     return plan_request(Request("GET", "http", b"api.test", path.encode(), None, (), False), POLICY, ANONYMOUS)
 
 
-def held(path: str, tag: str) -> tuple[RequestPlan, Held]:
+def held(path: str, tag: str) -> tuple[RequestPlan, StoredResponse]:
     """A call, and the small answer to it that carries ``tag``."""
     the_plan, now = plan(path), time.time()
     head = ResponseHead(200, ((b"cache-control", b"max-age=3600"), (b"surrogate-key", tag.encode())))
@@ -50,7 +60,7 @@ def held(path: str, tag: str) -> tuple[RequestPlan, Held]:
     if not isinstance(decision, Store):
         raise TypeError(decision)
     decision.entry.body = b'{"id":1}'
-    return the_plan, Held(decision.entry)
+    return the_plan, StoredResponse(decision.entry)
 
 
 def fill(cache: ResponsesCache, tag: str, count: int) -> None:
@@ -63,7 +73,7 @@ def fill(cache: ResponsesCache, tag: str, count: int) -> None:
             path = f"/{tag}/{number}".encode()
             key = hashlib.sha256(path).digest() if number else pattern.entry.key
             entry = dataclasses.replace(pattern.entry, key=key, path=path)
-            value = eviction.marked(cache.client.encode(entry), NOBODY)
+            value = eviction.marked(cache.client.encode(entry), UNCHARGED)
             pipeline.set(str(cache.client.make_key(key.hex())), value, px=3_600_000)
         pipeline.execute()
 
@@ -84,7 +94,7 @@ def main(many: int) -> None:
     folder = Path(FOLDER.name)
     servers = [
         EmbeddedValkey(ValkeySettings(role=role, folder=folder / role, socket=folder / f"{role}.sock", maxmemory=size))
-        for role, size in ((Role.STATE, 0), (Role.CACHE, 8 * 2**30))
+        for role, size in ((ValkeyRole.STATE, 0), (ValkeyRole.CACHE, 8 * 2**30))
     ]
     try:
         for server in servers:

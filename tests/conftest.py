@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 from django.conf import settings
 
-from apps.supervisor.valkey import EmbeddedValkey, Role, ValkeySettings
+from apps.supervisor.valkey import EmbeddedValkey, ValkeyRole, ValkeySettings
 from tests.support.cast import cast
 from tests.support.ports import free_port
 from tests.support.transactions import only_sql_in_transactions
@@ -81,9 +81,9 @@ def _shared_parameters(item: pytest.Item) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def running_valkeys() -> Iterator[dict[Role, EmbeddedValkey]]:
+def running_valkeys() -> Iterator[dict[ValkeyRole, EmbeddedValkey]]:
     """The two servers that ``settings.REDIS_URL`` and ``settings.CACHE_REDIS_URL`` name. Never stop or freeze these."""
-    sockets = {Role.STATE: settings.STATE_SOCKET, Role.CACHE: settings.CACHE_SOCKET}
+    sockets = {ValkeyRole.STATE: settings.STATE_SOCKET, ValkeyRole.CACHE: settings.CACHE_SOCKET}
     servers = {
         role: EmbeddedValkey(ValkeySettings(role=role, folder=settings.DATA_DIR / role, socket=socket))
         for role, socket in sockets.items()
@@ -96,7 +96,7 @@ def running_valkeys() -> Iterator[dict[Role, EmbeddedValkey]]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def valkeys() -> Iterator[dict[Role, EmbeddedValkey]]:
+def valkeys() -> Iterator[dict[ValkeyRole, EmbeddedValkey]]:
     """The same for all tests of a run."""
     with running_valkeys() as servers:
         yield servers
@@ -111,15 +111,15 @@ def _flushed(server: EmbeddedValkey) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def state_redis(valkeys: dict[Role, EmbeddedValkey]) -> Iterator[redis.Redis]:
+def state_redis(valkeys: dict[ValkeyRole, EmbeddedValkey]) -> Iterator[redis.Redis]:
     """The state server, empty before and after the test."""
-    yield from _flushed(valkeys[Role.STATE])
+    yield from _flushed(valkeys[ValkeyRole.STATE])
 
 
 @pytest.fixture
-def cache_redis(valkeys: dict[Role, EmbeddedValkey]) -> Iterator[redis.Redis]:
+def cache_redis(valkeys: dict[ValkeyRole, EmbeddedValkey]) -> Iterator[redis.Redis]:
     """The cache server, empty before and after the test."""
-    yield from _flushed(valkeys[Role.CACHE])
+    yield from _flushed(valkeys[ValkeyRole.CACHE])
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def extra_valkey() -> Iterator[Callable[..., EmbeddedValkey]]:
         name = f"{role}{len(servers)}"
         server = EmbeddedValkey(
             ValkeySettings(
-                role=Role(role),
+                role=ValkeyRole(role),
                 folder=folder / name,
                 socket=folder / f"{name}.sock",
                 port=free_port() if tcp else 0,

@@ -22,7 +22,7 @@ from apps import httpcache
 from apps.gateway.call.problems import Problem
 from apps.gateway.pipeline.stages.route import fields_taken
 from apps.gateway.upstream.headers import ruled
-from apps.httpcache import Entry, Held, Identity, Policy, Request, RequestPlan, ResponseHead
+from apps.httpcache import CacheEntry, Identity, Policy, Request, RequestPlan, ResponseHead, StoredResponse
 from apps.httpcache.bounded_table import Remembered
 from apps.httpcache.directives import ResponseDirectives
 from apps.httpcache.entry import Variants
@@ -318,11 +318,11 @@ NOW = 1_800_000_000.0
 ENTRY_FIELDS = ((b"etag", b'"a"'), (b"last-modified", b"Sun, 06 Nov 1994 08:49:37 GMT"), (b"date", b"x"))
 
 
-def entry_of(headers: httpcache.Headers = ENTRY_FIELDS, body: bytes = b"", **changes: Any) -> Entry:
-    fields: dict[str, Any] = dict.fromkeys(Entry.__slots__, 0)
+def entry_of(headers: httpcache.Headers = ENTRY_FIELDS, body: bytes = b"", **changes: Any) -> CacheEntry:
+    fields: dict[str, Any] = dict.fromkeys(CacheEntry.__slots__, 0)
     fields |= {"key": b"k" * 32, "status": 200, "headers": headers, "body": body, "owner": b"", "rule": "", "api": "a"}
     fields |= {"path": b"/", "tags": (), "birth": (1, 1), "selecting": (), "holder": (), "downstream": "pass"}
-    return Entry(**(fields | changes))
+    return CacheEntry(**(fields | changes))
 
 
 POLICY = Policy(
@@ -374,12 +374,12 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
     Request.__name__: requests_of,
     ResponseHead.__name__: lambda text: ResponseHead(200, headers_of(text)),
     f"{ResponseHead.__name__} | None": lambda text: ResponseHead(200, headers_of(text)),
-    Entry.__name__: lambda text: entry_of(
+    CacheEntry.__name__: lambda text: entry_of(
         ((b"content-type", b"application/json"), (b"vary", text)), text, selecting=((b"accept", text),)
     ),
     Variants.__name__: lambda text: Variants((tuple(httpcache.fields.members([text])),), (), NOW),
-    Held.__name__: lambda text: Held(entry_of()),
-    f"{Held.__name__} | None": lambda text: Held(entry_of()),
+    StoredResponse.__name__: lambda text: StoredResponse(entry_of()),
+    f"{StoredResponse.__name__} | None": lambda text: StoredResponse(entry_of()),
     RequestPlan.__name__: lambda text: httpcache.plan_request(
         Request("GET", "http", b"h", b"/", None, headers_of(text)), POLICY, Identity()
     ),
@@ -397,7 +397,7 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
     "Credential | None": lambda text: None,
     "Reason | None": lambda text: None,
     "Problem": lambda text: Problem.INVALID_REQUEST,
-    "Entry | None": lambda text: None,
+    "CacheEntry | None": lambda text: None,
     "tuple[tuple[str, str], ...]": lambda text: API.operations,
     "collections.abc.Iterable[tuple[str, str]]": lambda text: [(each.method, each.path) for each in API.operations],
 }
@@ -420,7 +420,7 @@ CHOSEN: dict[str, dict[str, object]] = {
 # These take a whole call, or a connection: tests/gateway/test_hostile_values.py makes the calls. Or a file of the worker's own.
 _NOT_MEASURED_HERE = {
     "Path",
-    "Exchange",
+    "Call",
     "Gateway",
     "Connection",
     "UpstreamResponse",
@@ -453,7 +453,7 @@ def functions() -> Iterator[tuple[str, Callable[..., object]]]:
             parameters = inspect.signature(function).parameters.values()
             told = " ".join(re.sub(r"dict\[str, \w+\]", "", _annotation(each)) for each in parameters)
             if re.search(r"bytes|str\b|Request|ResponseHead", told) and not any(
-                word in told for word in _NOT_MEASURED_HERE
+                re.search(rf"\b{word}\b", told) for word in _NOT_MEASURED_HERE
             ):
                 yield f"{module.__name__}.{name}", value
 

@@ -11,7 +11,7 @@ import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
 from apps.analytics import bulk_insert
-from apps.analytics.choices import DIMENSIONS, Cause, Level, Period
+from apps.analytics.choices import DIMENSIONS, Level, LossCause, Period
 from apps.analytics.figures import Figures, decode, encode
 from apps.analytics.intervals import Intervals
 from apps.analytics.models import CallRecord, Incarnation, Ingestion, Interval, Loss, RollUp, SetAside, roll_up_id
@@ -37,11 +37,11 @@ _TALLIED = 1000  # counts in a tally: several times as many as there are problem
 _KEPT_ASIDE = 20  # of a transaction: enough to see what is wrong
 _LONGEST = 255  # of a flag, and of a decision in a trace
 _NUMBERS_END = 2**53  # of frames, sizes and the like: what a double holds, and a database's bigint
-_Decoded = list[tuple[Frame, call_records.Record | Exception]]
+_Decoded = list[tuple[Frame, call_records.SpooledRecord | Exception]]
 
 
 @dataclass
-class Taken:
+class IngestedBatch:
     """What a transaction did: what is settled of each incarnation it touched, new rows, and when each key was last used."""
 
     settled: dict[str, Intervals]
@@ -54,13 +54,13 @@ class Taken:
 class _Item:
     """A call on its way to a row, and the frame that it came in."""
 
-    call: call_records.CallRecord
+    call: call_records.SpooledCallRecord
     incarnation: str
     frame: Frame
 
 
 @transaction.atomic
-def take(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> Taken:
+def take(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> IngestedBatch:
     """Settle the frames of ``batches``: those that the database has already are passed over, whatever order they come in.
 
     At most 1,000 frames should come at once. With ``unreadable`` every frame is set aside for that reason. Raises ``DatabaseError``
@@ -68,7 +68,7 @@ def take(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> Ta
     """
     _lock()
     came = [(batch, _decoded(batch, unreadable)) for batch in batches]
-    account = Account.of(_nodes(came))
+    account = SettledNumbers.of(_nodes(came))
     items: list[_Item] = []
     tallies: list[call_records.TallyRecord] = []
     for batch, decoded in came:
@@ -93,10 +93,10 @@ def take(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> Ta
     for call in calls:
         if call.key_id:
             keys[call.key_id] = max(call.at, keys.get(call.key_id, 0.0))
-    return Taken(account.settled, len(calls), account.refused, {key: moment(at) for key, at in keys.items()})
+    return IngestedBatch(account.settled, len(calls), account.refused, {key: moment(at) for key, at in keys.items()})
 
 
-class Account:
+class SettledNumbers:
     """Which numbers of which incarnations are settled, while a transaction adds to it."""
 
     def __init__(self, nodes: dict[str, str]) -> None:
@@ -109,7 +109,7 @@ class Account:
         self._aside: list[SetAside] = []
 
     @classmethod
-    def of(cls, nodes: dict[str, str]) -> "Account":
+    def of(cls, nodes: dict[str, str]) -> "SettledNumbers":
         """The account of these incarnations as the database has it; ``nodes`` says where each lives. One query."""
         account = cls(nodes)
         for interval in Interval.objects.filter(incarnation__in=nodes).order_by("first"):
@@ -144,7 +144,7 @@ class Account:
         now = datetime.now(UTC)
         self.refused += 1
         self._settle(life, frame.number, frame.number, now)
-        self._lose(life, frame.number, frame.number, Cause.UNREADABLE, now)
+        self._lose(life, frame.number, frame.number, LossCause.UNREADABLE, now)
         if len(self._aside) < _KEPT_ASIDE:
             text = f"{type(error).__name__}: {error}".replace("\0", "")
             self._aside.append(SetAside(incarnation=life, number=frame.number, error=text[:500], record=frame.record))
@@ -192,7 +192,7 @@ class Account:
 
     def _lose(self, life: str, first: int, last: int, cause: str, at: datetime) -> None:
         # A gateway of another version may name one that this version doesn't know.
-        cause = cause if cause in Cause.values else Cause.NEVER_CAME.value
+        cause = cause if cause in LossCause.values else LossCause.NEVER_CAME.value
         previous = self._losses[-1] if self._losses else None
         if previous and (previous.incarnation, previous.last + 1, previous.cause) == (life, first, cause):
             previous.last = last
@@ -245,7 +245,7 @@ def _nodes(came: Iterable[tuple[Batch, _Decoded]]) -> dict[str, str]:
     return nodes
 
 
-def _check(record: call_records.Record) -> None:
+def _check(record: call_records.SpooledRecord) -> None:
     """Raises ``ValueError`` for what has the right types and still makes no sense; cleans what a caller chose."""
     moment(record.at)
     if isinstance(record, call_records.LossRecord):
@@ -272,7 +272,7 @@ def _check_tally(tally: call_records.TallyRecord) -> None:
             raise ValueError("This is no tally")
 
 
-def _row(call: call_records.CallRecord) -> list[Any]:
+def _row(call: call_records.SpooledCallRecord) -> list[Any]:
     """The values of a row, in the order of its columns."""
     values = [getattr(call, name) for name in _COLUMNS]
     values[_AT] = moment(call.at)
@@ -281,7 +281,7 @@ def _row(call: call_records.CallRecord) -> list[Any]:
     return values
 
 
-def _clean(call: call_records.CallRecord) -> None:
+def _clean(call: call_records.SpooledCallRecord) -> None:
     """Cut texts to what their columns hold, and replace the NUL that PostgreSQL refuses: a caller chose some of them."""
     for name, longest in _TEXTS:
         value = getattr(call, name)
@@ -309,7 +309,7 @@ def _without_known_endings(items: list[_Item]) -> list[_Item]:
     return kept
 
 
-def _insert(items: list[_Item], account: Account) -> list[call_records.CallRecord]:
+def _insert(items: list[_Item], account: SettledNumbers) -> list[call_records.SpooledCallRecord]:
     """Insert the calls' rows, and return those that are in. One that the database refuses is found by halving and set aside."""
     if not items:
         return []
@@ -327,7 +327,9 @@ def _insert(items: list[_Item], account: Account) -> list[call_records.CallRecor
         return _insert(items[:half], account) + _insert(items[half:], account)
 
 
-def add_figures(calls: Iterable[call_records.CallRecord], tallies: Iterable[call_records.TallyRecord] = ()) -> None:
+def add_figures(
+    calls: Iterable[call_records.SpooledCallRecord], tallies: Iterable[call_records.TallyRecord] = ()
+) -> None:
     """Add the calls to the figures of their minutes, hours and days, at every level. Two queries per 500 rows of figures."""
     by_minute: dict[tuple[int, tuple[str, str, str, str]], Figures] = defaultdict(Figures)
     for call in calls:

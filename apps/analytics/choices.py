@@ -33,7 +33,7 @@ DIMENSIONS: dict[Level, tuple[str, ...]] = {
 }
 
 
-class Cause(models.TextChoices):
+class LossCause(models.TextChoices):
     """Why a record is missing."""
 
     DISK_FULL = "disk_full", "The gateway's disk was full"

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import Max, Sum
 from django.utils import timezone
 
-from apps.analytics.choices import Cause
+from apps.analytics.choices import LossCause
 from apps.analytics.models import Ingestion, Interval, Loss
 from apps.wire import redis_names
 from apps.wire.redis_client import AWAY, connect
@@ -91,7 +91,7 @@ def causes_between(since: datetime, until: datetime) -> dict[str, int]:
     causes: dict[str, int] = dict(rows)
     gaps = Interval.objects.filter(first_at__gte=since, first_at__lt=until).aggregate(n=Sum("missing_before"))["n"]
     if gaps:
-        causes[Cause.NEVER_CAME] = causes.get(Cause.NEVER_CAME, 0) + gaps
+        causes[LossCause.NEVER_CAME] = causes.get(LossCause.NEVER_CAME, 0) + gaps
     return causes
 
 

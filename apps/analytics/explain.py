@@ -13,7 +13,7 @@ _CRASH = "The gateway died while it sent this answer."
 
 
 @dataclass(frozen=True)
-class Step:
+class ExplainedStep:
     """One decision. ``ms``: milliseconds since the head of the request was parsed."""
 
     stage: str
@@ -28,12 +28,12 @@ class Trace:
 
     call: CallRecord
     sentence: str
-    steps: tuple[Step, ...]
+    steps: tuple[ExplainedStep, ...]
 
 
 def call_trace(call: CallRecord) -> Trace:
     """What was decided on ``call``, from its record alone."""
-    steps = tuple(Step(stage, decision, ms, sentence_of(decision)) for stage, decision, ms in call.trace)
+    steps = tuple(ExplainedStep(stage, decision, ms, sentence_of(decision)) for stage, decision, ms in call.trace)
     return Trace(call, sentence_of(call.code) or sentence_of(call.reason), steps)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from apps.analytics.choices import Level
 from apps.analytics.figures import decode
 from apps.analytics.histograms import value_of
-from apps.analytics.policies import Scope
+from apps.analytics.policies import VisibleCalls
 from apps.analytics.questions import Question, kept, moment
 from apps.analytics.time_windows import down, steps
 
@@ -26,7 +26,7 @@ class Heat:
 
 def heat(
     *,
-    scope: Scope,
+    scope: VisibleCalls,
     api: str = "",
     tenant: str = "",
     application: str = "",

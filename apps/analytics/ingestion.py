@@ -15,8 +15,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from redis.exceptions import LockError
 
 from apps.analytics import key_use
-from apps.analytics.batch_ingestion import Taken, take
-from apps.analytics.stream import Batch, Entry, confirm, read
+from apps.analytics.batch_ingestion import IngestedBatch, take
+from apps.analytics.stream import Batch, StreamEntry, confirm, read
 from apps.gateway.records.spool import frames
 from apps.wire import redis_names
 from apps.wire.redis_client import AWAY, connect
@@ -74,7 +74,7 @@ def ingest_from(client: redis.Redis, *, until: float = float("inf")) -> int:
     return calls
 
 
-def _take(client: redis.Redis, entries: Sequence[Entry]) -> int:
+def _take(client: redis.Redis, entries: Sequence[StreamEntry]) -> int:
     """Take entries, each of them readable or not, and let go of them."""
     batches = [entry.batch for entry in entries if entry.batch]
     taken = []
@@ -95,7 +95,7 @@ def _take(client: redis.Redis, entries: Sequence[Entry]) -> int:
     return sum(each.calls for each in taken)
 
 
-def _take_whatever_it_is(batch: Batch) -> Taken:
+def _take_whatever_it_is(batch: Batch) -> IngestedBatch:
     try:
         return take([batch])
     except (OperationalError, InterfaceError):
@@ -104,9 +104,9 @@ def _take_whatever_it_is(batch: Batch) -> Taken:
         return take([batch], unreadable=ValueError(f"{type(error).__name__}: {error}"))
 
 
-def _transactions(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+def _transactions(entries: Sequence[StreamEntry]) -> Iterator[list[StreamEntry]]:
     """Entries in groups of at most ``TRANSACTION_RECORDS`` records; one with more than that is a group of its own."""
-    group: list[Entry] = []
+    group: list[StreamEntry] = []
     size = 0
     for entry in entries:
         more = sum(1 for _ in frames(entry.batch.frames)) if entry.batch else 0

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from django.db import models
 
-from apps.analytics.choices import Cause, Level, Period
+from apps.analytics.choices import Level, LossCause, Period
 from apps.analytics.figures import Figures, decode
 from apps.foundation.constraints import Check, known
 
@@ -156,13 +156,13 @@ class Loss(models.Model):
     first = models.PositiveBigIntegerField()
     last = models.PositiveBigIntegerField()
     count = models.PositiveBigIntegerField()
-    cause = models.CharField(max_length=12, choices=Cause.choices)
+    cause = models.CharField(max_length=12, choices=LossCause.choices)
     at = models.DateTimeField(db_index=True)
 
     class Meta:
         ordering = ["-at"]
         verbose_name_plural = "losses"
-        constraints = [known("cause", Cause)]
+        constraints = [known("cause", LossCause)]
 
     def __str__(self) -> str:
         return f"{self.count} {self.cause}"

@@ -11,7 +11,7 @@ from apps.tenants.policies import is_administrator, tenants_of
 
 
 @dataclass(frozen=True)
-class Scope:
+class VisibleCalls:
     """What somebody may see of calls. ``tenants`` and ``apis`` are slugs, and mean nothing when it is everything."""
 
     everything: bool = False
@@ -19,7 +19,7 @@ class Scope:
     apis: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, user: Actor | None) -> "Scope":
+    def of(cls, user: Actor | None) -> "VisibleCalls":
         """The scope of a user; of a stranger, nothing. Two queries, none for an administrator."""
         if is_administrator(user):
             return ALL
@@ -40,14 +40,14 @@ class Scope:
         return self.everything or (tenant != "" and tenant in self.tenants) or (api != "" and api in self.apis)
 
 
-ALL = Scope(everything=True)
+ALL = VisibleCalls(everything=True)
 
 
 def calls_visible_to(user: Actor | None) -> QuerySet[CallRecord]:
     """The calls that ``user`` may see."""
-    return CallRecord.objects.filter(Scope.of(user).condition())
+    return CallRecord.objects.filter(VisibleCalls.of(user).condition())
 
 
 def can_view_call(user: Actor | None, call: CallRecord) -> bool:
     """Whether ``user`` may see this call."""
-    return Scope.of(user).covers(api=call.api, tenant=call.tenant)
+    return VisibleCalls.of(user).covers(api=call.api, tenant=call.tenant)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.analytics.choices import DIMENSIONS, Level, Period
 from apps.analytics.figures import Figures, decode
 from apps.analytics.models import CallRecord, RollUp, roll_up_id
-from apps.analytics.policies import Scope
+from apps.analytics.policies import VisibleCalls
 from apps.analytics.time_windows import Kept, Span, down, spans, up
 from apps.wire.call_records import WARM_UP
 
@@ -24,7 +24,7 @@ EXACT_CALLS = 2000
 class Question:
     """Of which calls, and when. ``exact`` ends are those that somebody asked for."""
 
-    scope: Scope
+    scope: VisibleCalls
     names: dict[str, str]
     since: datetime
     until: datetime
@@ -33,7 +33,7 @@ class Question:
     @classmethod
     def asked(
         cls,
-        scope: Scope,
+        scope: VisibleCalls,
         api: str = "",
         tenant: str = "",
         application: str = "",

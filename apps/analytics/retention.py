@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from apps.analytics.choices import Cause, Period
+from apps.analytics.choices import LossCause, Period
 from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollUp, SetAside
 from apps.wire import redis_names
 from apps.wire.redis_client import AWAY, connect
@@ -71,7 +71,7 @@ def _close_accounts(before: datetime, until: float) -> int:
                     first=gap.first - gap.missing_before,
                     last=gap.first - 1,
                     count=gap.missing_before,
-                    cause=Cause.NEVER_CAME,
+                    cause=LossCause.NEVER_CAME,
                     at=gap.first_at,
                 )
                 for gap in Interval.objects.filter(incarnation=life, missing_before__gt=0)
@@ -100,7 +100,7 @@ def _forget_nodes(before: datetime) -> None:
                     first=came + 1,
                     last=last,
                     count=last - came,
-                    cause=Cause.NEVER_CAME,
+                    cause=LossCause.NEVER_CAME,
                     at=datetime.fromtimestamp(told_at, UTC),
                 )
     except AWAY as error:

@@ -1,4 +1,4 @@
-"""What is read of calls: the log, and figures for dashboards. Every question is asked within a ``Scope``.
+"""What is read of calls: the log, and figures for dashboards. Every question is asked within a ``VisibleCalls``.
 
 Figures come from roll-ups, so that neither the number of queries nor their cost grows with the number of calls.
 """
@@ -18,15 +18,15 @@ from apps.analytics.completeness import Completeness
 from apps.analytics.explain import Trace, call_trace
 from apps.analytics.figures import Figures, decode
 from apps.analytics.models import CallRecord
-from apps.analytics.policies import ALL, Scope, calls_visible_to
+from apps.analytics.policies import ALL, VisibleCalls, calls_visible_to
 from apps.analytics.questions import DEFAULT_SPAN, Question, exactly, kept, moment, whole
 from apps.analytics.time_windows import down, steps, up
 
 __all__ = [
     "ALL",
-    "Scope",
     "Series",
     "Trace",
+    "VisibleCalls",
     "breakdown",
     "call_trace",
     "calls",
@@ -53,7 +53,7 @@ class Series:
 
 def summary(
     *,
-    scope: Scope,
+    scope: VisibleCalls,
     api: str = "",
     tenant: str = "",
     application: str = "",
@@ -75,7 +75,7 @@ def summary(
 
 
 def compare(
-    *, scope: Scope, since: datetime | None = None, until: datetime | None = None, **names: str
+    *, scope: VisibleCalls, since: datetime | None = None, until: datetime | None = None, **names: str
 ) -> dict[str, Any]:
     """``{"now": summary, "before": summary}``: ``before`` is the span of equal length that ended where this one starts."""
     question = Question.asked(scope, since=since, until=until, **names)
@@ -88,7 +88,7 @@ def compare(
 
 def timeseries(
     *,
-    scope: Scope,
+    scope: VisibleCalls,
     api: str = "",
     tenant: str = "",
     application: str = "",
@@ -123,7 +123,7 @@ def timeseries(
 
 def breakdown(
     *,
-    scope: Scope,
+    scope: VisibleCalls,
     by: By = "api",
     top: int = 10,
     api: str = "",
@@ -159,7 +159,7 @@ def breakdown(
 
 def sparklines(
     *,
-    scope: Scope,
+    scope: VisibleCalls,
     by: Literal["api", "tenant", "application"] = "api",
     names: Iterable[str] | None = None,
     since: datetime | None = None,
@@ -184,7 +184,7 @@ def sparklines(
 
 def savings(
     *,
-    scope: Scope,
+    scope: VisibleCalls,
     top: int = 10,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -213,7 +213,7 @@ def savings(
 
 def calls(
     *,
-    scope: Scope,
+    scope: VisibleCalls,
     api: str = "",
     tenant: str = "",
     application: str = "",

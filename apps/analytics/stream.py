@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     frames: bytes
 
 
-class Entry(NamedTuple):
+class StreamEntry(NamedTuple):
     """A batch in the stream. ``batch`` is ``None`` when somebody else put the entry there, or deleted it meanwhile."""
 
     id: bytes
@@ -65,7 +65,7 @@ def look(
     return {entry for entry, found in zip(ids, answers, strict=False) if not found}, settled
 
 
-def read(client: redis.Redis, count: int) -> list[Entry]:
+def read(client: redis.Redis, count: int) -> list[StreamEntry]:
     """Up to ``count`` entries to work on: first those taken before and never acknowledged, then new ones.
 
     There is one consumer's name for all, because one ingests at a time: whoever follows a dead one has its entries at once.
@@ -84,7 +84,7 @@ def read(client: redis.Redis, count: int) -> list[Entry]:
         return _read(client, ">", count)
 
 
-def confirm(client: redis.Redis, entries: Iterable[Entry], settled: Mapping[str, Intervals]) -> None:
+def confirm(client: redis.Redis, entries: Iterable[StreamEntry], settled: Mapping[str, Intervals]) -> None:
     """After the commit: say what is settled, and let go of the entries."""
     ids = [entry.id for entry in entries]
     pipeline = client.pipeline(transaction=True)
@@ -98,10 +98,10 @@ def confirm(client: redis.Redis, entries: Iterable[Entry], settled: Mapping[str,
     pipeline.execute()
 
 
-def _read(client: redis.Redis, after: str, count: int) -> list[Entry]:
+def _read(client: redis.Redis, after: str, count: int) -> list[StreamEntry]:
     answer: Any = client.xreadgroup(redis_names.CALLS_GROUP, _CONSUMER, {redis_names.CALLS: after}, count=count)
     # In RESP3, which fleet.connections asks for: {stream: [entries]}.
-    return [Entry(entry, _batch(fields)) for parts in answer.values() for part in parts for entry, fields in part]
+    return [StreamEntry(entry, _batch(fields)) for parts in answer.values() for part in parts for entry, fields in part]
 
 
 def _batch(fields: Mapping[bytes, bytes] | None) -> Batch | None:

@@ -21,8 +21,8 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoScriptError
 
 from apps.cachestore import eviction
-from apps.cachestore.fair_share import NOBODY, Account
-from apps.cachestore.path_index import Note
+from apps.cachestore.fair_share import UNCHARGED, Account
+from apps.cachestore.path_index import IndexRow
 from apps.cachestore.serializer import REJECTED, becomes_large, is_large
 from apps.wire.redis_client import connect, connect_async
 
@@ -44,7 +44,7 @@ _sync_clients: dict[str, Redis] = {}
 _maxima: dict[str, tuple[float, int]] = {}
 
 
-class Connections(ConnectionFactory):
+class CacheConnectionFactory(ConnectionFactory):
     """One client for each URL in this process, through the same door as everything else (Sentinel included)."""
 
     def connect(self, url: str) -> Redis:
@@ -61,7 +61,7 @@ class OneServerClient(DefaultClient):
     def __init__(self, server: Any, params: dict[str, Any], backend: RedisCache) -> None:
         # A Sentinel URL names several hosts, and django-redis would split it at the commas.
         super().__init__([server] if isinstance(server, str) else server, params, backend)
-        self.connection_factory = Connections(self._options)
+        self.connection_factory = CacheConnectionFactory(self._options)
 
 
 class ResponsesClient(OneServerClient):
@@ -84,7 +84,7 @@ class ResponsesCache(RedisCache):
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         options = {
             "CLIENT_CLASS": "apps.cachestore.backend.ResponsesClient",
-            "SERIALIZER": "apps.cachestore.serializer.EntrySerializer",
+            "SERIALIZER": "apps.cachestore.serializer.CacheEntrySerializer",
             **params.get("OPTIONS", {}),
         }
         super().__init__(server, {**params, "OPTIONS": options})
@@ -168,10 +168,10 @@ class ResponsesCache(RedisCache):
         values: Iterable[tuple[str, Any, float]],
         gone: Iterable[str] = (),
         *,
-        account: Account = NOBODY,
+        account: Account = UNCHARGED,
         max_size: int | None = None,
         guard: tuple[str, str] | None = None,
-        note: Note | None = None,
+        note: IndexRow | None = None,
     ) -> int:
         """Writes several records, each with its own timeout in seconds, and deletes others, in one exchange that also
         keeps the books (``eviction``): they are charged to ``account``, whose API may take ``max_size`` bytes.
@@ -197,9 +197,9 @@ class ResponsesCache(RedisCache):
         values: Iterable[tuple[str, Any, float]],
         gone: Iterable[str] = (),
         *,
-        account: Account = NOBODY,
+        account: Account = UNCHARGED,
         max_size: int | None = None,
-        note: Note | None = None,
+        note: IndexRow | None = None,
     ) -> int:
         """``awrite`` for code without an event loop."""
         redis = self.client.get_client(write=True)
@@ -213,15 +213,15 @@ class ResponsesCache(RedisCache):
             return int(redis.eval(eviction.SCRIPT, *arguments))
 
     def _items(
-        self, values: Sequence[tuple[str, Any, float]], gone: Sequence[str], account: Account, note: Note | None
-    ) -> list[eviction.Item]:
+        self, values: Sequence[tuple[str, Any, float]], gone: Sequence[str], account: Account, note: IndexRow | None
+    ) -> list[eviction.EvictionItem]:
         items = [
-            eviction.Item(self._name(key, None), eviction.marked(self.client.encode(value), account), timeout)
+            eviction.EvictionItem(self._name(key, None), eviction.marked(self.client.encode(value), account), timeout)
             for key, value, timeout in values
         ]
-        items += [eviction.Item(self._name(key, None)) for key in gone]
+        items += [eviction.EvictionItem(self._name(key, None)) for key in gone]
         if note is not None:
-            items.append(eviction.Item(self._name(note.name, None), note.row, note.seconds, note.at))
+            items.append(eviction.EvictionItem(self._name(note.name, None), note.row, note.seconds, note.at))
         return items
 
     def _bounds(self, max_size: int | None) -> eviction.Bounds:

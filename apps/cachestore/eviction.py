@@ -92,7 +92,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class EvictionItem:
     """A record on its way: its name in Redis, its value (``marked``; empty: to be deleted) and its life in seconds.
     With a ``score`` the value is a row of siblings.
     """
@@ -138,7 +138,7 @@ def bounds(maximum: int, max_size: int | None, *, fill: float, tenant_share: flo
 
 
 def command(
-    items: Sequence[Item], account: Account, within: Bounds, now: float, guard: tuple[str, str] | None = None
+    items: Sequence[EvictionItem], account: Account, within: Bounds, now: float, guard: tuple[str, str] | None = None
 ) -> tuple[Any, ...]:
     """The arguments of ``EVALSHA`` after the script's name (``SHA``), or of ``EVAL`` after the script (``SCRIPT``).
 

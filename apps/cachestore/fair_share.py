@@ -20,7 +20,7 @@ class Account(NamedTuple):
     caller: str
 
 
-NOBODY = Account("", "", "")
+UNCHARGED = Account("", "", "")
 
 
 class Share:

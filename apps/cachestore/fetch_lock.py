@@ -70,7 +70,7 @@ WAIT = 0.05
 """
 
 
-class State(Enum):
+class LockState(Enum):
     """What a look at the lock says to a worker that lacks an answer."""
 
     LEADING = "leading"
@@ -90,16 +90,16 @@ class State(Enum):
 
 
 @dataclass(slots=True, frozen=True)
-class Claim:
+class LockAttempt:
     """``token`` is the holder's; ``seconds`` is what is left of a ``PASS``."""
 
-    state: State
+    state: LockState
     token: str = ""
     seconds: float = 0.0
 
 
 @dataclass(slots=True, frozen=True)
-class Lease:
+class FetchLease:
     """The lock in this worker's hands: its name in Redis and the token under which it is held."""
 
     name: str
@@ -128,15 +128,21 @@ LEAVE = read_script(__file__, "fetch_lock_leave")
 RENEWAL = read_script(__file__, "fetch_lock_renew")
 
 _LETTERS = {
-    b"L": State.HELD,
-    b"W": State.HELD,
-    b"G": State.BESIDE,
-    b"F": State.FAILED,
-    b"T": State.TIMED_OUT,
-    b"E": State.ERRED,
-    b"P": State.PASS,
+    b"L": LockState.HELD,
+    b"W": LockState.HELD,
+    b"G": LockState.BESIDE,
+    b"F": LockState.FAILED,
+    b"T": LockState.TIMED_OUT,
+    b"E": LockState.ERRED,
+    b"P": LockState.PASS,
 }
-_LEFT_AS = {State.BESIDE: "G", State.FAILED: "F", State.TIMED_OUT: "T", State.ERRED: "E", State.PASS: "P"}
+_LEFT_AS = {
+    LockState.BESIDE: "G",
+    LockState.FAILED: "F",
+    LockState.TIMED_OUT: "T",
+    LockState.ERRED: "E",
+    LockState.PASS: "P",
+}
 
 
 class Bounded(Protocol):
@@ -169,7 +175,7 @@ class FetchLocks:
 
     async def look(
         self, fetch_key: bytes, keys: Sequence[bytes], *, although_there: bool = False
-    ) -> tuple[Claim | None, dict[bytes, Any]]:
+    ) -> tuple[LockAttempt | None, dict[bytes, Any]]:
         """What stands under ``keys`` (entries, by key) and what that means for this worker, in one exchange.
 
         The lock is taken where it is free and nothing stands there, or ``although_there``. The claim is ``None`` where
@@ -204,32 +210,32 @@ class FetchLocks:
         said, milliseconds, values = reply
         return self._claim(said, milliseconds), await backend.adecode(dict(zip(keys, values, strict=True)))
 
-    def _claim(self, said: bytes, milliseconds: int) -> Claim | None:
+    def _claim(self, said: bytes, milliseconds: int) -> LockAttempt | None:
         if not said:
             return None
         # Rubbish that somebody else wrote there is no lock to wait for.
-        state, token = _LETTERS.get(said[:1], State.BESIDE), said[1:].decode("latin-1")
-        if state is State.HELD and token.startswith(self._worker):
-            state = State.LEADING
-        return Claim(state, token, max(0, milliseconds) / 1000)
+        state, token = _LETTERS.get(said[:1], LockState.BESIDE), said[1:].decode("latin-1")
+        if state is LockState.HELD and token.startswith(self._worker):
+            state = LockState.LEADING
+        return LockAttempt(state, token, max(0, milliseconds) / 1000)
 
-    def hold(self, fetch_key: bytes, claim: Claim) -> Lease:
+    def hold(self, fetch_key: bytes, claim: LockAttempt) -> FetchLease:
         """Go on with a ``LEADING`` claim: the lock is renewed until ``leave`` or ``written``. Claims with one token are
         one lease.
         """
-        lease = Lease(self.name(fetch_key), claim.token)
+        lease = FetchLease(self.name(fetch_key), claim.token)
         if self._leases.get(lease.name) != lease.token:
             self._leases[lease.name] = lease.token
             self.stats.led += 1
         self._keep_going("renewing", self._renew)
         return lease
 
-    def written(self, lease: Lease, outcome: bool) -> None:
+    def written(self, lease: FetchLease, outcome: bool) -> None:
         """The write has freed the lock, or found it in other hands (``eviction``)."""
         self._forget(lease)
         self.stats.fenced += not outcome
 
-    def leave(self, lease: Lease, state: State | None = None, seconds: float = BESIDE) -> None:
+    def leave(self, lease: FetchLease, state: LockState | None = None, seconds: float = BESIDE) -> None:
         """Give the lock up, in the background. What others shall do stays there for ``seconds``; ``None`` frees it for
         the next.
         """
@@ -237,18 +243,18 @@ class FetchLocks:
         letter = _LEFT_AS[state] if state is not None else ""
         self._tell(lease, letter, max(1, int(seconds * 1000)))
 
-    def wait_no_more(self, lease: Lease) -> None:
+    def wait_no_more(self, lease: FetchLease) -> None:
         """Tell the others to ask for themselves, and go on: the answer is a long time coming."""
         self._tell(lease, "G", 0)
 
-    def _tell(self, lease: Lease, letter: str, milliseconds: int) -> None:
+    def _tell(self, lease: FetchLease, letter: str, milliseconds: int) -> None:
         backend = self._backend
         if backend is not None:
             self._errand(
                 self._bounded(lambda: backend.redis.eval(LEAVE, 1, lease.name, lease.token, letter, milliseconds), WAIT)
             )
 
-    async def is_waited_for(self, lease: Lease) -> bool:
+    async def is_waited_for(self, lease: FetchLease) -> bool:
         """Whether another worker waits for the holder of ``lease``."""
         backend = self._backend
         if backend is None:
@@ -295,7 +301,7 @@ class FetchLocks:
                 arguments: tuple[str | int, ...] = (*held, int(LEASE * 1000), *held.values())
                 await self._bounded(lambda: backend.redis.eval(RENEWAL, len(held), *arguments), WAIT)  # noqa: B023
 
-    def _forget(self, lease: Lease) -> None:
+    def _forget(self, lease: FetchLease) -> None:
         if self._leases.get(lease.name) == lease.token:
             del self._leases[lease.name]
 
@@ -312,7 +318,7 @@ class FetchLocks:
     async def close(self) -> None:
         """Free what is still held, as far as that is quickly done."""
         for name, token in tuple(self._leases.items()):
-            self.leave(Lease(name, token))
+            self.leave(FetchLease(name, token))
         for task in self._loops.values():
             task.cancel()
         if self._errands:

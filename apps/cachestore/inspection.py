@@ -10,10 +10,10 @@ from django.core.cache import caches
 
 from apps.cachestore import path_index
 from apps.cachestore.backend import ResponsesCache
-from apps.cachestore.path_index import Sibling
-from apps.cachestore.purges import FLOOR, PurgeTable
+from apps.cachestore.path_index import IndexedResponse
+from apps.cachestore.purges import FLOOR, PurgedTags
 from apps.cachestore.serializer import REJECTED
-from apps.httpcache import Entry, Held, Reason, RequestPlan, Variants, find, tags_of
+from apps.httpcache import CacheEntry, Reason, RequestPlan, StoredResponse, Variants, find, tags_of
 from apps.wire import redis_names
 from apps.wire.redis_client import connect
 
@@ -21,7 +21,7 @@ TIMEOUT = 2.0
 """Seconds that the state Redis gets to say what was purged."""
 
 
-class Shelf:
+class CacheInspection:
     """Reads entries; nothing is written, and nothing counts as a use. Raises what ``fleet.connections.AWAY`` names."""
 
     def __init__(self) -> None:
@@ -29,38 +29,38 @@ class Shelf:
         assert isinstance(backend, ResponsesCache)  # noqa: S101
         self._backend = backend
 
-    def find(self, plan: RequestPlan, now: float) -> tuple[Held | None, Held | None]:
+    def find(self, plan: RequestPlan, now: float) -> tuple[StoredResponse | None, StoredResponse | None]:
         """What a gateway would find for a call, and, where that is nothing, what it would have found but for a purge
         or its age. ``plan.missed`` says why.
         """
-        ended: Held | None = None
+        ended: StoredResponse | None = None
         finding = find(plan)
         wanted = next(finding)
         while True:
-            found: list[Held | Variants | None] = []
+            found: list[StoredResponse | Variants | None] = []
             for key in wanted:
                 record = self.record(key)
-                if isinstance(record, Held) and now >= record.entry.keep_until:
+                if isinstance(record, StoredResponse) and now >= record.entry.keep_until:
                     ended, record = record, None
-                elif isinstance(record, Held) and self.is_purged(record):
+                elif isinstance(record, StoredResponse) and self.is_purged(record):
                     plan.missed = Reason.PURGED
                     ended, record = record, None
                 found.append(record)
             try:
                 wanted = finding.send(found)
             except StopIteration as end:
-                held: Held | None = end.value
+                held: StoredResponse | None = end.value
                 return held, None if held is not None else ended
 
-    def record(self, key: bytes) -> Held | Variants | None:
+    def record(self, key: bytes) -> StoredResponse | Variants | None:
         """What stands under a key."""
         value = self._backend.client.get_client(write=False).get(self._backend.client.make_key(key.hex()))
         decoded = self._backend.client.decode(value) if value is not None else REJECTED
-        if isinstance(decoded, Entry):
-            return Held(decoded)
+        if isinstance(decoded, CacheEntry):
+            return StoredResponse(decoded)
         return decoded if isinstance(decoded, Variants) else None
 
-    def is_purged(self, held: Held) -> bool:
+    def is_purged(self, held: StoredResponse) -> bool:
         """Whether a purge ended an entry. Sets its ``soft`` where one made it stale."""
         tags = tags_of(held.entry)
         with connect(settings.REDIS_URL, timeout=TIMEOUT) as state:
@@ -76,11 +76,11 @@ class Shelf:
             for name, row in zip((FLOOR, *tags), rows, strict=True)
             if row is not None
         }
-        table = PurgeTable()
+        table = PurgedTags()
         table.load(int(incarnation), int(clock or 0), known)
         return not table.is_alive(held)
 
-    def siblings(self, api: str, path: bytes) -> list[Sibling]:
+    def siblings(self, api: str, path: bytes) -> list[IndexedResponse]:
         """What was stored under a path of an API, newest first, as far as it is still there."""
         client, make_key = self._backend.client.get_client(write=False), self._backend.client.make_key
         name = path_index.name_of(api, path)
@@ -92,10 +92,10 @@ class Shelf:
             pipeline.exists(make_key(row.key.hex()))
         return [row for row, there in zip(rows, pipeline.execute(), strict=True) if there]
 
-    def held(self, rows: Sequence[Sibling]) -> tuple[Sibling, Held, bool] | None:
+    def held(self, rows: Sequence[IndexedResponse]) -> tuple[IndexedResponse, StoredResponse, bool] | None:
         """The first of these rows whose entry is there, the entry, and whether a purge ended it."""
         for row in rows:
             record = self.record(row.key)
-            if isinstance(record, Held):
+            if isinstance(record, StoredResponse):
                 return row, record, self.is_purged(record) or time.time() >= record.entry.keep_until
         return None

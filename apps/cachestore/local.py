@@ -12,10 +12,10 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
-from apps.cachestore.fair_share import NOBODY, Account, Share
-from apps.httpcache import Held, Variants
+from apps.cachestore.fair_share import UNCHARGED, Account, Share
+from apps.httpcache import StoredResponse, Variants
 
-Stored = Held | Variants
+StoredValue = StoredResponse | Variants
 
 NODE_BYTES = 400
 """What the queue and the table need for one entry besides the entry itself."""
@@ -37,7 +37,7 @@ class _Link:
 class _Node(_Link):
     __slots__ = ("key", "queue", "size", "used", "value")
 
-    def __init__(self, key: bytes, value: Stored, size: int, queue: "_Queue", used: bool) -> None:
+    def __init__(self, key: bytes, value: StoredValue, size: int, queue: "_Queue", used: bool) -> None:
         self.key = key
         self.value = value
         self.size = size
@@ -86,9 +86,9 @@ class LocalStats(NamedTuple):
     evictions: int
 
 
-def size_of(value: Stored) -> int:
+def size_of(value: StoredValue) -> int:
     """The bytes that keeping ``value`` costs, Python's overhead included."""
-    if isinstance(value, Held):
+    if isinstance(value, StoredResponse):
         return NODE_BYTES + value.size
     return NODE_BYTES + 400 + 100 * len(value.keys) + 200 * sum(len(spec) + 1 for spec in value.specs)
 
@@ -111,7 +111,7 @@ class Local:
         """What it holds now."""
         return LocalStats(self._shares.bytes, len(self._nodes), self._evictions)
 
-    def get(self, key: bytes) -> Stored | None:
+    def get(self, key: bytes) -> StoredValue | None:
         """What stands under ``key``; it counts as used."""
         node = self._nodes.get(key)
         if node is None:
@@ -119,7 +119,7 @@ class Local:
         node.used = True
         return node.value
 
-    def put(self, key: bytes, value: Stored, account: Account = NOBODY, max_size: int | None = None) -> None:
+    def put(self, key: bytes, value: StoredValue, account: Account = UNCHARGED, max_size: int | None = None) -> None:
         """Keeps ``value``, pushing out others until it fits. One too large for the tier only takes the place of its
         predecessor.
 
@@ -159,7 +159,7 @@ class Local:
         for key in tuple(self._nodes):
             self.drop(key)
 
-    def sweep(self, useless: Callable[[Stored], bool], most: int) -> None:
+    def sweep(self, useless: Callable[[StoredValue], bool], most: int) -> None:
         """Forgets what is ``useless``, looking at ``most`` entries: call by call at every one in turn. Without it,
         what nobody asks for any more would count as its account's until it is pushed out.
         """

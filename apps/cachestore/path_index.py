@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from django.conf import settings
 
-from apps.httpcache import Entry, RequestPlan
+from apps.httpcache import CacheEntry, RequestPlan
 from apps.httpcache.keys import pack
 from apps.httpcache.plan import shown_field
 
@@ -30,10 +30,10 @@ Shown = tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True, frozen=True)
-class Sibling:
+class IndexedResponse:
     """One stored answer: ``key`` is where it stands, ``call`` names the keys of calls like the one that it was stored
     for (``RequestPlan.key_name``), ``parts`` are its primary key's, ``selecting`` the fields that its ``Vary`` names,
-    fit to be shown. ``owner`` and ``holder`` as in ``Entry``.
+    fit to be shown. ``owner`` and ``holder`` as in ``CacheEntry``.
     """
 
     key: bytes
@@ -46,7 +46,7 @@ class Sibling:
 
 
 @dataclass(slots=True, frozen=True)
-class Note:
+class IndexRow:
     """A row to write: the set's name, the sealed row, when it was stored (Unix seconds), how many seconds it is kept."""
 
     name: str
@@ -71,7 +71,7 @@ def name_of(api: str, path: bytes) -> str:
     return "siblings:" + hashlib.blake2b(pack((api.encode(), path)), key=key, digest_size=16).hexdigest()
 
 
-def note(plan: RequestPlan, entry: Entry, key: bytes) -> Note:
+def note(plan: RequestPlan, entry: CacheEntry, key: bytes) -> IndexRow:
     """The row of an entry that is stored under ``key`` for a call with this plan."""
     index = plan.keys.index(entry.key) if entry.key in plan.keys else 0
     row = (
@@ -86,16 +86,16 @@ def note(plan: RequestPlan, entry: Entry, key: bytes) -> Note:
     name = name_of(entry.api, entry.path)
     _, cipher = _secrets(settings.ENTRY_MAC_KEY)
     sealed = cipher.encrypt(_encode(row), [name.encode()])
-    return Note(name, sealed, entry.validated_at, max(1.0, entry.keep_until - entry.validated_at))
+    return IndexRow(name, sealed, entry.validated_at, max(1.0, entry.keep_until - entry.validated_at))
 
 
-def read(name: str, rows: Sequence[bytes]) -> list[Sibling]:
+def read(name: str, rows: Sequence[bytes]) -> list[IndexedResponse]:
     """The rows of the set ``name_of`` gave; what this installation didn't write is left out."""
     _, cipher = _secrets(settings.ENTRY_MAC_KEY)
     found = []
     for row in rows:
         try:
-            found.append(Sibling(*_decoder.decode(cipher.decrypt(row, [name.encode()]))))
+            found.append(IndexedResponse(*_decoder.decode(cipher.decrypt(row, [name.encode()]))))
         except (InvalidTag, ValueError, msgspec.DecodeError):
             continue
     return found

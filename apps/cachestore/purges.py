@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from sys import getsizeof
 from typing import Any
 
-from apps.httpcache import Birth, Entry, Held, tag_of_api, tags_of
+from apps.httpcache import CacheEntry, StoredAtClock, StoredResponse, tag_of_api, tags_of
 from apps.httpcache.entry import MAX_LIFE
 from apps.wire import redis_names
 from apps.wire.events import APPEND
 from apps.wire.lua_scripts import read_script
 
-NOT_LOADED: Birth = (-1, -1)
+NOT_LOADED: StoredAtClock = (-1, -1)
 """The birth of what is fetched before the table was loaded: of no incarnation, and so dead."""
 
 FLOOR = "*"
@@ -176,7 +176,7 @@ def _row(row: bytes) -> tuple[int, int, float]:
     return int(hard), int(soft), float(at)
 
 
-class PurgeTable:
+class PurgedTags:
     """The purges a worker knows. Fed by the follower of the event stream; asked on every hit.
 
     ``clock`` is the newest purge known, ``version`` changes with whatever is learned. A hit costs one comparison while
@@ -265,11 +265,11 @@ class PurgeTable:
             else:
                 self._set(self._hard, row, max(self._hard.get(row, 0), clock))
 
-    def birth(self) -> Birth:
+    def birth(self) -> StoredAtClock:
         """What a fetch that begins now is born with."""
         return NOT_LOADED if self.incarnation is None else (self.incarnation, self.clock)
 
-    def is_alive(self, held: Held) -> bool:
+    def is_alive(self, held: StoredResponse) -> bool:
         """Whether a stored answer may still be used. Sets its ``soft`` when a soft purge made it stale."""
         if held.purges_seen == self.version and self.incarnation is not None:
             return True
@@ -280,7 +280,7 @@ class PurgeTable:
         held.purges_seen = self.version
         return True
 
-    def is_dead(self, entry: Entry) -> bool:
+    def is_dead(self, entry: CacheEntry) -> bool:
         """Whether a purge ended an entry: it was born in another incarnation, before the floor, or before a purge of
         one of its tags.
         """
@@ -289,7 +289,7 @@ class PurgeTable:
             return True
         return self._names(self._hard, entry)
 
-    def _names(self, purged: dict[str, int], entry: Entry) -> bool:
+    def _names(self, purged: dict[str, int], entry: CacheEntry) -> bool:
         """Whether one of an entry's tags was purged since its birth. Purges of other APIs, which are most of them, cost
         two look-ups; an answer may have a thousand tags.
         """

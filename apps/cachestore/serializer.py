@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django_redis.serializers.base import BaseSerializer
 
-from apps.httpcache import Entry, Variants
+from apps.httpcache import CacheEntry, Variants
 
 MAC_BYTES = 16
 NONCE_BYTES = 12
@@ -68,7 +68,7 @@ class Rejections:
 
 def is_large(value: object) -> bool:
     """Whether to make bytes of a record outside the event loop."""
-    return isinstance(value, Entry) and len(value.body) >= LARGE
+    return isinstance(value, CacheEntry) and len(value.body) >= LARGE
 
 
 def becomes_large(value: bytes) -> bool:
@@ -79,7 +79,7 @@ def becomes_large(value: bytes) -> bool:
     return True
 
 
-def is_compressible(entry: Entry) -> bool:
+def is_compressible(entry: CacheEntry) -> bool:
     """Whether an entry's body is large, of a type that shrinks, not coded already, and nobody's secret."""
     if entry.personal or len(entry.body) < COMPRESS_FROM:
         return False
@@ -88,7 +88,7 @@ def is_compressible(entry: Entry) -> bool:
     return any(name == b"content-type" and _COMPRESSIBLE.match(value.lstrip()) for name, value in entry.headers)
 
 
-class EntrySerializer(BaseSerializer):
+class CacheEntrySerializer(BaseSerializer):
     """Entries, lists of variants, and plain data (for other users of the cache). ``loads`` never raises for foreign
     bytes.
     """
@@ -99,14 +99,14 @@ class EntrySerializer(BaseSerializer):
         self._mac_key = hashlib.blake2b(b"mac", key=master, digest_size=32).digest()
         self._cipher = AESGCM(hashlib.blake2b(b"personal", key=master, digest_size=32).digest())
         self._encoder = msgspec.msgpack.Encoder()
-        self._entry = msgspec.msgpack.Decoder(Entry)
+        self._entry = msgspec.msgpack.Decoder(CacheEntry)
         self._variants = msgspec.msgpack.Decoder(Variants)
         self._plain = msgspec.msgpack.Decoder()
 
     def dumps(self, value: Any) -> bytes:
         """The bytes of ``value``. Raises ``TypeError`` for what msgpack can't hold."""
         payload = self._encoder.encode(value)
-        if isinstance(value, Entry):
+        if isinstance(value, CacheEntry):
             kind = _ENTRY
             if value.personal:
                 kind, nonce = _PERSONAL, os.urandom(NONCE_BYTES)

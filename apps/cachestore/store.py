@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from apps.cachestore.backend import ResponsesCache
 from apps.cachestore.eviction import FENCED
 from apps.cachestore.fair_share import Account
-from apps.cachestore.fetch_lock import Claim, FetchLocks, Lease, State
+from apps.cachestore.fetch_lock import FetchLease, FetchLocks, LockAttempt, LockState
 from apps.cachestore.local import Local, LocalStats
-from apps.cachestore.path_index import Note, note
-from apps.cachestore.purges import PurgeTable
+from apps.cachestore.path_index import IndexRow, note
+from apps.cachestore.purges import PurgedTags
 from apps.cachestore.serializer import Rejections
-from apps.httpcache import Birth, Entry, Held, Reason, RequestPlan, Variants, find, placement
+from apps.httpcache import CacheEntry, Reason, RequestPlan, StoredAtClock, StoredResponse, Variants, find, placement
 from apps.httpcache.keys import variant_key
 from apps.wire.bounded_exchange import Exchanges, ExchangeStats
 from apps.wire.circuit_breaker import Breaker
@@ -77,7 +77,7 @@ class ResponseStore:
         shares_server: bool = False,
         tenant_share: float = 1.0,
     ) -> None:
-        self.purges = PurgeTable()
+        self.purges = PurgedTags()
         self.local = Local(l1_bytes, tenant_share)
         self.stats = StoreStats()
         self._backend = backend
@@ -98,20 +98,20 @@ class ResponseStore:
         """Whether the shared tier is asked at all."""
         return self._exchanges.breaker
 
-    def birth(self) -> Birth:
+    def birth(self) -> StoredAtClock:
         """What the worker knows of purges now: take it before a request leaves for the upstream."""
         return self.purges.birth()
 
     # Looking up
 
-    def find_local(self, plan: RequestPlan, now: float) -> Held | None:
+    def find_local(self, plan: RequestPlan, now: float) -> StoredResponse | None:
         """The stored answer that this call selects, from this worker's own memory."""
         keys = plan.keys
         if len(keys) == 1:
             record = self.local.get(keys[0])
             if record is None:
                 return None
-            if isinstance(record, Held) and not record.entry.selecting:
+            if isinstance(record, StoredResponse) and not record.entry.selecting:
                 # The common case without the generator: one key, no variants. ``on_entry`` makes the same checks as ``find``.
                 if record.purges_seen == self.purges.version and now < record.entry.keep_until:
                     return record
@@ -119,19 +119,19 @@ class ResponseStore:
         finding = find(plan)
         wanted = next(finding)
         while True:
-            found: list[Held | Variants | None] = []
+            found: list[StoredResponse | Variants | None] = []
             for key in wanted:
                 record = self.local.get(key)
-                if isinstance(record, Held) and not self._usable(key, record, plan, now):
+                if isinstance(record, StoredResponse) and not self._usable(key, record, plan, now):
                     record = None
                 found.append(record)
             try:
                 wanted = finding.send(found)
             except StopIteration as end:
-                held: Held | None = end.value
+                held: StoredResponse | None = end.value
                 return held
 
-    async def find(self, plan: RequestPlan, now: float) -> Held | None:
+    async def find(self, plan: RequestPlan, now: float) -> StoredResponse | None:
         """The same from both tiers; what the shared one has is kept here too.
 
         A stale answer in this worker's memory is compared with the shared tier's: another worker may have refreshed
@@ -140,7 +140,7 @@ class ResponseStore:
         held, _ = await self._search(plan, now)
         return held
 
-    async def look(self, plan: RequestPlan, now: float) -> tuple[Held | None, Claim | None]:
+    async def look(self, plan: RequestPlan, now: float) -> tuple[StoredResponse | None, LockAttempt | None]:
         """``find`` for a call that this worker's memory can't serve, and that may wait for others.
 
         Where nothing is stored, the same exchange takes the fetch lock, or says who has it. A fresh answer in this
@@ -150,7 +150,7 @@ class ResponseStore:
             return await self.find(plan, now), None
         return await self._search(plan, now, plan.fetch_key)
 
-    async def claim(self, plan: RequestPlan, now: float) -> tuple[Held | None, Claim | None]:
+    async def claim(self, plan: RequestPlan, now: float) -> tuple[StoredResponse | None, LockAttempt | None]:
         """What the shared tier has now, and in the same exchange the fetch lock, whatever is stored. Only for calls with
         a fetch key. No claim: go on without a lock.
         """
@@ -158,8 +158,8 @@ class ResponseStore:
 
     async def _search(
         self, plan: RequestPlan, now: float, fetch_key: bytes | None = None, *, although_there: bool = False
-    ) -> tuple[Held | None, Claim | None]:
-        claim: Claim | None = None
+    ) -> tuple[StoredResponse | None, LockAttempt | None]:
+        claim: LockAttempt | None = None
         local_hit = False
         finding = find(plan)
         wanted = next(finding)
@@ -176,7 +176,10 @@ class ResponseStore:
                 for index, record in enumerate(found)
                 if record is None
                 or (first and although_there)
-                or (isinstance(record, Held) and (fetch_key is not None or record.soft or now >= record.fresh_until))
+                or (
+                    isinstance(record, StoredResponse)
+                    and (fetch_key is not None or record.soft or now >= record.fresh_until)
+                )
             ]
             if missing:
                 keys = [wanted[index] for index in missing]
@@ -194,13 +197,13 @@ class ResponseStore:
             try:
                 wanted = finding.send(found)
             except StopIteration as end:
-                held: Held | None = end.value
+                held: StoredResponse | None = end.value
                 if held is None and indexes and await self._learn(indexes, plan, now):
                     finding, indexes = find(plan), {}
                     wanted = next(finding)
                     continue
                 self._count(held, local_hit)
-                if claim is not None and claim.state is State.PASS:
+                if claim is not None and claim.state is LockState.PASS:
                     self.remember_pass(fetch_key, now + claim.seconds)
                 return held, claim
 
@@ -217,7 +220,7 @@ class ResponseStore:
                 self.local.put(key, record, account_of(plan), plan.policy.max_size)
         return bool(learned)
 
-    def _count(self, held: Held | None, local_hit: bool) -> None:
+    def _count(self, held: StoredResponse | None, local_hit: bool) -> None:
         if held is None:
             self.stats.misses += 1
         elif local_hit:
@@ -225,13 +228,13 @@ class ResponseStore:
         else:
             self.stats.shared_hits += 1
 
-    def _known(self, key: bytes, plan: RequestPlan, now: float) -> Held | Variants | None:
+    def _known(self, key: bytes, plan: RequestPlan, now: float) -> StoredResponse | Variants | None:
         record = self.local.get(key)
-        if isinstance(record, Held) and not self._usable(key, record, plan, now):
+        if isinstance(record, StoredResponse) and not self._usable(key, record, plan, now):
             return None
         return record
 
-    def _usable(self, key: bytes, held: Held, plan: RequestPlan, now: float) -> bool:
+    def _usable(self, key: bytes, held: StoredResponse, plan: RequestPlan, now: float) -> bool:
         if now < held.entry.keep_until and self.purges.is_alive(held):
             return True
         if now < held.entry.keep_until:
@@ -240,14 +243,16 @@ class ResponseStore:
         self.local.drop(key)
         return False
 
-    async def one(self, key: bytes, plan: RequestPlan, now: float) -> Held | None:
+    async def one(self, key: bytes, plan: RequestPlan, now: float) -> StoredResponse | None:
         """What stands under this very key, in either tier."""
         record = self._known(key, plan, now)
         if record is None:
             (record,) = await self._fetch([key], plan, now)
-        return record if isinstance(record, Held) else None
+        return record if isinstance(record, StoredResponse) else None
 
-    async def _fetch(self, keys: Sequence[bytes], plan: RequestPlan, now: float) -> list[Held | Variants | None]:
+    async def _fetch(
+        self, keys: Sequence[bytes], plan: RequestPlan, now: float
+    ) -> list[StoredResponse | Variants | None]:
         """What the shared tier has under these keys; nothing, at once, while it is away."""
         backend = self._backend
         if backend is None:
@@ -257,12 +262,12 @@ class ResponseStore:
 
     def _records(
         self, keys: Sequence[bytes], values: Mapping[bytes, Any], plan: RequestPlan, now: float
-    ) -> list[Held | Variants | None]:
-        found: list[Held | Variants | None] = []
+    ) -> list[StoredResponse | Variants | None]:
+        found: list[StoredResponse | Variants | None] = []
         for key in keys:
             record = values.get(key)
-            if isinstance(record, Entry):
-                held = Held(record)
+            if isinstance(record, CacheEntry):
+                held = StoredResponse(record)
                 found.append(held if self._usable(key, held, plan, now) else None)
             else:
                 found.append(record if isinstance(record, Variants) else None)
@@ -270,19 +275,19 @@ class ResponseStore:
 
     # Storing
 
-    async def put(self, plan: RequestPlan, entry: Entry, lease: Lease | None = None) -> Held:
+    async def put(self, plan: RequestPlan, entry: CacheEntry, lease: FetchLease | None = None) -> StoredResponse:
         """Stores a complete entry in both tiers, and returns it as held here.
 
         Waits for the shared tier, ``WRITE_WAIT`` at most, and never fails: what could not be written there will be
         fetched again by another worker. An entry that was purged while it was fetched is stored nowhere; nor is that of
         a ``lease`` which has gone to somebody else meanwhile. The lease is over afterwards.
         """
-        held = Held(entry)
+        held = StoredResponse(entry)
         now = entry.validated_at
         if not self.purges.is_alive(held):
             self.stats.purged += 1
             if lease is not None:
-                self.locks.leave(lease, State.BESIDE)
+                self.locks.leave(lease, LockState.BESIDE)
             return held
         known: object = self.local.get(entry.key)
         if entry.selecting and not isinstance(known, Variants):
@@ -293,19 +298,19 @@ class ResponseStore:
         if not await self._write(records, dropped, now, plan, lease, note(plan, entry, records[-1][0])):
             return held
         for key, record in records:
-            self.local.put(key, held if isinstance(record, Entry) else record, account, plan.policy.max_size)
+            self.local.put(key, held if isinstance(record, CacheEntry) else record, account, plan.policy.max_size)
         for key in dropped:
             self.local.drop(key)
         return held
 
     async def _write(
         self,
-        records: Sequence[tuple[bytes, Entry | Variants]],
+        records: Sequence[tuple[bytes, CacheEntry | Variants]],
         dropped: Sequence[bytes],
         now: float,
         plan: RequestPlan,
-        lease: Lease | None = None,
-        row: Note | None = None,
+        lease: FetchLease | None = None,
+        row: IndexRow | None = None,
     ) -> bool:
         """Whether the entry may be kept: not if the ``lease`` is somebody else's by now."""
         backend = self._backend
@@ -314,7 +319,7 @@ class ResponseStore:
         if self._shares_server and not await self._room(backend):
             self.stats.shared_skipped += 1
             if lease is not None:
-                self.locks.leave(lease, State.BESIDE)
+                self.locks.leave(lease, LockState.BESIDE)
             return True
         values = [(key.hex(), record, record.keep_until - now) for key, record in records]
         written = await self._bounded(
@@ -334,7 +339,7 @@ class ResponseStore:
             self.locks.written(lease, written != FENCED)
         return written != FENCED
 
-    async def drop(self, plan: RequestPlan, held: Held | None = None) -> None:
+    async def drop(self, plan: RequestPlan, held: StoredResponse | None = None) -> None:
         """Forgets the stored answer ``held``, or all that stands under the plan's keys, in both tiers."""
         if held is not None:
             keys = [held.entry.key]
@@ -395,7 +400,7 @@ class ResponseStore:
         self.local.sweep(
             lambda record: (
                 now >= record.entry.keep_until or self.purges.is_dead(record.entry)
-                if isinstance(record, Held)
+                if isinstance(record, StoredResponse)
                 else now >= record.keep_until
             ),
             TIDIED,
@@ -412,7 +417,7 @@ def account_of(plan: RequestPlan) -> Account:
     return Account(plan.policy.tenant, plan.policy.api, plan.identity.tenant)
 
 
-def _is_newer(fetched: Held | Variants, known: Held | Variants | None) -> bool:
-    if isinstance(known, Held) and isinstance(fetched, Held):
+def _is_newer(fetched: StoredResponse | Variants, known: StoredResponse | Variants | None) -> bool:
+    if isinstance(known, StoredResponse) and isinstance(fetched, StoredResponse):
         return fetched.entry.validated_at > known.entry.validated_at
     return True

@@ -20,7 +20,7 @@ class QueryMode(models.TextChoices):
     EXCLUDE = "exclude", "All but those named"
 
 
-class Scope(models.TextChoices):
+class CacheScope(models.TextChoices):
     """Among whom a stored answer may be shared."""
 
     AUTO = "auto", "As narrow as what the upstream was told"

@@ -8,10 +8,10 @@ from django.db import models
 from apps.caching.choices import (
     BodyKey,
     CacheMode,
+    CacheScope,
     ClientDirectives,
     PurgeKind,
     QueryMode,
-    Scope,
     Sensitivity,
     SurrogateControl,
 )
@@ -27,8 +27,8 @@ from apps.caching.settings import (
     SIZE,
     SWITCH,
     Between,
-    Group,
     Setting,
+    SettingGroup,
     check_headers,
     check_parameters,
     settings_in,
@@ -43,21 +43,21 @@ class CachePolicy(models.Model):
     field of the same name of ``http.Policy``.
     """
 
-    mode = Setting(CHOICE, Group.SENTENCES, "Who decides the lifetime").of(
+    mode = Setting(CHOICE, SettingGroup.SENTENCES, "Who decides the lifetime").of(
         models.CharField(max_length=12, choices=CacheMode.choices, default=CacheMode.ORIGIN)
     )
-    ttl = Setting(DURATION, Group.SENTENCES, "TTL").of(models.FloatField(default=60.0))
-    stale_while_revalidate = Setting(DURATION, Group.SENTENCES, "Stale while one call refreshes").of(
+    ttl = Setting(DURATION, SettingGroup.SENTENCES, "TTL").of(models.FloatField(default=60.0))
+    stale_while_revalidate = Setting(DURATION, SettingGroup.SENTENCES, "Stale while one call refreshes").of(
         models.FloatField(default=0.0)
     )
-    stale_if_error = Setting(DURATION, Group.SENTENCES, "Stale when the upstream fails").of(
+    stale_if_error = Setting(DURATION, SettingGroup.SENTENCES, "Stale when the upstream fails").of(
         models.FloatField(
             null=True, blank=True, help_text="Empty: 60 s when the upstream can't be reached, nothing for a 5xx."
         )
     )
     negative_ttl = Setting(
         DURATION,
-        Group.LIFETIMES,
+        SettingGroup.LIFETIMES,
         "Errors",
         help="How long a 404 or the like is kept. Empty: like any answer.",
         description="Lifetime of errors that have none of their own.",
@@ -70,7 +70,7 @@ class CachePolicy(models.Model):
     )
     jitter = Setting(
         RATIO,
-        Group.LIFETIMES,
+        SettingGroup.LIFETIMES,
         "Jitter",
         help="Lifetimes end up to so much earlier, at random.",
         description="0 to 0.5: by how much a lifetime may be cut short.",
@@ -80,7 +80,7 @@ class CachePolicy(models.Model):
     ).of(models.FloatField(default=0.1, help_text="0 to 0.5: by how much of it a lifetime may be cut short."))
     methods = Setting(
         METHODS,
-        Group.KEYS,
+        SettingGroup.KEYS,
         "Methods whose answers are kept",
         help="POST and QUERY only where they change nothing: such a call no longer ends what is stored.",
         description="GET, HEAD; POST and QUERY where they only read.",
@@ -88,14 +88,18 @@ class CachePolicy(models.Model):
         decisive=False,  # it decides which calls look at all
     ).of(models.JSONField(default=list, blank=True, help_text="Empty: GET and HEAD."))
     body = Setting(
-        CHOICE, Group.KEYS, "Bodies of such calls", help="How a body enters the key of a POST or QUERY.", anchor="body"
+        CHOICE,
+        SettingGroup.KEYS,
+        "Bodies of such calls",
+        help="How a body enters the key of a POST or QUERY.",
+        anchor="body",
     ).of(models.CharField(max_length=8, choices=BodyKey.choices, default=BodyKey.JSON))
-    query_mode = Setting(CHOICE, Group.SENTENCES, "Query parameters in the key", word="query.mode").of(
+    query_mode = Setting(CHOICE, SettingGroup.SENTENCES, "Query parameters in the key", word="query.mode").of(
         models.CharField(max_length=8, choices=QueryMode.choices, default=QueryMode.ALL)
     )
     query_names = Setting(
         NAMES,
-        Group.SENTENCES,
+        SettingGroup.SENTENCES,
         "Names of query parameters",
         word="query.names",
         own_check=check_parameters,
@@ -103,7 +107,7 @@ class CachePolicy(models.Model):
     ).of(models.JSONField(default=list, blank=True))
     query_sorted = Setting(
         SWITCH,
-        Group.KEYS,
+        SettingGroup.KEYS,
         "The order of query parameters doesn't count",
         help="They are keyed, and forwarded, in the order of their names.",
         description="Keyed and forwarded in the order of their names.",
@@ -113,29 +117,29 @@ class CachePolicy(models.Model):
     ).of(models.BooleanField(default=False))
     headers = Setting(
         NAMES,
-        Group.SENTENCES,
+        SettingGroup.SENTENCES,
         "Request headers in the key",
         own_check=check_headers,
         decisive=False,  # they stand in the key by name
     ).of(models.JSONField(default=list, blank=True, help_text="Request headers in the key besides what Vary names."))
-    scope = Setting(CHOICE, Group.SENTENCES, "Shared among").of(
-        models.CharField(max_length=12, choices=Scope.choices, default=Scope.AUTO)
+    scope = Setting(CHOICE, SettingGroup.SENTENCES, "Shared among").of(
+        models.CharField(max_length=12, choices=CacheScope.choices, default=CacheScope.AUTO)
     )
     share_with_credentials = Setting(
         SWITCH,
-        Group.CREDENTIALS,
+        SettingGroup.CREDENTIALS,
         "Share answers to calls with credentials without the origin's permission",
         help="Every caller in the scope may get what the origin made for one who was signed in.",
         description="Answers to calls with credentials are shared without the origin's permission.",
         anchor="share-with-credentials",
         sentence="Answers to calls with credentials are shared without the origin's permission.",
     ).of(models.BooleanField(default=False))
-    client_directives = Setting(CHOICE, Group.SENTENCES, "A caller's Cache-Control", decisive=False).of(
+    client_directives = Setting(CHOICE, SettingGroup.SENTENCES, "A caller's Cache-Control", decisive=False).of(
         models.CharField(max_length=8, choices=ClientDirectives.choices, default=ClientDirectives.BOUNDED)
     )
     store_set_cookie = Setting(
         SWITCH,
-        Group.CREDENTIALS,
+        SettingGroup.CREDENTIALS,
         "Store answers that set cookies, without the cookies",
         help="Otherwise such an answer is not stored.",
         anchor="set-cookie",
@@ -143,7 +147,7 @@ class CachePolicy(models.Model):
     ).of(models.BooleanField(default=False))
     origin_stale_beside_s_maxage = Setting(
         SWITCH,
-        Group.LIFETIMES,
+        SettingGroup.LIFETIMES,
         "The origin's own stale-while-revalidate counts beside s-maxage",
         help="RFC 9111 lets s-maxage forbid stale answers; many origins that send both mean otherwise.",
         description="The origin's own stale-... count although it sends s-maxage.",
@@ -152,7 +156,7 @@ class CachePolicy(models.Model):
     ).of(models.BooleanField(default=False))
     max_body = Setting(
         SIZE,
-        Group.LIMITS,
+        SettingGroup.LIMITS,
         "Largest answer",
         help="Larger ones are not stored. Like 8MiB.",
         description="Like 8MiB, or a number of bytes; more is not stored.",
@@ -163,7 +167,7 @@ class CachePolicy(models.Model):
     ).of(models.PositiveBigIntegerField(default=8 * 2**20, help_text="Bytes; a larger answer is not stored."))
     max_variants = Setting(
         COUNT,
-        Group.LIMITS,
+        SettingGroup.LIMITS,
         "Variants of a URL",
         help="One more forgets the oldest.",
         description="Stored variants of one URL.",
@@ -174,7 +178,7 @@ class CachePolicy(models.Model):
     ).of(models.PositiveIntegerField(default=64, help_text="Stored variants of one URL."))
     entity_tags = Setting(
         ENTITY_TAGS,
-        Group.ENTITY_TAGS,
+        SettingGroup.ENTITY_TAGS,
         "Entities in JSON bodies",
         help="A path and a prefix on each line: items[*].id item: tags an answer with item:7 and item:8.",
         description="Where JSON bodies name the entities that they show, and a prefix that makes tags of them.",
@@ -185,7 +189,7 @@ class CachePolicy(models.Model):
     ).of(models.JSONField(default=list, blank=True, help_text="Objects with a path (json) and a prefix (tag)."))
     collections = Setting(
         SWITCH,
-        Group.ENTITY_TAGS,
+        SettingGroup.ENTITY_TAGS,
         "A write to an item ends its collection too",
         help="PUT /items/7 ends /items, where the imported operations have both.",
         description="A write to an item ends its collection too.",
@@ -194,7 +198,7 @@ class CachePolicy(models.Model):
     ).of(models.BooleanField(default=True))
     downstream = Setting(
         DOWNSTREAM,
-        Group.DOWNSTREAM,
+        SettingGroup.DOWNSTREAM,
         "Caches behind the gateway are told",
         help="Browsers and CDNs, that is.",
         description="pass, private, no-store, or a duration.",
@@ -203,7 +207,7 @@ class CachePolicy(models.Model):
     ).of(models.CharField(max_length=20, default="pass", help_text="pass, private, no-store, or seconds for max-age."))
     surrogate_control = Setting(
         CHOICE,
-        Group.DOWNSTREAM,
+        SettingGroup.DOWNSTREAM,
         "Surrogate-Control and CDN-Cache-Control",
         help="What an origin says to caches like this one.",
         anchor="surrogate-control",
@@ -211,7 +215,7 @@ class CachePolicy(models.Model):
     ).of(models.CharField(max_length=8, choices=SurrogateControl.choices, default=SurrogateControl.REMOVE))
     max_size = Setting(
         SIZE,
-        Group.LIMITS,
+        SettingGroup.LIMITS,
         "All answers",
         help="In each tier. Empty: the tenant's share.",
         description="Of all that is stored of the API, in each tier, like 500MB.",
@@ -227,7 +231,7 @@ class CachePolicy(models.Model):
             null=True, blank=True, help_text="Bytes in each tier. Empty: the tenant's share is the only bound."
         )
     )
-    sensitivity = Setting(CHOICE, Group.SENTENCES, "Sensitivity", of_operation=False).of(
+    sensitivity = Setting(CHOICE, SettingGroup.SENTENCES, "Sensitivity", of_operation=False).of(
         models.CharField(max_length=8, choices=Sensitivity.choices, default=Sensitivity.INTERNAL)
     )
     operations = models.JSONField(
@@ -240,7 +244,7 @@ class CachePolicy(models.Model):
         constraints = [
             known("mode", CacheMode),
             known("query_mode", QueryMode),
-            known("scope", Scope),
+            known("scope", CacheScope),
             known("client_directives", ClientDirectives),
             known("sensitivity", Sensitivity),
             known("body", BodyKey),

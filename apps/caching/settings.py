@@ -46,7 +46,7 @@ class Kind:
     compiled: Callable[[Any], Any] = _same
 
 
-class Group(enum.Enum):
+class SettingGroup(enum.Enum):
     """Where in the policy editor a setting stands: in the sentences, or below one of these headings."""
 
     SENTENCES = ""
@@ -180,7 +180,7 @@ class Setting:
     """A setting of a cache policy. A column that may be null has "none" as a value of its own."""
 
     kind: Kind
-    group: Group
+    group: SettingGroup
     label: str
     """What the form calls it."""
     _: KW_ONLY

@@ -36,7 +36,7 @@ _PRIVATE_SUFFIXES = (
 )
 
 
-class Refused(NamedTuple):
+class RefusedUpstream(NamedTuple):
     """An upstream that calls may not reach now, and why. ``hint`` is the rule that would let them."""
 
     api: str
@@ -110,13 +110,13 @@ def resolve(hosts: Iterable[str], patience: float = PATIENCE) -> dict[str, list[
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def refused_upstreams(api: API, upstreams: Iterable[Upstream]) -> list[Refused]:
+def refused_upstreams(api: API, upstreams: Iterable[Upstream]) -> list[RefusedUpstream]:
     """Those ``upstreams`` of an API that calls may not reach, as far as their text tells. One query."""
     guard = guard_of(api.tenant)
     return [_refused(api.slug, api.tenant.slug, row.url, why) for row in upstreams if (why := _why(guard, row.url))]
 
 
-def all_refused_upstreams(patience: float = 0.0) -> list[Refused]:
+def all_refused_upstreams(patience: float = 0.0) -> list[RefusedUpstream]:
     """The upstreams of all served APIs that calls may not reach, by what their names resolve to within ``patience`` seconds;
     without, by their text alone. Three queries."""
     rows = list(
@@ -152,9 +152,9 @@ def _why(guard: Guard, url: str) -> str | None:
     return guard.refusal_of_text(*place) if place is not None else None
 
 
-def _refused(slug: str, tenant: str, url: str, why: str) -> Refused:
+def _refused(slug: str, tenant: str, url: str, why: str) -> RefusedUpstream:
     host, port = place_of(url) or ("", 0)
-    return Refused(slug, tenant, url, why, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    return RefusedUpstream(slug, tenant, url, why, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
 def _is_private(place: Place, guard: Guard) -> bool:

@@ -24,14 +24,14 @@ MOST_RECORDS = 50
 PLACES = ("https://{}", "http://{}")
 
 
-class Finding(NamedTuple):
+class ProofResult(NamedTuple):
     """By which way a name is proved (``None``: it isn't), and what was found, in a sentence or two."""
 
     method: HostMethod | None
     sentence: str
 
 
-def find_proof(host: str, proof: str, guard: Guard) -> Finding:
+def find_proof(host: str, proof: str, guard: Guard) -> ProofResult:
     """Look for ``proof`` of ``host``. Never raises for what others answer."""
     said = []
     for method, way in (
@@ -40,9 +40,9 @@ def find_proof(host: str, proof: str, guard: Guard) -> Finding:
     ):
         refusal = way()
         if refusal is None:
-            return Finding(method, "")
+            return ProofResult(method, "")
         said.append(refusal)
-    return Finding(None, " ".join(said)[:300])
+    return ProofResult(None, " ".join(said)[:300])
 
 
 def _in_dns(host: str, proof: str) -> str | None:

@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from apps.catalog.choices import HostMethod, HostState
-from apps.catalog.host_proofs import Finding, find_proof
+from apps.catalog.host_proofs import ProofResult, find_proof
 from apps.catalog.hosts import proof
 from apps.catalog.models import HostName
 from apps.catalog.services.hosts import PATIENCE, host_prove
@@ -80,7 +80,7 @@ def _take(row: HostName, now: datetime) -> bool:
     return bool(mine)
 
 
-def _note(row: HostName, finding: Finding) -> None:
+def _note(row: HostName, finding: ProofResult) -> None:
     sentence = finding.sentence
     if finding.method is not None:
         try:

@@ -17,7 +17,7 @@ from apps.tenants.models import User
 
 
 @dataclass(frozen=True)
-class Step:
+class FirstStep:
     """One thing to do first."""
 
     title: str
@@ -26,28 +26,28 @@ class Step:
     done: bool
 
 
-def first_steps(user: User) -> list[Step]:
+def first_steps(user: User) -> list[FirstStep]:
     """The steps of this reader; an empty list when all are done."""
     steps = _of_administrator(user) if user.is_administrator else _of_tenant(user)
     return [] if all(step.done for step in steps) else steps
 
 
-def _of_administrator(user: User) -> list[Step]:
+def _of_administrator(user: User) -> list[FirstStep]:
     apis = apis_editable_by(user)
     return [
-        Step(
+        FirstStep(
             "Register an API",
             "A name, a path and the address that answers are enough.",
             reverse("console:api_register"),
             apis.exists(),
         ),
-        Step(
+        FirstStep(
             "Publish it",
             "From then on the gateways serve it, and tenants find it in the catalogue.",
             reverse("console:apis"),
             apis.filter(state__in=SERVED).exists(),
         ),
-        Step(
+        FirstStep(
             "Let somebody in",
             "Approve a tenant's request, and its keys open the API at once.",
             reverse("console:requests"),
@@ -56,22 +56,22 @@ def _of_administrator(user: User) -> list[Step]:
     ]
 
 
-def _of_tenant(user: User) -> list[Step]:
+def _of_tenant(user: User) -> list[FirstStep]:
     applications = applications_visible_to(user)
     return [
-        Step(
+        FirstStep(
             "Make an application and a key",
             "An application is the program that calls; its key says so.",
             reverse("console:application_new"),
             applications.exists() and keys_visible_to(user).exists(),
         ),
-        Step(
+        FirstStep(
             "Ask for access",
             "Find an API in the catalogue, pick a plan, say what for.",
             reverse("console:catalogue"),
             requests_visible_to(user).exists() or subscriptions_visible_to(user).exists(),
         ),
-        Step(
+        FirstStep(
             "Make the first call",
             "Copy the curl of an API, or use “Try it”.",
             reverse("console:catalogue"),

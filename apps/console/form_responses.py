@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRedirect
 
-from apps.console.page_access import Signed
+from apps.console.page_access import SignedInRequest
 from apps.fleet.receipts import wait_for_receipt
 from apps.foundation.errors import Conflict, Unavailable
 
@@ -81,7 +81,7 @@ def _by_field(invalid: ValidationError) -> dict[str, list[str]]:
 
 
 def form_page(
-    request: Signed,
+    request: SignedInRequest,
     form: BaseForm,
     *,
     heading: str,

@@ -10,7 +10,7 @@ from apps.tenants.models import User
 
 
 @dataclass(frozen=True)
-class Item:
+class NavigationItem:
     """A page of the side bar. ``go`` is the letter that follows ``g``;"""
 
     label: str
@@ -26,11 +26,11 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Group:
+class NavigationGroup:
     """A heading of the side bar and its pages."""
 
     label: str
-    items: tuple[Item, ...]
+    items: tuple[NavigationItem, ...]
 
 
 def members(user: User) -> bool:
@@ -39,40 +39,40 @@ def members(user: User) -> bool:
 
 
 GROUPS = (
-    Group("", (Item("Overview", "home", "overview", "o"),)),
-    Group(
+    NavigationGroup("", (NavigationItem("Overview", "home", "overview", "o"),)),
+    NavigationGroup(
         "APIs",
         (
-            Item("APIs", "api", "apis", "a"),
-            Item("Catalogue", "book", "catalogue", "b"),
+            NavigationItem("APIs", "api", "apis", "a"),
+            NavigationItem("Catalogue", "book", "catalogue", "b"),
         ),
     ),
-    Group(
+    NavigationGroup(
         "Access",
         (
-            Item("Requests", "inbox", "requests", "r"),
-            Item("Subscriptions", "link", "subscriptions", "s"),
-            Item("Applications", "apps", "applications", "p"),
-            Item("Plans", "gauge", "plans", "l", administrators),
+            NavigationItem("Requests", "inbox", "requests", "r"),
+            NavigationItem("Subscriptions", "link", "subscriptions", "s"),
+            NavigationItem("Applications", "apps", "applications", "p"),
+            NavigationItem("Plans", "gauge", "plans", "l", administrators),
         ),
     ),
-    Group(
+    NavigationGroup(
         "Analytics",
         (
-            Item("Dashboards", "chart-area-line", "dashboards", "d"),
-            Item("Calls", "list-details", "calls", "c"),
-            Item("Cache", "bolt", "cache", "h"),
+            NavigationItem("Dashboards", "chart-area-line", "dashboards", "d"),
+            NavigationItem("Calls", "list-details", "calls", "c"),
+            NavigationItem("Cache", "bolt", "cache", "h"),
         ),
     ),
-    Group(
+    NavigationGroup(
         "Platform",
         (
-            Item("Tenants", "building", "tenants", "t"),
-            Item("Users", "users", "users", "u", administrators),
-            Item("Gateways", "server", "gateways", "w", administrators),
-            Item("Egress", "route", "egress", "n", administrators),
-            Item("Audit", "history", "audit", "x"),
-            Item("Settings", "settings", "settings", "e", administrators),
+            NavigationItem("Tenants", "building", "tenants", "t"),
+            NavigationItem("Users", "users", "users", "u", administrators),
+            NavigationItem("Gateways", "server", "gateways", "w", administrators),
+            NavigationItem("Egress", "route", "egress", "n", administrators),
+            NavigationItem("Audit", "history", "audit", "x"),
+            NavigationItem("Settings", "settings", "settings", "e", administrators),
         ),
     ),
 )
@@ -82,7 +82,7 @@ GROUPS = (
 class Shown:
     """An item as one reader sees it on one page."""
 
-    item: Item
+    item: NavigationItem
     url: str
     current: bool
     count: int = 0

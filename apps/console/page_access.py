@@ -24,7 +24,7 @@ from apps.tenants.sign_in import has_confirmed
 Policy = Callable[..., bool]
 
 
-class Signed(HttpRequest):
+class SignedInRequest(HttpRequest):
     """A request of a signed-in user."""
 
     user: User
@@ -86,7 +86,7 @@ def page(
             if not policy(request.user, *loaded):
                 raise PermissionDenied("You may not do this.")
             if confirmed and not has_confirmed(request):
-                return to_confirmation(cast(Signed, request))
+                return to_confirmation(cast(SignedInRequest, request))
             with coming_by("console"):
                 return view(request, *loaded) if loaded else view(request, **kwargs)
 
@@ -109,7 +109,7 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
     return HttpResponseClientRedirect(address) if htmx else HttpResponseRedirect(address)
 
 
-def to_confirmation(request: Signed) -> HttpResponse:
+def to_confirmation(request: SignedInRequest) -> HttpResponse:
     """To the page that asks for the password again, and back here. What was posted isn't kept: the form opens anew."""
     address = f"{reverse('account_reauthenticate')}?next={quote(request.path)}"
     return HttpResponseClientRedirect(address) if request.htmx else HttpResponseRedirect(address)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.caching import settings as kinds
-from apps.caching.choices import BodyKey, CacheMode, ClientDirectives, QueryMode, Scope, Sensitivity
+from apps.caching.choices import BodyKey, CacheMode, CacheScope, ClientDirectives, QueryMode, Sensitivity
 from apps.caching.models import SETTINGS, CachePolicy
 from apps.caching.settings import Kind
 from apps.console.number_format import duration, percent, size
@@ -24,11 +24,11 @@ _DOWNSTREAM = {
 }
 
 _SCOPES = {
-    Scope.AUTO: "An answer is shared as widely as what the upstream was told allows.",
-    Scope.SHARED: "An answer is shared among every caller.",
-    Scope.TENANT: "An answer is shared within the caller's tenant.",
-    Scope.APPLICATION: "An answer is shared within the caller's application.",
-    Scope.SUBJECT: "An answer belongs to the one caller.",
+    CacheScope.AUTO: "An answer is shared as widely as what the upstream was told allows.",
+    CacheScope.SHARED: "An answer is shared among every caller.",
+    CacheScope.TENANT: "An answer is shared within the caller's tenant.",
+    CacheScope.APPLICATION: "An answer is shared within the caller's application.",
+    CacheScope.SUBJECT: "An answer belongs to the one caller.",
 }
 _DIRECTIVES = {
     ClientDirectives.HONOUR: "A caller's Cache-Control is obeyed.",
@@ -61,7 +61,7 @@ def sentences(policy: CachePolicy) -> list[str]:
 def _scope(policy: CachePolicy) -> str:
     if policy.sensitivity == Sensitivity.PERSONAL:
         return "An answer belongs to the one caller, for 5 min at most, and is encrypted at rest."
-    return _SCOPES[Scope(policy.scope)]
+    return _SCOPES[CacheScope(policy.scope)]
 
 
 def _seldom(policy: CachePolicy) -> Iterator[str]:

@@ -24,15 +24,15 @@ SOME_ONE = ("sample", "sample/sample")
 """Tenant and application of a caller that nobody named."""
 
 SCOPES = {
-    httpcache.Scope.SHARED: "every caller",
-    httpcache.Scope.TENANT: "the caller's tenant",
-    httpcache.Scope.APPLICATION: "the caller's application",
-    httpcache.Scope.SUBJECT: "this one caller",
+    httpcache.SharingScope.SHARED: "every caller",
+    httpcache.SharingScope.TENANT: "the caller's tenant",
+    httpcache.SharingScope.APPLICATION: "the caller's application",
+    httpcache.SharingScope.SUBJECT: "this one caller",
 }
 
 
 @dataclass
-class Outcome:
+class PreviewedCall:
     """One call of the sample: its cache result, the sentence that follows “because”, and more sentences."""
 
     when: str
@@ -45,7 +45,7 @@ class Outcome:
 class Preview:
     """The first call, the same one again, what decided, and what the cache key is made of."""
 
-    calls: list[Outcome] = field(default_factory=list)
+    calls: list[PreviewedCall] = field(default_factory=list)
     policy: str = ""
     """Which policy the call falls under."""
     winners: list[Winner] = field(default_factory=list)
@@ -109,19 +109,19 @@ def _policy_words(policy: CachePolicy, api: Compiled, chosen: Policy, method: st
 
 def _calls(
     plan: httpcache.RequestPlan, head: httpcache.ResponseHead, wait: float
-) -> tuple[list[Outcome], httpcache.Reason | None]:
+) -> tuple[list[PreviewedCall], httpcache.Reason | None]:
     """The calls, and why the answer to the first was stored, or not."""
     if plan.bypass is not None:
         past = "It goes past the cache to the upstream, and so does every one like it."
-        return [Outcome("This request", "BYPASS", plan.bypass.sentence, [past])], None
+        return [PreviewedCall("This request", "BYPASS", plan.bypass.sentence, [past])], None
     now = time.time()
     missing = httpcache.on_entry(plan, None, now)
     if isinstance(missing, httpcache.GatewayTimeout):
-        return [Outcome("This request", "BYPASS", missing.reason.sentence, ["It is answered with 504."])], None
+        return [PreviewedCall("This request", "BYPASS", missing.reason.sentence, ["It is answered with 504."])], None
     decided = httpcache.on_response(plan, None, head, now, now, (1, 1))
-    first = Outcome("The first time, this request", "MISS", missing.reason.sentence, [decided.reason.sentence])
+    first = PreviewedCall("The first time, this request", "MISS", missing.reason.sentence, [decided.reason.sentence])
     if not isinstance(decided, httpcache.Store):
-        again = Outcome(_when(wait), "MISS", decided.reason.sentence, ["It goes to the upstream again."])
+        again = PreviewedCall(_when(wait), "MISS", decided.reason.sentence, ["It goes to the upstream again."])
         return [first, again], decided.reason
     entry = decided.entry
     entry.body = b""
@@ -133,10 +133,10 @@ def _when(wait: float) -> str:
     return f"{number_format.duration(wait)} later, this request" if wait else "At once again, this request"
 
 
-def _lifetimes(entry: httpcache.Entry, now: float) -> list[str]:
+def _lifetimes(entry: httpcache.CacheEntry, now: float) -> list[str]:
     fresh = max(entry.fresh_until - now, 0)
     sentences = [
-        f"Fresh for {number_format.duration(fresh)}, shared among {SCOPES[httpcache.Scope(entry.scope)]} ({entry.rule})."
+        f"Fresh for {number_format.duration(fresh)}, shared among {SCOPES[httpcache.SharingScope(entry.scope)]} ({entry.rule})."
     ]
     grace = entry.swr_until - entry.fresh_until
     if grace > 0:
@@ -147,17 +147,17 @@ def _lifetimes(entry: httpcache.Entry, now: float) -> list[str]:
     return sentences
 
 
-def _again(plan: httpcache.RequestPlan, entry: httpcache.Entry, now: float, wait: float) -> Outcome:
-    decision = httpcache.on_entry(plan, httpcache.Held(entry), now + wait)
+def _again(plan: httpcache.RequestPlan, entry: httpcache.CacheEntry, now: float, wait: float) -> PreviewedCall:
+    decision = httpcache.on_entry(plan, httpcache.StoredResponse(entry), now + wait)
     if isinstance(decision, httpcache.Serve):
         result = "STALE" if decision.stale else "HIT"
         more = ["One call refreshes it in the background."] if decision.refresh else []
-        return Outcome(_when(wait), result, decision.reason.sentence, more)
+        return PreviewedCall(_when(wait), result, decision.reason.sentence, more)
     if isinstance(decision, httpcache.Revalidate) and decision.conditional:
-        return Outcome(
+        return PreviewedCall(
             _when(wait), "REVALIDATED", decision.reason.sentence, ["If the origin confirms it with 304, it lives on."]
         )
-    return Outcome(_when(wait), "MISS", decision.reason.sentence, ["It goes to the upstream."])
+    return PreviewedCall(_when(wait), "MISS", decision.reason.sentence, ["It goes to the upstream."])
 
 
 def headers_of(lines: str | Iterable[Sequence[str]]) -> httpcache.Headers:

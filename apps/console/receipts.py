@@ -9,21 +9,23 @@ from django.http import HttpResponse
 from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.console.form_responses import done
-from apps.console.page_access import Signed
+from apps.console.page_access import SignedInRequest
 from apps.console.tables import warm_up_url
 from apps.fleet.receipts import wait_for_receipt
 from apps.foundation.errors import Conflict
 from apps.purging.services import purge, receipt_note
-from apps.warming.choices import Cause
+from apps.warming.choices import WarmUpCause
 from apps.warming.services import warm_up_start
 
 
-def purge_of(request: Signed, api: API, data: dict[str, Any]) -> Purge:
+def purge_of(request: SignedInRequest, api: API, data: dict[str, Any]) -> Purge:
     """Purge what a ``PurgeForm`` says."""
     return purge(actor=request.user, api=api, kind=data["kind"], value=data["value"], soft=data["soft"])
 
 
-def purge_with_receipt(request: Signed, api: API, made: Purge, to: str, *, warm_up: bool = False) -> HttpResponse:
+def purge_with_receipt(
+    request: SignedInRequest, api: API, made: Purge, to: str, *, warm_up: bool = False
+) -> HttpResponse:
     """Wait for the gateways (5 s at most), note what they said beside the purge, and tell the reader.
 
     ``warm_up`` begins one afterwards, and leads to its page.
@@ -35,7 +37,7 @@ def purge_with_receipt(request: Signed, api: API, made: Purge, to: str, *, warm_
     said = f"Purged of {made.api_slug}: {what}: {receipt.sentence}."
     if warm_up:
         try:
-            to = warm_up_url(warm_up_start(actor=request.user, api=api, cause=Cause.PURGE, mark=made.pk))
+            to = warm_up_url(warm_up_start(actor=request.user, api=api, cause=WarmUpCause.PURGE, mark=made.pk))
         except (Conflict, ValidationError) as refused:
             level, reason = messages.WARNING, " ".join(getattr(refused, "messages", [str(refused)]))
             said += f" No warm-up was begun: {reason}"

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Meaning(NamedTuple):
+class StatusLabel(NamedTuple):
     """``name`` is the class ``m-…`` and the CSS variable ``--c-…``; ``icon`` the shape; ``outline`` marks what has ended."""
 
     name: str
@@ -11,44 +11,44 @@ class Meaning(NamedTuple):
     outline: bool = False
 
 
-_STATES: dict[str, Meaning] = {
-    "draft": Meaning("draft", "circle-dashed"),
-    "published": Meaning("active", "circle-check"),
-    "active": Meaning("active", "circle-check"),
-    "approved": Meaning("active", "circle-check"),
-    "up": Meaning("active", "circle-check"),
-    "submitted": Meaning("pending", "hourglass"),
-    "pending": Meaning("pending", "hourglass"),
-    "needs_info": Meaning("pending", "message-question"),
-    "late": Meaning("pending", "clock"),
-    "deprecated": Meaning("pending", "alert-triangle"),
-    "suspended": Meaning("suspended", "player-pause"),
-    "degraded": Meaning("suspended", "alert-triangle"),
-    "revoked": Meaning("ended", "ban", True),
-    "rejected": Meaning("ended", "circle-x", True),
-    "retired": Meaning("ended", "ban", True),
-    "down": Meaning("error", "circle-x"),
-    "away": Meaning("error", "circle-x"),
-    "expired": Meaning("draft", "clock", True),
-    "cancelled": Meaning("draft", "x", True),
-    "inactive": Meaning("draft", "ban", True),
-    "queued": Meaning("pending", "hourglass"),
-    "running": Meaning("info", "refresh"),
-    "done": Meaning("active", "circle-check"),
-    "failed": Meaning("error", "circle-x"),
-    "fresh": Meaning("hit", "bolt"),
-    "stale": Meaning("stale", "clock"),
-    "purged": Meaning("ended", "flame", True),
-    "unknown": Meaning("draft", "help", True),
+_STATES: dict[str, StatusLabel] = {
+    "draft": StatusLabel("draft", "circle-dashed"),
+    "published": StatusLabel("active", "circle-check"),
+    "active": StatusLabel("active", "circle-check"),
+    "approved": StatusLabel("active", "circle-check"),
+    "up": StatusLabel("active", "circle-check"),
+    "submitted": StatusLabel("pending", "hourglass"),
+    "pending": StatusLabel("pending", "hourglass"),
+    "needs_info": StatusLabel("pending", "message-question"),
+    "late": StatusLabel("pending", "clock"),
+    "deprecated": StatusLabel("pending", "alert-triangle"),
+    "suspended": StatusLabel("suspended", "player-pause"),
+    "degraded": StatusLabel("suspended", "alert-triangle"),
+    "revoked": StatusLabel("ended", "ban", True),
+    "rejected": StatusLabel("ended", "circle-x", True),
+    "retired": StatusLabel("ended", "ban", True),
+    "down": StatusLabel("error", "circle-x"),
+    "away": StatusLabel("error", "circle-x"),
+    "expired": StatusLabel("draft", "clock", True),
+    "cancelled": StatusLabel("draft", "x", True),
+    "inactive": StatusLabel("draft", "ban", True),
+    "queued": StatusLabel("pending", "hourglass"),
+    "running": StatusLabel("info", "refresh"),
+    "done": StatusLabel("active", "circle-check"),
+    "failed": StatusLabel("error", "circle-x"),
+    "fresh": StatusLabel("hit", "bolt"),
+    "stale": StatusLabel("stale", "clock"),
+    "purged": StatusLabel("ended", "flame", True),
+    "unknown": StatusLabel("draft", "help", True),
 }
 
-_RESULTS: dict[str, Meaning] = {
-    "HIT": Meaning("hit", "bolt"),
-    "REVALIDATED": Meaning("revalidated", "refresh"),
-    "STALE": Meaning("stale", "clock"),
-    "MISS": Meaning("miss", "arrow-right"),
-    "BYPASS": Meaning("bypass", "route"),
-    "REFUSED": Meaning("error", "ban"),
+_RESULTS: dict[str, StatusLabel] = {
+    "HIT": StatusLabel("hit", "bolt"),
+    "REVALIDATED": StatusLabel("revalidated", "refresh"),
+    "STALE": StatusLabel("stale", "clock"),
+    "MISS": StatusLabel("miss", "arrow-right"),
+    "BYPASS": StatusLabel("bypass", "route"),
+    "REFUSED": StatusLabel("error", "ban"),
 }
 
 _WORDS = {"needs_info": "Needs info", "up": "Up"}
@@ -68,9 +68,9 @@ def past(verb: str) -> str:
     return _PAST.get(verb, verb)
 
 
-def of_state(state: str) -> Meaning:
+def of_state(state: str) -> StatusLabel:
     """The meaning of a state, of whatever workflow."""
-    return _STATES.get(state, Meaning("draft", "circle"))
+    return _STATES.get(state, StatusLabel("draft", "circle"))
 
 
 def word(state: str) -> str:
@@ -78,15 +78,15 @@ def word(state: str) -> str:
     return _WORDS.get(state) or state.replace("_", " ").capitalize()
 
 
-def of_result(result: str) -> Meaning:
+def of_result(result: str) -> StatusLabel:
     """The meaning of a cache result."""
-    return _RESULTS.get(result, Meaning("draft", "circle"))
+    return _RESULTS.get(result, StatusLabel("draft", "circle"))
 
 
-def of_status(status: int) -> Meaning:
+def of_status(status: int) -> StatusLabel:
     """The meaning of an HTTP status; 0 is no answer."""
     if 200 <= status < 400:
-        return Meaning("active", "circle-check")
+        return StatusLabel("active", "circle-check")
     if 400 <= status < 500:
-        return Meaning("pending", "alert-triangle")
-    return Meaning("error", "circle-x")
+        return StatusLabel("pending", "alert-triangle")
+    return StatusLabel("error", "circle-x")

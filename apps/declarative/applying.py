@@ -6,24 +6,24 @@ A plan line says what changed: it is the difference between an object's document
 
 from django.db import transaction
 
-from apps.declarative.entries import EGRESS_WORD, Entry, check_outline, entries_of
+from apps.declarative.entries import EGRESS_WORD, FileEntry, check_outline, entries_of
 from apps.declarative.making import STEPS, egress, prepare_passwords
 from apps.declarative.pruning import PRUNERS
-from apps.declarative.reader import Source
-from apps.declarative.run import Run
+from apps.declarative.reader import FileSource
+from apps.declarative.run import FileRun
 
 
-def apply(source: Source, *, prune: bool = False, dry_run: bool = False) -> list[str]:
+def apply(source: FileSource, *, prune: bool = False, dry_run: bool = False) -> list[str]:
     """Apply ``source`` in one transaction and return the plan lines; with ``dry_run`` it is rolled back at the end.
 
     Raises ``FileError``, and nothing is changed.
     """
     check_outline(source)
-    run = Run(source)
+    run = FileRun(source)
     prepare_passwords(run, entries_of(source, "users") or [])
     with transaction.atomic():
         if EGRESS_WORD in source.data:
-            egress(run, Entry((EGRESS_WORD,), source.data[EGRESS_WORD]))
+            egress(run, FileEntry((EGRESS_WORD,), source.data[EGRESS_WORD]))
         for name, step in STEPS.items():
             listed = entries_of(source, name)
             if listed is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from apps.access.choices import SubscriptionState
-from apps.declarative.reader import FileError, Path, Source
+from apps.declarative.reader import FileError, FileSource, Path
 from apps.foundation import field_names
 from apps.foundation.errors import Conflict
 from apps.tenants.choices import Role
@@ -103,7 +103,7 @@ EGRESS_WORD = "egress"
 
 
 @dataclass(frozen=True)
-class Entry:
+class FileEntry:
     """One entry of a list: where it stands, what it says."""
 
     path: Path
@@ -112,7 +112,7 @@ class Entry:
 
 @contextmanager
 def blaming(
-    source: Source, path: Path, rename: Callable[[ValidationError], ValidationError] | None = None
+    source: FileSource, path: Path, rename: Callable[[ValidationError], ValidationError] | None = None
 ) -> Iterator[None]:
     """Turn what services and readers refuse into a ``FileError`` that names the lines below ``path``."""
     try:
@@ -135,7 +135,7 @@ def steps(dotted: str) -> Path:
     return tuple(int(part) if part.isdigit() else part for part in dotted.split(".") if part)
 
 
-def check_outline(source: Source) -> None:
+def check_outline(source: FileSource) -> None:
     """Refuse a file that is not version 1, or has lists that nobody knows. Raises ``FileError``."""
     if not isinstance(source.data, dict):
         raise source.refuse((), "must be a mapping that begins with `version: 1`")
@@ -151,11 +151,11 @@ def check_outline(source: Source) -> None:
         )
 
 
-def entries_of(source: Source, name: str) -> list[Entry] | None:
+def entries_of(source: FileSource, name: str) -> list[FileEntry] | None:
     """The entries of one list, or ``None`` when the file doesn't have it. Raises ``FileError``."""
     if name not in source.data:
         return None
     data = source.data[name]
     if not isinstance(data, list):
         raise source.refuse((name,), "must be a list; write [] for an empty one")
-    return [Entry((name, index), item) for index, item in enumerate(data)]
+    return [FileEntry((name, index), item) for index, item in enumerate(data)]

@@ -19,8 +19,8 @@ from apps.catalog.document import Parsed, in_document_words, read_document, to_d
 from apps.catalog.models import API, HostName
 from apps.catalog.validation import normal_host
 from apps.declarative import entries
-from apps.declarative.entries import Entry
-from apps.declarative.run import Run
+from apps.declarative.entries import FileEntry
+from apps.declarative.run import FileRun
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
 from apps.tenants.egress import administrators_rules, egress_update, tenant_egress_update
@@ -28,7 +28,7 @@ from apps.tenants.models import Membership, Tenant, User
 from apps.wire.api_keys import digest
 
 
-def _tenants(run: Run, listed: list[Entry]) -> None:
+def _tenants(run: FileRun, listed: list[FileEntry]) -> None:
     for entry in listed:
         said = run.read(entry, entries.TENANT)
         slug = said["slug"]
@@ -47,10 +47,10 @@ def _tenants(run: Run, listed: list[Entry]) -> None:
         if "hosts" in said:
             run.named.setdefault("tenants with hosts", set()).add(slug)
         for index, host in enumerate(said.get("hosts", ())):
-            _tenant_host(run, Entry((*entry.path, "hosts", index), host), slug)
+            _tenant_host(run, FileEntry((*entry.path, "hosts", index), host), slug)
 
 
-def _tenant_host(run: Run, entry: Entry, slug: str) -> None:
+def _tenant_host(run: FileRun, entry: FileEntry, slug: str) -> None:
     name = normal_host(entry.data)
     run.once(entry, "host", name)
     held = HostName.objects.filter(host=name, tenant__slug=slug, state=HostState.PROVED).first()
@@ -69,16 +69,16 @@ def _of_the_value(error: ValidationError) -> ValidationError:
     return ValidationError(error.messages)
 
 
-def _tenant_egress(run: Run, entry: Entry, slug: str, allow: list[str], *, is_new: bool) -> None:
+def _tenant_egress(run: FileRun, entry: FileEntry, slug: str, allow: list[str], *, is_new: bool) -> None:
     tenant = Tenant.objects.get(slug=slug)
-    with run.blaming(Entry((*entry.path, "egress"), allow)):
+    with run.blaming(FileEntry((*entry.path, "egress"), allow)):
         before = {"egress": {"allow": list(tenant.egress)}}
         kept = tenant_egress_update(actor=PLATFORM, tenant=tenant, allow=allow)
         if not is_new:
             run.changed("tenant", slug, before, {"egress": {"allow": kept}})
 
 
-def egress(run: Run, entry: Entry) -> None:
+def egress(run: FileRun, entry: FileEntry) -> None:
     """Where calls of all tenants may lead: before everything that may need it."""
     said = run.read(entry, entries.EGRESS)
     with run.blaming(entry):
@@ -86,7 +86,7 @@ def egress(run: Run, entry: Entry) -> None:
         run.changed("egress", "of all tenants", before, {"allow": egress_update(actor=PLATFORM, allow=said["allow"])})
 
 
-def prepare_passwords(run: Run, listed: list[Entry]) -> None:
+def prepare_passwords(run: FileRun, listed: list[FileEntry]) -> None:
     """Hash the passwords that users don't have yet. Slow, and so before the transaction."""
     for entry in listed:
         said = run.read(entry, entries.USER)
@@ -97,7 +97,7 @@ def prepare_passwords(run: Run, listed: list[Entry]) -> None:
             run.passwords[email] = tenants.HashedPassword(password)
 
 
-def _users(run: Run, listed: list[Entry]) -> None:
+def _users(run: FileRun, listed: list[FileEntry]) -> None:
     for entry in listed:
         said = run.read(entry, entries.USER)
         email = said["email"].strip().lower()
@@ -121,10 +121,10 @@ def _users(run: Run, listed: list[Entry]) -> None:
                     tenants.user_set_password(actor=PLATFORM, user=user, password=password)
                     run.lines.append(f"~ user {email}: password")
         for index, membership in enumerate(said.get("memberships", ())):
-            _membership(run, Entry((*entry.path, "memberships", index), membership), user)
+            _membership(run, FileEntry((*entry.path, "memberships", index), membership), user)
 
 
-def _membership(run: Run, entry: Entry, user: User) -> None:
+def _membership(run: FileRun, entry: FileEntry, user: User) -> None:
     slug, role = entry.data["tenant"], entry.data["role"]
     tenant = run.find(entry, "tenant", Tenant.objects.filter(slug=slug), f"tenant {slug}")
     name = f"{user.email} of {slug}"
@@ -138,7 +138,7 @@ def _membership(run: Run, entry: Entry, user: User) -> None:
         run.changed("membership", name, {"role": existing.role}, {"role": role})
 
 
-def _plans(run: Run, listed: list[Entry]) -> None:
+def _plans(run: FileRun, listed: list[FileEntry]) -> None:
     for entry in listed:
         slug = _slug(run, entry)
         run.once(entry, "plan", slug)
@@ -158,7 +158,7 @@ def _read_plan(data: Any) -> PlanFields:
     return read_plan({word: value for word, value in data.items() if word != "slug"})
 
 
-def _apis(run: Run, listed: list[Entry]) -> None:
+def _apis(run: FileRun, listed: list[FileEntry]) -> None:
     for entry in listed:
         slug = _slug(run, entry)
         owner, parsed = run.read(entry, _read_api)
@@ -191,7 +191,7 @@ def _read_api(data: object) -> tuple[str | None, Parsed]:
     return owner, read_document({word: data[word] for word in data if word not in ("slug", "tenant")}, whole=True)
 
 
-def _api_create(run: Run, entry: Entry, slug: str, tenant: Tenant | None, parsed: Parsed) -> None:
+def _api_create(run: FileRun, entry: FileEntry, slug: str, tenant: Tenant | None, parsed: Parsed) -> None:
     missing = [
         word
         for word, given in (
@@ -229,7 +229,7 @@ def _served(slug: str) -> API | None:
     return API.objects.select_related("tenant", "cache_policy").prefetch_related("upstreams").filter(slug=slug).first()
 
 
-def _applications(run: Run, listed: list[Entry]) -> None:
+def _applications(run: FileRun, listed: list[FileEntry]) -> None:
     for entry in listed:
         said = run.read(entry, entries.APPLICATION)
         name = f"{said['tenant']}/{said['slug']}"
@@ -247,12 +247,12 @@ def _applications(run: Run, listed: list[Entry]) -> None:
                 access.application_update(actor=PLATFORM, application=application, **fields)
                 run.changed("application", name, before, fields)
         for index, key in enumerate(said.get("keys", ())):
-            _key(run, Entry((*entry.path, "keys", index), key), application, f"{name}/{key['name']}")
+            _key(run, FileEntry((*entry.path, "keys", index), key), application, f"{name}/{key['name']}")
         if "keys" in said:
             run.named.setdefault("applications with keys", set()).add(application.pk)
 
 
-def _key(run: Run, entry: Entry, application: Application, name: str) -> None:
+def _key(run: FileRun, entry: FileEntry, application: Application, name: str) -> None:
     said = entry.data
     secret = said.get("secret")
     if secret is not None and "secret_env" in said:
@@ -295,7 +295,7 @@ def _key(run: Run, entry: Entry, application: Application, name: str) -> None:
     run.named.setdefault("key", set()).add(existing.pk)
 
 
-def _bind(run: Run, entry: Entry, key: APIKey, name: str) -> None:
+def _bind(run: FileRun, entry: FileEntry, key: APIKey, name: str) -> None:
     """Have a key be good for the APIs that the file names for it, where it does."""
     if "apis" in entry.data:
         before = {"apis": key.apis}
@@ -304,7 +304,7 @@ def _bind(run: Run, entry: Entry, key: APIKey, name: str) -> None:
         run.changed("key", name, before, {"apis": key.apis})
 
 
-def _subscriptions(run: Run, listed: list[Entry]) -> None:
+def _subscriptions(run: FileRun, listed: list[FileEntry]) -> None:
     for entry in listed:
         said = run.read(entry, entries.SUBSCRIPTION)
         tenant, slug = said["application"]
@@ -359,14 +359,14 @@ def _move_subscription(subscription: Subscription, state: str) -> None:
         move(actor=PLATFORM, subscription=subscription)
 
 
-def _slug(run: Run, entry: Entry) -> str:
+def _slug(run: FileRun, entry: FileEntry) -> str:
     slug = entry.data.get("slug") if isinstance(entry.data, dict) else None
     if not isinstance(slug, str | int) or isinstance(slug, bool) or slug == "":
         raise run.source.refuse(entry.path, "must have a slug")
     return str(slug)
 
 
-def _from_environment(run: Run, entry: Entry, variable: str | None, word: str) -> str | None:
+def _from_environment(run: FileRun, entry: FileEntry, variable: str | None, word: str) -> str | None:
     """The value of the environment variable that the file names. Raises ``FileError`` when it isn't set."""
     if variable is None:
         return None
@@ -383,7 +383,7 @@ def in_plan_words(error: ValidationError) -> ValidationError:
     return ValidationError({PLAN_WORDS.get(name, name): messages for name, messages in error.message_dict.items()})
 
 
-STEPS: dict[str, Callable[[Run, list[Entry]], None]] = {
+STEPS: dict[str, Callable[[FileRun, list[FileEntry]], None]] = {
     "tenants": _tenants,
     "users": _users,
     "plans": _plans,

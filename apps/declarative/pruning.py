@@ -12,14 +12,14 @@ from apps.catalog import services as catalog
 from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API, HostName
 from apps.declarative.entries import blaming
-from apps.declarative.run import Run
+from apps.declarative.run import FileRun
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
 from apps.tenants.models import Membership, Tenant, User
 
 
 def _prune(
-    run: Run, kind: str, rows: Iterable[Any], name: Callable[[Any], str], remove: Callable[[Any], Any], place: str
+    run: FileRun, kind: str, rows: Iterable[Any], name: Callable[[Any], str], remove: Callable[[Any], Any], place: str
 ) -> None:
     """Remove each of ``rows``. Raises ``FileError`` with the reason when one can't go."""
     for row in rows:
@@ -32,7 +32,7 @@ def _prune(
         run.removed(kind, said)
 
 
-def _prune_subscriptions(run: Run) -> None:
+def _prune_subscriptions(run: FileRun) -> None:
     rows = Subscription.objects.select_related("application__tenant", "api").filter(state__in=LIVE)
     _prune(
         run,
@@ -46,7 +46,7 @@ def _prune_subscriptions(run: Run) -> None:
     )
 
 
-def _prune_applications(run: Run) -> None:
+def _prune_applications(run: FileRun) -> None:
     keys = APIKey.objects.select_related("application__tenant").filter(
         application__in=run.named.get("applications with keys", set()), state=KeyState.ACTIVE, api=None
     )
@@ -70,12 +70,12 @@ def _prune_applications(run: Run) -> None:
     )
 
 
-def _prune_by_slug(run: Run, kind: str, rows: Any, place: str, remove: Callable[[Any], Any]) -> None:
+def _prune_by_slug(run: FileRun, kind: str, rows: Any, place: str, remove: Callable[[Any], Any]) -> None:
     named = run.named.get("API" if kind == "api" else kind, set())
     _prune(run, kind, [row for row in rows if row.slug not in named], lambda row: row.slug, remove, place)
 
 
-def _prune_users(run: Run) -> None:
+def _prune_users(run: FileRun) -> None:
     """Memberships of named users that the file doesn't name, and the access of users that it doesn't; never administrators'."""
     users = User.objects.filter(is_active=True)
     named = run.named.get("user", set())
@@ -99,7 +99,7 @@ def _prune_users(run: Run) -> None:
     )
 
 
-def _prune_tenants(run: Run) -> None:
+def _prune_tenants(run: FileRun) -> None:
     """Tenants that the file doesn't name, and proved hosts of those whose ``hosts`` it names, unless a served API has them."""
     with_hosts = run.named.get("tenants with hosts", set())
     served = API.objects.filter(state__in=SERVED, tenant__slug__in=with_hosts).values_list("tenant_id", "hosts")
@@ -124,7 +124,7 @@ def _prune_tenants(run: Run) -> None:
 
 
 # What leans on something goes before it.
-PRUNERS: dict[str, Callable[[Run], None]] = {
+PRUNERS: dict[str, Callable[[FileRun], None]] = {
     "subscriptions": _prune_subscriptions,
     "applications": _prune_applications,
     "apis": lambda run: _prune_by_slug(

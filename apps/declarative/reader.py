@@ -44,7 +44,7 @@ _Loader.add_implicit_resolver(
 
 
 @dataclass
-class Source:
+class FileSource:
     """A file's data, and the line on which each value begins."""
 
     name: str
@@ -66,7 +66,7 @@ class Source:
         return FileError([self.problem(path, sentence)])
 
 
-def read_file(path: FilePath) -> Source:
+def read_file(path: FilePath) -> FileSource:
     """Read a declarative file. Raises ``FileError`` when it can't be read or isn't YAML."""
     try:
         content = path.read_bytes()
@@ -75,11 +75,11 @@ def read_file(path: FilePath) -> Source:
     return read_text(content, str(path))
 
 
-def read_text(content: bytes, name: str = "file") -> Source:
+def read_text(content: bytes, name: str = "file") -> FileSource:
     """Read a declarative file's bytes. Raises ``FileError``."""
     if len(content) > LARGEST_FILE:
         raise FileError([f"{name}: is larger than {LARGEST_FILE // 2**20} MB; split it"])
-    source = Source(name)
+    source = FileSource(name)
     try:
         text = content.decode("utf-8-sig")
         root = yaml.compose(text, Loader=_Loader)
@@ -104,7 +104,7 @@ def read_text(content: bytes, name: str = "file") -> Source:
 class _Reader:
     """Turns nodes into values while it counts them and notes their lines."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: FileSource) -> None:
         self.source = source
         self.left = MOST_VALUES
         self.open: set[int] = set()

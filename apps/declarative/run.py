@@ -8,32 +8,32 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from apps.catalog.document import differences
-from apps.declarative.entries import Entry, blaming
-from apps.declarative.reader import Source
+from apps.declarative.entries import FileEntry, blaming
+from apps.declarative.reader import FileSource
 from apps.tenants.services import HashedPassword
 
 
 @dataclass
-class Run:
+class FileRun:
     """One run over a file: the lines so far, and what of each kind the file named. ``passwords`` are those of users, by address,
     that have another now."""
 
-    source: Source
+    source: FileSource
     lines: list[str] = field(default_factory=list)
     named: dict[str, set[Any]] = field(default_factory=dict)
     passwords: dict[str, HashedPassword] = field(default_factory=dict)
 
     def blaming(
-        self, entry: Entry, rename: Callable[[ValidationError], ValidationError] | None = None
+        self, entry: FileEntry, rename: Callable[[ValidationError], ValidationError] | None = None
     ) -> AbstractContextManager[None]:
         """Errors of services name this entry's lines."""
         return blaming(self.source, entry.path, rename)
 
-    def read(self, entry: Entry, reader: Callable[[object], Any]) -> Any:
+    def read(self, entry: FileEntry, reader: Callable[[object], Any]) -> Any:
         with self.blaming(entry):
             return reader(entry.data)
 
-    def once(self, entry: Entry, kind: str, name: Any) -> None:
+    def once(self, entry: FileEntry, kind: str, name: Any) -> None:
         """Note that the file names this object. Raises ``FileError`` when it did so before."""
         known = self.named.setdefault(kind, set())
         if name in known:
@@ -52,7 +52,7 @@ class Run:
             said = ", ".join(f"{path} {shown(old)} → {shown(new)}" for path, (old, new) in pairs.items())
             self.lines.append(f"~ {kind} {name}: {said}")
 
-    def find(self, entry: Entry, word: str, rows: Any, what: str) -> Any:
+    def find(self, entry: FileEntry, word: str, rows: Any, what: str) -> Any:
         """The one row of ``rows``. Raises ``FileError`` at ``word`` when there is none."""
         row = rows.first()
         if row is None:

@@ -41,7 +41,7 @@ Message = MutableMapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class OriginRequest:
     """A request, as handlers need it."""
 
     method: str
@@ -62,7 +62,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answer:
+class OriginResponse:
     """What goes back."""
 
     content: object
@@ -78,7 +78,7 @@ class Shop:
         self._began = int(time.time())
         self._changed: dict[int, int] = {}
         self._count = itertools.count(1)
-        self._routes: list[tuple[str, re.Pattern[str], Callable[..., Answer]]] = [
+        self._routes: list[tuple[str, re.Pattern[str], Callable[..., OriginResponse]]] = [
             ("GET", re.compile(r"/items"), self.items),
             ("GET", re.compile(r"/items/(\d{1,6})"), self.item),
             ("GET", re.compile(r"/items/(\d{1,6})/stock"), self.stock),
@@ -89,7 +89,7 @@ class Shop:
             ("GET", re.compile(r"/flaky"), self.flaky),
         ]
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: OriginRequest) -> OriginResponse:
         """The answer to a request: 404 for a path that isn't here, 405 for a method that its path doesn't have."""
         allowed = []
         for method, pattern, handler in self._routes:
@@ -98,27 +98,27 @@ class Shop:
                     return handler(asked, *map(int, found.groups()))
                 allowed.append(method)
         if allowed:
-            return Answer({"error": "method not allowed"}, 405, [("allow", ", ".join(allowed))])
-        return Answer({"error": "not found"}, 404, [("cache-control", "public, max-age=5")])
+            return OriginResponse({"error": "method not allowed"}, 405, [("allow", ", ".join(allowed))])
+        return OriginResponse({"error": "not found"}, 404, [("cache-control", "public, max-age=5")])
 
-    def items(self, asked: Asked) -> Answer:
+    def items(self, asked: OriginRequest) -> OriginResponse:
         """A page of a category."""
         category = asked.argument("category")
         if category and category not in CATEGORIES:
-            return Answer({"error": f"category is one of {', '.join(CATEGORIES)}"}, 400)
+            return OriginResponse({"error": f"category is one of {', '.join(CATEGORIES)}"}, 400)
         page = max(1, int(asked.argument("page", "1") or 1)) if asked.argument("page", "1").isdigit() else 1
         tag = _tag("items", category, page, asked.language, self.catalogue.version)
         headers = [*_shared(30, tag), ("vary", "Accept-Language")]
         if _holds(asked, tag):
-            return Answer(None, 304, headers)
+            return OriginResponse(None, 304, headers)
         found = self.catalogue.bestsellers(category, asked.language, PAGE * page)[PAGE * (page - 1) :]
-        return Answer({"category": category, "page": page, "items": found}, headers=headers)
+        return OriginResponse({"category": category, "page": page, "items": found}, headers=headers)
 
-    def item(self, asked: Asked, number: int) -> Answer:
+    def item(self, asked: OriginRequest, number: int) -> OriginResponse:
         """A product and what resembles it."""
         product = self.catalogue.find(number)
         if product is None:
-            return Answer({"error": "no such item"}, 404, [("cache-control", "public, max-age=10")])
+            return OriginResponse({"error": "no such item"}, 404, [("cache-control", "public, max-age=10")])
         tag = _tag("item", number, asked.language, product.version)
         changed = self._changed.get(number, self._began)
         headers = [
@@ -127,59 +127,59 @@ class Shop:
             ("vary", "Accept-Language"),
         ]
         if _holds(asked, tag):
-            return Answer(None, 304, headers)
+            return OriginResponse(None, 304, headers)
         similar = [other.described(asked.language) for other in self.catalogue.similar(product)]
-        return Answer({**product.described(asked.language), "similar": similar}, headers=headers)
+        return OriginResponse({**product.described(asked.language), "similar": similar}, headers=headers)
 
-    def stock(self, asked: Asked, number: int) -> Answer:
+    def stock(self, asked: OriginRequest, number: int) -> OriginResponse:
         """What is left this second."""
         product = self.catalogue.find(number)
         if product is None:
-            return Answer({"error": "no such item"}, 404)
-        return Answer({"id": number, "stock": product.stock}, headers=[("cache-control", "no-store")])
+            return OriginResponse({"error": "no such item"}, 404)
+        return OriginResponse({"id": number, "stock": product.stock}, headers=[("cache-control", "no-store")])
 
-    def order(self, asked: Asked, number: int) -> Answer:
+    def order(self, asked: OriginRequest, number: int) -> OriginResponse:
         """Sell some of a product."""
         product = self.catalogue.find(number)
         if product is None:
-            return Answer({"error": "no such item"}, 404)
+            return OriginResponse({"error": "no such item"}, 404)
         try:
             wanted = json.loads(asked.body or b"{}")
             placed = self.catalogue.order(product, int(wanted.get("quantity", 1)))
         except (ValueError, TypeError, AttributeError) as error:
-            return Answer({"error": f"no order: {error}"}, 422)
+            return OriginResponse({"error": f"no order: {error}"}, 422)
         self._changed[number] = int(time.time())
-        return Answer(placed, 201, [("cache-control", "no-store"), ("content-location", f"../{number}")])
+        return OriginResponse(placed, 201, [("cache-control", "no-store"), ("content-location", f"../{number}")])
 
-    def search(self, asked: Asked) -> Answer:
+    def search(self, asked: OriginRequest) -> OriginResponse:
         """The best answers to a question."""
         question = asked.argument("q")[:100]
         if not question:
-            return Answer({"error": "ask with ?q="}, 400)
+            return OriginResponse({"error": "ask with ?q="}, 400)
         found = [
             {**product.described(asked.language), "score": round(score, 3)}
             for product, score in self.catalogue.search(question)
         ]
-        return Answer({"question": question, "found": found}, headers=[("vary", "Accept-Language")])
+        return OriginResponse({"question": question, "found": found}, headers=[("vary", "Accept-Language")])
 
-    def bestsellers(self, asked: Asked) -> Answer:
+    def bestsellers(self, asked: OriginRequest) -> OriginResponse:
         """Recommendations, which their maker would have asked for each time."""
         found = self.catalogue.bestsellers(asked.argument("category"), asked.language)
-        return Answer({"items": found}, headers=[("cache-control", "max-age=0"), ("vary", "Accept-Language")])
+        return OriginResponse({"items": found}, headers=[("cache-control", "max-age=0"), ("vary", "Accept-Language")])
 
-    def account(self, asked: Asked) -> Answer:
+    def account(self, asked: OriginRequest) -> OriginResponse:
         """Who asks, by the customer's own credential, which stays unsaid: the gateway keeps its keys to itself."""
         customer = hashlib.sha256(asked.headers.get("authorization", "").encode()).hexdigest()[:8]
-        return Answer(
+        return OriginResponse(
             {"customer": customer, "orders": len(self.catalogue.orders)},
             headers=[("cache-control", "private, max-age=30")],
         )
 
-    def flaky(self, asked: Asked) -> Answer:
+    def flaky(self, asked: OriginRequest) -> OriginResponse:
         """Fails every fourth time."""
         if next(self._count) % 4 == 0:
-            return Answer({"error": "try again"}, 503, [("retry-after", "1"), ("cache-control", "no-store")])
-        return Answer({"well": True}, headers=[("cache-control", "no-cache")])
+            return OriginResponse({"error": "try again"}, 503, [("retry-after", "1"), ("cache-control", "no-store")])
+        return OriginResponse({"well": True}, headers=[("cache-control", "no-cache")])
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
@@ -192,11 +192,13 @@ class Shop:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         if len(body) > LARGEST_BODY:
-            answer = Answer({"error": "too large"}, 413, [("connection", "close")])
+            answer = OriginResponse({"error": "too large"}, 413, [("connection", "close")])
         else:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             query = parse_qs(scope["query_string"].decode("latin-1"))
-            answer = await asyncio.to_thread(self.answer, Asked(scope["method"], scope["path"], query, headers, body))
+            answer = await asyncio.to_thread(
+                self.answer, OriginRequest(scope["method"], scope["path"], query, headers, body)
+            )
         content = b"" if answer.content is None else json.dumps(answer.content).encode()
         lines = [(name.encode(), value.encode()) for name, value in answer.headers]
         if answer.content is not None:
@@ -213,7 +215,7 @@ def _shared(seconds: int, tag: str) -> Headers:
     return [("cache-control", f"public, max-age={seconds}"), ("etag", tag)]
 
 
-def _holds(asked: Asked, tag: str) -> bool:
+def _holds(asked: OriginRequest, tag: str) -> bool:
     """Whether the caller's If-None-Match names what we would send (RFC 9110, 13.1.2: weak comparison)."""
     held: Iterable[str] = (
         part.strip().removeprefix("W/") for part in asked.headers.get("if-none-match", "").split(",")

@@ -26,7 +26,7 @@ QUESTIONS = (
 
 
 @dataclass(frozen=True)
-class Call:
+class DemoCall:
     """One call to make; ``application`` empty: without a key."""
 
     path: str
@@ -41,13 +41,13 @@ def _rank(chance: random.Random, count: int) -> int:
     return chance.choices(range(1, count + 1), weights=[1 / rank for rank in range(1, count + 1)])[0]
 
 
-def next_call(chance: random.Random) -> Call:
+def next_call(chance: random.Random) -> DemoCall:
     """What somebody asks for next."""
     application = chance.choices(("acme/storefront", "globex/mobile", "globex/reports"), weights=(60, 32, 8))[0]
     language = {"accept-language": chance.choice(("en", "en", "de"))}
     item = _rank(chance, ITEMS)
     if application == "globex/reports":  # its plan is small: some of these are refused
-        return Call(f"/catalogue/items/{item}", application, headers=language)
+        return DemoCall(f"/catalogue/items/{item}", application, headers=language)
     kinds = {
         "item": 45,
         "list": 12,
@@ -63,27 +63,27 @@ def next_call(chance: random.Random) -> Call:
     }
     kind = chance.choices([*kinds], weights=[*kinds.values()])[0]
     if kind == "list":
-        return Call(f"/catalogue/items?category={chance.choice(CATEGORIES)}", application, headers=language)
+        return DemoCall(f"/catalogue/items?category={chance.choice(CATEGORIES)}", application, headers=language)
     if kind == "search":
-        return Call(f"/search/?q={QUESTIONS[_rank(chance, len(QUESTIONS)) - 1].replace(' ', '+')}", application)
+        return DemoCall(f"/search/?q={QUESTIONS[_rank(chance, len(QUESTIONS)) - 1].replace(' ', '+')}", application)
     if kind == "bestsellers":  # globex's application waits for its approval: until then it is refused
-        return Call(f"/bestsellers/?category={chance.choice(CATEGORIES)}", application)
+        return DemoCall(f"/bestsellers/?category={chance.choice(CATEGORIES)}", application)
     if kind == "account":
         customer = f"Bearer customer-{_rank(chance, 5)}"
-        return Call("/account/", "acme/storefront", headers={"authorization": customer})
+        return DemoCall("/account/", "acme/storefront", headers={"authorization": customer})
     if kind == "stock":
-        return Call(f"/catalogue/items/{item}/stock", application)
+        return DemoCall(f"/catalogue/items/{item}/stock", application)
     if kind == "delivery":
-        return Call("/delivery/", application)
+        return DemoCall("/delivery/", application)
     if kind == "order":
-        return Call(f"/catalogue/items/{item}/orders", application, method="POST", json={"quantity": 1})
+        return DemoCall(f"/catalogue/items/{item}/orders", application, method="POST", json={"quantity": 1})
     if kind == "unknown":
-        return Call(f"/catalogue/items/{900_000 + item}", application)
+        return DemoCall(f"/catalogue/items/{900_000 + item}", application)
     if kind == "stranger":
-        return Call(f"/catalogue/items/{item}", "", headers={"x-api-key": "a-key-that-nobody-has"})
+        return DemoCall(f"/catalogue/items/{item}", "", headers={"x-api-key": "a-key-that-nobody-has"})
     if kind == "nobody":
-        return Call(f"/catalogue/items/{item}", "")
-    return Call(f"/catalogue/items/{item}", application, headers=language)
+        return DemoCall(f"/catalogue/items/{item}", "")
+    return DemoCall(f"/catalogue/items/{item}", application, headers=language)
 
 
 async def send(
@@ -106,7 +106,7 @@ async def send(
     return answered
 
 
-async def _make(client: httpx.AsyncClient, credentials: Credentials, call: Call) -> bool:
+async def _make(client: httpx.AsyncClient, credentials: Credentials, call: DemoCall) -> bool:
     headers = dict(call.headers)
     if call.application:
         headers["x-api-key"] = credentials.keys[call.application]

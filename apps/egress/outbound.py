@@ -28,7 +28,7 @@ _PORTS = {"http": 80, "https": 443}
 _HEAD_BYTES = 16 * 1024
 
 
-class Refused(httpx.RequestError):
+class OutboundRefused(httpx.RequestError):
     """The call may not be made; the message says why without the address."""
 
 
@@ -92,13 +92,13 @@ class GuardedTransport(httpx.HTTPTransport):
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """As usual, to the first of the name's addresses that can be connected to. Raises ``Refused``."""
+        """As usual, to the first of the name's addresses that can be connected to. Raises ``OutboundRefused``."""
         self._backend.until = time.monotonic() + self._longest
         host = request.url.raw_host.decode("ascii")
         port = request.url.port or _PORTS[request.url.scheme]
         allowed, refusal = _allowed(self._guard, host, port)
         if refusal and not allowed:
-            raise Refused(refusal, request=request)
+            raise OutboundRefused(refusal, request=request)
         if not allowed:
             raise httpx.ConnectError(f"The name {host} can't be resolved.", request=request)
         # The Host field was set from the name when the request was made.

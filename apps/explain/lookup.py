@@ -17,13 +17,22 @@ from apps import httpcache
 from apps.access.choices import KeyState
 from apps.access.models import APIKey, Application
 from apps.access.services.applications import named
-from apps.cachestore.inspection import Shelf
-from apps.cachestore.path_index import Sibling
+from apps.cachestore.inspection import CacheInspection
+from apps.cachestore.path_index import IndexedResponse
 from apps.caching.models import CachePolicy
 from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API, HostName
-from apps.explain.nearest import Difference, Eyes, Nearest, Part, Stored, differences, nearest_of, stored_of
-from apps.explain.typed_request import Typed, typed
+from apps.explain.nearest import (
+    Difference,
+    KeyPart,
+    Nearest,
+    NearestEntry,
+    VisibleEntries,
+    differences,
+    nearest_of,
+    stored_of,
+)
+from apps.explain.typed_request import TypedRequest, typed
 from apps.fleet.compile import affected_by, compile_api, compile_operation_policies, compile_policy, credentials_of
 from apps.foundation.errors import Unavailable
 from apps.gateway.call import head_limits
@@ -42,7 +51,7 @@ from apps.tenants.actors import Actor
 from apps.wire import snapshot
 from apps.wire.redis_client import AWAY
 
-__all__ = ["Difference", "Explanation", "Nearest", "Part", "Stored", "explain"]
+__all__ = ["Difference", "Explanation", "KeyPart", "Nearest", "NearestEntry", "explain"]
 
 
 @dataclass(frozen=True)
@@ -64,9 +73,9 @@ class Explanation:
     reason: str
     sentence: str
     key: str = ""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[KeyPart, ...] = ()
     forwarded: str = ""
-    stored: Stored | None = None
+    stored: NearestEntry | None = None
     nearest: Nearest | None = None
     operation: str = ""
 
@@ -123,7 +132,7 @@ def explain(
     plan = plan_call(served, _request(served, call, target), credential)
     asked = replace(asked, operation=_operation(served, plan, rules))
     try:
-        return _explained(asked, plan, Eyes(actor, row, plan.owners))
+        return _explained(asked, plan, VisibleEntries(actor, row, plan.owners))
     except AWAY as error:
         raise Unavailable("Redis can't be reached: what is stored isn't known. Try again in a moment.") from error
 
@@ -152,7 +161,7 @@ def _routed(host: bytes, path: bytes) -> API | None:
 
 
 def _credential(
-    api: snapshot.API, application: Application | None, call: Typed
+    api: snapshot.API, application: Application | None, call: TypedRequest
 ) -> tuple[snapshot.Credential | None, Problem | None]:
     """The record of the key that the call would have, as gateways hold it, and why it would be refused."""
     if "api_key" not in api.authentication:
@@ -194,7 +203,7 @@ def _allow(actor: Actor, api: API, application: Application | None, credential: 
         )
 
 
-def _request(api: snapshot.API, call: Typed, target: httpcache.Target) -> httpcache.Request:
+def _request(api: snapshot.API, call: TypedRequest, target: httpcache.Target) -> httpcache.Request:
     """What the pipeline's first stages make of the call: nobody here is a trusted proxy."""
     return httpcache.Request(
         method=call.method,
@@ -215,12 +224,12 @@ def _operation(api: snapshot.API, plan: httpcache.RequestPlan, rules: CachePolic
     return ""
 
 
-def _explained(asked: Explanation, plan: httpcache.RequestPlan, eyes: Eyes) -> Explanation:
+def _explained(asked: Explanation, plan: httpcache.RequestPlan, eyes: VisibleEntries) -> Explanation:
     path, query = plan.request.path.decode("latin-1"), plan.query
     asked = replace(asked, forwarded=path if query is None else f"{path}?{query.decode('latin-1')}")
     if plan.bypass is not None:
         return replace(asked, result="BYPASS", reason=plan.bypass.code, sentence=plan.bypass.sentence)
-    shelf, now = Shelf(), time.time()
+    shelf, now = CacheInspection(), time.time()
     held, ended = shelf.find(plan, now)
     decision = httpcache.on_entry(plan, held, now)
     shown = held or ended
@@ -230,7 +239,7 @@ def _explained(asked: Explanation, plan: httpcache.RequestPlan, eyes: Eyes) -> E
         reason=decision.reason.code,
         sentence=decision.reason.sentence,
         key=plan.key_text,
-        parts=tuple(Part(label, value) for label, value in plan.key_parts()),
+        parts=tuple(KeyPart(label, value) for label, value in plan.key_parts()),
         stored=stored_of(shown, ended is shown, now) if shown is not None else None,
         nearest=_nearest(plan, shelf, eyes),
     )
@@ -244,7 +253,7 @@ def _result(decision: httpcache.Serve | httpcache.Revalidate | httpcache.Fetch |
     return "REVALIDATED" if isinstance(decision, httpcache.Revalidate) and decision.conditional else "MISS"
 
 
-def _nearest(plan: httpcache.RequestPlan, shelf: Shelf, eyes: Eyes) -> Nearest | None:
+def _nearest(plan: httpcache.RequestPlan, shelf: CacheInspection, eyes: VisibleEntries) -> Nearest | None:
     path = plan.request.path
     # A slash at the end is the difference that nobody sees.
     for each in (path, path[:-1] if path[-1:] == b"/" else path + b"/"):
@@ -255,7 +264,7 @@ def _nearest(plan: httpcache.RequestPlan, shelf: Shelf, eyes: Eyes) -> Nearest |
     return None
 
 
-def _differences(plan: httpcache.RequestPlan, row: Sibling) -> list[Difference]:
+def _differences(plan: httpcache.RequestPlan, row: IndexedResponse) -> list[Difference]:
     """What differs between a call's key and a stored one's: against the call's own place, where it has two."""
     places = [plan.key_parts(index) for index in range(len(plan.keys))]
     wanted = min(places, key=lambda parts: sum(pair not in row.parts for pair in parts))

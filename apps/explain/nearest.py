@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from apps import httpcache
-from apps.cachestore.inspection import Shelf
-from apps.cachestore.path_index import Shown, Sibling
+from apps.cachestore.inspection import CacheInspection
+from apps.cachestore.path_index import IndexedResponse, Shown
 from apps.catalog.models import API
 from apps.purging.policies import sees_others_entries
 from apps.tenants.actors import Actor
@@ -20,7 +20,7 @@ _PLAIN = frozenset({"scheme", "method", "path"})
 
 
 @dataclass(frozen=True)
-class Part:
+class KeyPart:
     """One part of a cache key: ``label`` as in ``apps.httpcache.keys``, ``value`` fit to be shown."""
 
     label: str
@@ -37,7 +37,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Stored:
+class NearestEntry:
     """A stored answer, without its body: times in Unix seconds. ``state`` is ``fresh``, ``stale`` or ``purged``.
 
     ``scope`` is among whom it may be shared, ``holder`` whose it is in words (tenant, application), as far as whoever
@@ -63,13 +63,13 @@ class Nearest:
     what its key says there is ``ANOTHER``, and ``stored`` has no key and no tags.
     """
 
-    stored: Stored
+    stored: NearestEntry
     differences: tuple[Difference, ...]
     others: int
     """How many more are stored under this path, as far as whoever asks may see them."""
 
 
-class Eyes:
+class VisibleEntries:
     """What whoever asks may see of an API's entries: those that are shared by all, those of their own tenants, and those
     of ``owners`` ((scope, owner) of the caller whose request they explain); all of them, where the API is theirs.
     """
@@ -79,30 +79,30 @@ class Eyes:
         self._tenants = set() if self._all else set(tenants_of(actor).values_list("slug", flat=True))
         self._owners = owners
 
-    def may_see(self, row: Sibling) -> bool:
+    def may_see(self, row: IndexedResponse) -> bool:
         """Whether that entry may be told of."""
         return (
             self._all
-            or row.scope == httpcache.Scope.SHARED
+            or row.scope == httpcache.SharingScope.SHARED
             or (row.scope, row.owner) in self._owners
             or self._is_own(row)
         )
 
-    def may_read(self, row: Sibling) -> bool:
+    def may_read(self, row: IndexedResponse) -> bool:
         """Whether the parts of its key may be told. An answer that is shared by all was asked for by somebody, in whose
         query or fields may stand what is nobody else's business: an address, a token.
         """
-        return self._all or (row.scope != httpcache.Scope.SHARED and self.may_see(row))
+        return self._all or (row.scope != httpcache.SharingScope.SHARED and self.may_see(row))
 
-    def _is_own(self, row: Sibling) -> bool:
+    def _is_own(self, row: IndexedResponse) -> bool:
         return bool(row.holder and row.holder[0] in self._tenants)
 
 
-def stored_of(held: httpcache.Held, ended: bool, now: float) -> Stored:
+def stored_of(held: httpcache.StoredResponse, ended: bool, now: float) -> NearestEntry:
     """What is told of a stored answer; ``ended``: by a purge or its age. ``now`` is Unix seconds."""
     entry = held.entry
     state = "purged" if ended else "fresh" if now < held.fresh_until and not held.soft else "stale"
-    return Stored(
+    return NearestEntry(
         key=entry.key.hex(),
         status=entry.status,
         state=state,
@@ -110,7 +110,7 @@ def stored_of(held: httpcache.Held, ended: bool, now: float) -> Stored:
         fresh_until=entry.fresh_until,
         keep_until=entry.keep_until,
         size=len(entry.body),
-        scope=httpcache.Scope(entry.scope).name.lower(),
+        scope=httpcache.SharingScope(entry.scope).name.lower(),
         # A subject's name is that of a key; its application says whose it is.
         holder=next((name for name in reversed(entry.holder[:2]) if name), ""),
         rule=entry.rule,
@@ -118,7 +118,7 @@ def stored_of(held: httpcache.Held, ended: bool, now: float) -> Stored:
     )
 
 
-def differences(wanted: Shown, selecting: Shown, row: Sibling) -> list[Difference]:
+def differences(wanted: Shown, selecting: Shown, row: IndexedResponse) -> list[Difference]:
     """What differs between a call, with these parts of its key and these fields that ``Vary`` names, and a stored
     answer. Of fields that the call isn't known to have had or not, nothing is said.
     """
@@ -132,7 +132,9 @@ def differences(wanted: Shown, selecting: Shown, row: Sibling) -> list[Differenc
     return [each for each in found if each.wanted != each.stored]
 
 
-def nearest_of(shelf: Shelf, eyes: Eyes, rows: Iterable[tuple[list[Difference], Sibling]]) -> Nearest | None:
+def nearest_of(
+    shelf: CacheInspection, eyes: VisibleEntries, rows: Iterable[tuple[list[Difference], IndexedResponse]]
+) -> Nearest | None:
     """The stored answer that differs in the fewest parts, but in some; of several, the first."""
     others = sorted((pair for pair in rows if pair[0]), key=lambda pair: len(pair[0]))
     read = shelf.held([row for _, row in others])

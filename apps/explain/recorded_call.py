@@ -7,9 +7,9 @@ where the answer was stored, for as long as something of it is.
 import time
 from dataclasses import dataclass
 
-from apps.cachestore.inspection import Shelf
+from apps.cachestore.inspection import CacheInspection
 from apps.catalog.models import API
-from apps.explain.nearest import Eyes, Nearest, Part, Stored, differences, nearest_of, stored_of
+from apps.explain.nearest import KeyPart, Nearest, NearestEntry, VisibleEntries, differences, nearest_of, stored_of
 from apps.purging.policies import can_explain
 from apps.tenants.actors import Actor
 from apps.wire.redis_client import AWAY
@@ -20,8 +20,8 @@ class KeyOfCall:
     """``key`` is the name of the call's key. Without ``parts`` nothing of it is stored any more, or never was."""
 
     key: str
-    parts: tuple[Part, ...] = ()
-    stored: Stored | None = None
+    parts: tuple[KeyPart, ...] = ()
+    stored: NearestEntry | None = None
     nearest: Nearest | None = None
 
 
@@ -35,12 +35,18 @@ def key_of_call(*, actor: Actor, api: str, path: str, cache_key: str) -> KeyOfCa
     if row is None or not path.startswith(row.listen_path) or not can_explain(actor, row, None, subscribed=True):
         return None
     try:
-        return _read(Shelf(), Eyes(actor, row), api, path[len(row.listen_path) - 1 :].encode("latin-1"), cache_key)
+        return _read(
+            CacheInspection(),
+            VisibleEntries(actor, row),
+            api,
+            path[len(row.listen_path) - 1 :].encode("latin-1"),
+            cache_key,
+        )
     except AWAY:
         return KeyOfCall(cache_key)
 
 
-def _read(shelf: Shelf, eyes: Eyes, api: str, path: bytes, cache_key: str) -> KeyOfCall:
+def _read(shelf: CacheInspection, eyes: VisibleEntries, api: str, path: bytes, cache_key: str) -> KeyOfCall:
     rows = [row for row in shelf.siblings(api, path) if eyes.may_see(row)]
     own = next((row for row in rows if row.call == cache_key), None)
     if own is None:
@@ -48,7 +54,7 @@ def _read(shelf: Shelf, eyes: Eyes, api: str, path: bytes, cache_key: str) -> Ke
     read = shelf.held([own])
     return KeyOfCall(
         cache_key,
-        tuple(Part(label, value) for label, value in own.parts),
+        tuple(KeyPart(label, value) for label, value in own.parts),
         stored_of(read[1], read[2], time.time()) if read is not None else None,
         nearest_of(shelf, eyes, [(differences(own.parts, own.selecting, row), row) for row in rows if row is not own]),
     )

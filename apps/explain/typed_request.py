@@ -15,7 +15,7 @@ _ALLOWED = "".join(map(chr, range(0x21, 0x7F)))
 
 
 @dataclass(frozen=True)
-class Typed:
+class TypedRequest:
     """``target`` is what would stand in the request line; ``headers`` have lower-case names, ``host`` among them."""
 
     method: str
@@ -31,7 +31,7 @@ class Typed:
         return f"{self.scheme}://{self.host.decode('latin-1')}{self.target.decode('latin-1')}"
 
 
-def typed(url: str, method: str, headers: Sequence[tuple[str, str]], body: bytes | None) -> Typed:
+def typed(url: str, method: str, headers: Sequence[tuple[str, str]], body: bytes | None) -> TypedRequest:
     """Reads what was typed. Without a host in ``url`` it is the ``Host`` among ``headers``, else the gateway's own.
 
     Raises ``ValidationError`` by field for what is no request at all; what a gateway would refuse goes through.
@@ -51,7 +51,7 @@ def typed(url: str, method: str, headers: Sequence[tuple[str, str]], body: bytes
         f"?{quote(parts.query, safe=_ALLOWED)}" if _has_query(url) else ""
     )
     spelled = host.lower().encode("latin-1", "replace")
-    return Typed(
+    return TypedRequest(
         wanted, parts.scheme or own.scheme, spelled, target.encode(), (*fields, (b"host", spelled)), body or None
     )
 

@@ -120,7 +120,7 @@ def refill() -> tuple[int, int]:
     return incarnation, n
 
 
-def _continues(held: state.Held | None, goal: tuple[int, int]) -> TypeGuard[state.Held]:
+def _continues(held: state.RedisState | None, goal: tuple[int, int]) -> TypeGuard[state.RedisState]:
     """Whether what Redis holds is an earlier state of what the database holds, and the way from it is known."""
     if held is None or not held.genuine or held.mistrusted or held.outdated:
         return False
@@ -129,7 +129,7 @@ def _continues(held: state.Held | None, goal: tuple[int, int]) -> TypeGuard[stat
     return held.n == goal[1] or Entry.objects.filter(epoch=held.n + 1).exists()
 
 
-def _reason(held: state.Held | None, goal: tuple[int, int]) -> tuple[int, str]:
+def _reason(held: state.RedisState | None, goal: tuple[int, int]) -> tuple[int, str]:
     """How loudly to say that everything is written anew, and why: a first start and an upgrade are nothing to look into."""
     if held is None:
         if goal[0] == 1:
@@ -149,7 +149,7 @@ def _next_incarnation(above: int) -> int:
     return Epoch.objects.values_list("incarnation", flat=True).get(pk=1)
 
 
-def _push_some(redis: Client, held: state.Held, deadline: float) -> bool:
+def _push_some(redis: Client, held: state.RedisState, deadline: float) -> bool:
     """Push the next entries after ``held``; whether that went through. Raises ``PublicationFailed`` after ``deadline``."""
     entries = list(Entry.objects.filter(epoch__gt=held.n).order_by("epoch").values_list("epoch", "affects")[:ENTRIES])
     try:

@@ -13,7 +13,7 @@ from apps.fleet import models, state
 from apps.fleet.publisher import PublicationFailed, current_epoch, publish_pending
 from apps.wire import redis_names
 from apps.wire.redis_client import AWAY
-from apps.wire.worker_reports import Copy, CopyReport, Heard, Report, read_fleet
+from apps.wire.worker_reports import CopyReport, ReceivedCopyReport, ReceivedReport, Report, read_fleet
 
 SETTLING = 3.0
 """Seconds that workers have, after a refill, to say that they are there: an emptied Redis has forgotten them."""
@@ -25,7 +25,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.02
 
 
 @dataclass(frozen=True)
-class Receipt:
+class ReceiptCount:
     """``in_force`` of ``workers`` serve by the change; ``slowest_ms`` is how long the last of those took, from the
     asking.
 
@@ -73,7 +73,7 @@ def _are(starting: int, more: str = "") -> str:
     return f"{starting} {more}{'is' if starting == 1 else 'are'} starting"
 
 
-def wait_for_receipt(*, epoch: int | None = None, purge_clock: int | None = None, timeout: float = 5.0) -> Receipt:
+def wait_for_receipt(*, epoch: int | None = None, purge_clock: int | None = None, timeout: float = 5.0) -> ReceiptCount:
     """Publish what is pending and wait until every worker is at ``epoch`` (the database's present one by default)
     and, where given, at ``purge_clock``; at most ``timeout`` seconds. Call it after the commit. Never raises for an
     absent Redis.
@@ -103,9 +103,9 @@ class _Waiting:
         self._started = started
         self._expected = _workers_of_the_last_receipt()
         self._now = 0.0
-        self._alive: Sequence[Heard] = ()
-        self._missing: Sequence[Heard] = ()
-        self._behind: Sequence[Copy] = ()
+        self._alive: Sequence[ReceivedReport] = ()
+        self._missing: Sequence[ReceivedReport] = ()
+        self._behind: Sequence[ReceivedCopyReport] = ()
         self._starting = 0
         self._answered: float | None = None
         self._away = False
@@ -131,7 +131,7 @@ class _Waiting:
         settling = len(self._alive) < self._expected and self._now < filled + SETTLING
         return not missing and not self._behind and not settling
 
-    def receipt(self) -> Receipt:
+    def receipt(self) -> ReceiptCount:
         """What is known now."""
         if self._away:
             return _nowhere(self._goal[1])
@@ -141,7 +141,7 @@ class _Waiting:
             left = max(ends) - self._now
             by = timezone.now() + timedelta(seconds=left)
         in_force = len(self._alive) - len(self._missing)
-        return Receipt(
+        return ReceiptCount(
             incarnation=self._goal[0],
             epoch=self._goal[1],
             workers=len(self._alive),
@@ -152,7 +152,7 @@ class _Waiting:
             starting=self._starting,
         )
 
-    def _in_force(self, heard: Heard) -> bool:
+    def _in_force(self, heard: ReceivedReport) -> bool:
         # A worker that refused a damaged value can't know whether it was this change's.
         return not heard.report.refused and self._knows(heard.report)
 
@@ -163,10 +163,10 @@ class _Waiting:
         return self._purge_clock is None or report.incarnation > self._goal[0] or report.clock >= self._purge_clock
 
 
-def _nowhere(epoch: int | None) -> Receipt:
+def _nowhere(epoch: int | None) -> ReceiptCount:
     """The change couldn't be published, or nobody can be asked: every lease has ended one lease's length from now."""
     incarnation, present = current_epoch()
-    return Receipt(
+    return ReceiptCount(
         incarnation=incarnation,
         epoch=present if epoch is None else epoch,
         workers=_workers_of_the_last_receipt() or settings.GATEWAY_WORKERS,
@@ -180,7 +180,7 @@ def _workers_of_the_last_receipt() -> int:
     return models.Receipt.objects.values_list("workers", flat=True).first() or 0
 
 
-def _kept(receipt: Receipt) -> Receipt:
+def _kept(receipt: ReceiptCount) -> ReceiptCount:
     models.Receipt.objects.create(
         incarnation=receipt.incarnation,
         epoch=receipt.epoch,

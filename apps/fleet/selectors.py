@@ -30,7 +30,7 @@ OK, DEGRADED, AWAY_NOW = "ok", "degraded", "away"
 
 
 @dataclass(frozen=True)
-class Gateway:
+class GatewayWorker:
     """One gateway worker, as it last said of itself. Times are datetimes of Redis's clock."""
 
     worker: str
@@ -63,7 +63,7 @@ class PartState:
     consequences: dict[str, str] = field(default_factory=dict)
 
 
-def gateways() -> list[Gateway]:
+def gateways() -> list[GatewayWorker]:
     """Workers that neither said goodbye nor were reaped; none while Redis is away."""
     try:
         return _gateways(state.client())
@@ -85,11 +85,11 @@ def parts_state() -> list[PartState]:
     return [PartState(slug, name, *look(), CONSEQUENCES[slug]) for slug, name, look in looks]
 
 
-def _gateways(redis: Client) -> list[Gateway]:
+def _gateways(redis: Client) -> list[GatewayWorker]:
     now, heard = worker_reports.read(redis)
     incarnation, n = current_epoch()
     return [
-        Gateway(
+        GatewayWorker(
             worker=worker,
             node=report.node,
             number=report.number,

@@ -42,7 +42,7 @@ FILL = _WRITE + read_script(__file__, "state_fill")
 SWITCH = APPEND + read_script(__file__, "state_switch")
 
 
-class Held(NamedTuple):
+class RedisState(NamedTuple):
     """What Redis holds. ``genuine``: its proof is this installation's. ``highest`` is the highest incarnation that
     anybody knew of; ``mistrusted``: a follower knew more than Redis does. ``outdated``: an older version wrote it."""
 
@@ -70,7 +70,7 @@ def proof_of(incarnation: int) -> bytes:
     return seal(settings.SNAPSHOT_MAC_KEY, incarnation, "incarnation", Incarnation(incarnation))
 
 
-def held(redis: Client) -> Held | None:
+def held(redis: Client) -> RedisState | None:
     """What Redis holds; ``None``: nothing."""
     pipeline = redis.pipeline(transaction=False)
     pipeline.hmget(redis_names.EPOCH, "incarnation", "n", "step", "proof", "edition")
@@ -82,9 +82,9 @@ def held(redis: Client) -> Held | None:
         unseal(settings.SNAPSHOT_MAC_KEY, int(incarnation), "incarnation", proof or b"", Incarnation)
         genuine = True
     except (BrokenSeal, ValueError, OverflowError):
-        return Held(0, 0, 0, genuine=False, highest=0, mistrusted=False)
+        return RedisState(0, 0, 0, genuine=False, highest=0, mistrusted=False)
     known = int(mistrust) if mistrust is not None and mistrust.isdigit() and len(mistrust) <= LONGEST_NUMBER else 0
-    return Held(
+    return RedisState(
         int(incarnation),
         int(n or 0),
         int(step or 0),
@@ -97,7 +97,7 @@ def held(redis: Client) -> Held | None:
 
 def push(
     redis: Client,
-    at: Held,
+    at: RedisState,
     parts: Mapping[str, Part | None],
     records: Mapping[str, Credential | None],
     *,

@@ -98,7 +98,7 @@ def ring() -> Ring:
     return _ring_of(tuple(settings.FIELD_KEYS))
 
 
-class Stored(NamedTuple):
+class SealedValue(NamedTuple):
     """A value as the database holds it, not opened yet."""
 
     text: str
@@ -111,7 +111,7 @@ class _Opening(DeferredAttribute):
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
         value = super().__get__(instance, cls)
-        if instance is not None and isinstance(value, Stored):
+        if instance is not None and isinstance(value, SealedValue):
             value = instance.__dict__[self.field.attname] = self.field.opened(instance, value)
         return value
 
@@ -139,22 +139,22 @@ class EncryptedJSONField(models.TextField):
         name, path, args, options = super().deconstruct()
         return name, path, args, {**options, "row": self.row} if self.row else options
 
-    def opened(self, instance: models.Model, value: Stored) -> Any:
+    def opened(self, instance: models.Model, value: SealedValue) -> Any:
         """What ``value`` holds. Raises ``Undecipherable``."""
         return json.loads(ring().decrypt(value.text, self._context(instance)))
 
-    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Stored | None:
-        return None if value is None else Stored(value)
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> SealedValue | None:
+        return None if value is None else SealedValue(value)
 
-    def pre_save(self, model_instance: models.Model, add: bool) -> Stored | None:
+    def pre_save(self, model_instance: models.Model, add: bool) -> SealedValue | None:
         value = getattr(model_instance, self.attname)
         if value is None:
             return None
         plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-        return Stored(ring().encrypt(plain, self._context(model_instance)))
+        return SealedValue(ring().encrypt(plain, self._context(model_instance)))
 
     def get_prep_value(self, value: Any) -> str | None:
-        if value is None or isinstance(value, Stored):
+        if value is None or isinstance(value, SealedValue):
             return value and value.text
         raise TypeError(f"{self.name} is encrypted for its row: save the row, and don't look for it.")
 

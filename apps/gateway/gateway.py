@@ -11,15 +11,15 @@ from apps.cachestore.backend import ResponsesCache
 from apps.cachestore.store import ResponseStore
 from apps.egress.rules import Place
 from apps.gateway.config.disk_copy import DiskCopyReader
-from apps.gateway.config.subscriber import Follower, Status
-from apps.gateway.config.worker_config import World
-from apps.gateway.fetch.coalescer import Fetches
+from apps.gateway.config.subscriber import ConfigSubscriber, Status
+from apps.gateway.config.worker_config import WorkerConfig
+from apps.gateway.fetch.coalescer import Coalescer
 from apps.gateway.fetch.invalidation import Invalidation
-from apps.gateway.fetch.lookups import Looks
+from apps.gateway.fetch.lookups import SharedLookups
 from apps.gateway.limits.allowances import Allowances
-from apps.gateway.limits.client_limits import Connections
-from apps.gateway.pipeline.metrics_access import Readers, address_of, is_within, networks_of
-from apps.gateway.pipeline.own_endpoints import OwnAddresses
+from apps.gateway.limits.client_limits import ClientConnections
+from apps.gateway.pipeline.metrics_access import MetricsReaders, address_of, is_within, networks_of
+from apps.gateway.pipeline.own_endpoints import OwnEndpoints
 from apps.gateway.pipeline.pipeline import Pipeline
 from apps.gateway.pipeline.stages import Stage
 from apps.gateway.pipeline.stages.authenticate import Authenticate, digest_of
@@ -32,12 +32,12 @@ from apps.gateway.pipeline.stages.route import Route
 from apps.gateway.pipeline.stages.validate import Validate
 from apps.gateway.records.metrics import Metrics, Sample
 from apps.gateway.records.spool import SpoolWriter
-from apps.gateway.records.unknown_calls import ROWS, StrangerTally
+from apps.gateway.records.unknown_calls import ROWS, UnknownCallTally
 from apps.gateway.samples import samples_of
 from apps.gateway.upstream.calls import UpstreamCalls
 from apps.gateway.upstream.client import HTTP1Client, UpstreamClient
 from apps.gateway.upstream.concurrency import ConcurrencyLimits
-from apps.gateway.upstream.loop_detection import Loops
+from apps.gateway.upstream.loop_detection import LoopDetection
 from apps.wire import api_keys
 from apps.wire.worker_reports import L1
 
@@ -82,12 +82,12 @@ class Gateway:
             shares_server=options.cache_shares_server,
             tenant_share=options.cache_tenant_share,
         )
-        self.world = World(self.store.purges, options.trust_lease, options.own_places)
+        self.world = WorkerConfig(self.store.purges, options.trust_lease, options.own_places)
         self.spool = SpoolWriter(options.spool_dir, options.node, options.worker)
-        self.strangers = StrangerTally(self.spool, options.stranger_rows, lambda: self.world.workers)
+        self.strangers = UnknownCallTally(self.spool, options.stranger_rows, lambda: self.world.workers)
         self.metrics = Metrics(options.data_dir / "gateway" / "metrics", options.worker, self._samples)
         self.record = Recorder(self.spool, self.strangers, self.metrics)
-        self.follower = Follower(
+        self.follower = ConfigSubscriber(
             self.world,
             worker=options.worker,
             redis_url=options.redis_url,
@@ -99,21 +99,21 @@ class Gateway:
         self.allowances = Allowances(options.redis_url, self.spool.incarnation, lambda: self.world.workers)
         self.concurrency = ConcurrencyLimits(asyncio.get_running_loop())
         self.client: UpstreamClient = client or HTTP1Client(asyncio.get_running_loop())
-        self.loops = Loops(options.mac_key)
+        self.loops = LoopDetection(options.mac_key)
         self.calls = UpstreamCalls(self.client, self.concurrency, self.loops, self.world, self.metrics)
-        self.fetches = Fetches(self.store, self.calls, self.spawn)
-        self.looks = Looks(self.store, self.fetches.is_under_way)
-        self.connections = Connections(options.connections_per_client, options.connections)
+        self.fetches = Coalescer(self.store, self.calls, self.spawn)
+        self.looks = SharedLookups(self.store, self.fetches.is_under_way)
+        self.connections = ClientConnections(options.connections_per_client, options.connections)
         self._digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
         self._trusted = networks_of(options.trusted_proxies)
         self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _nobody
-        self.readers = Readers(options.metrics_networks, self.trusts)
+        self.readers = MetricsReaders(options.metrics_networks, self.trusts)
         self._tasks: set[asyncio.Task[None]] = set()
         self.invalidation = Invalidation(
             options.redis_url, self.store.purges, self.world, self.follower.worker, self.spawn
         )
         self.stopping = False
-        self.own = OwnAddresses(self.world, self.readers, self.metrics, lambda: self.stopping)
+        self.own = OwnEndpoints(self.world, self.readers, self.metrics, lambda: self.stopping)
         self.stages: tuple[Stage, ...] = (
             Route(self.world, self.loops, self.trusts),
             Authenticate(self.world, self.digest, self.follower.lookup, options.mac_key),

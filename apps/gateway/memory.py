@@ -29,21 +29,21 @@ ENTRY = 256
 WORKER, CONFIGURATION, CONNECTION, CALL, FETCH = "worker", "configuration", "connection", "call", "fetch"
 
 
-class Table(NamedTuple):
+class MemoryUse(NamedTuple):
     """``size`` is in bytes: of the whole table (``per`` a worker), or of what one thing of the kind adds to it."""
 
     size: int
     per: str = WORKER
 
 
-def _of(entries: int, largest: int) -> Table:
-    return Table(entries * (largest + ENTRY))
+def _of(entries: int, largest: int) -> MemoryUse:
+    return MemoryUse(entries * (largest + ENTRY))
 
 
-TABLES: dict[str, Table] = {
+TABLES: dict[str, MemoryUse] = {
     # What is remembered of requests.
-    "apps.gateway.pipeline.pipeline:Pipeline._admissions": Table(pipeline.MEMORY),
-    "apps.gateway.pipeline.pipeline:Pipeline.heads": Table(pipeline.MEMORY),
+    "apps.gateway.pipeline.pipeline:Pipeline._admissions": MemoryUse(pipeline.MEMORY),
+    "apps.gateway.pipeline.pipeline:Pipeline.heads": MemoryUse(pipeline.MEMORY),
     "apps.gateway.gateway:Gateway._digest": _of(gateway.DIGESTS_KEPT, api_keys.LONGEST + 256),
     "apps.gateway.gateway:Gateway.trusts": _of(4096, 128),
     "apps.gateway.upstream.headers:_remembered_node": _of(4096, 4 * headers.LONGEST_ADDRESS),
@@ -55,22 +55,22 @@ TABLES: dict[str, Table] = {
     "apps.gateway.call.withheld_keys:_key_fields": _of(256, 2 * KIB),
     "apps.httpcache.directives:_request_directives": _of(256, 1024),
     "apps.httpcache.dates:_imf_fixdate": _of(4, 256),
-    "apps.gateway.pipeline.graphql:_read": Table(graphql.DOCUMENTS_BYTES),
-    "apps.gateway.records.unknown_calls:StrangerTally._counts": _of(1000, 256),
+    "apps.gateway.pipeline.graphql:_read": MemoryUse(graphql.DOCUMENTS_BYTES),
+    "apps.gateway.records.unknown_calls:UnknownCallTally._counts": _of(1000, 256),
     # What is stored of responses. The tier's own books are in what it counts.
-    "apps.cachestore.local:Local._unchecked": Table(1 * MIB),
+    "apps.cachestore.local:Local._unchecked": MemoryUse(1 * MIB),
     "apps.cachestore.store:ResponseStore._passes": _of(store.MAX_PASSES, 128),
-    "apps.gateway.fetch.collected_bodies:Gathering._sizes": Table(collected_bodies.MOST),
-    "apps.cachestore.purges:PurgeTable._hard": Table(purges.MAX_BYTES),
-    "apps.cachestore.purges:PurgeTable._soft": Table(0),  # in the same bytes
+    "apps.gateway.fetch.collected_bodies:CollectedBodies._sizes": MemoryUse(collected_bodies.MOST),
+    "apps.cachestore.purges:PurgedTags._hard": MemoryUse(purges.MAX_BYTES),
+    "apps.cachestore.purges:PurgedTags._soft": MemoryUse(0),  # in the same bytes
     "apps.gateway.fetch.owed_purges:OwedPurges._by_api": _of(owed_purges.MOST, 1024),
     # What is remembered of the configuration.
-    "apps.gateway.config.worker_config:World.credentials": Table(worker_config.CREDENTIALS_BYTES),
-    "apps.gateway.config.worker_config:World.unknown": Table(worker_config.UNKNOWN_BYTES),
-    "apps.httpcache.patterns:template": Table(patterns.TEMPLATES_BYTES),
+    "apps.gateway.config.worker_config:WorkerConfig.credentials": MemoryUse(worker_config.CREDENTIALS_BYTES),
+    "apps.gateway.config.worker_config:WorkerConfig.unknown": MemoryUse(worker_config.UNKNOWN_BYTES),
+    "apps.httpcache.patterns:template": MemoryUse(patterns.TEMPLATES_BYTES),
     "apps.httpcache.entity_tags:parse_path": _of(1024, 8 * KIB),
     "apps.gateway.upstream.client:origin_of": _of(4096, 4 * KIB),
-    "apps.gateway.upstream.loop_detection:Loops._member": _of(loop_detection.NAMES_KEPT, 256),
+    "apps.gateway.upstream.loop_detection:LoopDetection._member": _of(loop_detection.NAMES_KEPT, 256),
     "apps.egress.rules:rule_of": _of(4096, 2 * KIB),
     "apps.wire.api_keys:_hmac_key": _of(4, 1 * KIB),
     "apps.cachestore.path_index:_secrets": _of(1, 1 * KIB),
@@ -86,53 +86,53 @@ TABLES: dict[str, Table] = {
     # Connections to upstreams that nobody uses, with their TLS.
     "apps.gateway.upstream.client:HTTP1Client._idle": _of(client.IDLE_IN_ALL, 64 * KIB),
     # As many entries as administrators made things.
-    "apps.cachestore.purges:PurgeTable._newest": Table(512, CONFIGURATION),
-    "apps.gateway.limits.allowances:Allowances._table": Table(2 * KIB, CONFIGURATION),
-    "apps.gateway.config.egress:EgressTable._parts": Table(64 * KIB, CONFIGURATION),
-    "apps.gateway.config.egress:EgressTable._guards": Table(64 * KIB, CONFIGURATION),
-    "apps.egress.rules:Guard._own": Table(8 * KIB, CONFIGURATION),
-    "apps.gateway.records.metrics:Metrics._failures": Table(1 * KIB, CONFIGURATION),
-    "apps.gateway.upstream.concurrency:ConcurrencyLimits.refused": Table(512, CONFIGURATION),
-    "apps.gateway.config.worker_config:Routes._apis": Table(1 * MIB, CONFIGURATION),
-    "apps.gateway.config.worker_config:Routes._owners": Table(1 * KIB, CONFIGURATION),
-    "apps.gateway.config.worker_config:Routes._paths": Table(4 * KIB, CONFIGURATION),
-    "apps.gateway.config.worker_config:World.plans": Table(1 * KIB, CONFIGURATION),
-    "apps.gateway.config.worker_config:World.refused": Table(512, CONFIGURATION),
+    "apps.cachestore.purges:PurgedTags._newest": MemoryUse(512, CONFIGURATION),
+    "apps.gateway.limits.allowances:Allowances._table": MemoryUse(2 * KIB, CONFIGURATION),
+    "apps.gateway.config.egress:EgressTable._parts": MemoryUse(64 * KIB, CONFIGURATION),
+    "apps.gateway.config.egress:EgressTable._guards": MemoryUse(64 * KIB, CONFIGURATION),
+    "apps.egress.rules:Guard._own": MemoryUse(8 * KIB, CONFIGURATION),
+    "apps.gateway.records.metrics:Metrics._failures": MemoryUse(1 * KIB, CONFIGURATION),
+    "apps.gateway.upstream.concurrency:ConcurrencyLimits.refused": MemoryUse(512, CONFIGURATION),
+    "apps.gateway.config.worker_config:Routes._apis": MemoryUse(1 * MIB, CONFIGURATION),
+    "apps.gateway.config.worker_config:Routes._owners": MemoryUse(1 * KIB, CONFIGURATION),
+    "apps.gateway.config.worker_config:Routes._paths": MemoryUse(4 * KIB, CONFIGURATION),
+    "apps.gateway.config.worker_config:WorkerConfig.plans": MemoryUse(1 * KIB, CONFIGURATION),
+    "apps.gateway.config.worker_config:WorkerConfig.refused": MemoryUse(512, CONFIGURATION),
     # For each connection, each call and each fetch under way.
-    "apps.gateway.limits.client_limits:Connections._held": Table(512, CONNECTION),
-    "apps.gateway.server.http1:Lane.headers": Table(8 * head_limits.HEAD_BYTES, CONNECTION),
-    "apps.gateway.server.http1:Lane._under_way": Table(4 * KIB, CALL),
-    "apps.gateway.call.keyed_body:ReadAhead._parts": Table(KEYED_BYTES + 256 * KIB, CALL),
-    "apps.gateway.gateway:Gateway._tasks": Table(4 * KIB, CALL),
-    "apps.gateway.limits.allowances:Allowances._tasks": Table(4 * KIB, CALL),
-    "apps.gateway.config.subscriber:Follower._flights": Table(4 * KIB, CALL),
-    "apps.gateway.fetch.lookups:Looks._by_key": Table(1 * KIB, CALL),
-    "apps.wire.bounded_exchange:Exchanges._late": Table(8 * KIB, CALL),
-    "apps.gateway.upstream.concurrency:ConcurrencyLimits._queues": Table(1 * KIB, CALL),
-    "apps.gateway.upstream.resolver:Resolver._asked": Table(2 * KIB, CALL),
-    "apps.gateway.upstream.resolver:Resolver._queued": Table(1 * KIB, CALL),
+    "apps.gateway.limits.client_limits:ClientConnections._held": MemoryUse(512, CONNECTION),
+    "apps.gateway.server.http1:HTTP1Connection.headers": MemoryUse(8 * head_limits.HEAD_BYTES, CONNECTION),
+    "apps.gateway.server.http1:HTTP1Connection._under_way": MemoryUse(4 * KIB, CALL),
+    "apps.gateway.call.keyed_body:ReadAhead._parts": MemoryUse(KEYED_BYTES + 256 * KIB, CALL),
+    "apps.gateway.gateway:Gateway._tasks": MemoryUse(4 * KIB, CALL),
+    "apps.gateway.limits.allowances:Allowances._tasks": MemoryUse(4 * KIB, CALL),
+    "apps.gateway.config.subscriber:ConfigSubscriber._flights": MemoryUse(4 * KIB, CALL),
+    "apps.gateway.fetch.lookups:SharedLookups._by_key": MemoryUse(1 * KIB, CALL),
+    "apps.wire.bounded_exchange:Exchanges._late": MemoryUse(8 * KIB, CALL),
+    "apps.gateway.upstream.concurrency:ConcurrencyLimits._queues": MemoryUse(1 * KIB, CALL),
+    "apps.gateway.upstream.resolver:Resolver._asked": MemoryUse(2 * KIB, CALL),
+    "apps.gateway.upstream.resolver:Resolver._queued": MemoryUse(1 * KIB, CALL),
     "apps.gateway.upstream.resolver:Resolver._running": _of(resolver.ALTOGETHER, 64),
-    "apps.gateway.upstream.concurrency:_Queue.waiting": Table(1 * KIB, CALL),
-    "apps.gateway.upstream.concurrency:_Queue.places": Table(1 * KIB, CALL),
-    "apps.gateway.fetch.coalescer:Fetches._by_key": Table(4 * KIB, FETCH),
-    "apps.gateway.fetch.coalescer:Fetches._running": Table(4 * KIB, FETCH),
-    "apps.gateway.fetch.fetch:Fetch._parts": Table(0, FETCH),  # counted as gathered
-    "apps.gateway.fetch.body_fanout:Broadcast._parts": Table(body_fanout.BACKLOG + 256 * KIB, FETCH),
-    "apps.gateway.fetch.body_fanout:Broadcast._readers": Table(1 * KIB, CALL),
-    "apps.gateway.fetch.body_fanout:Broadcast._places": Table(1 * KIB, CALL),
-    "apps.cachestore.fetch_lock:FetchLocks._leases": Table(1 * KIB, FETCH),
-    "apps.cachestore.fetch_lock:FetchLocks._waiting": Table(1 * KIB, FETCH),
+    "apps.gateway.upstream.concurrency:_Queue.waiting": MemoryUse(1 * KIB, CALL),
+    "apps.gateway.upstream.concurrency:_Queue.places": MemoryUse(1 * KIB, CALL),
+    "apps.gateway.fetch.coalescer:Coalescer._by_key": MemoryUse(4 * KIB, FETCH),
+    "apps.gateway.fetch.coalescer:Coalescer._running": MemoryUse(4 * KIB, FETCH),
+    "apps.gateway.fetch.fetch:UpstreamFetch._parts": MemoryUse(0, FETCH),  # counted as gathered
+    "apps.gateway.fetch.body_fanout:BodyFanout._parts": MemoryUse(body_fanout.BACKLOG + 256 * KIB, FETCH),
+    "apps.gateway.fetch.body_fanout:BodyFanout._readers": MemoryUse(1 * KIB, CALL),
+    "apps.gateway.fetch.body_fanout:BodyFanout._places": MemoryUse(1 * KIB, CALL),
+    "apps.cachestore.fetch_lock:FetchLocks._leases": MemoryUse(1 * KIB, FETCH),
+    "apps.cachestore.fetch_lock:FetchLocks._waiting": MemoryUse(1 * KIB, FETCH),
     "apps.cachestore.fetch_lock:FetchLocks._loops": _of(2, 4 * KIB),
-    "apps.cachestore.fetch_lock:FetchLocks._errands": Table(8 * KIB, FETCH),
-    "apps.gateway.upstream.connection:Connection.fields": Table(4 * connection.HEAD_LIMIT, FETCH),
-    "apps.gateway.upstream.connection:Connection._chunks": Table(connection.HIGH_WATER + 256 * KIB, FETCH),
+    "apps.cachestore.fetch_lock:FetchLocks._errands": MemoryUse(8 * KIB, FETCH),
+    "apps.gateway.upstream.connection:Connection.fields": MemoryUse(4 * connection.HEAD_LIMIT, FETCH),
+    "apps.gateway.upstream.connection:Connection._chunks": MemoryUse(connection.HIGH_WATER + 256 * KIB, FETCH),
     # The building blocks of others, which are entered where they are used.
-    "apps.httpcache.bounded_table:Recent._young": Table(0),
-    "apps.httpcache.bounded_table:Recent._old": Table(0),
-    "apps.httpcache.bounded_table:Remembered._table": Table(0),
-    "apps.cachestore.local:Local._nodes": Table(0),
-    "apps.cachestore.fair_share:Share._children": Table(0),
-    "apps.cachestore.fair_share:Share._classes": Table(0),
+    "apps.httpcache.bounded_table:Recent._young": MemoryUse(0),
+    "apps.httpcache.bounded_table:Recent._old": MemoryUse(0),
+    "apps.httpcache.bounded_table:Remembered._table": MemoryUse(0),
+    "apps.cachestore.local:Local._nodes": MemoryUse(0),
+    "apps.cachestore.fair_share:Share._children": MemoryUse(0),
+    "apps.cachestore.fair_share:Share._classes": MemoryUse(0),
 }
 """By module and name, ``module:Class.attribute``."""
 

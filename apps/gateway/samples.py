@@ -1,8 +1,8 @@
 """What the parts of a worker count, as samples for its metrics."""
 
 from apps.cachestore.store import ResponseStore
-from apps.gateway.config.worker_config import World
-from apps.gateway.limits.client_limits import Connections
+from apps.gateway.config.worker_config import WorkerConfig
+from apps.gateway.limits.client_limits import ClientConnections
 from apps.gateway.records.metrics import Sample
 from apps.gateway.records.spool import SpoolWriter
 from apps.gateway.upstream.concurrency import ConcurrencyLimits
@@ -11,9 +11,9 @@ from apps.gateway.upstream.concurrency import ConcurrencyLimits
 def samples_of(
     store: ResponseStore,
     concurrency: ConcurrencyLimits,
-    connections: Connections,
+    connections: ClientConnections,
     spool: SpoolWriter,
-    world: World,
+    world: WorkerConfig,
     now: float,
 ) -> list[Sample]:
     """The present numbers; ``now`` is monotonic."""

@@ -13,7 +13,7 @@ A call goes through it like this; the caller's part stands between the arrows::
                                                      -> Refreshed | Refetch        a 304 named another variant
     on_error(plan, held, failure, now)               -> Serve | Failed
     add_tags(entry, policy, operation)               what the whole answer is about, before it is stored
-    answer_from(held, plan, now)                     -> Answer               200, 206, 304, 416, HEAD
+    response_from(held, plan, now)                   -> CacheResponse                200, 206, 304, 416, HEAD
     on_unsafe(request, policy, head)                 -> tags to purge
 
 Every decision carries a ``Reason``.
@@ -22,7 +22,6 @@ Every decision carries a ``Reason``.
 from apps.httpcache.cache_status import cache_status, forwarded_because
 from apps.httpcache.decisions import (
     Failed,
-    Failure,
     Fetch,
     GatewayTimeout,
     NoStore,
@@ -32,10 +31,11 @@ from apps.httpcache.decisions import (
     Revalidate,
     Serve,
     Store,
+    UpstreamFailure,
 )
 from apps.httpcache.entity_tags import add_tags, reports_errors
-from apps.httpcache.entry import Birth, Entry, Variants
-from apps.httpcache.identity import ANONYMOUS, Identity, Scope, subject_of_key
+from apps.httpcache.entry import CacheEntry, StoredAtClock, Variants
+from apps.httpcache.identity import ANONYMOUS, Identity, SharingScope, subject_of_key
 from apps.httpcache.invalidation import (
     SAFE_METHODS,
     on_unsafe,
@@ -58,24 +58,21 @@ from apps.httpcache.normalise import Target, normalise_target
 from apps.httpcache.plan import RequestPlan, plan_request
 from apps.httpcache.policy import Policy
 from apps.httpcache.reasons import Reason
-from apps.httpcache.response import Answer, answer_from
+from apps.httpcache.response import CacheResponse, response_from
 from apps.httpcache.serving import on_entry, on_error
-from apps.httpcache.stored_response import Held
+from apps.httpcache.stored_response import StoredResponse
 from apps.httpcache.storing import may_share, on_not_modified, on_response, on_reuse
 from apps.httpcache.vary import placement
 
 __all__ = [
     "ANONYMOUS",
     "SAFE_METHODS",
-    "Answer",
-    "Birth",
-    "Entry",
+    "CacheEntry",
+    "CacheResponse",
     "Failed",
-    "Failure",
     "Fetch",
     "GatewayTimeout",
     "Headers",
-    "Held",
     "Identity",
     "NoStore",
     "Policy",
@@ -87,13 +84,15 @@ __all__ = [
     "ResponseHead",
     "Reuse",
     "Revalidate",
-    "Scope",
     "Serve",
+    "SharingScope",
     "Store",
+    "StoredAtClock",
+    "StoredResponse",
     "Target",
+    "UpstreamFailure",
     "Variants",
     "add_tags",
-    "answer_from",
     "cache_status",
     "find",
     "forwarded_because",
@@ -109,6 +108,7 @@ __all__ = [
     "placement",
     "plan_request",
     "reports_errors",
+    "response_from",
     "subject_of_key",
     "tag_of_api",
     "tag_of_application",

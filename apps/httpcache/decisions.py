@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import final
 
-from apps.httpcache.entry import Entry
+from apps.httpcache.entry import CacheEntry
 from apps.httpcache.messages import Headers
 from apps.httpcache.reasons import Reason
-from apps.httpcache.stored_response import Held
+from apps.httpcache.stored_response import StoredResponse
 
 
-class Failure(Enum):
+class UpstreamFailure(Enum):
     """How an upstream failed without an answer."""
 
     UNREACHABLE = "unreachable"
@@ -26,7 +26,7 @@ class Serve:
     conditions).
     """
 
-    held: Held
+    held: StoredResponse
     reason: Reason
     stale: bool = False
     refresh: bool = False
@@ -38,7 +38,7 @@ class Serve:
 class Revalidate:
     """Ask the upstream whether ``held`` is still right. ``conditional`` may be empty: then a whole answer is fetched."""
 
-    held: Held
+    held: StoredResponse
     conditional: Headers
     reason: Reason
 
@@ -71,7 +71,7 @@ class Store:
     ``length`` is the ``Content-Length`` that the body must have, or ``None``.
     """
 
-    entry: Entry
+    entry: CacheEntry
     reason: Reason
     length: int | None
 
@@ -97,7 +97,7 @@ class Refreshed:
     answer from it.
     """
 
-    entry: Entry
+    entry: CacheEntry
     reason: Reason
 
 

@@ -12,7 +12,7 @@ Answers of ``personal`` APIs are at least ``private``, those of ``secret`` ones 
 """
 
 from apps.httpcache.directives import response_directives
-from apps.httpcache.entry import Entry
+from apps.httpcache.entry import CacheEntry
 from apps.httpcache.fields import lines_of, members, without
 from apps.httpcache.messages import Headers
 from apps.httpcache.policy import NO_STORE, OFF, PASS, PERSONAL, PRIVATE, SECRET, Policy
@@ -85,7 +85,7 @@ def lifetime(told: tuple[bytes, int], age: int, fresh_for: float) -> bytes:
     return b"%smax-age=%d" % (prefix, age + max(0, min(seconds, int(fresh_for))))
 
 
-def as_stored(headers: Headers, entry: Entry, now: float) -> Headers:
+def as_stored(headers: Headers, entry: CacheEntry, now: float) -> Headers:
     """The fields of an answer that is just being stored as ``entry``, for those who get it from the origin."""
     fields, told = prepared(headers, entry.downstream, entry.surrogates)
     if told is None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from apps.httpcache.entry import Entry
+from apps.httpcache.entry import CacheEntry
 from apps.httpcache.fields import lines_of, members
 from apps.httpcache.policy import GRAPHQL, Policy
 
@@ -90,7 +90,7 @@ def refusal_of(path: object, prefix: object) -> str | None:
     return None
 
 
-def add_tags(entry: Entry, policy: Policy, operation: str) -> None:
+def add_tags(entry: CacheEntry, policy: Policy, operation: str) -> None:
     """Complete the tags of an entry whose body is whole, just before it is stored.
 
     ``operation`` is what the call falls under (``GET /items/{id}``), empty where the API describes none.
@@ -102,7 +102,7 @@ def add_tags(entry: Entry, policy: Policy, operation: str) -> None:
     entry.tags = tuple(found)
 
 
-def entities(entry: Entry, policy: Policy) -> tuple[str, ...]:
+def entities(entry: CacheEntry, policy: Policy) -> tuple[str, ...]:
     """The tags of the entities in an answer's body, each once; ``(ANY,)`` where they can't be told."""
     if not policy.entity_tags and policy.body != GRAPHQL:
         return ()
@@ -126,7 +126,7 @@ def entities(entry: Entry, policy: Policy) -> tuple[str, ...]:
     return tuple(found)
 
 
-def reports_errors(entry: Entry, policy: Policy) -> bool:
+def reports_errors(entry: CacheEntry, policy: Policy) -> bool:
     """Whether an answer is GraphQL that says in its body, under a good status, that something went wrong: it is one
     caller's bad luck, and nobody wants it for as long as a policy's TTL. What can't be read is taken for good.
     """
@@ -184,7 +184,7 @@ def one_word(text: str) -> str:
     return _BLANK.sub(lambda match: f"%{ord(match[0]):02X}", plain)
 
 
-def _decoded(entry: Entry) -> bytes | None:
+def _decoded(entry: CacheEntry) -> bytes | None:
     """The body without its content coding; ``None`` if it can't be decoded, or is larger than is read."""
     body, codings = entry.body, members(lines_of(entry.headers, b"content-encoding"))
     if len(codings) > MOST_CODINGS:

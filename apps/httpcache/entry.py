@@ -1,6 +1,6 @@
 """What is stored for an answer.
 
-An ``Entry`` is complete by itself: every number that a hit needs was computed when it was stored, and it carries the
+A ``CacheEntry`` is complete by itself: every number that a hit needs was computed when it was stored, and it carries the
 scope, the owner and the rule under which it may be used, so that each hit can check them again.
 """
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from apps.httpcache.messages import Headers
 
-Birth = tuple[int, int]
+StoredAtClock = tuple[int, int]
 """(incarnation of the state store, purge clock) that the worker knew when the fetch *began*."""
 
 Selecting = tuple[tuple[bytes, bytes | None], ...]
@@ -20,7 +20,7 @@ MAX_LIFE = 7 * 86400.0
 
 
 @dataclass(slots=True)
-class Entry:
+class CacheEntry:
     """A stored answer. Times are Unix seconds. ``key`` is the primary key under which, or as a variant of which, it
     stands.
 
@@ -61,7 +61,7 @@ class Entry:
     api: str
     path: bytes
     tags: tuple[str, ...]
-    birth: Birth
+    birth: StoredAtClock
     holder: tuple[str, ...] = ()
     fetch_seconds: float = 0.0
     personal: bool = False
@@ -84,5 +84,5 @@ class Variants:
     tags: tuple[tuple[bytes, bytes], ...] = ()
 
 
-Record = Entry | Variants
+CacheRecord = CacheEntry | Variants
 """What stands under a key."""

@@ -18,7 +18,7 @@ from apps.httpcache.keys import pack
 from apps.httpcache.policy import PERSONAL, Policy
 
 
-class Scope(IntEnum):
+class SharingScope(IntEnum):
     """Who may be served a stored answer; a larger number is narrower."""
 
     SHARED = 0
@@ -37,7 +37,7 @@ class Identity:
     tenant: str = ""
     application: str = ""
     subject: str = ""
-    told: Scope = Scope.SHARED
+    told: SharingScope = SharingScope.SHARED
 
 
 ANONYMOUS = Identity()
@@ -112,11 +112,11 @@ Credentials = tuple[tuple[bytes, bytes], ...]
 """The credential fields that a call forwards, with their values, in the order of their names."""
 
 _OF_POLICY = {
-    "auto": Scope.SHARED,
-    "shared": Scope.SHARED,
-    "tenant": Scope.TENANT,
-    "application": Scope.APPLICATION,
-    "subject": Scope.SUBJECT,
+    "auto": SharingScope.SHARED,
+    "shared": SharingScope.SHARED,
+    "tenant": SharingScope.TENANT,
+    "application": SharingScope.APPLICATION,
+    "subject": SharingScope.SUBJECT,
 }
 
 
@@ -125,10 +125,10 @@ def subject_of_key(key_id: int) -> str:
     return f"key:{key_id}"
 
 
-def base_scope(policy: Policy, identity: Identity) -> Scope:
+def base_scope(policy: Policy, identity: Identity) -> SharingScope:
     """The widest scope that a call's answer can have. Never wider than what the upstream was told."""
     if policy.sensitivity == PERSONAL:
-        return Scope.SUBJECT
+        return SharingScope.SUBJECT
     return max(_OF_POLICY[policy.scope], identity.told)
 
 
@@ -138,11 +138,11 @@ def owner(scope: int, identity: Identity, credentials: Credentials = ()) -> byte
 
     A subject is everything that tells one caller from another. Two callers that differ in any of it are two subjects.
     """
-    if scope == Scope.SHARED:
+    if scope == SharingScope.SHARED:
         return b""
-    if scope == Scope.TENANT:
+    if scope == SharingScope.TENANT:
         return identity.tenant.encode() or None
-    if scope == Scope.APPLICATION:
+    if scope == SharingScope.APPLICATION:
         return identity.application.encode() or None
     parts = [identity.tenant.encode(), identity.application.encode(), identity.subject.encode()]
     if not credentials and not any(parts):
@@ -170,18 +170,20 @@ def permits_sharing(said: ResponseDirectives) -> str | None:
     return None
 
 
-def scope_of_answer(policy: Policy, base: Scope, credentialed: bool, said: ResponseDirectives) -> tuple[Scope, str]:
+def scope_of_answer(
+    policy: Policy, base: SharingScope, credentialed: bool, said: ResponseDirectives
+) -> tuple[SharingScope, str]:
     """The scope under which an answer may be stored, and the rule that says so."""
     if policy.sensitivity == PERSONAL:
-        return Scope.SUBJECT, "sensitivity personal"
+        return SharingScope.SUBJECT, "sensitivity personal"
     rule = "policy" if base == _OF_POLICY[policy.scope] and policy.scope != "auto" else "told upstream"
-    if base == Scope.SHARED and policy.scope == "auto":
+    if base == SharingScope.SHARED and policy.scope == "auto":
         rule = "nothing told"
-    if not credentialed or base == Scope.SUBJECT:
+    if not credentialed or base == SharingScope.SUBJECT:
         return base, rule
     permission = permits_sharing(said)
     if permission:
         return base, f"credentials, {permission}"
     if policy.share_with_credentials:
         return base, "credentials, shared by the policy's switch"
-    return Scope.SUBJECT, "credentials forwarded"
+    return SharingScope.SUBJECT, "credentials forwarded"

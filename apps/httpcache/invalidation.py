@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from urllib.parse import urljoin, urlsplit
 
 from apps.httpcache.entity_tags import ANY
-from apps.httpcache.entry import Entry, Selecting
+from apps.httpcache.entry import CacheEntry, Selecting
 from apps.httpcache.fields import first
 from apps.httpcache.keys import variant_key
 from apps.httpcache.messages import Request, ResponseHead
@@ -89,7 +89,7 @@ def tag_of_representation(api: str, key: bytes, selecting: Selecting) -> str:
     return f"e:{api}:{(variant_key(key, selecting) if selecting else key).hex()}"
 
 
-def tags_of(entry: Entry) -> tuple[str, ...]:
+def tags_of(entry: CacheEntry) -> tuple[str, ...]:
     """All tags under which a purge ends this entry."""
     api, path = entry.api, _first_segments(entry.path).decode("latin-1")
     stem = f"x:{api}:"

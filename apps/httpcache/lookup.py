@@ -10,17 +10,17 @@ from apps.httpcache.entry import Variants
 from apps.httpcache.plan import RequestPlan
 from apps.httpcache.reasons import Reason
 from apps.httpcache.serving import may_use
-from apps.httpcache.stored_response import Held
+from apps.httpcache.stored_response import StoredResponse
 from apps.httpcache.vary import candidate_keys
 
 MAX_TAGS = 8
 """Entity tags of other variants that an upstream is asked about at one time: the newest."""
 
-HeldRecord = Held | Variants | None
-Finding = Generator[tuple[bytes, ...], Sequence[HeldRecord], Held | None]
+StoredRecord = StoredResponse | Variants | None
+LookupSteps = Generator[tuple[bytes, ...], Sequence[StoredRecord], StoredResponse | None]
 
 
-def find(plan: RequestPlan) -> Finding:
+def find(plan: RequestPlan) -> LookupSteps:
     """Looks under each of the plan's keys in order, and under the variants that stand there.
 
     An answer that this call may not use is passed over, but for one of another scope or owner: that one is returned,
@@ -36,7 +36,7 @@ def find(plan: RequestPlan) -> Finding:
         else:
             candidates = (record,)
         for candidate in candidates:
-            if isinstance(candidate, Held):
+            if isinstance(candidate, StoredResponse):
                 refusal = may_use(plan, candidate.entry)
                 if refusal is None or refusal is Reason.SCOPE_MISMATCH:
                     return candidate

@@ -13,7 +13,7 @@ from apps.httpcache.fields import (
     lines_of,
     without,
 )
-from apps.httpcache.identity import Credentials, Identity, Scope, base_scope, folded, is_credential, owner
+from apps.httpcache.identity import Credentials, Identity, SharingScope, base_scope, folded, is_credential, owner
 from apps.httpcache.invalidation import SAFE_METHODS
 from apps.httpcache.messages import Headers, Request
 from apps.httpcache.normalise import accept_encoding, accept_language, field_value, select_query, sort_query
@@ -102,7 +102,7 @@ class RequestPlan:
         self.identity = identity
         self.noticed = noticed
         self.bypass: Reason | None = None
-        self.base = Scope.SHARED
+        self.base = SharingScope.SHARED
         self.credentialed = False
         self.keys: tuple[bytes, ...] = ()
         self.owners: tuple[tuple[int, bytes], ...] = ()
@@ -225,7 +225,7 @@ def _shown(plan: RequestPlan, label: str, part: bytes | None) -> str:
     if part is None:
         return "(none)"
     if label == "scope":
-        return Scope(int(part)).name.lower()
+        return SharingScope(int(part)).name.lower()
     if label == "headers":
         names = (name.encode() for name in plan.policy.headers)
         return "; ".join(
@@ -294,11 +294,11 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
     if plan.query is not None and policy.query_sorted:
         plan.query = sort_query(plan.query) or None
 
-    if not plan.credentialed or plan.base == Scope.SUBJECT:
+    if not plan.credentialed or plan.base == SharingScope.SUBJECT:
         plan.owners = ((plan.base, owned_by),)
     else:
-        own = owner(Scope.SUBJECT, identity, credentials) or b""
-        plan.owners = ((plan.base, owned_by), (Scope.SUBJECT, own))
+        own = owner(SharingScope.SUBJECT, identity, credentials) or b""
+        plan.owners = ((plan.base, owned_by), (SharingScope.SUBJECT, own))
     plan.keys = tuple([keys.primary_key(_parts(plan, *owned)) for owned in plan.owners])
     plan.key_name = plan.keys[0][:8].hex()
 

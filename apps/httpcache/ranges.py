@@ -5,7 +5,7 @@ from enum import Enum
 
 from apps.httpcache import dates
 from apps.httpcache.fields import first
-from apps.httpcache.stored_response import Held
+from apps.httpcache.stored_response import StoredResponse
 from apps.httpcache.validation import is_strong
 
 _BYTES = re.compile(rb"bytes=[ \t]*(\d*)-(\d*)[ \t]*", re.IGNORECASE)
@@ -49,7 +49,7 @@ def is_part(content_range: bytes | None) -> bool:
     return content_range is not None and _CONTENT_RANGE.fullmatch(content_range.strip(b" \t")) is not None
 
 
-def if_range_holds(value: bytes, held: Held, now: float) -> bool:
+def if_range_holds(value: bytes, held: StoredResponse, now: float) -> bool:
     """Whether ``If-Range`` names the stored answer (RFC 9110 §13.1.5): a strong entity tag, or a date that is a
     strong validator.
     """

@@ -6,11 +6,11 @@ from apps.httpcache import ranges
 from apps.httpcache.fields import without
 from apps.httpcache.messages import Headers
 from apps.httpcache.plan import RequestPlan
-from apps.httpcache.stored_response import NOT_MODIFIED_FIELDS, Held, render
+from apps.httpcache.stored_response import NOT_MODIFIED_FIELDS, StoredResponse, render
 from apps.httpcache.validation import none_match_fails, not_modified_since
 
 
-class Answer:
+class CacheResponse:
     """What to send. ``head`` is for HTTP/1.1 as it stands: status line and field lines with ``age``, without the
     blank line that ends it.
 
@@ -56,28 +56,28 @@ class Answer:
         return f"Answer({self.status}, {len(self.body)} bytes, age {self._age})"
 
 
-def answer_from(held: Held, plan: RequestPlan, now: float) -> Answer:
+def response_from(held: StoredResponse, plan: RequestPlan, now: float) -> CacheResponse:
     """Builds the answer from a stored one that was found usable. ``Age`` is always there (§4)."""
     entry = held.entry
     age = held.age(now)
     control = held.cache_control(now, age) if held.told is not None else None
     if plan.plain or entry.status != 200:
         body = entry.body if plan.request.method != "HEAD" else b""
-        return Answer(entry.status, held.headers, body, age, held.head, control)
+        return CacheResponse(entry.status, held.headers, body, age, held.head, control)
     if _not_modified(held, plan, now):
         fields = tuple(pair for pair in held.headers if pair[0] in NOT_MODIFIED_FIELDS)
-        return Answer(304, fields, b"", age, control=control)
+        return CacheResponse(304, fields, b"", age, control=control)
     if plan.request.method == "HEAD":
-        return Answer(200, held.headers, b"", age, held.head, control)
+        return CacheResponse(200, held.headers, b"", age, held.head, control)
     wanted = plan.range_wanted
     if wanted is not None:
         part = _part(held, plan, wanted, age, now, control)
         if part is not None:
             return part
-    return Answer(200, held.headers, entry.body, age, held.head, control)
+    return CacheResponse(200, held.headers, entry.body, age, held.head, control)
 
 
-def _not_modified(held: Held, plan: RequestPlan, now: float) -> bool:
+def _not_modified(held: StoredResponse, plan: RequestPlan, now: float) -> bool:
     """``If-None-Match`` goes before ``If-Modified-Since`` (RFC 9110 §13.2.2)."""
     none_match = plan.noticed.get(b"if-none-match")
     if none_match is not None:
@@ -86,7 +86,9 @@ def _not_modified(held: Held, plan: RequestPlan, now: float) -> bool:
     return since is not None and not_modified_since(since, held, now)
 
 
-def _part(held: Held, plan: RequestPlan, wanted: bytes, age: int, now: float, control: bytes | None) -> Answer | None:
+def _part(
+    held: StoredResponse, plan: RequestPlan, wanted: bytes, age: int, now: float, control: bytes | None
+) -> CacheResponse | None:
     condition = plan.noticed.get(b"if-range")
     if condition is not None and not ranges.if_range_holds(condition, held, now):
         return None
@@ -97,11 +99,11 @@ def _part(held: Held, plan: RequestPlan, wanted: bytes, age: int, now: float, co
     if isinstance(selected, ranges.Unsatisfiable):
         fields: Headers = ((b"content-range", b"bytes */%d" % len(body)), (b"content-length", b"0"))
         date = tuple(pair for pair in held.headers if pair[0] == b"date")
-        return Answer(416, (*date, *fields), b"", age)
+        return CacheResponse(416, (*date, *fields), b"", age)
     start, end = selected
     fields = (
         *without(held.headers, {b"content-length"}),
         (b"content-range", b"bytes %d-%d/%d" % (start, end - 1, len(body))),
         (b"content-length", b"%d" % (end - start)),
     )
-    return Answer(206, fields, body[start:end], age, control=control)
+    return CacheResponse(206, fields, body[start:end], age, control=control)

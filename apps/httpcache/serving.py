@@ -1,13 +1,13 @@
 """What to do with what is stored: serve it, ask whether it is still right, or fetch anew (RFC 9111 §4, RFC 5861)."""
 
-from apps.httpcache.decisions import Failed, Failure, Fetch, GatewayTimeout, Revalidate, Serve
+from apps.httpcache.decisions import Failed, Fetch, GatewayTimeout, Revalidate, Serve, UpstreamFailure
 from apps.httpcache.early_refresh import refreshes
-from apps.httpcache.entry import Entry
-from apps.httpcache.identity import Scope
+from apps.httpcache.entry import CacheEntry
+from apps.httpcache.identity import SharingScope
 from apps.httpcache.plan import RequestPlan
 from apps.httpcache.policy import BOUNDED
 from apps.httpcache.reasons import Reason
-from apps.httpcache.stored_response import Held
+from apps.httpcache.stored_response import StoredResponse
 from apps.httpcache.validation import conditional_fields
 from apps.httpcache.vary import matches
 
@@ -18,25 +18,25 @@ STALE_STATUSES = frozenset({500, 502, 503, 504})
 """Answers that a stale one may replace (RFC 5861 §4)."""
 
 
-def may_use(plan: RequestPlan, entry: Entry) -> Reason | None:
+def may_use(plan: RequestPlan, entry: CacheEntry) -> Reason | None:
     """Checks anew, on every hit, that this caller may be served this entry. ``None``: yes.
 
     ``SCOPE_MISMATCH`` can't come from honest data, because the key holds scope and owner: it is an alarm.
     """
     if (entry.scope, entry.owner) != _owner_under(plan, entry.key):
         return Reason.SCOPE_MISMATCH
-    if plan.credentialed and entry.scope != Scope.SUBJECT and not entry.open_to_credentials:
+    if plan.credentialed and entry.scope != SharingScope.SUBJECT and not entry.open_to_credentials:
         return Reason.AUTHORIZATION
     if entry.selecting and not matches(entry, plan.request.headers):
         return Reason.VARY_MISMATCH
     return None
 
 
-def may_end(plan: RequestPlan, entry: Entry) -> bool:
+def may_end(plan: RequestPlan, entry: CacheEntry) -> bool:
     """Whether an answer to this call may end the stored one. What one caller's credentials get says nothing of what is for all:
     who makes some up could end it.
     """
-    return not plan.credentialed or entry.scope == Scope.SUBJECT
+    return not plan.credentialed or entry.scope == SharingScope.SUBJECT
 
 
 def _owner_under(plan: RequestPlan, key: bytes) -> tuple[int, bytes] | None:
@@ -47,7 +47,7 @@ def _owner_under(plan: RequestPlan, key: bytes) -> tuple[int, bytes] | None:
 
 
 def on_entry(
-    plan: RequestPlan, held: Held | None, now: float, chance: float = 1.0
+    plan: RequestPlan, held: StoredResponse | None, now: float, chance: float = 1.0
 ) -> Serve | Revalidate | Fetch | GatewayTimeout:
     """Decides what becomes of a call, given the stored answer that it selects.
 
@@ -72,21 +72,21 @@ def on_entry(
     return _serve_stale(plan, held, now) or _ask_upstream(plan, held, _staleness(held))
 
 
-def _is_fresh(held: Held, now: float) -> bool:
+def _is_fresh(held: StoredResponse, now: float) -> bool:
     return now < held.fresh_until and not held.soft and not held.entry.validate_always
 
 
-def _was_just_asked_about(held: Held, now: float) -> bool:
+def _was_just_asked_about(held: StoredResponse, now: float) -> bool:
     return now - max(held.entry.validated_at, held.asked_at) < VALIDATION_INTERVAL
 
 
-def _serve_fresh(held: Held, now: float, chance: float) -> Serve:
+def _serve_fresh(held: StoredResponse, now: float, chance: float) -> Serve:
     if now >= held.early_from and refreshes(held.fresh_until, held.entry.fetch_seconds, now, chance):
         return Serve(held, Reason.REFRESHED_EARLY, False, True, conditional_fields(held))
     return Serve(held, Reason.FRESH)
 
 
-def _serve_stale(plan: RequestPlan, held: Held, now: float) -> Serve | None:
+def _serve_stale(plan: RequestPlan, held: StoredResponse, now: float) -> Serve | None:
     """Serves past freshness where origin or policy (SWR) or the caller (``max-stale``) allows it, and the caller
     didn't ask for a fresh answer.
     """
@@ -100,14 +100,14 @@ def _serve_stale(plan: RequestPlan, held: Held, now: float) -> Serve | None:
     return Serve(held, Reason.MAX_STALE, True) if now - held.fresh_until <= asked.max_stale else None
 
 
-def _has_grace(held: Held, until: float) -> bool:
+def _has_grace(held: StoredResponse, until: float) -> bool:
     """Whether ``until`` allows a stale answer at all: what a soft purge made stale is still before the end of its
     freshness.
     """
     return not held.soft or until > held.fresh_until
 
 
-def _ask_upstream(plan: RequestPlan, held: Held, reason: Reason) -> Revalidate | GatewayTimeout:
+def _ask_upstream(plan: RequestPlan, held: StoredResponse, reason: Reason) -> Revalidate | GatewayTimeout:
     if plan.directives.only_if_cached:
         return GatewayTimeout(Reason.ONLY_IF_CACHED)
     # A part is asked for as it is: a 304 could confirm the whole, but the caller wants the part of the newest.
@@ -125,13 +125,13 @@ def _without(plan: RequestPlan, reason: Reason) -> Fetch | GatewayTimeout:
     return Fetch(reason)
 
 
-def _staleness(held: Held) -> Reason:
+def _staleness(held: StoredResponse) -> Reason:
     if held.entry.validate_always:
         return Reason.ALWAYS_VALIDATE
     return Reason.SOFT_PURGED if held.soft else Reason.EXPIRED
 
 
-def _too_old(plan: RequestPlan, held: Held, now: float) -> bool:
+def _too_old(plan: RequestPlan, held: StoredResponse, now: float) -> bool:
     """Whether the caller's ``max-age`` refuses the answer (§5.2.1.1); ``max-stale`` beside it speaks of staleness,
     not of age.
     """
@@ -139,7 +139,7 @@ def _too_old(plan: RequestPlan, held: Held, now: float) -> bool:
     return limit is not None and held.age(now) > limit
 
 
-def _objection(plan: RequestPlan, held: Held, now: float) -> Reason | None:
+def _objection(plan: RequestPlan, held: StoredResponse, now: float) -> Reason | None:
     """Why the caller doesn't want a fresh answer (§5.2.1), or ``None``.
 
     A reload (``max-age=0``) doesn't validate what the origin calls immutable (RFC 8246 §2.1). A forced one
@@ -155,7 +155,9 @@ def _objection(plan: RequestPlan, held: Held, now: float) -> Reason | None:
     return None
 
 
-def on_error(plan: RequestPlan, held: Held | None, failure: Failure | int, now: float) -> Serve | Failed:
+def on_error(
+    plan: RequestPlan, held: StoredResponse | None, failure: UpstreamFailure | int, now: float
+) -> Serve | Failed:
     """Decides whether a stale answer may stand in for an upstream that failed (§4.2.4, RFC 5861 §4).
 
     ``failure`` is how it failed, or the status that it answered. A caller who asked for validation may be served too:
@@ -166,7 +168,7 @@ def on_error(plan: RequestPlan, held: Held | None, failure: Failure | int, now: 
         return Failed(Reason.UPSTREAM_FAILED)
     entry = held.entry
     held.asked_at = now
-    if isinstance(failure, Failure):
+    if isinstance(failure, UpstreamFailure):
         until = entry.sie_unreachable_until
     else:
         until = entry.sie_5xx_until if failure in STALE_STATUSES else 0.0

@@ -5,7 +5,7 @@ from typing import Any
 
 from apps.httpcache.downstream import lifetime, prepared
 from apps.httpcache.early_refresh import earliest
-from apps.httpcache.entry import Entry
+from apps.httpcache.entry import CacheEntry
 from apps.httpcache.fields import first
 from apps.httpcache.messages import Headers
 
@@ -32,7 +32,7 @@ def render(status: int, headers: Headers) -> bytes:
     return b"".join(lines)
 
 
-class Held:
+class StoredResponse:
     """An entry and what is prepared of it.
 
     ``headers`` are the fields to send, with ``content-length``; ``head`` is their rendered form with the status line,
@@ -63,7 +63,7 @@ class Held:
         "told",
     )
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: CacheEntry) -> None:
         self.entry = entry
         headers, self.told = prepared(entry.headers, entry.downstream, entry.surrogates)
         if entry.status not in BODILESS:
@@ -93,4 +93,4 @@ class Held:
 
     def __repr__(self) -> str:
         entry = self.entry
-        return f"Held({entry.status} {entry.api}{entry.path.decode('ascii', 'replace')}, {len(entry.body)} bytes)"
+        return f"StoredResponse({entry.status} {entry.api}{entry.path.decode('ascii', 'replace')}, {len(entry.body)} bytes)"

@@ -10,17 +10,17 @@ from apps.httpcache.decisions import Failed, NoStore, Refetch, Refreshed, Reuse,
 from apps.httpcache.directives import ResponseDirectives, delta_seconds
 from apps.httpcache.downstream import rule_of
 from apps.httpcache.entity_tags import ANY, LONGEST, MOST, one_word
-from apps.httpcache.entry import MAX_LIFE, Birth, Entry
+from apps.httpcache.entry import MAX_LIFE, CacheEntry, StoredAtClock
 from apps.httpcache.fields import PER_CALL, end_to_end, first, lines_of, members
 from apps.httpcache.freshness import Grace, grace, initial_age, jittered, lifetime
-from apps.httpcache.identity import Scope, holder, permits_sharing, scope_of_answer
+from apps.httpcache.identity import SharingScope, holder, permits_sharing, scope_of_answer
 from apps.httpcache.messages import Headers, ResponseHead
 from apps.httpcache.plan import RequestPlan
 from apps.httpcache.policy import PASS, PERSONAL, PERSONAL_LIFETIME
 from apps.httpcache.ranges import is_part
 from apps.httpcache.reasons import Reason
 from apps.httpcache.serving import STALE_STATUSES, may_end, may_use, on_error
-from apps.httpcache.stored_response import Held
+from apps.httpcache.stored_response import StoredResponse
 from apps.httpcache.targeted import Governing, directives_for
 from apps.httpcache.validation import confirms, describes_same_body, merged_headers, named
 from apps.httpcache.vary import depends_on_unkeyed, field_names, selecting
@@ -56,11 +56,11 @@ _NO_COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
 
 def on_response(
     plan: RequestPlan,
-    held: Held | None,
+    held: StoredResponse | None,
     head: ResponseHead,
     requested_at: float,
     now: float,
-    birth: Birth,
+    birth: StoredAtClock,
     chance: float = 0.0,
 ) -> Store | NoStore | Refreshed | Serve | Reuse | Refetch:
     """Decides what an upstream's final answer means. ``now`` is when its head had come, ``requested_at`` when the
@@ -75,7 +75,7 @@ def on_response(
     return decided
 
 
-def _cut_short(entry: Entry, jitter: float, now: float, chance: float) -> None:
+def _cut_short(entry: CacheEntry, jitter: float, now: float, chance: float) -> None:
     """End freshness early by the jitter. Where stale answers may be served, they may for as long as before; where
     not, the answer ends with its freshness. Nothing that is told to others changes.
     """
@@ -87,7 +87,12 @@ def _cut_short(entry: Entry, jitter: float, now: float, chance: float) -> None:
 
 
 def _decided(
-    plan: RequestPlan, held: Held | None, head: ResponseHead, requested_at: float, now: float, birth: Birth
+    plan: RequestPlan,
+    held: StoredResponse | None,
+    head: ResponseHead,
+    requested_at: float,
+    now: float,
+    birth: StoredAtClock,
 ) -> Store | NoStore | Refreshed | Serve | Reuse | Refetch:
     if plan.bypass is not None:
         return NoStore(plan.bypass)
@@ -105,7 +110,12 @@ def _decided(
 
 
 def _judged(
-    plan: RequestPlan, held: Held | None, head: ResponseHead, requested_at: float, now: float, birth: Birth
+    plan: RequestPlan,
+    held: StoredResponse | None,
+    head: ResponseHead,
+    requested_at: float,
+    now: float,
+    birth: StoredAtClock,
 ) -> Store | NoStore:
     said = directives_for(head.headers)
     refusal = _refusal(plan, head, said.directives)
@@ -121,7 +131,7 @@ def _judged(
     return Store(entry, reason, expected)
 
 
-def _not_stored(plan: RequestPlan, reason: Reason, held: Held | None, status: int) -> NoStore:
+def _not_stored(plan: RequestPlan, reason: Reason, held: StoredResponse | None, status: int) -> NoStore:
     if reason in (Reason.REQUEST_NO_STORE, Reason.PARTIAL):
         # It is this call's doing, and says nothing of the next one's answer or of the stored one.
         return NoStore(reason, ends=_may_end(plan, held) and status in FORBIDDING)
@@ -129,7 +139,7 @@ def _not_stored(plan: RequestPlan, reason: Reason, held: Held | None, status: in
     return NoStore(reason, PASS_FOR, ends)
 
 
-def _may_end(plan: RequestPlan, held: Held | None) -> bool:
+def _may_end(plan: RequestPlan, held: StoredResponse | None) -> bool:
     return held is not None and may_end(plan, held.entry)
 
 
@@ -167,8 +177,8 @@ def _entry(
     governing: Governing,
     requested_at: float,
     now: float,
-    birth: Birth,
-) -> tuple[Entry | None, Reason]:
+    birth: StoredAtClock,
+) -> tuple[CacheEntry | None, Reason]:
     """The entry of a storable answer, its body aside; ``None`` and why, if it would be of no use."""
     policy, said = plan.policy, governing.directives
     # Nobody guesses a lifetime for what belongs to somebody, or for an answer to POST (RFC 9110 §9.3.3).
@@ -201,12 +211,12 @@ def _entry(
         return None, Reason.ALREADY_STALE
 
     scope, rule = scope_of_answer(policy, plan.base, plan.credentialed, said)
-    by_all = policy.open_to_all and scope == Scope.SHARED and not plan.credentialed
+    by_all = policy.open_to_all and scope == SharingScope.SHARED and not plan.credentialed
     index = next(index for index, (owned_scope, _) in enumerate(plan.owners) if owned_scope == scope)
     names = field_names(head.headers) or ()
     chosen = selecting(names, plan.request.headers)
     return (
-        Entry(
+        CacheEntry(
             key=plan.keys[index],
             status=head.status,
             headers=_stored_headers(head.headers, said, now),
@@ -273,7 +283,12 @@ def surrogate_keys(headers: Headers) -> tuple[str, ...]:
 
 
 def on_not_modified(
-    plan: RequestPlan, held: Held | None, head: ResponseHead, requested_at: float, now: float, birth: Birth
+    plan: RequestPlan,
+    held: StoredResponse | None,
+    head: ResponseHead,
+    requested_at: float,
+    now: float,
+    birth: StoredAtClock,
 ) -> NoStore | Refreshed | Reuse | Refetch:
     """A 304: the stored answer lives on with new fields and a new lifetime (§4.3.3, §4.3.4).
 
@@ -292,11 +307,11 @@ def on_not_modified(
 
 def on_reuse(
     plan: RequestPlan,
-    other: Held | None,
+    other: StoredResponse | None,
     head: ResponseHead,
     requested_at: float,
     now: float,
-    birth: Birth,
+    birth: StoredAtClock,
     chance: float = 0.0,
 ) -> Refreshed | Refetch:
     """The 304 said that ``other``, stored for another request to this URL, is this one's answer too (§4.3.1): it is
@@ -312,7 +327,7 @@ def on_reuse(
 
 
 def _refreshed(
-    plan: RequestPlan, held: Held, headers: Headers, requested_at: float, now: float, birth: Birth
+    plan: RequestPlan, held: StoredResponse, headers: Headers, requested_at: float, now: float, birth: StoredAtClock
 ) -> Refreshed | None:
     entry = held.entry
     if plan.directives.no_store:
@@ -340,7 +355,12 @@ def _refreshed(
 
 
 def _on_head(
-    plan: RequestPlan, held: Held | None, head: ResponseHead, requested_at: float, now: float, birth: Birth
+    plan: RequestPlan,
+    held: StoredResponse | None,
+    head: ResponseHead,
+    requested_at: float,
+    now: float,
+    birth: StoredAtClock,
 ) -> NoStore | Refreshed:
     """An answer to HEAD has no body to store, but it refreshes or ends the stored answer to GET (§4.3.5)."""
     if held is None or head.status != 200:
@@ -353,11 +373,11 @@ def _on_head(
     )
 
 
-def _is_for_all_of(plan: RequestPlan, entry: Entry, headers: Headers) -> bool:
+def _is_for_all_of(plan: RequestPlan, entry: CacheEntry, headers: Headers) -> bool:
     """Whether these fields of an answer may be said to all who may have the stored one. To a call with credentials the answer
     itself has to permit that (§3.5): what the stored one permits was said to another.
     """
-    if not plan.credentialed or entry.scope == Scope.SUBJECT or plan.policy.share_with_credentials:
+    if not plan.credentialed or entry.scope == SharingScope.SUBJECT or plan.policy.share_with_credentials:
         return True
     return permits_sharing(directives_for(headers).directives) is not None
 

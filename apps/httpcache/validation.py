@@ -3,10 +3,10 @@
 """
 
 from apps.httpcache import dates
-from apps.httpcache.entry import Entry
+from apps.httpcache.entry import CacheEntry
 from apps.httpcache.fields import end_to_end, first, lines_of, members
 from apps.httpcache.messages import Headers
-from apps.httpcache.stored_response import Held
+from apps.httpcache.stored_response import StoredResponse
 
 CONDITIONS = frozenset({b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"if-range"})
 
@@ -32,7 +32,7 @@ def none_match_fails(if_none_match: bytes, etag: bytes | None) -> bool:
     return etag is not None and opaque(etag) in {opaque(tag) for tag in tags}
 
 
-def not_modified_since(if_modified_since: bytes, held: Held, now: float) -> bool:
+def not_modified_since(if_modified_since: bytes, held: StoredResponse, now: float) -> bool:
     """Whether the stored answer hasn't changed since the caller's date (RFC 9110 §13.1.3, RFC 9111 §4.3.2).
 
     Without ``Last-Modified`` its ``Date`` stands in, and without that the time of receipt. A date that is none is
@@ -48,7 +48,7 @@ def not_modified_since(if_modified_since: bytes, held: Held, now: float) -> bool
     return (int(held.entry.received_at) if changed is None else changed) <= since
 
 
-def conditional_fields(held: Held) -> Headers:
+def conditional_fields(held: StoredResponse) -> Headers:
     """The conditions with which to ask the upstream whether the stored answer is still right; empty without a
     validator (§4.3.1).
     """
@@ -60,7 +60,7 @@ def conditional_fields(held: Held) -> Headers:
     return tuple(fields)
 
 
-def confirms(held: Held, headers: Headers) -> bool:
+def confirms(held: StoredResponse, headers: Headers) -> bool:
     """Whether a 304 with these fields speaks of the stored answer (§4.3.4).
 
     A strong entity tag must be the stored one; a weak one must match weakly; without a tag an equal
@@ -85,7 +85,7 @@ def named(others: tuple[tuple[bytes, bytes], ...], etag: bytes | None) -> bytes 
     return None
 
 
-def merged_headers(entry: Entry, fresh: Headers, unwanted: frozenset[bytes]) -> Headers:
+def merged_headers(entry: CacheEntry, fresh: Headers, unwanted: frozenset[bytes]) -> Headers:
     """The stored fields with those of a 304 (or of a HEAD's 200) in place of the old ones (§3.2).
 
     Repeated lines of a field replace all stored lines of it. What describes the stored body stays.
@@ -95,7 +95,7 @@ def merged_headers(entry: Entry, fresh: Headers, unwanted: frozenset[bytes]) -> 
     return (*(pair for pair in entry.headers if pair[0] not in replaced), *new)
 
 
-def describes_same_body(held: Held, headers: Headers) -> bool:
+def describes_same_body(held: StoredResponse, headers: Headers) -> bool:
     """Whether the answer to a HEAD describes the stored body: equal validators and length where both have them
     (§4.3.5).
     """

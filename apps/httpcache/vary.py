@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from apps.httpcache.entry import Entry, Selecting, Variants
+from apps.httpcache.entry import CacheEntry, Selecting, Variants
 from apps.httpcache.fields import first, lines_of, members
 from apps.httpcache.keys import variant_key
 from apps.httpcache.messages import Headers
@@ -47,7 +47,7 @@ def selecting(names: Sequence[bytes], request_headers: Headers) -> Selecting:
     return tuple([(name, field_value(name, lines.get(name, []))) for name in names])
 
 
-def matches(entry: Entry, request_headers: Headers) -> bool:
+def matches(entry: CacheEntry, request_headers: Headers) -> bool:
     """Whether the request selects this stored answer."""
     stored = entry.selecting
     return not stored or selecting([name for name, _ in stored], request_headers) == stored
@@ -59,8 +59,8 @@ def candidate_keys(primary: bytes, variants: Variants, request_headers: Headers)
 
 
 def placement(
-    known: object, entry: Entry, max_variants: int
-) -> tuple[tuple[tuple[bytes, Entry | Variants], ...], tuple[bytes, ...]]:
+    known: object, entry: CacheEntry, max_variants: int
+) -> tuple[tuple[tuple[bytes, CacheEntry | Variants], ...], tuple[bytes, ...]]:
     """Where an entry goes, given what is ``known`` to stand under its primary key: the records to write, and the keys
     that the bound on variants pushes out.
 

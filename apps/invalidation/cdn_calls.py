@@ -32,7 +32,7 @@ _URL_SAFE = "/-._~!$&'()*+,;=:@%"
 
 
 @dataclass(frozen=True)
-class Call:
+class CDNCall:
     """One call, ready to be made."""
 
     method: str
@@ -43,7 +43,7 @@ class Call:
 
 def call_for(
     described: Mapping[str, str], headers: Mapping[str, str], base_url: str, values: Mapping[str, str]
-) -> Call:
+) -> CDNCall:
     """The call of one purge. ``values`` has ``path`` (normalised, below the listen path), ``tag``, ``api`` and ``soft``."""
     named = {**values, "url": base_url.rstrip("/") + values.get("path", "")}
     in_url = {
@@ -51,7 +51,7 @@ def call_for(
         for name, value in named.items()
     }
     body = described.get("body")
-    return Call(
+    return CDNCall(
         method=described["method"],
         url=_filled(described["url"], in_url),
         headers={name: _filled(value, named) for name, value in headers.items()},

@@ -3,7 +3,7 @@
 from django.db import models
 
 
-class Source(models.TextChoices):
+class MessageSource(models.TextChoices):
     """Where a message came from. Also what the audit log says a purge came in by."""
 
     QUEUE = "queue", "Queue"

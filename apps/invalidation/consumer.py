@@ -23,7 +23,7 @@ from kombu.mixins import ConsumerMixin
 
 from apps.foundation.errors import Unavailable
 from apps.invalidation import message_inbox, plain_redis
-from apps.invalidation.choices import Source
+from apps.invalidation.choices import MessageSource
 
 PREFETCH = 20
 """Messages that the broker hands over before the first is acknowledged."""
@@ -136,7 +136,7 @@ class Events(ConsumerMixin):
         while not self.should_stop:
             close_old_connections()
             try:
-                taken = message_inbox.take(body, source=Source.QUEUE)
+                taken = message_inbox.take(body, source=MessageSource.QUEUE)
             except (Unavailable, DatabaseError) as error:
                 log.warning("a message waits: %s", error)
                 self._stopping.wait(pause)

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from apps.caching.models import Purge
 from apps.catalog.models import API
-from apps.egress.outbound import Refused, client
+from apps.egress.outbound import OutboundRefused, client
 from apps.egress.rules import Guard
 from apps.invalidation.cdn_calls import call_for, values_of
 from apps.invalidation.choices import ForwardingState
@@ -88,7 +88,7 @@ class HTTPForwarder:
         try:
             with self._http.stream(call.method, call.url, headers=call.headers, content=call.body) as answer:
                 status = answer.status_code
-        except Refused as error:
+        except OutboundRefused as error:
             return Result(False, str(error))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Result(False, f"It can't be reached ({type(error).__name__}).", again=True)

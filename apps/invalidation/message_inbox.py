@@ -13,8 +13,8 @@ from django.core.exceptions import ValidationError
 from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.foundation.via import coming_by
-from apps.invalidation.choices import Source
-from apps.invalidation.messages import Item, Unreadable, read
+from apps.invalidation.choices import MessageSource
+from apps.invalidation.messages import MessageItem, Unreadable, read
 from apps.invalidation.models import Message, RefusedMessage
 from apps.purging import services
 from apps.tenants.actors import PLATFORM
@@ -24,7 +24,7 @@ KEPT = 1000
 
 
 @dataclass
-class Taken:
+class InboxResult:
     """What became of a message: purges made, items that were taken before, and those that can't be (by their place)."""
 
     purges: list[Purge] = field(default_factory=list)
@@ -37,14 +37,14 @@ class Taken:
         return bool(self.refused) and not self.purges and not self.duplicates
 
 
-def take(body: bytes, *, source: Source, api: API | None = None, signature: str = "") -> Taken:
+def take(body: bytes, *, source: MessageSource, api: API | None = None, signature: str = "") -> InboxResult:
     """Purge what a message names, and return with that in Redis. What can't be done is kept and doesn't hold up the rest.
 
     ``api``: the only one that it may name. ``signature`` stands in for ids that are missing, so that a signed message
     counts once. Raises ``Unavailable``, or the database's errors: then it wants to be taken again.
     """
     with coming_by(source.value):
-        taken = Taken()
+        taken = InboxResult()
         try:
             items = read(body)
         except Unreadable as error:
@@ -55,8 +55,10 @@ def take(body: bytes, *, source: Source, api: API | None = None, signature: str 
         return taken
 
 
-def _take(items: Sequence[Item | str], taken: Taken, source: Source, only: API | None, signature: str) -> None:
-    by_api: dict[str, list[tuple[int, Item]]] = {}
+def _take(
+    items: Sequence[MessageItem | str], taken: InboxResult, source: MessageSource, only: API | None, signature: str
+) -> None:
+    by_api: dict[str, list[tuple[int, MessageItem]]] = {}
     for index, item in enumerate(items):
         if isinstance(item, str):
             taken.refused[index] = item
@@ -74,7 +76,9 @@ def _take(items: Sequence[Item | str], taken: Taken, source: Source, only: API |
             _purge(row, named, taken, source, signature)
 
 
-def _purge(api: API, named: Sequence[tuple[int, Item]], taken: Taken, source: Source, signature: str) -> None:
+def _purge(
+    api: API, named: Sequence[tuple[int, MessageItem]], taken: InboxResult, source: MessageSource, signature: str
+) -> None:
     ids = {index: item.id or (f"{signature}:{index}" if signature else "") for index, item in named}
     known = set(
         Message.objects.filter(api_slug=api.slug, message_id__in=set(ids.values()) - {""}).values_list(
@@ -103,7 +107,7 @@ def _purge(api: API, named: Sequence[tuple[int, Item]], taken: Taken, source: So
     )
 
 
-def _keep(taken: Taken, body: bytes, source: Source) -> None:
+def _keep(taken: InboxResult, body: bytes, source: MessageSource) -> None:
     if not taken.refused:
         return
     text = body[:16_000].decode("utf-8", "backslashreplace").replace("\x00", "\\x00")[:4000]

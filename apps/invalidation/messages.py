@@ -26,7 +26,7 @@ class Unreadable(Exception):
     """It is no message at all. The text says why."""
 
 
-class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MessageItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that a message ends."""
 
     kind: Literal["path", "prefix", "tag", "operation", "tenant", "application", "api"]
@@ -37,7 +37,7 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: datetime | None = None
 
 
-def read(body: bytes) -> list[Item | str]:
+def read(body: bytes) -> list[MessageItem | str]:
     """The items of a message, or why one of them is none, in their order. Raises ``Unreadable``."""
     if len(body) > LARGEST:
         raise Unreadable("A message has 1 MiB at most.")
@@ -51,9 +51,9 @@ def read(body: bytes) -> list[Item | str]:
     return [_item(each) for each in items]
 
 
-def _item(raw: msgspec.Raw) -> Item | str:
+def _item(raw: msgspec.Raw) -> MessageItem | str:
     try:
-        item = msgspec.json.decode(raw, type=Item)
+        item = msgspec.json.decode(raw, type=MessageItem)
     except (msgspec.MsgspecError, RecursionError) as error:
         return str(error)
     if len(item.id) > 128:

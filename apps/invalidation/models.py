@@ -5,7 +5,7 @@ from django.db import models
 from apps.caching.models import Purge
 from apps.foundation.constraints import known
 from apps.foundation.secrets import EncryptedJSONField
-from apps.invalidation.choices import ForwardingState, Source
+from apps.invalidation.choices import ForwardingState, MessageSource
 
 
 class PurgeWebhook(models.Model):
@@ -26,13 +26,13 @@ class Message(models.Model):
 
     api_slug = models.SlugField(max_length=64)
     message_id = models.CharField(max_length=128)
-    source = models.CharField(max_length=8, choices=Source.choices)
+    source = models.CharField(max_length=8, choices=MessageSource.choices)
     at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["api_slug", "message_id"], name="each_message_once"),
-            known("source", Source),
+            known("source", MessageSource),
         ]
 
     def __str__(self) -> str:
@@ -42,14 +42,14 @@ class Message(models.Model):
 class RefusedMessage(models.Model):
     """A message, or an item of one, that says nothing we can do. Kept for people: the newest thousand."""
 
-    source = models.CharField(max_length=8, choices=Source.choices)
+    source = models.CharField(max_length=8, choices=MessageSource.choices)
     detail = models.CharField(max_length=500, help_text="Why it was refused.")
     body = models.TextField(help_text="As it came, up to 4,000 characters.")
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-pk"]
-        constraints = [known("source", Source)]
+        constraints = [known("source", MessageSource)]
 
     def __str__(self) -> str:
         return self.detail

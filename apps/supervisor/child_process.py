@@ -20,7 +20,7 @@ KILLED = 1.0  # seconds that the kernel may take to end what was sent SIGKILL
 
 
 @dataclass(frozen=True)
-class Plan:
+class ChildPlan:
     """What the supervisor runs and how.
 
     ``grace`` is how long it may take to stop, in seconds; ``inherited`` are descriptors that it keeps; ``once`` marks a command
@@ -38,14 +38,14 @@ class Plan:
 
 
 class Child:
-    """One running ``Plan``.
+    """One running ``ChildPlan``.
 
     ``on_group`` hears of every process group made (``+``) and gone (``-``), for the guard; ``on_end`` of each process's end.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        plan: ChildPlan,
         log: LogStream,
         *,
         on_group: Callable[[str, int], None] = lambda sign, group: None,

@@ -13,7 +13,7 @@ from apps.catalog.services import upstream_update
 from apps.demo.credentials import Credentials, keep, kept
 from apps.demo.seed import PROVIDER, is_empty, let_demo_reach, plant
 from apps.foundation.child_command import Command, manage
-from apps.supervisor.child_process import Plan
+from apps.supervisor.child_process import ChildPlan
 from apps.supervisor.ports import PortTaken, listen
 from apps.tenants.actors import PLATFORM
 from apps.tenants.models import Tenant
@@ -27,10 +27,10 @@ class Demo:
     listener: socket.socket
     is_new: bool
 
-    def origin(self) -> Plan:
+    def origin(self) -> ChildPlan:
         """Its origin."""
         descriptor = self.listener.fileno()
-        return Plan(
+        return ChildPlan(
             name="origin",
             command=Command(
                 executable=sys.executable,
@@ -42,9 +42,9 @@ class Demo:
             inherited=[descriptor],
         )
 
-    def traffic(self) -> Plan:
+    def traffic(self) -> ChildPlan:
         """A few minutes of calls through the gateway: once, when it is new."""
-        return Plan(name="demo", command=manage("demo", "--traffic", root=settings.BASE_DIR), once=True)
+        return ChildPlan(name="demo", command=manage("demo", "--traffic", root=settings.BASE_DIR), once=True)
 
 
 def demo_prepare() -> Demo | None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apimgr import parsers
 from apimgr.variables import read
 from apps.tenants.actors import PLATFORM
-from apps.tenants.choices import Scope
+from apps.tenants.choices import TokenScope
 from apps.tenants.models import Token, User
 from apps.tenants.selectors import SOON, digest_of
 from apps.tenants.services import LONGEST_LIFE, HashedPassword, NewToken, token_create, user_create
@@ -105,7 +105,7 @@ def _token_of(administrator: User, name: str, secret: str) -> NewToken:
         actor=PLATFORM,
         user=administrator,
         name=name,
-        scope=Scope.ADMIN,
+        scope=TokenScope.ADMIN,
         expires_at=timezone.now() + LONGEST_LIFE,
         secret=secret or None,
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 from django.conf import settings
 
 from apps.foundation.child_command import Command, manage
-from apps.supervisor.child_process import Plan
-from apps.supervisor.valkey import Role, ValkeySettings
+from apps.supervisor.child_process import ChildPlan
+from apps.supervisor.valkey import ValkeyRole, ValkeySettings
 
 # Seconds that each may take to stop. They stop one group after the other, and all of it takes less than ten.
 GATEWAY_GRACE = 3.5
@@ -35,11 +35,11 @@ class Listeners:
 
 def valkeys() -> list[ValkeySettings]:
     """The embedded servers that this installation needs: none for what ``REDIS_URL`` and ``CACHE_REDIS_URL`` name."""
-    wanted: list[tuple[Role, Path]] = []
+    wanted: list[tuple[ValkeyRole, Path]] = []
     if settings.REDIS_IS_EMBEDDED:
-        wanted.append((Role.STATE, settings.STATE_SOCKET))
+        wanted.append((ValkeyRole.STATE, settings.STATE_SOCKET))
     if settings.CACHE_REDIS_IS_EMBEDDED:
-        wanted.append((Role.CACHE, settings.CACHE_SOCKET))
+        wanted.append((ValkeyRole.CACHE, settings.CACHE_SOCKET))
     return [ValkeySettings(role=role, folder=settings.DATA_DIR / role, socket=path) for role, path in wanted]
 
 
@@ -47,15 +47,15 @@ def valkeys() -> list[ValkeySettings]:
 _VALKEY_ADVICE = ("Memory overcommit must be enabled", "Transparent Huge Pages", "TCP backlog setting")
 
 
-def valkey_plan(server: ValkeySettings) -> Plan:
+def valkey_plan(server: ValkeySettings) -> ChildPlan:
     """How the supervisor runs an embedded server."""
-    return Plan(name=server.role.value, command=server.prepare(), grace=VALKEY_GRACE, muted=_VALKEY_ADVICE)
+    return ChildPlan(name=server.role.value, command=server.prepare(), grace=VALKEY_GRACE, muted=_VALKEY_ADVICE)
 
 
-def gateways(listener: socket.socket) -> list[Plan]:
+def gateways(listener: socket.socket) -> list[ChildPlan]:
     """The gateway's workers, all on one socket: a connection goes to whichever is free."""
     return [
-        Plan(
+        ChildPlan(
             name=f"gateway {number}",
             command=manage(
                 "gateway",
@@ -72,27 +72,27 @@ def gateways(listener: socket.socket) -> list[Plan]:
     ]
 
 
-def agent() -> Plan:
+def agent() -> ChildPlan:
     """The node agent, which ships call records and says how many workers there should be."""
     command = manage("agent", "--workers", str(settings.GATEWAY_WORKERS), root=settings.BASE_DIR)
-    return Plan(name="agent", command=command, grace=AGENT_GRACE, says_ready=True)
+    return ChildPlan(name="agent", command=command, grace=AGENT_GRACE, says_ready=True)
 
 
 # It is about pickle, which nothing here accepts.
 _CELERY_ADVICE = "ignore:You're running the worker with superuser privileges"
 
 
-def celery() -> list[Plan]:
+def celery() -> list[ChildPlan]:
     """The worker and the clock. Threads: the work waits for the database, and a thread can't be orphaned. Three tasks wait for
     others' servers (CDNs, name servers, upstreams), each by one thread at a time: two threads are left for records and changes.
     """
     return [
-        Plan(
+        ChildPlan(
             name="worker",
             command=_celery("worker", "--pool=threads", "--concurrency=5", "--without-gossip", "--without-mingle"),
             grace=CELERY_GRACE,
         ),
-        Plan(
+        ChildPlan(
             name="beat",
             command=_celery("beat", f"--schedule={settings.DATA_DIR / 'beat'}", "--pidfile="),
             grace=CELERY_GRACE,
@@ -110,16 +110,16 @@ def _celery(*arguments: str) -> Command:
     )
 
 
-def events() -> list[Plan]:
+def events() -> list[ChildPlan]:
     """The consumer of invalidation messages, where there is a broker to consume from."""
     if not settings.INVALIDATION_URL:
         return []
-    return [Plan(name="events", command=manage("events", root=settings.BASE_DIR), grace=CELERY_GRACE)]
+    return [ChildPlan(name="events", command=manage("events", root=settings.BASE_DIR), grace=CELERY_GRACE)]
 
 
-def console(listener: socket.socket) -> Plan:
+def console(listener: socket.socket) -> ChildPlan:
     """The console with the REST API."""
-    return Plan(
+    return ChildPlan(
         name="console",
         command=manage("console", root=settings.BASE_DIR, environment={"CONSOLE_FD": str(listener.fileno())}),
         grace=CONSOLE_GRACE,

@@ -19,7 +19,7 @@ from apps.analytics import stream
 from apps.analytics.intervals import Intervals
 from apps.gateway.records import unknown_calls
 from apps.gateway.records.spool import AGENT, Frame, SpoolWriter, frame, segment_path
-from apps.gateway.records.spool_reader import Life, Segment, SpoolFolder
+from apps.gateway.records.spool_reader import Segment, SpooledIncarnation, SpoolFolder
 from apps.wire import call_records, redis_names
 from apps.wire.redis_client import AWAY
 
@@ -32,7 +32,7 @@ class _Pushed:
     """A batch in the stream: where it lies in the spool, which numbers it has, when it was pushed (monotonic)."""
 
     entry: bytes
-    life: Life
+    life: SpooledIncarnation
     segment: Segment
     start: int
     end: int
@@ -47,7 +47,9 @@ class _Progress:
 
     settled: Intervals = field(default_factory=Intervals)
     last: int = 0  # greatest number read
-    begun: dict[str, tuple[int, call_records.CallRecord]] = field(default_factory=dict)  # call id -> segment, record
+    begun: dict[str, tuple[int, call_records.SpooledCallRecord]] = field(
+        default_factory=dict
+    )  # call id -> segment, record
     asked: bool = False
 
 
@@ -94,7 +96,7 @@ class Shipper:
             self._own.close()
         self.folder.close()
 
-    def _of(self, life: Life) -> _Progress:
+    def _of(self, life: SpooledIncarnation) -> _Progress:
         return self._progress.setdefault(life.incarnation, _Progress())
 
     def _look(self) -> None:
@@ -154,7 +156,7 @@ class Shipper:
                 again.append((life, segment))
             unread = again
 
-    def _push(self, life: Life, segment: Segment, start: int, found: list[Frame]) -> bool:
+    def _push(self, life: SpooledIncarnation, segment: Segment, start: int, found: list[Frame]) -> bool:
         """Push those frames that aren't settled yet. Whether there were any."""
         settled = self._of(life).settled
         fresh = [each for each in found if each.number not in settled]
@@ -169,7 +171,7 @@ class Shipper:
         self._pushed.append(_Pushed(entry, life, segment, start, found[-1].end, numbers, oldest, time.monotonic()))
         return True
 
-    def _note(self, life: Life, segment: Segment, found: list[Frame]) -> None:
+    def _note(self, life: SpooledIncarnation, segment: Segment, found: list[Frame]) -> None:
         """Remember which streamed answers have begun and not ended."""
         progress = self._of(life)
         progress.last = max(progress.last, found[-1].number)
@@ -177,7 +179,7 @@ class Shipper:
             head = each.record[:12]
             if b"begun" in head or b"ended" in head:
                 record = _decoded(each.record)
-                if not isinstance(record, call_records.CallRecord):
+                if not isinstance(record, call_records.SpooledCallRecord):
                     continue
                 if record.kind == call_records.BEGUN:
                     progress.begun[record.call_id] = segment.number, record
@@ -231,7 +233,7 @@ class Shipper:
             if life.ended and not life.segments:
                 self._forget(life)
 
-    def _forget(self, life: Life) -> None:
+    def _forget(self, life: SpooledIncarnation) -> None:
         try:
             self._client.hdel(redis_names.CALLS_TAKEN, life.incarnation)
             self._client.hdel(redis_names.CALLS_WRITTEN, life.incarnation)
@@ -255,7 +257,7 @@ class Shipper:
                 excess -= sizes[life.incarnation, segment.number]
                 self._drop(life, segment)
 
-    def _drop(self, life: Life, segment: Segment) -> None:
+    def _drop(self, life: SpooledIncarnation, segment: Segment) -> None:
         progress = self._of(life)
         numbers, oldest = Intervals(), 0.0
         tallies: list[call_records.TallyRecord] = []
@@ -284,7 +286,7 @@ class Shipper:
             self._own = self._own or SpoolWriter(self._path, self._node, AGENT)
             self._own.append(call_records.encode(tally))
 
-    def _declare_lost(self, life: Life, numbers: Intervals, at: float) -> None:
+    def _declare_lost(self, life: SpooledIncarnation, numbers: Intervals, at: float) -> None:
         """Have the database told, by way of the agent's own spool, that these records won't come."""
         if not numbers:
             return
@@ -337,7 +339,7 @@ class Shipper:
         self._told = now
 
 
-def _decoded(record: bytes) -> call_records.Record | None:
+def _decoded(record: bytes) -> call_records.SpooledRecord | None:
     try:
         return call_records.decode(record)
     except msgspec.MsgspecError:

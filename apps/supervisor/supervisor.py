@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from apps.supervisor.child_process import Child, Plan
+from apps.supervisor.child_process import Child, ChildPlan
 from apps.supervisor.installation import STOP_ORDER, in_stop_order
 from apps.supervisor.log_stream import LogStream
 
@@ -63,7 +63,7 @@ class Supervisor:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def start(self, plans: Sequence[Plan]) -> None:
+    async def start(self, plans: Sequence[ChildPlan]) -> None:
         """Start children; nothing is started any more once the stop has begun."""
         for plan in plans:
             if self.stopping.is_set():

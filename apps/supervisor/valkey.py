@@ -25,7 +25,7 @@ class ValkeyError(Exception):
     """A Valkey that can't be started or used as it is; the message says what to do."""
 
 
-class Role(StrEnum):
+class ValkeyRole(StrEnum):
     """What a server is for."""
 
     STATE = "state"
@@ -33,9 +33,9 @@ class Role(StrEnum):
 
 
 # The journal is fsynced every second: a power cut loses a second of what only Redis holds, a killed process nothing.
-_DIRECTIVES: dict[Role, dict[str, str]] = {
-    Role.STATE: {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"},
-    Role.CACHE: {"appendonly": "no", "maxmemory-policy": "allkeys-lfu"},
+_DIRECTIVES: dict[ValkeyRole, dict[str, str]] = {
+    ValkeyRole.STATE: {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"},
+    ValkeyRole.CACHE: {"appendonly": "no", "maxmemory-policy": "allkeys-lfu"},
 }
 CACHE_BYTES = 256 * 2**20
 
@@ -44,7 +44,7 @@ CACHE_BYTES = 256 * 2**20
 class ValkeySettings:
     """One embedded server. ``port`` 0 opens no TCP port; any other listens on 127.0.0.1 besides the socket."""
 
-    role: Role
+    role: ValkeyRole
     folder: Path
     socket: Path
     port: int = 0
@@ -69,7 +69,7 @@ class ValkeySettings:
             "logfile": "",
             "loglevel": "warning",
             "set-proc-title": "no",
-            "maxmemory": str(self.maxmemory or (CACHE_BYTES if self.role is Role.CACHE else 0)),
+            "maxmemory": str(self.maxmemory or (CACHE_BYTES if self.role is ValkeyRole.CACHE else 0)),
             **_DIRECTIVES[self.role],
             **self.extra,
         }

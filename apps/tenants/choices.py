@@ -11,7 +11,7 @@ class Role(models.TextChoices):
     VIEWER = "viewer"
 
 
-class Scope(models.TextChoices):
+class TokenScope(models.TextChoices):
     """What a token may do of what its user may: each includes those before it. Only ``admin`` carries an administrator's right."""
 
     READ = "read"
@@ -19,9 +19,9 @@ class Scope(models.TextChoices):
     ADMIN = "admin"
 
     @property
-    def included(self) -> "tuple[Scope, ...]":
+    def included(self) -> "tuple[TokenScope, ...]":
         """This scope and those before it."""
-        every = tuple(Scope)
+        every = tuple(TokenScope)
         return every[: every.index(self) + 1]
 
 

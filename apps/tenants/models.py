@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from apps.foundation.constraints import known
-from apps.tenants.choices import Role, Scope, TenantState
+from apps.tenants.choices import Role, TenantState, TokenScope
 
 
 class UserManager(BaseUserManager["User"]):
@@ -84,7 +84,9 @@ class User(AbstractBaseUser):
     def administrates(self) -> bool:
         """Whether they act as a platform administrator: with the right, and not by a token that leaves it out."""
         token = self.token
-        return self.is_administrator and (token is None or (token.scope == Scope.ADMIN and token.tenant_id is None))
+        return self.is_administrator and (
+            token is None or (token.scope == TokenScope.ADMIN and token.tenant_id is None)
+        )
 
     @property
     def held_memberships(self) -> "models.QuerySet[Membership]":
@@ -200,7 +202,7 @@ class Token(models.Model):
     name = models.CharField(max_length=64)
     prefix = models.CharField(max_length=16, help_text="The first characters, to recognise it by.")
     digest = models.CharField(max_length=64, unique=True)
-    scope = models.CharField(max_length=12, choices=Scope.choices)
+    scope = models.CharField(max_length=12, choices=TokenScope.choices)
     tenant = models.ForeignKey(
         Tenant,
         on_delete=models.CASCADE,
@@ -219,7 +221,7 @@ class Token(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        constraints = [known("scope", Scope)]
+        constraints = [known("scope", TokenScope)]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"

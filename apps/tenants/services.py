@@ -17,7 +17,7 @@ from apps.foundation.errors import Conflict
 from apps.httpcache import tag_of_tenant
 from apps.tenants import policies
 from apps.tenants.actors import Actor, Platform
-from apps.tenants.choices import Role, Scope, TenantState
+from apps.tenants.choices import Role, TenantState, TokenScope
 from apps.tenants.emails import new_administrator, token_ends
 from apps.tenants.models import Membership, Tenant, Token, User
 from apps.tenants.selectors import digest_of, tokens_ending_soon
@@ -252,7 +252,7 @@ def token_create(
     actor: Actor,
     user: User,
     name: str,
-    scope: Scope | str,
+    scope: TokenScope | str,
     expires_at: datetime,
     tenant: Tenant | None = None,
     secret: str | None = None,
@@ -343,13 +343,13 @@ def _check_life(expires_at: datetime) -> None:
         raise ValidationError({"expires_at": f"A token ends within {LONGEST_LIFE.days} days."})
 
 
-def _check_reach(user: User, scope: Scope | str, tenant: Tenant | None) -> None:
+def _check_reach(user: User, scope: TokenScope | str, tenant: Tenant | None) -> None:
     """Refuse what would look like a right that its owner doesn't have."""
-    if scope == Scope.ADMIN and not user.is_administrator:
+    if scope == TokenScope.ADMIN and not user.is_administrator:
         raise ValidationError({"scope": "Only a platform administrator's token can have this scope."})
     if tenant is None:
         return
-    if scope == Scope.ADMIN:
+    if scope == TokenScope.ADMIN:
         raise ValidationError({"tenant": "The scope admin reaches the whole platform: leave the tenant empty."})
     if not Membership.objects.filter(user=user, tenant=tenant).exists():
         raise ValidationError({"tenant": f"{user} is no member of {tenant}: this token would reach nothing."})

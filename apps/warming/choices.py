@@ -17,7 +17,7 @@ class WarmUpState(models.TextChoices):
 UNFINISHED = (WarmUpState.QUEUED, WarmUpState.RUNNING)
 
 
-class Cause(models.TextChoices):
+class WarmUpCause(models.TextChoices):
     """What a warm-up was started by."""
 
     MANUAL = "manual", "Somebody asked for it"

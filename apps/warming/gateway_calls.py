@@ -9,7 +9,7 @@ import httpx
 from django.conf import settings
 
 from apps.httpcache import Reason
-from apps.warming.targets import Call
+from apps.warming.targets import WarmUpCall
 from apps.wire.warm_up_token import HEADER, make
 
 AT_ONCE = 32
@@ -26,7 +26,7 @@ STORED, FRESH, PASSED, FAILED = "stored", "fresh", "passed", "failed"
 _AGENT = "apimgr-warm-up"
 
 
-class Outcome(NamedTuple):
+class CallOutcome(NamedTuple):
     """What became of a call: ``stored`` anew, ``fresh`` (the cache had it), ``passed`` (answered, not stored) or ``failed``,
     and why for the last two. ``reached``: the gateway answered.
     """
@@ -56,11 +56,11 @@ class Fetcher:
         self._threads.shutdown()
         self._client.close()
 
-    def submit(self, api: str, call: Call, headers: Mapping[str, str]) -> "Future[Outcome]":
+    def submit(self, api: str, call: WarmUpCall, headers: Mapping[str, str]) -> "Future[CallOutcome]":
         """Have a call made; the future never raises."""
         return self._threads.submit(self._fetch, api, call, headers)
 
-    def _fetch(self, api: str, call: Call, headers: Mapping[str, str]) -> Outcome:
+    def _fetch(self, api: str, call: WarmUpCall, headers: Mapping[str, str]) -> CallOutcome:
         token = make(
             settings.SNAPSHOT_MAC_KEY, api=api, scheme=call.scheme, target=call.target.encode(), now=time.time()
         )
@@ -72,23 +72,25 @@ class Fetcher:
             with self._client.stream("GET", f"{self._gateway_url}{call.target}", headers=sent) as answer:
                 for _ in answer.iter_raw():
                     if time.monotonic() > until:
-                        return Outcome(FAILED, f"Its answer did not end within {LONGEST:g} s.")
+                        return CallOutcome(FAILED, f"Its answer did not end within {LONGEST:g} s.")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            return Outcome(FAILED, f"The gateway could not be called: {error or type(error).__name__}.", reached=False)
+            return CallOutcome(
+                FAILED, f"The gateway could not be called: {error or type(error).__name__}.", reached=False
+            )
         return outcome_of(answer.status_code, answer.headers.get("x-cache", ""), answer.headers.get("cache-status", ""))
 
 
-def outcome_of(status: int, cache: str, cache_status: str) -> Outcome:
+def outcome_of(status: int, cache: str, cache_status: str) -> CallOutcome:
     """What an answer's ``X-Cache`` and ``Cache-Status`` (RFC 9211; the gateway's own member is the last) say of it."""
     said = [part.strip() for part in cache_status.rpartition("apimgr;")[2].split(";")]
     if "stored" in said:
-        return Outcome(STORED)
+        return CallOutcome(STORED)
     if cache in ("HIT", "STALE", "REVALIDATED"):
-        return Outcome(FRESH)
+        return CallOutcome(FRESH)
     if status >= 400:
-        return Outcome(FAILED, f"Answered with {status}.")
+        return CallOutcome(FAILED, f"Answered with {status}.")
     detail = next((part.removeprefix("detail=") for part in said if part.startswith("detail=")), "")
-    return Outcome(PASSED, _SENTENCES.get(detail, "The answer was not stored."))
+    return CallOutcome(PASSED, _SENTENCES.get(detail, "The answer was not stored."))
 
 
 _SENTENCES = {reason.code: reason.sentence for reason in Reason}

@@ -4,7 +4,7 @@ from django.db import models
 
 from apps.caching.warm_up import rate_text
 from apps.foundation.constraints import goes_with, known
-from apps.warming.choices import UNFINISHED, Cause, WarmUpState
+from apps.warming.choices import UNFINISHED, WarmUpCause, WarmUpState
 
 
 class WarmUp(models.Model):
@@ -16,7 +16,7 @@ class WarmUp(models.Model):
     """
 
     api_slug = models.SlugField(max_length=64)
-    cause = models.CharField(max_length=8, choices=Cause.choices, default=Cause.MANUAL)
+    cause = models.CharField(max_length=8, choices=WarmUpCause.choices, default=WarmUpCause.MANUAL)
     mark = models.PositiveBigIntegerField(default=0, help_text="Of its cause: the purge's id, or the change's epoch.")
     urls = models.JSONField(default=list, blank=True, help_text="What was named.")
     top = models.PositiveIntegerField(default=0, help_text="So many of the last day's most called URLs besides.")
@@ -50,7 +50,7 @@ class WarmUp(models.Model):
             models.Index(fields=["state"], name="warm_ups_by_state"),
         ]
         constraints = [
-            known("cause", Cause),
+            known("cause", WarmUpCause),
             known("state", WarmUpState),
             goes_with("ended_at", ~models.Q(state__in=UNFINISHED)),
         ]

@@ -20,9 +20,9 @@ from apps.caching.warm_up import MOST
 from apps.catalog.models import API
 from apps.warming.choices import UNFINISHED, WarmUpState
 from apps.warming.gateway_calls import AT_ONCE as CALLS
-from apps.warming.gateway_calls import FAILED, FRESH, PASSED, STORED, Outcome
+from apps.warming.gateway_calls import FAILED, FRESH, PASSED, STORED, CallOutcome
 from apps.warming.models import WarmUp
-from apps.warming.targets import Call, Targets
+from apps.warming.targets import Targets, WarmUpCall
 
 LEASE = 15.0
 """Seconds without a word after which a warm-up is free for another process."""
@@ -51,11 +51,11 @@ SOON = timedelta(seconds=1)
 LAST_DAY = timedelta(hours=24)
 PROBLEMS_KEPT = 20
 
-Submit = Callable[[str, Call, Mapping[str, str]], "Future[Outcome]"]
+Submit = Callable[[str, WarmUpCall, Mapping[str, str]], "Future[CallOutcome]"]
 _COUNTED = (STORED, FRESH, PASSED, FAILED)
 
 
-class Pace:
+class CallPace:
     """When the next call may be made, at ``rate`` calls a second. Times are of one clock, in seconds."""
 
     def __init__(self, rate: float, first: float) -> None:
@@ -70,7 +70,7 @@ class Pace:
         return True
 
 
-class Run:
+class WarmUpRun:
     """One claimed warm-up of a tenant's API. ``lost`` when it is this process's no more: over, cancelled, or taken by another."""
 
     def __init__(self, row: WarmUp, tenant: int | None, worker: str, now: float, first: float) -> None:
@@ -78,13 +78,13 @@ class Run:
         self.tenant = tenant
         self.lost = False
         self._worker = worker
-        self._calls = [Call(*each) for each in row.targets]
+        self._calls = [WarmUpCall(*each) for each in row.targets]
         self._next = row.done
-        self._under_way: dict[Future[Outcome], int] = {}
-        self._outcomes: dict[int, Outcome] = {}
+        self._under_way: dict[Future[CallOutcome], int] = {}
+        self._outcomes: dict[int, CallOutcome] = {}
         self._unreached = 0
         self._saved_at = now
-        self.pace = Pace(row.rate, first)
+        self.pace = CallPace(row.rate, first)
 
     def go_on(self, submit: Submit, now: float) -> bool:
         """Make the next call if it is due; whether it was."""
@@ -111,7 +111,7 @@ class Run:
                 row.note = outcome_of_next.why
 
     @property
-    def under_way(self) -> Sequence["Future[Outcome]"]:
+    def under_way(self) -> Sequence["Future[CallOutcome]"]:
         """Calls that haven't come back."""
         return list(self._under_way)
 
@@ -155,8 +155,8 @@ _SAVED_AT_THE_END = (*_SAVED, "state", "ended_at", "targets")
 
 
 def claim(
-    worker: str, *, beside: Sequence[Run] = (), only: WarmUp | None = None, clock: float | None = None
-) -> list[Run]:
+    worker: str, *, beside: Sequence[WarmUpRun] = (), only: WarmUp | None = None, clock: float | None = None
+) -> list[WarmUpRun]:
     """Claim what there is to do: of each API the oldest unfinished warm-up, if nobody works on it and its next call is due.
 
     Each tenant in turn, as long as it has room ``beside`` what the process works on already. What a warm-up means is looked up
@@ -185,11 +185,11 @@ def claim(
         row.refresh_from_db()
         if row.total is None and not _looked_up(row, now):
             continue
-        claimed.append(Run(row, tenant_of.get(row.api_slug), worker, mono, first))
+        claimed.append(WarmUpRun(row, tenant_of.get(row.api_slug), worker, mono, first))
     return claimed
 
 
-def _in_turn(waiting: Mapping[int, int | None], beside: Sequence[Run]) -> list[int]:
+def _in_turn(waiting: Mapping[int, int | None], beside: Sequence[WarmUpRun]) -> list[int]:
     """Of ``waiting`` (tenants by number of warm-up) those for which there is room."""
     busy = Counter(run.tenant for run in beside)
     theirs: dict[int | None, deque[int]] = {}
@@ -231,7 +231,7 @@ def _looked_up(row: WarmUp, now: datetime) -> bool:
     return True
 
 
-def _calls_of(api: API, row: WarmUp, now: datetime) -> list[Call]:
+def _calls_of(api: API, row: WarmUp, now: datetime) -> list[WarmUpCall]:
     targets = Targets(api)
     calls = dict.fromkeys(targets.calls(row.urls))
     if row.top:
@@ -245,14 +245,14 @@ def _calls_of(api: API, row: WarmUp, now: datetime) -> list[Call]:
 
 
 def work(
-    runs: Iterable[Run],
+    runs: Iterable[WarmUpRun],
     submit: Submit,
     *,
     until: float,
     clock: Callable[[], float] = time.monotonic,
     rest: Callable[[float, Sequence["Future[Any]"]], None] | None = None,
     saved: Callable[[WarmUp], object] | None = None,
-    more: Callable[[Sequence[Run]], Iterable[Run]] = lambda beside: (),
+    more: Callable[[Sequence[WarmUpRun]], Iterable[WarmUpRun]] = lambda beside: (),
 ) -> None:
     """Work on claimed warm-ups until the clock says ``until`` or they are over, then wait for what is under way and let go.
 
@@ -284,7 +284,7 @@ def work(
             rest(_idle(active, ready, clock(), until), [future for run in active for future in run.under_way])
 
 
-def _make_calls(active: Iterable[Run], submit: Submit, now: float) -> "set[int | None]":
+def _make_calls(active: Iterable[WarmUpRun], submit: Submit, now: float) -> "set[int | None]":
     """Make the calls that are due, one of each warm-up in turn; the tenants that have no room for more."""
     busy: Counter[int | None] = Counter()
     for run in active:
@@ -300,7 +300,7 @@ def _make_calls(active: Iterable[Run], submit: Submit, now: float) -> "set[int |
     return held_back
 
 
-def _idle(active: Iterable[Run], ready: Iterable[Run], now: float, until: float) -> float:
+def _idle(active: Iterable[WarmUpRun], ready: Iterable[WarmUpRun], now: float, until: float) -> float:
     """Seconds until there is something to do besides collecting: to save, or a call of those that are ``ready``."""
     moments = [run.saves_at() for run in active]
     if now < until:

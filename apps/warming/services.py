@@ -15,7 +15,7 @@ from apps.foundation import field_names
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM, Actor, user_of
 from apps.tenants.services import allow
-from apps.warming.choices import UNFINISHED, Cause, WarmUpState
+from apps.warming.choices import UNFINISHED, WarmUpCause, WarmUpState
 from apps.warming.models import WarmUp
 from apps.warming.policies import can_cancel, can_warm_up
 from apps.warming.targets import Targets
@@ -35,7 +35,7 @@ def warm_up_start(
     top: int = 0,
     rate: str = "",
     headers: Mapping[str, str] | None = None,
-    cause: Cause = Cause.MANUAL,
+    cause: WarmUpCause = WarmUpCause.MANUAL,
     mark: int = 0,
 ) -> WarmUp:
     """Queue a warm-up: ``urls`` (paths, or whole URLs) and the ``top`` most called URLs of the last day, at ``rate`` (``10/s``).
@@ -48,7 +48,7 @@ def warm_up_start(
     _check(api, settings)
     with change(actor=actor, verb="cache.warm_up", target_type="api", target=api.slug, tenant=api.tenant.slug) as noted:
         _check_waiting(api)
-        if actor is PLATFORM and cause != Cause.MANUAL:
+        if actor is PLATFORM and cause != WarmUpCause.MANUAL:
             noted.drop()  # what a setting brings about is no decision of its own
         noted.field("warm-up", None, _in_words(settings))
         made = WarmUp.objects.create(

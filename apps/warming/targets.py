@@ -16,7 +16,7 @@ from apps.httpcache import Target, normalise_target
 _GOES_WITHOUT_SAYING = {"http": ":80", "https": ":443"}
 
 
-class Call(NamedTuple):
+class WarmUpCall(NamedTuple):
     """One GET as a gateway would see it; ``target`` is in the one form that is keyed and forwarded."""
 
     scheme: str
@@ -51,11 +51,11 @@ class Targets:
         self.scheme, self._authority = own.scheme, own.netloc
         self._api = api
 
-    def calls(self, urls: Iterable[str]) -> list[Call]:
+    def calls(self, urls: Iterable[str]) -> list[WarmUpCall]:
         """All that the URLs mean, each once. Raises ``ValueError`` like ``of``."""
         return list(dict.fromkeys(call for url in urls for call in self.of(url)))
 
-    def of(self, url: str) -> list[Call]:
+    def of(self, url: str) -> list[WarmUpCall]:
         """What one URL means: itself, if it is whole; a path means each of the API's hosts, or the gateway's own address.
 
         A path may have the API's listen path in front or not. Raises ``ValueError`` with a sentence for who wrote it.
@@ -80,7 +80,7 @@ class Targets:
         for _, host in places:
             self._check(host, target)
         text = target.path.decode("ascii") + ("" if target.query is None else f"?{target.query.decode('ascii')}")
-        return [Call(scheme, host, text) for scheme, host in places]
+        return [WarmUpCall(scheme, host, text) for scheme, host in places]
 
     def _check(self, host: str, target: Target) -> None:
         if self.compiled is None:

@@ -21,7 +21,7 @@ from apps.fleet import state
 from apps.foundation import field_names
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
-from apps.warming.choices import Cause, WarmUpState
+from apps.warming.choices import WarmUpCause, WarmUpState
 from apps.warming.models import WarmUp
 from apps.warming.services import warm_up_start
 from apps.wire.redis_client import AWAY
@@ -36,7 +36,7 @@ class Due(NamedTuple):
     """A warm-up to begin, and what for."""
 
     api: API
-    cause: Cause
+    cause: WarmUpCause
     mark: int
 
 
@@ -44,7 +44,7 @@ def begin_due(now: datetime) -> int:
     """Begin what is due; how many that is. A handful of queries, whatever the number of APIs."""
     begun = 0
     for due in list(_due(now)):
-        if due.cause is Cause.PUBLISH and not _is_out(due.mark):
+        if due.cause is WarmUpCause.PUBLISH and not _is_out(due.mark):
             continue  # gateways would store by the rules of before
         waiting = WarmUp.objects.filter(api_slug=due.api.slug, cause=due.cause, state=WarmUpState.QUEUED, worker="")
         if waiting.update(mark=due.mark):
@@ -76,13 +76,13 @@ def _due(now: datetime) -> Iterator[Due]:
     published = _published(api.slug for api, settings in wanted if settings.on_publish)
     purged = _purged((api.slug for api, settings in wanted if settings.after_purge), now)
     for api, settings in wanted:
-        for cause, marks in ((Cause.PUBLISH, published), (Cause.PURGE, purged)):
+        for cause, marks in ((WarmUpCause.PUBLISH, published), (WarmUpCause.PURGE, purged)):
             mark = marks.get(api.slug, 0)
             if mark > begun.get((api.slug, cause), (0, now))[0]:
                 yield Due(api, cause, mark)
-        last = begun.get((api.slug, Cause.SCHEDULE))
+        last = begun.get((api.slug, WarmUpCause.SCHEDULE))
         if settings.every is not None and (last is None or last[1] + timedelta(seconds=settings.every) <= now):
-            yield Due(api, Cause.SCHEDULE, 0)
+            yield Due(api, WarmUpCause.SCHEDULE, 0)
 
 
 def _published(slugs: Iterable[str]) -> dict[str, int]:

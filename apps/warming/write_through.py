@@ -23,23 +23,23 @@ from apps.cachestore.backend import ResponsesCache
 from apps.cachestore.path_index import note
 from apps.cachestore.store import ROOM, account_of
 from apps.catalog.models import API
-from apps.fleet.receipts import Receipt, wait_for_receipt
+from apps.fleet.receipts import ReceiptCount, wait_for_receipt
 from apps.foundation.errors import Conflict, Unavailable
 from apps.gateway.pipeline.cache_plan import plan_call
 from apps.gateway.pipeline.stages.route import operation_of
 from apps.gateway.upstream.headers import ruled
-from apps.httpcache.entry import Birth, Entry, Variants
+from apps.httpcache.entry import CacheEntry, StoredAtClock, Variants
 from apps.tenants.actors import Actor
 from apps.tenants.services import allow
 from apps.warming.policies import can_push
-from apps.warming.targets import Call, Targets
+from apps.warming.targets import Targets, WarmUpCall
 from apps.wire import redis_names, snapshot
 from apps.wire.redis_client import AWAY, connect
 
 TIMEOUT = 2.0
 """Seconds that a push waits for the state Redis."""
 
-_UNBORN: Birth = (0, 0)
+_UNBORN: StoredAtClock = (0, 0)
 _AWAY = (*AWAY, ConnectionInterrupted)
 _CALLER = snapshot.Credential(0, "", "active", "", "", {})
 """Any caller with a key: what may be stored for it is stored for all of them."""
@@ -57,13 +57,13 @@ class Pushed:
     fresh_until: float
     keep_until: float
     tags: tuple[str, ...]
-    receipt: Receipt
+    receipt: ReceiptCount
 
 
 class _Judged(NamedTuple):
-    call: Call
+    call: WarmUpCall
     plan: httpcache.RequestPlan
-    entry: Entry
+    entry: CacheEntry
     reason: httpcache.Reason
 
 
@@ -132,7 +132,7 @@ def _judge(
 
 def _judge_call(
     api: snapshot.API,
-    call: Call,
+    call: WarmUpCall,
     head: httpcache.ResponseHead,
     body: bytes,
     request_headers: httpcache.Headers,
@@ -144,7 +144,7 @@ def _judge_call(
     plan = plan_call(api, request, _CALLER)
     if plan.bypass is not None:
         raise ValidationError({"url": _in_words(plan.bypass)})
-    if plan.base is not httpcache.Scope.SHARED or plan.credentialed:
+    if plan.base is not httpcache.SharingScope.SHARED or plan.credentialed:
         raise ValidationError(
             {"url": "Answers to this URL belong to one caller each: an origin can push only what is for all."}
         )
@@ -173,7 +173,7 @@ def _in_words(reason: httpcache.Reason) -> str:
     return f"{reason.sentence} ({reason.code})"
 
 
-def _clock(state: Any) -> Birth:
+def _clock(state: Any) -> StoredAtClock:
     """The incarnation of the state, and the purge clock."""
     incarnation = state.hget(redis_names.EPOCH, "incarnation")
     if incarnation is None:
@@ -205,14 +205,14 @@ def _replaced(judged: Sequence[_Judged], known: dict[bytes, object]) -> list[str
     return list(dict.fromkeys(tags))
 
 
-def _purged_since(state: Any, judged: Sequence[_Judged], before: Birth) -> bool:
+def _purged_since(state: Any, judged: Sequence[_Judged], before: StoredAtClock) -> bool:
     """Whether somebody else's purge ended one of them since the clock was ``before``."""
     tags = {tag for each in judged for tag in httpcache.tags_of(each.entry) if not tag.startswith("e:")}
     rows = state.hmget(redis_names.PURGES, [tag.encode("utf-8", "surrogateescape") for tag in tags])
     return any(int(row.split()[0]) > before[1] for row in rows if row is not None)
 
 
-def _write(cache: ResponsesCache, plan: httpcache.RequestPlan, entry: Entry, known: object, now: float) -> None:
+def _write(cache: ResponsesCache, plan: httpcache.RequestPlan, entry: CacheEntry, known: object, now: float) -> None:
     records, dropped = httpcache.placement(known, entry, plan.policy.max_variants)
     if not entry.selecting and isinstance(known, Variants):
         # They are purged: without them, nothing has to be looked up twice.

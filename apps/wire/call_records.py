@@ -20,7 +20,7 @@ QUERY = "with_query"
 """The flag of calls that went upstream with a query, which the log doesn't hold."""
 
 
-class CallRecord(msgspec.Struct, array_like=True, tag=1):
+class SpooledCallRecord(msgspec.Struct, array_like=True, tag=1):
     """One call. Times: ``at`` in Unix seconds, durations in milliseconds; sizes in bytes; unknown texts are empty.
 
     ``kind`` is ``call`` for a whole call, ``begun`` for the start of a streamed answer (makes no row; once per call, when the
@@ -81,15 +81,15 @@ class TallyRecord(msgspec.Struct, array_like=True, tag=3):
     number: int = 0
 
 
-Record = CallRecord | LossRecord | TallyRecord
+SpooledRecord = SpooledCallRecord | LossRecord | TallyRecord
 
 encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Record).decode
+_decode = msgspec.msgpack.Decoder(SpooledRecord).decode
 
 
-def decode(data: bytes) -> Record:
+def decode(data: bytes) -> SpooledRecord:
     """A record as it was encoded. Raises ``msgspec.DecodeError`` for anything else."""
     record = _decode(data)
-    if isinstance(record, CallRecord) and not record.request_id:
+    if isinstance(record, SpooledCallRecord) and not record.request_id:
         record.request_id = record.call_id
     return record

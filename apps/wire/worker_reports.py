@@ -6,7 +6,8 @@ All times are Redis's own clock, so that machines whose clocks differ can be com
 **Why a worker that starts serves nothing older than what a receipt named.** A receipt looks at these rows after its
 change is in Redis. Whatever configuration a worker serves first, it has it from one of two places:
 
-- *Redis.* It serves nothing until a heartbeat found the event stream at no later place than the worker is (``Follower.confirm``).
+- *Redis.* It serves nothing until a heartbeat found the event stream at no later place than the worker is
+  (``ConfigSubscriber.confirm``).
   That heartbeat writes the worker's row and reads the stream's place in one script. A receipt that looked before it had its
   change in the stream by then, so the worker has it too; a receipt that looks after it finds the row, and counts the worker.
 - *The disk copy*, while it can't reach Redis, and so can't say anything. It takes a shared lock on the copy, and only then
@@ -70,7 +71,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return worker_id(self.node, self.number, self.pid)
 
 
-class Heard(NamedTuple):
+class ReceivedReport(NamedTuple):
     """A worker's report and when Redis heard it, in Unix seconds of Redis's clock."""
 
     worker: str
@@ -98,7 +99,7 @@ class CopyReport(msgspec.Struct, frozen=True, kw_only=True):
     workers: int | None = None
 
 
-class Copy(NamedTuple):
+class ReceivedCopyReport(NamedTuple):
     """A disk copy's report and when Redis heard it, in Unix seconds of Redis's clock."""
 
     report: CopyReport
@@ -115,9 +116,9 @@ class Fleet(NamedTuple):
     from."""
 
     now: float
-    workers: list[Heard]
+    workers: list[ReceivedReport]
     starting: int
-    copies: list[Copy]
+    copies: list[ReceivedCopyReport]
 
 
 def node_name() -> str:
@@ -143,7 +144,7 @@ _copy_decoder = msgspec.msgpack.Decoder(CopyReport)
 R = TypeVar("R")
 
 
-def read(client: Client) -> tuple[float, list[Heard]]:
+def read(client: Client) -> tuple[float, list[ReceivedReport]]:
     """Redis's time in Unix seconds, and all workers that serve and neither said goodbye nor were reaped, by id."""
     fleet = read_fleet(client)
     return fleet.now, fleet.workers
@@ -157,8 +158,8 @@ def read_fleet(client: Client) -> Fleet:
     pipeline.hgetall(redis_names.COPIES)
     (seconds, microseconds), workers, copies = pipeline.execute()
     now = seconds + microseconds / 1e6
-    heard = [Heard(name, report, at) for name, report, at in _rows(workers, _decoder)]
-    copied = [Copy(report, at) for _, report, at in _rows(copies, _copy_decoder)]
+    heard = [ReceivedReport(name, report, at) for name, report, at in _rows(workers, _decoder)]
+    copied = [ReceivedCopyReport(report, at) for _, report, at in _rows(copies, _copy_decoder)]
     serving = [each for each in heard if not each.report.starting]
     return Fleet(now, serving, _starting(now, heard, copied), copied)
 
@@ -172,7 +173,7 @@ def _rows(rows: dict[bytes, bytes], decoder: msgspec.msgpack.Decoder[R]) -> Iter
             continue  # nothing of ours wrote it
 
 
-def _starting(now: float, heard: list[Heard], copies: list[Copy]) -> int:
+def _starting(now: float, heard: list[ReceivedReport], copies: list[ReceivedCopyReport]) -> int:
     """Workers that said that they start, or, where an agent knows how many there should be, that are missing there."""
     serving = Counter(each.report.node for each in heard if not each.report.starting and each.lease_until > now)
     starting = Counter(each.report.node for each in heard if each.report.starting and each.at > now - STARTING)

@@ -9,7 +9,7 @@ import redis
 from apps.analytics.ingestion import ingest_from
 from apps.gateway.records.spool import SpoolWriter
 from apps.supervisor.shipper import Shipper
-from apps.wire.call_records import CallRecord, encode
+from apps.wire.call_records import SpooledCallRecord, encode
 from tests.support.calls import make_record
 
 NODE = "node-1"
@@ -38,7 +38,7 @@ STRANGER: dict[str, Any] = {
 """A call that no API was found for."""
 
 
-def record(call_id: str, **changes: Any) -> CallRecord:
+def record(call_id: str, **changes: Any) -> SpooledCallRecord:
     """A call that MISSed, now, unless told otherwise."""
     return make_record(call_id, **{"at": time.time(), "trace": (), **changes})
 

@@ -12,7 +12,7 @@ from apps.analytics import ingestion, selectors, stream
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord, Loss
 from apps.gateway.records.spool import SpoolWriter
-from apps.gateway.records.unknown_calls import StrangerTally
+from apps.gateway.records.unknown_calls import UnknownCallTally
 from apps.supervisor.shipper import Shipper
 from apps.wire import redis_names
 from apps.wire.call_records import BEGUN, ENDED, SAMPLED, encode
@@ -33,7 +33,7 @@ class World:
     ) -> None:
         self.folder, self.client, self.chance, self.monkeypatch = folder, client, chance, monkeypatch
         self.agent: Shipper = shipper(folder, client)
-        self.tallies: dict[SpoolWriter, StrangerTally] = {}
+        self.tallies: dict[SpoolWriter, UnknownCallTally] = {}
         self.strangers = 0
         self.sampled: set[str] = set()
         self.workers = [self.start_worker() for _ in range(2)]
@@ -43,7 +43,7 @@ class World:
 
     def start_worker(self) -> SpoolWriter:
         worker = SpoolWriter(self.folder, NODE, self.chance.randrange(4), segment_bytes=self.chance.choice([500, 4000]))
-        self.tallies[worker] = StrangerTally(worker, 0.2, lambda: 1)
+        self.tallies[worker] = UnknownCallTally(worker, 0.2, lambda: 1)
         return worker
 
     def call(self) -> None:

@@ -13,7 +13,7 @@ from apps.analytics.batch_ingestion import take
 from apps.analytics.choices import DIMENSIONS, Period
 from apps.analytics.histograms import ERROR
 from apps.analytics.models import CallRecord, RollUp
-from apps.analytics.policies import ALL, Scope, calls_visible_to, can_view_call
+from apps.analytics.policies import ALL, VisibleCalls, calls_visible_to, can_view_call
 from apps.analytics.stream import Batch
 from apps.gateway.records.spool import frame, new_incarnation
 from apps.wire.call_records import encode
@@ -302,7 +302,7 @@ def test_a_member_sees_the_calls_of_the_tenant_and_those_to_its_apis_and_no_othe
     make_api(cast.platform, "products")
     log(*some_calls(300))
     rows = list(CallRecord.objects.all())
-    scope = Scope.of(cast.alice)
+    scope = VisibleCalls.of(cast.alice)
     visible = [row for row in rows if row.tenant == "acme" or row.api == "orders"]
     assert 0 < len(visible) < 300
     since = NOW - timedelta(hours=40)
@@ -322,7 +322,7 @@ def test_a_member_sees_the_calls_of_the_tenant_and_those_to_its_apis_and_no_othe
 
 def test_roles_of_one_tenant_see_the_same_calls(cast: Cast):
     log(*some_calls(50))
-    assert Scope.of(cast.alice) == Scope.of(cast.bob) == Scope.of(cast.vera)
+    assert VisibleCalls.of(cast.alice) == VisibleCalls.of(cast.bob) == VisibleCalls.of(cast.vera)
 
 
 def test_a_stranger_and_a_deactivated_administrator_see_nothing(cast: Cast):
@@ -330,7 +330,7 @@ def test_a_stranger_and_a_deactivated_administrator_see_nothing(cast: Cast):
     cast.ada.is_active = False
     for nobody in (None, cast.ada):
         assert not calls_visible_to(nobody).exists()
-        assert selectors.summary(scope=Scope.of(nobody))["calls"] == 0
+        assert selectors.summary(scope=VisibleCalls.of(nobody))["calls"] == 0
     assert calls_visible_to(cast.charlie).exclude(tenant="globex").count() == 0
 
 

@@ -21,11 +21,11 @@ from apps.gateway.records.spool import (
     worker_of,
 )
 from apps.gateway.records.spool_reader import Segment, SpoolFolder
-from apps.wire.call_records import LossRecord, Record, decode, encode
+from apps.wire.call_records import LossRecord, SpooledRecord, decode, encode
 from tests.analytics.records import NODE, record, write
 
 
-def read_all(folder: Path, incarnation: str) -> list[tuple[int, Record]]:
+def read_all(folder: Path, incarnation: str) -> list[tuple[int, SpooledRecord]]:
     """Number and record of every whole frame of an incarnation."""
     found = []
     scanned = SpoolFolder(folder)

@@ -19,7 +19,7 @@ from apps.analytics.models import CallRecord, Loss, SetAside
 from apps.analytics.stream import Batch
 from apps.gateway.records import unknown_calls
 from apps.gateway.records.spool import SpoolWriter, frame
-from apps.gateway.records.unknown_calls import StrangerTally, tally_path
+from apps.gateway.records.unknown_calls import UnknownCallTally, tally_path
 from apps.wire import redis_names
 from apps.wire.call_records import SAMPLED, TallyRecord, encode
 from apps.wire.redis_client import connect
@@ -29,12 +29,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def tally(spool: SpoolWriter) -> StrangerTally:
+def tally(spool: SpoolWriter) -> UnknownCallTally:
     """The tally beside the spool."""
-    return StrangerTally(spool, 10, lambda: 1)
+    return UnknownCallTally(spool, 10, lambda: 1)
 
 
-def flood(tally: StrangerTally, calls: int, at: float | None = None) -> None:
+def flood(tally: UnknownCallTally, calls: int, at: float | None = None) -> None:
     for _ in range(calls):
         tally.count(at or time.time(), 404, "unknown_api", 0, 200)
 
@@ -46,7 +46,7 @@ def counted() -> int:
     return told["calls"]
 
 
-def test_they_are_figures_of_their_status_code_and_bytes(folder: Path, tally: StrangerTally, state: redis.Redis):
+def test_they_are_figures_of_their_status_code_and_bytes(folder: Path, tally: UnknownCallTally, state: redis.Redis):
     flood(tally, 3)
     tally.count(time.time(), 414, "target_too_long", 10, 100)
     tally.flush()
@@ -62,7 +62,7 @@ def test_they_are_figures_of_their_status_code_and_bytes(folder: Path, tally: St
 
 
 def test_a_sampled_row_is_in_the_log_and_counted_by_the_tally_alone(
-    folder: Path, spool: SpoolWriter, tally: StrangerTally, state: redis.Redis
+    folder: Path, spool: SpoolWriter, tally: UnknownCallTally, state: redis.Redis
 ):
     flood(tally, 5)
     write(spool, 2, **STRANGER, flags=(SAMPLED,))
@@ -78,7 +78,7 @@ def test_rows_of_gateways_of_an_earlier_release_count_as_before(folder: Path, sp
 
 
 def test_a_flood_leaves_a_bounded_number_of_bytes_wherever_it_goes(
-    folder: Path, tally: StrangerTally, state: redis.Redis
+    folder: Path, tally: UnknownCallTally, state: redis.Redis
 ):
     flood(tally, 20_000)
     tally.flush()
@@ -92,7 +92,7 @@ def test_a_flood_leaves_a_bounded_number_of_bytes_wherever_it_goes(
     assert (CallRecord.objects.count(), counted()) == (0, 20_000)
 
 
-def test_calls_of_two_minutes_are_counted_in_their_own(folder: Path, tally: StrangerTally, state: redis.Redis):
+def test_calls_of_two_minutes_are_counted_in_their_own(folder: Path, tally: UnknownCallTally, state: redis.Redis):
     minute = time.time() // 60 * 60 - 120
     flood(tally, 3, minute + 59)
     flood(tally, 4, minute + 61)
@@ -110,8 +110,8 @@ def test_calls_of_two_minutes_are_counted_in_their_own(folder: Path, tally: Stra
 def test_a_killed_worker_has_counted_every_call_that_it_answered(folder: Path, state: redis.Redis):
     script = (
         "import os; from pathlib import Path; from apps.gateway.records.spool import SpoolWriter\n"
-        "from apps.gateway.records.unknown_calls import StrangerTally; import time\n"
-        f"w = SpoolWriter(Path({str(folder)!r}), 'n', 3); t = StrangerTally(w, 10, lambda: 1)\n"
+        "from apps.gateway.records.unknown_calls import UnknownCallTally; import time\n"
+        f"w = SpoolWriter(Path({str(folder)!r}), 'n', 3); t = UnknownCallTally(w, 10, lambda: 1)\n"
         "for i in range(700):\n"
         "    t.count(time.time(), 404, 'unknown_api', 0, 1)\n"
         "    if i == 400: t.flush()\n"
@@ -127,7 +127,7 @@ def test_a_killed_worker_has_counted_every_call_that_it_answered(folder: Path, s
 
 @pytest.mark.parametrize("killed_at", ["before the segment", "after the segment"])
 def test_an_agent_killed_while_it_ends_a_dead_workers_tally_counts_it_once(
-    folder: Path, spool: SpoolWriter, tally: StrangerTally, state: redis.Redis, monkeypatch, killed_at: str
+    folder: Path, spool: SpoolWriter, tally: UnknownCallTally, state: redis.Redis, monkeypatch, killed_at: str
 ):
     write(spool, 1)
     flood(tally, 9)
@@ -155,7 +155,7 @@ def test_an_agent_killed_while_it_ends_a_dead_workers_tally_counts_it_once(
 
 
 def test_a_full_disk_keeps_the_count_and_calls_nothing_lost(
-    folder: Path, spool: SpoolWriter, tally: StrangerTally, state: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    folder: Path, spool: SpoolWriter, tally: UnknownCallTally, state: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -173,7 +173,7 @@ def test_a_full_disk_keeps_the_count_and_calls_nothing_lost(
 
 
 def test_after_a_loss_the_tally_waits_until_there_is_room_again(
-    folder: Path, spool: SpoolWriter, tally: StrangerTally, state: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    folder: Path, spool: SpoolWriter, tally: UnknownCallTally, state: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -192,7 +192,7 @@ def test_after_a_loss_the_tally_waits_until_there_is_room_again(
 
 
 def test_without_other_calls_the_tally_finds_that_there_is_room_again(
-    folder: Path, spool: SpoolWriter, tally: StrangerTally, state: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    folder: Path, spool: SpoolWriter, tally: UnknownCallTally, state: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -215,7 +215,7 @@ def test_without_other_calls_the_tally_finds_that_there_is_room_again(
 
 
 def test_a_pair_that_is_cut_short_between_its_frames_counts_no_number_twice(
-    folder: Path, spool: SpoolWriter, tally: StrangerTally, state: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    folder: Path, spool: SpoolWriter, tally: UnknownCallTally, state: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
     """After a loss its record and the tally are written at once; a limit cuts the second off."""
     real = os.write
@@ -244,7 +244,7 @@ def test_a_pair_that_is_cut_short_between_its_frames_counts_no_number_twice(
 
 def test_what_is_counted_in_a_segment_over_the_budget_is_carried_over(folder: Path, state: redis.Redis):
     spool = SpoolWriter(folder, NODE, 0, segment_bytes=600)
-    tally = StrangerTally(spool, 10, lambda: 1)
+    tally = UnknownCallTally(spool, 10, lambda: 1)
     flood(tally, 1000)
     tally.flush()
     write(spool, 20)
@@ -264,7 +264,7 @@ def test_what_is_counted_in_a_segment_over_the_budget_is_carried_over(folder: Pa
 
 def test_a_tally_that_was_pushed_and_then_carried_over_counts_once(folder: Path, state: redis.Redis):
     spool = SpoolWriter(folder, NODE, 0, segment_bytes=600)
-    tally = StrangerTally(spool, 10, lambda: 1)
+    tally = UnknownCallTally(spool, 10, lambda: 1)
     flood(tally, 1000)
     tally.flush()
     write(spool, 8)
@@ -280,7 +280,7 @@ def test_a_tally_that_was_pushed_and_then_carried_over_counts_once(folder: Path,
 
 
 def test_a_span_within_a_minute_is_widened_where_rows_were_left_out(
-    folder: Path, spool: SpoolWriter, tally: StrangerTally, state: redis.Redis
+    folder: Path, spool: SpoolWriter, tally: UnknownCallTally, state: redis.Redis
 ):
     minute = time.time() // 60 * 60 - 120
     write(spool, 1, at=minute + 10)

@@ -15,7 +15,7 @@ from apps.foundation.via import via
 from apps.rest.errors import exception_handler
 from apps.rest.pagination import PagePagination
 from apps.rest.views import ViaAPI
-from apps.tenants.choices import Scope
+from apps.tenants.choices import TokenScope
 from apps.tenants.models import Token, User
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +30,7 @@ def token():
     return Token.objects.create(
         user=user,
         name="laptop",
-        scope=Scope.READ,
+        scope=TokenScope.READ,
         prefix=SECRET[:8],
         digest=digest,
         expires_at=timezone.now() + timedelta(days=1),

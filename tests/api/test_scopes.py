@@ -14,7 +14,7 @@ from apps.explain.api.lookup import ExplainView
 from apps.tenants import services
 from apps.tenants.actors import PLATFORM
 from apps.tenants.api.permissions import HasScope
-from apps.tenants.choices import Role, Scope
+from apps.tenants.choices import Role, TokenScope
 from apps.tenants.models import Membership, Tenant, Token, User
 from tests.api.test_routes import EVERY, METHODS, OPEN, SIGNED
 from tests.support.calls import make_calls
@@ -36,7 +36,7 @@ SAFE = ("get", "head", "options")
 READS = {("/api/v1/apis/1/explain/", "post")}
 
 
-def calls_with(user: User, scope: Scope, tenant: Tenant | None = None) -> APIClient:
+def calls_with(user: User, scope: TokenScope, tenant: Tenant | None = None) -> APIClient:
     """A client that calls with a token of this scope."""
     client = APIClient(headers={"authorization": f"Bearer {make_token(user, scope, tenant).secret}"})
     client.default_format = "json"
@@ -82,19 +82,19 @@ def everything(cast, state_redis):
 @pytest.mark.parametrize("address", EVERY)
 def test_each_method_needs_the_scope_that_the_documentation_says(cast, everything, address):
     """Safe methods need read, all others write. Administration's own part of it is the next test's."""
-    for scope in Scope:
+    for scope in TokenScope:
         client = calls_with(cast.ada, scope)
         changes = Entry.objects.count()
         for method in (*METHODS, "head", "options"):
             answer = getattr(client, method)(address)
-            needs = Scope.READ if method in SAFE or (address, method) in READS else Scope.WRITE
+            needs = TokenScope.READ if method in SAFE or (address, method) in READS else TokenScope.WRITE
             if needs in scope.included:
                 assert answer.status_code != 401, (scope, method)
                 assert "insufficient_scope" not in answer.headers.get("WWW-Authenticate", ""), (scope, method)
             else:
                 assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope"), (scope, method)
                 assert answer["WWW-Authenticate"] == 'Bearer realm="apimgr", error="insufficient_scope", scope="write"'
-        if scope == Scope.READ:
+        if scope == TokenScope.READ:
             assert Entry.objects.count() == changes
 
 
@@ -117,7 +117,7 @@ def shown(client: APIClient, address: str) -> tuple[int, Any]:
 @pytest.mark.parametrize("address", EVERY)
 def test_without_the_scope_admin_an_administrator_is_a_mere_user(cast, everything, address):
     """What Ada sees and may by such a token is what Sam does, who has no right and no membership."""
-    sam, ada = calls_with(make_user("sam@nowhere.test"), Scope.WRITE), calls_with(cast.ada, Scope.WRITE)
+    sam, ada = calls_with(make_user("sam@nowhere.test"), TokenScope.WRITE), calls_with(cast.ada, TokenScope.WRITE)
     assert shown(ada, address) == shown(sam, address)
     for method in METHODS[1:]:
         told = [getattr(client, method)(address, {}) for client in (sam, ada)]
@@ -126,15 +126,15 @@ def test_without_the_scope_admin_an_administrator_is_a_mere_user(cast, everythin
 
 
 def test_with_it_the_same_routes_answer_differently(cast, everything):
-    by_write, by_admin = calls_with(cast.ada, Scope.WRITE), calls_with(cast.ada, Scope.ADMIN)
+    by_write, by_admin = calls_with(cast.ada, TokenScope.WRITE), calls_with(cast.ada, TokenScope.ADMIN)
     assert sum(shown(by_write, address) != shown(by_admin, address) for address in EVERY) > 15
 
 
 def test_a_refused_administrator_learns_which_scope_it_takes(cast, everything):
-    refused = calls_with(cast.ada, Scope.WRITE).post("/api/v1/tenants/", {"slug": "new", "name": "New"})
+    refused = calls_with(cast.ada, TokenScope.WRITE).post("/api/v1/tenants/", {"slug": "new", "name": "New"})
     assert refused.status_code == 403
     assert "needs the scope admin" in refused.json()["detail"]
-    assert "scope" not in calls_with(cast.alice, Scope.WRITE).post("/api/v1/tenants/", {}).json()["detail"]
+    assert "scope" not in calls_with(cast.alice, TokenScope.WRITE).post("/api/v1/tenants/", {}).json()["detail"]
 
 
 @pytest.mark.parametrize("address", EVERY)
@@ -142,16 +142,16 @@ def test_a_token_of_one_tenant_reaches_no_other(cast, everything, address):
     """Bob develops in globex too; by a token for acme he is Dan, who is only in acme."""
     dan = make_user("dan@acme.test", cast.acme, Role.DEVELOPER)
     services.membership_set(actor=PLATFORM, tenant=cast.globex, user=cast.bob, role=Role.OWNER)
-    limited = calls_with(cast.bob, Scope.WRITE, cast.acme)
-    other = calls_with(dan, Scope.WRITE, cast.acme)
+    limited = calls_with(cast.bob, TokenScope.WRITE, cast.acme)
+    other = calls_with(dan, TokenScope.WRITE, cast.acme)
     assert shown(limited, address) == shown(other, address)
     assert "globex" not in limited.get(address).content.decode()
 
 
 def test_a_token_of_one_tenant_changes_nothing_elsewhere(cast, everything):
     services.membership_set(actor=PLATFORM, tenant=cast.globex, user=cast.bob, role=Role.OWNER)
-    make_token(cast.bob, Scope.WRITE)
-    limited = calls_with(cast.bob, Scope.WRITE, cast.acme)
+    make_token(cast.bob, TokenScope.WRITE)
+    limited = calls_with(cast.bob, TokenScope.WRITE, cast.acme)
     for method, path, body in (
         ("patch", "tenants/globex/", {"name": "Mine"}),
         ("patch", "apis/secrets/", {"name": "Mine"}),
@@ -165,7 +165,7 @@ def test_a_token_of_one_tenant_changes_nothing_elsewhere(cast, everything):
 
 
 def test_a_token_of_a_tenant_that_its_user_left_reaches_nothing(cast, everything):
-    limited = calls_with(cast.bob, Scope.WRITE, cast.acme)
+    limited = calls_with(cast.bob, TokenScope.WRITE, cast.acme)
     assert limited.get("/api/v1/tenants/acme/").status_code == 200
     services.membership_remove(actor=cast.alice, membership=Membership.objects.get(user=cast.bob))
     assert limited.get("/api/v1/tenants/acme/").status_code == 404
@@ -193,7 +193,7 @@ def test_nothing_that_outlives_a_token_is_made_by_it(cast, state_redis, who, met
     mine = services.membership_set(actor=PLATFORM, tenant=cast.platform, user=user, role=Role.OWNER).pk
     if not user.is_administrator:
         services.membership_set(actor=PLATFORM, tenant=cast.globex, user=user, role=Role.OWNER)
-    widest = Scope.ADMIN if user.is_administrator else Scope.WRITE
+    widest = TokenScope.ADMIN if user.is_administrator else TokenScope.WRITE
     client = calls_with(user, widest)
     kept = dict(User.objects.values_list("pk", "password")), list(Membership.objects.values_list("user", "role"))
     body = {word: value.format(address=user.email) if isinstance(value, str) else value for word, value in body.items()}
@@ -306,7 +306,7 @@ def by_the_command_line(bob: User, ada: User, mine: Client) -> None:
     ],
 )
 def test_a_new_password_ends_all_tokens_and_sessions_but_the_one_that_set_it(cast, state_redis, way, stays):
-    tokens = [calls_with(cast.bob, scope) for scope in (Scope.READ, Scope.WRITE)]
+    tokens = [calls_with(cast.bob, scope) for scope in (TokenScope.READ, TokenScope.WRITE)]
     mine, another = session_of(cast.bob), session_of(cast.bob)
     assert is_in(mine)
     assert is_in(another)
@@ -319,7 +319,7 @@ def test_a_new_password_ends_all_tokens_and_sessions_but_the_one_that_set_it(cas
 
 
 def test_a_hash_that_is_brought_up_to_date_ends_nothing(cast, state_redis, settings):
-    client = calls_with(cast.bob, Scope.READ)
+    client = calls_with(cast.bob, TokenScope.READ)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher", *settings.PASSWORD_HASHERS]
     before = cast.bob.password
     session_of(cast.bob)
@@ -328,7 +328,7 @@ def test_a_hash_that_is_brought_up_to_date_ends_nothing(cast, state_redis, setti
 
 
 def test_deactivation_ends_tokens_and_sessions_for_good(cast, state_redis):
-    token, session = calls_with(cast.bob, Scope.WRITE), session_of(cast.bob)
+    token, session = calls_with(cast.bob, TokenScope.WRITE), session_of(cast.bob)
     services.user_deactivate(actor=cast.ada, user=cast.bob)
     services.user_activate(actor=cast.ada, user=cast.bob)
     assert token.get("/api/v1/users/me/").status_code == 401
@@ -347,7 +347,7 @@ def test_a_session_sets_a_password_over_rest_only_after_the_old_one(cast, state_
 
 def test_a_token_of_one_tenant_is_no_administrators(cast, state_redis):
     """Even a row that says both."""
-    made = make_token(cast.ada, Scope.ADMIN)
+    made = make_token(cast.ada, TokenScope.ADMIN)
     Token.objects.filter(pk=made.token.pk).update(tenant=make_tenant("initech"))
     client = APIClient(headers={"authorization": f"Bearer {made.secret}"})
     assert client.get("/api/v1/tenants/").json()["results"] == []

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from apps.cachestore import eviction
-from apps.cachestore.eviction import Bounds, Item
+from apps.cachestore.eviction import Bounds, EvictionItem
 from apps.cachestore.fair_share import Account
 
 ACCOUNT = Account("platform", "products", "acme")
@@ -29,8 +29,8 @@ def limited(cache_redis):
 
 
 def write(client, number, within):
-    item = Item(f"apimgr:r:1:{number}", eviction.marked(b"x" * 1000, ACCOUNT), 60.0)
-    row = Item("apimgr:r:1:siblings:a", b"row%d" % number, 60.0, float(number))
+    item = EvictionItem(f"apimgr:r:1:{number}", eviction.marked(b"x" * 1000, ACCOUNT), 60.0)
+    row = EvictionItem("apimgr:r:1:siblings:a", b"row%d" % number, 60.0, float(number))
     return client.eval(eviction.SCRIPT, *eviction.command([item, row], ACCOUNT, within, 1.8e9 + number))
 
 

@@ -8,7 +8,7 @@ from django.core.cache import caches
 from apps.cachestore import backend
 from apps.cachestore.backend import ResponsesCache, close_clients
 from apps.cachestore.serializer import Rejections
-from apps.httpcache import Entry
+from apps.httpcache import CacheEntry
 from tests.httpcache.build import stored
 
 
@@ -24,7 +24,7 @@ async def acache(cache):
     await close_clients()
 
 
-def entry() -> Entry:
+def entry() -> CacheEntry:
     return stored([("Cache-Control", "max-age=60")]).entry
 
 

@@ -13,22 +13,22 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from apps.cachestore.serializer import EntrySerializer
+from apps.cachestore.serializer import CacheEntrySerializer
 from apps.cachestore.store import ResponseStore
 from apps.httpcache import (
-    Failure,
     Fetch,
-    Held,
     Identity,
     Policy,
     Refreshed,
     Revalidate,
     Serve,
     Store,
+    StoredResponse,
+    UpstreamFailure,
     add_tags,
-    answer_from,
     on_entry,
     on_error,
+    response_from,
 )
 from tests.httpcache.build import NOW, plan, respond
 
@@ -52,7 +52,7 @@ class SharedTier:
 
     def __init__(self):
         self.values = {}
-        self.serializer = EntrySerializer(key=b"k" * 32)
+        self.serializer = CacheEntrySerializer(key=b"k" * 32)
 
     async def aget_many(self, keys):
         return {key: self.serializer.loads(self.values[key]) for key in keys if key in self.values}
@@ -274,7 +274,7 @@ class Interleavings(RuleBasedStateMachine):
                 assert directives == "max-stale=7"
                 assert age <= known.max_age + 7
                 assert not known.must_revalidate
-            assert dict(answer_from(decision.held, the_plan, self.now).headers)[b"age"] == b"%d" % age
+            assert dict(response_from(decision.held, the_plan, self.now).headers)[b"age"] == b"%d" % age
         else:
             assert isinstance(decision, Revalidate | Fetch)
 
@@ -282,7 +282,7 @@ class Interleavings(RuleBasedStateMachine):
         worker=workers,
         caller=callers,
         language=languages,
-        failure=st.sampled_from([Failure.UNREACHABLE, Failure.BROKEN, 500, 503]),
+        failure=st.sampled_from([UpstreamFailure.UNREACHABLE, UpstreamFailure.BROKEN, 500, 503]),
     )
     def fail(self, worker, caller, language, failure):
         store, the_plan = self.workers[worker], self.plan(caller, language)
@@ -293,10 +293,10 @@ class Interleavings(RuleBasedStateMachine):
             known = self.known(decision.held)
             grace = known.stale_if_error
             if grace is None:
-                grace = UNREACHABLE_GRACE if isinstance(failure, Failure) else 0
+                grace = UNREACHABLE_GRACE if isinstance(failure, UpstreamFailure) else 0
             assert self.now - known.since < known.max_age + grace
 
-    def known(self, held: Held) -> Declared:
+    def known(self, held: StoredResponse) -> Declared:
         return self.declared[dict(held.entry.headers)[b"x-version"]]
 
     def was_purged(self, worker, known: Declared, *, soft):
@@ -304,7 +304,7 @@ class Interleavings(RuleBasedStateMachine):
         heard = self.purged[: self.heard[worker]]
         return any(clock > known.born and kind is soft and known.is_named_by(tag) for clock, tag, kind in heard)
 
-    def check(self, worker, held: Held, caller, language):
+    def check(self, worker, held: StoredResponse, caller, language):
         known = self.known(held)
         assert known.language in (None, language)
         assert not self.was_purged(worker, known, soft=False)

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from apps.cachestore import eviction
-from apps.cachestore.eviction import FENCED, PREFIX, UNIT, Bounds, Item
+from apps.cachestore.eviction import FENCED, PREFIX, UNIT, Bounds, EvictionItem
 from apps.cachestore.fair_share import Account
 
 NOW = 1_800_000_000.0
@@ -28,7 +28,7 @@ class Tier:
 
     def put(self, name, who, within=UNBOUND, *, body=BODY, seconds=600.0, guard=None):
         self.now += 1
-        item = Item(f"e:{name}", eviction.marked(body, who) if body else b"", seconds)
+        item = EvictionItem(f"e:{name}", eviction.marked(body, who) if body else b"", seconds)
         return self.redis.eval(eviction.SCRIPT, *eviction.command([item], who, within, self.now, guard))
 
     def fill(self, who, first, count, within=UNBOUND):
@@ -228,8 +228,8 @@ def test_rows_of_siblings_are_charged_and_evicted_too(tier):
     def store(number, who, within=UNBOUND):
         tier.now += 1
         items = [
-            Item(f"e:{number}", eviction.marked(BODY, who), 600.0),
-            Item(f"s:{number // 2}", b"row" * 50 + bytes([number % 256]), 600.0, tier.now),
+            EvictionItem(f"e:{number}", eviction.marked(BODY, who), 600.0),
+            EvictionItem(f"s:{number // 2}", b"row" * 50 + bytes([number % 256]), 600.0, tier.now),
         ]
         assert tier.redis.eval(eviction.SCRIPT, *eviction.command(items, who, within, tier.now)) == 1
 

@@ -8,8 +8,8 @@ from django.core.cache import caches
 
 from apps.cachestore import eviction, fetch_lock
 from apps.cachestore.backend import close_clients
-from apps.cachestore.fetch_lock import Claim, FetchLocks, Lease, State
-from apps.httpcache import Entry
+from apps.cachestore.fetch_lock import FetchLease, FetchLocks, LockAttempt, LockState
+from apps.httpcache import CacheEntry
 from tests.httpcache.build import plan, respond
 from tests.support.waiting import until
 
@@ -42,22 +42,22 @@ def short_lease(monkeypatch):
     monkeypatch.setattr(fetch_lock, "RENEW", 0.02)
 
 
-def entry(body: bytes) -> Entry:
+def entry(body: bytes) -> CacheEntry:
     made = respond(plan(), [("Cache-Control", "max-age=60")], at=time.time(), birth=(1, 0)).entry
     made.body = body
     return made
 
 
-async def claim(locks: FetchLocks, **how) -> Claim | None:
+async def claim(locks: FetchLocks, **how) -> LockAttempt | None:
     found, _ = await locks.look(KEY, [KEY], **how)
     return found
 
 
-async def lead(locks: FetchLocks) -> Lease:
+async def lead(locks: FetchLocks) -> FetchLease:
     """The lock, held."""
     taken = await claim(locks)
     assert taken is not None
-    assert taken.state is State.LEADING
+    assert taken.state is LockState.LEADING
     return locks.hold(KEY, taken)
 
 
@@ -65,7 +65,7 @@ async def settled(locks: FetchLocks) -> None:
     await until(lambda: not locks._errands)
 
 
-async def write(shared, lease: Lease, body: bytes) -> int:
+async def write(shared, lease: FetchLease, body: bytes) -> int:
     return await shared.awrite([(KEY.hex(), entry(body), 60.0)], guard=(lease.name, lease.token))
 
 
@@ -73,10 +73,10 @@ async def test_a_look_that_finds_nothing_takes_the_lock_and_the_next_is_told_to_
     mine, other = two
     lease = await lead(mine)
     told = await claim(other)
-    assert told == Claim(State.HELD, lease.token)
+    assert told == LockAttempt(LockState.HELD, lease.token)
     # The same worker's next caller goes on with the same lease.
-    assert await claim(mine) == Claim(State.LEADING, lease.token)
-    assert mine.hold(KEY, Claim(State.LEADING, lease.token)) == lease
+    assert await claim(mine) == LockAttempt(LockState.LEADING, lease.token)
+    assert mine.hold(KEY, LockAttempt(LockState.LEADING, lease.token)) == lease
     assert mine.stats.led == 1
 
 
@@ -88,7 +88,7 @@ async def test_a_look_that_finds_something_takes_the_lock_only_when_asked_to(two
     assert values[KEY].body == b"there"
     found, values = await mine.look(KEY, [KEY], although_there=True)
     assert found is not None
-    assert found.state is State.LEADING
+    assert found.state is LockState.LEADING
     assert values[KEY].body == b"there"
 
 
@@ -120,7 +120,7 @@ async def test_whoever_slept_longer_than_its_lease_can_not_overwrite_its_success
 
 async def _leads(locks: FetchLocks) -> bool:
     told = await claim(locks)
-    return told is not None and told.state is State.LEADING
+    return told is not None and told.state is LockState.LEADING
 
 
 @pytest.mark.usefixtures("short_lease")
@@ -131,15 +131,15 @@ async def test_a_lease_is_renewed_for_as_long_as_the_fetch_goes_on(two):
     while time.monotonic() < ends:
         told = await claim(other)
         assert told is not None
-        assert told.state is State.HELD
+        assert told.state is LockState.HELD
         await asyncio.sleep(0)
 
 
 async def test_a_lock_is_freed_and_marked_only_under_its_own_token(two, cache_redis):
     mine, other = two
     lease = await lead(mine)
-    stranger = Lease(lease.name, "somebody-else")
-    for state in (None, State.BESIDE, State.PASS):
+    stranger = FetchLease(lease.name, "somebody-else")
+    for state in (None, LockState.BESIDE, LockState.PASS):
         other.leave(stranger, state)
     other.wait_no_more(stranger)
     await settled(other)
@@ -152,24 +152,24 @@ async def test_a_lock_is_freed_and_marked_only_under_its_own_token(two, cache_re
 async def test_what_cannot_be_cached_is_remembered_for_all_workers_and_for_a_while(two, cache_redis):
     mine, _ = two
     lease = await lead(mine)
-    mine.leave(lease, State.PASS, 7.0)
+    mine.leave(lease, LockState.PASS, 7.0)
     await settled(mine)
     for worker in two:
         told = await claim(worker, although_there=True)
         assert told is not None
-        assert told.state is State.PASS
+        assert told.state is LockState.PASS
         assert 0 < told.seconds <= 7.0
     assert 0 < cache_redis.pttl(lease.name) <= 7000
 
 
 async def test_after_a_failure_workers_do_not_wait_for_each_other(two):
     mine, _ = two
-    mine.leave(await lead(mine), State.BESIDE)
+    mine.leave(await lead(mine), LockState.BESIDE)
     await settled(mine)
     for worker in two:
         told = await claim(worker)
         assert told is not None
-        assert told.state is State.BESIDE
+        assert told.state is LockState.BESIDE
 
 
 async def test_whoever_tells_the_others_not_to_wait_may_still_write(two, shared):
@@ -179,7 +179,7 @@ async def test_whoever_tells_the_others_not_to_wait_may_still_write(two, shared)
     await settled(mine)
     told = await claim(other)
     assert told is not None
-    assert told.state is State.BESIDE
+    assert told.state is LockState.BESIDE
     assert await write(shared, lease, b"at last") == 1
 
 
@@ -194,7 +194,7 @@ async def test_whoever_waits_is_woken_when_there_is_nothing_to_wait_for(two, sha
     elif how == "told":
         mine.wait_no_more(lease)
     else:
-        mine.leave(lease, State.PASS if how == "marked" else None)
+        mine.leave(lease, LockState.PASS if how == "marked" else None)
     async with asyncio.timeout(30):
         await waiting
     assert other.stats.waits == 1
@@ -208,7 +208,7 @@ async def test_the_holder_hears_whether_another_worker_waits(two):
     assert await mine.is_waited_for(lease)
     # Being waited for takes nothing from its rights.
     told = await claim(mine)
-    assert told == Claim(State.LEADING, lease.token)
+    assert told == LockAttempt(LockState.LEADING, lease.token)
     mine.leave(lease)
     await settled(mine)
     assert not await mine.is_waited_for(lease)
@@ -263,7 +263,7 @@ async def test_a_worker_that_stops_frees_what_it_holds(two, cache_redis):
 async def test_without_a_shared_tier_there_is_nothing_to_wait_for():
     locks = FetchLocks(None, patient)
     assert await locks.look(KEY, [KEY]) == (None, {})
-    assert not await locks.is_waited_for(Lease("fetch", "token"))
+    assert not await locks.is_waited_for(FetchLease("fetch", "token"))
     with pytest.raises(ValueError, match="no shared tier"):
         locks.name(KEY)
     await locks.close()

@@ -4,7 +4,7 @@ import pytest
 from django.conf import settings
 
 from apps.cachestore import eviction, path_index
-from apps.cachestore.fair_share import NOBODY
+from apps.cachestore.fair_share import UNCHARGED
 from apps.httpcache import Identity, Policy
 from tests.httpcache.build import NOW, plan, stored
 
@@ -23,9 +23,9 @@ def rows_of(redis, note):
 
 def write(redis, *notes):
     for note in notes:
-        entry = eviction.Item("entry", b"value", 60.0)
-        items = [entry, eviction.Item(note.name, note.row, note.seconds, note.at)]
-        assert redis.eval(eviction.SCRIPT, *eviction.command(items, NOBODY, eviction.Bounds(), NOW)) == 1
+        entry = eviction.EvictionItem("entry", b"value", 60.0)
+        items = [entry, eviction.EvictionItem(note.name, note.row, note.seconds, note.at)]
+        assert redis.eval(eviction.SCRIPT, *eviction.command(items, UNCHARGED, eviction.Bounds(), NOW)) == 1
 
 
 def test_a_row_says_what_an_entry_was_stored_for(cache_redis):

@@ -10,7 +10,7 @@ from django.core.cache import caches
 
 from apps.cachestore import purges
 from apps.cachestore.backend import close_clients
-from apps.cachestore.fair_share import NOBODY
+from apps.cachestore.fair_share import UNCHARGED
 from apps.cachestore.store import ResponseStore
 from apps.httpcache.invalidation import tag_of_key
 from apps.wire import redis_names
@@ -25,7 +25,7 @@ def fill(tag, count):
     plans = [plan(path=f"/{tag}/{number}") for number in range(count)]
     for each in plans:
         entry = stored([COMMON, ("Surrogate-Key", tag)], the_plan=each, at=time.time()).entry
-        assert cache.write([(entry.key.hex(), entry, 600.0)], account=NOBODY) == 1
+        assert cache.write([(entry.key.hex(), entry, 600.0)], account=UNCHARGED) == 1
     return plans
 
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.cachestore import purges
-from apps.cachestore.purges import FLOOR, NOT_LOADED, PurgeTable, StateIsEmpty
-from apps.httpcache import Held, Identity, Policy, tag_of_api, tag_of_path, tag_of_prefix, tags_of
+from apps.cachestore.purges import FLOOR, NOT_LOADED, PurgedTags, StateIsEmpty
+from apps.httpcache import Identity, Policy, StoredResponse, tag_of_api, tag_of_path, tag_of_prefix, tags_of
 from apps.wire import events, redis_names
 from tests.httpcache.build import NOW, plan, stored
 
@@ -17,13 +17,13 @@ def held(birth=(1, 5), path="/items/7", keys=""):
 
 
 def table(incarnation=1, clock=5, rows=None):
-    made = PurgeTable()
+    made = PurgedTags()
     made.load(incarnation, clock, rows or {})
     return made
 
 
 def test_before_anything_is_known_everything_is_dead():
-    empty = PurgeTable()
+    empty = PurgedTags()
     assert empty.birth() == NOT_LOADED
     assert not empty.is_alive(held())
     assert not empty.is_alive(held(birth=NOT_LOADED))
@@ -111,7 +111,7 @@ def test_a_soft_purge_does_not_revive_what_a_hard_one_ended():
 
 
 def test_the_table_is_bounded_and_folding_only_ends_more():
-    made = PurgeTable(max_rows=10)
+    made = PurgedTags(max_rows=10)
     made.load(1, 0, {})
     for clock in range(1, 30):
         made.apply([f"k:products:{clock}"], clock, False)
@@ -152,11 +152,11 @@ def test_every_tag_of_an_entry_is_about_its_api_or_across(kind):
         for soft in (False, True):
             made = table()
             made.apply([tag], 6, soft)
-            entered = Held(entry)
+            entered = StoredResponse(entry)
             assert made.is_alive(entered) is soft
             assert entered.soft is soft
             loaded = table(clock=6, rows={tag.encode(): b"0 6 1.0" if soft else b"6 0 1.0"})
-            assert loaded.is_alive(Held(entry)) is soft
+            assert loaded.is_alive(StoredResponse(entry)) is soft
 
 
 steps = st.lists(
@@ -167,7 +167,7 @@ steps = st.lists(
 
 @given(steps, st.integers(0, 8), st.randoms())
 def test_any_order_of_events_and_any_fold_never_keeps_what_a_purge_ended(purged, born, draw):
-    made = PurgeTable(max_rows=3)
+    made = PurgedTags(max_rows=3)
     made.load(1, 0, {})
     numbered = list(enumerate(purged, 1))
     entry = held(birth=(1, born))
@@ -189,7 +189,7 @@ def state(state_redis):
 
 
 def loaded(state, incarnation=1):
-    made = PurgeTable()
+    made = PurgedTags()
     made.load(incarnation, int(state.get(redis_names.PURGE_CLOCK) or 0), state.hgetall(redis_names.PURGES))
     return made
 
@@ -296,7 +296,7 @@ def test_folding_frees_what_it_is_asked_to_and_everybody_keeps_as_much(made, goa
 
 
 def test_who_purges_without_end_ends_his_own_answers_alone():
-    made = PurgeTable(max_rows=100)
+    made = PurgedTags(max_rows=100)
     made.load(1, 0, {})
     made.apply(["k:other:kept"], 1, False)
     theirs, own = held(birth=(1, 1)), held(birth=(1, 1))

@@ -13,7 +13,7 @@ from apps.cachestore.serializer import (
     LARGE,
     MAC_BYTES,
     REJECTED,
-    EntrySerializer,
+    CacheEntrySerializer,
     Rejections,
     becomes_large,
     is_large,
@@ -27,7 +27,7 @@ KEY = b"k" * 32
 @pytest.fixture
 def serializer():
     Rejections.count = 0
-    yield EntrySerializer(key=KEY)
+    yield CacheEntrySerializer(key=KEY)
     Rejections.count = 0
 
 
@@ -63,7 +63,7 @@ def test_foreign_bytes_are_no_value(serializer, foreign):
 
 
 def test_another_installations_seal_is_foreign(serializer):
-    assert serializer.loads(EntrySerializer(key=b"o" * 32).dumps(entry())) is REJECTED
+    assert serializer.loads(CacheEntrySerializer(key=b"o" * 32).dumps(entry())) is REJECTED
 
 
 def test_what_another_version_wrote_is_a_miss_and_no_alarm(serializer):
@@ -163,6 +163,6 @@ def test_what_is_large_is_known_before_it_is_worked_on(serializer):
 
 
 def test_the_installations_key_is_the_default(settings):
-    one = EntrySerializer()
+    one = CacheEntrySerializer()
     settings.ENTRY_MAC_KEY = b"other" * 6
-    assert one.loads(EntrySerializer().dumps(1)) is REJECTED
+    assert one.loads(CacheEntrySerializer().dumps(1)) is REJECTED

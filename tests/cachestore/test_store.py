@@ -10,7 +10,7 @@ from django.core.cache import caches
 from apps.cachestore import eviction, purges, store
 from apps.cachestore.backend import ResponsesCache, close_clients
 from apps.cachestore.store import ResponseStore
-from apps.httpcache import Fetch, Held, Identity, Policy, Reason, Refreshed, Serve, Store, Variants, on_entry
+from apps.httpcache import Fetch, Identity, Policy, Reason, Refreshed, Serve, Store, StoredResponse, Variants, on_entry
 from apps.wire import redis_names
 from apps.wire.circuit_breaker import Breaker
 from tests.httpcache.build import plan, respond
@@ -146,7 +146,9 @@ async def test_an_older_answer_in_the_shared_tier_does_not_replace_a_newer_one_h
     one = worker(shared)
     start = now()
     await remember(worker(shared), [("Cache-Control", "max-age=1"), ("ETag", '"a"')], at=start - 5)
-    newer = Held((await remember(worker(), [("Cache-Control", "max-age=1"), ("ETag", '"b"')], at=start)).entry)
+    newer = StoredResponse(
+        (await remember(worker(), [("Cache-Control", "max-age=1"), ("ETag", '"b"')], at=start)).entry
+    )
     one.local.put(newer.entry.key, newer)
     assert await one.find(plan(), start + 2) is newer
     assert one.find_local(plan(), start + 2) is newer

@@ -8,23 +8,23 @@ from functools import partial
 
 from apps.httpcache import (
     ANONYMOUS,
-    Failure,
-    Held,
     Identity,
     Policy,
     Reason,
     Request,
     ResponseHead,
-    Scope,
     Serve,
+    SharingScope,
     Store,
-    answer_from,
+    StoredResponse,
+    UpstreamFailure,
     may_share,
     normalise_target,
     on_entry,
     on_error,
     on_response,
     plan_request,
+    response_from,
 )
 from apps.httpcache.downstream import passed_down
 from apps.httpcache.keys import digest
@@ -52,7 +52,7 @@ def scopes_keep_identities_apart():
         Identity(tenant, f"{tenant}/{application}", subject)
         for tenant, application, subject in itertools.product(("acme", "other"), ("one", "two"), ("ann", "bob"))
     ]
-    for scope, told in itertools.product(("tenant", "application", "subject"), Scope):
+    for scope, told in itertools.product(("tenant", "application", "subject"), SharingScope):
         exchange = Exchange(Policy(api="products", scope=scope)).says(FRESH)
         seen = {}
         for number, person in enumerate(people):
@@ -66,7 +66,7 @@ def scopes_keep_identities_apart():
 
 
 def what_the_upstream_is_told_keeps_callers_apart():
-    for told in (Scope.TENANT, Scope.APPLICATION, Scope.SUBJECT):
+    for told in (SharingScope.TENANT, SharingScope.APPLICATION, SharingScope.SUBJECT):
         one, other = (Identity(f"t{n}", f"t{n}/a{n}", f"s{n}", told) for n in "12")
         exchange = Exchange().says(FRESH)
         people = (one, other, ANONYMOUS)
@@ -168,7 +168,7 @@ def secret_answers_are_not_stored_and_personal_ones_are_the_subjects():
     people = [Identity("acme", "acme/one", name) for name in ("ann", "bob")]
     _each_gets_his_own(exchange, [partial(exchange.ask, identity=who) for who in people])
     assert exchange.wait(3).ask(identity=people[0]).how == "hit"
-    assert all(isinstance(held, Held) and held.entry.personal for held in exchange.shelf.values())
+    assert all(isinstance(held, StoredResponse) and held.entry.personal for held in exchange.shelf.values())
 
 
 def variants_keep_requests_apart():
@@ -235,19 +235,19 @@ def an_entry_that_lies_about_itself_is_not_served():
     policy = Policy(api="products", scope="tenant")
     acme, other = (plan(policy=policy, identity=Identity(name)) for name in ("acme", "other"))
     theirs = stored([FRESH], the_plan=other)
-    for decision in (on_entry(acme, theirs, NOW), on_error(acme, theirs, Failure.TIMEOUT, NOW)):
+    for decision in (on_entry(acme, theirs, NOW), on_error(acme, theirs, UpstreamFailure.TIMEOUT, NOW)):
         assert not isinstance(decision, Serve)
     theirs.entry.key = acme.keys[0]
     assert not isinstance(on_entry(acme, theirs, NOW), Serve)
     theirs.entry.owner = b"acme"
-    theirs.entry.scope = Scope.SHARED
+    theirs.entry.scope = SharingScope.SHARED
     assert not isinstance(on_entry(acme, theirs, NOW), Serve)
 
 
 def a_stranger_gets_no_stale_answer_either():
     mine = plan([("Authorization", "mine")])
     theirs = stored([FRESH], the_plan=plan([("Authorization", "theirs")]))
-    assert not isinstance(on_error(mine, theirs, Failure.UNREACHABLE, NOW + 61), Serve)
+    assert not isinstance(on_error(mine, theirs, UpstreamFailure.UNREACHABLE, NOW + 61), Serve)
     judged = on_response(mine, theirs, ResponseHead(503, ()), NOW, NOW + 61, BIRTH)
     assert not isinstance(judged, Serve)
     confirmed = on_response(mine, theirs, ResponseHead(304, ()), NOW + 61, NOW + 61, BIRTH)
@@ -262,7 +262,7 @@ def a_confirmation_does_not_widen_who_may_have_the_answer():
         asks = plan([("Authorization", "ann")], method=method)
         head = ResponseHead(status, pairs([("Cache-Control", "public, max-age=60"), ("ETag", '"a"')]))
         judged = on_response(asks, mine, head, NOW + 2, NOW + 2, BIRTH)
-        assert getattr(judged, "entry", mine.entry).scope == Scope.SUBJECT
+        assert getattr(judged, "entry", mine.entry).scope == SharingScope.SUBJECT
 
 
 def a_part_and_a_head_are_not_the_whole():
@@ -276,7 +276,7 @@ def a_part_and_a_head_are_not_the_whole():
 
 def fields_of_one_call_are_not_anothers():
     held = stored([FRESH, ("X-Request-ID", "ann"), ("Connection", "x-hop"), ("X-Hop", "ann"), ("RateLimit", "ann")])
-    assert b"ann" not in answer_from(held, plan(), NOW).head
+    assert b"ann" not in response_from(held, plan(), NOW).head
 
 
 def a_refusal_of_one_caller_is_not_kept_for_others():
@@ -293,13 +293,13 @@ def nothing_personal_outlives_five_minutes():
     held = stored(said, the_plan=the_plan)
     for late in (301, 3000):
         assert not isinstance(on_entry(the_plan, held, NOW + late), Serve)
-        assert not isinstance(on_error(the_plan, held, Failure.UNREACHABLE, NOW + late), Serve)
+        assert not isinstance(on_error(the_plan, held, UpstreamFailure.UNREACHABLE, NOW + late), Serve)
 
 
 def caches_behind_us_do_not_share_what_is_personal():
     who = Identity("acme", "acme/one", "ann")
     the_plan = plan(policy=Policy(api="products", sensitivity="personal"), identity=who)
-    assert b"private" in answer_from(stored([FRESH], the_plan=the_plan), the_plan, NOW).head
+    assert b"private" in response_from(stored([FRESH], the_plan=the_plan), the_plan, NOW).head
     assert b"private" in dict(passed_down(pairs([FRESH]), the_plan.policy))[b"cache-control"]
 
 

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 from django.core.exceptions import ValidationError
 
 from apps import httpcache
-from apps.cachestore.fetch_lock import Claim, State
-from apps.cachestore.serializer import REJECTED, EntrySerializer
+from apps.cachestore.fetch_lock import LockAttempt, LockState
+from apps.cachestore.serializer import REJECTED, CacheEntrySerializer
 from apps.gateway.call.keyed_body import KEYED_BYTES, ReadAhead
-from apps.gateway.fetch.coalescer import Fetches
+from apps.gateway.fetch.coalescer import Coalescer
 from apps.gateway.fetch.leadership import leads
-from apps.gateway.fetch.lookups import Found, _serves
+from apps.gateway.fetch.lookups import LookupResult, _serves
 from apps.gateway.fetch.results import FromStore, Shared
 from apps.gateway.pipeline.cache_plan import identity_of
 from apps.gateway.pipeline.stages.route import fields_taken
@@ -21,7 +21,7 @@ from apps.gateway.pipeline.warm_up_calls import warms
 from apps.httpcache.patterns import parse_pattern
 from apps.httpcache.policy import Policy
 from apps.warming import write_through
-from apps.warming.targets import Call
+from apps.warming.targets import WarmUpCall
 from apps.wire import api_keys
 from apps.wire import warm_up_token as token
 from apps.wire.snapshot import API, Credential, OperationPolicy
@@ -46,7 +46,7 @@ def _subscribed(waiter, outcome):
         fetch = SimpleNamespace(outcome=done, subscribers=0, x=None, leave=lambda: None)
         x = SimpleNamespace(cache_plan=waiter, flags=())
         store = SimpleNamespace(purges=_Purges())
-        return await Fetches(store, None, None)._subscribe(fetch, x, True)
+        return await Coalescer(store, None, None)._subscribe(fetch, x, True)
 
     return asyncio.run(run())
 
@@ -63,9 +63,9 @@ def who_waited_gets_only_what_is_his_own():
 
 def what_one_look_found_is_not_handed_to_another_variant():
     held = stored([FRESH, ("Vary", "Foo")], the_plan=plan([("Foo", "1")]))
-    assert not _serves(Found(held, None, httpcache.Reason.NOT_FOUND), plan([("Foo", "2")]))
-    claim = Claim(State.LEADING, "token")
-    assert not _serves(Found(None, claim, httpcache.Reason.VARY_MISMATCH), plan([("Foo", "2")]))
+    assert not _serves(LookupResult(held, None, httpcache.Reason.NOT_FOUND), plan([("Foo", "2")]))
+    claim = LockAttempt(LockState.LEADING, "token")
+    assert not _serves(LookupResult(None, claim, httpcache.Reason.VARY_MISMATCH), plan([("Foo", "2")]))
 
 
 def _after_waiting(the_plan, found, decision=None):
@@ -78,7 +78,7 @@ def _after_waiting(the_plan, found, decision=None):
             return None
 
     async def look(plan, now):
-        return found, Claim(State.BESIDE, "")
+        return found, LockAttempt(LockState.BESIDE, "")
 
     done = []
 
@@ -88,7 +88,7 @@ def _after_waiting(the_plan, found, decision=None):
             plan=the_plan,
             decision=decision or httpcache.Fetch(httpcache.Reason.NOT_FOUND),
             lease=None,
-            claim=Claim(State.HELD, "theirs"),
+            claim=LockAttempt(LockState.HELD, "theirs"),
             outcome=SimpleNamespace(done=lambda: bool(done)),
             resolve=done.append,
             background=False,
@@ -153,7 +153,7 @@ def what_an_origin_may_read_as_another_field_or_use_as_a_key_stays_here():
 
 
 def only_what_is_for_all_is_pushed():
-    call, head = Call("http", "api.test", "/products/1"), httpcache.ResponseHead(200, pairs([FRESH]))
+    call, head = WarmUpCall("http", "api.test", "/products/1"), httpcache.ResponseHead(200, pairs([FRESH]))
     for changes, asked in (
         ({"forward_credential": True}, ()),
         ({"policy": Policy(api="products", scope="application")}, ()),
@@ -166,7 +166,11 @@ def only_what_is_for_all_is_pushed():
             continue
         raise AssertionError(judged)
     judged = write_through._judge_call(house.api(), call, head, b"body", (), NOW)
-    assert (judged.entry.scope, judged.entry.api, judged.entry.path) == (httpcache.Scope.SHARED, "products", b"/1")
+    assert (judged.entry.scope, judged.entry.api, judged.entry.path) == (
+        httpcache.SharingScope.SHARED,
+        "products",
+        b"/1",
+    )
 
 
 def each_operation_has_its_own_policy():
@@ -188,7 +192,7 @@ def each_operation_has_its_own_policy():
 
 def an_origin_that_sees_the_key_has_subjects():
     ann = Credential(1, "", "active", "acme", "acme/bot", {})
-    assert identity_of(house.api(forward_credential=True), ann).told == httpcache.Scope.SUBJECT
+    assert identity_of(house.api(forward_credential=True), ann).told == httpcache.SharingScope.SUBJECT
     assert identity_of(house.api(), ann) != identity_of(house.api(), None) == ANONYMOUS
 
 
@@ -213,7 +217,7 @@ def a_body_is_not_keyed_by_its_beginning():
 
 
 def what_is_at_rest_is_sealed_and_what_is_personal_encrypted():
-    serializer = EntrySerializer(key=KEY)
+    serializer = CacheEntrySerializer(key=KEY)
     who = Identity("acme", "acme/one", "ann")
     the_plan = plan(policy=Policy(api="products", sensitivity="personal"), identity=who)
     held = stored([FRESH], the_plan=the_plan, body=b"what nobody may read", birth=BIRTH)

@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 
 from apps.cachestore.fair_share import Account
 from apps.cachestore.local import Local
-from apps.httpcache import Entry, Held, Identity, Policy, ResponseHead, Store, answer_from, on_response, on_unsafe
+from apps.httpcache import (
+    CacheEntry,
+    Identity,
+    Policy,
+    ResponseHead,
+    Store,
+    StoredResponse,
+    on_response,
+    on_unsafe,
+    response_from,
+)
 from apps.httpcache.entity_tags import add_tags
 from apps.httpcache.vary import placement
 from tests.httpcache.build import BIRTH, NOW, pairs, plan, request, respond
@@ -18,7 +28,7 @@ FRESH = ("Cache-Control", "max-age=100")
 ALICE = Identity("acme", "acme/bot", "alice")
 
 
-def entry_of(policy: Policy, answered: Any = (FRESH,), *, status: int = 200, **parts: Any) -> Entry | None:
+def entry_of(policy: Policy, answered: Any = (FRESH,), *, status: int = 200, **parts: Any) -> CacheEntry | None:
     """What is stored of an answer under ``policy``, by the worst chance; ``None``: nothing."""
     the_plan = plan(policy=policy, **parts)
     decision = on_response(the_plan, None, ResponseHead(status, pairs(answered)), NOW, NOW, BIRTH, 1.0)
@@ -44,7 +54,7 @@ def told(policy: Policy) -> tuple[tuple[bytes, bytes], ...]:
     headers = [FRESH, ("Surrogate-Control", "max-age=9")]
     entry = entry_of(replace(policy, jitter=0.0), headers)
     assert entry is not None
-    return answer_from(Held(entry), plan(policy=policy), NOW).headers
+    return response_from(StoredResponse(entry), plan(policy=policy), NOW).headers
 
 
 def variants_kept(policy: Policy) -> int:
@@ -63,7 +73,7 @@ def kept_in_memory(policy: Policy) -> int:
         entry = entry_of(policy, path=f"/items/{number}")
         assert entry is not None
         entry.body = bytes(4000)
-        local.put(entry.key, Held(entry), Account(policy.tenant, policy.api, ""), policy.max_size)
+        local.put(entry.key, StoredResponse(entry), Account(policy.tenant, policy.api, ""), policy.max_size)
     return local.stats.entries
 
 

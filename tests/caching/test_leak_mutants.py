@@ -78,7 +78,7 @@ FAULTS = [
     Fault(
         "credentials don't narrow the scope",
         "identity",
-        'return Scope.SUBJECT, "credentials forwarded"',
+        'return SharingScope.SUBJECT, "credentials forwarded"',
         'return base, "credentials forwarded"',
     ),
     Fault(
@@ -115,7 +115,7 @@ FAULTS = [
     Fault(
         "personal answers are shared",
         "identity",
-        "    if policy.sensitivity == PERSONAL:\n        return Scope.SUBJECT\n",
+        "    if policy.sensitivity == PERSONAL:\n        return SharingScope.SUBJECT\n",
         "",
     ),
     Fault(
@@ -320,7 +320,7 @@ AROUND = [
     Fault(
         "what is one caller's is pushed for all",
         "apps.warming.write_through",
-        "if plan.base is not httpcache.Scope.SHARED or plan.credentialed:",
+        "if plan.base is not httpcache.SharingScope.SHARED or plan.credentialed:",
         "if False:",
     ),
     Fault(
@@ -339,8 +339,8 @@ AROUND = [
     Fault(
         "an origin that sees keys is taken for one that doesn't",
         "apps.gateway.pipeline.cache_plan",
-        "httpcache.Scope.SUBJECT if api.forward_credential else httpcache.Scope.SHARED",
-        "httpcache.Scope.SHARED",
+        "httpcache.SharingScope.SUBJECT if api.forward_credential else httpcache.SharingScope.SHARED",
+        "httpcache.SharingScope.SHARED",
     ),
     Fault(
         "a body is keyed by its beginning",

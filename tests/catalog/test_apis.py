@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 
 from apps.access.models import Subscription
-from apps.analytics.policies import Scope
+from apps.analytics.policies import VisibleCalls
 from apps.audit.models import Entry
 from apps.caching.models import CachePolicy
 from apps.catalog import services
@@ -385,7 +385,7 @@ def test_a_name_that_another_tenants_api_had_is_not_taken_over(cast: Cast):
     services.api_delete(actor=cast.olga, api=create(cast))
     taking = {"actor": cast.bob, "tenant": cast.acme, "upstreams": ()}
     assert list(errors_of(lambda: create(cast, **taking))) == ["slug"]
-    assert not Scope.of(cast.bob).covers(api="products", tenant="globex")
+    assert not VisibleCalls.of(cast.bob).covers(api="products", tenant="globex")
     services.api_delete(actor=cast.olga, api=create(cast))
     assert list(errors_of(lambda: create(cast, **taking))) == ["slug"]
     assert create(cast, **(taking | {"actor": cast.ada})).tenant == cast.acme, "an administrator may give it to another"

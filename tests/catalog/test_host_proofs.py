@@ -219,9 +219,9 @@ def test_a_name_too_long_for_a_record_is_answered_like_any_other(names: NameServ
 def noting(looked: list[str]) -> Any:
     """A look that finds nothing and notes at what."""
 
-    def look_at(host: str, *_: Any) -> host_proofs.Finding:
+    def look_at(host: str, *_: Any) -> host_proofs.ProofResult:
         looked.append(host)
-        return host_proofs.Finding(None, "")
+        return host_proofs.ProofResult(None, "")
 
     return look_at
 
@@ -266,7 +266,7 @@ class TestTheTask:
     def test_claims_are_looked_at_less_often_as_they_age_and_then_when_somebody_asks(
         self, cast: Cast, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(tasks, "find_proof", lambda *_: host_proofs.Finding(None, "Not yet."))
+        monkeypatch.setattr(tasks, "find_proof", lambda *_: host_proofs.ProofResult(None, "Not yet."))
         name = self.claim(cast)
         waits = []
         now = name.created_at

@@ -53,7 +53,7 @@ class World:
 
 @pytest.fixture
 def world(cast: Cast, state_redis: Any) -> World:
-    """See ``World``."""
+    """See ``WorkerConfig``."""
     api = make_api(cast.platform, summary="Everything on sale", tags=["shop"])
     plan = make_plan()
     application = make_application(cast.acme)

@@ -12,7 +12,7 @@ from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.catalog.services import api_update
 from apps.console.views.invalidation import signed_curl
-from apps.explain.lookup import Part
+from apps.explain.lookup import KeyPart
 from apps.explain.recorded_call import KeyOfCall
 from apps.fleet.receipts import wait_for_receipt
 from apps.invalidation.models import CDN, Forwarding, PurgeWebhook
@@ -390,7 +390,7 @@ def test_the_tiers_are_read_as_they_are(world, browse, cache_redis):
 
 def test_a_recorded_call_shows_its_key_in_parts_while_something_of_it_is_stored(world, browse, monkeypatch):
     record = CallRecord.objects.filter(api="products").latest("at")
-    found = KeyOfCall("abc123", (Part("path", "/items/7"), Part("api", "products")))
+    found = KeyOfCall("abc123", (KeyPart("path", "/items/7"), KeyPart("api", "products")))
     monkeypatch.setattr("apps.console.analytics.views.key_of_call", lambda **asked: found)
     page = text_of(browse(world.people.ada).get(f"/calls/{record.call_id}/"))
     assert "Path /items/7 API products" in page

@@ -5,13 +5,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from apps.analytics.explain import Step
+from apps.analytics.explain import ExplainedStep
 from apps.analytics.figures import Figures
 from apps.analytics.selectors import Series
 from apps.console.analytics import charts
 from apps.console.analytics.charts import Line, behind, chart
 from apps.console.analytics.event_marks import Mark
-from apps.console.analytics.query_parameters import Asked
+from apps.console.analytics.query_parameters import AnalyticsQuery
 from apps.console.analytics.waterfall import WIDTH, waterfall
 from tests.support.calls import make_record
 
@@ -26,7 +26,7 @@ def query_of(address: str) -> dict[str, str]:
 
 
 def test_without_a_word_the_last_day_is_meant():
-    window = Asked.of({}, NOW).window
+    window = AnalyticsQuery.of({}, NOW).window
     assert (window.since, window.until, window.preset) == (NOW - timedelta(days=1), NOW, "24h")
 
 
@@ -40,21 +40,23 @@ def test_without_a_word_the_last_day_is_meant():
     ],
 )
 def test_a_span_ends_now(span, length):
-    window = Asked.of({"span": span}, NOW).window
+    window = AnalyticsQuery.of({"span": span}, NOW).window
     assert (window.until, window.length) == (NOW, length)
     assert (window.before.until, window.before.length) == (window.since, length)
 
 
 def test_a_span_of_one_s_own_is_in_the_zone_of_the_reader():
-    asked = Asked.of({"since": "2026-02-01T10:00", "until": "2026-02-01T12:00", "zone": "Europe/Berlin"}, NOW)
+    asked = AnalyticsQuery.of({"since": "2026-02-01T10:00", "until": "2026-02-01T12:00", "zone": "Europe/Berlin"}, NOW)
     assert asked.window.since == datetime(2026, 2, 1, 9, 0, tzinfo=UTC)
     assert asked.window.preset == ""
-    utc = Asked.of({"since": "2026-02-01T10:00", "until": "2026-02-01T12:00", "zone": "Mars/Olympus"}, NOW)
+    utc = AnalyticsQuery.of({"since": "2026-02-01T10:00", "until": "2026-02-01T12:00", "zone": "Mars/Olympus"}, NOW)
     assert utc.window.since == datetime(2026, 2, 1, 10, 0, tzinfo=UTC)
 
 
 def test_a_zone_in_the_address_wins_even_when_its_plus_was_not_encoded():
-    asked = Asked.of({"since": "2026-02-01T10:00:00 02:00", "until": "2026-02-01T12:00:00Z", "zone": "Asia/Tokyo"}, NOW)
+    asked = AnalyticsQuery.of(
+        {"since": "2026-02-01T10:00:00 02:00", "until": "2026-02-01T12:00:00Z", "zone": "Asia/Tokyo"}, NOW
+    )
     assert asked.window.since == datetime(2026, 2, 1, 8, 0, tzinfo=UTC)
 
 
@@ -70,17 +72,17 @@ def test_a_zone_in_the_address_wins_even_when_its_plus_was_not_encoded():
     ],
 )
 def test_a_span_that_means_nothing_is_refused_in_words_and_the_last_day_shown(query):
-    asked = Asked.of(query, NOW)
+    asked = AnalyticsQuery.of(query, NOW)
     assert asked.refusal
     assert asked.window.preset == "24h"
 
 
 def test_a_span_is_as_long_as_figures_are_kept_at_most():
-    assert Asked.of({"since": "1975-01-01"}, NOW).window.length == timedelta(days=3660)
+    assert AnalyticsQuery.of({"since": "1975-01-01"}, NOW).window.length == timedelta(days=3660)
 
 
 def test_filters_stay_in_every_address_and_unknown_words_do_not():
-    asked = Asked.of({"span": "7d", "api": " products ", "colour": "red", "tenant": ""}, NOW)
+    asked = AnalyticsQuery.of({"span": "7d", "api": " products ", "colour": "red", "tenant": ""}, NOW)
     assert asked.filters == {"api": "products"}
     assert query_of(asked.address("dashboard", "cache")) == {"span": "7d", "api": "products"}
     assert query_of(asked.address("dashboards", span="1h")) == {"span": "1h", "api": "products"}
@@ -90,7 +92,7 @@ def test_filters_stay_in_every_address_and_unknown_words_do_not():
 
 
 def test_one_s_own_span_stays_in_every_address():
-    asked = Asked.of({"since": "2026-02-01T10:00", "until": "2026-02-01T12:00", "zone": "Europe/Berlin"}, NOW)
+    asked = AnalyticsQuery.of({"since": "2026-02-01T10:00", "until": "2026-02-01T12:00", "zone": "Europe/Berlin"}, NOW)
     assert query_of(asked.address("dashboards")) == {"since": "2026-02-01T09:00:00Z", "until": "2026-02-01T11:00:00Z"}
 
 
@@ -223,8 +225,8 @@ def test_the_data_of_a_chart_names_its_question_and_each_line_s_meaning(now):
 # One call
 
 
-def steps(*times: float) -> list[Step]:
-    return [Step("cache", "fresh", ms, "") for ms in times]
+def steps(*times: float) -> list[ExplainedStep]:
+    return [ExplainedStep("cache", "fresh", ms, "") for ms in times]
 
 
 def test_the_bars_of_a_call_follow_each_other_on_one_scale():

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apps.analytics.heatmap import EDGES, Heat, heat
-from apps.analytics.selectors import ALL, Scope
+from apps.analytics.selectors import ALL, VisibleCalls
 from apps.console.analytics.heatmap import FAINTEST, map_of
 from tests.console.conftest import text_of
 from tests.support.calls import make_calls
@@ -64,7 +64,7 @@ def test_calls_are_counted_by_time_and_band(calls):
 
 
 def test_others_calls_are_in_nobodys_map(calls, world):
-    assert sum(map(sum, heat(scope=Scope.of(world.people.charlie), api="products").counts)) == 0
+    assert sum(map(sum, heat(scope=VisibleCalls.of(world.people.charlie), api="products").counts)) == 0
 
 
 def test_the_map_is_drawn_for_who_asks_and_leads_to_the_calls(calls, world, browse):

@@ -10,7 +10,7 @@ from apps.access.choices import KeyState, RequestState, RequestVerb, Subscriptio
 from apps.catalog.choices import APIState
 from apps.console import number_format, status_labels
 from apps.console.sparkline import spark
-from apps.fleet.receipts import Receipt
+from apps.fleet.receipts import ReceiptCount
 from apps.tenants.choices import TenantState
 
 
@@ -126,6 +126,6 @@ def test_a_trend_of_nothing_is_a_dash():
 @pytest.mark.parametrize("starting", [0, 1, 2])
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_receipt_says_the_same_on_a_page_as_in_a_message(workers, starting):
-    receipt = Receipt(1, 2, workers, workers, 3.0 if workers else None, None, starting=starting)
+    receipt = ReceiptCount(1, 2, workers, workers, 3.0 if workers else None, None, starting=starting)
     shown = render_to_string("cotton/receipt.html", {"of": receipt})
     assert " ".join(strip_tags(shown).split()) == receipt.sentence

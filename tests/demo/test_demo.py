@@ -25,7 +25,7 @@ from apps.catalog.models import API, Upstream
 from apps.demo import seed, traffic
 from apps.demo.catalogue import Catalogue
 from apps.demo.credentials import FILE, Credentials, kept
-from apps.demo.origin import LARGEST_BODY, Asked, Shop
+from apps.demo.origin import LARGEST_BODY, OriginRequest, Shop
 from apps.supervisor import demo
 from apps.supervisor.ports import listen
 from apps.tenants.actors import PLATFORM
@@ -47,8 +47,10 @@ def data(settings, tmp_path):
 
 def ask(
     path: str, method: str = "GET", query: dict[str, list[str]] | None = None, body: bytes = b"", **headers: str
-) -> Asked:
-    return Asked(method, path, query or {}, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+) -> OriginRequest:
+    return OriginRequest(
+        method, path, query or {}, {name.replace("_", "-"): value for name, value in headers.items()}, body
+    )
 
 
 def fields(answer) -> dict[str, str]:

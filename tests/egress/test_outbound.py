@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from apps.egress import outbound
-from apps.egress.outbound import Refused, client
+from apps.egress.outbound import OutboundRefused, client
 from apps.egress.rules import ONE_MACHINE, Guard, rule_of
 from tests.support.ports import free_port
 from tests.support.waiting import SOON
@@ -80,7 +80,7 @@ def test_the_connection_goes_to_the_address_that_was_judged_under_the_name_that_
 )
 def test_a_name_that_leads_to_an_address_without_a_rule_is_not_called(names, address):
     names["cdn.example.com"] = [address]
-    with client(Guard()) as http, pytest.raises(Refused) as refused:
+    with client(Guard()) as http, pytest.raises(OutboundRefused) as refused:
         http.get("http://cdn.example.com/")
     assert address not in str(refused.value)
 
@@ -102,7 +102,7 @@ def test_the_platform_itself_is_not_called_whatever_is_allowed(names, target):
     for own in ("localhost", "state", "127.0.0.1", "gone.invalid"):
         guard = Guard(HERE.rules, [(own, target.server_port), ("localhost", target.server_port)])
         for host in ("127.0.0.1", "state", "innocent.test"):
-            with client(guard) as http, pytest.raises(Refused, match="platform itself"):
+            with client(guard) as http, pytest.raises(OutboundRefused, match="platform itself"):
                 http.get(f"http://{host}:{target.server_port}/")
     assert not target.calls
 

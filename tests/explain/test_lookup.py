@@ -338,7 +338,7 @@ def test_without_redis_it_says_so(cast, bots, monkeypatch):
     def away(*args):
         raise ConnectionError
 
-    monkeypatch.setattr(module.Shelf, "record", away)
+    monkeypatch.setattr(module.CacheInspection, "record", away)
     with pytest.raises(Unavailable):
         asked_by(cast.olga, bots[0])
 

@@ -71,5 +71,5 @@ def test_without_redis_only_the_name_is_known(cast, bot, monkeypatch):
     def away(*args):
         raise ConnectionError
 
-    monkeypatch.setattr(recorded_call.Shelf, "siblings", away)
+    monkeypatch.setattr(recorded_call.CacheInspection, "siblings", away)
     assert of(cast.olga, "f" * 32) == KeyOfCall("f" * 32)

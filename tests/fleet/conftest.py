@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from apps.cachestore.purges import PurgeTable
+from apps.cachestore.purges import PurgedTags
 from apps.fleet import state
 from apps.fleet.publisher import publish_pending
 from apps.gateway.config.disk_copy import DiskCopyReader, DiskCopyWriter
 from apps.gateway.config.event_stream import end
-from apps.gateway.config.subscriber import Follower, Status
-from apps.gateway.config.worker_config import World
+from apps.gateway.config.subscriber import ConfigSubscriber, Status
+from apps.gateway.config.worker_config import WorkerConfig
 from apps.supervisor.valkey import EmbeddedValkey
 from tests.support.waiting import wait_until
 
@@ -29,17 +29,17 @@ class Worker:
     """A worker's link to the control plane, on an event loop in a thread of its own, as a gateway has it."""
 
     def __init__(self, url: str, number: int, disk: DiskCopyReader | None, lease: float) -> None:
-        self.world = World(PurgeTable(), lease)
+        self.world = WorkerConfig(PurgedTags(), lease)
         self.number = number
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._frozen: threading.Event | None = None
         self._stopped = False
-        self.follower: Follower = self.run(self._make(url, disk))
+        self.follower: ConfigSubscriber = self.run(self._make(url, disk))
 
-    async def _make(self, url: str, disk: DiskCopyReader | None) -> Follower:
-        return Follower(
+    async def _make(self, url: str, disk: DiskCopyReader | None) -> ConfigSubscriber:
+        return ConfigSubscriber(
             self.world,
             worker=self.number,
             redis_url=url,

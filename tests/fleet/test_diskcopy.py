@@ -14,7 +14,7 @@ from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
 from apps.gateway.config import disk_copy, trust_lease
 from apps.gateway.config.disk_copy import DiskCopyReader, DiskCopyWriter
-from apps.gateway.config.subscriber import Unavailable
+from apps.gateway.config.subscriber import CredentialUnknown
 from apps.gateway.config.worker_config import UNKNOWN
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
@@ -101,7 +101,7 @@ def test_the_copy_is_not_asked_about_keys_when_the_worker_knows_of_later_changes
     assert wait_for_receipt().complete
     valkey.kill()
     wait_until(lambda: not worker.follower.connected)
-    with pytest.raises(Unavailable):
+    with pytest.raises(CredentialUnknown):
         worker.lookup(key.digest)
 
 
@@ -109,7 +109,7 @@ def test_a_key_that_the_copy_does_not_have_is_unavailable_and_not_unknown(valkey
     agent = agents()
     down(valkey, agent)
     worker = workers(disk=disk)
-    with pytest.raises(Unavailable):
+    with pytest.raises(CredentialUnknown):
         worker.lookup("00" * 32)
 
 
@@ -129,7 +129,7 @@ def test_the_copy_follows_changes_revocations_and_deletions(valkey, workers, age
     assert served(worker).retries == 2
     assert served(worker, b"/other/") is None
     assert worker.lookup(revoked.digest).state == "revoked"
-    with pytest.raises(Unavailable):
+    with pytest.raises(CredentialUnknown):
         worker.lookup(deleted.digest)
 
 
@@ -222,7 +222,7 @@ def test_without_redis_and_without_a_copy_nothing_is_known_and_nothing_raises(va
     assert worker.start(timeout=0.5) is False
     assert not worker.world.loaded
     assert not worker.world.ready(time.monotonic())
-    with pytest.raises(Unavailable):
+    with pytest.raises(CredentialUnknown):
         worker.lookup("00" * 32)
     valkey.start()
     wait_until(lambda: worker.world.loaded)

@@ -3,16 +3,16 @@
 import pytest
 
 from apps.gateway.config import trust_lease
-from apps.gateway.config.trust_lease import CLOSED_AFTER, Lease
+from apps.gateway.config.trust_lease import CLOSED_AFTER, TrustLease
 
 
 def test_nobody_is_trusted_before_the_first_contact():
-    assert not Lease(900).valid(10**9)
-    assert Lease(900).left(10**9) == 0
+    assert not TrustLease(900).valid(10**9)
+    assert TrustLease(900).left(10**9) == 0
 
 
 def test_it_ends_so_many_seconds_after_the_last_contact():
-    mine = Lease(900)
+    mine = TrustLease(900)
     mine.renew(1000.0)
     assert mine.valid(1899.9)
     assert not mine.valid(1900.0)
@@ -21,14 +21,14 @@ def test_it_ends_so_many_seconds_after_the_last_contact():
 
 
 def test_an_answer_that_comes_late_shortens_nothing():
-    mine = Lease(900)
+    mine = TrustLease(900)
     mine.renew(1000.0)
     mine.renew(990.0)
     assert mine.ends == 1900
 
 
 def test_a_plan_may_be_shorter_and_never_longer():
-    mine = Lease(900)
+    mine = TrustLease(900)
     mine.renew(1000.0)
     assert mine.valid(1059.0, 60.0)
     assert not mine.valid(1060.0, 60.0)
@@ -38,14 +38,14 @@ def test_a_plan_may_be_shorter_and_never_longer():
 
 
 def test_a_closed_plan_ends_with_the_first_missed_heartbeats():
-    mine = Lease(900)
+    mine = TrustLease(900)
     mine.renew(1000.0)
     assert mine.valid(1000.0 + CLOSED_AFTER - 0.1, 0.0)
     assert not mine.valid(1000.0 + CLOSED_AFTER, 0.0)
 
 
 def test_an_installation_may_be_closed_too():
-    mine = Lease(0)
+    mine = TrustLease(0)
     mine.renew(1000.0)
     assert mine.valid(1001.0)
     assert not mine.valid(1000.0 + CLOSED_AFTER)
@@ -64,14 +64,14 @@ def test_an_installation_may_be_closed_too():
 )
 def test_what_is_left_is_inherited_within_one_boot(monkeypatch, contact, boot, now, left):
     monkeypatch.setattr(trust_lease, "boot_id", lambda: "this")
-    mine = Lease(900)
+    mine = TrustLease(900)
     assert mine.inherit(contact, boot, now) is (left > 0)
     assert mine.left(now) == left
 
 
 def test_where_the_system_tells_no_boot_nothing_is_inherited(monkeypatch):
     monkeypatch.setattr(trust_lease, "boot_id", lambda: "")
-    assert not Lease(900).inherit(1000.0, "", 1100.0)
+    assert not TrustLease(900).inherit(1000.0, "", 1100.0)
 
 
 def test_a_boot_has_a_name_here():

@@ -17,7 +17,7 @@ from apps.fleet import publisher, receipts, state
 from apps.fleet.publisher import PublicationFailed, publish_pending
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
-from apps.gateway.config.subscriber import Unavailable
+from apps.gateway.config.subscriber import CredentialUnknown
 from apps.gateway.config.worker_config import UNKNOWN
 from apps.purging import services as caching
 from apps.tenants.actors import PLATFORM
@@ -87,9 +87,9 @@ def test_a_redis_that_answers_for_less_than_was_known_makes_nobody_a_stranger(va
     assert worker.lookup(known.digest).state == "active"
     state.client().flushall()
     assert worker.world.credential(known.digest).state == "active"
-    with pytest.raises(Unavailable):
+    with pytest.raises(CredentialUnknown):
         worker.lookup(other.digest)
-    with pytest.raises(Unavailable):
+    with pytest.raises(CredentialUnknown):
         worker.lookup("00" * 32)
     reconcile()
     wait_until(lambda: worker.world.incarnation == 3 and worker.follower.connected)
@@ -252,7 +252,7 @@ def test_a_record_that_somebody_changed_opens_nothing_and_closes_nothing(valkey,
     access.key_revoke(actor=PLATFORM, key=bad)
     redis = state.client()
     redis.set(redis_names.credential(2, bad.digest), redis.get(redis_names.credential(2, good.digest)))
-    with pytest.raises(Unavailable):
+    with pytest.raises(CredentialUnknown):
         worker.lookup(bad.digest)
     assert worker.lookup(good.digest).state == "active"
 
@@ -267,7 +267,7 @@ def test_a_record_of_before_a_refill_is_worth_nothing_after_it(valkey, workers):
     reconcile()
     wait_until(lambda: worker.world.incarnation == 3)
     redis.set(redis_names.credential(3, key.digest), kept)
-    with pytest.raises(Unavailable):
+    with pytest.raises(CredentialUnknown):
         worker.lookup(key.digest)
 
 
@@ -342,7 +342,7 @@ def test_a_frozen_redis_is_waited_for_with_the_lease_and_nothing_is_lost(valkey,
     try:
         wait_until(lambda: not worker.follower.connected)
         assert worker.world.credential(key.digest).state == "active"
-        with pytest.raises(Unavailable):
+        with pytest.raises(CredentialUnknown):
             worker.lookup("00" * 32)
         catalog.api_retire(actor=PLATFORM, api=api)  # the console works
         assert served(worker)

@@ -7,7 +7,7 @@ import pytest
 from apps.audit.models import Entry as AuditEntry
 from apps.catalog.models import API
 from apps.fleet.compile import compile_api
-from apps.httpcache import Identity, Policy, ResponseHead, Scope, Store, on_response, plan_request
+from apps.httpcache import Identity, Policy, ResponseHead, SharingScope, Store, on_response, plan_request
 from apps.purging import services as caching
 from apps.tenants.actors import PLATFORM
 from tests.httpcache.build import BIRTH, NOW, pairs, request
@@ -84,8 +84,8 @@ def test_an_answer_shared_by_the_switch_says_so_and_without_it_is_the_caller_s_o
         assert isinstance(stored, Store)
         rules.append((stored.entry.scope, stored.entry.rule))
     assert rules == [
-        (Scope.SUBJECT, "credentials forwarded"),
-        (Scope.SHARED, "credentials, shared by the policy's switch"),
+        (SharingScope.SUBJECT, "credentials forwarded"),
+        (SharingScope.SHARED, "credentials, shared by the policy's switch"),
     ]
 
 

@@ -10,7 +10,7 @@ from apps.access.models import Plan
 from apps.fleet import state
 from apps.fleet.receipts import wait_for_receipt
 from apps.fleet.tasks import reconcile
-from apps.httpcache import Held, Identity, Policy, subject_of_key
+from apps.httpcache import Identity, Policy, StoredResponse, subject_of_key
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
 from apps.wire import redis_names
@@ -39,7 +39,7 @@ class House:
             for key in (self.key, self.other_key)
         }
 
-    def _stored(self, api: str, scope: str, key: Any, birth: Any) -> Held:
+    def _stored(self, api: str, scope: str, key: Any, birth: Any) -> StoredResponse:
         identity = Identity("acme", "acme/bot", subject_of_key(key.pk))
         the_plan = plan(policy=Policy(api=api, scope=scope), identity=identity)
         return stored([("Cache-Control", "max-age=60")], the_plan=the_plan, birth=birth)

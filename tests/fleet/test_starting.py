@@ -12,13 +12,13 @@ from apps.cachestore.purges import purge
 from apps.catalog import services as catalog
 from apps.fleet import state
 from apps.fleet.publisher import publish_pending
-from apps.fleet.receipts import Receipt, wait_for_receipt
+from apps.fleet.receipts import ReceiptCount, wait_for_receipt
 from apps.fleet.services import forget_the_dead
 from apps.gateway.config.disk_copy import DiskCopyReader
 from apps.gateway.config.worker_config import UNKNOWN
 from apps.tenants.actors import PLATFORM
 from apps.wire import redis_names
-from apps.wire.worker_reports import Copy, read_fleet
+from apps.wire.worker_reports import ReceivedCopyReport, read_fleet
 from tests.support.cast import make_api, make_application, make_key, make_tenant
 from tests.support.waiting import wait_until
 
@@ -32,7 +32,7 @@ def disk(tmp_path: Any) -> Any:
     reader.close()
 
 
-def copies() -> list[Copy]:
+def copies() -> list[ReceivedCopyReport]:
     return read_fleet(state.client()).copies
 
 
@@ -206,7 +206,7 @@ def test_an_agent_says_how_many_workers_are_missing(valkey, workers, agent_proce
 def test_sentences_about_starting_workers():
     def receipt(**changed: Any) -> str:
         values = {"incarnation": 1, "epoch": 2, "workers": 0, "in_force": 0, "slowest_ms": None, "everywhere_by": None}
-        return Receipt(**{**values, **changed}).sentence
+        return ReceiptCount(**{**values, **changed}).sentence
 
     assert receipt() == "in force as soon as a gateway runs; none does"
     assert receipt(starting=2) == "in force as soon as a gateway runs; 2 are starting"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from apps.cachestore.purges import PurgeTable
-from apps.gateway.config.worker_config import UNKNOWN, Routes, World, bare_host
+from apps.cachestore.purges import PurgedTags
+from apps.gateway.config.worker_config import UNKNOWN, Routes, WorkerConfig, bare_host
 from apps.httpcache.policy import Policy
 from apps.wire.events import Position
 from apps.wire.snapshot import API, PROOF_PATH, Credential, HeaderRules, HostOwner, Plan, Upstream
@@ -155,7 +155,7 @@ def credential(digest: str) -> Credential:
 
 
 def test_a_key_is_known_unknown_or_to_be_looked_up():
-    world = World(PurgeTable(), 900)
+    world = WorkerConfig(PurgedTags(), 900)
     assert world.credential("a") is None
     world.credentials.put("a", credential("a"))
     world.unknown.put("b", True)
@@ -170,7 +170,7 @@ def test_a_key_is_known_unknown_or_to_be_looked_up():
 
 
 def test_a_world_tells_how_far_it_is():
-    world = World(PurgeTable(), 900)
+    world = WorkerConfig(PurgedTags(), 900)
     assert (world.loaded, world.incarnation, world.epoch, world.version) == (False, 0, 0, 0)
     world.put(api("products"))
     world.put(Plan("gold", 1.0, 1, None, "month", True, None))
@@ -228,7 +228,7 @@ def test_no_api_answers_where_a_free_host_would_be_proved():
 
 
 def test_a_hosts_owner_is_a_part_like_others():
-    world = World(purges=PurgeTable(), trust_lease=60)
+    world = WorkerConfig(purges=PurgedTags(), trust_lease=60)
     world.put(HostOwner("a.test", "acme"))
     assert world.part("host:a.test") == HostOwner("a.test", "acme")
     world.drop("host:a.test")

@@ -18,12 +18,12 @@ from apps.egress.rules import ONE_MACHINE
 from apps.fleet import state
 from apps.gateway.gateway import Gateway, Options
 from apps.gateway.records.spool import frames
-from apps.gateway.server.asgi import Application
-from apps.gateway.server.http1 import Lane
+from apps.gateway.server.asgi import ASGIApplication
+from apps.gateway.server.http1 import HTTP1Connection
 from apps.gateway.server.worker import Server
 from apps.httpcache.policy import Policy
 from apps.wire import api_keys, redis_names
-from apps.wire.call_records import CallRecord, decode
+from apps.wire.call_records import SpooledCallRecord, decode
 from apps.wire.snapshot import API, Credential, Egress, Grant, HeaderRules, HostOwner, Plan, Upstream
 from tests.support.ports import free_port
 from tests.support.waiting import until
@@ -209,14 +209,14 @@ class Door:
             lines.append(f"content-length: {len(body)}")
         return await self.raw("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""), method)
 
-    def records(self) -> list[CallRecord]:
+    def records(self) -> list[SpooledCallRecord]:
         """What was written of calls so far, streamed ones once."""
         found = []
         for path in sorted(self.gateway.spool.folder.glob(f"{self.gateway.spool.incarnation}-*.spool")):
             found += [decode(frame.record) for frame in frames(path.read_bytes())]
-        return [each for each in found if isinstance(each, CallRecord)]
+        return [each for each in found if isinstance(each, SpooledCallRecord)]
 
-    def calls(self) -> list[CallRecord]:
+    def calls(self) -> list[SpooledCallRecord]:
         """Records of ended calls."""
         return [each for each in self.records() if each.kind != "begun"]
 
@@ -324,8 +324,8 @@ async def serving(gateway: Gateway, kind: str = "lane") -> AsyncIterator[Door]:
     uvicorn's usual one, or as a Django view.
     """
     port = free_port()
-    app: Any = Application(gateway)
-    protocol: Any = Lane
+    app: Any = ASGIApplication(gateway)
+    protocol: Any = HTTP1Connection
     if kind == "asgi":
         protocol = "h11"
     elif kind == "stock":

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from apps.gateway.fetch.body_fanout import Broadcast
+from apps.gateway.fetch.body_fanout import BodyFanout
 from apps.gateway.upstream.errors import Broken
 from tests.support.cost import STEEPEST, steepness
 
@@ -12,7 +12,7 @@ PARTS = 8
 
 
 async def given_to(readers: int) -> None:
-    body = Broadcast()
+    body = BodyFanout()
     reading = [body.reader() for _ in range(readers)]
     body.stop_keeping()
     for number in range(PARTS):
@@ -29,7 +29,7 @@ def test_a_part_for_four_times_as_many_readers_costs_four_times_as_much() -> Non
 
 
 async def test_a_part_stays_until_the_slowest_has_it_or_leaves() -> None:
-    body = Broadcast()
+    body = BodyFanout()
     fast, slow = body.reader(), body.reader()
     body.stop_keeping()
     for part in (b"a", b"b", b"c"):
@@ -49,7 +49,7 @@ async def test_a_part_stays_until_the_slowest_has_it_or_leaves() -> None:
 
 
 async def test_a_body_that_nobody_reads_is_let_go() -> None:
-    body = Broadcast()
+    body = BodyFanout()
     body.put(b"a")
     body.stop_keeping()
     assert not body._parts

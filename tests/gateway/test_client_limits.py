@@ -10,12 +10,12 @@ import pytest
 
 from apps.gateway.gateway import Gateway
 from apps.gateway.limits import client_limits
-from apps.gateway.limits.client_limits import GRACE, SAID_AGAIN, SPARE, Connections, Pace, client_key
+from apps.gateway.limits.client_limits import GRACE, SAID_AGAIN, SPARE, ClientConnections, MinimumRate, client_key
 from apps.gateway.server import asgi, worker
 from tests.gateway.house import KEY, Door, Origin, Published, ok, read_answer, serving
 
 
-def seconds_until_out(pace: Pace, size: int, each: float, most: float = 86400.0) -> float:
+def seconds_until_out(pace: MinimumRate, size: int, each: float, most: float = 86400.0) -> float:
     """How long a client is waited for that moves ``size`` bytes every ``each`` seconds."""
     passed = 0.0
     while passed < most:
@@ -27,24 +27,24 @@ def seconds_until_out(pace: Pace, size: int, each: float, most: float = 86400.0)
 
 
 def test_a_byte_every_29_seconds_ends_at_the_next() -> None:
-    assert seconds_until_out(Pace(500), 1, 29) == pytest.approx(GRACE, abs=0.1)
+    assert seconds_until_out(MinimumRate(500), 1, 29) == pytest.approx(GRACE, abs=0.1)
 
 
 def test_less_than_the_minimum_rate_ends_and_as_much_goes_on() -> None:
-    assert seconds_until_out(Pace(500), 400, 1) == pytest.approx(GRACE / 0.2, rel=0.05)
-    assert seconds_until_out(Pace(500), 500, 1) == 86400
-    assert seconds_until_out(Pace(500), 15_000, 29.9) >= 86400
+    assert seconds_until_out(MinimumRate(500), 400, 1) == pytest.approx(GRACE / 0.2, rel=0.05)
+    assert seconds_until_out(MinimumRate(500), 500, 1) == 86400
+    assert seconds_until_out(MinimumRate(500), 15_000, 29.9) >= 86400
 
 
 def test_nobody_saves_up_for_a_pause() -> None:
-    pace = Pace(500)
+    pace = MinimumRate(500)
     pace.waited(1, 10**9)
     assert pace.left == GRACE
 
 
 def test_without_a_minimum_rate_only_a_pause_ends() -> None:
-    assert seconds_until_out(Pace(0), 1, 29) >= 86400
-    assert seconds_until_out(Pace(0), 0, 1) == GRACE
+    assert seconds_until_out(MinimumRate(0), 1, 29) >= 86400
+    assert seconds_until_out(MinimumRate(0), 0, 1) == GRACE
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_one_client_is_an_address_or_a_network_of_64_bits(address: str, key: str
 def test_all_clients_together_have_no_more_connections_than_there_are_descriptors_for(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    connections = Connections(1000, most=6, clock=lambda: 0.0)
+    connections = ClientConnections(1000, most=6, clock=lambda: 0.0)
     addresses = [f"192.0.2.{number}" for number in range(6)]
     with caplog.at_level(logging.WARNING):
         assert [connections.take(address) for address in addresses] == [0] * 6
@@ -79,10 +79,10 @@ def test_all_clients_together_have_no_more_connections_than_there_are_descriptor
 
 
 def test_no_client_has_more_than_half_of_the_connections_that_there_can_be() -> None:
-    connections = Connections(1000, most=6)
+    connections = ClientConnections(1000, most=6)
     assert [connections.take("192.0.2.1") for _ in range(4)] == [0, 0, 0, 1]
     assert connections.take("192.0.2.2") == 0
-    assert Connections(0, most=6).bound == 0
+    assert ClientConnections(0, most=6).bound == 0
 
 
 def test_a_worker_takes_the_descriptors_that_it_may_have() -> None:
@@ -99,7 +99,7 @@ def test_a_worker_takes_the_descriptors_that_it_may_have() -> None:
 
 def test_connections_are_counted_by_client(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
-    connections = Connections(2, clock=lambda: now)
+    connections = ClientConnections(2, clock=lambda: now)
     addresses = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1"]
     with caplog.at_level(logging.WARNING):
         assert [connections.take(address) for address in addresses] == [0, 0, 1, 0]
@@ -115,7 +115,7 @@ def test_connections_are_counted_by_client(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_bound_of_0_is_none() -> None:
-    connections = Connections(0)
+    connections = ClientConnections(0)
     assert not any(connections.take("192.0.2.1") for _ in range(5000))
 
 
@@ -126,7 +126,7 @@ async def test_a_body_that_drips_is_refused(
     """At the lane and at the ASGI door. Django has read a body before it calls a view: there it is for the site's server."""
     monkeypatch.setattr(client_limits, "GRACE", 0.3)
     monkeypatch.setattr(asgi, "LINGER", 0.02)
-    monkeypatch.setattr(asgi, "Pace", lambda rate: Pace(1e9))  # a byte gives back next to nothing
+    monkeypatch.setattr(asgi, "MinimumRate", lambda rate: MinimumRate(1e9))  # a byte gives back next to nothing
     here = asyncio.Event()
 
     async def read_on(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from apps.cachestore.store import ResponseStore
 from apps.gateway.fetch import body_fanout, fetch
-from apps.gateway.fetch.body_fanout import BACKLOG, Broadcast
+from apps.gateway.fetch.body_fanout import BACKLOG, BodyFanout
 from apps.gateway.upstream.errors import Broken
 from apps.httpcache.policy import Policy
 from tests.gateway.house import KEY, OTHER_KEY, Door, Origin, Published, api, ok
@@ -171,7 +171,7 @@ async def test_a_write_at_one_gateway_ends_what_another_holds(gateways: Any, ori
 
 
 async def test_a_reader_that_comes_late_gets_all_while_the_parts_are_kept() -> None:
-    body = Broadcast()
+    body = BodyFanout()
     body.put(b"a")
     first = body.reader()
     assert await first.read() == b"a"
@@ -182,7 +182,7 @@ async def test_a_reader_that_comes_late_gets_all_while_the_parts_are_kept() -> N
 
 
 async def test_the_writer_waits_for_the_slowest_reader_and_not_for_one_who_left() -> None:
-    body = Broadcast()
+    body = BodyFanout()
     fast, slow = body.reader(), body.reader()
     body.stop_keeping()
     body.put(b"x" * (BACKLOG + 1))
@@ -196,7 +196,7 @@ async def test_the_writer_waits_for_the_slowest_reader_and_not_for_one_who_left(
 
 async def test_a_reader_who_keeps_others_waiting_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_fanout, "PATIENCE", 0.02)
-    body = Broadcast()
+    body = BodyFanout()
     fast, slow = body.reader(), body.reader()
     body.stop_keeping()
     for _ in range(3):
@@ -212,7 +212,7 @@ async def test_a_reader_who_keeps_others_waiting_too_long_is_cut_off(monkeypatch
 
 async def test_the_only_reader_may_be_as_slow_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_fanout, "PATIENCE", 0.0)
-    body = Broadcast()
+    body = BodyFanout()
     reader = body.reader()
     body.stop_keeping()
     body.put(b"x" * (BACKLOG + 1))
@@ -225,7 +225,7 @@ async def test_the_only_reader_may_be_as_slow_as_it_likes(monkeypatch: pytest.Mo
 
 
 async def test_whoever_reads_behind_the_others_gets_all_of_what_is_kept() -> None:
-    body = Broadcast()
+    body = BodyFanout()
     slow, fast = body.reader(), body.reader()
     for number in range(5):
         body.put(b"%d" % number)
@@ -262,7 +262,7 @@ async def test_a_waiter_who_joins_midway_gets_what_came_before_and_what_comes(la
 
 
 async def test_nothing_goes_before_those_who_wait_for_the_head_have_decided() -> None:
-    body = Broadcast()
+    body = BodyFanout()
     body.expect(2)
     body.stop_keeping()
     body.put(b"a")
@@ -290,7 +290,7 @@ async def test_an_answer_too_large_reaches_its_caller_although_all_of_it_came_at
 
 
 async def test_readers_hear_that_it_broke_off() -> None:
-    body = Broadcast()
+    body = BodyFanout()
     reader = body.reader()
     waiting = asyncio.create_task(reader.read())
     await asyncio.sleep(0)
@@ -392,9 +392,9 @@ async def test_nobody_joins_a_fetch_whose_last_caller_has_left(
 ) -> None:
     """Who came in the moment in which it ends would fail with it, by the doing of who left."""
     joinable = []
-    end = fetch.Fetch._end
+    end = fetch.UpstreamFetch._end
 
-    def ended(self: fetch.Fetch) -> None:
+    def ended(self: fetch.UpstreamFetch) -> None:
         end(self)
         joinable.append(lane.gateway.fetches.is_under_way(self.plan.fetch_key or b""))
 
@@ -402,7 +402,7 @@ async def test_nobody_joins_a_fetch_whose_last_caller_has_left(
         await reader.read()
         raise ConnectionError
 
-    monkeypatch.setattr(fetch.Fetch, "_end", ended)
+    monkeypatch.setattr(fetch.UpstreamFetch, "_end", ended)
     origin.paths["/items"] = hanging
     _, writer = await lane.connect()
     writer.write(f"GET /products/items HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n\r\n".encode())

@@ -8,7 +8,7 @@ import pytest
 from apps import httpcache
 from apps.cachestore.backend import ResponsesCache
 from apps.cachestore.fetch_lock import FetchLocks
-from apps.gateway.fetch.coalescer import Fetches
+from apps.gateway.fetch.coalescer import Coalescer
 from tests.gateway import test_coalescer, test_collapsing
 from tests.gateway.house import Door, Origin, Published
 from tests.gateway.test_collapsing import short_lease, two, unhurried
@@ -23,7 +23,7 @@ def waiters_of_all_variants_share(patch: pytest.MonkeyPatch) -> None:
 
 
 def purges_in_flight_are_not_looked_at(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Fetches, "_is_over", lambda self, outcome: False)
+    patch.setattr(Coalescer, "_is_over", lambda self, outcome: False)
 
 
 def whoever_lost_the_lock_writes_all_the_same(patch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.call.call import Exchange
-from apps.gateway.server.http1 import Lane
+from apps.gateway.call.call import Call
+from apps.gateway.server.http1 import HTTP1Connection
 from apps.gateway.upstream import concurrency
 from apps.gateway.upstream.calls import consumer_of
-from apps.gateway.upstream.concurrency import WARM_UPS, ConcurrencyLimits, Place
+from apps.gateway.upstream.concurrency import WARM_UPS, ConcurrencyLimits, Slot
 from apps.gateway.upstream.errors import Busy
 from apps.wire.snapshot import Concurrency
 from tests.gateway.house import KEY, OTHER_KEY, Answered, Door, Origin, Published, api, ok, read_answer
@@ -159,7 +159,7 @@ async def test_no_consumer_fills_the_queue_for_the_others(
 
 def test_a_client_without_a_key_waits_in_one_name_and_never_in_that_of_warm_ups() -> None:
     def consumer(client: str) -> str:
-        return consumer_of(Exchange("GET", b"/", (), call_id="1", began=0.0, at=0.0, client=client))
+        return consumer_of(Call("GET", b"/", (), call_id="1", began=0.0, at=0.0, client=client))
 
     assert consumer("2001:db8::1") == consumer("2001:db8::2")
     assert (
@@ -278,7 +278,7 @@ async def limits() -> ConcurrencyLimits:
     return ConcurrencyLimits(asyncio.get_running_loop())
 
 
-async def entered(limits: ConcurrencyLimits, consumer: str, bounds: Concurrency) -> "asyncio.Task[Place]":
+async def entered(limits: ConcurrencyLimits, consumer: str, bounds: Concurrency) -> "asyncio.Task[Slot]":
     task = asyncio.create_task(limits.enter("api", bounds, consumer))
     await asyncio.sleep(0)
     return task
@@ -346,7 +346,7 @@ async def test_consumers_are_served_in_turn(limits: ConcurrencyLimits) -> None:
 @pytest.mark.parametrize("seed", range(20))
 async def test_whatever_happens_the_bounds_hold_and_nothing_is_left(limits: ConcurrencyLimits, seed: int) -> None:
     draw = random.Random(seed)
-    tasks: set[asyncio.Task[Place]] = set()
+    tasks: set[asyncio.Task[Slot]] = set()
     for _ in range(400):
         bounds = Concurrency(calls=draw.randint(1, 4), queue=draw.randint(0, 6), wait=draw.choice((0.0, 30.0)))
         what = draw.random()
@@ -379,7 +379,7 @@ async def test_whatever_happens_the_bounds_hold_and_nothing_is_left(limits: Conc
 class Slow:
     """Keeps a place, and has waited for its client for so long."""
 
-    def __init__(self, place: Place, seconds: float) -> None:
+    def __init__(self, place: Slot, seconds: float) -> None:
         self.place, self.seconds = place, seconds
         self.gave_up = False
         place.held_by = self
@@ -449,7 +449,7 @@ async def test_one_client_that_takes_its_time_does_not_hold_all_places(
         writers.append(writer)
     await until(lambda: counts(lane) == (3, 0) and len(origin.heads) == 3)
     if how == "reads":
-        connections = [each for each in lane.server.server_state.connections if isinstance(each, Lane)]
+        connections = [each for each in lane.server.server_state.connections if isinstance(each, HTTP1Connection)]
         await until(lambda: all(each.flow.write_paused for each in connections))
     monkeypatch.setattr(concurrency, "SLOW", 0.0)
     answer = await lane.call("/products/items", key=OTHER_KEY)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from apps.gateway.gateway import Gateway
-from apps.gateway.pipeline.head_cache import Admission
+from apps.gateway.pipeline.head_cache import HeadCacheEntry
 from apps.gateway.pipeline.pipeline import LARGEST
-from apps.httpcache import Held
+from apps.httpcache import StoredResponse
 from apps.httpcache.bounded_table import Recent
 from apps.wire.snapshot import API, Credential, Grant, Operation, Plan
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok, read_answer, serving
@@ -27,9 +27,9 @@ async def test_bodies_that_the_cache_let_go_of_are_gone(gateways: Any, origin: O
         for number in range(40):
             assert [(await door.call(f"/products/{number}")).cache for _ in range(3)] == ["MISS", "HIT", "HIT"]
     gc.collect()
-    alive = [each for each in gc.get_objects() if type(each) is Held and each.entry.path == b"/0"]
+    alive = [each for each in gc.get_objects() if type(each) is StoredResponse and each.entry.path == b"/0"]
     assert not alive
-    held = [each for each in gc.get_objects() if type(each) is Held and len(each.entry.body) == LARGE]
+    held = [each for each in gc.get_objects() if type(each) is StoredResponse and len(each.entry.body) == LARGE]
     assert sum(each.size for each in held) <= gateway.store.local.capacity
     assert len(gateway.pipeline.heads) == 40
 
@@ -132,11 +132,11 @@ async def test_an_admission_says_what_it_costs_for_a_browsers_head_too(lane: Doo
     assert deep_size(admission) <= admission.size
 
 
-SHARED = (API, Plan, Credential, Grant, Operation, Held, type, ModuleType, FunctionType)
+SHARED = (API, Plan, Credential, Grant, Operation, StoredResponse, type, ModuleType, FunctionType)
 """What an admission names and doesn't own: the configuration, and what is stored."""
 
 
-def target_of(admission: Admission) -> bytes:
+def target_of(admission: HeadCacheEntry) -> bytes:
     """The request target of a head."""
     return admission.again("", 0.0, 0.0, "").target
 
@@ -158,4 +158,4 @@ def deep_size(thing: Any) -> int:
 def test_a_deep_size_counts_what_is_inside() -> None:
     assert deep_size((b"x" * 1000, [b"y" * 1000])) > 2000
     assert deep_size(api()) == 0
-    assert Admission.__slots__
+    assert HeadCacheEntry.__slots__

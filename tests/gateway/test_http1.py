@@ -26,11 +26,11 @@ def head(target: str, *lines: str, version: str = "1.1", method: str = "GET") ->
     ).encode()
 
 
-def connections(door: Door) -> list[lane_module.Lane]:
-    return [each for each in door.server.server_state.connections if isinstance(each, lane_module.Lane)]
+def connections(door: Door) -> list[lane_module.HTTP1Connection]:
+    return [each for each in door.server.server_state.connections if isinstance(each, lane_module.HTTP1Connection)]
 
 
-async def narrow(door: Door) -> tuple[asyncio.StreamWriter, lane_module.Lane]:
+async def narrow(door: Door) -> tuple[asyncio.StreamWriter, lane_module.HTTP1Connection]:
     """A connection whose client reads nothing, and for which the kernel holds next to nothing: both ends."""
     _, writer = await door.connect()
     writer.transport.pause_reading()

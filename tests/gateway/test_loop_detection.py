@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.upstream.loop_detection import MOST_HOPS, Loops
+from apps.gateway.upstream.loop_detection import MOST_HOPS, LoopDetection
 from apps.httpcache.policy import Policy
 from apps.wire.snapshot import HeaderRules
 from tests.gateway.house import Door, Origin, Published, api, ok
@@ -130,7 +130,7 @@ async def test_a_loop_through_a_cached_api_is_stored_nowhere(door: Door, origin:
 
 
 async def test_workers_of_one_installation_know_each_other_and_no_other(gateways: Any, origin: Origin) -> None:
-    one, two, other = (await gateways()).loops, (await gateways()).loops, Loops(b"o" * 32)
+    one, two, other = (await gateways()).loops, (await gateways()).loops, LoopDetection(b"o" * 32)
     mine = one._member("products")
     assert mine == two._member("products")
     assert mine.startswith(one._installation)
@@ -140,6 +140,6 @@ async def test_workers_of_one_installation_know_each_other_and_no_other(gateways
 
 async def test_another_installation_in_the_chain_is_no_loop(door: Door, origin: Origin) -> None:
     origin.paths["/x"] = ok(b"x", "cache-control: no-store")
-    other = Loops(b"o" * 32)
+    other = LoopDetection(b"o" * 32)
     members = b", ".join([other._member("products")] * (MOST_HOPS + 1))
     assert (await door.call("/products/x", cdn_loop=members.decode())).body == b"x"

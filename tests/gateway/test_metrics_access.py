@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.core import checks
 
-from apps.gateway.call.call import Exchange
-from apps.gateway.pipeline.metrics_access import Readers
+from apps.gateway.call.call import Call
+from apps.gateway.pipeline.metrics_access import MetricsReaders
 from apps.httpcache.policy import Policy
 from apps.supervisor.checks import metrics_have_readers
 from apps.wire.snapshot import HeaderRules
@@ -23,8 +23,8 @@ PROXIES = {"10.1.1.1", "127.0.0.2"}
 
 def admitted(client: str, networks: tuple[str, ...] = NETWORKS, **fields: str) -> bool:
     headers = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in fields.items())
-    x = Exchange("GET", b"/_gateway/metrics", headers, call_id="1", began=0.0, at=0.0, client=client)
-    return Readers(networks, PROXIES.__contains__).admit(x)
+    x = Call("GET", b"/_gateway/metrics", headers, call_id="1", began=0.0, at=0.0, client=client)
+    return MetricsReaders(networks, PROXIES.__contains__).admit(x)
 
 
 @pytest.mark.parametrize("client", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "10.20.3.4", "fd12::1"])
@@ -144,5 +144,5 @@ async def test_a_proxy_is_trusted_by_its_address_on_a_socket_for_both_families_t
     gateway = await gateways(trusted_proxies=("127.0.0.1", "10.0.0.0/8", "fd00::/8"))
     assert all(map(gateway.trusts, ("127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.1.2.3", "fd00::1")))
     assert not any(map(gateway.trusts, ("::ffff:192.0.2.1", "192.0.2.1", "fe80::1%eth0", "unix:", "")))
-    x = Exchange("GET", b"/", (), call_id="1", began=0.0, at=0.0, client="::ffff:127.0.0.1")
+    x = Call("GET", b"/", (), call_id="1", began=0.0, at=0.0, client="::ffff:127.0.0.1")
     assert not gateway.readers.admit(x)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from apps.gateway.gateway import Gateway
-from apps.gateway.server.asgi import Application
+from apps.gateway.server.asgi import ASGIApplication
 from tests.gateway import site
 from tests.gateway.house import KEY, Origin, ok
 
@@ -19,7 +19,7 @@ HOST = (b"host", b"api.test")
 @pytest.fixture(params=("asgi", "view"))
 def application(request: pytest.FixtureRequest, gateway: Gateway) -> Any:
     """The gateway as an ASGI application, and a site with its view."""
-    return Application(gateway) if request.param == "asgi" else site.application(gateway)
+    return ASGIApplication(gateway) if request.param == "asgi" else site.application(gateway)
 
 
 async def told(

@@ -13,7 +13,7 @@ from apps.declarative.applying import apply
 from apps.declarative.reader import read_text
 from apps.fleet.compile import compile_api
 from apps.gateway.gateway import Gateway
-from apps.httpcache import Entry, Scope
+from apps.httpcache import CacheEntry, SharingScope
 from apps.httpcache.patterns import parse_pattern
 from apps.httpcache.policy import Policy
 from apps.wire.snapshot import API, OperationPolicy
@@ -89,11 +89,11 @@ async def test_an_error_is_kept_for_the_lifetime_of_errors(lane: Door, origin: O
     assert [(await lane.call("/products/forbidden")).cache for _ in range(2)] == ["MISS", "MISS"]
 
 
-def entries_in(server: redis.Redis) -> list[Entry]:
+def entries_in(server: redis.Redis) -> list[CacheEntry]:
     """All stored answers of the shared tier."""
     values = [server.get(key) for key in server.scan_iter() if server.type(key) == b"string"]
     found = [caches["responses"].client.decode(value) for value in values if value is not None]
-    return [value for value in found if isinstance(value, Entry)]
+    return [value for value in found if isinstance(value, CacheEntry)]
 
 
 def everything_in(server: redis.Redis) -> bytes:
@@ -152,7 +152,7 @@ async def test_a_personal_answer_is_its_caller_s_own_whatever_else_the_file_says
     for word in (b"body", b"Ann", b"Zed", b"notes", b"diary", b"today", b"header", b"x-of", b"max-age"):
         assert word not in kept
     assert [(entry.scope, entry.rule) for entry in entries_in(cache_redis)] == [
-        (Scope.SUBJECT, "sensitivity personal")
+        (SharingScope.SUBJECT, "sensitivity personal")
     ] * 2
     texts = [key for key in cache_redis.scan_iter() if cache_redis.type(key) == b"string"]
     assert all(0 < cache_redis.pttl(key) <= 301_000 for key in texts)
@@ -178,7 +178,7 @@ async def test_answers_to_calls_with_credentials_are_shared_only_by_the_switch_a
     first = await lane.call("/products/prices", authorization="Basic ann")
     second = await lane.call("/products/prices", authorization="Basic bob")
     assert (first.cache, second.cache) == ("MISS", "HIT")
-    shared = [entry for entry in entries_in(cache_redis) if entry.scope == Scope.SHARED]
+    shared = [entry for entry in entries_in(cache_redis) if entry.scope == SharingScope.SHARED]
     assert [entry.rule for entry in shared] == ["credentials, shared by the policy's switch"]
     assert (await lane.call("/products/prices")).cache == "HIT"
 

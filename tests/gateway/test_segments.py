@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from apps.gateway.gateway import Gateway
-from apps.gateway.server.http1 import Lane
+from apps.gateway.server.http1 import HTTP1Connection
 from tests.gateway.house import KEY, OTHER_KEY, Answered, Door, Origin, ok, read_answer, read_body, serving
 
 UPGRADE = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
@@ -182,7 +182,7 @@ async def wired(door: Door, origin: Origin, patch: pytest.MonkeyPatch) -> Wire:
     """A wire to a door whose cache holds what it may."""
     origin.paths.update({"/echo": echo, "/mine": mine, "/shared": ok(b"for all", "cache-control: max-age=3600")})
     wire = Wire(door)
-    for protocol in (Lane, H11Protocol, HttpToolsProtocol):
+    for protocol in (HTTP1Connection, H11Protocol, HttpToolsProtocol):
         patch.setattr(protocol, "data_received", counting(wire, protocol.data_received))
     await wire.learn()
     return wire

@@ -8,7 +8,7 @@ import httptools
 import pytest
 
 from apps.gateway.server import http1 as lane_module
-from apps.gateway.server.http1 import Lane
+from apps.gateway.server.http1 import HTTP1Connection
 from tests.gateway.house import Door, Origin
 from tests.gateway.test_segments import Wire, check, some_cases, wired
 
@@ -17,7 +17,7 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 def what_may_be_whole_is_taken_for_whole(patch: pytest.MonkeyPatch) -> None:
     """A segment has its end where its head ends, or has neither: ``-1 == len(b"GET") - 4``."""
-    receive, decide = Lane.data_received, Lane.on_headers_complete
+    receive, decide = HTTP1Connection.data_received, HTTP1Connection.on_headers_complete
 
     def data_received(self: Any, data: bytes) -> None:
         if self._between and data.find(b"\r\n\r\n") == len(data) - 4:
@@ -30,29 +30,29 @@ def what_may_be_whole_is_taken_for_whole(patch: pytest.MonkeyPatch) -> None:
             self.gateway.pipeline.remember(self.segment, self._admitted)
             self.segment = None
 
-    patch.setattr(Lane, "data_received", data_received)
-    patch.setattr(Lane, "on_headers_complete", on_headers_complete)
+    patch.setattr(HTTP1Connection, "data_received", data_received)
+    patch.setattr(HTTP1Connection, "on_headers_complete", on_headers_complete)
 
 
 def heads_are_looked_up_amid_a_message(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Lane, "_between", property(lambda self: True, lambda self, value: None), raising=False)
+    patch.setattr(HTTP1Connection, "_between", property(lambda self: True, lambda self, value: None), raising=False)
 
 
 def a_segment_with_several_messages_is_one_head(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Lane, "_messages", property(lambda self: 1, lambda self, value: None), raising=False)
+    patch.setattr(HTTP1Connection, "_messages", property(lambda self: 1, lambda self, value: None), raising=False)
     patch.setattr(lane_module, "_is_one_head", lambda segment: True)
 
 
 def the_end_of_a_head_is_a_head(patch: pytest.MonkeyPatch) -> None:
     """Remembered by the last segment of a message that began in an earlier one."""
-    receive = Lane.data_received
+    receive = HTTP1Connection.data_received
 
     def data_received(self: Any, data: bytes) -> None:
         receive(self, data)
         if self._between and self._admitted is not None:
             self.gateway.pipeline.remember(data, self._admitted)
 
-    patch.setattr(Lane, "data_received", data_received)
+    patch.setattr(HTTP1Connection, "data_received", data_received)
 
 
 def an_upgrade_ends_a_message(patch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def an_upgrade_ends_a_message(patch: pytest.MonkeyPatch) -> None:
         with contextlib.suppress(httptools.HttpParserUpgrade):
             self.parser.feed_data(data)
 
-    patch.setattr(Lane, "_parse", parse)
+    patch.setattr(HTTP1Connection, "_parse", parse)
 
 
 def what_follows_an_upgrade_in_its_segment_is_lost(patch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def what_follows_an_upgrade_in_its_segment_is_lost(patch: pytest.MonkeyPatch) ->
         except httptools.HttpParserUpgrade:
             self._parse_without_upgrade()
 
-    patch.setattr(Lane, "_parse", parse)
+    patch.setattr(HTTP1Connection, "_parse", parse)
 
 
 async def caught(wire: Wire) -> bool:

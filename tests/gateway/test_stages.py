@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.responses import refuse
 from apps.gateway.gateway import Gateway
@@ -32,10 +32,10 @@ class Counting(Stage):
             self.depends_on = depends_on
         self._until = until
 
-    def until(self, x: Exchange) -> float:
+    def until(self, x: Call) -> float:
         return super().until(x) if self._until is None else self._until
 
-    def __call__(self, x: Exchange) -> Any:
+    def __call__(self, x: Call) -> Any:
         if x.target.startswith(b"/products/warm"):
             return None
         self.clients.append(x.client)
@@ -152,7 +152,7 @@ async def test_what_stages_find_out_about_a_head_is_remembered(items: Door) -> N
     class Look(Stage):
         name = "look"
 
-        def __call__(self, x: Exchange) -> None:
+        def __call__(self, x: Call) -> None:
             seen.append({name: value for name, value in vars(x).items() if name not in OF_ONE_CALL})
 
     items.gateway.pipeline = items.gateway.through((Look(), *items.gateway.stages))
@@ -170,13 +170,13 @@ async def test_what_a_stage_of_a_newcomer_finds_out_is_remembered_too(items: Doo
         name = "find"
         depends_on = DependsOn.HEAD
 
-        def __call__(self, x: Exchange) -> None:
+        def __call__(self, x: Call) -> None:
             x.colour = "red"
 
     class Look(Stage):
         name = "look"
 
-        def __call__(self, x: Exchange) -> None:
+        def __call__(self, x: Call) -> None:
             seen.append(vars(x).copy())
 
     items.gateway.pipeline = items.gateway.through((Find(), Look(), *items.gateway.stages))

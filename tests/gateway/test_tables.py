@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from apps.cachestore.purges import MAX_BYTES, PurgeTable
+from apps.cachestore.purges import MAX_BYTES, PurgedTags
 from apps.cachestore.store import ResponseStore
 from apps.gateway import memory
 from apps.gateway.config.worker_config import _size_of_credential
@@ -20,7 +20,7 @@ from apps.gateway.gateway import Gateway
 from apps.gateway.memory import TABLES
 from apps.gateway.pipeline import graphql
 from apps.gateway.records.metrics import Metrics
-from apps.gateway.server.http1 import Lane
+from apps.gateway.server.http1 import HTTP1Connection
 from apps.gateway.server.worker import end_the_largest
 from apps.gateway.upstream import headers
 from apps.gateway.upstream.client import IDLE_IN_ALL, HTTP1Client, origin_of
@@ -229,8 +229,8 @@ def test_what_is_bounded_in_bytes_counts_what_it_keeps(
 def test_the_table_of_purges_keeps_to_its_bound_while_redis_is_away_too() -> None:
     bound = 2 * 2**20
 
-    def filled() -> PurgeTable:
-        table = PurgeTable(max_bytes=bound)
+    def filled() -> PurgedTags:
+        table = PurgedTags(max_bytes=bound)
         table.load(1, 0, {})
         for number in range(4000):
             table.note([f"p:api{number % 7}:/{number:x}" + "~" * 500])
@@ -239,11 +239,11 @@ def test_the_table_of_purges_keeps_to_its_bound_while_redis_is_away_too() -> Non
         return table
 
     assert bound / 8 < grown_by(filled) <= bound
-    assert TABLES["apps.cachestore.purges:PurgeTable._hard"].size == MAX_BYTES
+    assert TABLES["apps.cachestore.purges:PurgedTags._hard"].size == MAX_BYTES
 
 
 def test_long_tags_fold_so_that_nothing_that_was_purged_lives() -> None:
-    table = PurgeTable(max_bytes=2**20)
+    table = PurgedTags(max_bytes=2**20)
     table.load(1, 0, {})
     tags = [f"p:api:/{number}" + "~" * 400 for number in range(5000)]
     for clock, tag in enumerate(tags, 1):
@@ -375,7 +375,7 @@ async def test_clients_that_do_not_read_their_responses_lose_their_connection_th
             f"GET /products/{name} HTTP/1.1\r\nhost: api.test\r\nx-api-key: a-key-of-acme-bot-0001\r\n\r\n".encode()
         )
         writers.append(writer)
-    lanes = [each for each in lane.server.server_state.connections if isinstance(each, Lane)]
+    lanes = [each for each in lane.server.server_state.connections if isinstance(each, HTTP1Connection)]
     await until(lambda: sum(each.unread > 0 for each in lanes) == 3)
     largest = max(each.unread for each in lanes)
     monkeypatch.setattr("apps.gateway.server.worker.UNREAD", sum(each.unread for each in lanes) - largest)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.fetch.body_fanout import Reader
+from apps.gateway.fetch.body_fanout import FanoutReader
 from apps.gateway.gateway import Gateway
 from apps.gateway.server import worker
-from apps.gateway.server.http1 import Lane
+from apps.gateway.server.http1 import HTTP1Connection
 from apps.httpcache.policy import Policy
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok
 from tests.gateway.test_http1 import connections, head, narrow
@@ -33,7 +33,7 @@ async def without_end(origin: Origin, head: bytes, reader: Any, writer: Any) -> 
     raise ConnectionError
 
 
-def is_collected(lane: Door, connection: Lane) -> bool:
+def is_collected(lane: Door, connection: HTTP1Connection) -> bool:
     return not lane.gateway.fetches._running and connection.unread > SIZE // 2
 
 
@@ -117,6 +117,6 @@ async def test_a_body_whose_last_part_has_left_is_held_by_the_cache_alone(lane: 
         writer.close()
         await until(lambda: not connections(lane))
         await until(lambda: lane.gateway.metrics.in_flight == 0)
-        await until(lambda: not [each for each in gc.get_objects() if type(each) is Reader])
+        await until(lambda: not [each for each in gc.get_objects() if type(each) is FanoutReader])
     finally:
         gc.enable()

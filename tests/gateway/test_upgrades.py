@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from apps.gateway.gateway import Gateway
-from apps.gateway.server.asgi import Application
+from apps.gateway.server.asgi import ASGIApplication
 from tests.gateway.house import KEY, Door, Origin, ok, read_answer, serving
 from tests.support.waiting import until
 
@@ -114,7 +114,7 @@ async def test_a_body_of_another_length_than_declared_is_refused(
 
     headers = [(b"host", b"a"), (b"x-api-key", KEY.encode()), (b"content-length", b"4")]
     scope = {"type": "http", "method": "POST", "path": "/products/items", "http_version": version, "headers": headers}
-    await Application(gateway)(scope, receive, send)
+    await ASGIApplication(gateway)(scope, receive, send)
     assert sent[0]["status"] == 400
     assert bytes(received) in (b"", b"ab", b"abcd")
 

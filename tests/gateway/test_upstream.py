@@ -19,7 +19,7 @@ from apps.gateway.call.request_body import BodyTooLarge
 from apps.gateway.upstream import client as client_module
 from apps.gateway.upstream.client import HTTP1Client, Origin, UpstreamResponse, origin_of
 from apps.gateway.upstream.connection import HIGH_WATER, INTERIM_LIMIT
-from apps.gateway.upstream.errors import Broken, Refused, TimedOut, Unreachable
+from apps.gateway.upstream.errors import Broken, DestinationRefused, TimedOut, Unreachable
 from tests.gateway.house import Origin as Served
 from tests.gateway.house import ok
 from tests.support.ports import free_port
@@ -218,7 +218,7 @@ async def test_a_name_that_resolves_to_a_link_local_address_is_not_called(
         return [(2, 1, 6, "", ("169.254.169.254", 80))]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    with pytest.raises(Refused, match="Link-local"):
+    with pytest.raises(DestinationRefused, match="Link-local"):
         await get(client, "http://innocent.test")
 
 
@@ -275,7 +275,7 @@ async def test_without_a_rule_this_machine_is_not_called_in_any_spelling(
         return resolve("127.0.0.1" if name in ("rebinds.test", "localhost.") else name, *args, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(DestinationRefused) as caught:
         await get(client, f"http://{host}:{origin.port}", guard=Guard())
     assert not caught.value.sent
     assert not origin.heads
@@ -289,7 +289,7 @@ async def test_no_rule_lets_a_call_reach_the_platform_itself(
     for own in (("localhost", origin.port), ("state", origin.port), ("127.0.0.1", origin.port)):
         guard = Guard(HERE.rules, [own])
         for host in ("127.0.0.1", "innocent.test", "state"):
-            with pytest.raises(Refused, match="platform itself"):
+            with pytest.raises(DestinationRefused, match="platform itself"):
                 await get(client, f"http://{host}:{origin.port}", guard=guard)
     assert not origin.heads
     away = Guard(HERE.rules, [("nowhere.invalid", origin.port), ("localhost", origin.port + 1)])
@@ -302,7 +302,7 @@ async def test_a_connection_of_one_tenant_is_not_used_for_another_that_may_not_h
 ) -> None:
     origin.paths["/"] = ok(b"x")
     (await get(client, origin.url)).close()
-    with pytest.raises(Refused):
+    with pytest.raises(DestinationRefused):
         await get(client, origin.url, guard=Guard())
     assert len(origin.heads) == 1
 
@@ -322,9 +322,9 @@ async def test_a_connection_is_used_again_under_changed_rules_that_allow_it_and_
         assert response.whole == b"x"
         response.close()
     assert len(peers) == 1
-    with pytest.raises(Refused):
+    with pytest.raises(DestinationRefused):
         await get(client, origin.url, guard=Guard([rule_of("10.0.0.0/8")]))
-    with pytest.raises(Refused):
+    with pytest.raises(DestinationRefused):
         await get(client, origin.url, guard=Guard(HERE.rules, [("localhost", origin.port)]))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from apps.gateway.config.trust_lease import Lease
+from apps.gateway.config.trust_lease import TrustLease
 from apps.httpcache.policy import Policy
 from apps.wire.call_records import WARM_UP
 from apps.wire.warm_up_token import LIFE, make, scheme_of
@@ -143,7 +143,7 @@ async def test_an_answer_is_stored_for_callers_of_the_scheme_that_the_token_name
 
 
 async def test_without_a_trust_lease_a_warm_up_gets_what_a_key_gets(lane: Door, origin: Origin) -> None:
-    class Over(Lease):
+    class Over(TrustLease):
         def valid(self, now: float, limit: float | None = None) -> bool:
             return False
 

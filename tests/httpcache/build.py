@@ -2,13 +2,13 @@
 
 from apps.httpcache import (
     ANONYMOUS,
-    Held,
     Identity,
     Policy,
     Request,
     RequestPlan,
     ResponseHead,
     Store,
+    StoredResponse,
     on_response,
     plan_request,
 )
@@ -49,9 +49,9 @@ def respond(the_plan, headers=(), *, status=200, held=None, at=NOW, requested_at
     return on_response(the_plan, held, head, at if requested_at is None else requested_at, at, birth)
 
 
-def stored(headers=(), *, body=b"hello", the_plan=None, status=200, at=NOW, **how) -> Held:
+def stored(headers=(), *, body=b"hello", the_plan=None, status=200, at=NOW, **how) -> StoredResponse:
     """What is held after an answer with these fields was stored at ``NOW``."""
     decision = respond(the_plan or plan(), headers, status=status, at=at, **how)
     assert isinstance(decision, Store), decision
     decision.entry.body = body
-    return Held(decision.entry)
+    return StoredResponse(decision.entry)

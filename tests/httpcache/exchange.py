@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from apps.httpcache import (
     ANONYMOUS,
     Failed,
-    Failure,
     Fetch,
     GatewayTimeout,
-    Held,
     NoStore,
     Policy,
     Refetch,
@@ -19,7 +17,8 @@ from apps.httpcache import (
     Revalidate,
     Serve,
     Store,
-    answer_from,
+    StoredResponse,
+    UpstreamFailure,
     find,
     on_entry,
     on_error,
@@ -28,6 +27,7 @@ from apps.httpcache import (
     on_unsafe,
     placement,
     plan_request,
+    response_from,
     tags_of,
 )
 from tests.httpcache.build import NOW, pairs
@@ -40,7 +40,7 @@ class Origin:
     status: int = 200
     headers: list = field(default_factory=list)
     body: bytes = b"body"
-    failure: Failure | None = None
+    failure: UpstreamFailure | None = None
     seen: list = field(default_factory=list)
 
     def answer(self, method, headers):
@@ -100,10 +100,12 @@ class Exchange:
 
     def _past(self, plan):
         said = self.origin.answer(plan.request.method, plan.upstream_headers())
-        head = None if isinstance(said, Failure) else ResponseHead(said[0], said[1])
+        head = None if isinstance(said, UpstreamFailure) else ResponseHead(said[0], said[1])
         ended = set(on_unsafe(plan.request, self.policy, head))
         for key in [
-            key for key, held in self.shelf.items() if isinstance(held, Held) and ended & set(tags_of(held.entry))
+            key
+            for key, held in self.shelf.items()
+            if isinstance(held, StoredResponse) and ended & set(tags_of(held.entry))
         ]:
             del self.shelf[key]
         if head is None:
@@ -116,7 +118,7 @@ class Exchange:
         if not isinstance(decision, Revalidate):
             conditional = decision.conditional
         said = self.origin.answer(plan.request.method, plan.upstream_headers(conditional))
-        if isinstance(said, Failure):
+        if isinstance(said, UpstreamFailure):
             stand_in = on_error(plan, held, said, self.now)
             if isinstance(stand_in, Failed):
                 return Outcome("failed", 502, {}, b"", stand_in.reason.code)
@@ -130,7 +132,7 @@ class Exchange:
             judged = on_reuse(plan, other, ResponseHead(status, headers), self.now, self.now, (1, 0))
         if isinstance(judged, Refreshed):
             self._put(plan, judged.entry)
-            return self._answered("validated", Serve(Held(judged.entry), judged.reason), plan)
+            return self._answered("validated", Serve(StoredResponse(judged.entry), judged.reason), plan)
         if isinstance(judged, Refetch):
             self._drop(held)
             plan.others = ()
@@ -145,7 +147,7 @@ class Exchange:
         return Outcome("miss", status, dict(headers), body, judged.reason.code)
 
     def _answered(self, how, decision, plan):
-        answer = answer_from(decision.held, plan, self.now)
+        answer = response_from(decision.held, plan, self.now)
         return Outcome(how, answer.status, dict(answer.headers), answer.body, decision.reason.code)
 
     def _find(self, plan):
@@ -160,7 +162,7 @@ class Exchange:
     def _put(self, plan, entry):
         records, dropped = placement(self.shelf.get(entry.key), entry, plan.policy.max_variants)
         for key, record in records:
-            self.shelf[key] = Held(record) if record is entry else record
+            self.shelf[key] = StoredResponse(record) if record is entry else record
         for key in dropped:
             self.shelf.pop(key, None)
 

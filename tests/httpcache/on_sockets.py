@@ -19,7 +19,7 @@ from apps.cachestore import fetch_lock, store
 from apps.cachestore.backend import ResponsesCache, close_clients
 from apps.gateway.fetch import invalidation
 from apps.gateway.gateway import Gateway
-from apps.httpcache import Failure, Policy
+from apps.httpcache import Policy, UpstreamFailure
 from tests.gateway.house import UNLIMITED, Door, Published, api, gateway_options, read_body, serving
 from tests.gateway.house import Origin as Listening
 from tests.httpcache.build import NOW
@@ -115,7 +115,7 @@ class Script:
     def __init__(self) -> None:
         self.status, self.body = 200, b"body"
         self.headers: list[tuple[str, str]] = []
-        self.failure: Failure | None = None
+        self.failure: UpstreamFailure | None = None
         self.seen: list[tuple[str, dict[bytes, bytes]]] = []
 
     async def __call__(self, origin, head, reader, writer) -> None:

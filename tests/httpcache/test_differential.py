@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.http import parse_date, parse_etags, parse_range_header
 
-from apps.httpcache import Held, Policy, Serve, Store, dates, on_entry
+from apps.httpcache import Policy, Serve, Store, StoredResponse, dates, on_entry
 from apps.httpcache.ranges import UNSATISFIABLE, select
 from apps.httpcache.validation import none_match_fails
 from tests.httpcache.build import NOW, plan, respond
@@ -71,7 +71,7 @@ def ours(answer, later):
     decision = respond(the_plan, fields_of(answer), status=answer["status"])
     if not isinstance(decision, Store):
         return False
-    return isinstance(on_entry(the_plan, Held(decision.entry), NOW + later), Serve)
+    return isinstance(on_entry(the_plan, StoredResponse(decision.entry), NOW + later), Serve)
 
 
 @given(answers, seconds)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.httpcache import Identity, Policy, answer_from
+from apps.httpcache import Identity, Policy, response_from
 from apps.httpcache.downstream import as_stored, passed_down, prepared, rule_of
 from tests.httpcache.build import ANONYMOUS, NOW, pairs, plan, respond, stored
 
@@ -104,7 +104,7 @@ def control_of(answer):
 )
 def test_seconds_count_from_when_the_answer_leaves(after, age, control):
     held = kept([HOUR], downstream="60")
-    answer = answer_from(held, plan(), NOW + after)
+    answer = response_from(held, plan(), NOW + after)
     assert dict(answer.headers)[b"age"] == b"%d" % age
     assert control_of(answer) == control
 
@@ -112,7 +112,7 @@ def test_seconds_count_from_when_the_answer_leaves(after, age, control):
 def test_what_a_soft_purge_made_stale_is_not_kept_behind_us():
     held = kept([HOUR], downstream="60")
     held.soft = True
-    assert control_of(answer_from(held, plan(), NOW + 5)) == b"max-age=5"
+    assert control_of(response_from(held, plan(), NOW + 5)) == b"max-age=5"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_what_a_soft_purge_made_stale_is_not_kept_behind_us():
 )
 def test_every_form_of_the_answer_tells_the_same(asked, method, status):
     held = kept([HOUR, ("ETag", '"a"')], downstream="60")
-    answer = answer_from(held, plan(asked, method=method), NOW + 10)
+    answer = response_from(held, plan(asked, method=method), NOW + 10)
     assert (answer.status, control_of(answer)) == (status, b"max-age=70")
 
 
@@ -137,7 +137,7 @@ def test_the_origins_fields_are_stored_so_that_a_304_judges_by_them():
     assert entry.fresh_until == NOW + 9
     assert dict(entry.headers)[b"cache-control"] == b"max-age=3600"
     assert b"apimgr-cache-control" in dict(entry.headers)
-    assert control_of(answer_from(held, plan(), NOW)) == b"no-store"
+    assert control_of(response_from(held, plan(), NOW)) == b"no-store"
 
 
 def test_an_answer_that_is_not_stored_gets_no_lifetime_from_us():
@@ -179,4 +179,4 @@ def test_caches_behind_us_do_not_share_what_is_personal(sensitivity, mode, rule,
 def test_nor_what_is_personal_and_stored(rule, told_then):
     held = kept([HOUR], sensitivity="personal", downstream=rule, identity=Identity("acme", "acme/bot", "ann"))
     the_plan = plan(policy=policy(sensitivity="personal"), identity=Identity("acme", "acme/bot", "ann"))
-    assert b"cache-control: %b\r\n" % told_then in answer_from(held, the_plan, NOW).head.lower()
+    assert b"cache-control: %b\r\n" % told_then in response_from(held, the_plan, NOW).head.lower()

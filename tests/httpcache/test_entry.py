@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from apps.httpcache.entry import MAX_LIFE, Entry, Variants
+from apps.httpcache.entry import MAX_LIFE, CacheEntry, Variants
 from tests.httpcache.build import BIRTH, NOW, plan, stored
 
 
@@ -26,7 +26,9 @@ def test_what_is_added_to_entries_has_a_default_so_that_older_ones_can_be_read()
     from dataclasses import MISSING
 
     later = [
-        each for each in fields(Entry) if each.name in ("downstream", "surrogates", "immutable", "personal", "holder")
+        each
+        for each in fields(CacheEntry)
+        if each.name in ("downstream", "surrogates", "immutable", "personal", "holder")
     ]
     assert all(each.default is not MISSING for each in later)
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from apps.httpcache import Failure, Policy, dates
+from apps.httpcache import Policy, UpstreamFailure, dates
 from tests.httpcache.build import NOW
 from tests.httpcache.exchange import Exchange
 
@@ -297,7 +297,7 @@ def test_a_part_of_a_stale_whole_stands_in_for_an_upstream_that_is_away():
     exchange.ask()
     exchange.wait(3).says(SOON_STALE, ("Content-Range", "bytes 0-1/4"), status=206, body=b"bo")
     assert exchange.ask(("Range", "bytes=0-1")).how == "miss"
-    found = exchange.says(failure=Failure.BROKEN).ask(("Range", "bytes=0-1"))
+    found = exchange.says(failure=UpstreamFailure.BROKEN).ask(("Range", "bytes=0-1"))
     assert (found.how, found.status, found.body) == ("stale", 206, b"bo")
 
 
@@ -395,13 +395,13 @@ def test_a_304_does_not_change_the_length():
 def test_a_broken_origin_is_no_reason_where_stale_answers_are_forbidden(line):
     exchange = Exchange().says(("Cache-Control", f"max-age=2, {line}"), ETAG)
     exchange.ask()
-    assert exchange.wait(3).says(failure=Failure.BROKEN).ask().how == "failed"
+    assert exchange.wait(3).says(failure=UpstreamFailure.BROKEN).ask().how == "failed"
 
 
 def test_an_upstream_that_is_away_is_stood_in_for():
     exchange = Exchange().says(SOON_STALE)
     exchange.ask()
-    found = exchange.wait(3).says(failure=Failure.UNREACHABLE).ask()
+    found = exchange.wait(3).says(failure=UpstreamFailure.UNREACHABLE).ask()
     assert (found.how, found.status, found.reason) == ("stale", 200, "stale_if_error")
     assert exchange.wait(60).ask().how == "failed"
 
@@ -427,7 +427,7 @@ def test_a_stale_answer_is_served_at_once_while_one_call_refreshes_it():
 def test_a_failed_refresh_leaves_the_stale_answer_in_place():
     exchange = Exchange(Policy(api="products", stale_while_revalidate=60.0)).says(SOON_STALE, body=b"old")
     exchange.ask()
-    for failure in ({"status": 500}, {"failure": Failure.TIMEOUT}, {"failure": Failure.BROKEN}):
+    for failure in ({"status": 500}, {"failure": UpstreamFailure.TIMEOUT}, {"failure": UpstreamFailure.BROKEN}):
         exchange.wait(3).says(**failure)
         assert exchange.ask().body == b"old"
     exchange.says(("Cache-Control", "max-age=60"), status=404)
@@ -453,7 +453,7 @@ def test_a_failed_one_does_not_but_a_lost_one_does():
     exchange.ask()
     exchange.says(status=500).ask(method="POST")
     assert exchange.ask().how == "hit"
-    exchange.says(failure=Failure.BROKEN).ask(method="POST")
+    exchange.says(failure=UpstreamFailure.BROKEN).ask(method="POST")
     assert exchange.says(FRESH).ask().how == "miss"
 
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from apps.httpcache import ANONYMOUS, Identity, Policy, Scope
+from apps.httpcache import ANONYMOUS, Identity, Policy, SharingScope
 from apps.httpcache.directives import response_directives
 from apps.httpcache.identity import (
     base_scope,
@@ -25,7 +25,7 @@ def said(line=""):
     return response_directives(pairs({"Cache-Control": line}))
 
 
-@pytest.mark.parametrize("told", list(Scope))
+@pytest.mark.parametrize("told", list(SharingScope))
 @pytest.mark.parametrize(
     ("scope", "least"),
     [("auto", 0), ("shared", 0), ("tenant", 1), ("application", 2), ("subject", 3)],
@@ -35,21 +35,21 @@ def test_a_scope_is_never_wider_than_what_the_upstream_was_told(scope, least, to
 
 
 def test_answers_of_a_personal_api_belong_to_the_subject():
-    assert base_scope(Policy(scope="shared", sensitivity="personal"), ANONYMOUS) == Scope.SUBJECT
-    assert scope_of_answer(Policy(sensitivity="personal"), Scope.SUBJECT, False, said("public")) == (
-        Scope.SUBJECT,
+    assert base_scope(Policy(scope="shared", sensitivity="personal"), ANONYMOUS) == SharingScope.SUBJECT
+    assert scope_of_answer(Policy(sensitivity="personal"), SharingScope.SUBJECT, False, said("public")) == (
+        SharingScope.SUBJECT,
         "sensitivity personal",
     )
 
 
 def test_owners_of_the_wider_scopes():
-    assert owner(Scope.SHARED, CALLER, ((b"authorization", b"secret"),)) == b""
-    assert owner(Scope.TENANT, CALLER) == b"acme"
-    assert owner(Scope.APPLICATION, CALLER) == b"acme/bot"
+    assert owner(SharingScope.SHARED, CALLER, ((b"authorization", b"secret"),)) == b""
+    assert owner(SharingScope.TENANT, CALLER) == b"acme"
+    assert owner(SharingScope.APPLICATION, CALLER) == b"acme/bot"
 
 
 def test_a_caller_without_the_identity_that_a_scope_needs_owns_nothing():
-    for scope in (Scope.TENANT, Scope.APPLICATION, Scope.SUBJECT):
+    for scope in (SharingScope.TENANT, SharingScope.APPLICATION, SharingScope.SUBJECT):
         assert owner(scope, ANONYMOUS) is None
 
 
@@ -67,13 +67,13 @@ def test_subjects_that_differ_in_anything_are_two():
         tuple((name, value) for name, value in ((b"authorization", one), (b"cookie", other)) if value is not None)
         for one, other in itertools.product(values, values)
     ]
-    owners = [owner(Scope.SUBJECT, *each) for each in itertools.product(identities, fields)]
+    owners = [owner(SharingScope.SUBJECT, *each) for each in itertools.product(identities, fields)]
     known = [each for each in owners if each is not None]
     assert len(set(known)) == len(known) == len(owners) - 1
 
 
 def test_a_credential_is_not_readable_in_the_owner():
-    assert b"hunter2" not in (owner(Scope.SUBJECT, CALLER, ((b"authorization", b"Basic hunter2"),)) or b"")
+    assert b"hunter2" not in (owner(SharingScope.SUBJECT, CALLER, ((b"authorization", b"Basic hunter2"),)) or b"")
 
 
 @pytest.mark.parametrize(
@@ -89,31 +89,37 @@ def test_a_credential_is_not_readable_in_the_owner():
 )
 def test_only_three_directives_let_an_answer_to_credentials_be_shared(line, permission):
     assert permits_sharing(said(line)) == permission
-    scope, rule = scope_of_answer(Policy(), Scope.SHARED, True, said(line))
-    assert scope == (Scope.SHARED if permission else Scope.SUBJECT)
+    scope, rule = scope_of_answer(Policy(), SharingScope.SHARED, True, said(line))
+    assert scope == (SharingScope.SHARED if permission else SharingScope.SUBJECT)
     assert rule == (f"credentials, {permission}" if permission else "credentials forwarded")
 
 
 def test_permission_to_share_does_not_widen_what_the_upstream_was_told():
-    assert scope_of_answer(Policy(), Scope.TENANT, True, said("public"))[0] == Scope.TENANT
+    assert scope_of_answer(Policy(), SharingScope.TENANT, True, said("public"))[0] == SharingScope.TENANT
 
 
 def test_without_credentials_the_base_scope_holds_and_says_why():
-    assert scope_of_answer(Policy(), Scope.SHARED, False, said()) == (Scope.SHARED, "nothing told")
-    assert scope_of_answer(Policy(scope="tenant"), Scope.TENANT, False, said()) == (Scope.TENANT, "policy")
-    assert scope_of_answer(Policy(), Scope.APPLICATION, False, said()) == (Scope.APPLICATION, "told upstream")
+    assert scope_of_answer(Policy(), SharingScope.SHARED, False, said()) == (SharingScope.SHARED, "nothing told")
+    assert scope_of_answer(Policy(scope="tenant"), SharingScope.TENANT, False, said()) == (
+        SharingScope.TENANT,
+        "policy",
+    )
+    assert scope_of_answer(Policy(), SharingScope.APPLICATION, False, said()) == (
+        SharingScope.APPLICATION,
+        "told upstream",
+    )
 
 
 def test_sharing_without_the_origins_permission_needs_the_switch():
     policy = Policy(share_with_credentials=True)
-    assert scope_of_answer(policy, Scope.SHARED, True, said()) == (
-        Scope.SHARED,
+    assert scope_of_answer(policy, SharingScope.SHARED, True, said()) == (
+        SharingScope.SHARED,
         "credentials, shared by the policy's switch",
     )
 
 
 def test_an_entrys_holder_is_named_as_far_as_its_scope_goes():
-    assert [holder(scope, CALLER) for scope in Scope] == [
+    assert [holder(scope, CALLER) for scope in SharingScope] == [
         (),
         ("acme",),
         ("acme", "acme/bot"),

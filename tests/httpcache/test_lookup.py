@@ -1,6 +1,6 @@
 """Finding the stored answer that a call selects: RFC 9111 §4, §4.1."""
 
-from apps.httpcache import Held, Reason, find, placement
+from apps.httpcache import Reason, StoredResponse, find, placement
 from tests.httpcache.build import plan, stored
 
 
@@ -45,10 +45,10 @@ def test_nothing_is_found_on_an_empty_shelf():
 
 def test_one_step_without_variants_and_two_with():
     plain = shelf(cached())
-    assert isinstance(plain.find(plan()), Held)
+    assert isinstance(plain.find(plan()), StoredResponse)
     assert plain.steps == 1
     varied = shelf(cached("max-age=60", ("Vary", "Foo"), the_plan=plan([("Foo", "1")])))
-    assert isinstance(varied.find(plan([("Foo", "1")])), Held)
+    assert isinstance(varied.find(plan([("Foo", "1")])), StoredResponse)
     assert varied.steps == 2
 
 

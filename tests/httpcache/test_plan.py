@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.httpcache import ANONYMOUS, Identity, Policy, Reason, Scope
+from apps.httpcache import ANONYMOUS, Identity, Policy, Reason, SharingScope
 from tests.httpcache.build import pairs, plan
 
 
@@ -34,7 +34,7 @@ def test_a_plain_call_has_one_key_and_may_wait_for_another():
         ({"policy": Policy(scope="application"), "identity": Identity(tenant="t")}, Reason.NO_IDENTITY),
         ({"policy": Policy(scope="subject")}, Reason.NO_IDENTITY),
         ({"policy": Policy(sensitivity="personal")}, Reason.NO_IDENTITY),
-        ({"identity": Identity(told=Scope.TENANT)}, Reason.NO_IDENTITY),
+        ({"identity": Identity(told=SharingScope.TENANT)}, Reason.NO_IDENTITY),
     ],
 )
 def test_calls_that_go_past_the_cache(how, reason):
@@ -145,7 +145,7 @@ def test_key_fields_are_keyed_as_they_are_forwarded():
 def test_credentials_open_two_places_to_look():
     the_plan = plan([("Authorization", "Bearer 1")])
     assert the_plan.credentialed
-    assert [scope for scope, _ in the_plan.owners] == [Scope.SHARED, Scope.SUBJECT]
+    assert [scope for scope, _ in the_plan.owners] == [SharingScope.SHARED, SharingScope.SUBJECT]
     assert the_plan.keys[0] == plan().keys[0]
     assert the_plan.fetch_key == the_plan.keys[1], "two subjects never wait for one upstream call"
     assert plan([("Authorization", "Bearer 2")]).fetch_key != the_plan.fetch_key
@@ -162,7 +162,7 @@ def test_other_fields_that_origins_take_for_credentials_count_too(name):
 
 def test_a_subjects_call_has_one_place_to_look():
     the_plan = plan([("Authorization", "x")], policy=Policy(scope="subject"))
-    assert [scope for scope, _ in the_plan.owners] == [Scope.SUBJECT]
+    assert [scope for scope, _ in the_plan.owners] == [SharingScope.SUBJECT]
 
 
 def test_repeated_credentials_are_combined_rather_than_lost():

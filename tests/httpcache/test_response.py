@@ -2,8 +2,8 @@
 
 import pytest
 
-from apps.httpcache import Policy, answer_from, dates
-from apps.httpcache.stored_response import Held
+from apps.httpcache import Policy, dates, response_from
+from apps.httpcache.stored_response import StoredResponse
 from tests.httpcache.build import NOW, plan, stored
 
 FRESH = ("Cache-Control", "max-age=60")
@@ -12,7 +12,7 @@ MODIFIED = ("Last-Modified", dates.format_date(NOW - 100).decode())
 
 
 def answer(held, headers=(), *, at=NOW + 7, **how):
-    return answer_from(held, plan(headers, **how), at)
+    return response_from(held, plan(headers, **how), at)
 
 
 def test_a_hit_is_the_stored_answer_with_its_age():
@@ -137,11 +137,11 @@ def test_cookies_that_may_be_stored_are_sent():
 def test_answers_and_what_is_held_show_what_they_are():
     held = stored([FRESH])
     assert repr(answer(held)) == "Answer(200, 5 bytes, age 7)"
-    assert repr(held) == "Held(200 products/items/1, 5 bytes)"
+    assert repr(held) == "StoredResponse(200 products/items/1, 5 bytes)"
 
 
 def test_an_unknown_status_has_no_phrase():
-    assert Held(stored([FRESH], status=299).entry).head.startswith(b"HTTP/1.1 299 \r\n")
+    assert StoredResponse(stored([FRESH], status=299).entry).head.startswith(b"HTTP/1.1 299 \r\n")
 
 
 def test_where_the_policy_says_how_long_caches_behind_us_may_keep_it_both_forms_say_so():

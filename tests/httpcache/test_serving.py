@@ -4,15 +4,15 @@ import pytest
 
 from apps.httpcache import (
     Failed,
-    Failure,
     Fetch,
     GatewayTimeout,
-    Held,
     Identity,
     Policy,
     Reason,
     Revalidate,
     Serve,
+    StoredResponse,
+    UpstreamFailure,
     on_entry,
     on_error,
 )
@@ -62,7 +62,7 @@ def test_a_stale_answer_is_served_while_one_call_refreshes_it():
 def test_no_cache_of_the_origin_validates_every_use():
     held = cached("max-age=60, no-cache, stale-while-revalidate=30", ETAG)
     assert on_entry(plan(), held, NOW) == Revalidate(held, pairs([("If-None-Match", '"a"')]), Reason.ALWAYS_VALIDATE)
-    assert on_error(plan(), held, Failure.TIMEOUT, NOW) == Failed(Reason.UPSTREAM_FAILED)
+    assert on_error(plan(), held, UpstreamFailure.TIMEOUT, NOW) == Failed(Reason.UPSTREAM_FAILED)
 
 
 @pytest.mark.parametrize("line", ["must-revalidate", "proxy-revalidate", "s-maxage=1"])
@@ -71,7 +71,7 @@ def test_the_origin_can_forbid_stale_answers(line):
     held = cached(f"max-age=1, {line}", ETAG, the_plan=plan(policy=policy))
     assert isinstance(on_entry(plan(policy=policy), held, NOW + 2), Revalidate)
     assert isinstance(on_entry(plan([("Cache-Control", "max-stale")], policy=policy), held, NOW + 2), Revalidate)
-    for failure in (Failure.UNREACHABLE, 503):
+    for failure in (UpstreamFailure.UNREACHABLE, 503):
         assert on_error(plan(policy=policy), held, failure, NOW + 2) == Failed(Reason.UPSTREAM_FAILED)
 
 
@@ -154,7 +154,7 @@ def test_a_range_of_a_stale_whole_is_asked_for_as_it_is():
     assert on_entry(plan([("Range", "bytes=0-1")]), held, NOW) == Serve(held, Reason.FRESH)
 
 
-def soft(held: Held) -> Held:
+def soft(held: StoredResponse) -> StoredResponse:
     held.soft = True
     return held
 
@@ -174,12 +174,14 @@ def test_a_soft_purged_answer_is_served_while_it_is_refreshed_where_that_is_allo
 
 
 def test_a_soft_purged_answer_stands_in_for_an_error_only_where_stale_answers_may():
-    assert isinstance(on_error(plan(), soft(cached()), Failure.TIMEOUT, NOW), Serve)
+    assert isinstance(on_error(plan(), soft(cached()), UpstreamFailure.TIMEOUT, NOW), Serve)
     assert isinstance(on_error(plan(), soft(cached()), 503, NOW), Failed)
-    assert isinstance(on_error(plan(), soft(cached("max-age=60, must-revalidate")), Failure.TIMEOUT, NOW), Failed)
+    assert isinstance(
+        on_error(plan(), soft(cached("max-age=60, must-revalidate")), UpstreamFailure.TIMEOUT, NOW), Failed
+    )
 
 
-@pytest.mark.parametrize("failure", list(Failure))
+@pytest.mark.parametrize("failure", list(UpstreamFailure))
 def test_for_a_minute_a_stale_answer_stands_in_for_an_upstream_that_is_away(failure):
     held = cached("max-age=10")
     assert on_error(plan(), held, failure, NOW + 69.9) == Serve(held, Reason.STALE_IF_ERROR, stale=True)
@@ -198,20 +200,20 @@ def test_a_5xx_is_passed_on_unless_somebody_said_otherwise():
 
 def test_an_answer_still_fresh_stands_in_and_is_not_called_stale():
     held = cached("max-age=60, must-revalidate")
-    assert on_error(plan([("Cache-Control", "no-cache")]), held, Failure.TIMEOUT, NOW + 5) == Serve(
+    assert on_error(plan([("Cache-Control", "no-cache")]), held, UpstreamFailure.TIMEOUT, NOW + 5) == Serve(
         held, Reason.STALE_IF_ERROR, stale=False
     )
 
 
 def test_nothing_stands_in_for_nothing():
-    assert on_error(plan(), None, Failure.TIMEOUT, NOW) == Failed(Reason.UPSTREAM_FAILED)
+    assert on_error(plan(), None, UpstreamFailure.TIMEOUT, NOW) == Failed(Reason.UPSTREAM_FAILED)
 
 
 def test_someone_elses_answer_is_never_served():
     mine = plan([("Authorization", "mine")])
     other = cached(the_plan=plan([("Authorization", "other")]))
     assert on_entry(mine, other, NOW) == Fetch(Reason.SCOPE_MISMATCH)
-    assert on_error(mine, other, Failure.TIMEOUT, NOW) == Failed(Reason.UPSTREAM_FAILED)
+    assert on_error(mine, other, UpstreamFailure.TIMEOUT, NOW) == Failed(Reason.UPSTREAM_FAILED)
     assert may_use(plan(), other.entry) is Reason.SCOPE_MISMATCH
 
 
@@ -266,7 +268,7 @@ def test_a_flood_while_the_upstream_fails_is_one_call_a_second():
         now = NOW + 10 + tenth / 10
         if isinstance(on_entry(plan(FLOOD), held, now), Revalidate):
             asked += 1
-            assert on_error(plan(FLOOD), held, Failure.UNREACHABLE, now).held is held
+            assert on_error(plan(FLOOD), held, UpstreamFailure.UNREACHABLE, now).held is held
     assert asked == 3
     assert isinstance(
         on_entry(plan(FLOOD, policy=Policy(api="products", client_directives="honour")), held, now), Revalidate

@@ -44,4 +44,4 @@ def test_its_cache_control_is_among_its_fields_unless_the_policy_says_otherwise(
 
 
 def test_a_held_answer_says_what_it_is():
-    assert repr(stored([HOUR])) == "Held(200 products/items/1, 5 bytes)"
+    assert repr(stored([HOUR])) == "StoredResponse(200 products/items/1, 5 bytes)"

@@ -12,8 +12,8 @@ from apps.httpcache import (
     Refreshed,
     ResponseHead,
     Reuse,
-    Scope,
     Serve,
+    SharingScope,
     Store,
     dates,
     may_share,
@@ -48,7 +48,7 @@ def test_an_answer_with_a_lifetime_is_stored_with_every_number_a_hit_needs():
     assert entry.swr_until == NOW + 80
     assert entry.sie_5xx_until == entry.sie_unreachable_until == NOW + 650
     assert entry.keep_until == NOW + 650, "nothing can validate it, so it ends with its last use"
-    assert (entry.scope, entry.owner, entry.rule) == (Scope.SHARED, b"", "nothing told")
+    assert (entry.scope, entry.owner, entry.rule) == (SharingScope.SHARED, b"", "nothing told")
     assert entry.stale_allowed
     assert not entry.validate_always
     assert entry.birth == BIRTH
@@ -230,7 +230,7 @@ def test_an_answer_of_a_personal_api_is_kept_for_five_minutes_by_its_subject():
     the_plan = plan([("Authorization", "x")], policy=Policy(sensitivity="personal"))
     entry = stored([("Cache-Control", "public, max-age=3600"), ("ETag", '"a"')], the_plan=the_plan).entry
     assert entry.keep_until == NOW + 300
-    assert entry.scope == Scope.SUBJECT
+    assert entry.scope == SharingScope.SUBJECT
     assert entry.personal
 
 
@@ -277,9 +277,9 @@ def test_what_vary_names_is_remembered_in_one_form():
 def test_an_answer_to_credentials_is_its_subjects_unless_the_origin_permits_more():
     the_plan = plan([("Authorization", "Bearer 1")])
     own = stored([FRESH], the_plan=the_plan).entry
-    assert (own.scope, own.key) == (Scope.SUBJECT, the_plan.keys[1])
+    assert (own.scope, own.key) == (SharingScope.SUBJECT, the_plan.keys[1])
     shared = stored([("Cache-Control", "max-age=60, public")], the_plan=the_plan).entry
-    assert (shared.scope, shared.key, shared.rule) == (Scope.SHARED, plan().keys[0], "credentials, public")
+    assert (shared.scope, shared.key, shared.rule) == (SharingScope.SHARED, plan().keys[0], "credentials, public")
     assert shared.open_to_credentials
     assert not stored([FRESH]).entry.open_to_credentials
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.httpcache import Entry, Variants, placement, vary
+from apps.httpcache import CacheEntry, Variants, placement, vary
 from apps.httpcache.keys import variant_key
 from tests.httpcache.build import NOW, pairs, plan, stored
 
@@ -138,7 +138,7 @@ def test_an_index_lives_as_long_as_the_longest_of_its_variants():
     after = placement(index, entry_for([("Foo", "2")]), 64)[0][0][1]
     assert isinstance(after, Variants)
     assert isinstance(index, Variants)
-    assert not isinstance(after, Entry)
+    assert not isinstance(after, CacheEntry)
     assert after.keep_until == long.keep_until
 
 

@@ -24,7 +24,7 @@ from apps.caching.models import Purge
 from apps.foundation.errors import Unavailable
 from apps.invalidation import consumer, message_inbox
 from apps.invalidation.consumer import CannotConsume, Events, connection_to
-from apps.invalidation.message_inbox import Taken
+from apps.invalidation.message_inbox import InboxResult
 from apps.invalidation.models import RefusedMessage
 from apps.invalidation.plain_redis import enveloped
 from apps.supervisor import installation
@@ -150,7 +150,7 @@ def test_a_message_of_a_kombu_producer_is_taken_too(products, broker, consume):
 def test_while_redis_or_the_database_is_away_a_message_waits_and_is_then_taken(products, broker, consume, monkeypatch):
     whole, tries = message_inbox.take, []
 
-    def away(body: bytes, **options: Any) -> Taken:
+    def away(body: bytes, **options: Any) -> InboxResult:
         tries.append(body)
         if len(tries) < 4:
             raise Unavailable("Redis is away") if len(tries) % 2 else OperationalError("the database is away")
@@ -168,7 +168,7 @@ def test_while_redis_or_the_database_is_away_a_message_waits_and_is_then_taken(p
 def test_what_a_stopped_consumer_had_in_hand_is_taken_by_the_next(products, broker, consume, monkeypatch):
     reached = threading.Event()
 
-    def away(body: bytes, **options: Any) -> Taken:
+    def away(body: bytes, **options: Any) -> InboxResult:
         reached.set()
         raise Unavailable("Redis is away")
 

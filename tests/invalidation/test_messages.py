@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.invalidation.messages import LARGEST, MOST, Item, Unreadable, read
+from apps.invalidation.messages import LARGEST, MOST, MessageItem, Unreadable, read
 
 
 def test_one_object_and_a_list_are_messages():
@@ -14,7 +14,7 @@ def test_one_object_and_a_list_are_messages():
     (item,) = read(json.dumps(whole).encode())
     assert (item.id, item.api, item.kind, item.value, item.soft) == ("7", "products", "path", "/a", True)
     assert item.at.year == 2026
-    assert read(b' [{"kind": "api"}, {"kind": "tag", "value": "x"}]\n') == [Item("api"), Item("tag", "x")]
+    assert read(b' [{"kind": "api"}, {"kind": "tag", "value": "x"}]\n') == [MessageItem("api"), MessageItem("tag", "x")]
 
 
 @pytest.mark.parametrize("body", [b"[", b"[]", b"[1,", b"[" * 100_000, b'[{"kind": "api"}] x'])
@@ -53,7 +53,7 @@ def test_it_is_bounded():
 def test_an_item_that_is_none_says_why_and_the_others_stand(item, said):
     good = {"kind": "api"}
     first, second, third = read(json.dumps([good, item, good]).encode())
-    assert first == third == Item("api")
+    assert first == third == MessageItem("api")
     assert isinstance(second, str)
     assert said in second
 
@@ -67,4 +67,4 @@ def test_nothing_that_comes_is_too_odd(body):
         items = read(body)
     except Unreadable:
         return
-    assert all(isinstance(item, Item | str) for item in items)
+    assert all(isinstance(item, MessageItem | str) for item in items)

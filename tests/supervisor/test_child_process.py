@@ -14,7 +14,7 @@ import pytest
 
 from apps.foundation.child_command import Command
 from apps.supervisor import child_process as children_module
-from apps.supervisor.child_process import Child, Plan
+from apps.supervisor.child_process import Child, ChildPlan
 from apps.supervisor.log_stream import LogStream
 from tests.support.waiting import until, wait_until
 
@@ -40,7 +40,7 @@ class Watched:
 
     def child(self, script: str, **options) -> Child:
         child = Child(
-            Plan(name=options.pop("name", "child"), command=python(script), **options),
+            ChildPlan(name=options.pop("name", "child"), command=python(script), **options),
             self.log,
             on_group=lambda sign, group: self.groups.append((sign, group)),
             on_end=lambda child, pid: self.ends.append(pid),

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from apps.foundation.child_command import manage
-from apps.supervisor.child_process import Child, Plan
+from apps.supervisor.child_process import Child, ChildPlan
 from apps.supervisor.dead_workers import Reaper
 from apps.supervisor.log_stream import LogStream
 from apps.wire import redis_names
@@ -17,7 +17,7 @@ from tests.support.waiting import until
 @pytest.fixture
 def child(settings) -> Child:
     log = LogStream(io.StringIO())
-    return Child(Plan(name="gateway 0", command=manage("gateway", root=settings.BASE_DIR)), log)
+    return Child(ChildPlan(name="gateway 0", command=manage("gateway", root=settings.BASE_DIR)), log)
 
 
 async def test_it_tells_when_the_frozen_server_goes_on(extra_valkey, settings, child):
@@ -38,7 +38,7 @@ async def test_it_tells_when_the_frozen_server_goes_on(extra_valkey, settings, c
 async def test_only_gateway_workers_are_told_of(settings, child, state_redis):
     state_redis.hset(redis_names.WORKERS, f"{node_name()}-0-4711", "alive")
     reaper = Reaper(LogStream(io.StringIO()))
-    reaper.note(Child(Plan(name="console", command=child.plan.command), LogStream(io.StringIO())), 4711)
+    reaper.note(Child(ChildPlan(name="console", command=child.plan.command), LogStream(io.StringIO())), 4711)
     reaper.note(child, 4713)
     await until(lambda: not reaper.waiting)
     assert state_redis.hlen(redis_names.WORKERS) == 1

@@ -11,8 +11,8 @@ import redis
 
 from apps.supervisor.valkey import (
     EmbeddedValkey,
-    Role,
     ValkeyError,
+    ValkeyRole,
     ValkeySettings,
     answers,
     is_ready,
@@ -37,8 +37,8 @@ def test_the_cache_server_keeps_nothing_and_evicts_what_is_used_least(cache_redi
 
 
 def test_settings_name_the_servers_that_run(valkeys, settings):
-    assert valkeys[Role.STATE].url == settings.REDIS_URL
-    assert valkeys[Role.CACHE].url == settings.CACHE_REDIS_URL
+    assert valkeys[ValkeyRole.STATE].url == settings.REDIS_URL
+    assert valkeys[ValkeyRole.CACHE].url == settings.CACHE_REDIS_URL
 
 
 def test_state_survives_a_kill(extra_valkey):
@@ -77,7 +77,7 @@ def test_it_listens_on_tcp_when_asked(extra_valkey):
 
 def test_a_server_that_can_not_start_says_so(tmp_path):
     server = EmbeddedValkey(
-        ValkeySettings(role=Role.STATE, folder=tmp_path, socket=tmp_path / "s.sock", extra={"nonsense": "1"})
+        ValkeySettings(role=ValkeyRole.STATE, folder=tmp_path, socket=tmp_path / "s.sock", extra={"nonsense": "1"})
     )
     with pytest.raises(ValkeyError, match="ended at once"):
         server.start()
@@ -85,7 +85,7 @@ def test_a_server_that_can_not_start_says_so(tmp_path):
 
 def test_a_folder_with_spaces_and_quotes_works(extra_valkey, tmp_path):
     folder = tmp_path / 'a "quoted" name'
-    with EmbeddedValkey(ValkeySettings(role=Role.STATE, folder=folder, socket=folder / "s.sock")) as server:
+    with EmbeddedValkey(ValkeySettings(role=ValkeyRole.STATE, folder=folder, socket=folder / "s.sock")) as server:
         assert is_ready(server.url)
 
 

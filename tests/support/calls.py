@@ -6,7 +6,7 @@ from typing import Any
 from apps.analytics.batch_ingestion import take
 from apps.analytics.stream import Batch
 from apps.gateway.records.spool import frame, new_incarnation
-from apps.wire.call_records import CALL, CallRecord, encode
+from apps.wire.call_records import CALL, SpooledCallRecord, encode
 
 NODE = "node-1"
 
@@ -25,7 +25,7 @@ def make_calls(*changes: dict[str, Any], lost: int = 0) -> list[str]:
     return ids
 
 
-def make_record(call_id: str, **changes: Any) -> CallRecord:
+def make_record(call_id: str, **changes: Any) -> SpooledCallRecord:
     """A call that MISSed, a moment ago, unless told otherwise."""
     values: dict[str, Any] = {
         "kind": CALL,
@@ -55,7 +55,7 @@ def make_record(call_id: str, **changes: Any) -> CallRecord:
         "attempts": 1,
         "trace": (("route", "products", 0.01), ("authenticate", "acme/bot", 0.05), ("cache", "not_found", 0.2)),
     }
-    return CallRecord(**values | changes)
+    return SpooledCallRecord(**values | changes)
 
 
 #: A call that the cache answered.

@@ -17,7 +17,7 @@ from apps.catalog import services as catalog
 from apps.catalog.models import API
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
-from apps.tenants.choices import Role, Scope
+from apps.tenants.choices import Role, TokenScope
 from apps.tenants.models import Tenant, User
 from apps.tenants.services import NewToken
 
@@ -83,9 +83,11 @@ def make_user(
     return user
 
 
-def make_token(user: User, scope: Scope | None = None, tenant: Tenant | None = None, name: str = "script") -> NewToken:
+def make_token(
+    user: User, scope: TokenScope | None = None, tenant: Tenant | None = None, name: str = "script"
+) -> NewToken:
     """A token of ``user`` for a day, of the widest scope that they may have unless another is given."""
-    scope = scope or (Scope.ADMIN if user.is_administrator else Scope.WRITE)
+    scope = scope or (TokenScope.ADMIN if user.is_administrator else TokenScope.WRITE)
     return tenants.token_create(
         actor=user, user=user, name=name, scope=scope, tenant=tenant, expires_at=timezone.now() + timedelta(days=1)
     )

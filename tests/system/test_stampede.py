@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from apps.supervisor.valkey import EmbeddedValkey, Role, ValkeySettings
+from apps.supervisor.valkey import EmbeddedValkey, ValkeyRole, ValkeySettings
 from tests.gateway.house import Answered, CutShort, Origin, ok, read_answer
 from tests.support.gateways import Machine, calls_in_flight, connections_of, metric, second_machine
 from tests.support.installation import Installation, installation
@@ -66,7 +66,9 @@ def cluster() -> Iterator[Cluster]:
     """The two machines, with one API whose origin the tests play."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apimgr-crowd-")))
-        cache = EmbeddedValkey(ValkeySettings(role=Role.CACHE, folder=folder / "cache", socket=folder / "cache.sock"))
+        cache = EmbeddedValkey(
+            ValkeySettings(role=ValkeyRole.CACHE, folder=folder / "cache", socket=folder / "cache.sock")
+        )
         cache.start()
         stack.callback(cache.stop)
         running = stack.enter_context(installation(CACHE_REDIS_URL=cache.url))

@@ -11,7 +11,7 @@ from apps.audit.selectors import entries_visible_to
 from apps.foundation.errors import Conflict
 from apps.tenants import services
 from apps.tenants.actors import PLATFORM
-from apps.tenants.choices import Role, Scope, TenantState
+from apps.tenants.choices import Role, TenantState, TokenScope
 from apps.tenants.egress import tenant_egress_update
 from apps.tenants.models import Membership, Tenant, Token, User
 from apps.tenants.selectors import token_find
@@ -260,7 +260,7 @@ def test_a_token_that_would_go_too_far_is_refused_beside_the_field(cast: Cast, f
 
 def test_an_administrator_s_scope_reaches_no_single_tenant(cast: Cast):
     with pytest.raises(ValidationError) as refused:
-        make_token(cast.ada, Scope.ADMIN, cast.acme)
+        make_token(cast.ada, TokenScope.ADMIN, cast.acme)
     assert list(refused.value.message_dict) == ["tenant"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from apps.warming import gateway_calls
 from apps.warming.gateway_calls import FAILED, Fetcher
-from apps.warming.targets import Call
+from apps.warming.targets import WarmUpCall
 
 
 class Drip(BaseHTTPRequestHandler):
@@ -47,7 +47,7 @@ def test_a_call_whose_answer_never_ends_is_ended(gateway: Any, monkeypatch: pyte
     """It kept all warm-ups of the installation from going on, for good."""
     monkeypatch.setattr(gateway_calls, "LONGEST", 0.3)
     with Fetcher(f"http://127.0.0.1:{gateway.server_port}") as fetcher:
-        future = fetcher.submit("products", Call("http", "a.test", "/products/"), {})
+        future = fetcher.submit("products", WarmUpCall("http", "a.test", "/products/"), {})
         try:
             outcome = future.result(timeout=10)
         finally:

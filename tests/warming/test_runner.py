@@ -9,9 +9,9 @@ from django.utils import timezone
 from apps.catalog.services import api_delete
 from apps.tenants.actors import PLATFORM
 from apps.warming.choices import WarmUpState
-from apps.warming.gateway_calls import FAILED, FRESH, PASSED, STORED, Outcome, outcome_of
+from apps.warming.gateway_calls import FAILED, FRESH, PASSED, STORED, CallOutcome, outcome_of
 from apps.warming.models import WarmUp
-from apps.warming.runner import AT_ONCE, CALLS, GIVE_UP_AFTER, LATE, LEASE, RUNS, Pace, claim, work
+from apps.warming.runner import AT_ONCE, CALLS, GIVE_UP_AFTER, LATE, LEASE, RUNS, CallPace, claim, work
 from apps.warming.services import warm_up_cancel, warm_up_start
 from tests.support.calls import HIT, make_calls
 from tests.support.cast import make_api
@@ -23,8 +23,8 @@ class House:
     def __init__(self) -> None:
         self.now = 1000.0
         self.made: list[tuple[float, str]] = []
-        self.answers: dict[str, Outcome] = {}
-        self.held: list[Future[Outcome]] | None = None
+        self.answers: dict[str, CallOutcome] = {}
+        self.held: list[Future[CallOutcome]] | None = None
         self.meanwhile = lambda: None
 
     def clock(self) -> float:
@@ -36,11 +36,11 @@ class House:
 
     def submit(self, api, call, headers):
         self.made.append((self.now, call.target))
-        future: Future[Outcome] = Future()
+        future: Future[CallOutcome] = Future()
         if self.held is not None:
             self.held.append(future)
         else:
-            future.set_result(self.answers.get(call.target, Outcome(STORED)))
+            future.set_result(self.answers.get(call.target, CallOutcome(STORED)))
         return future
 
     def work(self, runs, seconds=1e6, **options) -> None:
@@ -68,7 +68,7 @@ def products(cast):
 
 @pytest.mark.parametrize("rate", [0.5, 3.0, 100.0])
 def test_a_pace_never_exceeds_its_rate_over_any_second(rate):
-    pace, taken, now = Pace(rate, 0.0), [], 0.0
+    pace, taken, now = CallPace(rate, 0.0), [], 0.0
     while now < 5.0:
         if pace.take(now):
             taken.append(now)
@@ -79,7 +79,7 @@ def test_a_pace_never_exceeds_its_rate_over_any_second(rate):
 
 
 def test_lost_time_is_not_made_up_for():
-    pace = Pace(10.0, 0.0)
+    pace = CallPace(10.0, 0.0)
     assert pace.take(0.0)
     assert sum(pace.take(60.0) for _ in range(100)) <= 2
 
@@ -106,7 +106,7 @@ def test_only_so_many_calls_are_under_way_however_fast_it_may_go(products, house
         nonlocal most
         most = max(most, len(house.held))
         if house.now > 1000.1:
-            house.held.pop(0).set_result(Outcome(STORED))
+            house.held.pop(0).set_result(CallOutcome(STORED))
 
     house.meanwhile = one_comes_back
     house.work(claim("w", clock=house.now))
@@ -117,9 +117,9 @@ def test_only_so_many_calls_are_under_way_however_fast_it_may_go(products, house
 def test_what_became_of_each_call_is_counted_and_the_first_problems_are_told(products, house):
     warm_up = start(products, 4)
     house.answers = {
-        "/products/items/1": Outcome(FRESH),
-        "/products/items/2": Outcome(PASSED, "The answer sets a cookie."),
-        "/products/items/3": Outcome(FAILED, "Answered with 502."),
+        "/products/items/1": CallOutcome(FRESH),
+        "/products/items/2": CallOutcome(PASSED, "The answer sets a cookie."),
+        "/products/items/3": CallOutcome(FAILED, "Answered with 502."),
     }
     house.work(claim("w", clock=house.now))
     warm_up.refresh_from_db()
@@ -131,7 +131,7 @@ def test_what_became_of_each_call_is_counted_and_the_first_problems_are_told(pro
 
 def test_one_that_reached_nothing_has_failed_and_says_so(products, house):
     warm_up = start(products, 100)
-    gone = Outcome(FAILED, "The gateway could not be called: refused.", reached=False)
+    gone = CallOutcome(FAILED, "The gateway could not be called: refused.", reached=False)
     house.answers = {f"/products/items/{number}": gone for number in range(100)}
     house.work(claim("w", clock=house.now))
     warm_up.refresh_from_db()
@@ -147,7 +147,7 @@ def test_one_that_gave_up_makes_no_further_calls_while_some_are_under_way(produc
         run.go_on(house.submit, house.now)
         house.now += 0.01
         if len(house.held) > 3:  # the last few hang
-            house.held.pop(0).set_result(Outcome(FAILED, "gone", reached=False))
+            house.held.pop(0).set_result(CallOutcome(FAILED, "gone", reached=False))
         run.collect()
     assert len(house.made) < GIVE_UP_AFTER + AT_ONCE
     assert (len(run.under_way), run.is_done) == (3, True)
@@ -155,7 +155,7 @@ def test_one_that_gave_up_makes_no_further_calls_while_some_are_under_way(produc
 
 def test_one_whose_calls_all_failed_has_failed(products, house):
     warm_up = start(products, 2)
-    house.answers = dict.fromkeys(["/products/items/0", "/products/items/1"], Outcome(FAILED, "Answered with 500."))
+    house.answers = dict.fromkeys(["/products/items/0", "/products/items/1"], CallOutcome(FAILED, "Answered with 500."))
     house.work(claim("w", clock=house.now))
     warm_up.refresh_from_db()
     assert (warm_up.state, warm_up.failed) == (WarmUpState.FAILED, 2)
@@ -219,13 +219,13 @@ def test_a_call_that_hangs_holds_back_what_counts_as_done(products, house):
     for _ in range(3):
         assert run.go_on(house.submit, house.now)
         house.now += 0.01
-    house.held[1].set_result(Outcome(STORED))
-    house.held[2].set_result(Outcome(STORED))
+    house.held[1].set_result(CallOutcome(STORED))
+    house.held[2].set_result(CallOutcome(STORED))
     run.collect()
     run.save(house.now)
     warm_up.refresh_from_db()
     assert (warm_up.done, warm_up.stored) == (0, 0)
-    house.held[0].set_result(Outcome(FRESH))
+    house.held[0].set_result(CallOutcome(FRESH))
     run.collect()
     run.save(house.now)
     warm_up.refresh_from_db()
@@ -266,8 +266,8 @@ def test_one_tenants_slow_calls_leave_room_for_another_tenants(cast, house):
     def submit(api, call, headers):
         if api != "orders":
             return house.submit(api, call, headers)
-        future: Future[Outcome] = Future()
-        future.set_result(Outcome(STORED))
+        future: Future[CallOutcome] = Future()
+        future.set_result(CallOutcome(STORED))
         return future
 
     def another_comes():
@@ -275,7 +275,7 @@ def test_one_tenants_slow_calls_leave_room_for_another_tenants(cast, house):
             quick.append(start(make_api(cast.globex, "orders"), 30, rate="1000/s"))
         if house.now >= 1030:
             for future in house.held:
-                future.done() or future.set_result(Outcome(FAILED, "slow"))
+                future.done() or future.set_result(CallOutcome(FAILED, "slow"))
 
     house.meanwhile = another_comes
     ended = []
@@ -369,4 +369,4 @@ def test_an_answer_says_what_became_of_it(status, cache, cache_status, kind):
 
 def test_the_reason_for_not_storing_is_told_in_a_sentence():
     outcome = outcome_of(200, "MISS", "apimgr;fwd=uri-miss;detail=set_cookie")
-    assert outcome == Outcome(PASSED, "The answer sets a cookie.")
+    assert outcome == CallOutcome(PASSED, "The answer sets a cookie.")

@@ -13,7 +13,7 @@ from apps.fleet.publisher import publish_pending
 from apps.foundation.errors import Conflict
 from apps.foundation.field_names import by_path
 from apps.tenants.actors import PLATFORM
-from apps.warming.choices import Cause
+from apps.warming.choices import WarmUpCause
 from apps.warming.models import WarmUp
 from apps.warming.policies import warm_ups_visible_to
 from apps.warming.services import KEPT, MOST_WAITING, warm_up_cancel, warm_up_start
@@ -152,11 +152,11 @@ def test_without_anything_it_is_the_usual_top(cast):
 
 def test_old_ones_are_forgotten_by_cause(cast):
     api = make_api(cast.platform)
-    kept = warm_up_start(actor=PLATFORM, api=api, cause=Cause.PUBLISH, mark=3)
+    kept = warm_up_start(actor=PLATFORM, api=api, cause=WarmUpCause.PUBLISH, mark=3)
     for _ in range(KEPT + 3):
         over()
         warm_up_start(actor=cast.olga, api=api, urls=["/1"])
-    assert WarmUp.objects.filter(cause=Cause.MANUAL).count() == KEPT + 1
+    assert WarmUp.objects.filter(cause=WarmUpCause.MANUAL).count() == KEPT + 1
     assert WarmUp.objects.filter(pk=kept.pk).exists()
 
 
@@ -173,7 +173,7 @@ def test_a_new_revision_in_force_is_warmed_up_once(cast, out):
     assert begin_due(timezone.now()) == 0  # no gateway can know of it
     out()
     assert begin_due(timezone.now()) == 1
-    assert (WarmUp.objects.get().cause, WarmUp.objects.get().urls) == (Cause.PUBLISH, ["/a"])
+    assert (WarmUp.objects.get().cause, WarmUp.objects.get().urls) == (WarmUpCause.PUBLISH, ["/a"])
     over()
     assert begin_due(timezone.now()) == 0
     api_update(actor=PLATFORM, api=api, read_timeout=7.0)
@@ -210,7 +210,7 @@ def test_a_purge_is_followed_by_a_warm_up_where_the_policy_says_so(cast):
     purged()
     purged("orders")
     assert begin_due(timezone.now()) == 1
-    assert WarmUp.objects.get().cause == Cause.PURGE
+    assert WarmUp.objects.get().cause == WarmUpCause.PURGE
     over()
     assert begin_due(timezone.now()) == 0
 
@@ -246,7 +246,7 @@ def test_the_schedule_begins_one_every_so_often(cast):
     over()
     assert begin_due(now + timedelta(hours=5)) == 0
     assert begin_due(now + timedelta(hours=6, seconds=1)) == 1
-    assert set(WarmUp.objects.values_list("cause", flat=True)) == {Cause.SCHEDULE}
+    assert set(WarmUp.objects.values_list("cause", flat=True)) == {WarmUpCause.SCHEDULE}
 
 
 def test_what_a_setting_brings_about_is_no_decision_in_the_audit_log(cast):

@@ -8,7 +8,7 @@ from django.db import OperationalError
 
 from apps.tenants.actors import PLATFORM
 from apps.warming import tasks
-from apps.warming.gateway_calls import STORED, Outcome
+from apps.warming.gateway_calls import STORED, CallOutcome
 from apps.warming.models import WarmUp
 from apps.warming.services import warm_up_start
 from apps.wire import redis_names
@@ -29,8 +29,8 @@ class Answering:
 
     def submit(self, api, call, headers):
         Answering.made += 1
-        future: Future[Outcome] = Future()
-        future.set_result(Outcome(STORED))
+        future: Future[CallOutcome] = Future()
+        future.set_result(CallOutcome(STORED))
         return future
 
 

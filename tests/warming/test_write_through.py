@@ -58,7 +58,7 @@ class Worker:
         held = self.store.find_local(plan, time.time()) or self._runner.run(self.store.find(plan, time.time()))
         decision = httpcache.on_entry(plan, held, time.time())
         return (
-            httpcache.answer_from(decision.held, plan, time.time()).body
+            httpcache.response_from(decision.held, plan, time.time()).body
             if isinstance(decision, httpcache.Serve)
             else None
         )

@@ -12,10 +12,10 @@ from apps.rest.times import TimeFilter
 RESULTS = ("HIT", "MISS", "STALE", "REVALIDATED", "BYPASS")
 
 
-def scope_of(request: Request) -> selectors.Scope:
+def scope_of(request: Request) -> selectors.VisibleCalls:
     """What the caller may see of calls, read once for a request."""
     if not hasattr(request, "scope_of_calls"):
-        vars(request)["scope_of_calls"] = selectors.Scope.of(request.user)
+        vars(request)["scope_of_calls"] = selectors.VisibleCalls.of(request.user)
     return vars(request)["scope_of_calls"]
 
 

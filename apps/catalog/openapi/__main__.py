@@ -10,7 +10,7 @@ import sys
 from typing import BinaryIO
 
 from apps.catalog.openapi import understood
-from apps.catalog.openapi.error_locations import Refused
+from apps.catalog.openapi.error_locations import DocumentRefused
 
 LARGEST_ANSWER = 128 * 2**20
 """Characters that the console is handed: document and operations at their bounds, each letter escaped."""
@@ -20,7 +20,7 @@ def answer(stream: BinaryIO) -> str:
     """What is written to standard output."""
     try:
         text = json.dumps({"description": vars(understood(stream.read()))})
-    except Refused as refusal:
+    except DocumentRefused as refusal:
         return json.dumps({"refused": list(refusal.args)})
     except MemoryError:
         return json.dumps({"refused": ["The document takes too much memory to be checked: split it."]})

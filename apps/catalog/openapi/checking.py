@@ -9,7 +9,7 @@ from jsonschema_path.accessors import SchemaAccessor
 from openapi_spec_validator.shortcuts import get_validator_cls
 from openapi_spec_validator.validation.exceptions import ValidatorDetectError
 
-from apps.catalog.openapi.error_locations import Refused, at, short, target
+from apps.catalog.openapi.error_locations import DocumentRefused, at, short, target
 
 MOST_ERRORS = 10
 MOST_LOOKUPS = 600_000
@@ -38,7 +38,7 @@ def refuse_foreign_references(document: dict[str, Any]) -> None:
 
     walk(document, ())
     if found:
-        raise Refused(*found[:MOST_ERRORS])
+        raise DocumentRefused(*found[:MOST_ERRORS])
 
 
 def _stays(key: str, reference: str) -> bool:
@@ -54,7 +54,7 @@ class _Bounded(SchemaAccessor):
         """The part at ``parts``, references followed."""
         self.lookups += 1
         if self.lookups > MOST_LOOKUPS:
-            raise Refused("The document is too intricate to be checked: split it.")
+            raise DocumentRefused("The document is too intricate to be checked: split it.")
         return super().get_resolved(parts)
 
 
@@ -75,18 +75,18 @@ class _Nowhere(Mapping[str, Callable[[str], Any]]):
 
     @staticmethod
     def _refuse(url: str) -> Any:
-        raise Refused(f"{short(url)!r} leaves the document.")
+        raise DocumentRefused(f"{short(url)!r} leaves the document.")
 
 
 def validate(document: dict[str, Any]) -> None:
     if not isinstance(document.get("openapi", document.get("swagger")), str):
-        raise Refused('The document has no field openapi: "3.…" or swagger: "2.0" (in quotes).')
+        raise DocumentRefused('The document has no field openapi: "3.…" or swagger: "2.0" (in quotes).')
     try:
         if len(version_of(document)) > LONGEST_VERSION:
             raise ValidatorDetectError
         kind = get_validator_cls(document)
     except ValidatorDetectError:
-        raise Refused(
+        raise DocumentRefused(
             f"Version {short(version_of(document))!r} is not known: OpenAPI 3.0, 3.1, 3.2 or Swagger 2.0."
         ) from None
     validator = kind(SchemaPath(_Bounded.from_schema(document, handlers=_Nowhere(), resolved_cache_maxsize=4096)))
@@ -95,17 +95,17 @@ def validate(document: dict[str, Any]) -> None:
         errors = list(islice(validator.schema_validator.iter_errors(document), MOST_ERRORS))
         if not errors:
             errors = list(islice(validator.root_validator(validator.schema_path), MOST_ERRORS))
-    except Refused:
+    except DocumentRefused:
         raise
     except RecursionError:
-        raise Refused("References in the document go round in circles.") from None
+        raise DocumentRefused("References in the document go round in circles.") from None
     except Exception as error:
         # What the library raises on a broken document is not one family: unresolvable references, missing fields, …
-        raise Refused(
+        raise DocumentRefused(
             f"The document can't be checked: {short(str(error).partition(' within {')[0] or type(error).__name__)}"
         ) from None
     if errors:
-        raise Refused(*(_sentence(error) for error in errors))
+        raise DocumentRefused(*(_sentence(error) for error in errors))
 
 
 def version_of(document: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from apps.catalog.openapi.checking import version_of
-from apps.catalog.openapi.error_locations import Refused, short, target
+from apps.catalog.openapi.error_locations import DocumentRefused, short, target
 from apps.catalog.openapi.loading import MOST_CHARACTERS
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _operations(document: dict[str, Any]) -> "Iterator[OperationFields]":
             if item.get(method) is None:
                 continue
             if len(path) > 300:
-                raise Refused(f"paths.{path[:60]}…: at most 300 characters.")
+                raise DocumentRefused(f"paths.{path[:60]}…: at most 300 characters.")
             at = f"paths.{path}.{method}"
             operation = _as(dict, item[method], at)
             parameters = {}
@@ -101,14 +101,14 @@ def _operations(document: dict[str, Any]) -> "Iterator[OperationFields]":
             # What one reference names is in each operation that has it: 1,900 of them made 8 GB of 5 MB.
             characters += len(json.dumps(fields, ensure_ascii=False))
             if characters > MOST_CHARACTERS:
-                raise Refused(_TOO_MUCH)
+                raise DocumentRefused(_TOO_MUCH)
             yield fields
 
 
 def _as(kind: type[_Kind], value: object, at: str) -> _Kind:
     """``value``, which is what the document's format says. What a reference names elsewhere was perhaps never checked."""
     if not isinstance(value, kind):
-        raise Refused(f"{at}: this is no {_NAMES[kind]}.")
+        raise DocumentRefused(f"{at}: this is no {_NAMES[kind]}.")
     return value
 
 
@@ -125,6 +125,6 @@ def _followed(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]
             return value
         found = target(document, reference)
         if not isinstance(found, dict):
-            raise Refused(f"{short(reference)!r} is not an object in the document.")
+            raise DocumentRefused(f"{short(reference)!r} is not an object in the document.")
         value = found
-    raise Refused(f"{short(str(value.get('$ref')))!r} refers to itself.")
+    raise DocumentRefused(f"{short(str(value.get('$ref')))!r} refers to itself.")

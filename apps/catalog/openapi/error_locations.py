@@ -9,7 +9,7 @@ LONGEST_ERROR = 300
 _INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
 
 
-class Refused(Exception):
+class DocumentRefused(Exception):
     """Why a document can't be imported: one or more sentences."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from apps.catalog.openapi.error_locations import LONGEST_ERROR, Refused, at
+from apps.catalog.openapi.error_locations import LONGEST_ERROR, DocumentRefused, at
 
 LARGEST = 5 * 2**20
 """Bytes of a document."""
@@ -20,14 +20,14 @@ DEEPEST = 64
 
 def load(content: bytes) -> dict[str, Any]:
     if len(content) > LARGEST:
-        raise Refused(f"The document is larger than {LARGEST // 2**20} MiB.")
+        raise DocumentRefused(f"The document is larger than {LARGEST // 2**20} MiB.")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Refused(f"The document is not UTF-8 text (byte {error.start}).") from None
+        raise DocumentRefused(f"The document is not UTF-8 text (byte {error.start}).") from None
     loaded = _load_json(text) if text.lstrip().startswith("{") else _load_yaml(text)
     if not isinstance(loaded, dict):
-        raise Refused("The document is not an object with fields like openapi, info and paths.")
+        raise DocumentRefused("The document is not an object with fields like openapi, info and paths.")
     plain: dict[str, Any] = _plain(loaded)
     return plain
 
@@ -36,11 +36,11 @@ def _load_json(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise Refused(f"This is not JSON: {error.msg}, line {error.lineno}, column {error.colno}.") from None
+        raise DocumentRefused(f"This is not JSON: {error.msg}, line {error.lineno}, column {error.colno}.") from None
     except RecursionError:
-        raise Refused(f"The document is nested deeper than {DEEPEST} levels.") from None
+        raise DocumentRefused(f"The document is nested deeper than {DEEPEST} levels.") from None
     except ValueError as error:
-        raise Refused(f"This is not JSON: {error}.") from None
+        raise DocumentRefused(f"This is not JSON: {error}.") from None
 
 
 def _no_constant(name: str) -> None:
@@ -100,9 +100,9 @@ def _load_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise Refused(f"This is not YAML: {error.problem or error.context}{place}.") from None
+        raise DocumentRefused(f"This is not YAML: {error.problem or error.context}{place}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Refused(f"This is not YAML: {str(error).splitlines()[0][:LONGEST_ERROR]}.") from None
+        raise DocumentRefused(f"This is not YAML: {str(error).splitlines()[0][:LONGEST_ERROR]}.") from None
 
 
 def _measure(events: Iterator[yaml.Event]) -> None:
@@ -117,13 +117,13 @@ def _measure(events: Iterator[yaml.Event]) -> None:
     for event in events:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise Refused(f"The alias *{event.anchor} contains itself{_line(event)}.")
+                raise DocumentRefused(f"The alias *{event.anchor} contains itself{_line(event)}.")
             more_nodes, more_characters, depth = sizes[event.anchor]
             nodes, characters = nodes + more_nodes, characters + more_characters
             if deepest_below:
                 deepest_below[-1] = max(deepest_below[-1], depth)
             if len(open_nodes) + depth > DEEPEST:
-                raise Refused(f"The document is nested deeper than {DEEPEST} levels{_line(event)}.")
+                raise DocumentRefused(f"The document is nested deeper than {DEEPEST} levels{_line(event)}.")
         elif isinstance(event, yaml.ScalarEvent):
             nodes, characters = nodes + 1, characters + len(event.value)
             if event.anchor:
@@ -135,7 +135,7 @@ def _measure(events: Iterator[yaml.Event]) -> None:
             deepest_below.append(0)
             nodes += 1
             if len(open_nodes) > DEEPEST:
-                raise Refused(f"The document is nested deeper than {DEEPEST} levels{_line(event)}.")
+                raise DocumentRefused(f"The document is nested deeper than {DEEPEST} levels{_line(event)}.")
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, nodes_before, characters_before = open_nodes.pop()
             depth = deepest_below.pop() + 1
@@ -144,7 +144,9 @@ def _measure(events: Iterator[yaml.Event]) -> None:
             if anchor:
                 sizes[anchor] = (nodes - nodes_before, characters - characters_before, depth)
         if nodes > MOST_NODES or characters > MOST_CHARACTERS:
-            raise Refused(f"The document has more than {MOST_NODES:,} parts, or its aliases stand for too much.")
+            raise DocumentRefused(
+                f"The document has more than {MOST_NODES:,} parts, or its aliases stand for too much."
+            )
 
 
 def _line(event: yaml.Event) -> str:
@@ -159,9 +161,9 @@ def _plain(document: Any) -> Any:
         nonlocal count
         count += 1
         if count > MOST_NODES:
-            raise Refused(f"The document has more than {MOST_NODES:,} parts.")
+            raise DocumentRefused(f"The document has more than {MOST_NODES:,} parts.")
         if len(place) > DEEPEST:
-            raise Refused(f"The document is nested deeper than {DEEPEST} levels at {at(place[:6])}….")
+            raise DocumentRefused(f"The document is nested deeper than {DEEPEST} levels at {at(place[:6])}….")
         if isinstance(value, dict):
             return {_key(key, place): copy(item, (*place, str(key))) for key, item in value.items()}
         if isinstance(value, list):
@@ -169,10 +171,10 @@ def _plain(document: Any) -> Any:
         if isinstance(value, str):
             return _clean(value, place)
         if isinstance(value, float) and not math.isfinite(value):
-            raise Refused(f"{at(place)} is a number larger than JSON's readers know.")
+            raise DocumentRefused(f"{at(place)} is a number larger than JSON's readers know.")
         if value is None or isinstance(value, bool | int | float):
             return value
-        raise Refused(f"{at(place)} has a type that JSON doesn't know.")
+        raise DocumentRefused(f"{at(place)} has a type that JSON doesn't know.")
 
     return copy(document, ())
 
@@ -182,10 +184,10 @@ def _key(key: Any, place: tuple[str, ...]) -> str:
         return _clean(key, place)
     if isinstance(key, int) and not isinstance(key, bool):
         return str(key)  # status codes of responses
-    raise Refused(f"{at(place)} has a field whose name is not text: {key!r}.")
+    raise DocumentRefused(f"{at(place)} has a field whose name is not text: {key!r}.")
 
 
 def _clean(text: str, place: tuple[str, ...]) -> str:
     if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise Refused(f"{at(place)} holds characters that are none (NUL, or half of a pair).")
+        raise DocumentRefused(f"{at(place)} holds characters that are none (NUL, or half of a pair).")
     return text

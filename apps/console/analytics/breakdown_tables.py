@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from apps.analytics.explain import sentence_of
 from apps.console import number_format
-from apps.console.analytics.query_parameters import Asked
+from apps.console.analytics.query_parameters import AnalyticsQuery
 from apps.console.sparkline import spark
 from apps.console.templatetags.console import status as status_badge
 
@@ -26,7 +26,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class BreakdownTable:
     """A question and the rows that answer it."""
 
     question: str
@@ -46,68 +46,72 @@ SENT = Column("Sent", lambda row: number_format.size(row["bytes"]))
 TREND = Column("Trend", lambda row: spark(row["spark"]), number=False)
 
 
-def apis(asked: Asked, rows: Sequence[Row]) -> Table:
+def apis(asked: AnalyticsQuery, rows: Sequence[Row]) -> BreakdownTable:
     """Which APIs are called most."""
-    return Table(
+    return BreakdownTable(
         "Which APIs are called most?", [_named("API", asked, "api"), TREND, CALLS, HIT_RATIO, P95, ERRORS], rows
     )
 
 
-def operations(asked: Asked, rows: Sequence[Row]) -> Table:
+def operations(asked: AnalyticsQuery, rows: Sequence[Row]) -> BreakdownTable:
     """Which operations are called most."""
     named = Column("Operation", lambda row: _operation(asked, row), number=False)
-    return Table("Which operations?", [named, CALLS, HIT_RATIO, P95, ERRORS], rows)
+    return BreakdownTable("Which operations?", [named, CALLS, HIT_RATIO, P95, ERRORS], rows)
 
 
-def tenants(asked: Asked, rows: Sequence[Row]) -> Table:
+def tenants(asked: AnalyticsQuery, rows: Sequence[Row]) -> BreakdownTable:
     """Which tenants call most."""
     named = _named("Tenant", asked, "tenant", "without a key")
-    return Table("Which tenants call most?", [named, TREND, CALLS, HIT_RATIO, ERRORS, SENT], rows)
+    return BreakdownTable("Which tenants call most?", [named, TREND, CALLS, HIT_RATIO, ERRORS, SENT], rows)
 
 
-def applications(asked: Asked, rows: Sequence[Row]) -> Table:
+def applications(asked: AnalyticsQuery, rows: Sequence[Row]) -> BreakdownTable:
     """Which applications call most."""
     named = _named("Application", asked, "application", "without a key")
-    return Table("Which applications?", [named, TREND, CALLS, HIT_RATIO, ERRORS, SENT], rows)
+    return BreakdownTable("Which applications?", [named, TREND, CALLS, HIT_RATIO, ERRORS, SENT], rows)
 
 
-def ratios(asked: Asked, rows: Sequence[Row]) -> Table:
+def ratios(asked: AnalyticsQuery, rows: Sequence[Row]) -> BreakdownTable:
     """How much the cache answers for each API."""
     results = [_with_result(name) for name in ("HIT", "MISS", "STALE", "REVALIDATED", "BYPASS")]
-    return Table("How much does it answer for each API?", [_named("API", asked, "api"), HIT_RATIO, *results], rows)
+    return BreakdownTable(
+        "How much does it answer for each API?", [_named("API", asked, "api"), HIT_RATIO, *results], rows
+    )
 
 
-def latencies(asked: Asked, rows: Sequence[Row]) -> Table:
+def latencies(asked: AnalyticsQuery, rows: Sequence[Row]) -> BreakdownTable:
     """How long each API takes."""
     columns = [_percentile(kind, name) for kind in ("hit", "miss") for name in ("p50", "p95", "p99")]
-    return Table("Which APIs are slow?", [_named("API", asked, "api"), CALLS, *columns], rows)
+    return BreakdownTable("Which APIs are slow?", [_named("API", asked, "api"), CALLS, *columns], rows)
 
 
-def failing(asked: Asked, rows: Sequence[Row]) -> Table:
+def failing(asked: AnalyticsQuery, rows: Sequence[Row]) -> BreakdownTable:
     """Which APIs fail most, by the share of their calls."""
     bad = sorted((row for row in rows if row["errors"]), key=lambda row: row["errors"] / row["calls"], reverse=True)
     share = Column("Share", lambda row: number_format.percent(row["errors"] / row["calls"]))
     server = Column("5xx", lambda row: number_format.number(row["statuses"].get("5xx", 0)))
-    return Table("Which APIs fail most?", [_named("API", asked, "api"), share, ERRORS, server, CALLS], bad[:10])
+    return BreakdownTable(
+        "Which APIs fail most?", [_named("API", asked, "api"), share, ERRORS, server, CALLS], bad[:10]
+    )
 
 
-def statuses(asked: Asked, rows: Sequence[Row]) -> Table:
+def statuses(asked: AnalyticsQuery, rows: Sequence[Row]) -> BreakdownTable:
     """How often each status was answered."""
     named = Column("Status", lambda row: _link(asked, status_badge(int(row["name"])), status=row["name"]), number=False)
-    return Table("With which status?", [named, CALLS, _share(rows)], rows)
+    return BreakdownTable("With which status?", [named, CALLS, _share(rows)], rows)
 
 
-def codes(rows: Sequence[Row]) -> Table:
+def codes(rows: Sequence[Row]) -> BreakdownTable:
     """What the gateway itself refused, and what failed."""
-    return Table("What did the gateway refuse, and what failed?", [_told("Code"), CALLS], rows)
+    return BreakdownTable("What did the gateway refuse, and what failed?", [_told("Code"), CALLS], rows)
 
 
-def reasons(rows: Sequence[Row]) -> Table:
+def reasons(rows: Sequence[Row]) -> BreakdownTable:
     """Why calls were answered as they were."""
-    return Table("Why was each call answered as it was?", [_told("Reason"), CALLS, _share(rows)], rows)
+    return BreakdownTable("Why was each call answered as it was?", [_told("Reason"), CALLS, _share(rows)], rows)
 
 
-def saved(asked: Asked, rows: Sequence[Row]) -> Table:
+def saved(asked: AnalyticsQuery, rows: Sequence[Row]) -> BreakdownTable:
     """What the cache saved the upstreams and the callers."""
     columns = [
         _named("API", asked, "api"),
@@ -119,7 +123,7 @@ def saved(asked: Asked, rows: Sequence[Row]) -> Table:
             ),
         ),
     ]
-    return Table("What did the cache save?", columns, [row for row in rows if row["calls"]])
+    return BreakdownTable("What did the cache save?", columns, [row for row in rows if row["calls"]])
 
 
 def _with_result(name: str) -> Column:
@@ -130,7 +134,7 @@ def _percentile(kind: str, name: str) -> Column:
     return Column(f"{kind.capitalize()} {name}", lambda row: number_format.milliseconds(row["latency"][kind][name]))
 
 
-def _named(head: str, asked: Asked, word: str, nameless: str = "no known one") -> Column:
+def _named(head: str, asked: AnalyticsQuery, word: str, nameless: str = "no known one") -> Column:
     """The part's name, which leads to its calls."""
 
     def cell(row: Row) -> object:
@@ -139,14 +143,14 @@ def _named(head: str, asked: Asked, word: str, nameless: str = "no known one") -
     return Column(head, cell, number=False)
 
 
-def _operation(asked: Asked, row: Row) -> SafeString:
+def _operation(asked: AnalyticsQuery, row: Row) -> SafeString:
     if not row["name"]:
         return format_html('no known one<span class="cell-sub">{}</span>', row["api"] or "no known API")
     link = _link(asked, row["name"], api=row["api"], operation=row["name"])
     return format_html('{}<span class="cell-sub">{}</span>', link, row["api"])
 
 
-def _link(asked: Asked, text: object, **narrowed: str) -> SafeString:
+def _link(asked: AnalyticsQuery, text: object, **narrowed: str) -> SafeString:
     return format_html('<a href="{}">{}</a>', asked.address("calls", **narrowed), text)
 
 

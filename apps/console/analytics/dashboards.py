@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from apps.analytics.heatmap import heat
-from apps.analytics.selectors import By, Scope, Series, breakdown, compare, savings, sparklines, timeseries
+from apps.analytics.selectors import By, Series, VisibleCalls, breakdown, compare, savings, sparklines, timeseries
 from apps.console.analytics import breakdown_tables, charts
 from apps.console.analytics.charts import Chart
 from apps.console.analytics.event_marks import Mark, marks_in
 from apps.console.analytics.heatmap import Map, map_of
-from apps.console.analytics.query_parameters import Asked
+from apps.console.analytics.query_parameters import AnalyticsQuery
 from apps.tenants.models import User
 
 TOP = 10
@@ -31,15 +31,15 @@ class Dashboard:
     """What a dashboard shows."""
 
     charts: list[Chart]
-    tables: list[breakdown_tables.Table]
+    tables: list[breakdown_tables.BreakdownTable]
 
 
 class Panel:
     """One question of one reader, asked once however many charts need the answer."""
 
-    def __init__(self, user: User, asked: Asked) -> None:
+    def __init__(self, user: User, asked: AnalyticsQuery) -> None:
         self.asked = asked
-        self.scope = Scope.of(user)
+        self.scope = VisibleCalls.of(user)
         self._user = user
 
     def marks(self) -> list[Mark]:

@@ -6,13 +6,13 @@ from django.utils import timezone
 
 from apps.console.analytics import charts
 from apps.console.analytics.dashboards import Panel
-from apps.console.analytics.query_parameters import Asked
+from apps.console.analytics.query_parameters import AnalyticsQuery
 from apps.tenants.models import User
 
 
 def last_day(user: User, **filters: str) -> dict[str, Any]:
     """The context of ``analytics/embedded.html``: ``asked``, ``chart`` and where a click on it and a drag lead."""
-    asked = Asked.of(filters, timezone.now())
+    asked = AnalyticsQuery.of(filters, timezone.now())
     panel = Panel(user, asked)
     now = panel.now()
     [chart] = charts.cache(now, panel.before(now.step), panel.marks())

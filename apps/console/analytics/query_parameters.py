@@ -52,7 +52,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AnalyticsQuery:
     """One question of the reader."""
 
     window: Window
@@ -60,7 +60,7 @@ class Asked:
     refusal: str = ""
 
     @classmethod
-    def of(cls, query: Mapping[str, str], now: datetime, names: tuple[str, ...] = FIGURES) -> "Asked":
+    def of(cls, query: Mapping[str, str], now: datetime, names: tuple[str, ...] = FIGURES) -> "AnalyticsQuery":
         """What an address asks. A span that can't be read is refused in words, and the last 24 hours stand in for it."""
         filters = {name: value.strip()[:400] for name in names if (value := query.get(name, "")).strip()}
         try:

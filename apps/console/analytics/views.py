@@ -11,17 +11,17 @@ from django.utils import timezone
 from apps.access.selectors import applications_visible_to
 from apps.analytics.models import CallRecord
 from apps.analytics.policies import can_view_call
-from apps.analytics.selectors import Scope, call_trace, calls, calls_visible_to
+from apps.analytics.selectors import VisibleCalls, call_trace, calls, calls_visible_to
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API
 from apps.catalog.selectors import apis_visible_to, operations_visible_to
 from apps.console.analytics.call_log import Page, page_of
 from apps.console.analytics.charts import RESULTS
 from apps.console.analytics.dashboards import DASHBOARDS, Panel, dashboard
-from apps.console.analytics.query_parameters import CALLS, FIGURES, PRESETS, Asked
+from apps.console.analytics.query_parameters import CALLS, FIGURES, PRESETS, AnalyticsQuery
 from apps.console.analytics.waterfall import waterfall
 from apps.console.call_examples import curl_of
-from apps.console.page_access import Signed, anyone, page
+from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.tables import api_link
 from apps.explain.recorded_call import key_of_call
 from apps.tenants.models import User
@@ -35,11 +35,11 @@ HEATED = "latency"
 
 
 @page(may=anyone)
-def dashboards(request: Signed, name: str = "traffic") -> HttpResponse:
+def dashboards(request: SignedInRequest, name: str = "traffic") -> HttpResponse:
     """One of the dashboards, of the calls that the reader may see."""
     if name not in DASHBOARDS:
         raise Http404
-    asked = Asked.of(request.GET.dict(), timezone.now())
+    asked = AnalyticsQuery.of(request.GET.dict(), timezone.now())
     panel = Panel(request.user, asked)
     context = {
         "asked": asked,
@@ -66,10 +66,10 @@ def dashboards(request: Signed, name: str = "traffic") -> HttpResponse:
 
 
 @page(may=anyone)
-def call_log(request: Signed) -> HttpResponse:
+def call_log(request: SignedInRequest) -> HttpResponse:
     """The calls that the reader may see, newest first, in pages that stay put while the log grows."""
-    asked = Asked.of(request.GET.dict(), timezone.now(), CALLS)
-    scope = Scope.of(request.user)
+    asked = AnalyticsQuery.of(request.GET.dict(), timezone.now(), CALLS)
+    scope = VisibleCalls.of(request.user)
     refusal = asked.refusal
     found = Page([], "", True)
     try:
@@ -99,7 +99,7 @@ def a_call(user: User, call_id: str) -> CallRecord:
 
 
 @page(load=a_call, may=can_view_call)
-def call(request: Signed, record: CallRecord) -> HttpResponse:
+def call(request: SignedInRequest, record: CallRecord) -> HttpResponse:
     """One call, explained: every decision, when it was made, and why."""
     trace = call_trace(record)
     key = key_of_call(actor=request.user, api=record.api, path=record.path, cache_key=record.cache_key)
@@ -114,16 +114,16 @@ def call(request: Signed, record: CallRecord) -> HttpResponse:
     return render(request, "analytics/call.html", context)
 
 
-def _tabs(asked: Asked) -> list[tuple[str, str, str]]:
+def _tabs(asked: AnalyticsQuery) -> list[tuple[str, str, str]]:
     """(word, name, address) of each dashboard, for the same question."""
     return [(word, name, _dashboard_address(asked, word)) for word, name in DASHBOARDS.items()]
 
 
-def _dashboard_address(asked: Asked, word: str, **changes: str) -> str:
+def _dashboard_address(asked: AnalyticsQuery, word: str, **changes: str) -> str:
     return asked.address("dashboards", **changes) if word == "traffic" else asked.address("dashboard", word, **changes)
 
 
-def _presets(asked: Asked, word: str, route: str = "") -> list[tuple[str, str, bool]]:
+def _presets(asked: AnalyticsQuery, word: str, route: str = "") -> list[tuple[str, str, bool]]:
     """(name, address, whether it is the present one) of each span."""
     return [
         (
@@ -135,13 +135,13 @@ def _presets(asked: Asked, word: str, route: str = "") -> list[tuple[str, str, b
     ]
 
 
-def _links(asked: Asked, word: str) -> dict[str, str]:
+def _links(asked: AnalyticsQuery, word: str) -> dict[str, str]:
     """Where a click and a drag on a chart lead; the script adds the span."""
     route, *args = ("dashboards",) if word == "traffic" else ("dashboard", word)
     return {"calls": asked.without_time("calls"), "here": asked.without_time(route, *args)}
 
 
-def _named(scope: Scope, filters: dict[str, str]) -> dict[str, str]:
+def _named(scope: VisibleCalls, filters: dict[str, str]) -> dict[str, str]:
     """The filters, with an ID read as a call's where it is one: both look alike to who copied it."""
     identity = filters.get("request_id")
     if identity and calls(scope=scope, call_id=identity).exists():
@@ -149,12 +149,12 @@ def _named(scope: Scope, filters: dict[str, str]) -> dict[str, str]:
     return filters
 
 
-def _end(asked: Asked) -> Any:
+def _end(asked: AnalyticsQuery) -> Any:
     """When the log ends: a span up to now stays open for the calls of the next seconds."""
     return None if asked.window.preset else asked.window.until
 
 
-def _suggested(user: User, asked: Asked) -> dict[str, list[str]]:
+def _suggested(user: User, asked: AnalyticsQuery) -> dict[str, list[str]]:
     """What the filters suggest. Three queries, four where an API is chosen."""
     applications = applications_visible_to(user).values_list("tenant__slug", "slug")[:SUGGESTED]
     suggested = {
@@ -169,7 +169,7 @@ def _suggested(user: User, asked: Asked) -> dict[str, list[str]]:
     return {name: suggested[name] for name in FIGURES}
 
 
-def _first_call(user: User, scope: Scope) -> dict[str, str] | None:
+def _first_call(user: User, scope: VisibleCalls) -> dict[str, str] | None:
     """How to make the first call, while there is none that the reader may see; else ``None``."""
     if calls(scope=scope).exists():
         return None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apps.analytics.explain import Step
+from apps.analytics.explain import ExplainedStep
 
 WIDTH = 200.0
 LEAST = 1.5
@@ -14,13 +14,13 @@ LEAST = 1.5
 class Bar:
     """One decision and the time until it was made, since the one before it."""
 
-    step: Step
+    step: ExplainedStep
     took: float
     x: float
     width: float
 
 
-def waterfall(steps: Sequence[Step], duration: float) -> list[Bar]:
+def waterfall(steps: Sequence[ExplainedStep], duration: float) -> list[Bar]:
     """The bars of ``steps``, in their order. ``duration`` of the call in milliseconds; a late step stretches the scale."""
     total = max([duration, *(step.ms for step in steps)], default=0.0)
     if total <= 0:

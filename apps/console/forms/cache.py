@@ -9,7 +9,7 @@ from django import forms
 from apps.caching import settings as kinds
 from apps.caching.choices import QueryMode
 from apps.caching.models import SETTINGS, CachePolicy
-from apps.caching.settings import DEFAULT_METHODS, Between, Group, Kind, Setting
+from apps.caching.settings import DEFAULT_METHODS, Between, Kind, Setting, SettingGroup
 from apps.catalog.models import API
 from apps.console.forms.fields import (
     ConsoleForm,
@@ -71,7 +71,7 @@ _FIELDS: dict[Kind, Callable[..., forms.Field]] = {
 _SHORT = {kinds.COUNT, kinds.RATIO, kinds.DURATION, kinds.SIZE, kinds.DOWNSTREAM}
 """Kinds whose fields stand beside each other."""
 
-IN_SENTENCES = {name for name, each in SETTINGS.items() if each.group is Group.SENTENCES} | {
+IN_SENTENCES = {name for name, each in SETTINGS.items() if each.group is SettingGroup.SENTENCES} | {
     *("comment", "expected_revision", "__all__"),
 }
 
@@ -114,9 +114,9 @@ class PolicyForm(ConsoleForm):
     @property
     def groups(self) -> Iterator[tuple[str, list[tuple[bool, list[forms.BoundField]]]]]:
         """The settings below the sentences by their headings, in runs: those of a short run stand beside each other."""
-        for group in Group:
+        for group in SettingGroup:
             settings = [each for each in SETTINGS.values() if each.group is group]
-            if group is not Group.SENTENCES:
+            if group is not SettingGroup.SENTENCES:
                 runs = groupby(settings, lambda each: each.kind in _SHORT)
                 yield group.value, [(short, self._fields_of(run)) for short, run in runs]
 

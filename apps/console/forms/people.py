@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from apps.console.forms.apis import checked_slug
 from apps.console.forms.fields import ConsoleForm, LinesField, MomentField
-from apps.tenants.choices import Role, Scope
+from apps.tenants.choices import Role, TokenScope
 from apps.tenants.models import Tenant, User
 
 ROLES = [
@@ -17,9 +17,9 @@ ROLES = [
 ]
 
 SCOPES = [
-    (Scope.READ, "Read: looks, and explains requests"),
-    (Scope.WRITE, "Write: changes what you may change as a member too"),
-    (Scope.ADMIN, "Admin: everything that you may as a platform administrator"),
+    (TokenScope.READ, "Read: looks, and explains requests"),
+    (TokenScope.WRITE, "Write: changes what you may change as a member too"),
+    (TokenScope.ADMIN, "Admin: everything that you may as a platform administrator"),
 ]
 
 
@@ -113,7 +113,7 @@ class TokenForm(ConsoleForm):
     """A token for the REST API."""
 
     name = forms.CharField(max_length=64, help_text="Where it is used.")
-    scope = forms.ChoiceField(choices=SCOPES, initial=Scope.READ, widget=forms.RadioSelect)
+    scope = forms.ChoiceField(choices=SCOPES, initial=TokenScope.READ, widget=forms.RadioSelect)
     tenant = forms.ModelChoiceField(
         queryset=Tenant.objects.none(),
         to_field_name="slug",

@@ -103,7 +103,7 @@ def icon(name: str, label: str = "") -> SafeString:
     return format_html('<svg class="icon" aria-hidden="true"><use href="{}"></use></svg>', address)
 
 
-def _badge(meaning: status_labels.Meaning, text: object) -> SafeString:
+def _badge(meaning: status_labels.StatusLabel, text: object) -> SafeString:
     return format_html(
         '<span class="tag m-{}{}">{}{}</span>',
         meaning.name,

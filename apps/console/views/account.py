@@ -12,7 +12,7 @@ from apps.console.form_responses import attempt, attempted, done, form_page, sen
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import ProfileForm, TokenForm
 from apps.console.object_lookup import a_token
-from apps.console.page_access import Signed, anyone, page
+from apps.console.page_access import SignedInRequest, anyone, page
 from apps.tenants.models import Token
 from apps.tenants.policies import can_revoke_token
 from apps.tenants.selectors import memberships_visible_to, tokens_ending_soon, tokens_visible_to
@@ -24,7 +24,7 @@ USUAL_LIFE = timedelta(days=90)
 
 
 @page(may=anyone, methods=FORM)
-def account(request: Signed) -> HttpResponse:
+def account(request: SignedInRequest) -> HttpResponse:
     """The reader's own account."""
     user = request.user
     form = ProfileForm(sent(request), initial={"name": user.name})
@@ -43,7 +43,7 @@ def account(request: Signed) -> HttpResponse:
 
 @page(may=anyone, confirmed=True, methods=FORM)
 @never_cache
-def token_new(request: Signed) -> HttpResponse:
+def token_new(request: SignedInRequest) -> HttpResponse:
     """A new token, shown once, for who has just given their password again."""
     start = {"expires_at": timezone.now() + USUAL_LIFE}
     form = TokenForm(sent(request), owner=request.user, initial=start)
@@ -64,7 +64,7 @@ def token_new(request: Signed) -> HttpResponse:
 
 
 @page(load=a_token, may=can_revoke_token, methods=FORM)
-def token_end(request: Signed, token: Token) -> HttpResponse:
+def token_end(request: SignedInRequest, token: Token) -> HttpResponse:
     """End a token."""
     form = ConsoleForm(sent(request))
     name = token.name

@@ -10,7 +10,7 @@ from apps.catalog.services import api_delete, api_rollback, api_transition, open
 from apps.console.form_responses import attempt, attempted, done, done_with_receipt, form_page, sent, uploaded
 from apps.console.forms.apis import CommentForm, ConfirmForm, DocumentForm, PurgeForm
 from apps.console.object_lookup import a_revision, an_api, an_api_transition
-from apps.console.page_access import Signed, of, page
+from apps.console.page_access import SignedInRequest, of, page
 from apps.console.receipts import purge_of, purge_with_receipt
 from apps.purging.policies import can_purge
 from apps.tenants.models import User
@@ -53,7 +53,7 @@ def may_step(user: User, found: tuple[API, Transition]) -> bool:
 
 
 @page(load=an_api_transition, may=may_step, methods=FORM)
-def step(request: Signed, found: tuple[API, Transition]) -> HttpResponse:
+def step(request: SignedInRequest, found: tuple[API, Transition]) -> HttpResponse:
     """One step of an API's life, with its receipt."""
     api, transition = found
     title, explain, button, said = STEPS[transition]
@@ -79,7 +79,7 @@ def step(request: Signed, found: tuple[API, Transition]) -> HttpResponse:
 
 
 @page(load=an_api, may=can_delete_api, methods=FORM)
-def delete(request: Signed, api: API) -> HttpResponse:
+def delete(request: SignedInRequest, api: API) -> HttpResponse:
     """Remove an API for good."""
     form = ConfirmForm(sent(request), name=api.slug)
 
@@ -102,7 +102,7 @@ def delete(request: Signed, api: API) -> HttpResponse:
 
 
 @page(load=an_api, may=can_purge, methods=FORM)
-def purge_api(request: Signed, api: API) -> HttpResponse:
+def purge_api(request: SignedInRequest, api: API) -> HttpResponse:
     """Purge cached answers of one API."""
     form = PurgeForm(sent(request))
 
@@ -122,7 +122,7 @@ def purge_api(request: Signed, api: API) -> HttpResponse:
 
 
 @page(load=a_revision, may=of("api", can_edit_api), methods=FORM)
-def restore(request: Signed, revision: Revision) -> HttpResponse:
+def restore(request: SignedInRequest, revision: Revision) -> HttpResponse:
     """Roll an API back to an earlier revision, which makes a new one."""
     api = revision.api
     form = CommentForm(sent(request))
@@ -145,7 +145,7 @@ def restore(request: Signed, revision: Revision) -> HttpResponse:
 
 
 @page(load=an_api, may=can_edit_api, methods=FORM)
-def import_document(request: Signed, api: API) -> HttpResponse:
+def import_document(request: SignedInRequest, api: API) -> HttpResponse:
     """Read the operations of an API out of its OpenAPI document."""
     form = DocumentForm(*uploaded(request))
     to = reverse("console:api_operations", args=[api.slug])

@@ -25,7 +25,7 @@ from apps.console.forms.sample import SampleForm
 from apps.console.forms.warming import WarmUpSettingsForm
 from apps.console.lists import listing
 from apps.console.object_lookup import an_api
-from apps.console.page_access import Signed, page
+from apps.console.page_access import SignedInRequest, page
 from apps.console.policy_sentences import sentences
 from apps.console.preview import Preview, preview
 from apps.console.tables import PurgeTable, WarmUpTable
@@ -50,7 +50,7 @@ class Editor:
     warming: WarmUpSettingsForm
 
     @classmethod
-    def of(cls, request: Signed, api: API) -> "Editor":
+    def of(cls, request: SignedInRequest, api: API) -> "Editor":
         """What the policy of ``api`` says, or what was typed over it."""
         data, policy = sent(request), api.cache_policy
         return cls(
@@ -104,13 +104,13 @@ class Editor:
         }
 
 
-def sample_form(request: Signed, data: Any = None) -> SampleForm:
+def sample_form(request: SignedInRequest, data: Any = None) -> SampleForm:
     """The sample that stands beside the policy."""
     start = {name: field.initial for name, field in SampleForm.base_fields.items()}
     return SampleForm(data, initial=start, applications=applications_explainable_by(request.user))
 
 
-def editor_page(request: Signed, api: API, editor: Editor, status: int = 200) -> HttpResponse:
+def editor_page(request: SignedInRequest, api: API, editor: Editor, status: int = 200) -> HttpResponse:
     """The tab with the forms as they are."""
     sample = sample_form(request)
     start = sample_form(request, {name: sample[name].value() for name in sample.fields})
@@ -146,7 +146,7 @@ def connections(api: API) -> dict[str, Any]:
 
 
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
-def cache(request: Signed, api: API) -> HttpResponse:
+def cache(request: SignedInRequest, api: API) -> HttpResponse:
     """Its cache policy in sentences, what a sample request would get, and its purges and warm-ups."""
     editor = Editor.of(request, api)
     if request.method == "POST" and editor.is_valid():
@@ -163,7 +163,7 @@ def cache(request: Signed, api: API) -> HttpResponse:
 
 
 @page(load=an_api, may=can_view_configuration, methods=FORM)
-def operation_rows(request: Signed, api: API) -> HttpResponse:
+def operation_rows(request: SignedInRequest, api: API) -> HttpResponse:
     """The policies of single operations with one row more, less or elsewhere: nothing is saved, nothing typed is lost."""
     policy = api.cache_policy
     if request.method != "POST":
@@ -182,7 +182,7 @@ def operation_rows(request: Signed, api: API) -> HttpResponse:
 
 
 @page(load=an_api, may=can_view_configuration, methods=FORM)
-def preview_page(request: Signed, api: API) -> HttpResponse:
+def preview_page(request: SignedInRequest, api: API) -> HttpResponse:
     """What a sample request would get under the policy as it is typed: nothing is saved."""
     editor = Editor.of(request, api)
     sample = sample_form(request, sent(request))

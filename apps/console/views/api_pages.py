@@ -28,7 +28,7 @@ from apps.console.form_responses import attempted, done_with_receipt, sent
 from apps.console.forms.apis import DocumentationForm, SettingsForm, TrafficForm, UpstreamFormSet
 from apps.console.lists import listing
 from apps.console.object_lookup import a_revision, an_api
-from apps.console.page_access import Signed, of, page
+from apps.console.page_access import SignedInRequest, of, page
 from apps.console.pending_decisions import waiting_for
 from apps.console.policy_sentences import sentences
 from apps.console.tables import QueueTable, RevisionTable, SubscriptionTable
@@ -49,7 +49,7 @@ TABS = (
 )
 
 
-def tabbed(request: Signed, api: API, template: str, status: int = 200, **context: Any) -> HttpResponse:
+def tabbed(request: SignedInRequest, api: API, template: str, status: int = 200, **context: Any) -> HttpResponse:
     """A page of an API with its header: what may be done with it now, and the tabs."""
     user = request.user
     may_publish = can_publish_api(user, api)
@@ -70,7 +70,7 @@ def _slug(api: API, route: str) -> str:
 
 
 @page(load=an_api, may=can_view_configuration)
-def overview(request: Signed, api: API) -> HttpResponse:
+def overview(request: SignedInRequest, api: API) -> HttpResponse:
     """Figures of the last day, its upstreams, and how to call it."""
     upstreams = list(api.upstreams.all())
     lately = list_traffic.last_day(request.user, api=api.slug)
@@ -89,14 +89,14 @@ def overview(request: Signed, api: API) -> HttpResponse:
 
 
 @page(load=an_api, may=can_view_configuration)
-def operations(request: Signed, api: API) -> HttpResponse:
+def operations(request: SignedInRequest, api: API) -> HttpResponse:
     """Its methods and paths."""
     document = getattr(api, "openapi", None)
     return tabbed(request, api, "apis/operations.html", operations=api.operations.all(), document=document)
 
 
 @page(load=an_api, may=can_view_configuration)
-def access(request: Signed, api: API) -> HttpResponse:
+def access(request: SignedInRequest, api: API) -> HttpResponse:
     """Who may call it, and who asks."""
     waiting = waiting_for(request.user).filter(api=api)
     live = subscriptions_visible_to(request.user).filter(api=api, state__in=LIVE)
@@ -112,7 +112,7 @@ def access(request: Signed, api: API) -> HttpResponse:
 
 
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
-def traffic_tab(request: Signed, api: API) -> HttpResponse:
+def traffic_tab(request: SignedInRequest, api: API) -> HttpResponse:
     """Upstreams, timeouts, limits, header rules."""
     form = TrafficForm(sent(request), initial=TrafficForm.initial_of(api, document_for(request.user, api)))
     present = [{"url": upstream.url, "weight": upstream.weight} for upstream in api.upstreams.all()]
@@ -147,7 +147,7 @@ def traffic_tab(request: Signed, api: API) -> HttpResponse:
 
 
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
-def documentation(request: Signed, api: API) -> HttpResponse:
+def documentation(request: SignedInRequest, api: API) -> HttpResponse:
     """What its callers read."""
     start = {"documentation": api.documentation, "expected_revision": api.revision}
     form = DocumentationForm(sent(request), initial=start)
@@ -159,14 +159,14 @@ def documentation(request: Signed, api: API) -> HttpResponse:
 
 
 @page(load=an_api, may=can_view_configuration)
-def revisions(request: Signed, api: API) -> HttpResponse:
+def revisions(request: SignedInRequest, api: API) -> HttpResponse:
     """What was changed, by whom."""
     rows = revisions_visible_to(request.user).filter(api=api).select_related("api", "author")
     return tabbed(request, api, "apis/revisions.html", table=listing(request, rows, RevisionTable)["table"])
 
 
 @page(load=a_revision, may=of("api", can_view_configuration))
-def revision(request: Signed, found: Revision) -> HttpResponse:
+def revision(request: SignedInRequest, found: Revision) -> HttpResponse:
     """One revision: what it changed, and the whole of it."""
     return tabbed(
         request,
@@ -184,7 +184,7 @@ def _shown(value: object) -> str:
 
 
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
-def settings_tab(request: Signed, api: API) -> HttpResponse:
+def settings_tab(request: SignedInRequest, api: API) -> HttpResponse:
     """What it is, and who may call it how."""
     may_forward = is_administrator(request.user) or api.forward_credential
     form = SettingsForm(sent(request), initial=SettingsForm.initial_of(api), may_forward=may_forward)

@@ -12,7 +12,7 @@ from apps.console.filters import APIFilters
 from apps.console.form_responses import attempt, done, done_with_receipt, form_page, sent, uploaded
 from apps.console.forms.apis import NewFromDocumentForm, RegisterForm
 from apps.console.lists import listing
-from apps.console.page_access import Signed, anyone, page
+from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.tables import APITable
 from apps.tenants.choices import Role
 from apps.tenants.models import User
@@ -27,7 +27,7 @@ def may_register(user: User) -> bool:
 
 
 @page(may=anyone)
-def apis(request: Signed) -> HttpResponse:
+def apis(request: SignedInRequest) -> HttpResponse:
     """The reader's APIs with their traffic."""
     rows = apis_configured_by(request.user).select_related("tenant")
     context = listing(request, rows, APITable, APIFilters, beside=list_traffic.by_api(request.user))
@@ -35,7 +35,7 @@ def apis(request: Signed) -> HttpResponse:
 
 
 @page(may=may_register, methods=FORM)
-def register(request: Signed) -> HttpResponse:
+def register(request: SignedInRequest) -> HttpResponse:
     """A new API by hand."""
     form = RegisterForm(sent(request), tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER))
     if request.method == "POST" and (api := attempt(form, lambda: _create(request.user, form), _NAMES)):
@@ -71,7 +71,7 @@ def _create(user: User, form: RegisterForm) -> API:
     )
 
 
-def _registered(request: Signed, api: API) -> HttpResponse:
+def _registered(request: SignedInRequest, api: API) -> HttpResponse:
     to = reverse("console:api", args=[api.slug])
     if request.POST.get("then") == "publish":
         api_publish(actor=request.user, api=api)
@@ -80,7 +80,7 @@ def _registered(request: Signed, api: API) -> HttpResponse:
 
 
 @page(may=may_register, methods=FORM)
-def import_new(request: Signed) -> HttpResponse:
+def import_new(request: SignedInRequest) -> HttpResponse:
     """A new API out of an OpenAPI document."""
     form = NewFromDocumentForm(*uploaded(request), tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER))
 

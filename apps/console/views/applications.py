@@ -39,7 +39,7 @@ from apps.console.forms.access import ApplicationForm, KeyAPIsForm, KeyForm, New
 from apps.console.forms.apis import CommentForm, ConfirmForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_key, an_application
-from apps.console.page_access import Signed, anyone, of, page
+from apps.console.page_access import SignedInRequest, anyone, of, page
 from apps.console.quota import with_quota
 from apps.console.tables import ApplicationTable, KeyTable, RequestTable, SubscriptionTable, application_url
 from apps.fleet.receipts import wait_for_receipt
@@ -56,7 +56,7 @@ def may_build(user: User) -> bool:
 
 
 @page(may=anyone)
-def applications(request: Signed) -> HttpResponse:
+def applications(request: SignedInRequest) -> HttpResponse:
     """The reader's applications."""
     active = Q(keys__state=KeyState.ACTIVE, keys__api=None)
     rows = applications_visible_to(request.user).annotate(
@@ -70,7 +70,7 @@ def applications(request: Signed) -> HttpResponse:
 
 
 @page(may=may_build, methods=FORM)
-def new(request: Signed) -> HttpResponse:
+def new(request: SignedInRequest) -> HttpResponse:
     """A new application."""
     form = NewApplicationForm(sent(request), tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER))
     if request.method == "POST" and (
@@ -88,12 +88,12 @@ def new(request: Signed) -> HttpResponse:
 
 
 @page(load=an_application, may=can_view_application)
-def one(request: Signed, application: Application) -> HttpResponse:
+def one(request: SignedInRequest, application: Application) -> HttpResponse:
     """An application: its keys, what it may call, what it asked for, how much it calls."""
     return render(request, "access/application.html", _context(request, application))
 
 
-def _context(request: Signed, application: Application) -> dict[str, Any]:
+def _context(request: SignedInRequest, application: Application) -> dict[str, Any]:
     user = request.user
     keys = list(keys_visible_to(user).filter(application=application))
     for key in keys:
@@ -125,7 +125,7 @@ def shown_state(key: APIKey) -> str:
 
 
 @page(load=an_application, may=can_edit_application, methods=FORM)
-def edit(request: Signed, application: Application) -> HttpResponse:
+def edit(request: SignedInRequest, application: Application) -> HttpResponse:
     """Change its name or description."""
     start = {"name": application.name, "description": application.description}
     form = ApplicationForm(sent(request), initial=start)
@@ -138,7 +138,7 @@ def edit(request: Signed, application: Application) -> HttpResponse:
 
 
 @page(load=an_application, may=can_edit_application, methods=FORM)
-def delete(request: Signed, application: Application) -> HttpResponse:
+def delete(request: SignedInRequest, application: Application) -> HttpResponse:
     """Remove it with its keys and subscriptions."""
     form = ConfirmForm(sent(request), name=application.slug)
     name, to = str(application), application_url(application)
@@ -161,7 +161,7 @@ def delete(request: Signed, application: Application) -> HttpResponse:
 
 
 @never_cache
-def _show_key(request: Signed, made: NewKey, application: Application, note: str = "") -> HttpResponse:
+def _show_key(request: SignedInRequest, made: NewKey, application: Application, note: str = "") -> HttpResponse:
     """The one page that ever shows a key's secret: no address leads back to it."""
     receipt = wait_for_receipt()
     live = application.subscriptions.filter(state__in=LIVE).select_related("api")
@@ -181,7 +181,7 @@ def _show_key(request: Signed, made: NewKey, application: Application, note: str
 
 
 @page(load=an_application, may=can_manage_keys, methods=FORM)
-def key_new(request: Signed, application: Application) -> HttpResponse:
+def key_new(request: SignedInRequest, application: Application) -> HttpResponse:
     """A new key, shown once."""
     form = KeyForm(sent(request), apis=_callable_apis(request.user, application))
     if request.method == "POST" and (
@@ -207,7 +207,7 @@ def _callable_apis(user: User, application: Application, *more: str) -> QuerySet
 
 
 @page(load=a_key, may=of("application", can_manage_keys), methods=FORM)
-def key_apis(request: Signed, key: APIKey) -> HttpResponse:
+def key_apis(request: SignedInRequest, key: APIKey) -> HttpResponse:
     """Which APIs a key is good for."""
     named = key.apis or ()
     form = KeyAPIsForm(
@@ -230,7 +230,7 @@ def key_apis(request: Signed, key: APIKey) -> HttpResponse:
 
 
 @page(load=a_key, may=of("application", can_manage_keys), methods=FORM)
-def rotate(request: Signed, key: APIKey) -> HttpResponse:
+def rotate(request: SignedInRequest, key: APIKey) -> HttpResponse:
     """A successor, with time to put it in place."""
     form = RotateForm(sent(request), initial={"overlap": timedelta(hours=24).total_seconds()})
     application = key.application
@@ -250,7 +250,7 @@ def rotate(request: Signed, key: APIKey) -> HttpResponse:
 
 
 @page(load=a_key, may=of("application", can_manage_keys), methods=FORM)
-def revoke(request: Signed, key: APIKey) -> HttpResponse:
+def revoke(request: SignedInRequest, key: APIKey) -> HttpResponse:
     """End a key, on every gateway, now."""
     form = CommentForm(sent(request))
     to = application_url(key.application)

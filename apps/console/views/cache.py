@@ -5,14 +5,14 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.analytics.selectors import Scope, breakdown
+from apps.analytics.selectors import VisibleCalls, breakdown
 from apps.catalog.selectors import apis_editable_by
 from apps.console import list_traffic
 from apps.console.filters import PurgeFilters
 from apps.console.form_responses import attempt, form_page, sent
 from apps.console.forms.apis import PurgeAnyForm
 from apps.console.lists import listing
-from apps.console.page_access import Signed, anyone, page
+from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.receipts import purge_of, purge_with_receipt
 from apps.console.tables import PurgeTable, WarmUpTable
 from apps.purging.selectors import cache_tiers, purges_visible_to
@@ -30,10 +30,10 @@ def looks_after_some(user: User) -> bool:
 
 
 @page(may=anyone)
-def cache(request: Signed) -> HttpResponse:
+def cache(request: SignedInRequest) -> HttpResponse:
     """Hit ratio by API, reasons for misses and bypasses, the latest purges and warm-ups."""
     user = request.user
-    scope, since = Scope.of(user), timezone.now() - list_traffic.DAY
+    scope, since = VisibleCalls.of(user), timezone.now() - list_traffic.DAY
     rows = breakdown(scope=scope, by="api", top=list_traffic.MOST, since=since)
     reasons = breakdown(scope=scope, by="reason", top=20, since=since)
     purges = listing(
@@ -58,7 +58,7 @@ def cache(request: Signed) -> HttpResponse:
 
 
 @page(may=looks_after_some, methods=FORM)
-def purge_any(request: Signed) -> HttpResponse:
+def purge_any(request: SignedInRequest) -> HttpResponse:
     """Purge cached answers of some API."""
     form = PurgeAnyForm(sent(request), apis=apis_editable_by(request.user))
 

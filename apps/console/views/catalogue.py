@@ -22,7 +22,7 @@ from apps.console.form_responses import attempt, done, done_with_receipt, form_p
 from apps.console.forms.access import AskForm, TryForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_catalogue_entry, an_api
-from apps.console.page_access import Signed, anyone, page
+from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.preview import headers_of
 from apps.console.tables import APITable, request_url
 from apps.console.try_it import Trial, call
@@ -34,7 +34,7 @@ PER_PAGE = 24
 
 
 @page(may=anyone)
-def catalogue(request: Signed) -> HttpResponse:
+def catalogue(request: SignedInRequest) -> HttpResponse:
     """Every API that may be asked for."""
     rows = apis_in_catalogue(request.user).select_related("tenant").order_by("name")
     context = listing(request, rows, APITable, CatalogueFilters, per_page=PER_PAGE)
@@ -48,7 +48,7 @@ def catalogue(request: Signed) -> HttpResponse:
 
 
 @page(load=an_api, may=can_view_api)
-def entry(request: Signed, api: API) -> HttpResponse:
+def entry(request: SignedInRequest, api: API) -> HttpResponse:
     """One API for its callers: what it does, how to call it, whether one may."""
     user = request.user
     held = subscriptions_visible_to(user).filter(api=api, state__in=LIVE, application__in=applications_usable_by(user))
@@ -79,7 +79,7 @@ def may_ask(user: User, *_: object) -> bool:
 
 
 @page(load=a_catalogue_entry, may=may_ask, methods=FORM)
-def ask(request: Signed, api: API) -> HttpResponse:
+def ask(request: SignedInRequest, api: API) -> HttpResponse:
     """Ask for access."""
     applications = applications_usable_by(request.user)
     form = AskForm(sent(request), applications=applications)
@@ -107,7 +107,7 @@ def ask(request: Signed, api: API) -> HttpResponse:
 
 
 @page(load=an_api, may=can_view_api, methods=FORM)
-def try_it(request: Signed, api: API) -> HttpResponse:
+def try_it(request: SignedInRequest, api: API) -> HttpResponse:
     """A real call through the gateway, in the name of one of the reader's applications."""
     user = request.user
     granted = subscriptions_visible_to(user).filter(api=api, state__in=LIVE).values("application")

@@ -6,7 +6,7 @@ from django.shortcuts import render
 
 from apps.console.form_responses import attempt, sent
 from apps.console.forms.explain import ExplainForm
-from apps.console.page_access import Signed, anyone, page
+from apps.console.page_access import SignedInRequest, anyone, page
 from apps.explain.lookup import Explanation, explain
 from apps.purging.selectors import applications_explainable_by
 
@@ -14,7 +14,7 @@ FORM = ("GET", "HEAD", "POST")
 
 
 @page(may=anyone, methods=FORM)
-def explain_page(request: Signed) -> HttpResponse:
+def explain_page(request: SignedInRequest) -> HttpResponse:
     """A typed request: its key in parts, the decision with its reason, the nearest stored answer. Nothing is called.
 
     Which APIs a reader may ask about is the service's to say.

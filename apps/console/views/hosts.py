@@ -15,7 +15,7 @@ from apps.console.form_responses import attempted, done, done_with_receipt, form
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import GrantHostForm, HostForm
 from apps.console.object_lookup import a_host, a_tenant
-from apps.console.page_access import Signed, administrators, of, page
+from apps.console.page_access import SignedInRequest, administrators, of, page
 from apps.tenants.models import Tenant
 from apps.wire.snapshot import PROOF_PATH
 
@@ -28,7 +28,7 @@ def hosts_url(tenant: Tenant) -> str:
 
 
 @page(load=a_tenant, may=can_view_hosts)
-def hosts(request: Signed, found: Tenant) -> HttpResponse:
+def hosts(request: SignedInRequest, found: Tenant) -> HttpResponse:
     """A tenant's host names, and what proves those that aren't proved yet."""
     names = list(hosts_visible_to(request.user).filter(tenant=found))
     pending = [
@@ -47,7 +47,7 @@ def hosts(request: Signed, found: Tenant) -> HttpResponse:
 
 
 @page(load=a_tenant, may=can_manage_hosts, methods=FORM)
-def host_new(request: Signed, found: Tenant) -> HttpResponse:
+def host_new(request: SignedInRequest, found: Tenant) -> HttpResponse:
     """Claim a host name."""
     form = HostForm(sent(request))
     if request.method == "POST" and attempted(
@@ -61,7 +61,7 @@ def host_new(request: Signed, found: Tenant) -> HttpResponse:
 
 
 @page(load=a_tenant, may=administrators, methods=FORM)
-def host_grant_to(request: Signed, found: Tenant) -> HttpResponse:
+def host_grant_to(request: SignedInRequest, found: Tenant) -> HttpResponse:
     """Have a host name belong to the tenant without a proof."""
     form = GrantHostForm(sent(request))
     if request.method == "POST" and attempted(
@@ -73,7 +73,7 @@ def host_grant_to(request: Signed, found: Tenant) -> HttpResponse:
 
 
 @page(load=a_host, may=of("tenant", can_manage_hosts), methods=FORM)
-def host_check(request: Signed, name: HostName) -> HttpResponse:
+def host_check(request: SignedInRequest, name: HostName) -> HttpResponse:
     """Have a claim looked at as soon as possible."""
     form = ConsoleForm(sent(request))
     if request.method == "POST" and attempted(form, lambda: host_recheck(actor=request.user, host=name)):
@@ -84,7 +84,7 @@ def host_check(request: Signed, name: HostName) -> HttpResponse:
 
 
 @page(load=a_host, may=of("tenant", can_manage_hosts), methods=FORM)
-def host_end(request: Signed, name: HostName) -> HttpResponse:
+def host_end(request: SignedInRequest, name: HostName) -> HttpResponse:
     """Give a host name up, or take a claim back."""
     form = ConsoleForm(sent(request))
     if request.method == "POST" and attempted(form, lambda: host_remove(actor=request.user, host=name)):
@@ -95,5 +95,5 @@ def host_end(request: Signed, name: HostName) -> HttpResponse:
     )
 
 
-def _form_page(request: Signed, form: ConsoleForm, tenant: Tenant, **context: Any) -> HttpResponse:
+def _form_page(request: SignedInRequest, form: ConsoleForm, tenant: Tenant, **context: Any) -> HttpResponse:
     return form_page(request, form, back=hosts_url(tenant), back_label="Hosts", **context)

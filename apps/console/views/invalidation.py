@@ -11,7 +11,7 @@ from apps.console.form_responses import attempt, attempted, done, form_page, sen
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.invalidation import CDNForm, FirstSecretForm, NextSecretForm
 from apps.console.object_lookup import an_api
-from apps.console.page_access import Signed, page
+from apps.console.page_access import SignedInRequest, page
 from apps.invalidation.models import CDN
 from apps.invalidation.policies import can_configure
 from apps.invalidation.services import (
@@ -52,14 +52,14 @@ def signed_curl(api: API, secret: str) -> str:
 
 
 @never_cache
-def _show_secret(request: Signed, api: API, made: NewSecret) -> HttpResponse:
+def _show_secret(request: SignedInRequest, api: API, made: NewSecret) -> HttpResponse:
     """The one page that ever shows the secret: no address leads back to it."""
     context = {"api": api, "made": made, "curl": signed_curl(api, made.secret), "back": back_of(api)}
     return render(request, "apis/secret_made_dialog.html" if request.htmx else "apis/secret_made.html", context)
 
 
 @page(load=an_api, may=can_configure, methods=FORM)
-def webhook_secret(request: Signed, api: API) -> HttpResponse:
+def webhook_secret(request: SignedInRequest, api: API) -> HttpResponse:
     """The secret with which an origin signs its messages, the first one or the next, shown once."""
     rotates = hasattr(api, "purge_webhook")
     form = NextSecretForm(sent(request)) if rotates else FirstSecretForm(sent(request))
@@ -79,7 +79,7 @@ def webhook_secret(request: Signed, api: API) -> HttpResponse:
 
 
 @page(load=an_api, may=can_configure, methods=FORM)
-def webhook_end(request: Signed, api: API) -> HttpResponse:
+def webhook_end(request: SignedInRequest, api: API) -> HttpResponse:
     """Take no more messages by webhook."""
     form = ConsoleForm(sent(request))
     if request.method == "POST" and attempted(form, lambda: webhook_remove(actor=request.user, api=api)):
@@ -97,7 +97,7 @@ def webhook_end(request: Signed, api: API) -> HttpResponse:
 
 
 @page(load=an_api, may=can_configure, methods=FORM)
-def cdn(request: Signed, api: API) -> HttpResponse:
+def cdn(request: SignedInRequest, api: API) -> HttpResponse:
     """The calls by which purges are told on to a CDN."""
     present: CDN | None = getattr(api, "cdn", None)
     form = CDNForm(sent(request), initial=CDNForm.initial_of(present))
@@ -120,7 +120,7 @@ def cdn(request: Signed, api: API) -> HttpResponse:
 
 
 @page(load=an_api, may=can_configure, methods=FORM)
-def cdn_end(request: Signed, api: API) -> HttpResponse:
+def cdn_end(request: SignedInRequest, api: API) -> HttpResponse:
     """Forward no more purges."""
     form = ConsoleForm(sent(request))
     if request.method == "POST" and attempted(form, lambda: cdn_remove(actor=request.user, api=api)):

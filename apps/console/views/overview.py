@@ -14,12 +14,12 @@ from apps.access.selectors import (
     requests_visible_to,
     subscriptions_visible_to,
 )
-from apps.analytics.selectors import Scope, breakdown
+from apps.analytics.selectors import VisibleCalls, breakdown
 from apps.catalog.choices import SERVED
 from apps.catalog.selectors import apis_visible_to
 from apps.console import list_traffic
 from apps.console.first_steps import first_steps
-from apps.console.page_access import Signed, anyone, page
+from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.pending_decisions import waiting_for
 from apps.console.quota import with_quota
 from apps.fleet.selectors import parts_state
@@ -31,7 +31,7 @@ SEARCHED = 8
 
 
 @page(may=anyone)
-def overview(request: Signed) -> HttpResponse:
+def overview(request: SignedInRequest) -> HttpResponse:
     """What waits, what flows, what is broken; for a tenant its own."""
     user = request.user
     context = {
@@ -46,7 +46,7 @@ def overview(request: Signed) -> HttpResponse:
 
 def _for_administrator(user: User) -> dict[str, Any]:
     waiting = waiting_for(user)
-    rows = [row for row in breakdown(scope=Scope.of(user), by="api", top=list_traffic.MOST) if row["calls"]]
+    rows = [row for row in breakdown(scope=VisibleCalls.of(user), by="api", top=list_traffic.MOST) if row["calls"]]
     return {
         "waiting": waiting[:SHOWN],
         "waiting_count": waiting.count(),
@@ -72,7 +72,7 @@ def _for_tenant(user: User) -> dict[str, Any]:
 
 
 @page(may=anyone)
-def search(request: Signed) -> HttpResponse:
+def search(request: SignedInRequest) -> HttpResponse:
     """APIs, applications, tenants and people by name, of what the reader may see."""
     text = request.GET.get("q", "").strip()
     found: dict[str, Any] = {}
@@ -89,6 +89,6 @@ def search(request: Signed) -> HttpResponse:
 
 
 @page(may=anyone)
-def help_page(request: Signed) -> HttpResponse:
+def help_page(request: SignedInRequest) -> HttpResponse:
     """Every setting with its default and its trade-off, and the keys of the keyboard."""
     return render(request, "overview/help.html")

@@ -16,7 +16,7 @@ from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import InviteForm, InviteToForm, NewTenantForm, RoleForm, TenantForm, UserForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_membership, a_tenant, a_user, an_invitation
-from apps.console.page_access import Signed, administrators, anyone, of, page, to_confirmation
+from apps.console.page_access import SignedInRequest, administrators, anyone, of, page, to_confirmation
 from apps.console.tables import MemberTable, TenantTable, UserTable, tenant_url
 from apps.tenants.choices import TenantState
 from apps.tenants.invitations import invitation_cancel, invitation_resend, member_invite
@@ -53,7 +53,7 @@ FORM = ("GET", "HEAD", "POST")
 
 
 @page(may=anyone)
-def tenants(request: Signed) -> HttpResponse:
+def tenants(request: SignedInRequest) -> HttpResponse:
     """The reader's tenants."""
     rows = tenants_visible_to(request.user).annotate(
         people=Count("memberships", distinct=True),
@@ -65,7 +65,7 @@ def tenants(request: Signed) -> HttpResponse:
 
 
 @page(may=administrators, methods=FORM)
-def tenant_new(request: Signed) -> HttpResponse:
+def tenant_new(request: SignedInRequest) -> HttpResponse:
     """A new tenant."""
     form = NewTenantForm(sent(request))
     if request.method == "POST" and (
@@ -83,7 +83,7 @@ def tenant_new(request: Signed) -> HttpResponse:
 
 
 @page(load=a_tenant, may=can_view_tenant)
-def tenant(request: Signed, found: Tenant) -> HttpResponse:
+def tenant(request: SignedInRequest, found: Tenant) -> HttpResponse:
     """A tenant: its people, programs and APIs."""
     user = request.user
     members = memberships_visible_to(user).filter(tenant=found)
@@ -105,7 +105,7 @@ def tenant(request: Signed, found: Tenant) -> HttpResponse:
 
 
 @page(load=a_tenant, may=can_update_tenant, methods=FORM)
-def tenant_edit(request: Signed, found: Tenant) -> HttpResponse:
+def tenant_edit(request: SignedInRequest, found: Tenant) -> HttpResponse:
     """Change its name."""
     form = TenantForm(sent(request), initial={"name": found.name})
     if request.method == "POST" and attempted(
@@ -118,7 +118,7 @@ def tenant_edit(request: Signed, found: Tenant) -> HttpResponse:
 
 
 @page(load=a_tenant, may=can_suspend_tenant, methods=FORM)
-def tenant_switch(request: Signed, found: Tenant) -> HttpResponse:
+def tenant_switch(request: SignedInRequest, found: Tenant) -> HttpResponse:
     """Suspend a tenant, or resume it."""
     resumes = found.state == TenantState.SUSPENDED
     form = CommentForm(sent(request))
@@ -141,7 +141,7 @@ def tenant_switch(request: Signed, found: Tenant) -> HttpResponse:
 
 
 @page(load=a_tenant, may=can_manage_members, methods=FORM)
-def invite(request: Signed, found: Tenant) -> HttpResponse:
+def invite(request: SignedInRequest, found: Tenant) -> HttpResponse:
     """A new member of one tenant."""
     adds = can_add_members(request.user, found)
     form = InviteForm(sent(request))
@@ -168,7 +168,7 @@ def invited(email: str, tenant: Tenant, adds: bool) -> str:
 
 
 @page(load=an_invitation, may=of("tenant", can_manage_members), methods=FORM)
-def invitation_again(request: Signed, invitation: Invitation) -> HttpResponse:
+def invitation_again(request: SignedInRequest, invitation: Invitation) -> HttpResponse:
     """Send a new link."""
     form = ConsoleForm(sent(request))
     to = tenant_url(invitation.tenant)
@@ -188,7 +188,7 @@ def invitation_again(request: Signed, invitation: Invitation) -> HttpResponse:
 
 
 @page(load=an_invitation, may=of("tenant", can_manage_members), methods=FORM)
-def invitation_end(request: Signed, invitation: Invitation) -> HttpResponse:
+def invitation_end(request: SignedInRequest, invitation: Invitation) -> HttpResponse:
     """Take an invitation back."""
     form = ConsoleForm(sent(request))
     to = tenant_url(invitation.tenant)
@@ -211,7 +211,7 @@ def invitation_end(request: Signed, invitation: Invitation) -> HttpResponse:
 
 
 @page(load=a_membership, may=of("tenant", can_manage_members), methods=FORM)
-def role(request: Signed, membership: Membership) -> HttpResponse:
+def role(request: SignedInRequest, membership: Membership) -> HttpResponse:
     """Change a member's role."""
     form = RoleForm(sent(request), initial={"role": membership.role})
     to = tenant_url(membership.tenant)
@@ -233,7 +233,7 @@ def role(request: Signed, membership: Membership) -> HttpResponse:
 
 
 @page(load=a_membership, may=of("tenant", can_manage_members), methods=FORM)
-def remove_member(request: Signed, membership: Membership) -> HttpResponse:
+def remove_member(request: SignedInRequest, membership: Membership) -> HttpResponse:
     """End a membership."""
     form = ConsoleForm(sent(request))
     to = tenant_url(membership.tenant)
@@ -256,14 +256,14 @@ def remove_member(request: Signed, membership: Membership) -> HttpResponse:
 
 
 @page(may=administrators)
-def users(request: Signed) -> HttpResponse:
+def users(request: SignedInRequest) -> HttpResponse:
     """Everybody."""
     rows = users_visible_to(request.user).prefetch_related("memberships__tenant").distinct()
     return render(request, "platform/users.html", listing(request, rows, UserTable, UserFilters))
 
 
 @page(may=administrators, methods=FORM)
-def invite_any(request: Signed) -> HttpResponse:
+def invite_any(request: SignedInRequest) -> HttpResponse:
     """A new member of some tenant."""
     form = InviteToForm(sent(request), tenants=tenants_visible_to(request.user))
     if request.method == "POST" and attempted(form, lambda: member_invite(actor=request.user, **form.cleaned_data)):
@@ -281,7 +281,7 @@ def invite_any(request: Signed) -> HttpResponse:
 
 
 @page(load=a_user, may=administrators, methods=FORM)
-def user(request: Signed, found: User) -> HttpResponse:
+def user(request: SignedInRequest, found: User) -> HttpResponse:
     """One user: name, address, rights."""
     may_all = can_administrate_user(request.user, found)
     start = {"name": found.name, "email": found.email, "is_administrator": found.is_administrator}
@@ -317,7 +317,7 @@ def user(request: Signed, found: User) -> HttpResponse:
 
 
 @page(load=a_user, may=can_administrate_user, methods=FORM)
-def user_switch(request: Signed, found: User) -> HttpResponse:
+def user_switch(request: SignedInRequest, found: User) -> HttpResponse:
     """Deactivate a user, or let them in again."""
     form = ConsoleForm(sent(request))
     to = reverse("console:user", args=[found.pk])

@@ -17,7 +17,7 @@ from apps.console.forms.access import NewPlanForm, PlanForm
 from apps.console.forms.fields import ConsoleForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_plan
-from apps.console.page_access import Signed, page
+from apps.console.page_access import SignedInRequest, page
 from apps.console.tables import PlanTable
 from apps.tenants.models import User
 
@@ -30,7 +30,7 @@ def plan_editors(user: User, *_: object) -> bool:
 
 
 @page(may=plan_editors)
-def plans(request: Signed) -> HttpResponse:
+def plans(request: SignedInRequest) -> HttpResponse:
     """All plans."""
     live = Count("subscriptions", filter=Q(subscriptions__state__in=LIVE))
     rows = plans_visible_to(request.user).annotate(live_subscriptions=live)
@@ -38,7 +38,7 @@ def plans(request: Signed) -> HttpResponse:
 
 
 @page(may=plan_editors, methods=FORM)
-def new(request: Signed) -> HttpResponse:
+def new(request: SignedInRequest) -> HttpResponse:
     """A new plan."""
     form = NewPlanForm(sent(request))
     if request.method == "POST" and (
@@ -49,7 +49,7 @@ def new(request: Signed) -> HttpResponse:
 
 
 @page(load=a_plan, may=plan_editors, methods=FORM)
-def edit(request: Signed, plan: Plan) -> HttpResponse:
+def edit(request: SignedInRequest, plan: Plan) -> HttpResponse:
     """Change a plan, for those who have it too."""
     form = PlanForm(sent(request), initial=PlanForm.initial_of(plan))
     if request.method == "POST" and attempted(
@@ -60,7 +60,7 @@ def edit(request: Signed, plan: Plan) -> HttpResponse:
 
 
 @page(load=a_plan, may=plan_editors, methods=FORM)
-def delete(request: Signed, plan: Plan) -> HttpResponse:
+def delete(request: SignedInRequest, plan: Plan) -> HttpResponse:
     """Remove a plan that nobody uses."""
     form = ConsoleForm(sent(request))
     name = str(plan)
@@ -82,6 +82,6 @@ def delete(request: Signed, plan: Plan) -> HttpResponse:
     )
 
 
-def _page(request: Signed, form: ConsoleForm, heading: str, submit: str, **context: Any) -> HttpResponse:
+def _page(request: SignedInRequest, form: ConsoleForm, heading: str, submit: str, **context: Any) -> HttpResponse:
     back = reverse("console:plans")
     return form_page(request, form, heading=heading, submit=submit, back=back, template="access/plan.html", **context)

@@ -19,7 +19,7 @@ from apps.console.form_responses import attempted, done_with_receipt, form_page,
 from apps.console.forms.people import EgressForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_tenant
-from apps.console.page_access import Signed, administrators, anyone, page
+from apps.console.page_access import SignedInRequest, administrators, anyone, page
 from apps.console.tables import AuditTable, tenant_url
 from apps.fleet.selectors import gateways as gateways_now
 from apps.fleet.selectors import parts_state
@@ -31,7 +31,7 @@ SHOWN_MAILS = 50
 
 
 @page(may=administrators)
-def gateways(request: Signed) -> HttpResponse:
+def gateways(request: SignedInRequest) -> HttpResponse:
     """Each worker: what it knows, how long it may trust that, what it does."""
     workers = gateways_now()
     return render(
@@ -40,7 +40,7 @@ def gateways(request: Signed) -> HttpResponse:
 
 
 @page(may=anyone)
-def audit(request: Signed) -> HttpResponse:
+def audit(request: SignedInRequest) -> HttpResponse:
     """Who did what, when."""
     return render(
         request, "platform/audit.html", listing(request, entries_visible_to(request.user), AuditTable, AuditFilters)
@@ -53,14 +53,14 @@ def an_entry(user: User, epoch: int) -> Entry:
 
 
 @page(load=an_entry, may=anyone)
-def audit_entry(request: Signed, entry: Entry) -> HttpResponse:
+def audit_entry(request: SignedInRequest, entry: Entry) -> HttpResponse:
     """One decision, with what it changed."""
     changes = [(name, before, after) for name, (before, after) in entry.changes.items()]
     return render(request, "platform/audit_entry.html", {"entry": entry, "changes": changes})
 
 
 @page(may=administrators)
-def egress(request: Signed) -> HttpResponse:
+def egress(request: SignedInRequest) -> HttpResponse:
     """Where calls of all tenants may lead, which tenants have rules of their own, and upstreams that none allows."""
     return render(
         request,
@@ -76,7 +76,7 @@ def egress(request: Signed) -> HttpResponse:
 
 
 @page(may=administrators, methods=FORM)
-def egress_edit(request: Signed) -> HttpResponse:
+def egress_edit(request: SignedInRequest) -> HttpResponse:
     """Change where calls of all tenants may lead."""
     form = EgressForm(sent(request), initial={"allow": administrators_rules()})
     to = reverse("console:egress")
@@ -97,7 +97,7 @@ def egress_edit(request: Signed) -> HttpResponse:
 
 
 @page(load=a_tenant, may=administrators, methods=FORM)
-def tenant_egress(request: Signed, found: Tenant) -> HttpResponse:
+def tenant_egress(request: SignedInRequest, found: Tenant) -> HttpResponse:
     """Change where the calls of one tenant's APIs may lead beside."""
     form = EgressForm(sent(request), initial={"allow": found.egress})
     if request.method == "POST" and attempted(
@@ -126,7 +126,7 @@ class SentMail(NamedTuple):
 
 
 @page(may=administrators)
-def settings_page(request: Signed) -> HttpResponse:
+def settings_page(request: SignedInRequest) -> HttpResponse:
     """The state of every part and what its absence means; the installation's settings; sent mails when they are files."""
     return render(
         request,
@@ -187,6 +187,6 @@ def a_mail(user: User, name: str) -> SentMail:
 
 
 @page(load=a_mail, may=administrators)
-def mail(request: Signed, found: SentMail) -> HttpResponse:
+def mail(request: SignedInRequest, found: SentMail) -> HttpResponse:
     """One sent mail."""
     return render(request, "platform/mail.html", {"mail": found})

@@ -31,7 +31,7 @@ from apps.console.forms.access import ApproveForm, EditRequestForm, ReplyForm, W
 from apps.console.forms.fields import ConsoleForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_request
-from apps.console.page_access import Signed, anyone, page
+from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.pending_decisions import waiting_for
 from apps.console.tables import QueueTable, RequestTable, request_url
 
@@ -39,7 +39,7 @@ FORM = ("GET", "HEAD", "POST")
 
 
 @page(may=anyone)
-def requests(request: Signed) -> HttpResponse:
+def requests(request: SignedInRequest) -> HttpResponse:
     """What waits for the reader's decision, and what the reader's tenants asked for."""
     queue = listing(request, waiting_for(request.user), QueueTable, prefix="queue-")["table"]
     rows = requests_visible_to(request.user)
@@ -49,7 +49,7 @@ def requests(request: Signed) -> HttpResponse:
 
 
 @page(load=a_request, may=can_view_request)
-def one(request: Signed, asked: AccessRequest) -> HttpResponse:
+def one(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
     """One request: who asks for what and why, what was said, and what helps to decide."""
     user = request.user
     waiting = asked.state == RequestState.SUBMITTED
@@ -70,7 +70,7 @@ def one(request: Signed, asked: AccessRequest) -> HttpResponse:
 
 
 def _step(
-    request: Signed,
+    request: SignedInRequest,
     asked: AccessRequest,
     form: ConsoleForm,
     service: Callable[[], AccessRequest],
@@ -99,7 +99,7 @@ def _step(
 
 
 @page(load=a_request, may=can_decide_request, methods=FORM)
-def approve(request: Signed, asked: AccessRequest) -> HttpResponse:
+def approve(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
     """Grant it, as it is on the page that asks for the yes."""
     form = ApproveForm(sent(request), initial={"submitted_at": asked.submitted_at and asked.submitted_at.isoformat()})
     return _step(
@@ -116,7 +116,7 @@ def approve(request: Signed, asked: AccessRequest) -> HttpResponse:
 
 
 @page(load=a_request, may=can_decide_request, methods=FORM)
-def reject(request: Signed, asked: AccessRequest) -> HttpResponse:
+def reject(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
     """Refuse it."""
     form = ReplyForm(sent(request))
     return _step(
@@ -132,7 +132,7 @@ def reject(request: Signed, asked: AccessRequest) -> HttpResponse:
 
 
 @page(load=a_request, may=can_decide_request, methods=FORM)
-def ask_back(request: Signed, asked: AccessRequest) -> HttpResponse:
+def ask_back(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
     """Ask for more."""
     form = ReplyForm(sent(request))
     return _step(
@@ -147,7 +147,7 @@ def ask_back(request: Signed, asked: AccessRequest) -> HttpResponse:
 
 
 @page(load=a_request, may=can_cancel_request, methods=FORM)
-def cancel(request: Signed, asked: AccessRequest) -> HttpResponse:
+def cancel(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
     """Take it back."""
     form = WordForm(sent(request))
     return _step(
@@ -163,7 +163,7 @@ def cancel(request: Signed, asked: AccessRequest) -> HttpResponse:
 
 
 @page(load=a_request, may=can_edit_request, methods=FORM)
-def answer(request: Signed, asked: AccessRequest) -> HttpResponse:
+def answer(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
     """Change a draft, or answer what was asked back, and hand it in."""
     form = EditRequestForm(sent(request), initial={"plan": asked.plan.slug, "reason": asked.reason})
 

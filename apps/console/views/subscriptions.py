@@ -20,21 +20,21 @@ from apps.console.form_responses import attempted, done_with_receipt, form_page,
 from apps.console.forms.access import ChangePlanForm, WordForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_subscription
-from apps.console.page_access import Signed, anyone, page
+from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.tables import SubscriptionTable
 
 FORM = ("GET", "HEAD", "POST")
 
 
 @page(may=anyone)
-def subscriptions(request: Signed) -> HttpResponse:
+def subscriptions(request: SignedInRequest) -> HttpResponse:
     """The reader's subscriptions, and those to the reader's APIs."""
     rows = subscriptions_visible_to(request.user)
     return render(request, "access/subscriptions.html", listing(request, rows, SubscriptionTable, SubscriptionFilters))
 
 
 def _step(
-    request: Signed,
+    request: SignedInRequest,
     held: Subscription,
     service: Callable[..., Subscription],
     heading: str,
@@ -62,7 +62,7 @@ def _step(
 
 
 @page(load=a_subscription, may=can_manage_subscription, methods=FORM)
-def suspend(request: Signed, held: Subscription) -> HttpResponse:
+def suspend(request: SignedInRequest, held: Subscription) -> HttpResponse:
     """Stop its calls for now."""
     return _step(
         request,
@@ -77,7 +77,7 @@ def suspend(request: Signed, held: Subscription) -> HttpResponse:
 
 
 @page(load=a_subscription, may=can_manage_subscription, methods=FORM)
-def resume(request: Signed, held: Subscription) -> HttpResponse:
+def resume(request: SignedInRequest, held: Subscription) -> HttpResponse:
     """Let it call again."""
     return _step(
         request,
@@ -92,7 +92,7 @@ def resume(request: Signed, held: Subscription) -> HttpResponse:
 
 
 @page(load=a_subscription, may=can_revoke_subscription, methods=FORM)
-def revoke(request: Signed, held: Subscription) -> HttpResponse:
+def revoke(request: SignedInRequest, held: Subscription) -> HttpResponse:
     """End it for good."""
     return _step(
         request,
@@ -107,7 +107,7 @@ def revoke(request: Signed, held: Subscription) -> HttpResponse:
 
 
 @page(load=a_subscription, may=can_manage_subscription, methods=FORM)
-def change_plan(request: Signed, held: Subscription) -> HttpResponse:
+def change_plan(request: SignedInRequest, held: Subscription) -> HttpResponse:
     """Put it under another plan."""
     form = ChangePlanForm(sent(request), initial={"plan": held.plan.slug})
     to = reverse("console:subscriptions")

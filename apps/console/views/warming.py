@@ -10,7 +10,7 @@ from apps.console.form_responses import attempt, attempted, done, form_page, sen
 from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.warming import WarmUpAnyForm, WarmUpForm
 from apps.console.object_lookup import a_warm_up, an_api
-from apps.console.page_access import Signed, anyone, page
+from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.tables import warm_up_url
 from apps.console.views.cache import looks_after_some
 from apps.warming.models import WarmUp
@@ -22,7 +22,7 @@ EXPLAIN = "URLs are fetched through the gateway at this rate, so that the cache 
 
 
 @page(load=an_api, may=can_warm_up, methods=FORM)
-def warm_up_api(request: Signed, api: API) -> HttpResponse:
+def warm_up_api(request: SignedInRequest, api: API) -> HttpResponse:
     """Warm up one API."""
     form = WarmUpForm(sent(request))
     back = reverse("console:api_cache", args=[api.slug])
@@ -36,7 +36,7 @@ def warm_up_api(request: Signed, api: API) -> HttpResponse:
 
 
 @page(may=looks_after_some, methods=FORM)
-def warm_up_any(request: Signed) -> HttpResponse:
+def warm_up_any(request: SignedInRequest) -> HttpResponse:
     """Warm up some API."""
     form = WarmUpAnyForm(sent(request), apis=apis_editable_by(request.user))
     if request.method == "POST" and (
@@ -55,7 +55,7 @@ def warm_up_any(request: Signed) -> HttpResponse:
 
 
 @page(load=a_warm_up, may=anyone)
-def warm_up(request: Signed, found: WarmUp) -> HttpResponse:
+def warm_up(request: SignedInRequest, found: WarmUp) -> HttpResponse:
     """One warm-up and how far it is; the page follows by itself, with htmx asking for that part alone.
 
     ``seen`` is the percentage that the reader knows, so that only each quarter is said aloud.
@@ -71,7 +71,7 @@ def warm_up(request: Signed, found: WarmUp) -> HttpResponse:
 
 
 @page(load=a_warm_up, may=can_cancel, methods=FORM)
-def cancel(request: Signed, found: WarmUp) -> HttpResponse:
+def cancel(request: SignedInRequest, found: WarmUp) -> HttpResponse:
     """Stop a warm-up."""
     form = ConsoleForm(sent(request))
     to = warm_up_url(found)

@@ -18,7 +18,7 @@ from apps.purging.selectors import applications_explainable_by
 from apps.rest.fields import ApplicationField
 from apps.rest.serializers import Words
 from apps.rest.views import ViaAPI
-from apps.tenants.choices import Scope
+from apps.tenants.choices import TokenScope
 from apps.tenants.models import User
 
 LONGEST_BODY = 2**21
@@ -126,7 +126,7 @@ class ExplainView(ViaAPI):
     """What the cache would do with a request. Nothing is called, stored or counted."""
 
     http_method_names = ["post", "options"]
-    scopes: ClassVar[dict[str, Scope]] = {"POST": Scope.READ}
+    scopes: ClassVar[dict[str, TokenScope]] = {"POST": TokenScope.READ}
 
     def get_queryset(self) -> QuerySet[Any]:
         """The APIs that one sees."""

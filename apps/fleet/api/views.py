@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from apps.fleet.api.serializers import GatewaySerializer
-from apps.fleet.selectors import Gateway, gateways
+from apps.fleet.selectors import GatewayWorker, gateways
 from apps.rest.views import ViaAPI
 from apps.tenants.policies import is_administrator
 
@@ -21,7 +21,7 @@ class GatewayViewSet(ViaAPI, GenericViewSet):
     lookup_field = "worker"
     lookup_value_regex = "[^/]+"
 
-    def alive(self, request: Request) -> list[Gateway]:
+    def alive(self, request: Request) -> list[GatewayWorker]:
         """All of them, for an administrator."""
         if not is_administrator(request.user):
             raise PermissionDenied("Only platform administrators see the gateways.")

@@ -5,11 +5,11 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from apps.cachestore.fetch_lock import Claim
-from apps.gateway.call.head_memo import Memo
+from apps.cachestore.fetch_lock import LockAttempt
+from apps.gateway.call.head_memo import HeadMemo
 from apps.gateway.call.keyed_body import ReadAhead
 from apps.gateway.call.request_body import RequestBody
-from apps.httpcache import ANONYMOUS, Fetch, Held, Policy, Request, Revalidate, plan_request
+from apps.httpcache import ANONYMOUS, Fetch, Policy, Request, Revalidate, StoredResponse, plan_request
 from apps.wire.api_keys import holds_secret, without_secrets
 from apps.wire.snapshot import API, Credential, Grant, HeaderRules, Plan
 
@@ -49,7 +49,7 @@ NO_PLAN = plan_request(Request("", "", b"", b"/", None, ()), Policy(mode="off"),
 """Stands where a call didn't come as far as the cache."""
 
 
-class Exchange:
+class Call:
     """What a call carries through the stages.
 
     Doors set what came: ``method`` (upper case), ``target`` (bytes as on the wire), ``headers`` (names in lower case,
@@ -72,7 +72,7 @@ class Exchange:
     grant: Grant | None = None
     plan: Plan | None = None
     cache_plan = NO_PLAN
-    admission: Memo | None = None
+    admission: HeadMemo | None = None
 
     # What the call meets.
     stages: tuple[Any, ...] = ()
@@ -83,8 +83,8 @@ class Exchange:
     allowance: "Allowance | None" = None
     limit_lines = b""
     shared_looked = False
-    found: Held | None = None
-    claim: Claim | None = None
+    found: StoredResponse | None = None
+    claim: LockAttempt | None = None
     decision: Fetch | Revalidate
     upstream = ""
     upstream_status = 0

@@ -2,17 +2,17 @@
 
 from weakref import ref
 
-from apps.httpcache import Held
+from apps.httpcache import StoredResponse
 
 
-class Ready:
+class ReadyResponse:
     """That a fresh hit was answered just now with what is ready in ``held``: right until ``until`` (Unix seconds), for as
     long as ``held`` is what is found. This doesn't keep it alive: what the cache pushes out is gone.
     """
 
     __slots__ = ("cache_status", "held", "until")
 
-    def __init__(self, held: Held, cache_status: bytes, now: float) -> None:
+    def __init__(self, held: StoredResponse, cache_status: bytes, now: float) -> None:
         self.held = ref(held)
         self.cache_status = cache_status
         # Until the age or the time left changes by a second, or the answer may be refreshed.
@@ -21,7 +21,7 @@ class Ready:
         self.until = min(age_turns, max(now, time_left_turns), held.early_from, held.fresh_until)
 
 
-class Memo:
+class HeadMemo:
     """What is made once for a head. ``ready`` is the answer of a fresh hit, as long as it holds."""
 
     __slots__ = ("forwarded", "ready", "texts")
@@ -29,6 +29,6 @@ class Memo:
     def __init__(self, texts: tuple[str, str]) -> None:
         self.texts = texts
         """Host and path as the call record has them."""
-        self.ready: Ready | None = None
+        self.ready: ReadyResponse | None = None
         self.forwarded: tuple[str, tuple[tuple[bytes, bytes], ...]] | None = None
         """The fields to send upstream without a condition, but for the call's id, for one client's address."""

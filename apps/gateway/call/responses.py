@@ -4,16 +4,16 @@ from collections.abc import Awaitable, Callable
 from time import time
 
 from apps.gateway.call import problems
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
-from apps.httpcache import Answer as StoredAnswer
+from apps.httpcache import CacheResponse as StoredAnswer
 from apps.httpcache.dates import format_date
 from apps.httpcache.stored_response import render
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
 
-class Answer:
+class GatewayResponse:
     """A whole answer. ``headers`` are complete but for what ``own_lines`` adds; for HEAD, ``body`` is empty.
 
     ``head`` is status line and field lines for HTTP/1.1, without the blank line that ends a head.
@@ -28,7 +28,7 @@ class Answer:
         self.head = head or render(status, headers)
 
 
-class Streamed:
+class StreamedResponse:
     """An answer whose body comes in parts. Without ``content-length`` in ``headers`` its length isn't known.
 
     ``read`` gives the next part, ``b""`` at the end, and raises ``UpstreamError`` when the answer breaks off. Whoever
@@ -46,11 +46,11 @@ class Streamed:
         self.close = close
 
 
-Whole = Answer | StoredAnswer
-AnyAnswer = Whole | Streamed
+WholeResponse = GatewayResponse | StoredAnswer
+AnyResponse = WholeResponse | StreamedResponse
 
 
-def own_lines(x: Exchange) -> bytes:
+def own_lines(x: Call) -> bytes:
     """The field lines that every answer carries, for HTTP/1.1; the last thing before the blank line."""
     return b"x-request-id: %b\r\nx-call-id: %b\r\ncache-status: %b\r\nx-cache: %b\r\n%b" % (
         x.request_id.encode(),
@@ -61,7 +61,7 @@ def own_lines(x: Exchange) -> bytes:
     )
 
 
-def own_fields(x: Exchange) -> list[tuple[bytes, bytes]]:
+def own_fields(x: Call) -> list[tuple[bytes, bytes]]:
     """The same as pairs."""
     pairs = (line.partition(b": ") for line in own_lines(x).split(b"\r\n")[:-1])
     return [(name, value) for name, _, value in pairs]
@@ -82,7 +82,7 @@ def date() -> bytes:
     return _Date.value
 
 
-def refuse(x: Exchange, problem: Problem, detail: str | None = None, extra: Fields = ()) -> Answer:
+def refuse(x: Call, problem: Problem, detail: str | None = None, extra: Fields = ()) -> GatewayResponse:
     """The problem as an answer; the exchange notes it for the record. ``detail`` is a sentence of ours, never a
     caller's text.
     """
@@ -97,4 +97,4 @@ def refuse(x: Exchange, problem: Problem, detail: str | None = None, extra: Fiel
         (b"date", date()),
         *extra,
     )
-    return Answer(problem.status, headers, b"" if x.method == "HEAD" else body)
+    return GatewayResponse(problem.status, headers, b"" if x.method == "HEAD" else body)

@@ -33,7 +33,7 @@ import lmdb
 import msgspec
 
 from apps.cachestore.purges import FLOOR
-from apps.gateway.config.event_stream import Heartbeat, Tail, end, heartbeat_of, read_parts, still_in
+from apps.gateway.config.event_stream import EventStream, Heartbeat, end, heartbeat_of, read_parts, still_in
 from apps.gateway.config.trust_lease import CLOSED_AFTER, boot_id
 from apps.wire import redis_names
 from apps.wire.events import Event, Position
@@ -71,7 +71,7 @@ class Meta(msgspec.Struct, frozen=True):
     boot: str
 
 
-class Copy(msgspec.Struct, frozen=True):
+class DiskCopy(msgspec.Struct, frozen=True):
     """What a worker starts from. ``parts`` are sealed, by name."""
 
     position: Position
@@ -150,13 +150,13 @@ class DiskCopyReader:
             os.close(self._use)
             self._use = None
 
-    def load(self) -> Copy | None:
+    def load(self) -> DiskCopy | None:
         """All but the credential records; ``None``: there is no complete copy."""
         with self._reading() as transaction:
             meta = self._meta(transaction)
             if transaction is None or meta is None:
                 return None
-            return Copy(
+            return DiskCopy(
                 position=meta.position,
                 parts=list(_read_all(transaction, self._tables[_PARTS], meta.generation)),
                 purges=dict(
@@ -232,7 +232,7 @@ class DiskCopyWriter:
         workers: int | None = None,
     ) -> None:
         self._path = path
-        self._tail = Tail(redis_url, self, mac_key)
+        self._tail = EventStream(redis_url, self, mac_key)
         self._environment, self._tables = self._open()
         self._meta = self._read_meta()
         self._id = self._read_id()

@@ -106,7 +106,7 @@ async def read_parts(client: Client, incarnation: int) -> AsyncIterator[dict[byt
             return
 
 
-class Tail:
+class EventStream:
     """Follows ``url`` for ``sink`` until cancelled. ``connected``: the last exchange went well, and Redis can be
     believed."""
 

@@ -1,7 +1,7 @@
 """Each worker's link to the control plane: keeps its world up to date, looks keys up, says how far it is.
 
 Redis may be away, frozen or empty at any time: nothing here blocks the loop, every wait is bounded, and what can't
-be known raises ``Unavailable``, which a caller sees as 503 and never as a refusal of a good key.
+be known raises ``CredentialUnknown``, which a caller sees as 503 and never as a refusal of a good key.
 
 Theory of operation. ``event_stream`` reads Redis in rounds and drives this module: ``load`` takes the whole snapshot, ``apply``
 the changes after it, ``beat`` says how far this worker is, ``confirm`` follows a heartbeat that found nothing newer, and ``absent``
@@ -42,8 +42,8 @@ import msgspec
 from apimgr import __version__
 from apps.gateway.config.disk_copy import DiskCopyReader
 from apps.gateway.config.egress import EgressTable
-from apps.gateway.config.event_stream import Heartbeat, NotFilled, Tail, end, heartbeat_of, read_parts, still_in
-from apps.gateway.config.worker_config import UNKNOWN, Routes, Unknown, World, keep
+from apps.gateway.config.event_stream import EventStream, Heartbeat, NotFilled, end, heartbeat_of, read_parts, still_in
+from apps.gateway.config.worker_config import UNKNOWN, Routes, Unknown, WorkerConfig, keep
 from apps.wire import redis_names
 from apps.wire.events import Event, Position
 from apps.wire.redis_client import AWAY, Client, connect_async
@@ -63,7 +63,7 @@ GOODBYE_TIMEOUT = 0.5
 """Seconds that saying goodbye may take; a Redis that doesn't hear it counts the worker until its lease ends."""
 
 
-class Unavailable(Exception):
+class CredentialUnknown(Exception):
     """It can't be known now whether this key opens anything: 503, never 401 or 403."""
 
 
@@ -79,19 +79,19 @@ class Status:
 
 
 @dataclass(slots=True)
-class _Flight:
+class _PendingLookup:
     """A look-up under way; ``dirty``: an event touched its key meanwhile, so its answer may be of before."""
 
     task: asyncio.Task[Credential | Literal[Unknown.UNKNOWN]]
     dirty: bool = False
 
 
-class Follower:
+class ConfigSubscriber:
     """Keeps ``world`` up to date from ``redis_url``. One per worker; ``worker`` is its number on this machine."""
 
     def __init__(
         self,
-        world: World,
+        world: WorkerConfig,
         *,
         worker: int,
         redis_url: str,
@@ -107,11 +107,11 @@ class Follower:
         self._node = node or node_name()
         self._number = worker
         self._since = time.time()
-        self._tail = Tail(redis_url, self, mac_key)
+        self._tail = EventStream(redis_url, self, mac_key)
         self._lookups = connect_async(redis_url, timeout=LOOKUP_TIMEOUT)
         self._position: Position | None = None
         self._clock = 0  # of the purges that came from Redis: a worker may note more by itself
-        self._flights: dict[str, _Flight] = {}
+        self._flights: dict[str, _PendingLookup] = {}
         self._few = asyncio.Semaphore(LOOKUPS)
         self._task: asyncio.Task[None] | None = None
         self._first = asyncio.Event()
@@ -155,16 +155,16 @@ class Follower:
         for client in (self._tail, self._lookups):
             with contextlib.suppress(*AWAY):
                 async with asyncio.timeout(GOODBYE_TIMEOUT / 2):
-                    await (client.close() if isinstance(client, Tail) else client.aclose())
+                    await (client.close() if isinstance(client, EventStream) else client.aclose())
 
     async def lookup(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN]:
         """The key with this digest, asked of Redis, else of the disk copy. Callers of one key share one question.
 
-        Raises ``Unavailable``.
+        Raises ``CredentialUnknown``.
         """
         flight = self._flights.get(digest)
         if flight is None:
-            flight = _Flight(asyncio.create_task(self._look_up(digest)))
+            flight = _PendingLookup(asyncio.create_task(self._look_up(digest)))
             self._flights[digest] = flight
             flight.task.add_done_callback(lambda task: self._landed(digest, task))
         return await asyncio.shield(flight.task)
@@ -335,7 +335,7 @@ class Follower:
             sealed = self._disk.credential(digest, position)
             if sealed is not None:
                 return self._unseal(digest, position.incarnation, sealed)
-        raise Unavailable("The state Redis is away, and this key isn't known here.")
+        raise CredentialUnknown("The state Redis is away, and this key isn't known here.")
 
     async def _ask_redis(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN]:
         position = self.world.position
@@ -361,7 +361,7 @@ class Follower:
             return unseal(self._mac_key, incarnation, f"key:{digest}", sealed, Credential)
         except BrokenSeal as error:
             logger.error("refused a credential record: %s", error)
-            raise Unavailable("The record of this key is damaged.") from None
+            raise CredentialUnknown("The record of this key is damaged.") from None
 
     def _load_from_disk(self, disk: DiskCopyReader) -> None:
         if not disk.hold():

@@ -23,7 +23,7 @@ def boot_id() -> str:
         return ""
 
 
-class Lease:
+class TrustLease:
     """``seconds`` from ``contact``, the monotonic time at which the last confirmed exchange with Redis *began*."""
 
     __slots__ = ("contact", "ends", "seconds")
@@ -64,4 +64,4 @@ class Lease:
         return now < self.ends
 
     def __repr__(self) -> str:
-        return f"Lease(contact={self.contact:.3f}, seconds={self.seconds:g})"
+        return f"TrustLease(contact={self.contact:.3f}, seconds={self.seconds:g})"

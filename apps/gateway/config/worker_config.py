@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from apps.egress.rules import Place
 from apps.gateway.config.egress import EgressTable
-from apps.gateway.config.trust_lease import Lease
+from apps.gateway.config.trust_lease import TrustLease
 from apps.httpcache.bounded_table import Recent
 from apps.wire.events import Position
 from apps.wire.snapshot import API, PROOF_PATH, Credential, Egress, HostOwner, Part, Plan
@@ -70,7 +70,7 @@ class Routes:
         self._depth = 0
 
     def find(self, host: bytes, path: bytes) -> API | None:
-        """See ``World.route``."""
+        """See ``WorkerConfig.route``."""
         cut = path
         extra = path.count(b"/") - self._depth
         if extra > 0:  # deeper than any listen path: skip what can't match
@@ -166,7 +166,7 @@ def keep(part: Part, routes: Routes, plans: dict[str, Plan], egress: EgressTable
         plans[part.slug] = part
 
 
-class World:
+class WorkerConfig:
     """What one worker knows. Reading is for everybody, changing for the follower.
 
     ``position`` is the last event applied; ``None``: nothing is known yet. ``version`` grows with everything that is
@@ -177,7 +177,7 @@ class World:
     def __init__(self, purges: Purges, trust_lease: float, own_places: Iterable[Place] = ()) -> None:
         self.purges = purges
         self.egress = EgressTable(own_places)
-        self.lease = Lease(trust_lease)
+        self.lease = TrustLease(trust_lease)
         self.position: Position | None = None
         self.version = 0
         self.workers = 1

@@ -12,7 +12,7 @@ PATIENCE = 10.0
 """Seconds that one reader may keep the others waiting, in all, before the body breaks off for it."""
 
 
-class Broadcast:
+class BodyFanout:
     """Parts in order. While ``keeping``, all stay (the body is being stored, so they are needed anyway) and anybody
     may still join; afterwards a part goes when every reader has it, and the writer waits for the slowest: without end
     for the only reader, ``PATIENCE`` seconds for one who keeps others waiting. So memory is bounded by what the policy
@@ -26,15 +26,15 @@ class Broadcast:
         self._size = 0
         self._ended = False
         self._error: Exception | None = None
-        self._readers: set[Reader] = set()
+        self._readers: set[FanoutReader] = set()
         self._places: Counter[int] = Counter()  # how many readers wait for a part, by its number
         self._expected = 0
         self._news: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
 
-    def reader(self) -> "Reader":
+    def reader(self) -> "FanoutReader":
         """A reader from the first part on. Only while ``has_all``."""
-        reader = Reader(self)
+        reader = FanoutReader(self)
         self._readers.add(reader)
         self._places[reader.next] += 1
         return reader
@@ -103,12 +103,12 @@ class Broadcast:
         if self._size <= BACKLOG and self._room is not None and not self._room.done():
             self._room.set_result(None)
 
-    def _leave_place(self, reader: "Reader") -> None:
+    def _leave_place(self, reader: "FanoutReader") -> None:
         self._places[reader.next] -= 1
         if not self._places[reader.next]:
             del self._places[reader.next]
 
-    async def _read(self, reader: "Reader") -> bytes:
+    async def _read(self, reader: "FanoutReader") -> bytes:
         while True:
             if reader not in self._readers:
                 raise Broken("the caller was too slow for the others", sent=True)
@@ -129,12 +129,12 @@ class Broadcast:
             await asyncio.shield(self._news)
 
 
-class Reader:
+class FanoutReader:
     """One reader's place."""
 
     __slots__ = ("_broadcast", "kept_waiting", "next")
 
-    def __init__(self, broadcast: Broadcast) -> None:
+    def __init__(self, broadcast: BodyFanout) -> None:
         self._broadcast = broadcast
         self.next = 0
         self.kept_waiting = 0.0

@@ -11,14 +11,14 @@ from collections.abc import Callable, Coroutine
 from time import time
 
 from apps import httpcache
-from apps.cachestore.fetch_lock import State
+from apps.cachestore.fetch_lock import LockState
 from apps.cachestore.store import ResponseStore
-from apps.gateway.call.call import Exchange
-from apps.gateway.call.responses import AnyAnswer, Streamed
+from apps.gateway.call.call import Call
+from apps.gateway.call.responses import AnyResponse, StreamedResponse
 from apps.gateway.fetch import responses as answers
-from apps.gateway.fetch.collected_bodies import Gathering
-from apps.gateway.fetch.fetch import Collaborators, Fetch
-from apps.gateway.fetch.results import EachAlone, Failure, FromStore, Own, Shared
+from apps.gateway.fetch.collected_bodies import CollectedBodies
+from apps.gateway.fetch.fetch import Collaborators, UpstreamFetch
+from apps.gateway.fetch.results import EachAlone, FetchFailure, FromStore, Own, Shared
 from apps.gateway.fetch.revalidation import call_for_the_whole
 from apps.gateway.upstream.calls import UpstreamCalls, consumer_of
 from apps.gateway.upstream.errors import Broken, Busy, UpstreamError
@@ -28,20 +28,20 @@ TURNS = 3
 """How often a caller waits for a fetch of others whose answer it then can't use, before it asks for itself."""
 
 
-class Fetches:
+class Coalescer:
     """The fetches under way in a worker, by fetch key. ``spawn`` does something beside the calls."""
 
     def __init__(
         self, store: ResponseStore, calls: UpstreamCalls, spawn: Callable[[Coroutine[None, None, None]], object]
     ) -> None:
         self._store = store
-        self._by_key: dict[bytes, Fetch] = {}
+        self._by_key: dict[bytes, UpstreamFetch] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self.gathering = Gathering()
+        self.gathering = CollectedBodies()
         self._of_fetches = Collaborators(store, calls, self.gathering, spawn, self.forget)
         self._stopped = False
 
-    def forget(self, fetch: Fetch) -> None:
+    def forget(self, fetch: UpstreamFetch) -> None:
         """No more subscribers for this one."""
         key = fetch.plan.fetch_key
         if key is not None and self._by_key.get(key) is fetch:
@@ -51,24 +51,24 @@ class Fetches:
         """Whether a caller with this key would join a fetch."""
         return fetch_key in self._by_key
 
-    def refresh(self, x: Exchange, plan: httpcache.RequestPlan, decision: httpcache.Serve) -> None:
+    def refresh(self, x: Call, plan: httpcache.RequestPlan, decision: httpcache.Serve) -> None:
         """Refresh a stale answer in the background, unless somebody is at it, here or elsewhere."""
         if plan.fetch_key is None or plan.fetch_key in self._by_key:
             return
-        fetch = Fetch(
+        fetch = UpstreamFetch(
             self._of_fetches, x, plan, httpcache.Revalidate(decision.held, decision.conditional, decision.reason)
         )
         fetch.background = True
         self._start(fetch, fetch.run())
 
-    def _start(self, fetch: Fetch, work: Coroutine[None, None, None], *, alone: bool = False) -> None:
+    def _start(self, fetch: UpstreamFetch, work: Coroutine[None, None, None], *, alone: bool = False) -> None:
         if fetch.plan.fetch_key is not None and not alone:
             self._by_key[fetch.plan.fetch_key] = fetch
         task = fetch.task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def answer(self, x: Exchange) -> AnyAnswer:
+    async def answer(self, x: Call) -> AnyResponse:
         """The answer for a call that the tiers couldn't answer: from a fetch of its own, or from one under way."""
         plan, store = x.cache_plan, self._store
         if plan.fetch_key is None and (whole := call_for_the_whole(x)) is not None:
@@ -83,7 +83,7 @@ class Fetches:
             if fetch is None and (meanwhile := self._stored_meanwhile(x)) is not None:
                 return answers.from_store(x, meanwhile, collapsed=turn > 0, hit=True)
             if fetch is None:
-                fetch = Fetch(self._of_fetches, x, plan, x.decision)
+                fetch = UpstreamFetch(self._of_fetches, x, plan, x.decision)
                 fetch.adopt(x.claim)
                 self._start(fetch, fetch.run())
             else:
@@ -103,23 +103,23 @@ class Fetches:
                 x.decision = decision
         return await self._alone(x)
 
-    def _stored_meanwhile(self, x: Exchange) -> FromStore | None:
+    def _stored_meanwhile(self, x: Call) -> FromStore | None:
         """What a fetch stored here that began and ended while this call looked in the shared tier, and found nothing."""
         plan, now = x.cache_plan, time()
         decision = httpcache.on_entry(plan, self._store.find_local(plan, now), now)
         if not isinstance(decision, httpcache.Serve) or decision.refresh:
             return None
-        if x.claim is not None and x.claim.state is State.LEADING and plan.fetch_key is not None:
+        if x.claim is not None and x.claim.state is LockState.LEADING and plan.fetch_key is not None:
             locks = self._store.locks
             locks.leave(locks.hold(plan.fetch_key, x.claim))
         return FromStore(decision.held, decision.reason, True)
 
-    async def _validated(self, x: Exchange, whole: Exchange) -> AnyAnswer | None:
+    async def _validated(self, x: Call, whole: Call) -> AnyResponse | None:
         """The answer from what is stored, after ``whole`` validated it for all who ask; ``None`` where that came to
         nothing.
         """
         answer = await self.answer(whole)
-        if isinstance(answer, Streamed):
+        if isinstance(answer, StreamedResponse):
             with contextlib.suppress(UpstreamError), contextlib.closing(answer):
                 while await answer.read():
                     pass
@@ -135,12 +135,12 @@ class Fetches:
             return answers.from_store(x, FromStore(decision.held, decision.reason, True), collapsed=True)
         return None
 
-    async def _alone(self, x: Exchange) -> AnyAnswer:
+    async def _alone(self, x: Call) -> AnyResponse:
         """For a call that waits for nobody: in its own task, unless the answer is to be stored after all."""
-        if x.claim is not None and x.claim.state is State.LEADING and x.cache_plan.fetch_key is not None:
+        if x.claim is not None and x.claim.state is LockState.LEADING and x.cache_plan.fetch_key is not None:
             locks = self._store.locks
-            locks.leave(locks.hold(x.cache_plan.fetch_key, x.claim), State.BESIDE)
-        fetch = Fetch(self._of_fetches, x, x.cache_plan, x.decision)
+            locks.leave(locks.hold(x.cache_plan.fetch_key, x.claim), LockState.BESIDE)
+        fetch = UpstreamFetch(self._of_fetches, x, x.cache_plan, x.decision)
         heard = await fetch.hear()
         if heard is not None and isinstance(heard.judged, httpcache.NoStore):
             try:
@@ -154,8 +154,8 @@ class Fetches:
         return await self._subscribe(fetch, x, False) or answers.failed(x, Broken("no answer", sent=True))
 
     async def _subscribe(
-        self, fetch: Fetch, x: Exchange, collapsed: bool, *, asks_again: bool = False
-    ) -> AnyAnswer | None:
+        self, fetch: UpstreamFetch, x: Call, collapsed: bool, *, asks_again: bool = False
+    ) -> AnyResponse | None:
         """Wait for a fetch's outcome and make this caller's answer of it; ``None`` when it is for others only, and, where
         the caller ``asks_again``, when it failed and this caller's own might not.
         """
@@ -174,7 +174,7 @@ class Fetches:
                     return None
                 outcome.taken = True
                 return answers.own(x, outcome)
-            if isinstance(outcome, Failure):
+            if isinstance(outcome, FetchFailure):
                 if collapsed and asks_again and not self._stopped and _is_its_own(outcome.error, fetch.x, x):
                     return None
                 return answers.failed(x, outcome.error)
@@ -188,7 +188,7 @@ class Fetches:
             if collapsed and (not httpcache.may_share(plan, outcome.store) or not outcome.body.has_all):
                 return None
             answer = answers.shared(x, outcome, collapsed, fetch.leave)
-            stays = isinstance(answer, Streamed)
+            stays = isinstance(answer, StreamedResponse)
             return answer
         finally:
             if expected and fetch.outcome.done() and isinstance(heard := fetch.outcome.result(), Shared):
@@ -212,7 +212,7 @@ class Fetches:
             await asyncio.wait(self._running, timeout=0.5)
 
 
-def _is_its_own(error: UpstreamError, led: Exchange, waits: Exchange) -> bool:
+def _is_its_own(error: UpstreamError, led: Call, waits: Call) -> bool:
     """Whether a fetch may have failed by the call that it was made for: by a field on which the upstream breaks off, or for want
     of a place in that caller's name. An upstream that can't be reached, or is too slow, is so for all.
     """

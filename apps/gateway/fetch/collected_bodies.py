@@ -10,21 +10,21 @@ MOST = 128 * 2**20
 """Bytes: 16 answers of the largest usual size at once."""
 
 
-class Gatherer(Protocol):
+class CollectingFetch(Protocol):
     """A fetch that gathers an answer."""
 
     def give_up_storing(self) -> None:
         """Let go of what was gathered."""
 
 
-class Gathering:
+class CollectedBodies:
     """What a worker's fetches have gathered, in bytes."""
 
     def __init__(self) -> None:
-        self._sizes: dict[Gatherer, int] = {}
+        self._sizes: dict[CollectingFetch, int] = {}
         self.bytes = 0
 
-    def add(self, who: Gatherer, size: int) -> None:
+    def add(self, who: CollectingFetch, size: int) -> None:
         """``who`` has gathered ``size`` bytes more; perhaps one too many, of whoever has most."""
         self._sizes[who] = self._sizes.get(who, 0) + size
         self.bytes += size
@@ -33,6 +33,6 @@ class Gathering:
             self.end(largest)
             largest.give_up_storing()
 
-    def end(self, who: Gatherer) -> None:
+    def end(self, who: CollectingFetch) -> None:
         """``who`` gathers no more."""
         self.bytes -= self._sizes.pop(who, 0)

@@ -14,7 +14,7 @@ asking     the head came: the answer may be stored (``Shared``)               co
 asking     a 304, or another answer to a condition, that can't be used        asking
 asking     the stored answer was confirmed and is written (``FromStore``)     ended
 asking     the answer is for one caller (``Own``), who reads and closes it    ended
-asking     the upstream failed (``Failure``, or ``FromStore`` where stale)    ended
+asking     the upstream failed (``FetchFailure``, or ``FromStore`` where stale)    ended
 collecting the body is whole: it is written, then its last part leaves        ended
 collecting it is too large, or one too many, or nobody waits for too long     passing on
 collecting the upstream breaks off                                            ended
@@ -35,13 +35,22 @@ from random import random
 from time import time
 
 from apps import httpcache
-from apps.cachestore.fetch_lock import BESIDE, Claim, Lease, State
+from apps.cachestore.fetch_lock import BESIDE, FetchLease, LockAttempt, LockState
 from apps.cachestore.store import ResponseStore
-from apps.gateway.call.call import Exchange
-from apps.gateway.fetch.body_fanout import Broadcast
-from apps.gateway.fetch.collected_bodies import Gathering
+from apps.gateway.call.call import Call
+from apps.gateway.fetch.body_fanout import BodyFanout
+from apps.gateway.fetch.collected_bodies import CollectedBodies
 from apps.gateway.fetch.leadership import leads
-from apps.gateway.fetch.results import Failure, FromStore, Heard, Outcome, Own, Shared, held_of, on_error
+from apps.gateway.fetch.results import (
+    FetchFailure,
+    FetchOutcome,
+    FromStore,
+    JudgedResponse,
+    Own,
+    Shared,
+    held_of,
+    on_error,
+)
 from apps.gateway.fetch.storing import keep
 from apps.gateway.upstream.calls import UpstreamCalls
 from apps.gateway.upstream.client import UpstreamResponse
@@ -68,18 +77,18 @@ class Collaborators:
 
     store: ResponseStore
     calls: UpstreamCalls
-    gathering: Gathering
+    gathering: CollectedBodies
     spawn: Callable[[Coroutine[None, None, None]], object]
-    forget: Callable[["Fetch"], None]
+    forget: Callable[["UpstreamFetch"], None]
 
 
-class Fetch:
+class UpstreamFetch:
     """One upstream call on behalf of ``x`` and of whoever subscribes. ``outcome`` comes when the head is judged."""
 
     def __init__(
         self,
         others: Collaborators,
-        x: Exchange,
+        x: Call,
         plan: httpcache.RequestPlan,
         decision: httpcache.Fetch | httpcache.Revalidate,
     ) -> None:
@@ -91,13 +100,13 @@ class Fetch:
         self.subscribers = 0
         self.background = False
         self.storing = False
-        self.claim: Claim | None = None
-        self.lease: Lease | None = None
-        self._ended = State.BESIDE
-        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.claim: LockAttempt | None = None
+        self.lease: FetchLease | None = None
+        self._ended = LockState.BESIDE
+        self.outcome: asyncio.Future[FetchOutcome] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None] | None = None
         self._parts: list[bytes] | None = None
-        self._body: Broadcast | None = None
+        self._body: BodyFanout | None = None
 
     def leave(self) -> None:
         """A subscriber has what it wanted, or is gone. The last one's leaving ends the fetch, unless its answer is
@@ -124,7 +133,7 @@ class Fetch:
     def _is_idle(self) -> bool:
         return not (self.subscribers or self.background or self.storing)
 
-    async def _end_unless_awaited(self, lease: Lease) -> None:
+    async def _end_unless_awaited(self, lease: FetchLease) -> None:
         awaited = await self._store.locks.is_waited_for(lease)
         if not self._is_idle():
             return
@@ -144,16 +153,16 @@ class Fetch:
                 outcome.taken = True
                 outcome.response.close()
 
-    def adopt(self, claim: Claim | None) -> None:
+    def adopt(self, claim: LockAttempt | None) -> None:
         """Take over what a caller's look-up learned of the fetch lock."""
         if claim is None or self.lease is not None or self.plan.fetch_key is None:
             return
-        if claim.state is State.LEADING:
+        if claim.state is LockState.LEADING:
             self.lease = self._store.locks.hold(self.plan.fetch_key, claim)
         elif self.task is None:
             self.claim = claim
 
-    async def run(self, heard: Heard | None = None) -> None:
+    async def run(self, heard: JudgedResponse | None = None) -> None:
         """Ask, judge, and store; or go on from an answer that was ``heard`` already."""
         try:
             if heard is None and await leads(self._store, self):
@@ -162,22 +171,22 @@ class Fetch:
                 await self._conclude(heard)
         except asyncio.CancelledError:
             self._give_back(None)
-            self.resolve(Failure(Broken("the gateway is stopping", sent=True)))
+            self.resolve(FetchFailure(Broken("the gateway is stopping", sent=True)))
             raise
         except Exception:
             log.exception("a fetch failed")
-            self.resolve(Failure(Broken("the gateway failed", sent=True)))
+            self.resolve(FetchFailure(Broken("the gateway failed", sent=True)))
         finally:
             self._give_back(self._ended)
             self._others.forget(self)
 
-    def _give_back(self, state: State | None, seconds: float = BESIDE) -> None:
+    def _give_back(self, state: LockState | None, seconds: float = BESIDE) -> None:
         """The fetch lock is needed no more; what its name says for ``seconds``."""
         lease, self.lease = self.lease, None
         if lease is not None:
             self._store.locks.leave(lease, state, seconds)
 
-    async def hear(self) -> Heard | None:
+    async def hear(self) -> JudgedResponse | None:
         """Ask the upstream and judge the head of its answer. ``None``: it failed, and the outcome says so."""
         held = held_of(self.decision)
         conditional = self.decision.conditional
@@ -186,7 +195,7 @@ class Fetch:
             try:
                 response = await self._others.calls.ask(self.x, conditional, waits=not self._can_do_without(held))
             except UpstreamError as error:
-                self._ended = State.TIMED_OUT if isinstance(error, TimedOut) else State.FAILED
+                self._ended = LockState.TIMED_OUT if isinstance(error, TimedOut) else LockState.FAILED
                 self.resolve(on_error(self.plan, held, error))
                 return None
             try:
@@ -206,19 +215,19 @@ class Fetch:
                 and judged.reason is httpcache.Reason.CONDITIONAL
             )
             if not isinstance(judged, httpcache.Refetch) and not stray:
-                return Heard(response, head, judged, held)
+                return JudgedResponse(response, head, judged, held)
             response.close()
             if held is not None and may_end(self.plan, held.entry):
                 await self._store.drop(self.plan, held)
             held, conditional, self.plan.others = None, (), ()
 
-    def _can_do_without(self, held: httpcache.Held | None) -> bool:
+    def _can_do_without(self, held: httpcache.StoredResponse | None) -> bool:
         """Whether nobody needs the upstream's response now: its callers can have ``held``, or there are none."""
         if self.background and not self.subscribers:
             return True
         return isinstance(on_error(self.plan, held, Busy(self.x.api.slug)), FromStore)
 
-    async def _conclude(self, heard: Heard) -> None:
+    async def _conclude(self, heard: JudgedResponse) -> None:
         response, judged = heard.response, heard.judged
         try:
             if isinstance(judged, httpcache.Store):
@@ -228,7 +237,7 @@ class Fetch:
                 stored = await self._keep(judged.entry, judged.entry.body)
                 self.resolve(FromStore(stored, judged.reason, True))
             elif isinstance(judged, httpcache.Serve):
-                self._ended = State.ERRED
+                self._ended = LockState.ERRED
                 self.resolve(FromStore(judged.held, judged.reason, False))
             else:
                 await self.not_stored(judged, heard.held)
@@ -239,7 +248,7 @@ class Fetch:
             raise
         response.close()
 
-    def resolve(self, outcome: Outcome) -> None:
+    def resolve(self, outcome: FetchOutcome) -> None:
         """Tell the subscribers, unless they were told."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
@@ -247,18 +256,18 @@ class Fetch:
             outcome.taken = True
             outcome.response.close()
 
-    async def not_stored(self, judged: httpcache.NoStore, held: httpcache.Held | None) -> None:
+    async def not_stored(self, judged: httpcache.NoStore, held: httpcache.StoredResponse | None) -> None:
         """Take note that the answer is for its caller alone."""
         store = self._store
         if judged.pass_for:
             store.remember_pass(self.plan.fetch_key, time() + judged.pass_for)
-            self._give_back(State.PASS, judged.pass_for)
+            self._give_back(LockState.PASS, judged.pass_for)
         # Callers who come from here on must not wait for an answer that isn't theirs.
         self._others.forget(self)
         if judged.ends:
             await store.drop(self.plan, held)
 
-    async def _keep(self, entry: httpcache.Entry, body: bytes) -> httpcache.Held:
+    async def _keep(self, entry: httpcache.CacheEntry, body: bytes) -> httpcache.StoredResponse:
         held = await keep(self._store, self.x, self.plan, entry, body, self.lease)
         self.lease = None
         return held
@@ -270,7 +279,7 @@ class Fetch:
         tier has the entry: the last part where the length is known, else word that there is no more.
         """
         self.storing = True
-        body = Broadcast()
+        body = BodyFanout()
         shared = Shared(judged, head.status, head.headers, body)
         whole = response.whole
         if whole is not None:
@@ -333,7 +342,7 @@ class Fetch:
         self._parts = None
         self._others.gathering.end(self)
         self._store.remember_pass(self.plan.fetch_key, time() + TOO_LARGE_FOR)
-        self._give_back(State.PASS, TOO_LARGE_FOR)
+        self._give_back(LockState.PASS, TOO_LARGE_FOR)
         self._others.forget(self)
         if self._body is not None:
             self._body.stop_keeping()

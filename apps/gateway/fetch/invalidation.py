@@ -9,8 +9,8 @@ from time import monotonic
 from redis.exceptions import RedisError
 
 from apps import httpcache
-from apps.cachestore.purges import PurgeTable, StateIsEmpty, purge_async
-from apps.gateway.config.worker_config import World
+from apps.cachestore.purges import PurgedTags, StateIsEmpty, purge_async
+from apps.gateway.config.worker_config import WorkerConfig
 from apps.gateway.fetch.owed_purges import OwedPurges
 from apps.gateway.upstream.client import origin_of
 from apps.wire.bounded_wait import bounded
@@ -43,8 +43,8 @@ class Invalidation:
     def __init__(
         self,
         redis_url: str,
-        purges: PurgeTable,
-        world: World,
+        purges: PurgedTags,
+        world: WorkerConfig,
         worker: str,
         spawn: Callable[[Coroutine[None, None, None]], object],
     ) -> None:

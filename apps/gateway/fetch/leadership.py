@@ -6,10 +6,10 @@ from time import time
 from typing import Protocol
 
 from apps import httpcache
-from apps.cachestore.fetch_lock import Claim, Lease, State
+from apps.cachestore.fetch_lock import FetchLease, LockAttempt, LockState
 from apps.cachestore.store import ResponseStore
-from apps.gateway.call.call import Exchange
-from apps.gateway.fetch.results import EachAlone, FromStore, Outcome, held_of, on_error
+from apps.gateway.call.call import Call
+from apps.gateway.fetch.results import EachAlone, FetchOutcome, FromStore, held_of, on_error
 from apps.gateway.fetch.revalidation import is_bounded
 from apps.gateway.upstream.errors import TimedOut
 from apps.httpcache.serving import may_use
@@ -27,18 +27,18 @@ class Contender(Protocol):
     fetch holds it.
     """
 
-    x: Exchange
+    x: Call
     plan: httpcache.RequestPlan
     decision: httpcache.Fetch | httpcache.Revalidate
     background: bool
-    claim: Claim | None
-    lease: Lease | None
-    outcome: asyncio.Future[Outcome]
+    claim: LockAttempt | None
+    lease: FetchLease | None
+    outcome: asyncio.Future[FetchOutcome]
 
-    def adopt(self, claim: Claim | None) -> None:
+    def adopt(self, claim: LockAttempt | None) -> None:
         """Take over what was learned of the lock: hold it where the claim leads."""
 
-    def resolve(self, outcome: Outcome) -> None:
+    def resolve(self, outcome: FetchOutcome) -> None:
         """Tell the subscribers."""
 
 
@@ -60,19 +60,19 @@ async def leads(store: ResponseStore, fetch: Contender) -> bool:
             insists = True
         elif claim is None and vain < VAIN and not store.breaker.is_open:
             vain += 1
-        elif claim is None or claim.state is State.BESIDE:
+        elif claim is None or claim.state is LockState.BESIDE:
             break
-        elif claim.state is State.HELD:
+        elif claim.state is LockState.HELD:
             try:
                 async with asyncio.timeout(_longest_wait(fetch.x.api)):
                     await store.locks.changed(fetch.plan.fetch_key or b"", claim.token)
             except TimeoutError:
                 break
             turns, vain, insists = turns + 1, 0, False
-        elif claim.state is State.LEADING:
+        elif claim.state is LockState.LEADING:
             fetch.adopt(claim)
             store.locks.stats.takeovers += turns > 0
-        elif claim.state is State.PASS:
+        elif claim.state is LockState.PASS:
             if not fetch.background:
                 fetch.resolve(EachAlone())
             return fetch.background
@@ -89,8 +89,8 @@ def _longest_wait(api: API) -> float:
 
 
 async def _look_again(
-    store: ResponseStore, fetch: Contender, known: httpcache.Held | None, *, insists: bool, waited: bool
-) -> Claim | None:
+    store: ResponseStore, fetch: Contender, known: httpcache.StoredResponse | None, *, insists: bool, waited: bool
+) -> LockAttempt | None:
     """What the shared tier has now, and the lock where it is free and nothing is there (``insists``: whatever is
     there). A newer answer than ``known`` ends the fetch; after waiting for another worker that is so even where the
     next call would ask again, as with callers who wait in one worker.
@@ -107,7 +107,7 @@ async def _look_again(
         and may_use(plan, held.entry) is None
         and (known is None or held.entry.validated_at > known.entry.validated_at)
     ):
-        if claim is not None and claim.state is State.LEADING:
+        if claim is not None and claim.state is LockState.LEADING:
             store.locks.leave(store.locks.hold(plan.fetch_key, claim))
         fetch.resolve(FromStore(held, decision.reason if serves else httpcache.Reason.VALIDATED, True, elsewhere=True))
     elif isinstance(decision, httpcache.Serve):
@@ -117,20 +117,22 @@ async def _look_again(
     return claim
 
 
-def _failed_already(fetch: Contender, state: State, known: httpcache.Held | None, *, waited: bool) -> bool:
+def _failed_already(
+    fetch: Contender, state: LockState, known: httpcache.StoredResponse | None, *, waited: bool
+) -> bool:
     """Whether the failure that another worker met is this fetch's too, and the outcome says so.
 
     That is so after waiting for an upstream until it was too slow: nobody waits twice. And where the caller insists on
     validation although what is stored may stand in: the bound of ``bounded`` counts attempts.
     """
-    if state is State.TIMED_OUT and waited:
+    if state is LockState.TIMED_OUT and waited:
         outcome = on_error(fetch.plan, known, TimedOut("another worker waited in vain", sent=True))
         fetch.resolve(replace(outcome, elsewhere=True) if isinstance(outcome, FromStore) else outcome)
         return True
     if not is_bounded(fetch.plan, fetch.decision):
         return False
     judged = httpcache.on_error(
-        fetch.plan, known, 503 if state is State.ERRED else httpcache.Failure.UNREACHABLE, time()
+        fetch.plan, known, 503 if state is LockState.ERRED else httpcache.UpstreamFailure.UNREACHABLE, time()
     )
     if not isinstance(judged, httpcache.Serve):
         return False

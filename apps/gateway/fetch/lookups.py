@@ -6,28 +6,28 @@ from time import time
 from typing import NamedTuple
 
 from apps import httpcache
-from apps.cachestore.fetch_lock import Claim
+from apps.cachestore.fetch_lock import LockAttempt
 from apps.cachestore.store import ResponseStore
 from apps.httpcache.serving import may_use
 
 
-class Found(NamedTuple):
+class LookupResult(NamedTuple):
     """What a look-up found: the answer, what the fetch lock says, and why there is no answer."""
 
-    held: httpcache.Held | None
-    claim: Claim | None
+    held: httpcache.StoredResponse | None
+    claim: LockAttempt | None
     missed: httpcache.Reason
 
 
-class Looks:
+class SharedLookups:
     """The look-ups under way in a worker, by fetch key. ``is_under_way`` says whether a fetch with a key is."""
 
     def __init__(self, store: ResponseStore, is_under_way: Callable[[bytes], bool]) -> None:
         self._store = store
         self._is_under_way = is_under_way
-        self._by_key: dict[bytes, asyncio.Future[Found | None]] = {}
+        self._by_key: dict[bytes, asyncio.Future[LookupResult | None]] = {}
 
-    async def look(self, plan: httpcache.RequestPlan) -> tuple[httpcache.Held | None, Claim | None]:
+    async def look(self, plan: httpcache.RequestPlan) -> tuple[httpcache.StoredResponse | None, LockAttempt | None]:
         """What the shared tier has for a call, and the fetch lock's word where there is nothing.
 
         While a fetch for the same is under way here, what this worker has is all that can be known: join that.
@@ -48,14 +48,14 @@ class Looks:
         found = None
         try:
             held, claim = await store.look(plan, time())
-            found = Found(held, claim, plan.missed)
+            found = LookupResult(held, claim, plan.missed)
             return held, claim
         finally:
             del self._by_key[key]
             under_way.set_result(found)
 
 
-def _serves(found: Found, plan: httpcache.RequestPlan) -> bool:
+def _serves(found: LookupResult, plan: httpcache.RequestPlan) -> bool:
     """Whether what one call found is what another would have found."""
     if found.held is not None:
         return may_use(plan, found.held.entry) is None

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from time import time
 
 from apps import httpcache
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
-from apps.gateway.call.responses import Answer, AnyAnswer, Streamed, refuse
+from apps.gateway.call.responses import AnyResponse, GatewayResponse, StreamedResponse, refuse
 from apps.gateway.fetch.results import FromStore, Own, Shared
 from apps.gateway.upstream.client import UpstreamResponse
-from apps.gateway.upstream.errors import Busy, Refused, TimedOut, Unreachable, UpstreamError
+from apps.gateway.upstream.errors import Busy, DestinationRefused, TimedOut, Unreachable, UpstreamError
 from apps.gateway.upstream.headers import answer_fields
 from apps.httpcache.stored_response import BODILESS
 
@@ -17,7 +17,7 @@ RETRY_AFTER = 1
 """Seconds after which a call for which there was no place may be made again."""
 
 
-def own(x: Exchange, outcome: Own) -> AnyAnswer:
+def own(x: Call, outcome: Own) -> AnyResponse:
     """The upstream's answer as it is, for the one caller it is for."""
     x.reason = outcome.reason.code
     x.cache = b"MISS"
@@ -25,7 +25,7 @@ def own(x: Exchange, outcome: Own) -> AnyAnswer:
     return passed_on(x, outcome.response)
 
 
-def from_store(x: Exchange, outcome: FromStore, *, collapsed: bool, hit: bool = False) -> AnyAnswer:
+def from_store(x: Call, outcome: FromStore, *, collapsed: bool, hit: bool = False) -> AnyResponse:
     """A stored answer: confirmed, standing in, or (``hit``) put there by somebody else while this caller waited."""
     plan, now = x.cache_plan, time()
     x.reason = outcome.reason.code
@@ -42,10 +42,10 @@ def from_store(x: Exchange, outcome: FromStore, *, collapsed: bool, hit: bool = 
         key=plan.key_text if x.shows_detail else "",
         detail=outcome.reason if x.shows_detail else None,
     )
-    return httpcache.answer_from(held, plan, now)
+    return httpcache.response_from(held, plan, now)
 
 
-def shared(x: Exchange, outcome: Shared, collapsed: bool, leave: Callable[[], None]) -> AnyAnswer:
+def shared(x: Call, outcome: Shared, collapsed: bool, leave: Callable[[], None]) -> AnyResponse:
     """An answer that is being stored, or just was. One that still arrives is streamed, and ``leave`` is called when
     this caller has it or is gone.
     """
@@ -55,11 +55,11 @@ def shared(x: Exchange, outcome: Shared, collapsed: bool, leave: Callable[[], No
     _say(x, outcome.status, stored=True, detail=outcome.store.reason, collapsed=collapsed, entry=outcome.store.entry)
     if outcome.held is not None and plan.selective:
         # The caller's own condition or range is judged against what was just stored.
-        return httpcache.answer_from(outcome.held, plan, time())
+        return httpcache.response_from(outcome.held, plan, time())
     fields = answer_fields(x, api, outcome.status, outcome.fields, outcome.store.entry)
     if outcome.held is not None:
         whole = outcome.held.entry.body
-        return Answer(outcome.status, with_length(x.method, outcome.status, fields, whole), whole)
+        return GatewayResponse(outcome.status, with_length(x.method, outcome.status, fields, whole), whole)
     reader = outcome.body.reader()
     x.waits_for_reader = reader.held
 
@@ -67,17 +67,17 @@ def shared(x: Exchange, outcome: Shared, collapsed: bool, leave: Callable[[], No
         reader.leave()
         leave()
 
-    return Streamed(outcome.status, fields, reader.read, close)
+    return StreamedResponse(outcome.status, fields, reader.read, close)
 
 
 def _say(
-    x: Exchange,
+    x: Call,
     status: int,
     *,
     stored: bool,
     detail: httpcache.Reason,
     collapsed: bool,
-    entry: httpcache.Entry | None = None,
+    entry: httpcache.CacheEntry | None = None,
 ) -> None:
     plan = x.cache_plan
     x.cache_status = httpcache.cache_status(
@@ -91,14 +91,14 @@ def _say(
     )
 
 
-def failed(x: Exchange, error: UpstreamError) -> Answer:
+def failed(x: Call, error: UpstreamError) -> GatewayResponse:
     """The upstream's failure as the caller's answer."""
     if x.allowance is not None and x.plan is not None and not x.plan.charge_failures:
         x.allowance.refund()
     cache_status = httpcache.cache_status(forwarded=httpcache.Reason.UPSTREAM_FAILED)
     if isinstance(error, TimedOut):
         answer = refuse(x, Problem.UPSTREAM_TIMEOUT)
-    elif isinstance(error, Refused):
+    elif isinstance(error, DestinationRefused):
         answer = refuse(x, Problem.UPSTREAM_REFUSED)
     elif isinstance(error, Busy):
         answer = refuse(x, Problem.UPSTREAM_BUSY, extra=((b"retry-after", b"%d" % RETRY_AFTER),))
@@ -110,16 +110,16 @@ def failed(x: Exchange, error: UpstreamError) -> Answer:
     return answer
 
 
-def passed_on(x: Exchange, response: UpstreamResponse) -> AnyAnswer:
+def passed_on(x: Call, response: UpstreamResponse) -> AnyResponse:
     """An upstream's answer as it is, whole if all of it came with the head, else streamed."""
     fields = answer_fields(x, x.api, response.status, response.fields)
     if x.allowance is not None and response.status >= 500 and x.plan is not None and not x.plan.charge_failures:
         x.allowance.refund()
     whole = response.whole
     if whole is None:
-        return Streamed(response.status, fields, response.read, response.close)
+        return StreamedResponse(response.status, fields, response.read, response.close)
     response.close()
-    return Answer(response.status, with_length(x.method, response.status, fields, whole), whole)
+    return GatewayResponse(response.status, with_length(x.method, response.status, fields, whole), whole)
 
 
 def with_length(method: str, status: int, fields: httpcache.Headers, body: bytes) -> httpcache.Headers:

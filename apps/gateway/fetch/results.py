@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from time import time
 
 from apps import httpcache
-from apps.gateway.fetch.body_fanout import Broadcast
+from apps.gateway.fetch.body_fanout import BodyFanout
 from apps.gateway.upstream.client import UpstreamResponse
 from apps.gateway.upstream.errors import TimedOut, Unreachable, UpstreamError
 
@@ -27,8 +27,8 @@ class Shared:
     store: httpcache.Store
     status: int
     fields: httpcache.Headers
-    body: Broadcast
-    held: httpcache.Held | None = None
+    body: BodyFanout
+    held: httpcache.StoredResponse | None = None
 
 
 @dataclass(slots=True)
@@ -37,14 +37,14 @@ class FromStore:
     worker asked the upstream, and this one waited for it.
     """
 
-    held: httpcache.Held
+    held: httpcache.StoredResponse
     reason: httpcache.Reason
     confirmed: bool
     elsewhere: bool = False
 
 
 @dataclass(slots=True)
-class Failure:
+class FetchFailure:
     """No answer."""
 
     error: UpstreamError
@@ -55,32 +55,34 @@ class EachAlone:
     """Another worker learned that the answer is for one caller each: nobody waits, all ask at once."""
 
 
-Outcome = Own | Shared | FromStore | Failure | EachAlone
+FetchOutcome = Own | Shared | FromStore | FetchFailure | EachAlone
 
 
 @dataclass(slots=True)
-class Heard:
+class JudgedResponse:
     """The head of an upstream's answer, and what the caching core says of it."""
 
     response: UpstreamResponse
     head: httpcache.ResponseHead
     judged: httpcache.Store | httpcache.NoStore | httpcache.Refreshed | httpcache.Serve
-    held: httpcache.Held | None
+    held: httpcache.StoredResponse | None
 
 
-def held_of(decision: httpcache.Fetch | httpcache.Revalidate) -> httpcache.Held | None:
+def held_of(decision: httpcache.Fetch | httpcache.Revalidate) -> httpcache.StoredResponse | None:
     """What is stored, where the question is whether it is still right."""
     return decision.held if isinstance(decision, httpcache.Revalidate) else None
 
 
-def on_error(plan: httpcache.RequestPlan, held: httpcache.Held | None, error: UpstreamError) -> FromStore | Failure:
+def on_error(
+    plan: httpcache.RequestPlan, held: httpcache.StoredResponse | None, error: UpstreamError
+) -> FromStore | FetchFailure:
     """The outcome where there is no answer: ``held``, if it may stand in."""
     failure = (
-        httpcache.Failure.TIMEOUT
+        httpcache.UpstreamFailure.TIMEOUT
         if isinstance(error, TimedOut)
-        else httpcache.Failure.UNREACHABLE
+        else httpcache.UpstreamFailure.UNREACHABLE
         if isinstance(error, Unreachable)
-        else httpcache.Failure.BROKEN
+        else httpcache.UpstreamFailure.BROKEN
     )
     judged = httpcache.on_error(plan, held, failure, time())
-    return FromStore(judged.held, judged.reason, False) if isinstance(judged, httpcache.Serve) else Failure(error)
+    return FromStore(judged.held, judged.reason, False) if isinstance(judged, httpcache.Serve) else FetchFailure(error)

@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import replace
 
 from apps import httpcache
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.httpcache.policy import BOUNDED
 from apps.httpcache.validation import CONDITIONS, conditional_fields
 
@@ -29,7 +29,7 @@ def is_bounded(plan: httpcache.RequestPlan, decision: httpcache.Fetch | httpcach
     )
 
 
-def call_for_the_whole(x: Exchange) -> Exchange | None:
+def call_for_the_whole(x: Call) -> Call | None:
     """The GET that validates what is stored for ``x``; ``None`` where ``x`` has to ask by itself, or needn't."""
     plan, decision = x.cache_plan, x.decision
     if plan.fetch_key is not None or x.method not in ("GET", "HEAD") or not is_bounded(plan, decision):

@@ -3,20 +3,20 @@
 from dataclasses import replace
 
 from apps import httpcache
-from apps.cachestore.fetch_lock import Lease, State
+from apps.cachestore.fetch_lock import FetchLease, LockState
 from apps.cachestore.store import ResponseStore
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.upstream.headers import ruled
 
 
 async def keep(
     store: ResponseStore,
-    x: Exchange,
+    x: Call,
     plan: httpcache.RequestPlan,
-    entry: httpcache.Entry,
+    entry: httpcache.CacheEntry,
     body: bytes,
-    lease: Lease | None = None,
-) -> httpcache.Held:
+    lease: FetchLease | None = None,
+) -> httpcache.StoredResponse:
     """Store ``entry`` with its whole ``body``, as the API's header rules want it, in both tiers; as it is held here.
 
     With a ``lease`` it is stored only while the fetch lock is held under it, and the lease is over then. ``entry``
@@ -25,7 +25,7 @@ async def keep(
     entry = replace(entry, headers=ruled(entry.headers, x.api.response_headers), body=body)
     if httpcache.reports_errors(entry, plan.policy):
         if lease is not None:
-            store.locks.leave(lease, State.BESIDE)
-        return httpcache.Held(entry)
+            store.locks.leave(lease, LockState.BESIDE)
+        return httpcache.StoredResponse(entry)
     httpcache.add_tags(entry, plan.policy, x.operation)
     return await store.put(plan, entry, lease)

@@ -23,7 +23,7 @@ SAID_AGAIN = 60.0
 """Seconds after which the log may name a client with too many connections again."""
 
 
-class Pace:
+class MinimumRate:
     """Whether a client keeps up with ``rate``, in bytes a second; 0: there is no minimum rate, only the longest wait.
 
     ``left`` is for how many seconds it may still be waited for. Waiting takes from it, bytes that move give back, and it is never
@@ -44,7 +44,7 @@ class Pace:
             self.left = min(GRACE, self.left - seconds + (size / self._rate if size else 0.0))
 
 
-class Connections:
+class ClientConnections:
     """The connections of one worker by client: an IPv4 address, or an IPv6 network of 64 bits, which one client has to itself
     (RFC 6177). ``bound`` is how many each may have, and ``most`` how many all may, of which a bounded one has no more than
     half; 0: any number.

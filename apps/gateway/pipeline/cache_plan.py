@@ -30,7 +30,7 @@ def identity_of(api: API, credential: Credential | None) -> httpcache.Identity:
     if credential is None:
         return httpcache.ANONYMOUS
     # An upstream that sees credentials of its callers may answer each of them differently.
-    told = httpcache.Scope.SUBJECT if api.forward_credential else httpcache.Scope.SHARED
+    told = httpcache.SharingScope.SUBJECT if api.forward_credential else httpcache.SharingScope.SHARED
     return httpcache.Identity(
         credential.tenant, credential.application, httpcache.subject_of_key(credential.key_id), told
     )

@@ -7,9 +7,9 @@ What depends on the clock is checked at each call: the end of a key or grant, an
 from collections.abc import Iterable
 from typing import Any
 
-from apps.gateway.call.call import Exchange
-from apps.gateway.call.head_memo import Memo
-from apps.gateway.config.worker_config import World
+from apps.gateway.call.call import Call
+from apps.gateway.call.head_memo import HeadMemo
+from apps.gateway.config.worker_config import WorkerConfig
 from apps.wire.snapshot import Plan
 
 ADMISSION_BYTES = 6 * 1024
@@ -19,7 +19,7 @@ FIELD_BYTES = 250
 """What a field line needs besides its text: as it came, as the cache keys it, as it is forwarded."""
 
 
-class Admission(Memo):
+class HeadCacheEntry(HeadMemo):
     """A head with which a call was let through: what came, and whatever the stages found out that depend on the head. ``expires``
     (Unix seconds) is until when they would again, ``client`` the address for which they did.
     """
@@ -34,7 +34,7 @@ class Admission(Memo):
         "version",
     )
 
-    def __init__(self, x: Exchange, found: Iterable[str], version: int, until: float) -> None:
+    def __init__(self, x: Call, found: Iterable[str], version: int, until: float) -> None:
         """``found`` are the names of what the stages set in ``x``."""
         super().__init__(x.texts)
         self.version, self.expires, self.client = version, until, x.client
@@ -49,7 +49,7 @@ class Admission(Memo):
         self.size = ADMISSION_BYTES + 2 * texts + FIELD_BYTES * len(x.headers)
         """The bytes that keeping it costs."""
 
-    def holds(self, world: World, at: float, now: float) -> bool:
+    def holds(self, world: WorkerConfig, at: float, now: float) -> bool:
         """Whether it may be used for a call that came at ``at`` (Unix seconds), ``now`` (monotonic)."""
         if self.version != world.version or self.expires <= at:
             return False
@@ -58,14 +58,14 @@ class Admission(Memo):
         plan: Plan | None = self._facts.get("plan")
         return world.lease.valid(now, plan.trust_lease if plan is not None else None)
 
-    def admit(self, x: Exchange) -> None:
+    def admit(self, x: Call) -> None:
         """Tell ``x``, which came with this head, what was found out."""
         vars(x).update(self._facts)
         x.admission = self
 
-    def again(self, call_id: str, began: float, at: float, client: str) -> Exchange:
+    def again(self, call_id: str, began: float, at: float, client: str) -> Call:
         """A call with the very head."""
-        x = Exchange.__new__(Exchange)
+        x = Call.__new__(Call)
         known = x.__dict__
         known.update(self._facts)
         known["call_id"] = call_id

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 
 from apps.egress.addresses import Address, plain
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.pipeline.stages.route import is_proxy_field
 from apps.gateway.upstream.loop_detection import FIELD
 
@@ -20,14 +20,14 @@ LONGEST = 64
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Readers:
+class MetricsReaders:
     """``networks`` may read beside loopback; ``trusts`` says whether an address is a trusted proxy's."""
 
     def __init__(self, networks: Sequence[str], trusts: Callable[[str], bool]) -> None:
         self._networks = networks_of(networks)
         self._trusts = trusts
 
-    def admit(self, x: Exchange) -> bool:
+    def admit(self, x: Call) -> bool:
         """Whether this call's client may read."""
         names = {name for name, _ in x.headers}
         if FIELD in names:
@@ -39,7 +39,7 @@ class Readers:
             return True
         return self._is_named(address)
 
-    def _client_behind(self, x: Exchange) -> Address | None:
+    def _client_behind(self, x: Call) -> Address | None:
         """The nearest address in ``X-Forwarded-For`` that isn't a trusted proxy's: what stands before it is hearsay."""
         way = b",".join(value for name, value in x.headers if name == b"x-forwarded-for").decode("latin-1")
         for node in reversed(way.split(",")):

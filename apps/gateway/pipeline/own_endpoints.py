@@ -3,23 +3,25 @@
 from collections.abc import Callable
 from time import monotonic
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
-from apps.gateway.call.responses import Answer, date, refuse
-from apps.gateway.config.worker_config import World
-from apps.gateway.pipeline.metrics_access import Readers
+from apps.gateway.call.responses import GatewayResponse, date, refuse
+from apps.gateway.config.worker_config import WorkerConfig
+from apps.gateway.pipeline.metrics_access import MetricsReaders
 from apps.gateway.records.metrics import Metrics
 
 PREFIX = b"/_gateway/"
 
 
-class OwnAddresses:
+class OwnEndpoints:
     """Answers what is asked of the gateway itself. ``stopping`` says whether it takes no more calls."""
 
-    def __init__(self, world: World, readers: Readers, metrics: Metrics, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, world: WorkerConfig, readers: MetricsReaders, metrics: Metrics, stopping: Callable[[], bool]
+    ) -> None:
         self._world, self._readers, self._metrics, self._stopping = world, readers, metrics, stopping
 
-    def answer(self, x: Exchange) -> Answer | None:
+    def answer(self, x: Call) -> GatewayResponse | None:
         """The answer for an address of ours, ``None`` for others. Asking for these is no call and leaves no record."""
         if not x.target.startswith(PREFIX) or x.method not in ("GET", "HEAD"):
             return None
@@ -51,11 +53,11 @@ class OwnAddresses:
         return answer
 
 
-def _text(status: int, body: bytes, kind: bytes = b"text/plain; charset=utf-8") -> Answer:
+def _text(status: int, body: bytes, kind: bytes = b"text/plain; charset=utf-8") -> GatewayResponse:
     headers = (
         (b"content-type", kind),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
         (b"date", date()),
     )
-    return Answer(status, headers, body)
+    return GatewayResponse(status, headers, body)

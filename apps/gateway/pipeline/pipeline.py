@@ -11,12 +11,12 @@ call. Within the two groups the order in which they are given holds. The cache c
 from collections.abc import Callable, Container, Iterable, Sequence, Set
 from time import monotonic, time
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.head_limits import refusal
-from apps.gateway.call.responses import Answer, AnyAnswer, Whole, refuse
-from apps.gateway.config.worker_config import World
-from apps.gateway.pipeline.head_cache import Admission
-from apps.gateway.pipeline.own_endpoints import OwnAddresses
+from apps.gateway.call.responses import AnyResponse, GatewayResponse, WholeResponse, refuse
+from apps.gateway.config.worker_config import WorkerConfig
+from apps.gateway.pipeline.head_cache import HeadCacheEntry
+from apps.gateway.pipeline.own_endpoints import OwnEndpoints
 from apps.gateway.pipeline.stages import DependsOn, Need, Stage, Step
 from apps.gateway.pipeline.stages.forward import Forward
 from apps.httpcache.bounded_table import Recent
@@ -44,8 +44,8 @@ class Pipeline:
         stages: Sequence[Stage],
         cache: Stage,
         forward: Forward,
-        own: OwnAddresses,
-        world: World,
+        own: OwnEndpoints,
+        world: WorkerConfig,
         trusts: Callable[[str], bool],
         next_call_id: Callable[[], str],
     ) -> None:
@@ -60,14 +60,14 @@ class Pipeline:
         """What runs for a remembered head, which has no body; and where the client's address is another one:"""
         self._again_elsewhere = _steps(ordered, {DependsOn.ADDRESS, DependsOn.CALL})
         self._until = tuple(each.until for each in by_head)
-        self._admissions: Recent[_Key, Admission] = Recent(MEMORY, lambda _, admission: admission.size)
-        self.heads: Recent[bytes, Admission] = Recent(MEMORY, lambda head, admission: len(head) + admission.size)
+        self._admissions: Recent[_Key, HeadCacheEntry] = Recent(MEMORY, lambda _, admission: admission.size)
+        self.heads: Recent[bytes, HeadCacheEntry] = Recent(MEMORY, lambda head, admission: len(head) + admission.size)
         """Admissions by the very bytes of a head, for a door that sees them. A caller that is a trusted proxy has
         none here.
         """
         self._version = 0
 
-    def begin(self, x: Exchange) -> Whole | Need | None:
+    def begin(self, x: Call) -> WholeResponse | Need | None:
         """As far as it goes without waiting: an answer, what is needed, or ``None``: the upstream must be asked."""
         key: _Key | None = None
         if x.body is None:
@@ -92,11 +92,11 @@ class Pipeline:
             self._remember(key, x, vars(x).keys() - came - _PLACE)
         return self.go_on(x)
 
-    def _remember(self, key: _Key, x: Exchange, found: Set[str]) -> None:
+    def _remember(self, key: _Key, x: Call, found: Set[str]) -> None:
         """``found`` are the names of what the stages set that depend on the head."""
         until = min(ends(x) for ends in self._until)
         if until > x.at and sum(len(name) + len(value) for name, value in x.headers) <= LARGEST:
-            admission = x.admission = Admission(x, found, self._world.version, until)
+            admission = x.admission = HeadCacheEntry(x, found, self._world.version, until)
             self._admissions.put(key, admission)
 
     def _forget(self) -> None:
@@ -105,7 +105,7 @@ class Pipeline:
         self.heads.clear()
         self._version = self._world.version
 
-    def again(self, admission: Admission, client: str) -> Exchange | None:
+    def again(self, admission: HeadCacheEntry, client: str) -> Call | None:
         """A call with the very head of an earlier one, admitted; ``None`` when that must be decided anew."""
         now, at = monotonic(), time()
         if not admission.holds(self._world, at, now):
@@ -114,12 +114,12 @@ class Pipeline:
         x.stages = self._again if client == admission.client else self._again_elsewhere
         return x
 
-    def remember(self, head: bytes, x: Exchange) -> None:
+    def remember(self, head: bytes, x: Call) -> None:
         """That these bytes are the head of a call that was admitted as ``x``."""
-        if isinstance(x.admission, Admission) and len(head) <= LARGEST:
+        if isinstance(x.admission, HeadCacheEntry) and len(head) <= LARGEST:
             self.heads.put(head, x.admission)
 
-    def go_on(self, x: Exchange, end: int | None = None) -> Whole | Need | None:
+    def go_on(self, x: Call, end: int | None = None) -> WholeResponse | Need | None:
         """Run the call's stages from the one that it has come to, as far as it goes without waiting."""
         steps: tuple[Step, ...] = x.stages
         place, trace, outcome = x.stage, x.trace, None
@@ -136,9 +136,9 @@ class Pipeline:
         x.stage, x.trace = place, trace
         return outcome
 
-    async def finish(self, x: Exchange, outcome: Need | None) -> AnyAnswer:
+    async def finish(self, x: Call, outcome: Need | None) -> AnyResponse:
         """The rest of a call, from what ``begin`` came to."""
-        step: AnyAnswer | Need | None = outcome
+        step: AnyResponse | Need | None = outcome
         while isinstance(step, Need):
             await step.wait()
             step = self.go_on(x)
@@ -146,7 +146,7 @@ class Pipeline:
             step = await self._forward(x)
         return step
 
-    def at_the_door(self, x: Exchange) -> Answer | None:
+    def at_the_door(self, x: Call) -> GatewayResponse | None:
         """What needs no route: the refusal of a bad head, and the gateway's own addresses."""
         refused = refusal(x.method, x.target, x.version, x.headers)
         if refused is not None:

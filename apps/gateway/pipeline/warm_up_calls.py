@@ -1,11 +1,11 @@
 """Calls of the control plane itself, which has answers fetched before callers ask for them."""
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.wire.call_records import WARM_UP
 from apps.wire.warm_up_token import HEADER, scheme_of
 
 
-def warms(mac_key: bytes, x: Exchange) -> bool:
+def warms(mac_key: bytes, x: Call) -> bool:
     """Whether this is a warm-up's call; it is noted in the exchange then. To be asked where no key was given. ``mac_key`` is the
     key under which configuration travels.
 

@@ -67,7 +67,7 @@ class Segment:
 
 
 @dataclass
-class Life:
+class SpooledIncarnation:
     """An incarnation as its files show it. Segments in order; ``live``: its worker holds the lock; ``ended``: recovered."""
 
     incarnation: str
@@ -91,7 +91,7 @@ class SpoolFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.lives: dict[str, Life] = {}
+        self.lives: dict[str, SpooledIncarnation] = {}
 
     def scan(self) -> None:
         """Look for new segments, new workers and dead ones. A few system calls per file."""
@@ -102,7 +102,7 @@ class SpoolFolder:
         present = self._listed()
         found = False
         for incarnation, segments in present.items():
-            life = self.lives.setdefault(incarnation, Life(incarnation))
+            life = self.lives.setdefault(incarnation, SpooledIncarnation(incarnation))
             was_live = life.live
             self._look_after(life)
             found |= was_live and not life.live
@@ -129,7 +129,7 @@ class SpoolFolder:
                     listed.setdefault(incarnation, {})
         return listed
 
-    def end(self, life: Life) -> None:
+    def end(self, life: SpooledIncarnation) -> None:
         """Recovery is done: the dead worker's lock file says so."""
         with suppress(FileNotFoundError):
             (self.path / f"{life.incarnation}.lock").rename(self.path / f"{life.incarnation}.ended")
@@ -137,7 +137,7 @@ class SpoolFolder:
         life.ended = True
         self._let_go(life)
 
-    def forget(self, life: Life) -> None:
+    def forget(self, life: SpooledIncarnation) -> None:
         """Nothing of it is left to ship."""
         (self.path / f"{life.incarnation}.ended").unlink(missing_ok=True)
         self.lives.pop(life.incarnation, None)
@@ -147,7 +147,7 @@ class SpoolFolder:
         for life in self.lives.values():
             self._let_go(life)
 
-    def _look_after(self, life: Life) -> None:
+    def _look_after(self, life: SpooledIncarnation) -> None:
         """Whether its worker still lives: whoever gets its lock knows that it doesn't."""
         if not life.live:
             return
@@ -174,7 +174,7 @@ class SpoolFolder:
             return ""
 
     @staticmethod
-    def _let_go(life: Life) -> None:
+    def _let_go(life: SpooledIncarnation) -> None:
         if life.lock >= 0:
             os.close(life.lock)
             life.lock = -1

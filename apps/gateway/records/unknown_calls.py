@@ -26,7 +26,7 @@ PATH_BYTES, METHOD_BYTES = 256, 32
 """What a row keeps of path and method."""
 
 
-class StrangerTally:
+class UnknownCallTally:
     """The tally of one worker. ``rows`` a second for the installation, which has ``workers()`` workers."""
 
     def __init__(self, spool: SpoolWriter, rows: float, workers: Callable[[], int]) -> None:

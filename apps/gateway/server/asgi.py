@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.head_limits import LENGTH, field
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.request_body import BodyMisframed, BodyTooLarge, BodyTooSlow, ClientLeft
-from apps.gateway.call.responses import AnyAnswer, Streamed, Whole, own_fields, refuse
+from apps.gateway.call.responses import AnyResponse, StreamedResponse, WholeResponse, own_fields, refuse
 from apps.gateway.gateway import Gateway
-from apps.gateway.limits.client_limits import Pace
+from apps.gateway.limits.client_limits import MinimumRate
 from apps.gateway.pipeline.stages import Need
 from apps.gateway.upstream.errors import UpstreamError
 from apps.wire.call_records import BEGUN, CALL, ENDED
@@ -36,7 +36,7 @@ EXCHANGE = "apimgr.exchange"
 
 
 @dataclass(slots=True, frozen=True)
-class Passed:
+class PassedCall:
     """A call that the lane passes on: its exchange, what the first half came to, or that it is ``fresh``: not asked
     yet.
 
@@ -44,16 +44,16 @@ class Passed:
     of a call.
     """
 
-    exchange: Exchange
+    exchange: Call
     outcome: Need | None
     fresh: bool
-    respond: Callable[[Exchange, Whole], Awaitable[None]]
+    respond: Callable[[Call, WholeResponse], Awaitable[None]]
 
 
-class Body:
+class ASGIBody:
     """The caller's body as ASGI messages bring it. Waiting for it is bounded by ``pace``."""
 
-    def __init__(self, receive: Receive, length: int | None, pace: Pace, *, upgrades: bool = False) -> None:
+    def __init__(self, receive: Receive, length: int | None, pace: MinimumRate, *, upgrades: bool = False) -> None:
         self.length = length
         self.received = 0
         self.limit = 0
@@ -111,14 +111,14 @@ class Body:
             return
 
 
-def exchange_of(gateway: Gateway, scope: Scope, receive: Receive) -> Exchange:
+def exchange_of(gateway: Gateway, scope: Scope, receive: Receive) -> Call:
     """What came, as any ASGI server tells it."""
     headers = tuple(field(bytes(name), bytes(value)) for name, value in scope["headers"])
     raw_path = scope.get("raw_path") or scope["path"].encode("utf-8")
     query = scope.get("query_string", b"")
     target = raw_path.partition(b"?")[0] + (b"?" + query if query else b"")
     client = scope.get("client")
-    x = Exchange(
+    x = Call(
         scope["method"].upper(),
         target,
         headers,
@@ -133,7 +133,7 @@ def exchange_of(gateway: Gateway, scope: Scope, receive: Receive) -> Exchange:
     return x
 
 
-def proposes_upgrade(x: Exchange) -> bool:
+def proposes_upgrade(x: Call) -> bool:
     """Whether servers may read this call's body, or what is behind it, as another protocol's, or as a call: in HTTP/1, with an
     ``Upgrade`` that nobody takes up, and CONNECT. Its connection ends with its response. The lane hands on none.
     """
@@ -149,7 +149,7 @@ def is_misframed(length: int | None, received: int, finished: bool, upgrades: bo
     return received > length or (finished and received < length)
 
 
-def body_of(gateway: Gateway, x: Exchange, receive: Receive) -> Body | None:
+def body_of(gateway: Gateway, x: Call, receive: Receive) -> ASGIBody | None:
     """The caller's body, if its head announces one. HTTP/2 has bodies without any announcement in the head."""
     length: int | None = None
     announced = x.version not in ("1.0", "1.1") and not any(name == b"content-length" for name, _ in x.headers)
@@ -160,10 +160,10 @@ def body_of(gateway: Gateway, x: Exchange, receive: Receive) -> Body | None:
             announced = True
     if not length and not announced:
         return None
-    return Body(receive, length, Pace(gateway.options.client_min_rate), upgrades=proposes_upgrade(x))
+    return ASGIBody(receive, length, MinimumRate(gateway.options.client_min_rate), upgrades=proposes_upgrade(x))
 
 
-class Application:
+class ASGIApplication:
     """The ASGI application of one gateway."""
 
     def __init__(self, gateway: Gateway) -> None:
@@ -173,7 +173,7 @@ class Application:
         if scope["type"] != "http":
             await _refuse_other(scope, receive, send)
             return
-        from_lane: Passed | None = scope.get("state", {}).get(EXCHANGE)
+        from_lane: PassedCall | None = scope.get("state", {}).get(EXCHANGE)
         gateway = self.gateway
         gateway.metrics.in_flight += 1
         try:
@@ -184,7 +184,7 @@ class Application:
                 await _serve(gateway, x, send, from_lane)
             else:
                 x = exchange_of(gateway, scope, receive)
-                watcher = Watcher(x, receive)
+                watcher = DisconnectWatcher(x, receive)
                 try:
                     await _serve(gateway, x, send)
                 finally:
@@ -197,15 +197,15 @@ class Application:
             gateway.metrics.in_flight -= 1
 
 
-class Watcher:
+class DisconnectWatcher:
     """Waits for the caller to leave and cancels its call. While a body is read, the reading itself notices."""
 
-    def __init__(self, x: Exchange, receive: Receive) -> None:
+    def __init__(self, x: Call, receive: Receive) -> None:
         self._x = x
         self._receive = receive
         self._task: asyncio.Task[None] | None = None
         x.answering = asyncio.current_task()
-        if isinstance(x.body, Body):
+        if isinstance(x.body, ASGIBody):
             x.body.on_finished = self._start
         else:
             self._start()
@@ -226,14 +226,14 @@ class Watcher:
             self._task.cancel()
 
 
-async def _serve(gateway: Gateway, x: Exchange, send: Send, passed: Passed | None = None) -> None:
+async def _serve(gateway: Gateway, x: Call, send: Send, passed: PassedCall | None = None) -> None:
     try:
         if passed is None:
             answer = await answer_to(gateway, x, None, True)
         else:
             answer = await answer_to(gateway, x, passed.outcome, passed.fresh)
-            read = not isinstance(x.body, Body) or x.body.finished
-            if read and not isinstance(answer, Streamed):
+            read = not isinstance(x.body, ASGIBody) or x.body.finished
+            if read and not isinstance(answer, StreamedResponse):
                 await passed.respond(x, answer)
                 return
         await _send(gateway, x, answer, send)
@@ -246,14 +246,14 @@ async def _serve(gateway: Gateway, x: Exchange, send: Send, passed: Passed | Non
         left(gateway, x)
 
 
-def left(gateway: Gateway, x: Exchange) -> None:
+def left(gateway: Gateway, x: Call) -> None:
     if x.ended:
         return
     x.flags = (*x.flags, "client_left")
     gateway.record(x, x.status or 499, x.sent, ENDED if x.begun else CALL)
 
 
-async def answer_to(gateway: Gateway, x: Exchange, outcome: Need | None, fresh: bool) -> AnyAnswer:
+async def answer_to(gateway: Gateway, x: Call, outcome: Need | None, fresh: bool) -> AnyResponse:
     try:
         if fresh:
             begun = gateway.pipeline.begin(x)
@@ -268,13 +268,13 @@ async def answer_to(gateway: Gateway, x: Exchange, outcome: Need | None, fresh: 
         return refuse(x, Problem.INTERNAL_ERROR)
 
 
-async def _send(gateway: Gateway, x: Exchange, answer: AnyAnswer, send: Send) -> None:
+async def _send(gateway: Gateway, x: Call, answer: AnyResponse, send: Send) -> None:
     headers = [*answer.headers, *own_fields(x)]
-    body = x.body if isinstance(x.body, Body) else None
+    body = x.body if isinstance(x.body, ASGIBody) else None
     unread = body is not None and not body.finished
-    if (unread and not isinstance(answer, Streamed)) or proposes_upgrade(x):
+    if (unread and not isinstance(answer, StreamedResponse)) or proposes_upgrade(x):
         headers.append((b"connection", b"close"))
-    if isinstance(answer, Streamed):
+    if isinstance(answer, StreamedResponse):
         if x.version == "1.0" and not any(name == b"content-length" for name, _ in headers):
             await _send_buffered(gateway, x, answer, headers, send)
         else:
@@ -294,7 +294,7 @@ async def _send(gateway: Gateway, x: Exchange, answer: AnyAnswer, send: Send) ->
 
 
 async def _send_streamed(
-    gateway: Gateway, x: Exchange, answer: Streamed, headers: list[tuple[bytes, bytes]], send: Send
+    gateway: Gateway, x: Call, answer: StreamedResponse, headers: list[tuple[bytes, bytes]], send: Send
 ) -> None:
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     async with contextlib.aclosing(parts(gateway, x, answer)) as body:
@@ -303,7 +303,7 @@ async def _send_streamed(
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def parts(gateway: Gateway, x: Exchange, answer: Streamed) -> AsyncGenerator[bytes, None]:
+async def parts(gateway: Gateway, x: Call, answer: StreamedResponse) -> AsyncGenerator[bytes, None]:
     """The parts of a streamed answer, with its records. Raises ``CutShort`` when it breaks off."""
     x.status = answer.status
     try:
@@ -331,7 +331,7 @@ class CutShort(Exception):
 
 
 async def _send_buffered(
-    gateway: Gateway, x: Exchange, answer: Streamed, headers: list[tuple[bytes, bytes]], send: Send
+    gateway: Gateway, x: Call, answer: StreamedResponse, headers: list[tuple[bytes, bytes]], send: Send
 ) -> None:
     """For HTTP/1.0, which has no chunks: the whole answer with its length, or an error while there is still time
     for one.
@@ -364,7 +364,7 @@ async def _send_buffered(
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _ended(x: Exchange) -> None:
+def _ended(x: Call) -> None:
     x.ended = True
     if x.upstream_began:
         x.upstream_duration = (monotonic() - x.upstream_began) * 1000

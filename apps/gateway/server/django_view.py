@@ -14,10 +14,10 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.head_limits import LENGTH, field
 from apps.gateway.call.request_body import BodyMisframed, BodyTooLarge, ClientLeft
-from apps.gateway.call.responses import Streamed, own_fields
+from apps.gateway.call.responses import StreamedResponse, own_fields
 from apps.gateway.gateway import Gateway
 from apps.gateway.server.asgi import CutShort, answer_to, is_misframed, left, parts, proposes_upgrade
 from apps.wire.call_records import CALL
@@ -47,7 +47,7 @@ async def _start() -> Gateway:
     return gateway
 
 
-class Body:
+class DjangoBody:
     """A body that Django has received."""
 
     def __init__(self, request: ASGIRequest, length: int | None, upgrades: bool, begun: bytes = b"") -> None:
@@ -118,7 +118,7 @@ async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpRe
     query = scope.get("query_string", b"")
     path = scope["raw_path"].partition(b"?")[0].removeprefix(prefix)
     client = scope.get("client")
-    x = Exchange(
+    x = Call(
         scope["method"].upper(),
         path + (b"?" + query if query else b""),
         headers,
@@ -140,7 +140,7 @@ async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpRe
     finally:
         gateway.metrics.in_flight -= 1
     response: _Whole | _Parts
-    if isinstance(answer, Streamed):
+    if isinstance(answer, StreamedResponse):
         response = _Parts(_broken_off(request, parts(gateway, x, answer)), status=answer.status)
     else:
         x.status, x.sent, x.ended = answer.status, len(answer.body), True
@@ -152,16 +152,16 @@ async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpRe
     return response
 
 
-def _body_of(request: ASGIRequest, x: Exchange) -> Body | None:
+def _body_of(request: ASGIRequest, x: Call) -> DjangoBody | None:
     """The call's body. In HTTP/1 its head announces it; in HTTP/2 there is one where Django has received some."""
     lengths = [value for name, value in x.headers if name == b"content-length" and LENGTH.fullmatch(value)]
     length = int(lengths[-1]) if lengths else None
     if length or any(name == b"transfer-encoding" for name, _ in x.headers):
-        return Body(request, length, proposes_upgrade(x))
+        return DjangoBody(request, length, proposes_upgrade(x))
     if x.version in ("1.0", "1.1") or length is not None:
         return None
     begun = request.read(PART)
-    return Body(request, None, False, begun) if begun else None
+    return DjangoBody(request, None, False, begun) if begun else None
 
 
 async def _broken_off(request: ASGIRequest, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

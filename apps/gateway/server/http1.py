@@ -16,15 +16,15 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.head_limits import FIELDS, HEAD_BYTES, TARGET_BYTES, field
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.request_body import ClientLeft
-from apps.gateway.call.responses import Whole, own_lines, refuse
+from apps.gateway.call.responses import WholeResponse, own_lines, refuse
 from apps.gateway.gateway import Gateway
-from apps.gateway.limits.client_limits import GRACE, SPARE, Pace
+from apps.gateway.limits.client_limits import GRACE, SPARE, MinimumRate
 from apps.gateway.pipeline.stages import Need
-from apps.gateway.server.asgi import EXCHANGE, Passed
+from apps.gateway.server.asgi import EXCHANGE, PassedCall
 from apps.gateway.upstream.headers import interim_fields
 from apps.httpcache.stored_response import render
 
@@ -53,7 +53,7 @@ SMALL = 16 * 1024
 _METHODS = {method.value.encode(): method.value for method in HTTPMethod}
 
 
-class Lane(HttpToolsProtocol):
+class HTTP1Connection(HttpToolsProtocol):
     """One connection."""
 
     gateway: Gateway
@@ -67,8 +67,8 @@ class Lane(HttpToolsProtocol):
         self._answered = False  # the call whose message is being parsed has its answer
         self._between = True  # the parser stands between two messages and has read nothing of the next
         self._messages = 0  # that began in the segment being parsed
-        self._admitted: Exchange | None = None  # the call of the message that began last, if its head may be remembered
-        self._begun: tuple[Exchange, Need | None] | None = None  # the call of the very head that is being parsed
+        self._admitted: Call | None = None  # the call of the message that began last, if its head may be remembered
+        self._begun: tuple[Call, Need | None] | None = None  # the call of the very head that is being parsed
         self._remembers = False
         self._proposes_upgrade = False
         self._body_came = False
@@ -85,9 +85,9 @@ class Lane(HttpToolsProtocol):
         self._dropped = False
         self._unread = 0  # bytes of output that wait for the caller to read, when it was last looked at
         self._swept = 0.0
-        self._pace = Pace(self.gateway.options.client_min_rate)
+        self._pace = MinimumRate(self.gateway.options.client_min_rate)
         # Calls that took the ordinary way, in order: the first is being answered.
-        self._under_way: deque[tuple[Exchange, RequestResponseCycle]] = deque()
+        self._under_way: deque[tuple[Call, RequestResponseCycle]] = deque()
 
     # The connection
 
@@ -363,7 +363,7 @@ class Lane(HttpToolsProtocol):
         """Whether the head announces a body or an expectation: those calls take the ordinary way."""
         return any(name in _MORE for name, _ in headers)
 
-    def _begin_again(self, x: Exchange) -> bool:
+    def _begin_again(self, x: Call) -> bool:
         """Answer a call whose very head is known, without parsing it again. False: it takes the ordinary way from
         here.
         """
@@ -378,9 +378,9 @@ class Lane(HttpToolsProtocol):
         self._write(x, outcome, True)
         return True
 
-    def _new_exchange(self) -> Exchange:
+    def _new_exchange(self) -> Call:
         method = self.parser.get_method()
-        return Exchange(
+        return Call(
             _METHODS.get(method) or method.decode("latin-1").upper(),
             self.url,
             tuple(self.headers),
@@ -392,7 +392,7 @@ class Lane(HttpToolsProtocol):
             client=self._address,
         )
 
-    def _fall_back(self, x: Exchange, outcome: Need | None, *, fresh: bool) -> None:
+    def _fall_back(self, x: Call, outcome: Need | None, *, fresh: bool) -> None:
         """Go uvicorn's way. ``fresh``: the pipeline has not been asked yet."""
         # ASGI wants a path that can be split; the door refuses what can't be by the exchange's own target.
         path = x.target.partition(b"?")[0]
@@ -407,7 +407,7 @@ class Lane(HttpToolsProtocol):
             "scheme": self.scheme or "http",
             "root_path": self.root_path,
             "headers": self.headers,
-            "state": {EXCHANGE: Passed(x, outcome, fresh, self._respond)},
+            "state": {EXCHANGE: PassedCall(x, outcome, fresh, self._respond)},
         }
         super().on_headers_complete()
         self._under_way.append((x, self.cycle))
@@ -426,16 +426,14 @@ class Lane(HttpToolsProtocol):
 
     # Answering
 
-    def _interim(
-        self, x: Exchange, cycle: RequestResponseCycle, status: int, fields: list[tuple[bytes, bytes]]
-    ) -> None:
+    def _interim(self, x: Call, cycle: RequestResponseCycle, status: int, fields: list[tuple[bytes, bytes]]) -> None:
         """Write an interim answer (RFC 9110 §15.2), unless the call has its answer already or an earlier one hasn't."""
         if cycle.disconnected or cycle.response_started or self.transport.is_closing() or x.ended:
             return
         if self._under_way and self._under_way[0][1] is cycle and not self.flow.write_paused:
             self.transport.write(render(status, interim_fields(x.api, fields)) + b"\r\n")
 
-    async def _respond(self, x: Exchange, answer: Whole) -> None:
+    async def _respond(self, x: Call, answer: WholeResponse) -> None:
         """Answer a call that took the ordinary way, past the server's rendering of heads."""
         if self.flow.write_paused:
             await self.flow.drain()
@@ -448,7 +446,7 @@ class Lane(HttpToolsProtocol):
         cycle.message_event.set()
         cycle.on_response()
 
-    def _write(self, x: Exchange, answer: Whole, stays: bool) -> None:
+    def _write(self, x: Call, answer: WholeResponse, stays: bool) -> None:
         """``stays``: the caller keeps its connection."""
         body = answer.body
         x.ended = True
@@ -490,9 +488,9 @@ class Lane(HttpToolsProtocol):
         x.path = self.url.partition(b"?")[0][:1024]
         self._write_last(x, refuse(x, problem))
 
-    def _nothing(self) -> Exchange:
+    def _nothing(self) -> Call:
         """The exchange of what is no call."""
-        return Exchange(
+        return Call(
             "",
             self.url,
             (),
@@ -502,7 +500,7 @@ class Lane(HttpToolsProtocol):
             client=self._address,
         )
 
-    def _write_last(self, x: Exchange, answer: Whole) -> None:
+    def _write_last(self, x: Call, answer: WholeResponse) -> None:
         """Answer, and end the connection once the caller, who may still be sending, had time to read it."""
         x.ended = True
         self.gateway.record(x, answer.status, len(answer.body))

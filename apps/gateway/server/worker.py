@@ -16,8 +16,8 @@ from django.core.cache import caches
 
 from apps.foundation.ready import say_ready
 from apps.gateway.gateway import Gateway, Options
-from apps.gateway.server.asgi import Application
-from apps.gateway.server.http1 import Lane
+from apps.gateway.server.asgi import ASGIApplication
+from apps.gateway.server.http1 import HTTP1Connection
 from apps.gateway.server.malloc import keep_large_blocks_apart
 from apps.gateway.server.watchdog import Watchdog
 
@@ -76,7 +76,7 @@ def most_connections() -> int:
     return 0 if soft == resource.RLIM_INFINITY else soft * 3 // 4
 
 
-def end_the_largest(lanes: Iterable[Lane]) -> None:
+def end_the_largest(lanes: Iterable[HTTP1Connection]) -> None:
     """End connections until what is written and not read yet has ``UNREAD`` bytes at most; who has most goes first."""
     unread = sorted(((lane.unread, index, lane) for index, lane in enumerate(lanes)), reverse=True)
     total = sum(size for size, _, _ in unread)
@@ -136,7 +136,7 @@ class Server(uvicorn.Server):
         while True:
             await asyncio.sleep(1.0)
             now = monotonic()
-            lanes = [each for each in tuple(self.server_state.connections) if isinstance(each, Lane)]
+            lanes = [each for each in tuple(self.server_state.connections) if isinstance(each, HTTP1Connection)]
             for connection in lanes:
                 connection.sweep(now)
             end_the_largest(lanes)
@@ -157,8 +157,8 @@ def _retrieved(task: "asyncio.Task[Any]") -> None:
 def config(gateway: Gateway) -> uvicorn.Config:
     """uvicorn as the gateway wants it: our protocol, nothing added, nobody's word taken for who calls."""
     return uvicorn.Config(
-        Application(gateway),
-        http=Lane,
+        ASGIApplication(gateway),
+        http=HTTP1Connection,
         loop="uvloop",
         ws="none",
         lifespan="off",

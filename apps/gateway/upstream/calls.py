@@ -5,23 +5,23 @@ from collections.abc import AsyncIterator
 from time import monotonic
 
 from apps import httpcache
-from apps.gateway.call.call import Exchange
-from apps.gateway.config.worker_config import World
+from apps.gateway.call.call import Call
+from apps.gateway.config.worker_config import WorkerConfig
 from apps.gateway.limits.client_limits import client_key
 from apps.gateway.records.metrics import Metrics
 from apps.gateway.upstream.client import REPEATABLE, UpstreamClient, UpstreamResponse, origin_of
-from apps.gateway.upstream.concurrency import WARM_UPS, ConcurrencyLimits, Place
-from apps.gateway.upstream.errors import Broken, Refused, TimedOut, UpstreamError
+from apps.gateway.upstream.concurrency import WARM_UPS, ConcurrencyLimits, Slot
+from apps.gateway.upstream.errors import Broken, DestinationRefused, TimedOut, UpstreamError
 from apps.gateway.upstream.headers import ordered, upstream_fields, upstream_target
-from apps.gateway.upstream.loop_detection import Loops
+from apps.gateway.upstream.loop_detection import LoopDetection
 
 
-class _InItsPlace:
+class _ResponseInSlot:
     """An upstream's response whose end gives its call's place back. Between two parts its reader is waited for."""
 
     __slots__ = ("_given_up", "_place", "_response", "_since", "_waited", "fields", "status")
 
-    def __init__(self, response: UpstreamResponse, place: Place) -> None:
+    def __init__(self, response: UpstreamResponse, place: Slot) -> None:
         self._response, self._place = response, place
         self._given_up, self._waited, self._since = False, 0.0, monotonic()
         self.status, self.fields = response.status, response.fields
@@ -58,14 +58,14 @@ class UpstreamCalls:
         self,
         client: UpstreamClient,
         concurrency: ConcurrencyLimits,
-        loops: Loops,
-        world: World,
+        loops: LoopDetection,
+        world: WorkerConfig,
         metrics: Metrics,
     ) -> None:
         self._client, self._concurrency, self._loops = client, concurrency, loops
         self._world, self._metrics = world, metrics
 
-    async def ask(self, x: Exchange, conditional: httpcache.Headers = (), *, waits: bool = True) -> UpstreamResponse:
+    async def ask(self, x: Call, conditional: httpcache.Headers = (), *, waits: bool = True) -> UpstreamResponse:
         """One call to the API's upstreams, with its retries; ``conditional`` are conditions on what is stored; ``waits``:
         where as many calls as the API allows are under way, in the queue for a place.
 
@@ -76,12 +76,12 @@ class UpstreamCalls:
             x.flags = (*x.flags, "queued")
         place.held_by = x.body
         try:
-            return _InItsPlace(await self._ask(x, conditional), place)
+            return _ResponseInSlot(await self._ask(x, conditional), place)
         except BaseException:
             place.leave()
             raise
 
-    async def _ask(self, x: Exchange, conditional: httpcache.Headers) -> UpstreamResponse:
+    async def _ask(self, x: Call, conditional: httpcache.Headers) -> UpstreamResponse:
         """The call itself.
 
         Retries are for idempotent methods without a body, or with one that is whole here (QUERY), before any byte of an
@@ -113,7 +113,7 @@ class UpstreamCalls:
                     )
                 except UpstreamError as error:
                     self._metrics.upstream_failed(api.slug, origin.name, error.kind)
-                    if isinstance(error, Refused):
+                    if isinstance(error, DestinationRefused):
                         x.trace += (("egress", error.reason, (monotonic() - x.began) * 1000),)
                     if attempt + 1 == tries or (isinstance(error, TimedOut) and error.sent):
                         raise
@@ -126,7 +126,7 @@ class UpstreamCalls:
             x.upstream_duration = (monotonic() - x.upstream_began) * 1000
 
 
-def consumer_of(x: Exchange) -> str:
+def consumer_of(x: Call) -> str:
     """In whose name a call waits for a place: the platform's own for warm-ups, its application, or one client (an IPv6 network
     of 64 bits is one, so that nobody takes turns with themselves).
     """
@@ -135,13 +135,13 @@ def consumer_of(x: Exchange) -> str:
     return x.credential.application if x.credential is not None else f"client {client_key(x.client)}"
 
 
-def _body_to_send(x: Exchange) -> AsyncIterator[bytes] | None:
+def _body_to_send(x: Call) -> AsyncIterator[bytes] | None:
     """The call's body for the upstream: again and again where it is whole here, else once."""
     if x.body is None:
         return None
     return aiter(x.body) if x.read_ahead is None else aiter(x.read_ahead)
 
 
-def _is_whole(x: Exchange) -> bool:
+def _is_whole(x: Call) -> bool:
     """Whether the call has no body, or all of it is here, so that it can be sent again."""
     return x.body is None or (x.read_ahead is not None and x.read_ahead.whole is not None)

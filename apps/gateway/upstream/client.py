@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from apps.egress.rules import Guard, address_of, allowed_addresses, reason_of
 from apps.gateway.upstream.connection import Connection, Fields, OnInterim, write_body
-from apps.gateway.upstream.errors import Broken, Refused, TimedOut, Unreachable, UpstreamError
+from apps.gateway.upstream.errors import Broken, DestinationRefused, TimedOut, Unreachable, UpstreamError
 from apps.gateway.upstream.resolver import Resolver
 
 IDLE = 30.0
@@ -334,7 +334,7 @@ class HTTP1Client:
                 own += await self._resolver.addresses(host, PLATFORM)
         allowed, refusal = allowed_addresses(guard, origin.host, origin.port, found, own)
         if not allowed:
-            raise Refused(f"{origin.host}: {refusal}", reason_of(refusal))
+            raise DestinationRefused(f"{origin.host}: {refusal}", reason_of(refusal))
         tls = self._tls_context() if origin.scheme == "https" else None
         last: OSError | None = None
         for address in allowed:

@@ -28,7 +28,7 @@ consumer's.
 _Waiter = asyncio.Future[None]
 
 
-class Held(Protocol):
+class SlotHolder(Protocol):
     """What keeps a place: a call to an upstream."""
 
     def seconds_waited(self) -> float:
@@ -38,7 +38,7 @@ class Held(Protocol):
         """End the call, and leave its place, now or soon."""
 
 
-class Place:
+class Slot:
     """A call's place. ``waited``: it was not free at once; ``held_by``: what keeps it, where that can be slow."""
 
     __slots__ = ("_began", "_heir", "_limits", "_queue", "consumer", "held_by", "waited")
@@ -50,7 +50,7 @@ class Place:
         self._began = limits._loop.time()
         self.consumer = consumer
         self.waited = waited
-        self.held_by: Held | None = None
+        self.held_by: SlotHolder | None = None
         queue.places.setdefault(consumer, set()).add(self)
 
     def leave(self) -> None:
@@ -90,7 +90,7 @@ class _Queue:
         self.running = 0
         self.size = 0
         self.waiting: dict[str, deque[_Waiter]] = {}
-        self.places: dict[str, set[Place]] = {}
+        self.places: dict[str, set[Slot]] = {}
 
     def add(self, consumer: str, waiter: _Waiter) -> None:
         self.waiting.setdefault(consumer, deque()).append(waiter)
@@ -107,7 +107,7 @@ class _Queue:
         largest = max(self.places, key=lambda each: len(self.places[each]), default=consumer)
         if len(self.places.get(largest, ())) <= len(self.places.get(consumer, ())) + 1:
             return
-        slowest = max(self.places[largest], key=Place.slowness)
+        slowest = max(self.places[largest], key=Slot.slowness)
         if slowest.slowness() >= SLOW:
             slowest.bequeath(consumer)
 
@@ -156,7 +156,7 @@ class ConcurrencyLimits:
         self.refused: Counter[str] = Counter()
         """Calls without a place since the worker started, by API."""
 
-    async def enter(self, api: str, bounds: Concurrency, consumer: str, *, waits: bool = True) -> Place:
+    async def enter(self, api: str, bounds: Concurrency, consumer: str, *, waits: bool = True) -> Slot:
         """A place for a call to ``api``, now or once it is this consumer's turn; ``waits``: not only now. Raises ``Busy``."""
         queue = self._queues.get(api)
         if queue is None:
@@ -164,7 +164,7 @@ class ConcurrencyLimits:
         queue.bounds = bounds
         if queue.running < bounds.calls and not queue.size:
             queue.running += 1
-            return Place(self, queue, consumer, False)
+            return Slot(self, queue, consumer, False)
         if not waits or not queue.make_room(consumer):
             self.refused[api] += 1
             raise Busy(api)
@@ -186,7 +186,7 @@ class ConcurrencyLimits:
             raise
         finally:
             timer.cancel()
-        return Place(self, queue, consumer, True)
+        return Slot(self, queue, consumer, True)
 
     def _give_back(self, queue: _Queue, heir: str | None = None) -> None:
         # With fewer places than before, by a change of configuration, those that are over aren't handed on.

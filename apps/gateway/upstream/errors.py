@@ -1,4 +1,4 @@
-"""How a call to an upstream fails, in the words of the caching core's ``Failure`` and of the problem codes."""
+"""How a call to an upstream fails, in the words of the caching core's ``UpstreamFailure`` and of the problem codes."""
 
 
 class UpstreamError(Exception):
@@ -19,7 +19,7 @@ class Unreachable(UpstreamError):
     kind = "unreachable"
 
 
-class Refused(Unreachable):
+class DestinationRefused(Unreachable):
     """The upstream is somewhere that the calls of this API's tenant may not lead: nothing was sent. ``reason`` is one of
     ``egress.rules.REASONS``.
     """

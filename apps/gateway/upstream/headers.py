@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from time import time
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.responses import date
 from apps.gateway.call.withheld_keys import plants_session
-from apps.httpcache import Entry
+from apps.httpcache import CacheEntry
 from apps.httpcache.downstream import as_stored, passed_down
 from apps.httpcache.fields import end_to_end
 from apps.httpcache.stored_response import BODILESS
@@ -29,7 +29,7 @@ _OURS = frozenset({b"x-request-id", b"x-call-id", b"x-cache", b"alt-svc"})
 _LIMITS = frozenset({b"ratelimit", b"ratelimit-policy"})
 
 
-def upstream_fields(x: Exchange, conditional: Fields) -> list[tuple[bytes, bytes]]:
+def upstream_fields(x: Call, conditional: Fields) -> list[tuple[bytes, bytes]]:
     """The fields to send upstream, without ``Host`` and framing; ``conditional`` are the cache's conditions.
 
     What is the same for each call with this head is made once.
@@ -65,7 +65,7 @@ def _rules(rules: HeaderRules, name: bytes) -> bool:
     return any(text == each.lower() for each in (*rules.remove, *(given for given, _ in rules.set)))
 
 
-def _fields_of_head(x: Exchange, planned: Fields) -> Fields:
+def _fields_of_head(x: Call, planned: Fields) -> Fields:
     """The way that a trusted proxy told of is continued; what others say of it was removed with the call's head."""
     fields = [pair for pair in planned if pair[0] not in _REPLACED]
     way = [value for name, value in x.request_headers if name == b"x-forwarded-for"]
@@ -115,7 +115,7 @@ def _remembered_node(client: bytes) -> bytes:
 
 
 def answer_fields(
-    x: Exchange, api: API, status: int, fields: Sequence[tuple[bytes, bytes]], entry: Entry | None = None
+    x: Call, api: API, status: int, fields: Sequence[tuple[bytes, bytes]], entry: CacheEntry | None = None
 ) -> Fields:
     """The fields of an upstream's answer as the caller gets them; ``own_lines`` of the answer come on top. ``entry`` is
     what the answer is being stored as.

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 from functools import lru_cache
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 
 FIELD = b"cdn-loop"
 
@@ -24,7 +24,7 @@ NAMES_KEPT = 4096
 """APIs whose member is remembered, about 200 bytes each."""
 
 
-class Loops:
+class LoopDetection:
     """Marks what is forwarded and finds it again. ``master`` is the key under which configuration travels."""
 
     def __init__(self, master: bytes) -> None:
@@ -34,7 +34,7 @@ class Loops:
             lambda slug: self._installation + _opaque(key, b"api:" + slug.encode())
         )
 
-    def has_been_here(self, x: Exchange) -> bool:
+    def has_been_here(self, x: Call) -> bool:
         """Whether the call, which is for ``x.api``, goes round in a circle."""
         met = [value for name, value in x.headers if name == FIELD]
         if not met:
@@ -42,7 +42,7 @@ class Loops:
         passed = b",".join(met)
         return self._member(x.api.slug) in passed or passed.count(self._installation) >= MOST_HOPS
 
-    def marked(self, x: Exchange, fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def marked(self, x: Call, fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """The ``fields`` to send upstream with all members that came, and the API's own at their end."""
         members = [value for name, value in x.headers if name == FIELD and value]
         members.append(self._member(x.api.slug))

@@ -18,7 +18,7 @@ from apps.tenants.actors import PLATFORM, Platform
 
 
 @dataclass(frozen=True)
-class Signed:
+class SignedMessage:
     """A message whose signature is good."""
 
     api: API
@@ -29,7 +29,7 @@ class Signed:
 class SignatureAuthentication(BaseAuthentication):
     """``X-Apimgr-Signature``, by the secret of the API that the address names."""
 
-    def authenticate(self, request: Request) -> tuple[Platform, Signed]:
+    def authenticate(self, request: Request) -> tuple[Platform, SignedMessage]:
         """The platform, which acts on the message. Raises ``AuthenticationFailed``.
 
         An API that isn't there, or has no webhook, is answered like a wrong signature: who can't sign learns nothing.
@@ -44,7 +44,7 @@ class SignatureAuthentication(BaseAuthentication):
             raise AuthenticationFailed(str(error)) from None
         if api is None:
             raise AuthenticationFailed("The signature is not of this body, time and API.")
-        return PLATFORM, Signed(api, body, digest)
+        return PLATFORM, SignedMessage(api, body, digest)
 
     def authenticate_header(self, request: Request) -> str:
         """``WWW-Authenticate`` of a 401."""

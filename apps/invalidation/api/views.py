@@ -11,8 +11,8 @@ from rest_framework.response import Response
 
 from apps.invalidation import message_inbox, policies, services
 from apps.invalidation.api import serializers
-from apps.invalidation.api.authentication import SignatureAuthentication, Signed
-from apps.invalidation.choices import Source
+from apps.invalidation.api.authentication import SignatureAuthentication, SignedMessage
+from apps.invalidation.choices import MessageSource
 from apps.invalidation.models import CDN, PurgeWebhook, RefusedMessage
 from apps.rest.views import Creatable, Deletable, Resource, Updatable, ViaAPI
 
@@ -81,8 +81,10 @@ class MessagesView(ViaAPI):
     )
     def post(self, request: Request, api: str) -> Response:
         """Purge what the message names. 400 where nothing of it could be taken; otherwise 200, with what could not."""
-        signed = cast(Signed, request.auth)
-        taken = message_inbox.take(signed.body, source=Source.WEBHOOK, api=signed.api, signature=signed.digest[:64])
+        signed = cast(SignedMessage, request.auth)
+        taken = message_inbox.take(
+            signed.body, source=MessageSource.WEBHOOK, api=signed.api, signature=signed.digest[:64]
+        )
         said = {
             "purged": len(taken.purges),
             "duplicates": taken.duplicates,

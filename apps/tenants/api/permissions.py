@@ -6,7 +6,7 @@ from rest_framework import exceptions
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from apps.tenants.choices import Scope
+from apps.tenants.choices import TokenScope
 from apps.tenants.models import Token
 from apps.tenants.sign_in import has_confirmed
 
@@ -16,7 +16,7 @@ class InsufficientScope(exceptions.PermissionDenied):
 
     default_code = "insufficient_scope"
 
-    def __init__(self, has: Scope, needs: Scope) -> None:
+    def __init__(self, has: TokenScope, needs: TokenScope) -> None:
         super().__init__(
             f"This token's scope is {has}; this needs {needs}. Make a token with that scope in the console."
         )
@@ -36,14 +36,14 @@ def be_confirmed(request: Request) -> None:
         raise ReauthenticationRequired
 
 
-def scope_needed(method: str | None, view: object) -> Scope:
+def scope_needed(method: str | None, view: object) -> TokenScope:
     """``read`` for safe methods (RFC 9110, section 9.2.1) and ``write`` for all others.
 
-    A view whose POST changes nothing says so: ``scopes = {"POST": Scope.READ}``. What only administrators may do needs no word
+    A view whose POST changes nothing says so: ``scopes = {"POST": TokenScope.READ}``. What only administrators may do needs no word
     here: without the scope ``admin`` a token doesn't carry that right (``User.administrates``), and policies refuse.
     """
-    said: dict[str, Scope] = getattr(view, "scopes", {})
-    return said.get(method or "", Scope.READ if method in SAFE_METHODS else Scope.WRITE)
+    said: dict[str, TokenScope] = getattr(view, "scopes", {})
+    return said.get(method or "", TokenScope.READ if method in SAFE_METHODS else TokenScope.WRITE)
 
 
 class HasScope(BasePermission):
@@ -53,7 +53,7 @@ class HasScope(BasePermission):
         """Whether it does; raises ``InsufficientScope`` otherwise."""
         if not isinstance(request.auth, Token):
             return True
-        has, needs = Scope(request.auth.scope), scope_needed(request.method, view)
+        has, needs = TokenScope(request.auth.scope), scope_needed(request.method, view)
         if needs not in has.included:
             raise InsufficientScope(has, needs)
         return True

@@ -13,7 +13,7 @@ from apps.purging.api import views
 from apps.purging.api.serializers import PurgeSerializer
 from apps.warming import services
 from apps.warming.api.serializers import WarmUpWords
-from apps.warming.choices import Cause
+from apps.warming.choices import WarmUpCause
 
 
 @extend_schema_serializer(component_name="Purge")
@@ -54,7 +54,7 @@ class PurgeAndWarmUpSerializer(PurgeSerializer):
         purge = super().create(validated_data)
         if asked is not None:
             purge.begun = services.warm_up_start(  # type: ignore[attr-defined]
-                actor=self.caller, api=validated_data["api"], cause=Cause.PURGE, mark=purge.pk, **asked
+                actor=self.caller, api=validated_data["api"], cause=WarmUpCause.PURGE, mark=purge.pk, **asked
             )
         return purge
 

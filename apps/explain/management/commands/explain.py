@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
 
 from apps.access.models import Application
-from apps.explain.lookup import Explanation, Stored, explain
+from apps.explain.lookup import Explanation, NearestEntry, explain
 from apps.explain.typed_request import header_of
 from apps.foundation.errors import Unavailable
 from apps.tenants.actors import PLATFORM
@@ -99,7 +99,7 @@ def lines_of(found: Explanation, now: float) -> Iterable[str]:
             yield f"More are stored under this path: {found.nearest.others}."
 
 
-def _said(stored: Stored, now: float) -> str:
+def _said(stored: NearestEntry, now: float) -> str:
     whose = f"{stored.holder}'s own" if stored.holder else stored.scope
     left = stored.fresh_until - now
     until = f"fresh for {left:.0f} s" if stored.state == "fresh" else stored.state

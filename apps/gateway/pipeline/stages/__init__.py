@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from apps.gateway.call.call import Exchange
-from apps.gateway.call.responses import Whole
+from apps.gateway.call.call import Call
+from apps.gateway.call.responses import WholeResponse
 
 
 @dataclass(slots=True, frozen=True)
@@ -49,18 +49,18 @@ class Stage:
     """What traces call it; recorded, so it stays."""
     depends_on = DependsOn.CALL
 
-    def __call__(self, x: Exchange) -> Whole | Need | None:
+    def __call__(self, x: Call) -> WholeResponse | Need | None:
         """Let the call through, answer it, or say what is needed for that."""
         raise NotImplementedError
 
-    def until(self, x: Exchange) -> float:
+    def until(self, x: Call) -> float:
         """Until when (Unix seconds) a call that was let through would be let through again, where the clock has a say in it."""
         return FOREVER
 
-    def describe(self, x: Exchange) -> str:
+    def describe(self, x: Call) -> str:
         """What it decided about a call that it didn't refuse, in a few words for "explain this call"; empty: not worth a line."""
         return "ok"
 
 
-Step = tuple[Callable[[Exchange], Whole | Need | None], str, Callable[[Exchange], str]]
+Step = tuple[Callable[[Call], WholeResponse | Need | None], str, Callable[[Call], str]]
 """What runs of a stage in a call: itself, ``name``, ``describe``. A tuple, because a hit takes microseconds."""

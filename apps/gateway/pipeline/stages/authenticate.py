@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
-from apps.gateway.call.responses import Answer, refuse
+from apps.gateway.call.responses import GatewayResponse, refuse
 from apps.gateway.call.withheld_keys import key_fields, query_without_keys, without_keys
-from apps.gateway.config.subscriber import Unavailable
-from apps.gateway.config.worker_config import UNKNOWN, World
+from apps.gateway.config.subscriber import CredentialUnknown
+from apps.gateway.config.worker_config import UNKNOWN, WorkerConfig
 from apps.gateway.pipeline.stages import FOREVER, DependsOn, Need, Stage
 from apps.gateway.pipeline.warm_up_calls import warms
 from apps.wire import api_keys
@@ -17,7 +17,7 @@ from apps.wire.api_keys import holds_secret
 
 class Authenticate(Stage):
     """Checks keys. ``digest`` gives what a key is known by, ``look_up`` brings the credential of a digest into ``world`` or raises
-    ``Unavailable``, and ``mac_key`` is the key under which configuration travels.
+    ``CredentialUnknown``, and ``mac_key`` is the key under which configuration travels.
     """
 
     name = "authenticate"
@@ -25,14 +25,14 @@ class Authenticate(Stage):
 
     def __init__(
         self,
-        world: World,
+        world: WorkerConfig,
         digest: Callable[[bytes], str | None],
         look_up: Callable[[str], Awaitable[object]],
         mac_key: bytes,
     ) -> None:
         self._world, self._digest, self._look_up, self._mac_key = world, digest, look_up, mac_key
 
-    def __call__(self, x: Exchange) -> Answer | Need | None:
+    def __call__(self, x: Call) -> GatewayResponse | Need | None:
         """Check the key, and remove every key from what is forwarded. Refuses with 401 what is missing, malformed, unknown, expired
         or revoked; 503 when it can't be known.
         """
@@ -71,7 +71,7 @@ class Authenticate(Stage):
                 x.request_id = x.call_id
         return self._withhold_keys(x)
 
-    def _withhold_keys(self, x: Exchange) -> Answer | Need | None:
+    def _withhold_keys(self, x: Call) -> GatewayResponse | Need | None:
         """Remove the platform's keys from the fields for keys. An imported key has no form by which it is recognised, so its record
         is looked up; 503 when that isn't possible.
         """
@@ -95,31 +95,31 @@ class Authenticate(Stage):
             )
         return None
 
-    async def _look_up_for(self, x: Exchange, digest: str) -> None:
+    async def _look_up_for(self, x: Call, digest: str) -> None:
         try:
             await self._look_up(digest)
-        except Unavailable:
+        except CredentialUnknown:
             x.unavailable = True
         else:
             x.unavailable = self._world.credential(digest) is None
 
-    def until(self, x: Exchange) -> float:
+    def until(self, x: Call) -> float:
         if x.warms:
             return 0.0  # its token ends, and is for one call
         return FOREVER if x.credential is None or x.credential.expires_at is None else x.credential.expires_at
 
-    def describe(self, x: Exchange) -> str:
+    def describe(self, x: Call) -> str:
         if x.credential is not None:
             return f"key {x.credential.key_id}"
         return "warm-up" if x.warms else "no key"
 
 
-def _challenge(x: Exchange, problem: Problem) -> Answer:
+def _challenge(x: Call, problem: Problem) -> GatewayResponse:
     value = b'ApiKey realm="%b", header="%b"' % (x.api.slug.encode(), x.api.api_key_header.encode())
     return refuse(x, problem, extra=((b"www-authenticate", value),))
 
 
-def not_ready(x: Exchange) -> Answer:
+def not_ready(x: Call) -> GatewayResponse:
     """503: whether this key is good can't be known at the moment. Never 401 or 403."""
     return refuse(x, Problem.NOT_READY, extra=((b"retry-after", b"5"),))
 

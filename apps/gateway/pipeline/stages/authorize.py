@@ -1,9 +1,9 @@
 """May this key call this API."""
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
-from apps.gateway.call.responses import Answer, refuse
-from apps.gateway.config.worker_config import World
+from apps.gateway.call.responses import GatewayResponse, refuse
+from apps.gateway.config.worker_config import WorkerConfig
 from apps.gateway.pipeline.stages import FOREVER, DependsOn, Stage
 from apps.gateway.pipeline.stages.authenticate import not_ready
 
@@ -14,10 +14,10 @@ class Authorize(Stage):
     name = "authorize"
     depends_on = DependsOn.HEAD
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: WorkerConfig) -> None:
         self._world = world
 
-    def __call__(self, x: Exchange) -> Answer | None:
+    def __call__(self, x: Call) -> GatewayResponse | None:
         """Check what the key is for, and the subscription. Refuses with 403; a call without a key needs none."""
         credential, api = x.credential, x.api
         if credential is None:
@@ -38,8 +38,8 @@ class Authorize(Stage):
             return not_ready(x)
         return None
 
-    def until(self, x: Exchange) -> float:
+    def until(self, x: Call) -> float:
         return FOREVER if x.grant is None or x.grant.expires_at is None else x.grant.expires_at
 
-    def describe(self, x: Exchange) -> str:
+    def describe(self, x: Call) -> str:
         return f"{x.grant.state} {x.grant.plan}" if x.grant is not None else "open"

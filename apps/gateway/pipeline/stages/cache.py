@@ -6,12 +6,12 @@ from time import time
 
 from apps import httpcache
 from apps.cachestore.store import ResponseStore
-from apps.gateway.call.call import Exchange
-from apps.gateway.call.head_memo import Ready
+from apps.gateway.call.call import Call
+from apps.gateway.call.head_memo import ReadyResponse
 from apps.gateway.call.problems import Problem
-from apps.gateway.call.responses import Answer, Whole, refuse
-from apps.gateway.fetch.coalescer import Fetches
-from apps.gateway.fetch.lookups import Looks
+from apps.gateway.call.responses import GatewayResponse, WholeResponse, refuse
+from apps.gateway.fetch.coalescer import Coalescer
+from apps.gateway.fetch.lookups import SharedLookups
 from apps.gateway.pipeline.cache_plan import plan_call
 from apps.gateway.pipeline.stages import DependsOn, Need, Stage
 from apps.gateway.pipeline.stages.route import relative_path
@@ -27,15 +27,15 @@ class PlanCache(Stage):
     name = "plan_cache"
     depends_on = DependsOn.HEAD
 
-    def __call__(self, x: Exchange) -> None:
+    def __call__(self, x: Call) -> None:
         """Find out what the cache means to do with the call."""
         x.cache_plan = plan_of(x)
 
-    def describe(self, x: Exchange) -> str:
+    def describe(self, x: Call) -> str:
         return ""
 
 
-def plan_of(x: Exchange) -> httpcache.RequestPlan:
+def plan_of(x: Call) -> httpcache.RequestPlan:
     """What the cache means to do with the call, as far as its head and what was read of its body tell."""
     api = x.api
     request = httpcache.Request(
@@ -56,10 +56,10 @@ class Cache(Stage):
 
     name = "cache"
 
-    def __init__(self, store: ResponseStore, looks: Looks, fetches: Fetches) -> None:
+    def __init__(self, store: ResponseStore, looks: SharedLookups, fetches: Coalescer) -> None:
         self._store, self._looks, self._fetches = store, looks, fetches
 
-    def __call__(self, x: Exchange) -> Whole | Need | None:
+    def __call__(self, x: Call) -> WholeResponse | Need | None:
         """Answer from the in-process tier, else from the shared one; else note what to ask the upstream.
 
         A stale answer that may be served starts one refresh in the background.
@@ -76,7 +76,7 @@ class Cache(Stage):
             if ready is not None and held is not None and held is ready.held() and now < ready.until and not held.soft:
                 # The same head met the same stored answer within this second: so does the same decision hold.
                 x.reason, x.cache, x.cache_status = FRESH, b"HIT", ready.cache_status
-                answer: Whole = held.ready
+                answer: WholeResponse = held.ready
                 return answer
         else:
             held, x.found = x.found, None
@@ -102,24 +102,24 @@ class Cache(Stage):
                 key=plan.key_text if x.shows_detail else "",
                 detail=decision.reason if x.shows_detail else None,
             )
-            answer = httpcache.answer_from(served, plan, now)
+            answer = httpcache.response_from(served, plan, now)
             if (
                 decision.reason is httpcache.Reason.FRESH
                 and plan.plain
                 and x.admission is not None
                 and x.method != "HEAD"
             ):
-                served.ready = Answer(answer.status, answer.headers, answer.body, answer.head)
-                x.admission.ready = Ready(served, x.cache_status, now)
+                served.ready = GatewayResponse(answer.status, answer.headers, answer.body, answer.head)
+                x.admission.ready = ReadyResponse(served, x.cache_status, now)
             return answer
         if isinstance(decision, httpcache.GatewayTimeout):
             return refuse(x, Problem.NOT_STORED)
         x.decision = decision
         return None
 
-    async def _look_further(self, x: Exchange) -> None:
+    async def _look_further(self, x: Call) -> None:
         x.found, x.claim = await self._looks.look(x.cache_plan)
         x.shared_looked = True
 
-    def describe(self, x: Exchange) -> str:
+    def describe(self, x: Call) -> str:
         return x.reason

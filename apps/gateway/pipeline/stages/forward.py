@@ -1,10 +1,10 @@
 """Asking the upstream: by way of the cache's fetches, or past the cache."""
 
 from apps import httpcache
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.request_body import BodyRefused
-from apps.gateway.call.responses import AnyAnswer, refuse
-from apps.gateway.fetch.coalescer import Fetches
+from apps.gateway.call.responses import AnyResponse, refuse
+from apps.gateway.fetch.coalescer import Coalescer
 from apps.gateway.fetch.invalidation import Invalidation
 from apps.gateway.fetch.responses import failed, passed_on
 from apps.gateway.upstream.calls import UpstreamCalls
@@ -15,10 +15,10 @@ from apps.wire.call_records import QUERY
 class Forward:
     """Asks the upstream for the answer of a call that no stage answered."""
 
-    def __init__(self, fetches: Fetches, calls: UpstreamCalls, invalidation: Invalidation) -> None:
+    def __init__(self, fetches: Coalescer, calls: UpstreamCalls, invalidation: Invalidation) -> None:
         self._fetches, self._calls, self._invalidation = fetches, calls, invalidation
 
-    async def __call__(self, x: Exchange) -> AnyAnswer:
+    async def __call__(self, x: Call) -> AnyResponse:
         """Get the answer from the upstream, by way of the cache's fetches where the answer may be stored or shared."""
         if x.cache_plan.bypass is None:
             if x.query is not None:
@@ -26,7 +26,7 @@ class Forward:
             return await self._fetches.answer(x)
         return await self._pass_by(x)
 
-    async def _pass_by(self, x: Exchange) -> AnyAnswer:
+    async def _pass_by(self, x: Call) -> AnyResponse:
         """Forward a call that the cache has no part in. A call that may have written something ends what it made wrong
         before its answer leaves.
         """

@@ -3,9 +3,9 @@
 from math import ceil
 from time import monotonic
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
-from apps.gateway.call.responses import Answer, refuse
+from apps.gateway.call.responses import GatewayResponse, refuse
 from apps.gateway.limits.allowances import QUOTA, Allowance, Allowances
 from apps.gateway.pipeline.stages import Need, Stage
 
@@ -18,7 +18,7 @@ class Limit(Stage):
     def __init__(self, allowances: Allowances) -> None:
         self._allowances = allowances
 
-    def __call__(self, x: Exchange) -> Answer | Need | None:
+    def __call__(self, x: Call) -> GatewayResponse | Need | None:
         """Take one call from the subscription's allowance. Refuses with 429; needs to borrow when nothing is here."""
         plan, grant = x.plan, x.grant
         if plan is None or grant is None or (plan.rate is None and plan.quota is None):
@@ -49,13 +49,13 @@ class Limit(Stage):
         finally:
             allowance.waiting -= 1
 
-    def describe(self, x: Exchange) -> str:
+    def describe(self, x: Call) -> str:
         if x.allowance is None:
             return "unlimited"
         return "local share" if "local_share" in x.flags else "within the limits"
 
 
-def _over(x: Exchange, allowance: Allowance, now: float) -> Answer:
+def _over(x: Call, allowance: Allowance, now: float) -> GatewayResponse:
     x.limit_lines = allowance.lines(now)
     problem = Problem.QUOTA_EXCEEDED if allowance.refused_why == QUOTA else Problem.RATE_LIMITED
     return refuse(x, problem, extra=((b"retry-after", b"%d" % max(1, ceil(allowance.retry_at - now))),))

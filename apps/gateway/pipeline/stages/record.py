@@ -2,21 +2,21 @@
 
 from time import monotonic
 
-from apps.gateway.call.call import NO_API, Exchange
+from apps.gateway.call.call import NO_API, Call
 from apps.gateway.records.metrics import Metrics
 from apps.gateway.records.spool import SpoolWriter
-from apps.gateway.records.unknown_calls import METHOD_BYTES, PATH_BYTES, StrangerTally
+from apps.gateway.records.unknown_calls import METHOD_BYTES, PATH_BYTES, UnknownCallTally
 from apps.wire.api_keys import without_secrets
-from apps.wire.call_records import BEGUN, CALL, SAMPLED, CallRecord, encode
+from apps.wire.call_records import BEGUN, CALL, SAMPLED, SpooledCallRecord, encode
 
 
 class Recorder:
     """Writes the records of a worker's calls to its spool, and counts them."""
 
-    def __init__(self, spool: SpoolWriter, strangers: StrangerTally, metrics: Metrics) -> None:
+    def __init__(self, spool: SpoolWriter, strangers: UnknownCallTally, metrics: Metrics) -> None:
         self._spool, self._strangers, self._metrics = spool, strangers, metrics
 
-    def __call__(self, x: Exchange, status: int, size: int, kind: str = CALL) -> None:
+    def __call__(self, x: Call, status: int, size: int, kind: str = CALL) -> None:
         """Append the call's record; ``size`` is the bytes of the answer's body. To be called before the last byte
         leaves.
         """
@@ -35,7 +35,7 @@ class Recorder:
         write = self._spool.offer if api is NO_API else self._spool.append
         write(
             encode(
-                CallRecord(
+                SpooledCallRecord(
                     kind,
                     x.call_id,
                     x.request_id if x.request_id is not x.call_id else "",

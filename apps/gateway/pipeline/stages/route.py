@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 from apps import httpcache
-from apps.gateway.call.call import HOST_BYTES, Exchange
+from apps.gateway.call.call import HOST_BYTES, Call
 from apps.gateway.call.head_limits import HOST
 from apps.gateway.call.problems import Problem
-from apps.gateway.call.responses import Answer, date, refuse
+from apps.gateway.call.responses import GatewayResponse, date, refuse
 from apps.gateway.call.withheld_keys import KEY_FIELD, key_fields, query_without_keys, without_keys
-from apps.gateway.config.worker_config import World
+from apps.gateway.config.worker_config import WorkerConfig
 from apps.gateway.pipeline.stages import DependsOn, Stage
-from apps.gateway.upstream.loop_detection import Loops
+from apps.gateway.upstream.loop_detection import LoopDetection
 from apps.httpcache.fields import HOP_BY_HOP, PROXY_FIELDS, NameTable
 from apps.httpcache.identity import folded
 from apps.httpcache.patterns import template
@@ -44,10 +44,10 @@ class Route(Stage):
     name = "route"
     depends_on = DependsOn.HEAD
 
-    def __init__(self, world: World, loops: Loops, trusts: Callable[[str], bool]) -> None:
+    def __init__(self, world: WorkerConfig, loops: LoopDetection, trusts: Callable[[str], bool]) -> None:
         self._world, self._loops, self._trusts = world, loops, trusts
 
-    def __call__(self, x: Exchange) -> Answer | None:
+    def __call__(self, x: Call) -> GatewayResponse | None:
         """Find the API. Refuses what isn't well-formed (400), what nobody publishes (404) and what has been here before
         (508); sends ``/products`` to ``/products/`` (308).
         """
@@ -76,7 +76,7 @@ class Route(Stage):
         if x.path + b"/" == listen_path:
             location = listen_path if x.query is None else listen_path + b"?" + x.query
             x.reason = "listen_path"
-            return Answer(308, ((b"location", location), (b"content-length", b"0"), (b"date", date())), b"")
+            return GatewayResponse(308, ((b"location", location), (b"content-length", b"0"), (b"date", date())), b"")
         trusted = self._trusts(x.client)
         headers = fields_taken(api, x.headers, trusted)
         x.told_host = x.host
@@ -92,7 +92,7 @@ class Route(Stage):
         x.operation = operation_of(api, x.method, relative_path(api, x.path))
         return None
 
-    def describe(self, x: Exchange) -> str:
+    def describe(self, x: Call) -> str:
         return x.api.slug
 
 

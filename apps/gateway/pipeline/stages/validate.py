@@ -1,9 +1,9 @@
 """Is the call one that the API takes."""
 
-from apps.gateway.call.call import Exchange
+from apps.gateway.call.call import Call
 from apps.gateway.call.keyed_body import KEYED_BYTES, ReadAhead
 from apps.gateway.call.problems import Problem
-from apps.gateway.call.responses import Answer, refuse
+from apps.gateway.call.responses import GatewayResponse, refuse
 from apps.gateway.pipeline.stages import DependsOn, Need, Stage
 from apps.gateway.pipeline.stages.cache import plan_of
 
@@ -14,7 +14,7 @@ class Validate(Stage):
     name = "validate"
     depends_on = DependsOn.BODY
 
-    def __call__(self, x: Exchange) -> Answer | Need | None:
+    def __call__(self, x: Call) -> GatewayResponse | Need | None:
         """Check the declared size of the body (413). One of unknown size is counted while it is read: here, where it is
         part of the cache's key, else on its way to the upstream.
         """
@@ -26,7 +26,7 @@ class Validate(Stage):
         return _keyed(x) if x.cache_plan.wants_body else None
 
 
-def _keyed(x: Exchange) -> Answer | Need | None:
+def _keyed(x: Call) -> GatewayResponse | Need | None:
     ahead = x.read_ahead
     if ahead is None:
         if x.body is None or (x.body.length or 0) > KEYED_BYTES:
@@ -39,7 +39,7 @@ def _keyed(x: Exchange) -> Answer | Need | None:
     return None
 
 
-async def _read_ahead(x: Exchange) -> None:
+async def _read_ahead(x: Call) -> None:
     if x.body is not None:
         ahead = x.read_ahead = ReadAhead(x.body)
         await ahead.read()

@@ -14,7 +14,7 @@ from apps.foundation.errors import Conflict, Unavailable
 from apps.foundation.via import coming_by
 from apps.purging import services
 from apps.tenants.actors import PLATFORM
-from apps.warming.choices import Cause
+from apps.warming.choices import WarmUpCause
 from apps.warming.progress import see_through
 from apps.warming.services import warm_up_check, warm_up_start
 
@@ -71,6 +71,6 @@ class Command(BaseCommand):
     def _warm(self, api: API, purge: Purge) -> None:
         """Fetch answers anew, with a progress bar."""
         try:
-            see_through(warm_up_start(actor=PLATFORM, api=api, cause=Cause.PURGE, mark=purge.pk), self.stdout)
+            see_through(warm_up_start(actor=PLATFORM, api=api, cause=WarmUpCause.PURGE, mark=purge.pk), self.stdout)
         except Conflict as refusal:
             self.stderr.write(f"It is not warmed up: {refusal}")
