@@ -392,7 +392,9 @@ def _imported_anew(names: Iterable[str], seeded: _Seeded) -> Iterator[None]:
     """Whoever imports ``names`` within gets new modules, one of them with its fault; afterwards all is as it was: what
     was imported meanwhile is forgotten, also where a package names its modules.
     """
-    packages = {name: sys.modules[name.rpartition(".")[0]] for name in names}
+    packages = [(sys.modules[package], short) for package, _, short in (name.rpartition(".") for name in names)]
+    # Not always the module: ``httpcache.cache_status`` is a function of the module's name.
+    named = [(package, short, getattr(package, short)) for package, short in packages]
     before = dict(sys.modules)
     for name in names:
         del sys.modules[name]
@@ -405,8 +407,8 @@ def _imported_anew(names: Iterable[str], seeded: _Seeded) -> Iterator[None]:
             if name.startswith(("apps.", "tests.")):
                 del sys.modules[name]
         sys.modules.update(before)
-        for name, package in packages.items():
-            setattr(package, name.rpartition(".")[2], before[name])
+        for package, short, value in named:
+            setattr(package, short, value)
 
 
 def _caught_by(fault: Fault) -> list[str]:
