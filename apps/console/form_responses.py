@@ -8,6 +8,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRedirect
 
 from apps.console.page_access import SignedInRequest
@@ -97,6 +98,16 @@ def form_page(
         "forms/dialog.html" if htmx and template == "forms/form.html" else template,
         {"form": form, "heading": heading, "submit": submit, "back": back, **context},
         status=422 if form.errors else 200,
+    )
+
+
+@never_cache
+def show_once(request: SignedInRequest, body: str, *, title: str, heading: str = "", **context: Any) -> HttpResponse:
+    """The one page that ever shows a secret, with the template ``body``: no address leads back to it."""
+    return render(
+        request,
+        "forms/secret_dialog.html" if request.htmx else "forms/secret.html",
+        {"body": body, "title": title, "heading": heading or title, **context},
     )
 
 

@@ -1,7 +1,5 @@
 """Purges and their receipts."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
@@ -13,14 +11,9 @@ from apps.console.page_access import SignedInRequest
 from apps.console.tables import warm_up_url
 from apps.fleet.receipts import wait_for_receipt
 from apps.foundation.errors import Conflict
-from apps.purging.services import purge, receipt_note
+from apps.purging.services import receipt_note
 from apps.warming.choices import WarmUpCause
 from apps.warming.services import warm_up_start
-
-
-def purge_of(request: SignedInRequest, api: API, data: dict[str, Any]) -> Purge:
-    """Purge what a ``PurgeForm`` says."""
-    return purge(actor=request.user, api=api, kind=data["kind"], value=data["value"], soft=data["soft"])
 
 
 def purge_with_receipt(

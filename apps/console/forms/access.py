@@ -96,7 +96,7 @@ class RotateForm(ConsoleForm):
         help_text="Time to put the new one in place, like 24h. 0s ends it at once.",
     )
 
-    def overlap_time(self) -> timedelta:
+    def clean_overlap(self) -> timedelta:
         """As a span."""
         return timedelta(seconds=self.cleaned_data["overlap"])
 

@@ -383,6 +383,10 @@ class ConfirmForm(ConsoleForm):
             raise forms.ValidationError(f"Type {self.name}, exactly.")
         return self.name
 
+    def arguments(self) -> dict[str, Any]:
+        """The name was for us."""
+        return {}
+
 
 class PurgeForm(ConsoleForm):
     """What to purge of one API."""
@@ -407,6 +411,10 @@ class PurgeForm(ConsoleForm):
         ),
         "warm-up",
     )
+
+    def arguments(self) -> dict[str, Any]:
+        """Of the purge alone."""
+        return {name: value for name, value in self.cleaned_data.items() if name != "warm_up"}
 
 
 class PurgeAnyForm(PurgeForm):

@@ -19,6 +19,10 @@ class ConsoleForm(forms.Form):
         kwargs.setdefault("label_suffix", "")
         super().__init__(*args, **kwargs)
 
+    def arguments(self) -> dict[str, Any]:
+        """What the service gets of a valid form: the fields, unless the form says otherwise."""
+        return self.cleaned_data
+
 
 def helped(field: forms.Field, anchor: str) -> forms.Field:
     """``field`` with a link to ``anchor`` on the help page beside its line of help."""

@@ -17,9 +17,9 @@ BODIES = {"tag": '{"tags": ["{tag}"]}', "path": '{"files": ["{url}"]}'}
 class FirstSecretForm(ConsoleForm):
     """A webhook's first secret: there is nothing to say."""
 
-    def overlap(self) -> timedelta:
+    def arguments(self) -> dict[str, Any]:
         """There is no other secret beside it."""
-        return timedelta(0)
+        return {"overlap": timedelta(0)}
 
 
 class NextSecretForm(ConsoleForm):
@@ -31,9 +31,9 @@ class NextSecretForm(ConsoleForm):
         help_text="Time to put the new one in place, like 24h. 0s ends it at once.",
     )
 
-    def overlap(self) -> timedelta:
+    def arguments(self) -> dict[str, Any]:
         """As a span."""
-        return timedelta(seconds=self.cleaned_data["old_holds"])
+        return {"overlap": timedelta(seconds=self.cleaned_data["old_holds"])}
 
 
 class CDNForm(ConsoleForm):

@@ -35,15 +35,10 @@ class WarmUpForm(ConsoleForm):
         label="Headers to send", help_text="One Name: value per line, such as those that Vary names."
     )
 
-    def wanted(self) -> dict[str, Any]:
-        """What ``warm_up_start`` gets."""
+    def arguments(self) -> dict[str, Any]:
+        """Without what was left empty."""
         data = self.cleaned_data
-        return {
-            "urls": data["urls"],
-            "top": data["top"] or 0,
-            "rate": data["rate"],
-            "headers": data["headers"] or None,
-        }
+        return {**data, "top": data["top"] or 0, "headers": data["headers"] or None}
 
 
 class WarmUpAnyForm(WarmUpForm):

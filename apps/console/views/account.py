@@ -1,6 +1,7 @@
 """One's own account: name, password, second factor, tokens for the REST API."""
 
 from datetime import timedelta
+from functools import partial
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -8,8 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
-from apps.console.form_responses import attempt, attempted, done, form_page, sent
-from apps.console.forms.fields import ConsoleForm
+from apps.console.actions import FORM, Action, action
+from apps.console.form_responses import attempted, done, sent, show_once
 from apps.console.forms.people import ProfileForm, TokenForm
 from apps.console.object_lookup import a_token
 from apps.console.page_access import SignedInRequest, anyone, page
@@ -18,7 +19,6 @@ from apps.tenants.policies import can_revoke_token
 from apps.tenants.selectors import memberships_visible_to, tokens_ending_soon, tokens_visible_to
 from apps.tenants.services import token_create, token_revoke, user_update
 
-FORM = ("GET", "HEAD", "POST")
 USUAL_LIFE = timedelta(days=90)
 """Of a token, unless its maker says another."""
 
@@ -41,47 +41,42 @@ def account(request: SignedInRequest) -> HttpResponse:
     return render(request, "account/account.html", context, status=422 if form.errors else 200)
 
 
-@page(may=anyone, confirmed=True, methods=FORM)
 @never_cache
-def token_new(request: SignedInRequest) -> HttpResponse:
+@action(may=anyone, confirmed=True)
+def token_new(request: SignedInRequest) -> Action:
     """A new token, shown once, for who has just given their password again."""
-    start = {"expires_at": timezone.now() + USUAL_LIFE}
-    form = TokenForm(sent(request), owner=request.user, initial=start)
-    if request.method == "POST" and (
-        made := attempt(form, lambda: token_create(actor=request.user, user=request.user, **form.cleaned_data))
-    ):
-        template = "account/token_made_dialog.html" if request.htmx else "account/token_made.html"
-        return render(request, template, {"made": made})
-    return form_page(
-        request,
-        form,
+    back = reverse("console:account")
+    return Action(
         heading="New token for the REST API",
         submit="Make the token",
-        back=reverse("console:account"),
+        back=back,
         back_label="Your account",
         explain="It acts as you, within its scope. It is shown once, right after this. A new password ends it.",
+        form=partial(TokenForm, owner=request.user),
+        initial={"expires_at": timezone.now() + USUAL_LIFE},
+        service=partial(token_create, user=request.user),
+        answer=lambda made, _: show_once(
+            request,
+            "account/token_made.html",
+            title="The new token",
+            heading=f"The new token “{made.token.name}”",
+            back=back,
+            back_label="Your account",
+            made=made,
+        ),
     )
 
 
-@page(load=a_token, may=can_revoke_token, methods=FORM)
-def token_end(request: SignedInRequest, token: Token) -> HttpResponse:
+@action(load=a_token, may=can_revoke_token)
+def token_end(request: SignedInRequest, token: Token) -> Action:
     """End a token."""
-    form = ConsoleForm(sent(request))
-    name = token.name
-
-    def end() -> None:
-        token_revoke(actor=request.user, token=token)
-
-    to = reverse("console:account")
-    if request.method == "POST" and attempted(form, end):
-        return done(request, to, f"The token {name} is revoked.")
-    return form_page(
-        request,
-        form,
-        heading=f"Revoke the token {name}?",
+    return Action(
+        heading=f"Revoke the token {token.name}?",
         submit="Revoke",
-        back=to,
+        back=reverse("console:account"),
         back_label="Your account",
         explain="Whoever uses it is refused from now on.",
         danger=True,
+        service=partial(token_revoke, token=token),
+        said=f"The token {token.name} is revoked.",
     )

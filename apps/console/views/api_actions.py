@@ -1,21 +1,22 @@
 """What is done to an API from its page: published, retired, deleted, purged, rolled back."""
 
-from django.http import HttpResponse
+from functools import partial
+
 from django.urls import reverse
 
 from apps.catalog.choices import Transition
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import can_delete_api, can_edit_api, can_publish_api
 from apps.catalog.services import api_delete, api_rollback, api_transition, openapi_import
-from apps.console.form_responses import attempt, attempted, done, done_with_receipt, form_page, sent, uploaded
+from apps.console.actions import Action, action
+from apps.console.form_responses import done_with_receipt
 from apps.console.forms.apis import CommentForm, ConfirmForm, DocumentForm, PurgeForm
 from apps.console.object_lookup import a_revision, an_api, an_api_transition
-from apps.console.page_access import SignedInRequest, of, page
-from apps.console.receipts import purge_of, purge_with_receipt
+from apps.console.page_access import SignedInRequest, of
+from apps.console.receipts import purge_with_receipt
 from apps.purging.policies import can_purge
+from apps.purging.services import purge
 from apps.tenants.models import User
-
-FORM = ("GET", "HEAD", "POST")
 
 #: what each step means for callers: title, explanation, button, what the message says afterwards
 STEPS: dict[Transition, tuple[str, str, str, str]] = {
@@ -52,120 +53,90 @@ def may_step(user: User, found: tuple[API, Transition]) -> bool:
     return can_publish_api(user, found[0])
 
 
-@page(load=an_api_transition, may=may_step, methods=FORM)
-def step(request: SignedInRequest, found: tuple[API, Transition]) -> HttpResponse:
+@action(load=an_api_transition, may=may_step)
+def step(request: SignedInRequest, found: tuple[API, Transition]) -> Action:
     """One step of an API's life, with its receipt."""
     api, transition = found
     title, explain, button, said = STEPS[transition]
-    to = reverse("console:api", args=[api.slug])
-    form = CommentForm(sent(request))
-    if request.method == "POST" and attempted(
-        form,
-        lambda: api_transition(
-            actor=request.user, api=api, transition=transition, comment=form.cleaned_data["comment"]
-        ),
-    ):
-        return done_with_receipt(request, to, said.format(api=api))
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=title.format(api=api),
         submit=button,
-        back=to,
+        back=reverse("console:api", args=[api.slug]),
         back_label=str(api),
         explain=explain.format(api=api),
         danger=transition not in HARMLESS,
+        form=CommentForm,
+        service=partial(api_transition, api=api, transition=transition),
+        said=said.format(api=api),
+        receipt=True,
     )
 
 
-@page(load=an_api, may=can_delete_api, methods=FORM)
-def delete(request: SignedInRequest, api: API) -> HttpResponse:
+@action(load=an_api, may=can_delete_api)
+def delete(request: SignedInRequest, api: API) -> Action:
     """Remove an API for good."""
-    form = ConfirmForm(sent(request), name=api.slug)
-
-    def remove() -> None:
-        api_delete(actor=request.user, api=api)
-
-    name = str(api)
-    if request.method == "POST" and attempted(form, remove):
-        return done(request, reverse("console:apis"), f"{name} is deleted.")
-    return form_page(
-        request,
-        form,
-        heading=f"Delete {name}?",
+    return Action(
+        heading=f"Delete {api}?",
         submit="Delete for good",
         back=reverse("console:api_settings", args=[api.slug]),
-        back_label=name,
+        back_label=str(api),
         explain="Its revisions, operations and requests go with it. Its call records stay. This can't be undone.",
         danger=True,
+        form=partial(ConfirmForm, name=api.slug),
+        service=partial(api_delete, api=api),
+        to=reverse("console:apis"),
+        said=f"{api} is deleted.",
     )
 
 
-@page(load=an_api, may=can_purge, methods=FORM)
-def purge_api(request: SignedInRequest, api: API) -> HttpResponse:
+@action(load=an_api, may=can_purge)
+def purge_api(request: SignedInRequest, api: API) -> Action:
     """Purge cached answers of one API."""
-    form = PurgeForm(sent(request))
-
     back = reverse("console:api_cache", args=[api.slug])
-    if request.method == "POST" and (made := attempt(form, lambda: purge_of(request, api, form.cleaned_data))):
-        return purge_with_receipt(request, api, made, back, warm_up=form.cleaned_data["warm_up"])
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Purge cached answers of {api}",
         submit="Purge",
         back=back,
         back_label=str(api),
-        danger=True,
         explain="What matches is fetched anew at the next call. The purge is in force once its receipt says so.",
+        danger=True,
+        form=PurgeForm,
+        service=partial(purge, api=api),
+        answer=lambda made, data: purge_with_receipt(request, api, made, back, warm_up=data["warm_up"]),
     )
 
 
-@page(load=a_revision, may=of("api", can_edit_api), methods=FORM)
-def restore(request: SignedInRequest, revision: Revision) -> HttpResponse:
+@action(load=a_revision, may=of("api", can_edit_api))
+def restore(request: SignedInRequest, revision: Revision) -> Action:
     """Roll an API back to an earlier revision, which makes a new one."""
     api = revision.api
-    form = CommentForm(sent(request))
-    if request.method == "POST" and attempted(
-        form,
-        lambda: api_rollback(actor=request.user, api=api, number=revision.number, comment=form.cleaned_data["comment"]),
-    ):
-        return done_with_receipt(
-            request, reverse("console:api_revisions", args=[api.slug]), f"{api} is back at revision {revision.number}"
-        )
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Roll {api} back to revision {revision.number}?",
         submit="Roll back",
         back=reverse("console:api_revision", args=[api.slug, revision.number]),
         back_label=f"Revision {revision.number}",
         explain="Its configuration becomes what it was then, as a new revision. Operations and documents stay.",
+        form=CommentForm,
+        service=partial(api_rollback, api=api, number=revision.number),
+        to=reverse("console:api_revisions", args=[api.slug]),
+        said=f"{api} is back at revision {revision.number}",
+        receipt=True,
     )
 
 
-@page(load=an_api, may=can_edit_api, methods=FORM)
-def import_document(request: SignedInRequest, api: API) -> HttpResponse:
+@action(load=an_api, may=can_edit_api)
+def import_document(request: SignedInRequest, api: API) -> Action:
     """Read the operations of an API out of its OpenAPI document."""
-    form = DocumentForm(*uploaded(request))
     to = reverse("console:api_operations", args=[api.slug])
-    if request.method == "POST" and (
-        result := attempt(
-            form, lambda: openapi_import(actor=request.user, api=api, content=form.cleaned_data["document"])
-        )
-    ):
-        return done_with_receipt(
-            request,
-            to,
-            f"{result.operations} operations now: {result.added} new, {result.removed} removed",
-        )
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Import operations of {api}",
         submit="Import",
         back=to,
         back_label=str(api),
-        multipart=True,
         explain="Operations that the document doesn't have are removed.",
+        form=DocumentForm,
+        service=lambda actor, document: openapi_import(actor=actor, api=api, content=document),
+        answer=lambda result, _: done_with_receipt(
+            request, to, f"{result.operations} operations now: {result.added} new, {result.removed} removed"
+        ),
     )

@@ -1,5 +1,8 @@
 """APIs: the list, a new one, one out of an OpenAPI document."""
 
+from functools import partial
+from typing import Any
+
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -8,8 +11,9 @@ from apps.catalog.models import API
 from apps.catalog.selectors import apis_configured_by
 from apps.catalog.services import api_create, api_create_from_openapi, api_publish
 from apps.console import list_traffic
+from apps.console.actions import Action, action
 from apps.console.filters import APIFilters
-from apps.console.form_responses import attempt, done, done_with_receipt, form_page, sent, uploaded
+from apps.console.form_responses import done, done_with_receipt
 from apps.console.forms.apis import NewFromDocumentForm, RegisterForm
 from apps.console.lists import listing
 from apps.console.page_access import SignedInRequest, anyone, page
@@ -17,8 +21,6 @@ from apps.console.tables import APITable
 from apps.tenants.choices import Role
 from apps.tenants.models import User
 from apps.tenants.policies import tenants_of
-
-FORM = ("GET", "HEAD", "POST")
 
 
 def may_register(user: User) -> bool:
@@ -34,18 +36,17 @@ def apis(request: SignedInRequest) -> HttpResponse:
     return render(request, "apis/list.html", {**context, "may_register": may_register(request.user)})
 
 
-@page(may=may_register, methods=FORM)
-def register(request: SignedInRequest) -> HttpResponse:
+@action(may=may_register)
+def register(request: SignedInRequest) -> Action:
     """A new API by hand."""
-    form = RegisterForm(sent(request), tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER))
-    if request.method == "POST" and (api := attempt(form, lambda: _create(request.user, form), _NAMES)):
-        return _registered(request, api)
-    return form_page(
-        request,
-        form,
+    return Action(
         heading="Register an API",
         submit="Register",
         back=reverse("console:apis"),
+        form=partial(RegisterForm, tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER)),
+        service=_create,
+        names=_NAMES,
+        answer=lambda api, _: _registered(request, api),
         template="apis/register.html",
     )
 
@@ -54,20 +55,13 @@ def register(request: SignedInRequest) -> HttpResponse:
 _NAMES = {"upstreams": "upstream_url", "upstreams.0.url": "upstream_url"}
 
 
-def _create(user: User, form: RegisterForm) -> API:
-    data = form.cleaned_data
+def _create(*, actor: User, upstream_url: str, mode: str, ttl: float, authentication: str, **fields: Any) -> API:
     return api_create(
-        actor=user,
-        tenant=data["tenant"],
-        slug=data["slug"],
-        upstreams=[{"url": data["upstream_url"]}],
-        policy={"mode": data["mode"], "ttl": data["ttl"]},
-        name=data["name"],
-        listen_path=data["listen_path"],
-        summary=data["summary"],
-        tags=data["tags"],
-        authentication=[data["authentication"]],
-        approval=data["approval"],
+        actor=actor,
+        upstreams=[{"url": upstream_url}],
+        policy={"mode": mode, "ttl": ttl},
+        authentication=[authentication],
+        **fields,
     )
 
 
@@ -79,35 +73,29 @@ def _registered(request: SignedInRequest, api: API) -> HttpResponse:
     return done(request, to, f"{api} is registered as a draft. Publish it to have it served.")
 
 
-@page(may=may_register, methods=FORM)
-def import_new(request: SignedInRequest) -> HttpResponse:
+@action(may=may_register)
+def import_new(request: SignedInRequest) -> Action:
     """A new API out of an OpenAPI document."""
-    form = NewFromDocumentForm(*uploaded(request), tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER))
 
-    def create() -> API:
-        data = form.cleaned_data
-        return api_create_from_openapi(
-            actor=request.user,
-            tenant=data["tenant"],
-            content=data["document"],
-            upstream_url=data["upstream_url"],
-            **({"listen_path": data["listen_path"]} if data["listen_path"] else {}),
-        )
+    def create(*, actor: User, document: bytes, listen_path: str | None, **fields: Any) -> API:
+        if listen_path:
+            fields["listen_path"] = listen_path
+        return api_create_from_openapi(actor=actor, content=document, **fields)
 
-    if request.method == "POST" and (api := attempt(form, create, _NAMES)):
-        count = api.operations.count()
-        return done(
-            request,
-            reverse("console:api_operations", args=[api.slug]),
-            f"{api} is registered as a draft, with {count} operation{'' if count == 1 else 's'}.",
-        )
-    return form_page(
-        request,
-        form,
+    return Action(
         heading="Import an OpenAPI document",
         submit="Import",
         back=reverse("console:apis"),
         back_label="APIs",
-        multipart=True,
         explain="Each path and method becomes an operation; title and description become the API's.",
+        form=partial(NewFromDocumentForm, tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER)),
+        service=create,
+        names=_NAMES,
+        answer=lambda api, _: _imported(request, api),
     )
+
+
+def _imported(request: SignedInRequest, api: API) -> HttpResponse:
+    count = api.operations.count()
+    to = reverse("console:api_operations", args=[api.slug])
+    return done(request, to, f"{api} is registered as a draft, with {count} operation{'' if count == 1 else 's'}.")

@@ -1,6 +1,6 @@
 """Applications and their keys."""
 
-from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.db.models import Count, Max, Q, QuerySet
@@ -8,7 +8,6 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
 
 from apps.access.choices import LIVE, KeyState
 from apps.access.models import APIKey, Application
@@ -32,9 +31,10 @@ from apps.access.services import (
 from apps.catalog.models import API
 from apps.catalog.policies import apis_visible_to
 from apps.console import list_traffic
+from apps.console.actions import Action, action
 from apps.console.call_examples import curl_of
 from apps.console.filters import ApplicationFilters
-from apps.console.form_responses import attempt, attempted, done, done_with_receipt, form_page, sent
+from apps.console.form_responses import done, show_once
 from apps.console.forms.access import ApplicationForm, KeyAPIsForm, KeyForm, NewApplicationForm, RotateForm
 from apps.console.forms.apis import CommentForm, ConfirmForm
 from apps.console.lists import listing
@@ -46,8 +46,6 @@ from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.choices import Role
 from apps.tenants.models import User
 from apps.tenants.policies import tenants_of
-
-FORM = ("GET", "HEAD", "POST")
 
 
 def may_build(user: User) -> bool:
@@ -69,21 +67,19 @@ def applications(request: SignedInRequest) -> HttpResponse:
     return render(request, "access/applications.html", {**context, "may_build": may_build(request.user)})
 
 
-@page(may=may_build, methods=FORM)
-def new(request: SignedInRequest) -> HttpResponse:
+@action(may=may_build)
+def new(request: SignedInRequest) -> Action:
     """A new application."""
-    form = NewApplicationForm(sent(request), tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER))
-    if request.method == "POST" and (
-        application := attempt(form, lambda: application_create(actor=request.user, **form.cleaned_data))
-    ):
-        return done(request, application_url(application), f"{application} is there. Make a key for it next.")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading="New application",
         submit="Make the application",
         back=reverse("console:applications"),
         back_label="Applications",
+        form=partial(NewApplicationForm, tenants=tenants_of(request.user, Role.OWNER, Role.DEVELOPER)),
+        service=application_create,
+        answer=lambda application, _: done(
+            request, application_url(application), f"{application} is there. Make a key for it next."
+        ),
     )
 
 
@@ -124,78 +120,73 @@ def shown_state(key: APIKey) -> str:
     return str(key.state)
 
 
-@page(load=an_application, may=can_edit_application, methods=FORM)
-def edit(request: SignedInRequest, application: Application) -> HttpResponse:
+@action(load=an_application, may=can_edit_application)
+def edit(request: SignedInRequest, application: Application) -> Action:
     """Change its name or description."""
-    start = {"name": application.name, "description": application.description}
-    form = ApplicationForm(sent(request), initial=start)
-    to = application_url(application)
-    if request.method == "POST" and attempted(
-        form, lambda: application_update(actor=request.user, application=application, **form.cleaned_data)
-    ):
-        return done(request, to, "The application is saved.")
-    return form_page(request, form, heading=f"Edit {application}", submit="Save", back=to, back_label=str(application))
-
-
-@page(load=an_application, may=can_edit_application, methods=FORM)
-def delete(request: SignedInRequest, application: Application) -> HttpResponse:
-    """Remove it with its keys and subscriptions."""
-    form = ConfirmForm(sent(request), name=application.slug)
-    name, to = str(application), application_url(application)
-
-    def remove() -> None:
-        application_delete(actor=request.user, application=application)
-
-    if request.method == "POST" and attempted(form, remove):
-        return done_with_receipt(request, reverse("console:applications"), f"{name} is deleted")
-    return form_page(
-        request,
-        form,
-        heading=f"Delete {name}?",
-        submit="Delete for good",
-        back=to,
-        back_label=name,
-        explain="Its keys stop working at once, and its subscriptions end. This can't be undone.",
-        danger=True,
+    return Action(
+        heading=f"Edit {application}",
+        submit="Save",
+        back=application_url(application),
+        back_label=str(application),
+        form=ApplicationForm,
+        initial={"name": application.name, "description": application.description},
+        service=partial(application_update, application=application),
+        said="The application is saved.",
     )
 
 
-@never_cache
+@action(load=an_application, may=can_edit_application)
+def delete(request: SignedInRequest, application: Application) -> Action:
+    """Remove it with its keys and subscriptions."""
+    return Action(
+        heading=f"Delete {application}?",
+        submit="Delete for good",
+        back=application_url(application),
+        back_label=str(application),
+        explain="Its keys stop working at once, and its subscriptions end. This can't be undone.",
+        danger=True,
+        form=partial(ConfirmForm, name=application.slug),
+        service=partial(application_delete, application=application),
+        to=reverse("console:applications"),
+        said=f"{application} is deleted",
+        receipt=True,
+    )
+
+
 def _show_key(request: SignedInRequest, made: NewKey, application: Application, note: str = "") -> HttpResponse:
-    """The one page that ever shows a key's secret: no address leads back to it."""
     receipt = wait_for_receipt()
     live = application.subscriptions.filter(state__in=LIVE).select_related("api")
     good_for = live if made.key.apis is None else live.filter(api__slug__in=made.key.apis)
     held = good_for.first()
     api = held.api if held else API(listen_path="/…/", authentication=["api_key"], api_key_header="X-API-Key")
-    context = {
-        "made": made,
-        "application": application,
-        "curl": curl_of(api, key=made.secret),
-        "may_call": held is not None or live.exists(),
-        "receipt": receipt,
-        "note": note,
-    }
-    template = "access/key_made_dialog.html" if request.htmx else "access/key_made.html"
-    return render(request, template, context)
-
-
-@page(load=an_application, may=can_manage_keys, methods=FORM)
-def key_new(request: SignedInRequest, application: Application) -> HttpResponse:
-    """A new key, shown once."""
-    form = KeyForm(sent(request), apis=_callable_apis(request.user, application))
-    if request.method == "POST" and (
-        made := attempt(form, lambda: key_create(actor=request.user, application=application, **form.cleaned_data))
-    ):
-        return _show_key(request, made, application)
-    return form_page(
+    return show_once(
         request,
-        form,
+        "access/key_made.html",
+        title="The new key",
+        heading=f"The new key “{made.key.name}”",
+        back=application_url(application),
+        back_label=str(application),
+        made=made,
+        application=application,
+        curl=curl_of(api, key=made.secret),
+        may_call=held is not None or live.exists(),
+        receipt=receipt,
+        note=note,
+    )
+
+
+@action(load=an_application, may=can_manage_keys)
+def key_new(request: SignedInRequest, application: Application) -> Action:
+    """A new key, shown once."""
+    return Action(
         heading=f"New key for {application}",
         submit="Make the key",
         back=application_url(application),
         back_label=str(application),
         explain="It is shown once, right after this.",
+        form=partial(KeyForm, apis=_callable_apis(request.user, application)),
+        service=partial(key_create, application=application),
+        answer=lambda made, _: _show_key(request, made, application),
     )
 
 
@@ -206,65 +197,52 @@ def _callable_apis(user: User, application: Application, *more: str) -> QuerySet
     return API.objects.filter(Q(pk__in=seen.values("pk")) | Q(slug__in=more)).order_by("name")
 
 
-@page(load=a_key, may=of("application", can_manage_keys), methods=FORM)
-def key_apis(request: SignedInRequest, key: APIKey) -> HttpResponse:
+@action(load=a_key, may=of("application", can_manage_keys))
+def key_apis(request: SignedInRequest, key: APIKey) -> Action:
     """Which APIs a key is good for."""
     named = key.apis or ()
-    form = KeyAPIsForm(
-        sent(request), initial={"apis": list(named)}, apis=_callable_apis(request.user, key.application, *named)
-    )
-    to = application_url(key.application)
-    if request.method == "POST" and attempted(
-        form, lambda: key_update(actor=request.user, key=key, apis=form.cleaned_data["apis"])
-    ):
-        return done_with_receipt(request, to, f"The key {key.name} is changed")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"What is the key {key.name} good for?",
         submit="Save",
-        back=to,
+        back=application_url(key.application),
         back_label=str(key.application),
         explain="Calls with it to other APIs are refused with 403.",
+        form=partial(KeyAPIsForm, apis=_callable_apis(request.user, key.application, *named)),
+        initial={"apis": list(named)},
+        service=partial(key_update, key=key),
+        said=f"The key {key.name} is changed",
+        receipt=True,
     )
 
 
-@page(load=a_key, may=of("application", can_manage_keys), methods=FORM)
-def rotate(request: SignedInRequest, key: APIKey) -> HttpResponse:
+@action(load=a_key, may=of("application", can_manage_keys))
+def rotate(request: SignedInRequest, key: APIKey) -> Action:
     """A successor, with time to put it in place."""
-    form = RotateForm(sent(request), initial={"overlap": timedelta(hours=24).total_seconds()})
-    application = key.application
-    if request.method == "POST" and (
-        made := attempt(form, lambda: key_rotate(actor=request.user, key=key, overlap=form.overlap_time()))
-    ):
-        return _show_key(request, made, application, f"The old key {key.prefix}… works until then, and no longer.")
-    return form_page(
-        request,
-        form,
+    note = f"The old key {key.prefix}… works until then, and no longer."
+    return Action(
         heading=f"Replace the key {key.name}?",
         submit="Make its successor",
-        back=application_url(application),
-        back_label=str(application),
+        back=application_url(key.application),
+        back_label=str(key.application),
         explain=f"A new key takes the place of {key.prefix}…, and both work for a while.",
+        form=RotateForm,
+        service=partial(key_rotate, key=key),
+        answer=lambda made, _: _show_key(request, made, key.application, note),
     )
 
 
-@page(load=a_key, may=of("application", can_manage_keys), methods=FORM)
-def revoke(request: SignedInRequest, key: APIKey) -> HttpResponse:
+@action(load=a_key, may=of("application", can_manage_keys))
+def revoke(request: SignedInRequest, key: APIKey) -> Action:
     """End a key, on every gateway, now."""
-    form = CommentForm(sent(request))
-    to = application_url(key.application)
-    if request.method == "POST" and attempted(
-        form, lambda: key_revoke(actor=request.user, key=key, comment=form.cleaned_data["comment"])
-    ):
-        return done_with_receipt(request, to, f"The key {key.name} is revoked")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Revoke the key {key.name}?",
         submit="Revoke",
-        back=to,
+        back=application_url(key.application),
         back_label=str(key.application),
         explain=f"Calls with {key.prefix}… are refused with 401 from now on. This can't be undone.",
         danger=True,
+        form=CommentForm,
+        service=partial(key_revoke, key=key),
+        said=f"The key {key.name} is revoked",
+        receipt=True,
     )

@@ -1,5 +1,7 @@
 """The cache: who hits, why others don't, what it holds, purges with their receipts, warm-ups."""
 
+from functools import partial
+
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -8,18 +10,18 @@ from django.utils import timezone
 from apps.analytics.selectors import VisibleCalls, breakdown
 from apps.catalog.selectors import apis_editable_by
 from apps.console import list_traffic
+from apps.console.actions import Action, action
 from apps.console.filters import PurgeFilters
-from apps.console.form_responses import attempt, form_page, sent
 from apps.console.forms.apis import PurgeAnyForm
 from apps.console.lists import listing
 from apps.console.page_access import SignedInRequest, anyone, page
-from apps.console.receipts import purge_of, purge_with_receipt
+from apps.console.receipts import purge_with_receipt
 from apps.console.tables import PurgeTable, WarmUpTable
 from apps.purging.selectors import cache_tiers, purges_visible_to
+from apps.purging.services import purge
 from apps.tenants.models import User
 from apps.warming.selectors import warm_ups_visible_to
 
-FORM = ("GET", "HEAD", "POST")
 LARGEST = 20
 """APIs, and tenants, whose sizes are shown."""
 
@@ -57,24 +59,18 @@ def cache(request: SignedInRequest) -> HttpResponse:
     )
 
 
-@page(may=looks_after_some, methods=FORM)
-def purge_any(request: SignedInRequest) -> HttpResponse:
+@action(may=looks_after_some)
+def purge_any(request: SignedInRequest) -> Action:
     """Purge cached answers of some API."""
-    form = PurgeAnyForm(sent(request), apis=apis_editable_by(request.user))
-
     back = reverse("console:cache")
-    if request.method == "POST" and (
-        made := attempt(form, lambda: purge_of(request, form.cleaned_data["api"], form.cleaned_data))
-    ):
-        data = form.cleaned_data
-        return purge_with_receipt(request, data["api"], made, back, warm_up=data["warm_up"])
-    return form_page(
-        request,
-        form,
+    return Action(
         heading="Purge cached answers",
         submit="Purge",
         back=back,
         back_label="Cache",
-        danger=True,
         explain="What matches is fetched anew at the next call. The purge is in force once its receipt says so.",
+        danger=True,
+        form=partial(PurgeAnyForm, apis=apis_editable_by(request.user)),
+        service=purge,
+        answer=lambda made, data: purge_with_receipt(request, data["api"], made, back, warm_up=data["warm_up"]),
     )

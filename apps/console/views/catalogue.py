@@ -1,5 +1,7 @@
 """The catalogue: what may be asked for, its documentation, asking, and a real call."""
 
+from functools import partial
+
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -16,9 +18,10 @@ from apps.access.services import request_create, trial_key_create
 from apps.catalog.models import API
 from apps.catalog.policies import can_view_api, can_view_configuration
 from apps.catalog.selectors import apis_in_catalogue
+from apps.console.actions import FORM, Action, action
 from apps.console.call_examples import curl_of
 from apps.console.filters import CatalogueFilters
-from apps.console.form_responses import attempt, done, done_with_receipt, form_page, sent
+from apps.console.form_responses import done, done_with_receipt, sent
 from apps.console.forms.access import AskForm, TryForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_catalogue_entry, an_api
@@ -29,7 +32,6 @@ from apps.console.try_it import Trial, call
 from apps.console.views.applications import may_build
 from apps.tenants.models import User
 
-FORM = ("GET", "HEAD", "POST")
 PER_PAGE = 24
 
 
@@ -78,32 +80,28 @@ def may_ask(user: User, *_: object) -> bool:
     return user.is_active
 
 
-@page(load=a_catalogue_entry, may=may_ask, methods=FORM)
-def ask(request: SignedInRequest, api: API) -> HttpResponse:
+@action(load=a_catalogue_entry, may=may_ask)
+def ask(request: SignedInRequest, api: API) -> Action:
     """Ask for access."""
     applications = applications_usable_by(request.user)
-    form = AskForm(sent(request), applications=applications)
-
-    def create() -> AccessRequest:
-        return request_create(actor=request.user, api=api, **form.cleaned_data)
-
-    back = reverse("console:catalogue_entry", args=[api.slug])
-    if request.method == "POST" and (asked := attempt(form, create)):
-        if asked.state == RequestState.APPROVED:
-            return done_with_receipt(request, request_url(asked), f"{asked.application} may call {api}")
-        said = f"Your request for {api} is handed in. You hear when it is decided."
-        return done(request, request_url(asked), said)
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Ask for access to {api}",
         submit="Ask",
-        back=back,
+        back=reverse("console:catalogue_entry", args=[api.slug]),
         back_label=str(api),
-        template="catalogue/ask.html" if not applications.exists() else "forms/form.html",
-        api=api,
-        may_build=may_build(request.user),
+        form=partial(AskForm, applications=applications),
+        service=partial(request_create, api=api),
+        answer=lambda asked, _: _asked(request, asked),
+        template="forms/form.html" if applications.exists() else "catalogue/ask.html",
+        context={"api": api, "may_build": may_build(request.user)},
     )
+
+
+def _asked(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
+    if asked.state == RequestState.APPROVED:
+        return done_with_receipt(request, request_url(asked), f"{asked.application} may call {asked.api}")
+    said = f"Your request for {asked.api} is handed in. You hear when it is decided."
+    return done(request, request_url(asked), said)
 
 
 @page(load=an_api, may=can_view_api, methods=FORM)

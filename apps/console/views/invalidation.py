@@ -1,14 +1,14 @@
 """What purges of an API come in by, and where they are told on: its webhook's secret, its CDN."""
 
+from functools import partial
+
 from django.conf import settings
 from django.http import HttpResponse
-from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.cache import never_cache
 
 from apps.catalog.models import API
-from apps.console.form_responses import attempt, attempted, done, form_page, sent
-from apps.console.forms.fields import ConsoleForm
+from apps.console.actions import FORM, Action, action
+from apps.console.form_responses import attempted, done, form_page, sent, show_once
 from apps.console.forms.invalidation import CDNForm, FirstSecretForm, NextSecretForm
 from apps.console.object_lookup import an_api
 from apps.console.page_access import SignedInRequest, page
@@ -22,8 +22,6 @@ from apps.invalidation.services import (
     webhook_secret_make,
 )
 
-FORM = ("GET", "HEAD", "POST")
-RENAMED = {"overlap": "old_holds"}
 NO_KEPT_VALUE = "There is no value of {} to keep: write one."
 
 
@@ -51,48 +49,43 @@ def signed_curl(api: API, secret: str) -> str:
     )
 
 
-@never_cache
 def _show_secret(request: SignedInRequest, api: API, made: NewSecret) -> HttpResponse:
-    """The one page that ever shows the secret: no address leads back to it."""
-    context = {"api": api, "made": made, "curl": signed_curl(api, made.secret), "back": back_of(api)}
-    return render(request, "apis/secret_made_dialog.html" if request.htmx else "apis/secret_made.html", context)
+    title = "The webhook's secret"
+    curl = signed_curl(api, made.secret)
+    return show_once(
+        request, "apis/secret_made.html", title=title, back=back_of(api), back_label=str(api), made=made, curl=curl
+    )
 
 
-@page(load=an_api, may=can_configure, methods=FORM)
-def webhook_secret(request: SignedInRequest, api: API) -> HttpResponse:
+@action(load=an_api, may=can_configure)
+def webhook_secret(request: SignedInRequest, api: API) -> Action:
     """The secret with which an origin signs its messages, the first one or the next, shown once."""
     rotates = hasattr(api, "purge_webhook")
-    form = NextSecretForm(sent(request)) if rotates else FirstSecretForm(sent(request))
-    if request.method == "POST" and (
-        made := attempt(form, lambda: webhook_secret_make(actor=request.user, api=api, overlap=form.overlap()), RENAMED)
-    ):
-        return _show_secret(request, api, made)
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Replace the webhook's secret of {api}?" if rotates else f"A webhook for {api}",
         submit="Make its successor" if rotates else "Make the secret",
         back=back_of(api),
         back_label=str(api),
         explain="The origin's systems sign their messages with it. It is shown once, right after this.",
+        form=NextSecretForm if rotates else FirstSecretForm,
+        service=partial(webhook_secret_make, api=api),
+        names={"overlap": "old_holds"},
+        answer=lambda made, _: _show_secret(request, api, made),
     )
 
 
-@page(load=an_api, may=can_configure, methods=FORM)
-def webhook_end(request: SignedInRequest, api: API) -> HttpResponse:
+@action(load=an_api, may=can_configure)
+def webhook_end(request: SignedInRequest, api: API) -> Action:
     """Take no more messages by webhook."""
-    form = ConsoleForm(sent(request))
-    if request.method == "POST" and attempted(form, lambda: webhook_remove(actor=request.user, api=api)):
-        return done(request, back_of(api), f"{api} takes no more messages by webhook.")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Remove the webhook of {api}?",
         submit="Remove",
         back=back_of(api),
         back_label=str(api),
         explain="Messages with its secret are refused with 401 from now on.",
         danger=True,
+        service=partial(webhook_remove, api=api),
+        said=f"{api} takes no more messages by webhook.",
     )
 
 
@@ -119,19 +112,16 @@ def cdn(request: SignedInRequest, api: API) -> HttpResponse:
     )
 
 
-@page(load=an_api, may=can_configure, methods=FORM)
-def cdn_end(request: SignedInRequest, api: API) -> HttpResponse:
+@action(load=an_api, may=can_configure)
+def cdn_end(request: SignedInRequest, api: API) -> Action:
     """Forward no more purges."""
-    form = ConsoleForm(sent(request))
-    if request.method == "POST" and attempted(form, lambda: cdn_remove(actor=request.user, api=api)):
-        return done(request, back_of(api), f"Purges of {api} are no longer forwarded.")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Forward no more purges of {api}?",
         submit="Remove the CDN",
         back=back_of(api),
         back_label=str(api),
         explain="What the CDN has stored stays there until it expires.",
         danger=True,
+        service=partial(cdn_remove, api=api),
+        said=f"Purges of {api} are no longer forwarded.",
     )

@@ -1,5 +1,6 @@
 """Tenants, their members, and users."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -9,10 +10,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
+from apps.console.actions import FORM, Action, action
 from apps.console.filters import TenantFilters, UserFilters
-from apps.console.form_responses import attempt, attempted, done, done_with_receipt, form_page, sent
+from apps.console.form_responses import attempted, done, form_page, sent
 from apps.console.forms.apis import CommentForm
-from apps.console.forms.fields import ConsoleForm
 from apps.console.forms.people import InviteForm, InviteToForm, NewTenantForm, RoleForm, TenantForm, UserForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_membership, a_tenant, a_user, an_invitation
@@ -49,8 +50,6 @@ from apps.tenants.services import (
 )
 from apps.tenants.sign_in import has_confirmed
 
-FORM = ("GET", "HEAD", "POST")
-
 
 @page(may=anyone)
 def tenants(request: SignedInRequest) -> HttpResponse:
@@ -64,21 +63,17 @@ def tenants(request: SignedInRequest) -> HttpResponse:
     return render(request, "platform/tenants.html", {**context, "may_create": can_create_tenant(request.user)})
 
 
-@page(may=administrators, methods=FORM)
-def tenant_new(request: SignedInRequest) -> HttpResponse:
+@action(may=administrators)
+def tenant_new(request: SignedInRequest) -> Action:
     """A new tenant."""
-    form = NewTenantForm(sent(request))
-    if request.method == "POST" and (
-        tenant := attempt(form, lambda: tenant_create(actor=request.user, **form.cleaned_data))
-    ):
-        return done(request, tenant_url(tenant), f"{tenant} is there. Invite its first owner next.")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading="New tenant",
         submit="Make the tenant",
         back=reverse("console:tenants"),
         back_label="Tenants",
+        form=NewTenantForm,
+        service=tenant_create,
+        answer=lambda tenant, _: done(request, tenant_url(tenant), f"{tenant} is there. Invite its first owner next."),
     )
 
 
@@ -104,61 +99,64 @@ def tenant(request: SignedInRequest, found: Tenant) -> HttpResponse:
     )
 
 
-@page(load=a_tenant, may=can_update_tenant, methods=FORM)
-def tenant_edit(request: SignedInRequest, found: Tenant) -> HttpResponse:
+@action(load=a_tenant, may=can_update_tenant)
+def tenant_edit(request: SignedInRequest, found: Tenant) -> Action:
     """Change its name."""
-    form = TenantForm(sent(request), initial={"name": found.name})
-    if request.method == "POST" and attempted(
-        form, lambda: tenant_update(actor=request.user, tenant=found, name=form.cleaned_data["name"])
-    ):
-        return done(request, tenant_url(found), "The tenant is saved.")
-    return form_page(
-        request, form, heading=f"Rename {found}", submit="Save", back=tenant_url(found), back_label=str(found)
-    )
-
-
-@page(load=a_tenant, may=can_suspend_tenant, methods=FORM)
-def tenant_switch(request: SignedInRequest, found: Tenant) -> HttpResponse:
-    """Suspend a tenant, or resume it."""
-    resumes = found.state == TenantState.SUSPENDED
-    form = CommentForm(sent(request))
-    service = tenant_resume if resumes else tenant_suspend
-    if request.method == "POST" and attempted(
-        form, lambda: service(actor=request.user, tenant=found, comment=form.cleaned_data["comment"])
-    ):
-        said = f"{found} is active again" if resumes else f"{found} is suspended"
-        return done_with_receipt(request, tenant_url(found), said)
-    return form_page(
-        request,
-        form,
-        heading=f"Let {found} call again?" if resumes else f"Suspend {found}?",
-        submit="Resume" if resumes else "Suspend",
+    return Action(
+        heading=f"Rename {found}",
+        submit="Save",
         back=tenant_url(found),
         back_label=str(found),
-        explain="Its keys work again at once." if resumes else "All its keys are refused until it is resumed.",
-        danger=not resumes,
+        form=TenantForm,
+        initial={"name": found.name},
+        service=partial(tenant_update, tenant=found),
+        said="The tenant is saved.",
     )
 
 
-@page(load=a_tenant, may=can_manage_members, methods=FORM)
-def invite(request: SignedInRequest, found: Tenant) -> HttpResponse:
+@action(load=a_tenant, may=can_suspend_tenant)
+def tenant_switch(request: SignedInRequest, found: Tenant) -> Action:
+    """Suspend a tenant, or resume it."""
+    if found.state == TenantState.SUSPENDED:
+        return Action(
+            heading=f"Let {found} call again?",
+            submit="Resume",
+            back=tenant_url(found),
+            back_label=str(found),
+            explain="Its keys work again at once.",
+            form=CommentForm,
+            service=partial(tenant_resume, tenant=found),
+            said=f"{found} is active again",
+            receipt=True,
+        )
+    return Action(
+        heading=f"Suspend {found}?",
+        submit="Suspend",
+        back=tenant_url(found),
+        back_label=str(found),
+        explain="All its keys are refused until it is resumed.",
+        danger=True,
+        form=CommentForm,
+        service=partial(tenant_suspend, tenant=found),
+        said=f"{found} is suspended",
+        receipt=True,
+    )
+
+
+@action(load=a_tenant, may=can_manage_members)
+def invite(request: SignedInRequest, found: Tenant) -> Action:
     """A new member of one tenant."""
     adds = can_add_members(request.user, found)
-    form = InviteForm(sent(request))
-    if request.method == "POST" and attempted(
-        form, lambda: member_invite(actor=request.user, tenant=found, **form.cleaned_data)
-    ):
-        return done(request, tenant_url(found), invited(form.cleaned_data["email"], found, adds))
-    return form_page(
-        request,
-        form,
+    later = "They become a member when they accept, by a link that works for seven days and for their address alone."
+    return Action(
         heading=f"Invite somebody to {found}",
         submit="Invite",
         back=tenant_url(found),
         back_label=str(found),
-        explain=""
-        if adds
-        else "They become a member when they accept, by a link that works for seven days and for their address alone.",
+        explain="" if adds else later,
+        form=InviteForm,
+        service=partial(member_invite, tenant=found),
+        said=lambda data: invited(data["email"], found, adds),
     )
 
 
@@ -167,91 +165,63 @@ def invited(email: str, tenant: Tenant, adds: bool) -> str:
     return f"{email} is a member of {tenant}." if adds else f"An invitation is on its way to {email}."
 
 
-@page(load=an_invitation, may=of("tenant", can_manage_members), methods=FORM)
-def invitation_again(request: SignedInRequest, invitation: Invitation) -> HttpResponse:
+@action(load=an_invitation, may=of("tenant", can_manage_members))
+def invitation_again(request: SignedInRequest, invitation: Invitation) -> Action:
     """Send a new link."""
-    form = ConsoleForm(sent(request))
-    to = tenant_url(invitation.tenant)
-    if request.method == "POST" and attempted(
-        form, lambda: invitation_resend(actor=request.user, invitation=invitation), {"email": NON_FIELD_ERRORS}
-    ):
-        return done(request, to, f"A new invitation is on its way to {invitation.email}.")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Send the invitation to {invitation.email} again?",
         submit="Send",
-        back=to,
+        back=tenant_url(invitation.tenant),
         back_label=str(invitation.tenant),
         explain="The new link works for seven days. The one before stops working.",
+        service=partial(invitation_resend, invitation=invitation),
+        names={"email": NON_FIELD_ERRORS},
+        said=f"A new invitation is on its way to {invitation.email}.",
     )
 
 
-@page(load=an_invitation, may=of("tenant", can_manage_members), methods=FORM)
-def invitation_end(request: SignedInRequest, invitation: Invitation) -> HttpResponse:
+@action(load=an_invitation, may=of("tenant", can_manage_members))
+def invitation_end(request: SignedInRequest, invitation: Invitation) -> Action:
     """Take an invitation back."""
-    form = ConsoleForm(sent(request))
-    to = tenant_url(invitation.tenant)
-
-    def cancel() -> None:
-        invitation_cancel(actor=request.user, invitation=invitation)
-
-    if request.method == "POST" and attempted(form, cancel):
-        return done(request, to, f"The invitation to {invitation.email} is taken back.")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Take the invitation to {invitation.email} back?",
         submit="Take it back",
-        back=to,
+        back=tenant_url(invitation.tenant),
         back_label=str(invitation.tenant),
         explain="Its link stops working.",
         danger=True,
+        service=partial(invitation_cancel, invitation=invitation),
+        said=f"The invitation to {invitation.email} is taken back.",
     )
 
 
-@page(load=a_membership, may=of("tenant", can_manage_members), methods=FORM)
-def role(request: SignedInRequest, membership: Membership) -> HttpResponse:
+@action(load=a_membership, may=of("tenant", can_manage_members))
+def role(request: SignedInRequest, membership: Membership) -> Action:
     """Change a member's role."""
-    form = RoleForm(sent(request), initial={"role": membership.role})
-    to = tenant_url(membership.tenant)
-    if request.method == "POST" and attempted(
-        form,
-        lambda: membership_set(
-            actor=request.user, tenant=membership.tenant, user=membership.user, role=form.cleaned_data["role"]
-        ),
-    ):
-        return done(request, to, f"{membership.user} is {form.cleaned_data['role']} of {membership.tenant}.")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Role of {membership.user} in {membership.tenant}",
         submit="Save",
-        back=to,
+        back=tenant_url(membership.tenant),
         back_label=str(membership.tenant),
+        form=RoleForm,
+        initial={"role": membership.role},
+        service=partial(membership_set, tenant=membership.tenant, user=membership.user),
+        said=lambda data: f"{membership.user} is {data['role']} of {membership.tenant}.",
     )
 
 
-@page(load=a_membership, may=of("tenant", can_manage_members), methods=FORM)
-def remove_member(request: SignedInRequest, membership: Membership) -> HttpResponse:
+@action(load=a_membership, may=of("tenant", can_manage_members))
+def remove_member(request: SignedInRequest, membership: Membership) -> Action:
     """End a membership."""
-    form = ConsoleForm(sent(request))
-    to = tenant_url(membership.tenant)
-
-    def remove() -> None:
-        membership_remove(actor=request.user, membership=membership)
-
-    if request.method == "POST" and attempted(form, remove):
-        return done(request, to, f"{membership.user} is no longer a member of {membership.tenant}.")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Remove {membership.user} from {membership.tenant}?",
         submit="Remove",
-        back=to,
+        back=tenant_url(membership.tenant),
         back_label=str(membership.tenant),
         explain="They no longer see it. What they made stays.",
         danger=True,
+        service=partial(membership_remove, membership=membership),
+        said=f"{membership.user} is no longer a member of {membership.tenant}.",
     )
 
 
@@ -262,21 +232,18 @@ def users(request: SignedInRequest) -> HttpResponse:
     return render(request, "platform/users.html", listing(request, rows, UserTable, UserFilters))
 
 
-@page(may=administrators, methods=FORM)
-def invite_any(request: SignedInRequest) -> HttpResponse:
+@action(may=administrators)
+def invite_any(request: SignedInRequest) -> Action:
     """A new member of some tenant."""
-    form = InviteToForm(sent(request), tenants=tenants_visible_to(request.user))
-    if request.method == "POST" and attempted(form, lambda: member_invite(actor=request.user, **form.cleaned_data)):
-        said = invited(form.cleaned_data["email"], form.cleaned_data["tenant"], True)
-        return done(request, reverse("console:users"), said)
-    return form_page(
-        request,
-        form,
+    return Action(
         heading="Add somebody",
         submit="Add",
         back=reverse("console:users"),
         back_label="Users",
         explain="They are a member at once, and get a letter; somebody new, with a link to choose a password.",
+        form=partial(InviteToForm, tenants=tenants_visible_to(request.user)),
+        service=member_invite,
+        said=lambda data: invited(data["email"], data["tenant"], True),
     )
 
 
@@ -316,23 +283,26 @@ def user(request: SignedInRequest, found: User) -> HttpResponse:
     )
 
 
-@page(load=a_user, may=can_administrate_user, methods=FORM)
-def user_switch(request: SignedInRequest, found: User) -> HttpResponse:
+@action(load=a_user, may=can_administrate_user)
+def user_switch(request: SignedInRequest, found: User) -> Action:
     """Deactivate a user, or let them in again."""
-    form = ConsoleForm(sent(request))
-    to = reverse("console:user", args=[found.pk])
-    service = user_deactivate if found.is_active else user_activate
-    heading = f"Deactivate {found}?" if found.is_active else f"Let {found} in again?"
-    submit, danger = ("Deactivate", True) if found.is_active else ("Activate", False)
-    if request.method == "POST" and attempted(form, lambda: service(actor=request.user, user=found)):
-        return done(request, to, f"{found} is {'deactivated' if danger else 'active again'}.")
-    return form_page(
-        request,
-        form,
-        heading=heading,
-        submit=submit,
-        back=to,
+    back = reverse("console:user", args=[found.pk])
+    if found.is_active:
+        return Action(
+            heading=f"Deactivate {found}?",
+            submit="Deactivate",
+            back=back,
+            back_label=str(found),
+            explain="Signing in and REST tokens stop working; keys of applications go on.",
+            danger=True,
+            service=partial(user_deactivate, user=found),
+            said=f"{found} is deactivated.",
+        )
+    return Action(
+        heading=f"Let {found} in again?",
+        submit="Activate",
+        back=back,
         back_label=str(found),
-        explain="Signing in and REST tokens stop working; keys of applications go on." if danger else "",
-        danger=danger,
+        service=partial(user_activate, user=found),
+        said=f"{found} is active again.",
     )

@@ -2,6 +2,7 @@
 
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ from apps.analytics.selectors import latest_completeness
 from apps.audit.models import Entry
 from apps.audit.selectors import entries_visible_to
 from apps.catalog.egress import all_refused_upstreams
+from apps.console.actions import Action, action
 from apps.console.filters import AuditFilters
-from apps.console.form_responses import attempted, done_with_receipt, form_page, sent
 from apps.console.forms.people import EgressForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_tenant
@@ -26,7 +27,6 @@ from apps.fleet.selectors import parts_state
 from apps.tenants.egress import administrators_rules, egress_update, open_to_all, tenant_egress_update
 from apps.tenants.models import Tenant, User
 
-FORM = ("GET", "HEAD", "POST")
 SHOWN_MAILS = 50
 
 
@@ -75,43 +75,38 @@ def egress(request: SignedInRequest) -> HttpResponse:
     )
 
 
-@page(may=administrators, methods=FORM)
-def egress_edit(request: SignedInRequest) -> HttpResponse:
+@action(may=administrators)
+def egress_edit(request: SignedInRequest) -> Action:
     """Change where calls of all tenants may lead."""
-    form = EgressForm(sent(request), initial={"allow": administrators_rules()})
-    to = reverse("console:egress")
-    if request.method == "POST" and attempted(
-        form, lambda: egress_update(actor=request.user, allow=form.cleaned_data["allow"])
-    ):
-        return done_with_receipt(request, to, "The egress rules are saved")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading="Egress of all tenants",
         submit="Save",
-        back=to,
+        back=reverse("console:egress"),
         back_label="Egress",
         explain="Public addresses may be reached without a rule. The platform's own ports, link-local addresses and metadata "
         "services never are.",
+        form=EgressForm,
+        initial={"allow": administrators_rules()},
+        service=egress_update,
+        said="The egress rules are saved",
+        receipt=True,
     )
 
 
-@page(load=a_tenant, may=administrators, methods=FORM)
-def tenant_egress(request: SignedInRequest, found: Tenant) -> HttpResponse:
+@action(load=a_tenant, may=administrators)
+def tenant_egress(request: SignedInRequest, found: Tenant) -> Action:
     """Change where the calls of one tenant's APIs may lead beside."""
-    form = EgressForm(sent(request), initial={"allow": found.egress})
-    if request.method == "POST" and attempted(
-        form, lambda: tenant_egress_update(actor=request.user, tenant=found, allow=form.cleaned_data["allow"])
-    ):
-        return done_with_receipt(request, tenant_url(found), f"The egress rules of {found} are saved")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Egress of {found}",
         submit="Save",
         back=tenant_url(found),
         back_label=str(found),
         explain="Beside public addresses and what all tenants may reach.",
+        form=EgressForm,
+        initial={"allow": found.egress},
+        service=partial(tenant_egress_update, tenant=found),
+        said=f"The egress rules of {found} are saved",
+        receipt=True,
     )
 
 

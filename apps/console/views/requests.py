@@ -1,13 +1,13 @@
 """Access requests: the queue for those who decide, the list for those who asked, and one request with its evidence."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
 
 from apps.access.choices import OPEN, RequestState
-from apps.access.models import AccessRequest
+from apps.access.models import AccessRequest, Plan
 from apps.access.policies import (
     can_cancel_request,
     can_decide_request,
@@ -25,17 +25,15 @@ from apps.access.services import (
 )
 from apps.catalog.policies import can_view_api
 from apps.console import list_traffic
+from apps.console.actions import Action, action
 from apps.console.filters import RequestFilters
-from apps.console.form_responses import attempted, done, done_with_receipt, form_page, sent
 from apps.console.forms.access import ApproveForm, EditRequestForm, ReplyForm, WordForm
-from apps.console.forms.fields import ConsoleForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_request
 from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.pending_decisions import waiting_for
 from apps.console.tables import QueueTable, RequestTable, request_url
-
-FORM = ("GET", "HEAD", "POST")
+from apps.tenants.models import User
 
 
 @page(may=anyone)
@@ -69,115 +67,82 @@ def one(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
     return render(request, "access/request.html", context)
 
 
-def _step(
-    request: SignedInRequest,
-    asked: AccessRequest,
-    form: ConsoleForm,
-    service: Callable[[], AccessRequest],
-    *,
-    heading: str,
-    submit: str,
-    said: str,
-    explain: str = "",
-    danger: bool = False,
-    receipt: bool = False,
-) -> HttpResponse:
-    """One step of the workflow: its form, then back to the request."""
-    to = request_url(asked)
-    if request.method == "POST" and attempted(form, service):
-        return done_with_receipt(request, to, said) if receipt else done(request, to, f"{said}.")
-    return form_page(
-        request,
-        form,
-        heading=heading,
-        submit=submit,
-        back=to,
-        back_label=str(asked),
-        explain=explain,
-        danger=danger,
-    )
-
-
-@page(load=a_request, may=can_decide_request, methods=FORM)
-def approve(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
+@action(load=a_request, may=can_decide_request)
+def approve(request: SignedInRequest, asked: AccessRequest) -> Action:
     """Grant it, as it is on the page that asks for the yes."""
-    form = ApproveForm(sent(request), initial={"submitted_at": asked.submitted_at and asked.submitted_at.isoformat()})
-    return _step(
-        request,
-        asked,
-        form,
-        lambda: request_approve(actor=request.user, access_request=asked, **form.cleaned_data),
+    return Action(
         heading=f"Let {asked.application} call {asked.api}?",
         submit="Approve",
+        back=request_url(asked),
+        back_label=str(asked),
         explain=f"{asked.application.tenant} gets the plan {asked.plan}, at once on every gateway.",
+        form=ApproveForm,
+        initial={"submitted_at": asked.submitted_at and asked.submitted_at.isoformat()},
+        service=partial(request_approve, access_request=asked),
         said=f"{asked.application} may call {asked.api}",
         receipt=True,
     )
 
 
-@page(load=a_request, may=can_decide_request, methods=FORM)
-def reject(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
+@action(load=a_request, may=can_decide_request)
+def reject(request: SignedInRequest, asked: AccessRequest) -> Action:
     """Refuse it."""
-    form = ReplyForm(sent(request))
-    return _step(
-        request,
-        asked,
-        form,
-        lambda: request_reject(actor=request.user, access_request=asked, **form.cleaned_data),
+    return Action(
         heading=f"Refuse {asked.application} access to {asked.api}?",
         submit="Reject",
-        said="The request is rejected",
+        back=request_url(asked),
+        back_label=str(asked),
         danger=True,
+        form=ReplyForm,
+        service=partial(request_reject, access_request=asked),
+        said="The request is rejected.",
     )
 
 
-@page(load=a_request, may=can_decide_request, methods=FORM)
-def ask_back(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
+@action(load=a_request, may=can_decide_request)
+def ask_back(request: SignedInRequest, asked: AccessRequest) -> Action:
     """Ask for more."""
-    form = ReplyForm(sent(request))
-    return _step(
-        request,
-        asked,
-        form,
-        lambda: request_ask(actor=request.user, access_request=asked, **form.cleaned_data),
+    return Action(
         heading=f"What do you want to know from {asked.application.tenant}?",
         submit="Ask back",
-        said="Your question is on its way",
+        back=request_url(asked),
+        back_label=str(asked),
+        form=ReplyForm,
+        service=partial(request_ask, access_request=asked),
+        said="Your question is on its way.",
     )
 
 
-@page(load=a_request, may=can_cancel_request, methods=FORM)
-def cancel(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
+@action(load=a_request, may=can_cancel_request)
+def cancel(request: SignedInRequest, asked: AccessRequest) -> Action:
     """Take it back."""
-    form = WordForm(sent(request))
-    return _step(
-        request,
-        asked,
-        form,
-        lambda: request_cancel(actor=request.user, access_request=asked, **form.cleaned_data),
+    return Action(
         heading=f"Take back the request for {asked.api}?",
         submit="Take it back",
-        said="The request is cancelled",
+        back=request_url(asked),
+        back_label=str(asked),
         danger=True,
+        form=WordForm,
+        service=partial(request_cancel, access_request=asked),
+        said="The request is cancelled.",
     )
 
 
-@page(load=a_request, may=can_edit_request, methods=FORM)
-def answer(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
+@action(load=a_request, may=can_edit_request)
+def answer(request: SignedInRequest, asked: AccessRequest) -> Action:
     """Change a draft, or answer what was asked back, and hand it in."""
-    form = EditRequestForm(sent(request), initial={"plan": asked.plan.slug, "reason": asked.reason})
 
-    def hand_in() -> AccessRequest:
-        data = form.cleaned_data
-        request_update(actor=request.user, access_request=asked, plan=data["plan"], reason=data["reason"])
-        return request_submit(actor=request.user, access_request=asked, comment=data["comment"])
+    def hand_in(*, actor: User, plan: Plan, reason: str, comment: str) -> AccessRequest:
+        request_update(actor=actor, access_request=asked, plan=plan, reason=reason)
+        return request_submit(actor=actor, access_request=asked, comment=comment)
 
-    return _step(
-        request,
-        asked,
-        form,
-        hand_in,
+    return Action(
         heading=f"Your request for {asked.api}",
         submit="Hand in",
-        said="Your request is handed in",
+        back=request_url(asked),
+        back_label=str(asked),
+        form=EditRequestForm,
+        initial={"plan": asked.plan.slug, "reason": asked.reason},
+        service=hand_in,
+        said="Your request is handed in.",
     )

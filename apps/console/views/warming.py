@@ -1,13 +1,15 @@
 """Warm-ups: started, watched, cancelled. They go on when the reader leaves."""
 
+from functools import partial
+
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
 from apps.catalog.models import API
 from apps.catalog.selectors import apis_editable_by
-from apps.console.form_responses import attempt, attempted, done, form_page, sent
-from apps.console.forms.fields import ConsoleForm
+from apps.console.actions import Action, action
+from apps.console.form_responses import done
 from apps.console.forms.warming import WarmUpAnyForm, WarmUpForm
 from apps.console.object_lookup import a_warm_up, an_api
 from apps.console.page_access import SignedInRequest, anyone, page
@@ -17,40 +19,36 @@ from apps.warming.models import WarmUp
 from apps.warming.policies import can_cancel, can_warm_up
 from apps.warming.services import warm_up_cancel, warm_up_start
 
-FORM = ("GET", "HEAD", "POST")
 EXPLAIN = "URLs are fetched through the gateway at this rate, so that the cache has them before anybody asks."
 
 
-@page(load=an_api, may=can_warm_up, methods=FORM)
-def warm_up_api(request: SignedInRequest, api: API) -> HttpResponse:
+@action(load=an_api, may=can_warm_up)
+def warm_up_api(request: SignedInRequest, api: API) -> Action:
     """Warm up one API."""
-    form = WarmUpForm(sent(request))
-    back = reverse("console:api_cache", args=[api.slug])
-    if request.method == "POST" and (
-        begun := attempt(form, lambda: warm_up_start(actor=request.user, api=api, **form.wanted()))
-    ):
-        return done(request, warm_up_url(begun), f"A warm-up of {api} has begun.")
-    return form_page(
-        request, form, heading=f"Warm up {api}", submit="Start", back=back, back_label=str(api), explain=EXPLAIN
+    return Action(
+        heading=f"Warm up {api}",
+        submit="Start",
+        back=reverse("console:api_cache", args=[api.slug]),
+        back_label=str(api),
+        explain=EXPLAIN,
+        form=WarmUpForm,
+        service=partial(warm_up_start, api=api),
+        answer=lambda begun, _: done(request, warm_up_url(begun), f"A warm-up of {api} has begun."),
     )
 
 
-@page(may=looks_after_some, methods=FORM)
-def warm_up_any(request: SignedInRequest) -> HttpResponse:
+@action(may=looks_after_some)
+def warm_up_any(request: SignedInRequest) -> Action:
     """Warm up some API."""
-    form = WarmUpAnyForm(sent(request), apis=apis_editable_by(request.user))
-    if request.method == "POST" and (
-        begun := attempt(form, lambda: warm_up_start(actor=request.user, api=form.cleaned_data["api"], **form.wanted()))
-    ):
-        return done(request, warm_up_url(begun), f"A warm-up of {begun.api_slug} has begun.")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading="Warm up an API",
         submit="Start",
         back=reverse("console:cache"),
         back_label="Cache",
         explain=EXPLAIN,
+        form=partial(WarmUpAnyForm, apis=apis_editable_by(request.user)),
+        service=warm_up_start,
+        answer=lambda begun, _: done(request, warm_up_url(begun), f"A warm-up of {begun.api_slug} has begun."),
     )
 
 
@@ -70,20 +68,16 @@ def warm_up(request: SignedInRequest, found: WarmUp) -> HttpResponse:
     return render(request, "cache/warm_up_progress.html" if request.htmx else "cache/warm_up.html", context)
 
 
-@page(load=a_warm_up, may=can_cancel, methods=FORM)
-def cancel(request: SignedInRequest, found: WarmUp) -> HttpResponse:
+@action(load=a_warm_up, may=can_cancel)
+def cancel(request: SignedInRequest, found: WarmUp) -> Action:
     """Stop a warm-up."""
-    form = ConsoleForm(sent(request))
-    to = warm_up_url(found)
-    if request.method == "POST" and attempted(form, lambda: warm_up_cancel(actor=request.user, warm_up=found)):
-        return done(request, to, "The warm-up is cancelled.")
-    return form_page(
-        request,
-        form,
+    return Action(
         heading=f"Cancel this warm-up of {found.api_slug}?",
         submit="Cancel the warm-up",
-        back=to,
+        back=warm_up_url(found),
         back_label="Warm-up",
         explain="What it has stored stays in the cache; the rest is not fetched.",
         danger=True,
+        service=partial(warm_up_cancel, warm_up=found),
+        said="The warm-up is cancelled.",
     )
