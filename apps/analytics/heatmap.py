@@ -7,7 +7,6 @@ from datetime import datetime
 from apps.analytics.choices import Level
 from apps.analytics.figures import decode
 from apps.analytics.histograms import value_of
-from apps.analytics.policies import VisibleCalls
 from apps.analytics.questions import Question, kept, moment
 from apps.analytics.time_windows import down, steps
 
@@ -24,18 +23,8 @@ class Heat:
     counts: tuple[tuple[int, ...], ...]
 
 
-def heat(
-    *,
-    scope: VisibleCalls,
-    api: str = "",
-    tenant: str = "",
-    application: str = "",
-    operation: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> Heat:
+def heat(question: Question) -> Heat:
     """The calls of a span by step and band: hits, misses and the rest together. One query, as for ``timeseries``."""
-    question = Question.asked(scope, api, tenant, application, operation, since, until)
     level = question.level()
     span, step = steps(question.since.timestamp(), question.until.timestamp(), None, kept(), coarse=level is Level.FULL)
     columns = {at: index for index, at in enumerate(range(span.start, span.end, step))}

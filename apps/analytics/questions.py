@@ -1,7 +1,7 @@
 """A question about calls, and which roll-ups and rows answer it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -22,7 +22,7 @@ EXACT_CALLS = 2000
 
 @dataclass(frozen=True)
 class Question:
-    """Of which calls, and when. ``exact`` ends are those that somebody asked for."""
+    """Of which calls, and when: one value that every figure is asked with. ``exact`` ends are those that somebody asked for."""
 
     scope: VisibleCalls
     names: dict[str, str]
@@ -41,6 +41,7 @@ class Question:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> "Question":
+        """The last 24 hours when ``since`` is ``None``; until now when ``until`` is. Empty names ask for all."""
         named = {"api": api, "tenant": tenant, "application": application, "operation": operation}
         names = {name: value for name, value in named.items() if value}
         if application and not tenant:
@@ -51,6 +52,14 @@ class Question:
         first, last = now - timedelta(days=settings.DAY_FIGURES_DAYS), now + timedelta(days=1)
         until = min(until or now, last)
         return cls(scope, names, max(since or until - DEFAULT_SPAN, first), max(until, first), exact)
+
+    def between(self, since: datetime, until: datetime) -> "Question":
+        """The same about another span."""
+        return Question.asked(self.scope, **self.names, since=since, until=until)
+
+    def about(self, **names: str) -> "Question":
+        """The same about fewer calls."""
+        return replace(self, names={**self.names, **names})
 
     def level(self, by: Iterable[str] = ()) -> Level:
         """The coarsest level that can answer, grouped by these columns."""

@@ -1,4 +1,4 @@
-"""What is read of calls: the log, and figures for dashboards. Every question is asked within a ``VisibleCalls``.
+"""What is read of calls: the log, and figures for dashboards. Every ``Question`` is asked within a ``VisibleCalls``.
 
 Figures come from roll-ups, so that neither the number of queries nor their cost grows with the number of calls.
 """
@@ -24,6 +24,7 @@ from apps.analytics.time_windows import down, steps, up
 
 __all__ = [
     "ALL",
+    "Question",
     "Series",
     "Trace",
     "VisibleCalls",
@@ -51,57 +52,33 @@ class Series:
     points: list[dict[str, Any]]
 
 
-def summary(
-    *,
-    scope: VisibleCalls,
-    api: str = "",
-    tenant: str = "",
-    application: str = "",
-    operation: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> dict[str, Any]:
-    """The figures of a span: the last 24 hours when ``since`` is ``None``, the open minute included.
+def summary(question: Question) -> dict[str, Any]:
+    """The figures of a span, the open minute included.
 
     ``{calls, errors, bytes, hit_ratio, latency: {all|hit|miss: {p50, p95, p99}}, completeness: {received, expected}, caches,
     statuses, upstream_calls, upstream_mean}``: latency in milliseconds. Whose calls a lost record told of is not known:
     ``expected`` counts every lost one.
     """
-    question = Question.asked(scope, api, tenant, application, operation, since, until)
     figures = exactly(question)
     missing = completeness.missing_between(question.since, question.until)
     missing += completeness.under_way(question.since, question.until).records
     return _shown(figures, missing)
 
 
-def compare(
-    *, scope: VisibleCalls, since: datetime | None = None, until: datetime | None = None, **names: str
-) -> dict[str, Any]:
+def compare(question: Question) -> dict[str, Any]:
     """``{"now": summary, "before": summary}``: ``before`` is the span of equal length that ended where this one starts."""
-    question = Question.asked(scope, since=since, until=until, **names)
-    before = question.since - (question.until - question.since)
+    since, until = question.since, question.until
     return {
-        "now": summary(scope=scope, since=question.since, until=question.until, **names),
-        "before": summary(scope=scope, since=before, until=question.since, **names),
+        "now": summary(question.between(since, until)),
+        "before": summary(question.between(since - (until - since), since)),
     }
 
 
-def timeseries(
-    *,
-    scope: VisibleCalls,
-    api: str = "",
-    tenant: str = "",
-    application: str = "",
-    operation: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-    step: int | None = None,
-) -> Series:
+def timeseries(question: Question, step: int | None = None) -> Series:
     """The same by step of time; a fitting ``step`` (seconds) is chosen when none is given. Steps are whole: ends are widened.
 
     A point with ``gap`` has records missing, or some of its records are still under way.
     """
-    question = Question.asked(scope, api, tenant, application, operation, since, until)
     level = question.level()
     span, step = steps(question.since.timestamp(), question.until.timestamp(), step, kept(), coarse=level is Level.FULL)
     points: dict[int, Figures] = {at: Figures() for at in range(span.start, span.end, step)}
@@ -121,23 +98,11 @@ def timeseries(
     return Series(step, shown)
 
 
-def breakdown(
-    *,
-    scope: VisibleCalls,
-    by: By = "api",
-    top: int = 10,
-    api: str = "",
-    tenant: str = "",
-    application: str = "",
-    operation: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> list[dict[str, Any]]:
+def breakdown(question: Question, *, by: By = "api", top: int = 10) -> list[dict[str, Any]]:
     """The ``top`` parts with most calls: ``{name, calls, …}`` like a summary; of status, reason, code and cache only these two.
 
     The name is empty for calls to no known API, without a key, or of no known operation.
     """
-    question = Question.asked(scope, api, tenant, application, operation, since, until)
     if by in _COUNTED:
         counted = getattr(whole(question), _COUNTED[by])
         ordered = sorted(counted.items(), key=lambda pair: (-pair[1], str(pair[0])))
@@ -158,17 +123,13 @@ def breakdown(
 
 
 def sparklines(
+    question: Question,
     *,
-    scope: VisibleCalls,
     by: Literal["api", "tenant", "application"] = "api",
     names: Iterable[str] | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
     points: int = 24,
-    **filters: str,
 ) -> dict[str, list[int]]:
     """Calls by step of time of each API, tenant or application, for lists. One query, whatever their number."""
-    question = Question.asked(scope, since=since, until=until, **filters)
     length = (question.until - question.since).total_seconds()
     span, step = steps(
         question.since.timestamp(), question.until.timestamp(), up(length / points, Period.MINUTE), kept(), coarse=True
@@ -182,20 +143,12 @@ def sparklines(
     return dict(lines)
 
 
-def savings(
-    *,
-    scope: VisibleCalls,
-    top: int = 10,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    **names: str,
-) -> list[dict[str, Any]]:
+def savings(question: Question, *, top: int = 10) -> list[dict[str, Any]]:
     """What the cache saved, of the ``top`` APIs by calls: ``{name, calls, ms}``: upstream calls not made and time not waited.
 
     The time is an estimate: each saved call would have taken what the upstream's answers took on average in that span. ``None``
     when there was none to go by.
     """
-    question = Question.asked(scope, since=since, until=until, **names)
     rows = question.roll_ups(question.level(("api",)), question.buckets())
     largest = rows.values_list("api").annotate(n=Sum("calls")).order_by("-n", "api")[:top]
     parts = {name: Figures() for name, _ in largest}
@@ -257,7 +210,7 @@ def latest_completeness() -> Completeness:
     """The account of the last 24 hours, and how far behind the figures are."""
     until = timezone.now()
     since = until - DEFAULT_SPAN
-    question = Question.asked(ALL, since=None, until=None)
+    question = Question.asked(ALL)
     received = sum(count for (count,) in question.roll_ups(Level.ALL, question.buckets()).values_list("calls"))
     causes = completeness.causes_between(since, until)
     under_way = completeness.under_way()

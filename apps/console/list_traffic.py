@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from apps.analytics.selectors import VisibleCalls, breakdown, compare, sparklines
+from apps.analytics.selectors import Question, VisibleCalls, breakdown, compare, sparklines
 from apps.tenants.models import User
 
 DAY = timedelta(hours=24)
@@ -16,25 +16,27 @@ MOST = 500
 def by_api(user: User) -> dict[str, Any]:
     """Calls, hit ratio, latency and a spark line of each API, by slug."""
     scope, since = VisibleCalls.of(user), timezone.now() - DAY
-    rows = {row["name"]: row for row in breakdown(scope=scope, by="api", top=MOST, since=since)}
-    lines = sparklines(scope=scope, by="api", since=since)
+    rows = {row["name"]: row for row in breakdown(Question.asked(scope, since=since), by="api", top=MOST)}
+    lines = sparklines(Question.asked(scope, since=since), by="api")
     return {name: {**row, "spark": lines.get(name)} for name, row in rows.items()}
 
 
 def by_application(user: User) -> dict[str, Any]:
     """Calls of each application, by ``tenant/slug``."""
-    rows = breakdown(scope=VisibleCalls.of(user), by="application", top=MOST, since=timezone.now() - DAY)
+    rows = breakdown(Question.asked(VisibleCalls.of(user), since=timezone.now() - DAY), by="application", top=MOST)
     return {row["name"]: row for row in rows}
 
 
 def refused_by_egress(user: User, api: str) -> int:
     """How many calls of an API weren't made in the last 24 hours because egress rules don't allow its upstream."""
-    rows = breakdown(scope=VisibleCalls.of(user), by="code", top=100, api=api, since=timezone.now() - DAY)
+    rows = breakdown(Question.asked(VisibleCalls.of(user), api=api, since=timezone.now() - DAY), by="code", top=100)
     return sum(row["calls"] for row in rows if row["name"] == "upstream_refused")
 
 
 def last_day(user: User, *, api: str = "", application: str = "", tenant: str = "") -> dict[str, Any]:
     """The last 24 hours (``now``) and the 24 before (``before``)."""
     return compare(
-        scope=VisibleCalls.of(user), since=timezone.now() - DAY, api=api, application=application, tenant=tenant
+        Question.asked(
+            VisibleCalls.of(user), since=timezone.now() - DAY, api=api, application=application, tenant=tenant
+        )
     )

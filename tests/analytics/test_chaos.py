@@ -171,7 +171,7 @@ def test_whatever_dies_each_call_is_counted_once(
     rows = dict(CallRecord.objects.values_list("call_id", "code"))
     assert set(rows) == world.ended | world.crashed | world.sampled
     assert {call_id for call_id, code in rows.items() if code == "gateway_crash"} == world.crashed
-    told = selectors.summary(scope=selectors.ALL)
+    told = selectors.summary(selectors.Question.asked(selectors.ALL))
     called = len(world.ended | world.crashed) + world.strangers
     assert told["completeness"] == {"received": called, "expected": called}
     assert not Loss.objects.exists()

@@ -38,7 +38,7 @@ def batch(*numbers: int, life: str = LIFE, **changes) -> Batch:
 
 def told() -> dict:
     """The summary, which must agree with the rows."""
-    shown = selectors.summary(scope=selectors.ALL)
+    shown = selectors.summary(selectors.Question.asked(selectors.ALL))
     assert shown["calls"] == CallRecord.objects.count()
     return shown
 
@@ -68,7 +68,7 @@ def test_a_gap_is_shown_until_it_is_filled(state: redis.Redis):
     take([batch(1, 2, 3), batch(7, 8)])
     assert told()["completeness"] == {"received": 5, "expected": 8}
     assert selectors.latest_completeness().causes == {"never_came": 3}
-    point = selectors.timeseries(scope=selectors.ALL, step=60).points
+    point = selectors.timeseries(selectors.Question.asked(selectors.ALL), step=60).points
     assert sum(each["gap"] for each in point) == 1
     take([batch(5)])
     assert told()["completeness"] == {"received": 6, "expected": 8}

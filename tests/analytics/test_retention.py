@@ -49,8 +49,8 @@ def test_calls_and_figures_are_kept_as_long_as_the_settings_say(settings):
 def test_a_long_span_is_told_from_what_is_kept():
     log(0.5, 3, 30)
     delete_old(now=NOW)
-    assert selectors.summary(scope=selectors.ALL, since=NOW - timedelta(days=80))["calls"] == 3
-    assert selectors.summary(scope=selectors.ALL, since=NOW - timedelta(days=20))["calls"] == 2
+    assert selectors.summary(selectors.Question.asked(selectors.ALL, since=NOW - timedelta(days=80)))["calls"] == 3
+    assert selectors.summary(selectors.Question.asked(selectors.ALL, since=NOW - timedelta(days=20)))["calls"] == 2
 
 
 def test_it_goes_in_steps_and_stops_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch):
@@ -70,13 +70,13 @@ def test_a_second_time_nothing_is_left_to_delete():
 def test_gaps_of_a_worker_long_gone_stay_on_the_books(monkeypatch: pytest.MonkeyPatch):
     log(0.1, 0.1, first=1)
     log(0.1, first=6)
-    before = selectors.summary(scope=selectors.ALL)["completeness"]
+    before = selectors.summary(selectors.Question.asked(selectors.ALL))["completeness"]
     assert before == {"received": 3, "expected": 6}
     Incarnation.objects.update(last_at=NOW - timedelta(days=31))
     assert delete_old(now=NOW)["incarnations"] == 1
     assert not Interval.objects.exists()
     assert list(Loss.objects.values_list("first", "last", "count", "cause")) == [(3, 5, 3, "never_came")]
-    assert selectors.summary(scope=selectors.ALL)["completeness"] == before
+    assert selectors.summary(selectors.Question.asked(selectors.ALL))["completeness"] == before
 
 
 def test_what_lies_in_the_spool_of_a_machine_that_is_gone_is_lost_after_a_month(state: redis.Redis):

@@ -126,7 +126,7 @@ def test_figures_of_any_part_over_any_span_equal_counting_the_rows():
         for _ in range(4):
             since = NOW - timedelta(hours=chance.uniform(1, 30), seconds=chance.random())
             until = since + timedelta(hours=chance.uniform(0.01, 30))
-            told = selectors.summary(scope=ALL, since=since, until=until, **filters)
+            told = selectors.summary(selectors.Question.asked(ALL, since=since, until=until, **filters))
             assert_agrees(told, list(CallRecord.objects.filter(at__gte=since, at__lt=until, **filters)))
 
 
@@ -145,13 +145,15 @@ def test_every_level_of_every_period_adds_up_to_the_same():
 
 def test_without_a_span_the_last_day_is_told_the_open_minute_included():
     log({"at": ago(hours=23)}, {"at": timezone.now().timestamp()}, {"at": ago(hours=25)})
-    assert selectors.summary(scope=ALL)["calls"] == 2
+    assert selectors.summary(selectors.Question.asked(ALL))["calls"] == 2
 
 
 def test_a_span_of_seconds_within_one_minute_is_exact():
     minute = (NOW - timedelta(minutes=5)).replace(second=0)
     log(*({"at": minute.timestamp() + second} for second in range(0, 60, 10)))
-    told = selectors.summary(scope=ALL, since=minute + timedelta(seconds=15), until=minute + timedelta(seconds=45))
+    told = selectors.summary(
+        selectors.Question.asked(ALL, since=minute + timedelta(seconds=15), until=minute + timedelta(seconds=45))
+    )
     assert told["calls"] == 3
 
 
@@ -159,32 +161,34 @@ def test_a_span_that_starts_just_after_the_hour_is_exact():
     hour = (NOW - timedelta(hours=3)).replace(minute=0, second=0)
     log(*({"at": hour.timestamp() + second} for second in range(0, 60, 10)))
     since = hour + timedelta(seconds=15)
-    assert selectors.summary(scope=ALL, since=since, until=hour + timedelta(hours=2))["calls"] == 4
-    assert selectors.summary(scope=ALL, since=hour - timedelta(hours=1), until=since)["calls"] == 2
+    assert selectors.summary(selectors.Question.asked(ALL, since=since, until=hour + timedelta(hours=2)))["calls"] == 4
+    assert selectors.summary(selectors.Question.asked(ALL, since=hour - timedelta(hours=1), until=since))["calls"] == 2
 
 
 def test_a_busy_minute_at_the_end_of_a_span_is_told_whole_at_the_same_cost(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(questions, "EXACT_CALLS", 3)
     minute = (NOW - timedelta(minutes=5)).replace(second=0)
     log(*({"at": minute.timestamp() + second} for second in range(0, 60, 10)))
-    told = selectors.summary(scope=ALL, since=minute + timedelta(seconds=5), until=minute + timedelta(minutes=2))
+    told = selectors.summary(
+        selectors.Question.asked(ALL, since=minute + timedelta(seconds=5), until=minute + timedelta(minutes=2))
+    )
     assert told["calls"] == 6
 
 
 def test_no_call_that_could_be_a_hit_means_no_hit_ratio():
     log({"cache": "BYPASS", "status": 401}, {"cache": "BYPASS", "status": 404})
-    told = selectors.summary(scope=ALL)
+    told = selectors.summary(selectors.Question.asked(ALL))
     assert (told["hit_ratio"], told["errors"]) == (None, 2)
     assert told["latency"]["hit"] == {"p50": None, "p95": None, "p99": None}
 
 
 def test_one_miss_and_one_hit_are_a_ratio_of_one_half():
     log({"cache": "MISS"}, {"cache": "HIT"}, {"cache": "BYPASS"})
-    assert selectors.summary(scope=ALL)["hit_ratio"] == 0.5
+    assert selectors.summary(selectors.Question.asked(ALL))["hit_ratio"] == 0.5
 
 
 def test_nothing_at_all_is_told_as_such():
-    told = selectors.summary(scope=ALL)
+    told = selectors.summary(selectors.Question.asked(ALL))
     assert (told["calls"], told["bytes"], told["hit_ratio"]) == (0, 0, None)
     assert told["completeness"] == {"received": 0, "expected": 0}
 
@@ -193,7 +197,7 @@ def test_nothing_at_all_is_told_as_such():
 def test_the_points_of_a_series_are_the_rows_by_time(step: int | None):
     log(*some_calls(600, hours=20))
     since = NOW - timedelta(hours=20)
-    series = selectors.timeseries(scope=ALL, since=since, until=NOW, step=step)
+    series = selectors.timeseries(selectors.Question.asked(ALL, since=since, until=NOW), step=step)
     rows = list(CallRecord.objects.all())
     for point, following in zip(series.points, series.points[1:], strict=False):
         assert following["at"] - point["at"] == timedelta(seconds=series.step)
@@ -206,9 +210,9 @@ def test_the_points_of_a_series_are_the_rows_by_time(step: int | None):
 
 def test_a_series_of_a_long_span_reads_hours_and_days():
     log({"at": ago(days=1)}, {"at": ago(days=10)}, {"at": ago(days=80)})
-    week = selectors.timeseries(scope=ALL, since=NOW - timedelta(days=7))
+    week = selectors.timeseries(selectors.Question.asked(ALL, since=NOW - timedelta(days=7)))
     assert (week.step, sum(point["calls"] for point in week.points)) == (3600, 1)
-    year = selectors.timeseries(scope=ALL, since=NOW - timedelta(days=365))
+    year = selectors.timeseries(selectors.Question.asked(ALL, since=NOW - timedelta(days=365)))
     assert (year.step, sum(point["calls"] for point in year.points)) == (86400, 3)
 
 
@@ -217,7 +221,7 @@ def test_a_series_of_a_long_span_reads_hours_and_days():
 def test_a_breakdown_tells_the_largest_parts_first(by: str, filters: dict):
     log(*some_calls(500))
     since = NOW - timedelta(hours=40)
-    parts = selectors.breakdown(scope=ALL, by=by, since=since, top=3, **filters)
+    parts = selectors.breakdown(selectors.Question.asked(ALL, since=since, **filters), by=by, top=3)
     rows = list(CallRecord.objects.filter(**filters))
     columns = ("api", "operation") if by == "operation" else (by,)
     sizes = Counter(tuple(getattr(row, column) for column in columns) for row in rows)
@@ -233,7 +237,7 @@ def test_a_breakdown_tells_the_largest_parts_first(by: str, filters: dict):
 @pytest.mark.parametrize("by", ["status", "reason", "code", "cache"])
 def test_a_breakdown_by_what_is_counted(by: str):
     log(*some_calls(300))
-    parts = selectors.breakdown(scope=ALL, by=by, since=NOW - timedelta(hours=40))
+    parts = selectors.breakdown(selectors.Question.asked(ALL, since=NOW - timedelta(hours=40)), by=by)
     sizes = Counter(str(getattr(row, by)) for row in CallRecord.objects.all() if getattr(row, by))
     assert {part["name"]: part["calls"] for part in parts} == sizes
     assert [part["calls"] for part in parts] == sorted(sizes.values(), reverse=True)
@@ -242,11 +246,11 @@ def test_a_breakdown_by_what_is_counted(by: str):
 def test_spark_lines_have_a_line_for_each_api_in_one_query(django_assert_num_queries):
     log(*some_calls(300, hours=23))
     with django_assert_num_queries(1):
-        lines = selectors.sparklines(scope=ALL, by="api")
+        lines = selectors.sparklines(selectors.Question.asked(ALL), by="api")
     assert set(lines) == {"products", "orders", ""}
     assert {len(line) for line in lines.values()} <= {24, 25}
     assert sum(map(sum, lines.values())) == 300
-    only = selectors.sparklines(scope=ALL, by="api", names=["orders"])
+    only = selectors.sparklines(selectors.Question.asked(ALL), by="api", names=["orders"])
     assert only == {"orders": lines["orders"]}
 
 
@@ -256,17 +260,17 @@ def test_a_span_from_or_to_any_end_of_the_calendar_is_answered(first: datetime, 
     log({})
     ends = {"since": first.replace(tzinfo=UTC), "until": last and last.replace(tzinfo=UTC)}
     count = 0 if last == datetime.min else 1
-    assert selectors.summary(scope=ALL, **ends)["calls"] == count
-    assert selectors.compare(scope=ALL, **ends)["now"]["calls"] == count
-    assert sum(point["calls"] for point in selectors.timeseries(scope=ALL, **ends).points) == count
-    assert len(selectors.timeseries(scope=ALL, step=60, **ends).points) < 2000
-    assert len(selectors.breakdown(scope=ALL, **ends)) == count
-    assert sum(map(sum, selectors.sparklines(scope=ALL, **ends).values())) == count
+    assert selectors.summary(selectors.Question.asked(ALL, **ends))["calls"] == count
+    assert selectors.compare(selectors.Question.asked(ALL, **ends))["now"]["calls"] == count
+    assert sum(point["calls"] for point in selectors.timeseries(selectors.Question.asked(ALL, **ends)).points) == count
+    assert len(selectors.timeseries(selectors.Question.asked(ALL, **ends), step=60).points) < 2000
+    assert len(selectors.breakdown(selectors.Question.asked(ALL, **ends))) == count
+    assert sum(map(sum, selectors.sparklines(selectors.Question.asked(ALL, **ends)).values())) == count
 
 
 def test_a_comparison_is_with_the_span_just_before():
     log(*({"at": ago(hours=3)} for _ in range(2)), *({"at": ago(hours=1)} for _ in range(5)))
-    told = selectors.compare(scope=ALL, since=NOW - timedelta(hours=2), until=NOW)
+    told = selectors.compare(selectors.Question.asked(ALL, since=NOW - timedelta(hours=2), until=NOW))
     assert (told["now"]["calls"], told["before"]["calls"]) == (5, 2)
 
 
@@ -277,7 +281,7 @@ def test_savings_are_hits_times_what_the_upstream_takes():
         *({"cache": "HIT", "upstream_duration": 0.0, "attempts": 0} for _ in range(4)),
         {"cache": "HIT", "api": "orders", "upstream_duration": 0.0, "attempts": 0},
     )
-    assert selectors.savings(scope=ALL) == [
+    assert selectors.savings(selectors.Question.asked(ALL)) == [
         {"name": "products", "calls": 4, "ms": 300.0},
         {"name": "orders", "calls": 1, "ms": None},
     ]
@@ -285,9 +289,9 @@ def test_savings_are_hits_times_what_the_upstream_takes():
 
 def test_the_cost_of_a_dashboard_does_not_grow_with_the_calls(django_assert_num_queries):
     def everything():
-        selectors.summary(scope=ALL, api="products")
-        selectors.timeseries(scope=ALL, api="products")
-        selectors.breakdown(scope=ALL, by="application", api="products")
+        selectors.summary(selectors.Question.asked(ALL, api="products"))
+        selectors.timeseries(selectors.Question.asked(ALL, api="products"))
+        selectors.breakdown(selectors.Question.asked(ALL, api="products"), by="application")
 
     log(*some_calls(10))
     with django_assert_num_queries(8):
@@ -308,15 +312,15 @@ def test_a_member_sees_the_calls_of_the_tenant_and_those_to_its_apis_and_no_othe
     since = NOW - timedelta(hours=40)
     assert set(calls_visible_to(cast.alice)) == set(visible) == set(selectors.calls(scope=scope))
     assert [row for row in rows if can_view_call(cast.alice, row)] == visible
-    assert_agrees(selectors.summary(scope=scope, since=since), visible)
+    assert_agrees(selectors.summary(selectors.Question.asked(scope, since=since)), visible)
     for filters in FILTERS:
         fitting = [row for row in visible if all(getattr(row, name) == value for name, value in filters.items())]
-        assert_agrees(selectors.summary(scope=scope, since=since, **filters), fitting)
-    series = selectors.timeseries(scope=scope, since=since)
+        assert_agrees(selectors.summary(selectors.Question.asked(scope, since=since, **filters)), fitting)
+    series = selectors.timeseries(selectors.Question.asked(scope, since=since))
     assert sum(point["calls"] for point in series.points) == len(visible)
-    by_tenant = selectors.breakdown(scope=scope, by="tenant", since=since)
+    by_tenant = selectors.breakdown(selectors.Question.asked(scope, since=since), by="tenant")
     assert {part["name"]: part["calls"] for part in by_tenant} == Counter(row.tenant for row in visible)
-    lines = selectors.sparklines(scope=scope, since=since)
+    lines = selectors.sparklines(selectors.Question.asked(scope, since=since))
     assert {name: sum(line) for name, line in lines.items()} == Counter(row.api for row in visible)
 
 
@@ -330,7 +334,7 @@ def test_a_stranger_and_a_deactivated_administrator_see_nothing(cast: Cast):
     cast.ada.is_active = False
     for nobody in (None, cast.ada):
         assert not calls_visible_to(nobody).exists()
-        assert selectors.summary(scope=VisibleCalls.of(nobody))["calls"] == 0
+        assert selectors.summary(selectors.Question.asked(VisibleCalls.of(nobody)))["calls"] == 0
     assert calls_visible_to(cast.charlie).exclude(tenant="globex").count() == 0
 
 
@@ -386,6 +390,6 @@ def test_figures_are_told_though_redis_is_away(settings, monkeypatch: pytest.Mon
     log({}, {})
     settings.REDIS_URL = "unix:///nowhere.sock"
     monkeypatch.setattr(selectors.completeness, "_away_until", 0.0)
-    assert selectors.summary(scope=ALL)["completeness"] == {"received": 2, "expected": 2}
+    assert selectors.summary(selectors.Question.asked(ALL))["completeness"] == {"received": 2, "expected": 2}
     told = selectors.latest_completeness()
     assert (told.received, told.in_stream, told.agents) == (2, None, ())

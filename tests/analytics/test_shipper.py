@@ -27,7 +27,7 @@ def files(folder: Path, suffix: str = "spool") -> list[str]:
 
 def calls() -> int:
     """Of the summary, which must agree with the rows."""
-    told = selectors.summary(scope=selectors.ALL)["calls"]
+    told = selectors.summary(selectors.Question.asked(selectors.ALL))["calls"]
     assert told == CallRecord.objects.count()
     return told
 
@@ -121,10 +121,10 @@ def test_the_stream_stays_under_its_bound_and_the_rest_waits_in_the_spool(
     told = selectors.latest_completeness()
     assert (told.received, told.expected, told.missing) == (0, 20, 0)
     assert told.late > 0
-    assert selectors.summary(scope=selectors.ALL)["completeness"] == {"received": 0, "expected": 20}
+    assert selectors.summary(selectors.Question.asked(selectors.ALL))["completeness"] == {"received": 0, "expected": 20}
     yesterday = timezone.now() - timedelta(days=1)
-    assert selectors.summary(scope=selectors.ALL, until=yesterday)["completeness"]["expected"] == 0
-    points = selectors.timeseries(scope=selectors.ALL).points
+    assert selectors.summary(selectors.Question.asked(selectors.ALL, until=yesterday))["completeness"]["expected"] == 0
+    points = selectors.timeseries(selectors.Question.asked(selectors.ALL)).points
     assert [point["completeness"]["expected"] for point in points if point["gap"]] == [20]
     while ingest_from(state):
         agent.work()
@@ -283,7 +283,7 @@ def test_the_end_of_a_dead_worker_is_numbered_after_what_is_settled(folder: Path
     deliver(folder, state)
     assert calls() == 4
     assert CallRecord.objects.filter(code="gateway_crash").count() == 1
-    assert selectors.summary(scope=selectors.ALL)["completeness"] == {"received": 4, "expected": 4}
+    assert selectors.summary(selectors.Question.asked(selectors.ALL))["completeness"] == {"received": 4, "expected": 4}
 
 
 def test_a_torn_tail_is_counted_as_one_lost_record(folder: Path, state: redis.Redis):
@@ -296,7 +296,7 @@ def test_a_torn_tail_is_counted_as_one_lost_record(folder: Path, state: redis.Re
     deliver(folder, state)
     assert calls() == 2
     assert list(Loss.objects.values_list("first", "last", "count", "cause")) == [(3, 3, 1, "torn")]
-    assert selectors.summary(scope=selectors.ALL)["completeness"] == {"received": 2, "expected": 3}
+    assert selectors.summary(selectors.Question.asked(selectors.ALL))["completeness"] == {"received": 2, "expected": 3}
     assert files(folder) == []
 
 
@@ -345,7 +345,7 @@ def test_a_pushed_batch_lost_by_redis_after_its_segment_was_dropped_is_counted_a
     ingest_from(state)
     assert agent.lost == 2
     assert calls() == 1
-    assert selectors.summary(scope=selectors.ALL)["completeness"] == {"received": 1, "expected": 3}
+    assert selectors.summary(selectors.Question.asked(selectors.ALL))["completeness"] == {"received": 1, "expected": 3}
     agent.close()
     spool.close()
 

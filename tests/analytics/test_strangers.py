@@ -41,7 +41,7 @@ def flood(tally: UnknownCallTally, calls: int, at: float | None = None) -> None:
 
 def counted() -> int:
     """The calls to no known API, all of them here and none called lost."""
-    told = selectors.summary(scope=selectors.ALL)
+    told = selectors.summary(selectors.Question.asked(selectors.ALL))
     assert told["completeness"] == {"received": told["calls"], "expected": told["calls"]}
     return told["calls"]
 
@@ -51,14 +51,16 @@ def test_they_are_figures_of_their_status_code_and_bytes(folder: Path, tally: Un
     tally.count(time.time(), 414, "target_too_long", 10, 100)
     tally.flush()
     assert deliver(folder, state) == 0
-    told = selectors.summary(scope=selectors.ALL)
+    told = selectors.summary(selectors.Question.asked(selectors.ALL))
     assert (told["calls"], told["errors"], told["bytes"]) == (4, 4, 700)
     assert (told["statuses"], told["caches"], told["hit_ratio"]) == ({"4xx": 4}, {"BYPASS": 4}, None)
-    assert selectors.breakdown(scope=selectors.ALL, by="code") == [
+    assert selectors.breakdown(selectors.Question.asked(selectors.ALL), by="code") == [
         {"name": "unknown_api", "calls": 3},
         {"name": "target_too_long", "calls": 1},
     ]
-    assert [(part["name"], part["calls"]) for part in selectors.breakdown(scope=selectors.ALL)] == [("", 4)]
+    assert [(part["name"], part["calls"]) for part in selectors.breakdown(selectors.Question.asked(selectors.ALL))] == [
+        ("", 4)
+    ]
 
 
 def test_a_sampled_row_is_in_the_log_and_counted_by_the_tally_alone(
@@ -99,9 +101,9 @@ def test_calls_of_two_minutes_are_counted_in_their_own(folder: Path, tally: Unkn
     tally.flush()
     deliver(folder, state)
     series = selectors.timeseries(
-        scope=selectors.ALL,
-        since=datetime.fromtimestamp(minute, UTC),
-        until=datetime.fromtimestamp(minute + 120, UTC),
+        selectors.Question.asked(
+            selectors.ALL, since=datetime.fromtimestamp(minute, UTC), until=datetime.fromtimestamp(minute + 120, UTC)
+        ),
         step=60,
     )
     assert [point["calls"] for point in series.points] == [3, 4]
@@ -188,7 +190,7 @@ def test_after_a_loss_the_tally_waits_until_there_is_room_again(
     write(spool, 1)
     tally.flush()
     deliver(folder, state)
-    assert selectors.summary(scope=selectors.ALL)["completeness"] == {"received": 7, "expected": 8}
+    assert selectors.summary(selectors.Question.asked(selectors.ALL))["completeness"] == {"received": 7, "expected": 8}
 
 
 def test_without_other_calls_the_tally_finds_that_there_is_room_again(
@@ -211,7 +213,7 @@ def test_without_other_calls_the_tally_finds_that_there_is_room_again(
     spool.close()
     deliver(folder, state)
     deliver(folder, state)
-    assert selectors.summary(scope=selectors.ALL)["completeness"] == {"received": 7, "expected": 8}
+    assert selectors.summary(selectors.Question.asked(selectors.ALL))["completeness"] == {"received": 7, "expected": 8}
 
 
 def test_a_pair_that_is_cut_short_between_its_frames_counts_no_number_twice(
@@ -237,7 +239,7 @@ def test_a_pair_that_is_cut_short_between_its_frames_counts_no_number_twice(
     write(spool, 2)
     tally.flush()
     deliver(folder, state)
-    told = selectors.summary(scope=selectors.ALL)["completeness"]
+    told = selectors.summary(selectors.Question.asked(selectors.ALL))["completeness"]
     assert told["received"] == 7
     assert 8 <= told["expected"] <= 10
 
@@ -289,12 +291,12 @@ def test_a_span_within_a_minute_is_widened_where_rows_were_left_out(
     tally.flush()
     deliver(folder, state)
     span = {"since": datetime.fromtimestamp(minute + 30, UTC), "until": datetime.fromtimestamp(minute + 50, UTC)}
-    assert selectors.summary(scope=selectors.ALL, **span)["calls"] == 1
+    assert selectors.summary(selectors.Question.asked(selectors.ALL, **span))["calls"] == 1
     flood(tally, 30, minute + 41)
     tally.flush()
     deliver(folder, state)
-    assert selectors.summary(scope=selectors.ALL, **span)["calls"] == 32
-    assert selectors.summary(scope=selectors.ALL, api="products", **span)["calls"] == 0
+    assert selectors.summary(selectors.Question.asked(selectors.ALL, **span))["calls"] == 32
+    assert selectors.summary(selectors.Question.asked(selectors.ALL, api="products", **span))["calls"] == 0
 
 
 @pytest.mark.parametrize(
@@ -313,7 +315,7 @@ def test_a_span_within_a_minute_is_widened_where_rows_were_left_out(
 def test_a_tally_that_makes_no_sense_is_set_aside(spool: SpoolWriter, bad: TallyRecord):
     take([Batch(spool.incarnation, NODE, frame(1, encode(bad)))])
     assert SetAside.objects.count() == 1
-    assert selectors.summary(scope=selectors.ALL)["calls"] == 0
+    assert selectors.summary(selectors.Question.asked(selectors.ALL))["calls"] == 0
 
 
 def test_a_tally_of_another_form_beside_the_spool_is_no_tally(folder: Path, spool: SpoolWriter):

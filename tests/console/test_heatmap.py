@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apps.analytics.heatmap import EDGES, Heat, heat
-from apps.analytics.selectors import ALL, VisibleCalls
+from apps.analytics.selectors import ALL, Question, VisibleCalls
 from apps.console.analytics.heatmap import FAINTEST, map_of
 from tests.console.conftest import text_of
 from tests.support.calls import make_calls
@@ -56,7 +56,7 @@ def calls(world):
 
 def test_calls_are_counted_by_time_and_band(calls):
     since = datetime.fromtimestamp(time.time() - 900, UTC)
-    found = heat(scope=ALL, since=since, api="products")
+    found = heat(Question.asked(ALL, since=since, api="products"))
     assert sum(map(sum, found.counts)) >= 3
     assert max(found.counts[EDGES.index(3.0)]) == 2
     assert sum(found.counts[-1]) == 1
@@ -64,7 +64,7 @@ def test_calls_are_counted_by_time_and_band(calls):
 
 
 def test_others_calls_are_in_nobodys_map(calls, world):
-    assert sum(map(sum, heat(scope=VisibleCalls.of(world.people.charlie), api="products").counts)) == 0
+    assert sum(map(sum, heat(Question.asked(VisibleCalls.of(world.people.charlie), api="products")).counts)) == 0
 
 
 def test_the_map_is_drawn_for_who_asks_and_leads_to_the_calls(calls, world, browse):

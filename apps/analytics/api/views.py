@@ -32,11 +32,15 @@ class CallViewSet(Resource):
 class FiguresView(ViaAPI):
     """Figures of the calls that the caller may see."""
 
-    def asked(self, kind: type[BaseSerializer]) -> dict[str, Any]:
+    def words(self, kind: type[BaseSerializer]) -> dict[str, Any]:
         """The query string, checked; raises ``ValidationError`` by parameter."""
         words = kind(data=self.request.query_params.dict())
         words.is_valid(raise_exception=True)
-        return {**words.validated_data, "scope": filtersets.scope_of(self.request)}
+        return words.validated_data
+
+    def question(self, words: dict[str, Any]) -> selectors.Question:
+        """What these words ask, about what the caller may see."""
+        return selectors.Question.asked(filtersets.scope_of(self.request), **words)
 
 
 class SummaryView(FiguresView):
@@ -45,7 +49,8 @@ class SummaryView(FiguresView):
     @extend_schema(parameters=[serializers.FiguresQuery], responses=serializers.SummarySerializer)
     def get(self, request: Request) -> Response:
         """How many calls, how many failed, how much the cache answered, how long it took, and how complete that is."""
-        return Response(serializers.SummarySerializer(selectors.summary(**self.asked(serializers.FiguresQuery))).data)
+        question = self.question(self.words(serializers.FiguresQuery))
+        return Response(serializers.SummarySerializer(selectors.summary(question)).data)
 
 
 class TimeseriesView(FiguresView):
@@ -54,4 +59,6 @@ class TimeseriesView(FiguresView):
     @extend_schema(parameters=[serializers.SeriesQuery], responses=serializers.SeriesSerializer)
     def get(self, request: Request) -> Response:
         """The same as the summary, for each step of time."""
-        return Response(serializers.SeriesSerializer(selectors.timeseries(**self.asked(serializers.SeriesQuery))).data)
+        words = self.words(serializers.SeriesQuery)
+        step = words.pop("step")
+        return Response(serializers.SeriesSerializer(selectors.timeseries(self.question(words), step)).data)

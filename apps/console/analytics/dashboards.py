@@ -4,7 +4,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from apps.analytics.heatmap import heat
-from apps.analytics.selectors import By, Series, VisibleCalls, breakdown, compare, savings, sparklines, timeseries
+from apps.analytics.selectors import (
+    By,
+    Question,
+    Series,
+    VisibleCalls,
+    breakdown,
+    compare,
+    savings,
+    sparklines,
+    timeseries,
+)
 from apps.console.analytics import breakdown_tables, charts
 from apps.console.analytics.charts import Chart
 from apps.console.analytics.event_marks import Mark, marks_in
@@ -39,8 +49,9 @@ class Panel:
 
     def __init__(self, user: User, asked: AnalyticsQuery) -> None:
         self.asked = asked
-        self.scope = VisibleCalls.of(user)
         self._user = user
+        window = asked.window
+        self.question = Question.asked(VisibleCalls.of(user), since=window.since, until=window.until, **asked.figures)
 
     def marks(self) -> list[Mark]:
         """What happened meanwhile."""
@@ -48,39 +59,34 @@ class Panel:
 
     def now(self, step: int | None = None, **names: str) -> Series:
         """The span, by step of time: a fitting one, unless lines have to have the same."""
-        return timeseries(**{**self._question, **names, "step": step})
+        return timeseries(self.question.about(**names), step)
 
     def before(self, step: int) -> Series:
         """The span before it, in the same steps."""
         window = self.asked.window.before
-        return timeseries(**{**self._question, "since": window.since, "until": window.until, "step": step})
+        return timeseries(self.question.between(window.since, window.until), step)
 
     def compared(self) -> dict[str, Any]:
         """The figures of the span, and of the span before it."""
-        return compare(**self._question)
+        return compare(self.question)
 
     def largest(self, by: By, top: int = TOP) -> list[dict[str, Any]]:
         """The largest parts."""
-        return breakdown(by=by, top=top, **self._question)
+        return breakdown(self.question, by=by, top=top)
 
     def with_lines(self, by: Literal["api", "tenant", "application"]) -> list[dict[str, Any]]:
         """The largest parts, each with its spark line."""
         rows = self.largest(by)
-        lines = sparklines(by=by, names=[row["name"] for row in rows], **self._question)
+        lines = sparklines(self.question, by=by, names=[row["name"] for row in rows])
         return [{**row, "spark": lines.get(row["name"])} for row in rows]
 
     def saved(self) -> list[dict[str, Any]]:
         """What the cache saved."""
-        return savings(top=TOP, **self._question)
+        return savings(self.question, top=TOP)
 
     def heat(self) -> Map | None:
         """How latency was spread over the span."""
-        return map_of(heat(**self._question))
-
-    @property
-    def _question(self) -> dict[str, Any]:
-        window = self.asked.window
-        return {"scope": self.scope, "since": window.since, "until": window.until, **self.asked.figures}
+        return map_of(heat(self.question))
 
 
 def dashboard(name: str, panel: Panel) -> Dashboard:

@@ -49,7 +49,7 @@ def dashboards(request: SignedInRequest, name: str = "traffic") -> HttpResponse:
         "compared": panel.compared(),
         "suggested": _suggested(request.user, asked),
         "unfiltered": _dashboard_address(replace(asked, filters={}), name),
-        "first_call": _first_call(request.user, panel.scope),
+        "first_call": _first_call(request.user, panel.question.scope),
     }
     if not context["first_call"]:
         shown = dashboard(name, panel)

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.analytics.selectors import VisibleCalls, breakdown
+from apps.analytics.selectors import Question, VisibleCalls, breakdown
 from apps.catalog.selectors import apis_editable_by
 from apps.console import list_traffic
 from apps.console.actions import Action, action
@@ -36,8 +36,8 @@ def cache(request: SignedInRequest) -> HttpResponse:
     """Hit ratio by API, reasons for misses and bypasses, the latest purges and warm-ups."""
     user = request.user
     scope, since = VisibleCalls.of(user), timezone.now() - list_traffic.DAY
-    rows = breakdown(scope=scope, by="api", top=list_traffic.MOST, since=since)
-    reasons = breakdown(scope=scope, by="reason", top=20, since=since)
+    rows = breakdown(Question.asked(scope, since=since), by="api", top=list_traffic.MOST)
+    reasons = breakdown(Question.asked(scope, since=since), by="reason", top=20)
     purges = listing(
         request, purges_visible_to(user).select_related("forwarding"), PurgeTable, PurgeFilters, per_page=10
     )

@@ -14,7 +14,7 @@ from apps.access.selectors import (
     requests_visible_to,
     subscriptions_visible_to,
 )
-from apps.analytics.selectors import VisibleCalls, breakdown
+from apps.analytics.selectors import Question, VisibleCalls, breakdown
 from apps.catalog.choices import SERVED
 from apps.catalog.selectors import apis_visible_to
 from apps.console import list_traffic
@@ -46,7 +46,9 @@ def overview(request: SignedInRequest) -> HttpResponse:
 
 def _for_administrator(user: User) -> dict[str, Any]:
     waiting = waiting_for(user)
-    rows = [row for row in breakdown(scope=VisibleCalls.of(user), by="api", top=list_traffic.MOST) if row["calls"]]
+    rows = [
+        row for row in breakdown(Question.asked(VisibleCalls.of(user)), by="api", top=list_traffic.MOST) if row["calls"]
+    ]
     return {
         "waiting": waiting[:SHOWN],
         "waiting_count": waiting.count(),
