@@ -1,7 +1,7 @@
 """A cache policy in the declarative file's words, both ways: the settings as they are declared, and policies of operations."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from django.core.exceptions import ValidationError
 
@@ -9,18 +9,10 @@ from apps.caching.models import POLICY_FIELDS, SETTINGS, CachePolicy
 from apps.caching.settings import DEFAULT_METHODS
 from apps.caching.warm_up import read_warm_up
 from apps.foundation import field_names
+from apps.foundation.declared_settings import Word, flat, nested, readers, word_of
 
 PolicyFields = dict[str, Any]
 """Fields of a cache policy by name (``models.POLICY_FIELDS``); durations in seconds, sizes in bytes."""
-
-
-class _Word(NamedTuple):
-    """Where a field stands (``query.mode``), its reader, its writer, and whether it is left out where it is empty."""
-
-    path: str
-    reader: field_names.Reader
-    write: Callable[[Any], Any] = lambda value: value
-    left_out: bool = False
 
 
 sensitivity = SETTINGS["sensitivity"].read
@@ -28,9 +20,7 @@ sensitivity = SETTINGS["sensitivity"].read
 _CACHE_SETTINGS = [setting for setting in SETTINGS.values() if setting.name != "sensitivity"]
 
 #: field -> its word; those that an operation's policy may have, and so not ``operations`` itself
-_SHARED: dict[str, _Word] = {
-    each.name: _Word(each.path, each.read, each.write, each.left_out) for each in _CACHE_SETTINGS if each.of_operation
-}
+_SHARED: dict[str, Word] = {each.name: word_of(each) for each in _CACHE_SETTINGS if each.of_operation}
 
 
 def read_operation(data: object) -> dict[str, Any]:
@@ -38,92 +28,47 @@ def read_operation(data: object) -> dict[str, Any]:
     found = field_names.read(data, _OPERATION)
     if "path" not in found:
         raise ValidationError({"path": ["This is needed: a pattern like /items/{id}."]})
-    return {"path": found["path"]} | _flat(found, _SHARED)
+    return {"path": found["path"]} | flat(found, _SHARED)
 
 
-_OF_API: dict[str, _Word] = {
-    each.name: _Word(each.path, each.read, each.write, each.left_out)
-    for each in _CACHE_SETTINGS
-    if not each.of_operation
-} | {
-    "operations": _Word(
+_OF_API: dict[str, Word] = {each.name: word_of(each) for each in _CACHE_SETTINGS if not each.of_operation} | {
+    "operations": Word(
         "operations", field_names.many(read_operation), lambda listed: [*map(operation_document, listed)], left_out=True
     ),
-    "warm_up": _Word("warm_up", read_warm_up, left_out=True),
+    "warm_up": Word("warm_up", read_warm_up, left_out=True),
 }
-_FIELDS: dict[str, _Word] = _SHARED | _OF_API
+_FIELDS: dict[str, Word] = _SHARED | _OF_API
 
 #: where the field of the model is not the word of the file
 WORDS = {field: word.path for field, word in _FIELDS.items() if word.path != field}
 
 
-def _table(fields: Mapping[str, _Word]) -> dict[str, field_names.Reader]:
-    """The readers of an object that has these fields, with one for each object inside it."""
-    table: dict[str, field_names.Reader] = {}
-    inner: dict[str, dict[str, field_names.Reader]] = {}
-    for word in fields.values():
-        head, dot, tail = word.path.partition(".")
-        if dot:
-            inner.setdefault(head, {})[tail] = word.reader
-        else:
-            table[head] = word.reader
-    for head, readers in inner.items():
-        table[head] = lambda value, readers=readers: field_names.read(value, readers)  # type: ignore[misc]
-    return table
-
-
 OPERATION_FIELDS = frozenset(_SHARED) | {"path"}
 """What one of ``operations`` may have. Sensitivity is the API's alone: an operation can't widen it."""
 
-_CACHE = _table(_FIELDS)
-_OPERATION = _table(_SHARED) | {"path": field_names.text}
-
-
-def _flat(found: dict[str, Any], fields: Mapping[str, _Word]) -> dict[str, Any]:
-    """By field what was read by word; objects inside give what they name."""
-    flat: dict[str, Any] = {}
-    for field, word in fields.items():
-        head, dot, tail = word.path.partition(".")
-        if not dot and head in found:
-            flat[field] = found[head]
-        elif dot and tail in found.get(head, ()):
-            flat[field] = found[head][tail]
-    return flat
-
-
-def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """By word what stands there by field; ``None`` is left out, as it is what an absent word means."""
-    document: dict[str, Any] = {}
-    for field, word in _FIELDS.items():
-        if field not in values or (said := word.write(values[field])) is None:
-            continue
-        head, dot, tail = word.path.partition(".")
-        if dot:
-            document.setdefault(head, {})[tail] = said
-        else:
-            document[head] = said
-    return document
+_CACHE = readers(_FIELDS)
+_OPERATION = readers(_SHARED) | {"path": field_names.text}
 
 
 def operation_document(operation: Mapping[str, Any]) -> dict[str, Any]:
     """One of ``operations`` as it is written. "No value" is said here where the API has one."""
     unset = {field: None for field in _SHARED if operation.get(field, 0) is None}
-    return {"path": operation["path"]} | _nested(operation) | unset
+    return {"path": operation["path"]} | nested(operation, _FIELDS) | unset
 
 
 def read_policy(data: object) -> PolicyFields:
     """The fields that ``data`` names; an object inside it (``query``, ``limits``, ``downstream``) is meant whole. Raises
     ``ValidationError`` by path; ``sensitivity`` may stand in it too."""
     found = field_names.read(data, _CACHE | {"sensitivity": sensitivity})
-    flat = _flat(found, _FIELDS)
+    fields = flat(found, _FIELDS)
     fresh = CachePolicy()
     for field, word in _FIELDS.items():
         head, dot, _ = word.path.partition(".")
-        if dot and head in found and field not in flat:
-            flat[field] = getattr(fresh, field)
+        if dot and head in found and field not in fields:
+            fields[field] = getattr(fresh, field)
     if "sensitivity" in found:
-        flat["sensitivity"] = found["sensitivity"]
-    return flat
+        fields["sensitivity"] = found["sensitivity"]
+    return fields
 
 
 def default_fields() -> PolicyFields:
@@ -136,7 +81,7 @@ def cache_document(policy: CachePolicy) -> dict[str, Any]:
     """The ``cache`` object of an API's document. Lists and objects that say nothing are left out where they are rare."""
     fields = {name: getattr(policy, name) for name in _FIELDS}
     fields["methods"] = policy.methods or list(DEFAULT_METHODS)
-    return _nested({name: value for name, value in fields.items() if value or not _FIELDS[name].left_out})
+    return nested({name: value for name, value in fields.items() if value or not _FIELDS[name].left_out}, _FIELDS)
 
 
 def policy_document(policy: CachePolicy) -> dict[str, Any]:

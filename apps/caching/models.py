@@ -27,7 +27,7 @@ from apps.caching.settings import (
     SIZE,
     SWITCH,
     Between,
-    Setting,
+    PolicySetting,
     SettingGroup,
     check_headers,
     check_parameters,
@@ -43,19 +43,19 @@ class CachePolicy(models.Model):
     field of the same name of ``http.Policy``.
     """
 
-    mode = Setting(CHOICE, SettingGroup.SENTENCES, "Who decides the lifetime").of(
+    mode = PolicySetting(CHOICE, SettingGroup.SENTENCES, "Who decides the lifetime").of(
         models.CharField(max_length=12, choices=CacheMode.choices, default=CacheMode.ORIGIN)
     )
-    ttl = Setting(DURATION, SettingGroup.SENTENCES, "TTL").of(models.FloatField(default=60.0))
-    stale_while_revalidate = Setting(DURATION, SettingGroup.SENTENCES, "Stale while one call refreshes").of(
+    ttl = PolicySetting(DURATION, SettingGroup.SENTENCES, "TTL").of(models.FloatField(default=60.0))
+    stale_while_revalidate = PolicySetting(DURATION, SettingGroup.SENTENCES, "Stale while one call refreshes").of(
         models.FloatField(default=0.0)
     )
-    stale_if_error = Setting(DURATION, SettingGroup.SENTENCES, "Stale when the upstream fails").of(
+    stale_if_error = PolicySetting(DURATION, SettingGroup.SENTENCES, "Stale when the upstream fails").of(
         models.FloatField(
             null=True, blank=True, help_text="Empty: 60 s when the upstream can't be reached, nothing for a 5xx."
         )
     )
-    negative_ttl = Setting(
+    negative_ttl = PolicySetting(
         DURATION,
         SettingGroup.LIFETIMES,
         "Errors",
@@ -68,7 +68,7 @@ class CachePolicy(models.Model):
             null=True, blank=True, help_text="Of errors without a lifetime of their own. Empty: like any other answer."
         )
     )
-    jitter = Setting(
+    jitter = PolicySetting(
         RATIO,
         SettingGroup.LIFETIMES,
         "Jitter",
@@ -78,7 +78,7 @@ class CachePolicy(models.Model):
         own_check=Between(0, 0.5, "Between 0 (off) and 0.5, the part of a lifetime that may be cut off."),
         decisive=False,
     ).of(models.FloatField(default=0.1, help_text="0 to 0.5: by how much of it a lifetime may be cut short."))
-    methods = Setting(
+    methods = PolicySetting(
         METHODS,
         SettingGroup.KEYS,
         "Methods whose answers are kept",
@@ -87,17 +87,17 @@ class CachePolicy(models.Model):
         anchor="methods",
         decisive=False,  # it decides which calls look at all
     ).of(models.JSONField(default=list, blank=True, help_text="Empty: GET and HEAD."))
-    body = Setting(
+    body = PolicySetting(
         CHOICE,
         SettingGroup.KEYS,
         "Bodies of such calls",
         help="How a body enters the key of a POST or QUERY.",
         anchor="body",
     ).of(models.CharField(max_length=8, choices=BodyKey.choices, default=BodyKey.JSON))
-    query_mode = Setting(CHOICE, SettingGroup.SENTENCES, "Query parameters in the key", word="query.mode").of(
+    query_mode = PolicySetting(CHOICE, SettingGroup.SENTENCES, "Query parameters in the key", word="query.mode").of(
         models.CharField(max_length=8, choices=QueryMode.choices, default=QueryMode.ALL)
     )
-    query_names = Setting(
+    query_names = PolicySetting(
         NAMES,
         SettingGroup.SENTENCES,
         "Names of query parameters",
@@ -105,7 +105,7 @@ class CachePolicy(models.Model):
         own_check=check_parameters,
         left_out=True,
     ).of(models.JSONField(default=list, blank=True))
-    query_sorted = Setting(
+    query_sorted = PolicySetting(
         SWITCH,
         SettingGroup.KEYS,
         "The order of query parameters doesn't count",
@@ -115,17 +115,17 @@ class CachePolicy(models.Model):
         word="query.sorted",
         left_out=True,
     ).of(models.BooleanField(default=False))
-    headers = Setting(
+    headers = PolicySetting(
         NAMES,
         SettingGroup.SENTENCES,
         "Request headers in the key",
         own_check=check_headers,
         decisive=False,  # they stand in the key by name
     ).of(models.JSONField(default=list, blank=True, help_text="Request headers in the key besides what Vary names."))
-    scope = Setting(CHOICE, SettingGroup.SENTENCES, "Shared among").of(
+    scope = PolicySetting(CHOICE, SettingGroup.SENTENCES, "Shared among").of(
         models.CharField(max_length=12, choices=CacheScope.choices, default=CacheScope.AUTO)
     )
-    share_with_credentials = Setting(
+    share_with_credentials = PolicySetting(
         SWITCH,
         SettingGroup.CREDENTIALS,
         "Share answers to calls with credentials without the origin's permission",
@@ -134,10 +134,10 @@ class CachePolicy(models.Model):
         anchor="share-with-credentials",
         sentence="Answers to calls with credentials are shared without the origin's permission.",
     ).of(models.BooleanField(default=False))
-    client_directives = Setting(CHOICE, SettingGroup.SENTENCES, "A caller's Cache-Control", decisive=False).of(
+    client_directives = PolicySetting(CHOICE, SettingGroup.SENTENCES, "A caller's Cache-Control", decisive=False).of(
         models.CharField(max_length=8, choices=ClientDirectives.choices, default=ClientDirectives.BOUNDED)
     )
-    store_set_cookie = Setting(
+    store_set_cookie = PolicySetting(
         SWITCH,
         SettingGroup.CREDENTIALS,
         "Store answers that set cookies, without the cookies",
@@ -145,7 +145,7 @@ class CachePolicy(models.Model):
         anchor="set-cookie",
         sentence="Answers that set cookies are stored too.",
     ).of(models.BooleanField(default=False))
-    origin_stale_beside_s_maxage = Setting(
+    origin_stale_beside_s_maxage = PolicySetting(
         SWITCH,
         SettingGroup.LIFETIMES,
         "The origin's own stale-while-revalidate counts beside s-maxage",
@@ -154,7 +154,7 @@ class CachePolicy(models.Model):
         anchor="stale-beside-s-maxage",
         sentence="The origin's own stale times count beside s-maxage.",
     ).of(models.BooleanField(default=False))
-    max_body = Setting(
+    max_body = PolicySetting(
         SIZE,
         SettingGroup.LIMITS,
         "Largest answer",
@@ -165,7 +165,7 @@ class CachePolicy(models.Model):
         own_check=Between(0, 64 * 2**20, "Between 0 bytes and 64 MiB."),
         decisive=False,
     ).of(models.PositiveBigIntegerField(default=8 * 2**20, help_text="Bytes; a larger answer is not stored."))
-    max_variants = Setting(
+    max_variants = PolicySetting(
         COUNT,
         SettingGroup.LIMITS,
         "Variants of a URL",
@@ -176,7 +176,7 @@ class CachePolicy(models.Model):
         own_check=Between(1, 1000, "Between 1 and 1,000."),
         decisive=False,
     ).of(models.PositiveIntegerField(default=64, help_text="Stored variants of one URL."))
-    entity_tags = Setting(
+    entity_tags = PolicySetting(
         ENTITY_TAGS,
         SettingGroup.ENTITY_TAGS,
         "Entities in JSON bodies",
@@ -187,7 +187,7 @@ class CachePolicy(models.Model):
         left_out=True,
         sentence="Answers are tagged by what they show: {}.",
     ).of(models.JSONField(default=list, blank=True, help_text="Objects with a path (json) and a prefix (tag)."))
-    collections = Setting(
+    collections = PolicySetting(
         SWITCH,
         SettingGroup.ENTITY_TAGS,
         "A write to an item ends its collection too",
@@ -196,7 +196,7 @@ class CachePolicy(models.Model):
         anchor="collections",
         decisive=False,
     ).of(models.BooleanField(default=True))
-    downstream = Setting(
+    downstream = PolicySetting(
         DOWNSTREAM,
         SettingGroup.DOWNSTREAM,
         "Caches behind the gateway are told",
@@ -205,7 +205,7 @@ class CachePolicy(models.Model):
         anchor="downstream",
         word="downstream.cache_control",
     ).of(models.CharField(max_length=20, default="pass", help_text="pass, private, no-store, or seconds for max-age."))
-    surrogate_control = Setting(
+    surrogate_control = PolicySetting(
         CHOICE,
         SettingGroup.DOWNSTREAM,
         "Surrogate-Control and CDN-Cache-Control",
@@ -213,7 +213,7 @@ class CachePolicy(models.Model):
         anchor="surrogate-control",
         word="downstream.surrogate_control",
     ).of(models.CharField(max_length=8, choices=SurrogateControl.choices, default=SurrogateControl.REMOVE))
-    max_size = Setting(
+    max_size = PolicySetting(
         SIZE,
         SettingGroup.LIMITS,
         "All answers",
@@ -231,7 +231,7 @@ class CachePolicy(models.Model):
             null=True, blank=True, help_text="Bytes in each tier. Empty: the tenant's share is the only bound."
         )
     )
-    sensitivity = Setting(CHOICE, SettingGroup.SENTENCES, "Sensitivity", of_operation=False).of(
+    sensitivity = PolicySetting(CHOICE, SettingGroup.SENTENCES, "Sensitivity", of_operation=False).of(
         models.CharField(max_length=8, choices=Sensitivity.choices, default=Sensitivity.INTERNAL)
     )
     operations = models.JSONField(
@@ -263,7 +263,7 @@ class CachePolicy(models.Model):
             setattr(self, name, value)
 
 
-SETTINGS = settings_in(CachePolicy)
+SETTINGS: Mapping[str, PolicySetting] = settings_in(CachePolicy)
 """By name, in the file's order."""
 
 POLICY_FIELDS = frozenset(SETTINGS) | {"operations", "warm_up"}

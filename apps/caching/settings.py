@@ -1,49 +1,43 @@
-"""What a setting of a cache policy is. Each is declared once, beside its column in ``models``; the declarative file, the REST
-API, the console's form, the checks and the compiler go by that declaration.
+"""What a setting of a cache policy is, beyond what any setting is (``foundation.declared_settings``). Each is declared beside its
+column in ``models``.
 """
 
 import enum
-import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models
 
-from apps.foundation import field_names
+from apps.foundation import declared_settings, field_names
+from apps.foundation.declared_settings import CHOICE, COUNT, DURATION, LONGEST, SWITCH, Between, Kind, settings_in
 from apps.httpcache.entity_tags import MOST_PATHS, refusal_of
 from apps.httpcache.policy import NO_STORE, PASS, PRIVATE
 
-LONGEST = 366 * 86400.0
-"""Seconds that a lifetime may be set to at most."""
+__all__ = [
+    "CHOICE",
+    "COUNT",
+    "DOWNSTREAM",
+    "DURATION",
+    "ENTITY_TAGS",
+    "METHODS",
+    "NAMES",
+    "RATIO",
+    "SIZE",
+    "SWITCH",
+    "Between",
+    "Kind",
+    "PolicySetting",
+    "SettingGroup",
+    "settings_in",
+]
+
 MOST_NAMES = 64
 CACHEABLE = ("GET", "HEAD", "POST", "QUERY")
 DEFAULT_METHODS = ("GET", "HEAD")
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-
-Check = Callable[[Any], Any]
-"""Returns a stored value in the form in which it is kept. Raises ``ValueError`` with a sentence, or ``ValidationError`` by path
-for what is inside the value.
-"""
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-@dataclass(frozen=True, eq=False)
-class Kind:
-    """A type of setting: how its value is read and written in the file, checked, and compiled for gateways. REST and the
-    console have a field for each kind.
-    """
-
-    read: field_names.Reader
-    write: Callable[[Any], Any] = _same
-    check: Check = _same
-    compiled: Callable[[Any], Any] = _same
 
 
 class SettingGroup(enum.Enum):
@@ -56,21 +50,6 @@ class SettingGroup(enum.Enum):
     DOWNSTREAM = "Downstream"
     ENTITY_TAGS = "Entity tags"
     CREDENTIALS = "Cookies and credentials"
-
-
-@dataclass(frozen=True)
-class Between:
-    """A check of a number's bounds, both of them allowed."""
-
-    least: float
-    most: float
-    refusal: str
-
-    def __call__(self, value: Any) -> Any:
-        """The number. Raises ``ValueError``."""
-        if isinstance(value, int | float) and math.isfinite(value) and self.least <= value <= self.most:
-            return value
-        raise ValueError(self.refusal)
 
 
 def _read_downstream(value: object) -> str:
@@ -149,14 +128,8 @@ def _check_methods(value: Any) -> list[str]:
     return _not_too_many(methods)
 
 
-SWITCH = Kind(field_names.boolean)
-CHOICE = Kind(field_names.text, str)
-"""One of the column's choices."""
-COUNT = Kind(field_names.integer)
 RATIO = Kind(field_names.number)
 """Between 0 and 1; the console shows percent."""
-DURATION = Kind(field_names.duration, field_names.duration_text, Between(0, LONGEST, "Between 0 and 366 days."))
-"""In seconds."""
 SIZE = Kind(field_names.size, field_names.size_text)
 """In bytes."""
 NAMES = Kind(field_names.many(field_names.text), list, compiled=tuple)
@@ -172,83 +145,15 @@ ENTITY_TAGS = Kind(
 DOWNSTREAM = Kind(_read_downstream, _write_downstream, _check_downstream)
 
 
-F = TypeVar("F", bound="models.Field[Any, Any]")
+@dataclass(eq=False, kw_only=True)
+class PolicySetting(declared_settings.Setting):
+    """A setting of a cache policy. The REST API's schema says ``help`` where it has no ``description``; the file's object is
+    ``cache``.
+    """
 
-
-@dataclass(eq=False)
-class Setting:
-    """A setting of a cache policy. A column that may be null has "none" as a value of its own."""
-
-    kind: Kind
-    group: SettingGroup
-    label: str
-    """What the form calls it."""
-    _: KW_ONLY
-    column: "models.Field[Any, Any]" = field(init=False)
-    help: str = ""
-    """One line beside the form's field, and in the REST API's schema unless ``description`` has another."""
-    description: str = ""
-    anchor: str = ""
-    """Its place on the console's help page."""
-    placeholder: str = ""
-    word: str = ""
-    """Where it stands in the file's ``cache`` object (``limits.size``), where that isn't the column's name."""
-    own_check: Check | None = None
-    """In place of the kind's."""
     of_operation: bool = True
     """Whether an operation's policy may have another value than the API's."""
-    left_out: bool = False
-    """Whether documents leave it out where it is empty."""
     decisive: bool = True
     """Whether it decides what is stored, for how long or for whom: a change then ends what was stored before it."""
     sentence: str = ""
     """What the console says of it where it isn't the default; ``{}`` is its value."""
-
-    @property
-    def name(self) -> str:
-        """Of the column, of the form's field, and of the compiled policy's."""
-        return self.column.name
-
-    @property
-    def path(self) -> str:
-        """Where it stands in the ``cache`` object."""
-        return self.word or self.name
-
-    @property
-    def values(self) -> list[str]:
-        """What a choice may be."""
-        return [str(value) for value, _ in self.column.flatchoices]
-
-    def read(self, value: object) -> Any:
-        """A value of the file as it is stored. Raises ``ValueError`` or ``ValidationError``, as readers do."""
-        if value is None and self.column.null:
-            return None
-        return (field_names.one_of(self.values) if self.kind is CHOICE else self.kind.read)(value)
-
-    def write(self, value: Any) -> Any:
-        """A stored value as the file has it; ``None`` for none."""
-        return None if value is None else self.kind.write(value)
-
-    @property
-    def check(self) -> Check:
-        """What its values are checked by, other than none."""
-        return self.own_check or self.kind.check
-
-    def checked(self, value: Any) -> Any:
-        """A stored value in the form in which it is kept. Raises ``ValueError`` or ``ValidationError``."""
-        return None if value is None and self.column.null else self.check(value)
-
-    def compiled(self, value: Any) -> Any:
-        """A stored value as gateways get it."""
-        return None if value is None else self.kind.compiled(value)
-
-    def of(self, column: F) -> F:
-        """``column``, which this setting is kept in."""
-        self.column = column
-        column.setting = self  # type: ignore[attr-defined]
-        return column
-
-
-def settings_in(model: type[models.Model]) -> Mapping[str, Setting]:
-    """The settings among the columns of ``model``, by name."""
-    return {column.name: column.setting for column in model._meta.concrete_fields if hasattr(column, "setting")}

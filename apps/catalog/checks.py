@@ -8,8 +8,8 @@ from django.db import DatabaseError
 
 from apps.catalog.choices import SERVED, APIState, HostMethod, HostState
 from apps.catalog.egress import all_refused_upstreams
+from apps.catalog.field_checks import is_plain
 from apps.catalog.models import API, HostName, Operation
-from apps.catalog.validation import is_plain
 from apps.egress.rules import NOT_ALLOWED
 from apps.tenants.egress import open_to_all
 

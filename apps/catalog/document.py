@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict, TypeVar
 
 from django.core.exceptions import ValidationError
 
 from apps.caching.document import PolicyFields, cache_document, default_fields, in_words, read_policy, sensitivity
 from apps.caching.models import CachePolicy
-from apps.catalog.choices import SERVED, APIState, Approval, Authentication, DebugHeaders
-from apps.catalog.models import API
+from apps.catalog.choices import SERVED, APIState
+from apps.catalog.models import API, SETTINGS
 from apps.foundation import field_names
+from apps.foundation.declared_settings import Word, flat, nested, readers, word_of
+
+T = TypeVar("T")
 
 _RULES = ("request_headers", "response_headers")
 
@@ -37,32 +40,8 @@ class OperationFields(TypedDict, total=False):
     parameters: list[dict[str, Any]]
 
 
-class APIFields(TypedDict, total=False):
-    """Fields of an API; durations in seconds, sizes in bytes."""
-
-    name: str
-    summary: str
-    documentation: str
-    tags: list[str]
-    listen_path: str
-    hosts: list[str]
-    strip_listen_path: bool
-    authentication: list[str]
-    api_key_header: str
-    forward_credential: bool
-    underscore_headers: list[str]
-    credential_headers: list[str]
-    approval: str
-    connect_timeout: float
-    read_timeout: float
-    retries: int
-    concurrent_calls: int
-    queued_calls: int
-    queue_wait: float
-    body_limit: int
-    debug_headers: str
-    request_headers: dict[str, Any]
-    response_headers: dict[str, Any]
+APIFields = dict[str, Any]
+"""Settings of an API by name (``models.SETTINGS``); durations in seconds, sizes in bytes."""
 
 
 @dataclass
@@ -76,65 +55,44 @@ class Parsed:
     deprecated: bool | None = None
 
 
-def _header_rules(value: object) -> dict[str, Any]:
-    found = field_names.read(value, {"set": _pairs, "remove": field_names.many(field_names.text)})
-    return {"set": found.get("set", {}), "remove": found.get("remove", [])}
-
-
-def _pairs(value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise ValueError("Expected an object of header names and values.")
-    return {field_names.text(name): field_names.text(item) for name, item in value.items()}
-
-
 _UPSTREAM: dict[str, field_names.Reader] = {"url": field_names.text, "weight": field_names.integer}
-_TIMEOUTS: dict[str, field_names.Reader] = {"connect": field_names.duration, "read": field_names.duration}
-_CONCURRENCY: dict[str, field_names.Reader] = {
-    "calls": field_names.integer,
-    "queue": field_names.integer,
-    "wait": field_names.duration,
-}
 _HEALTH: dict[str, field_names.Reader] = {"active": field_names.off, "passive": field_names.off}
 
-#: word -> its reader; the word is the model's field unless it is handled below
-_API: dict[str, field_names.Reader] = {
-    "name": field_names.text,
-    "summary": field_names.text,
-    "documentation": field_names.text,
-    "tags": field_names.many(field_names.text),
-    "listen_path": field_names.text,
-    "hosts": field_names.many(field_names.text),
-    "strip_listen_path": field_names.boolean,
-    "upstreams": field_names.many(lambda value: field_names.read(value, _UPSTREAM)),
-    "authentication": field_names.many(field_names.one_of(Authentication.values, not_yet=("jwt", "introspection"))),
-    "api_key_header": field_names.text,
-    "forward_credential": field_names.boolean,
-    "underscore_headers": field_names.many(field_names.text),
-    "credential_headers": field_names.many(field_names.text),
-    "approval": field_names.one_of(Approval.values),
-    "timeouts": lambda value: field_names.read(value, _TIMEOUTS),
-    "retries": field_names.integer,
-    "concurrency": lambda value: field_names.read(value, _CONCURRENCY),
-    "breaker": field_names.off,
-    "health": lambda value: field_names.read(value, _HEALTH),
-    "body_limit": field_names.integer,
-    "cache": read_policy,
-    "sensitivity": sensitivity,
-    "debug_headers": field_names.one_of(DebugHeaders.values),
-    "request_headers": _header_rules,
-    "response_headers": _header_rules,
-    "published": field_names.boolean,
-    "deprecated": field_names.boolean,
+_WORDS: dict[str, Word] = {name: word_of(setting) for name, setting in SETTINGS.items()}
+
+_BEHIND = {
+    "strip_listen_path": ("upstreams",),
+    "concurrency": ("breaker", "health"),
+    "body_limit": ("cache", "sensitivity"),
+    "response_headers": ("published", "deprecated"),
 }
+"""Where in a document stands what is no setting of the API itself."""
 
 #: what a service calls a field -> what the document calls it
-WORDS = {
-    "connect_timeout": "timeouts.connect",
-    "read_timeout": "timeouts.read",
-    "concurrent_calls": "concurrency.calls",
-    "queued_calls": "concurrency.queue",
-    "queue_wait": "concurrency.wait",
-}
+WORDS = {name: word.path for name, word in _WORDS.items() if word.path != name}
+
+
+def _in_place(settings: Mapping[str, T], others: Mapping[str, T]) -> dict[str, T]:
+    """What stands in a document by word, in its order."""
+    ordered: dict[str, T] = {}
+    for word, value in settings.items():
+        ordered[word] = value
+        ordered |= {other: others[other] for other in _BEHIND.get(word, ()) if other in others}
+    return ordered
+
+
+_API: dict[str, field_names.Reader] = _in_place(
+    readers(_WORDS),
+    {
+        "upstreams": field_names.many(lambda value: field_names.read(value, _UPSTREAM)),
+        "breaker": field_names.off,
+        "health": lambda value: field_names.read(value, _HEALTH),
+        "cache": read_policy,
+        "sensitivity": sensitivity,
+        "published": field_names.boolean,
+        "deprecated": field_names.boolean,
+    },
+)
 
 
 def read_document(data: object, *, whole: bool = False) -> Parsed:
@@ -146,7 +104,7 @@ def read_document(data: object, *, whole: bool = False) -> Parsed:
     found = field_names.read(data, _API)
     found.pop("breaker", None)
     found.pop("health", None)
-    parsed = Parsed(APIFields())
+    parsed = Parsed({})
     parsed.upstreams = found.pop("upstreams", None)
     parsed.published = found.pop("published", None)
     parsed.deprecated = found.pop("deprecated", None)
@@ -156,51 +114,31 @@ def read_document(data: object, *, whole: bool = False) -> Parsed:
     if "sensitivity" in found:
         policy = (policy or {}) | {"sensitivity": found.pop("sensitivity")}
     parsed.policy = policy
-    for word in ("timeouts", "concurrency"):
-        if (inside := found.pop(word, None)) is None:
-            continue
-        for field, path in WORDS.items():
-            outer, _, inner = path.partition(".")
-            if outer == word and (whole or inner in inside):
-                found[field] = inside.get(inner, getattr(API(), field))
-    parsed.fields = cast(APIFields, found)
+    parsed.fields = flat(found, _WORDS)
+    if whole:
+        defaults = API()
+        for name, path in WORDS.items():
+            if path.partition(".")[0] in found:
+                parsed.fields.setdefault(name, getattr(defaults, name))
     return parsed
+
+
+def younger_defaults() -> APIFields:
+    """The settings that some revisions are older than, with the values that every API had then."""
+    fresh = API()
+    return {name: getattr(fresh, name) for name, setting in SETTINGS.items() if setting.younger}
 
 
 def configuration(api: API) -> dict[str, Any]:
     """What a revision keeps: all of the document that a roll-back restores."""
-    return {
-        "name": api.name,
-        "summary": api.summary,
-        "documentation": api.documentation,
-        "tags": api.tags,
-        "listen_path": api.listen_path,
-        "hosts": api.hosts,
-        "strip_listen_path": api.strip_listen_path,
-        "upstreams": [{"url": upstream.url, "weight": upstream.weight} for upstream in api.upstreams.all()],
-        "authentication": api.authentication,
-        "api_key_header": api.api_key_header,
-        "forward_credential": api.forward_credential,
-        "underscore_headers": api.underscore_headers,
-        "credential_headers": api.credential_headers,
-        "approval": str(api.approval),
-        "timeouts": {
-            "connect": field_names.duration_text(api.connect_timeout),
-            "read": field_names.duration_text(api.read_timeout),
+    return _in_place(
+        nested({name: getattr(api, name) for name in SETTINGS}, _WORDS),
+        {
+            "upstreams": [{"url": upstream.url, "weight": upstream.weight} for upstream in api.upstreams.all()],
+            "cache": cache_document(api.cache_policy),
+            "sensitivity": str(api.cache_policy.sensitivity),
         },
-        "retries": api.retries,
-        "concurrency": {
-            "calls": api.concurrent_calls,
-            "queue": api.queued_calls,
-            "wait": field_names.duration_text(api.queue_wait),
-        },
-        "body_limit": api.body_limit,
-        "cache": cache_document(api.cache_policy),
-        "sensitivity": str(api.cache_policy.sensitivity),
-        "debug_headers": str(api.debug_headers),
-        "request_headers": api.request_headers,
-        "response_headers": api.response_headers,
-    }
+    )
 
 
 def to_document(api: API) -> dict[str, Any]:

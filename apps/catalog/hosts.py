@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from apps.catalog.validation import normal_host
+from apps.catalog.field_checks import normal_host
 from apps.tenants.models import Tenant
 from apps.wire.snapshot import PROOF_PATH
 

@@ -1,23 +1,18 @@
 """What an API may say, checked field by field, so that an error stands next to its field."""
 
-import ipaddress
-import math
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard, cast
+from collections.abc import Sequence
+from typing import Any
 
 from django.db.models import Q
 
-from apps.catalog.choices import APIState, Authentication, HostState
+from apps.catalog.choices import APIState, HostState
 from apps.catalog.document import OperationFields, UpstreamFields
-from apps.catalog.models import API, HostName
+from apps.catalog.models import API, SETTINGS, HostName
 from apps.egress.addresses import refusal_of_url
-from apps.httpcache.fields import PROXY_FIELDS
-from apps.httpcache.identity import folded
+from apps.foundation import field_names
 
 Errors = dict[str, list[str]]
 
-RESERVED = "/_gateway/"
 #: First segments of paths that say something of a whole host: to search engines, issuers of certificates, browsers and apps. Who
 #: serves them on a host that other tenants' callers use speaks for all of them.
 OF_A_HOST = frozenset(
@@ -44,130 +39,22 @@ OF_A_HOST = frozenset(
         "sw.js",
     }
 )
-LONGEST_TIMEOUT = 3600.0
-MOST_RETRIES = 10
-MOST_CALLS = 10_000
-LONGEST_WAIT = 60.0
-LARGEST_BODY = 2**40
 LARGEST_WEIGHT = 1000
 MOST_UPSTREAMS = 100
 MOST_OPERATIONS = 2000
-MOST_HEADERS = 32
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_PLAIN = re.compile(r"[A-Za-z0-9-]+\Z")
-_VALUE = re.compile(r"[\t\x20-\x7e]*\Z")
-_LISTEN_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+/)*\Z")
-_HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
-_TAG = re.compile(r"[\w][\w .:/-]{0,39}\Z")
 
-#: what the gateway itself sets or removes on every call: rules can't touch it (RFC 9110 §7.6.1, RFC 9112 §6)
-FRAMING = frozenset(
-    {
-        "connection",
-        "content-length",
-        "host",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-
-#: what is never a credential: it says what is wanted, and has rules of its own in the cache
-NOT_OF_CALLERS = frozenset(
-    {
-        "cache-control",
-        "content-encoding",
-        "content-type",
-        "expect",
-        "if-match",
-        "if-modified-since",
-        "if-none-match",
-        "if-range",
-        "if-unmodified-since",
-        "pragma",
-        "range",
-    }
-)
-
-#: what a header with an underscore may not be read as by an origin
-NEVER_FOLDED = (
-    FRAMING
-    | NOT_OF_CALLERS
-    | {"x-api-key", "x-request-id", "x-call-id", "x-apimgr-warm-up", "http2-settings"}
-    | {"proxy", "proxy-authentication-info"}
-)
-# What further proxies call a client's address and certificate.
-_MORE_PROXIES = re.compile(rb"client-cert|(?:client|connecting)-ip\Z")
-
-
-def normalise(api: API) -> None:
-    """Bring fields into the one form that is stored: hosts in lower case, lists without repetition."""
-    for field in ("hosts", "tags", "authentication", "underscore_headers", "credential_headers"):
-        value = getattr(api, field)
-        if _are_texts(value):
-            texts = [normal_host(item) if field == "hosts" else item.strip() for item in value]
-            setattr(api, field, list(dict.fromkeys(texts)))
-    for field in ("request_headers", "response_headers"):
-        rules = getattr(api, field)
-        if isinstance(rules, Mapping):
-            setattr(api, field, {"set": {}, "remove": []} | dict(rules))
-
-
-def api_errors(api: API) -> Errors:
-    """What is wrong with a normalised API's own fields, by model field. No queries."""
-    errors = {
-        "listen_path": listen_path_error(api.listen_path),
-        "hosts": hosts_error(api.hosts),
-        "authentication": _authentication_error(api.authentication),
-        "api_key_header": _key_header_error(api.api_key_header),
-        "underscore_headers": _underscore_headers_error(api.underscore_headers),
-        "credential_headers": _credential_headers_error(api.credential_headers),
-        "connect_timeout": _timeout_error(api.connect_timeout),
-        "read_timeout": _timeout_error(api.read_timeout),
-        "retries": None if _within(api.retries, 0, MOST_RETRIES) else f"Between 0 and {MOST_RETRIES}.",
-        "concurrent_calls": None if _within(api.concurrent_calls, 1, MOST_CALLS) else "Between 1 and 10,000.",
-        "queued_calls": None if _within(api.queued_calls, 0, MOST_CALLS) else "Between 0 and 10,000.",
-        "queue_wait": _wait_error(api.queue_wait),
-        "body_limit": None if _within(api.body_limit, 0, LARGEST_BODY) else "Between 0 and 1 TiB, in bytes.",
-        "tags": None
-        if _are_texts(api.tags) and len(api.tags) <= 20 and all(_TAG.match(tag) for tag in api.tags)
-        else "At most 20 tags of up to 40 letters, digits, spaces and . : / - characters.",
-        "request_headers": rules_error(api.request_headers),
-        "response_headers": rules_error(api.response_headers),
-    }
-    return {field: [error] for field, error in errors.items() if error}
-
-
-def listen_path_error(path: object) -> str | None:
-    """What is wrong with a listen path."""
-    if not isinstance(path, str) or not path.startswith("/") or not path.endswith("/"):
-        return "A listen path starts and ends with a slash, like /products/."
-    if any(segment in {".", ".."} for segment in path.split("/")):
-        return "A listen path has no . or .. segments."
-    if not _LISTEN_PATH.match(path):
-        return "A listen path has letters, digits and -._~!$&'()*+,;=:@ between single slashes."
-    if path.lower().startswith(RESERVED):
-        return f"{RESERVED} is the gateway's own."
-    return None
-
-
-def hosts_error(hosts: object) -> str | None:
-    """What is wrong with a list of host names."""
-    if not _are_texts(hosts):
-        return "A list of host names."
-    if len(hosts) > 100:
-        return "At most 100 hosts."
-    for host in hosts:
-        if not is_host(host):
-            return f"{host!r} is not a host name (without scheme, port and path)."
-    return None
+def settings_errors(api: API) -> Errors:
+    """What is wrong with an API's settings, by field; each that is right is put in the form in which it is kept. No queries."""
+    errors: Errors = {}
+    for name, setting in SETTINGS.items():
+        wrong: Errors = {}
+        kept = field_names.attempt(wrong, name, setting.checked, getattr(api, name))
+        if not wrong:
+            setattr(api, name, kept)
+        errors |= wrong
+    return errors
 
 
 def shared_path_error(api: API) -> str | None:
@@ -177,31 +64,6 @@ def shared_path_error(api: API) -> str | None:
         return None
     told = f"/{first} says something of a whole host" if first else "/ is also /robots.txt, /.well-known/ and the like"
     return f"{told}, which other tenants share: name hosts of your own, or ask a platform administrator."
-
-
-def rules_error(rules: object) -> str | None:
-    """What is wrong with header rules: ``{"set": {name: value}, "remove": [name]}``."""
-    if not isinstance(rules, Mapping) or set(rules) != {"set", "remove"}:
-        return "Expected the fields set and remove."
-    values, names = rules["set"], rules["remove"]
-    if not isinstance(values, Mapping) or not _are_texts(list(values)) or not _are_texts(list(values.values())):
-        return "Expected header names and texts under set."
-    if not _are_texts(names):
-        return "Expected a list of header names under remove."
-    if len(values) + len(names) > 100:
-        return "At most 100 header rules."
-    for name in [*values, *names]:
-        if not _TOKEN.match(name):
-            return f"{name!r} is not a header name."
-        if name.lower() in FRAMING:
-            return f"{name} belongs to the connection: the gateway sets it."
-    for name, value in values.items():
-        if not _VALUE.match(value) or len(value) > 4096:
-            return f"The value of {name} has line breaks, controls or non-ASCII characters, or is longer than 4,096."
-    lowered = [name.lower() for name in [*values, *names]]
-    if len(set(lowered)) < len(lowered):
-        return "Each header may be named once."
-    return None
 
 
 def upstreams_error(upstreams: Sequence[UpstreamFields]) -> Errors:
@@ -281,99 +143,5 @@ def foreign_neighbour(api: API) -> API | None:
     return None
 
 
-def _authentication_error(value: object) -> str | None:
-    if not _are_texts(value) or not value:
-        return "Name at least one way for callers to say who they are, or none."
-    if unknown := [word for word in value if word not in Authentication.values]:
-        return f"{', '.join(unknown)} is not available. Available: {', '.join(Authentication.values)}."
-    return None
-
-
-def _key_header_error(value: object) -> str | None:
-    if not isinstance(value, str) or not _TOKEN.match(value):
-        return "This is not a header name."
-    if value.lower() in FRAMING | {"cookie", "authorization", "content-type", "accept"}:
-        return f"{value} has another meaning: choose a header of its own, like X-API-Key."
-    return None
-
-
-def is_plain(name: str) -> bool:
-    """Whether a header's name has letters, digits and hyphens only: no origin reads it as another."""
-    return _PLAIN.match(name) is not None
-
-
-def _header_names_error(names: object) -> str | None:
-    if not _are_texts(names) or not all(_TOKEN.match(name) and len(name) <= 64 for name in names):
-        return "Write a list of header names of up to 64 characters each, without colons."
-    if len(names) > MOST_HEADERS:
-        return f"At most {MOST_HEADERS} headers."
-    return None
-
-
-def _underscore_headers_error(names: object) -> str | None:
-    if error := _header_names_error(names):
-        return error
-    for name in cast(list[str], names):
-        if is_plain(name):
-            return f"{name} is forwarded without being named here: its name has letters, digits and hyphens only."
-        read_as = folded(name.lower().encode())
-        if read_as.decode() in NEVER_FOLDED or PROXY_FIELDS.fullmatch(read_as) or _MORE_PROXIES.search(read_as):
-            return f"An origin may read {name} as {read_as.decode()}, which callers can't set."
-    return None
-
-
-def _credential_headers_error(names: object) -> str | None:
-    if error := _header_names_error(names):
-        return error
-    for name in cast(list[str], names):
-        if name.lower() in FRAMING | NOT_OF_CALLERS or name.lower().startswith("accept"):
-            return f"{name} says nothing of who calls."
-    return None
-
-
-def _timeout_error(value: object) -> str | None:
-    if not isinstance(value, int | float) or not math.isfinite(value) or not 0 < value <= LONGEST_TIMEOUT:
-        return "More than 0 and at most an hour."
-    return None
-
-
-def _wait_error(value: object) -> str | None:
-    if not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= LONGEST_WAIT:
-        return "Between 0 and 60 seconds."
-    return None
-
-
-def normal_host(host: str) -> str:
-    """A host name in the one form that is stored: lower case, without a dot at its end, international names in ASCII (RFC 5890),
-    IPv6 addresses in brackets and as short as they can be."""
-    name = host.strip().lower().removesuffix(".")
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode()
-        except UnicodeError:
-            return name
-    if name.startswith("[") and name.endswith("]"):
-        try:
-            return f"[{ipaddress.IPv6Address(name[1:-1])}]"
-        except ValueError:
-            return name
-    return name
-
-
-def is_host(host: str) -> bool:
-    """Whether this is a host name, or an address, in the form that is stored."""
-    if host.startswith("[") and host.endswith("]"):
-        try:
-            ipaddress.IPv6Address(host[1:-1])
-        except ValueError:
-            return False
-        return True
-    return 0 < len(host) <= 253 and all(_HOST_LABEL.match(label) for label in host.split("."))
-
-
 def _within(value: Any, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-
-def _are_texts(value: object) -> TypeGuard[list[str]]:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)

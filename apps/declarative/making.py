@@ -16,8 +16,8 @@ from apps.access.models import APIKey, Application, Plan, Subscription
 from apps.catalog import services as catalog
 from apps.catalog.choices import SERVED, APIState, HostMethod, HostState
 from apps.catalog.document import Parsed, in_document_words, read_document, to_document
+from apps.catalog.field_checks import normal_host
 from apps.catalog.models import API, HostName
-from apps.catalog.validation import normal_host
 from apps.declarative import entries
 from apps.declarative.entries import FileEntry
 from apps.declarative.run import FileRun

@@ -5,7 +5,7 @@ A name whose row is gone, or isn't served any more, compiles to ``None``: a tomb
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import islice
@@ -20,9 +20,10 @@ from apps.access.models import Plan as PlanRow
 from apps.caching.models import SETTINGS, CachePolicy
 from apps.caching.validation import with_operation
 from apps.catalog.choices import SERVED, HostState
+from apps.catalog.field_checks import is_plain
 from apps.catalog.models import API as APIRow
+from apps.catalog.models import SETTINGS as API_SETTINGS
 from apps.catalog.models import HostName
-from apps.catalog.validation import is_plain
 from apps.httpcache.identity import is_credential
 from apps.httpcache.patterns import parse_pattern
 from apps.httpcache.policy import Policy
@@ -35,7 +36,6 @@ from apps.wire.snapshot import (
     Credential,
     Egress,
     Grant,
-    HeaderRules,
     HostOwner,
     Operation,
     OperationPolicy,
@@ -181,26 +181,17 @@ def compile_api(row: APIRow) -> API:
         slug=row.slug,
         tenant=row.tenant.slug,
         revision=row.revision,
-        listen_path=row.listen_path,
-        hosts=tuple(row.hosts),
-        strip_listen_path=row.strip_listen_path,
-        authentication=tuple(row.authentication),
-        api_key_header=row.api_key_header.lower(),
-        forward_credential=row.forward_credential,
         upstreams=tuple(Upstream(url=upstream.url, weight=upstream.weight) for upstream in row.upstreams.all()),
-        connect_timeout=row.connect_timeout,
-        read_timeout=row.read_timeout,
-        retries=row.retries,
         concurrency=Concurrency(calls=row.concurrent_calls, queue=row.queued_calls, wait=row.queue_wait),
-        body_limit=row.body_limit,
-        debug_headers=row.debug_headers,
-        request_headers=_header_rules(row.request_headers),
-        response_headers=_header_rules(row.response_headers),
         policy=compile_policy(row, row.cache_policy),
         operations=tuple(Operation(method=each.method, path=each.path) for each in row.operations.all()),
         operation_policies=compile_operation_policies(row, row.cache_policy),
-        underscore_headers=_underscore_headers(row),
+        **{name: API_SETTINGS[name].compiled(getattr(row, name)) for name in _SENT_AS_THEY_ARE}
+        | {"api_key_header": row.api_key_header.lower(), "underscore_headers": _underscore_headers(row)},
     )
+
+
+_SENT_AS_THEY_ARE = API_SETTINGS.keys() & set(API.__struct_fields__)
 
 
 def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
@@ -369,13 +360,6 @@ def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
     iterator = iter(values)
     while chunk := list(islice(iterator, CHUNK)):
         yield chunk
-
-
-def _header_rules(rules: Mapping[str, Any]) -> HeaderRules:
-    return HeaderRules(
-        set=tuple((name.lower(), value) for name, value in rules.get("set", {}).items()),
-        remove=tuple(name.lower() for name in rules.get("remove", [])),
-    )
 
 
 def _unix(at: datetime | None) -> float | None:

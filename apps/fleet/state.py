@@ -17,18 +17,13 @@ from apps.wire.events import APPEND, change_fields
 from apps.wire.lua_scripts import read_script
 from apps.wire.redis_client import Client, connect
 from apps.wire.sealing import BrokenSeal, seal, unseal
-from apps.wire.snapshot import Credential, Incarnation, Part
+from apps.wire.snapshot import EDITION, Credential, Incarnation, Part
 
 TIMEOUT = 0.8
 """Seconds that any one exchange may take: a person waits behind it."""
 
 REFILL_LOCK = 15_000
 """Milliseconds without progress after which a refill counts as dead, and another process may begin one."""
-
-EDITION = 1
-"""Which way the publisher of this version writes rows: raised whenever the same rows become other parts or records (a test
-knows). What an older version wrote is written anew: no gateway goes on by what that version left out.
-"""
 
 LONGEST_NUMBER = 12
 """Digits of an incarnation that is believed when a follower names it: gateways can write there, and numbers end."""

@@ -9,6 +9,11 @@ import msgspec
 from apps.httpcache.patterns import matches, segments_of
 from apps.httpcache.policy import OFF, Policy
 
+EDITION = 1
+"""Which way the publisher of this version writes rows: raised whenever the same rows become other parts or records (a test
+knows). What an older version wrote is written anew: no gateway goes on by what that version left out.
+"""
+
 
 class HeaderRules(msgspec.Struct, frozen=True, array_like=True):
     """Headers to set (replacing what is there) and to remove."""

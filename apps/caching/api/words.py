@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from apps.caching import settings as kinds
 from apps.caching.models import SETTINGS
-from apps.caching.settings import Kind, Setting
+from apps.caching.settings import Kind, PolicySetting
 
 
 class EntityTagWords(serializers.Serializer):
@@ -40,7 +40,7 @@ _FIELDS: dict[Kind, tuple[Callable[..., serializers.Field], str]] = {
 }
 
 
-def _field(setting: Setting) -> serializers.Field:
+def _field(setting: PolicySetting) -> serializers.Field:
     made, usual = _FIELDS[setting.kind]
     if setting.kind is kinds.CHOICE:
         usual = f"{', '.join(setting.values[:-1])} or {setting.values[-1]}."
@@ -66,7 +66,7 @@ class _Words(serializers.Serializer):
                 fields[head] = self._objects()[head](required=False)
         return fields
 
-    def _settings(self) -> Iterable[Setting]:
+    def _settings(self) -> Iterable[PolicySetting]:
         return [each for each in SETTINGS.values() if each.of_operation]
 
     def _objects(self) -> dict[str, type[serializers.Serializer]]:
@@ -76,7 +76,7 @@ class _Words(serializers.Serializer):
 class _WordsOfAPI(_Words):
     """Those that only the API as a whole has, too."""
 
-    def _settings(self) -> Iterable[Setting]:
+    def _settings(self) -> Iterable[PolicySetting]:
         return [each for each in SETTINGS.values() if each.name != "sensitivity"]
 
     def _objects(self) -> dict[str, type[serializers.Serializer]]:

@@ -1,6 +1,6 @@
 """APIs as the REST API shows and takes them: in the declarative file's words, by the code that ``apply`` reads with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,11 +12,13 @@ from rest_framework import serializers
 
 from apps.caching.api.words import CacheWords
 from apps.catalog import document, hosts, services
+from apps.catalog import settings as kinds
 from apps.catalog.choices import SERVED, APIState, Transition
 from apps.catalog.document import Parsed
-from apps.catalog.models import API, HostName, Operation, Revision, Upstream
+from apps.catalog.models import API, SETTINGS, HostName, Operation, Revision, Upstream
 from apps.catalog.selectors import apis_configured_by, revision_document_for
 from apps.catalog.services.revisions import private_upstreams
+from apps.foundation.declared_settings import Kind
 from apps.rest.fields import NameField, PersonField
 from apps.rest.receipts import WithReceipt
 from apps.rest.serializers import CommentSerializer, DocumentWords, ObjectWords
@@ -24,21 +26,9 @@ from apps.tenants.selectors import tenants_visible_to
 from apps.wire.snapshot import PROOF_PATH
 
 #: What whoever may ask for access sees of an API; the rest is its configuration.
-CATALOGUE = (
-    "slug",
-    "tenant",
-    "name",
-    "summary",
-    "documentation",
-    "tags",
-    "listen_path",
-    "hosts",
-    "authentication",
-    "api_key_header",
-    "approval",
-    "published",
-    "deprecated",
-)
+CATALOGUE = {"slug", "tenant", "published", "deprecated"} | {
+    name for name, setting in SETTINGS.items() if setting.in_catalogue
+}
 
 
 class UpstreamWords(serializers.Serializer):
@@ -48,26 +38,63 @@ class UpstreamWords(serializers.Serializer):
     weight = serializers.IntegerField(required=False, default=1, min_value=0)
 
 
-class TimeoutWords(serializers.Serializer):
-    """How long the gateway waits for an upstream."""
-
-    connect = serializers.CharField(required=False, help_text="Like 2s, or a number of seconds.")
-    read = serializers.CharField(required=False)
-
-
-class ConcurrencyWords(serializers.Serializer):
-    """How many calls to its upstreams each gateway worker makes at once."""
-
-    calls = serializers.IntegerField(required=False, help_text="At once, in each worker.")
-    queue = serializers.IntegerField(required=False, help_text="How many more wait for one of these to end.")
-    wait = serializers.CharField(required=False, help_text="How long one waits: like 2s, or a number of seconds.")
-
-
 class HeaderWords(serializers.Serializer):
     """Headers to set and to remove."""
 
     set = serializers.DictField(child=serializers.CharField(), required=False)
     remove = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+def _texts(**options: Any) -> serializers.Field:
+    return serializers.ListField(child=serializers.CharField(), **options)
+
+
+#: kind of setting -> its field of the schema
+_FIELDS: dict[Kind, Callable[..., serializers.Field]] = {
+    kinds.TEXT: serializers.CharField,
+    kinds.CHOICE: serializers.CharField,
+    kinds.DURATION: serializers.CharField,
+    kinds.SWITCH: serializers.BooleanField,
+    kinds.COUNT: serializers.IntegerField,
+    kinds.TEXTS: _texts,
+    kinds.WORDS: _texts,
+    kinds.AUTHENTICATION: _texts,
+    kinds.HEADER_RULES: HeaderWords,
+}
+
+
+def _fields(inside: str) -> dict[str, serializers.Field]:
+    """A field of the schema for each setting, or for those of an object in the document."""
+    fields = {}
+    for name, setting in SETTINGS.items():
+        head, _, word = setting.path.rpartition(".")
+        if head == inside:
+            required = not (inside or setting.column.has_default() or setting.column.blank or name == "name")
+            options = {"help_text": setting.description} if setting.description else {}
+            fields[word] = _FIELDS[setting.kind](required=required, **options)
+    return fields
+
+
+class _Words(serializers.Serializer):
+    """Settings that stand in an object of the document."""
+
+    inside = ""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """One for each."""
+        return _fields(self.inside)
+
+
+class TimeoutWords(_Words):
+    """How long the gateway waits for an upstream."""
+
+    inside = "timeouts"
+
+
+class ConcurrencyWords(_Words):
+    """How many calls to its upstreams each gateway worker makes at once."""
+
+    inside = "concurrency"
 
 
 class APISerializer(WithReceipt, DocumentWords):
@@ -76,42 +103,13 @@ class APISerializer(WithReceipt, DocumentWords):
     fixed = frozenset({"slug", "tenant"})
     slug = serializers.SlugField(max_length=64, help_text="Set at creation; never changes.")
     tenant = serializers.SlugField(help_text="Who owns it. Set at creation.")
-    name = serializers.CharField(required=False)
-    summary = serializers.CharField(required=False)
-    documentation = serializers.CharField(required=False)
-    tags = serializers.ListField(child=serializers.CharField(), required=False)
-    listen_path = serializers.CharField(help_text="Where the gateway serves it: /products/.")
-    hosts = serializers.ListField(child=serializers.CharField(), required=False)
-    authentication = serializers.ListField(child=serializers.CharField(), required=False)
-    api_key_header = serializers.CharField(required=False)
-    approval = serializers.CharField(required=False, help_text="manual or automatic.")
     published = serializers.BooleanField(required=False)
     deprecated = serializers.BooleanField(required=False)
-    strip_listen_path = serializers.BooleanField(required=False)
     upstreams = UpstreamWords(many=True, required=False)
-    forward_credential = serializers.BooleanField(
-        required=False,
-        help_text="X-API-Key goes on where it holds none of this platform's keys. Administrators switch it on.",
-    )
-    underscore_headers = serializers.ListField(
-        child=serializers.CharField(),
-        required=False,
-        help_text="Request headers that go on although their names have underscores or the like.",
-    )
-    credential_headers = serializers.ListField(
-        child=serializers.CharField(),
-        required=False,
-        help_text="Request headers that count as credentials, besides those known by name.",
-    )
     timeouts = TimeoutWords(required=False)
-    retries = serializers.IntegerField(required=False)
     concurrency = ConcurrencyWords(required=False)
-    body_limit = serializers.IntegerField(required=False, help_text="Largest request body, in bytes.")
     cache = CacheWords(required=False)
     sensitivity = serializers.CharField(required=False, help_text="public, internal, personal or secret.")
-    debug_headers = serializers.CharField(required=False, help_text="none, subscribers or all.")
-    request_headers = HeaderWords(required=False)
-    response_headers = HeaderWords(required=False)
     comment = serializers.CharField(write_only=True, required=False, help_text="Said with this change.")
     expected_revision = serializers.IntegerField(
         write_only=True, required=False, help_text="409 unless this is the newest revision still."
@@ -123,6 +121,10 @@ class APISerializer(WithReceipt, DocumentWords):
     published_at = serializers.DateTimeField(read_only=True, allow_null=True)
 
     OWN = ("state", "revision", "created_at", "updated_at", "published_at")
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Those below, and one for each setting."""
+        return super().get_fields() | _fields("")
 
     def to_representation(self, instance: API) -> dict[str, Any]:
         """Its document, or what the catalogue tells of it, and where it is in its life."""

@@ -1,7 +1,7 @@
 """APIs: registered, changed, rolled back, moved along their life cycle, deleted."""
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -12,7 +12,7 @@ from apps.caching.document import PolicyFields
 from apps.caching.models import CachePolicy
 from apps.catalog import policies
 from apps.catalog.choices import LIFECYCLE, SERVED, APIState, Transition
-from apps.catalog.document import APIFields, OperationFields, UpstreamFields, read_document
+from apps.catalog.document import APIFields, OperationFields, UpstreamFields, read_document, younger_defaults
 from apps.catalog.models import API, Revision
 from apps.catalog.services.revisions import check_servable, private_upstreams, update, write
 from apps.foundation.errors import Conflict
@@ -36,7 +36,7 @@ def api_create(
     operations: Sequence[OperationFields] = (),
     comment: str = "",
     private: frozenset[str] | None = None,
-    **fields: Unpack[APIFields],
+    **fields: Any,
 ) -> API:
     """A new API, as a draft: nobody can call it before it is published. It needs an upstream by then.
 
@@ -79,7 +79,7 @@ def api_update(
     comment: str = "",
     expected_revision: int | None = None,
     private: frozenset[str] | None = None,
-    **fields: Unpack[APIFields],
+    **fields: Any,
 ) -> API:
     """Change an API, in force at once where it is served. Returns the saved API; without a difference nothing is written.
 
@@ -97,8 +97,7 @@ def api_rollback(*, actor: Actor, api: API, number: int, comment: str = "") -> A
     if revision is None:
         raise ValidationError({"number": f"{api} has no revision {number}."})
     parsed = read_document(revision.document, whole=True)
-    # A revision that is older than these settings was saved when no API had any.
-    parsed.fields = APIFields(underscore_headers=[], credential_headers=[]) | parsed.fields
+    parsed.fields = younger_defaults() | parsed.fields
     comment = comment or f"Back to revision {number}"
     return update(actor, api, "api.rollback", parsed.fields, parsed.upstreams, parsed.policy, None, comment, None)
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from apps.audit.services import Change, change
 from apps.catalog import hosts, policies, validation
 from apps.catalog.choices import SERVED, HostMethod, HostState
+from apps.catalog.field_checks import is_host, normal_host
 from apps.catalog.models import API, HostName
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import Actor
@@ -132,8 +133,8 @@ def _unproved(tenant: Tenant, host: str) -> str:
 
 
 def _checked(host: str) -> str:
-    name = validation.normal_host(host)
-    if not validation.is_host(name):
+    name = normal_host(host)
+    if not is_host(name):
         raise ValidationError({"host": f"{host!r} is not a host name (without scheme, port and path)."})
     return name
 

@@ -1,6 +1,6 @@
 """Import of OpenAPI documents: operations of an API, or a whole new one."""
 
-from typing import NamedTuple, Unpack
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -43,7 +43,7 @@ def api_create_from_openapi(
     content: bytes,
     slug: str = "",
     upstream_url: str = "",
-    **fields: Unpack[APIFields],
+    **fields: Any,
 ) -> API:
     """A new API, as a draft, from a document: its title, summary and first server, where nothing else is given.
 

@@ -83,13 +83,12 @@ def write(
     before = copy.deepcopy(configuration(api)) if api.pk else {}
     listed = [(row.url, row.weight) for row in api.upstreams.all()] if api.pk else []
     wanted = listed if upstreams is None else [(row.get("url", ""), row.get("weight", 1)) for row in upstreams]
-    for name, value in fields.items():
-        setattr(api, name, value)
+    api.put(fields)
     api.cache_policy.put(policy)
-    validation.normalise(api)
+    wrong = validation.settings_errors(api)
     moved = (before.get("listen_path"), before.get("hosts")) != (api.listen_path, api.hosts)
     may_forward = is_administrator(actor) or before.get("forward_credential", False)
-    _check(api, upstreams, operations, alone=moved and not is_administrator(actor), may_forward=may_forward)
+    _check(api, wrong, upstreams, operations, alone=moved and not is_administrator(actor), may_forward=may_forward)
     if moved:
         settle_hosts(noted, actor, api, served=api.state in SERVED)
     _check_egress(actor, api, [url for url, _ in wanted], [url for url, _ in listed], private)
@@ -120,21 +119,22 @@ def write(
 
 def _check(
     api: API,
+    wrong: field_names.Errors,
     upstreams: Sequence[UpstreamFields] | None,
     operations: Sequence[OperationFields] | None,
     *,
     alone: bool,
     may_forward: bool,
 ) -> None:
-    """``alone``: no other tenant's API may be inside or around its address. ``may_forward``: its upstreams may see other
-    credentials than their own. Raises ``ValidationError``."""
+    """``wrong`` is what its settings have wrong. ``alone``: no other tenant's API may be inside or around its address.
+    ``may_forward``: its upstreams may see other credentials than their own. Raises ``ValidationError``."""
     errors: field_names.Errors = {}
     for row, exclude in ((api.cache_policy, set[str]()), (api, {"cache_policy"})):
         try:
             row.full_clean(exclude=exclude)
         except ValidationError as error:
             errors.update(field_names.by_path(error))
-    found = validation.api_errors(api) | policy_errors(api.cache_policy)
+    found = wrong | policy_errors(api.cache_policy)
     if upstreams is not None:
         found |= validation.upstreams_error(upstreams)
     if operations is not None:

@@ -7,8 +7,11 @@ from django.db.models import QuerySet
 from django.utils.text import slugify
 
 from apps.caching.choices import CacheMode, PurgeKind
-from apps.catalog.choices import Approval, Authentication, DebugHeaders
-from apps.catalog.models import API
+from apps.catalog import settings as kinds
+from apps.catalog.choices import Approval, Authentication
+from apps.catalog.models import API, SETTINGS
+from apps.catalog.settings import APISetting, Tab
+from apps.console.forms.declared import USUAL, FieldsByKind, field_of
 from apps.console.forms.fields import ConsoleForm, DurationField, HeadersField, WordsField, helped, text_area
 from apps.tenants.models import Tenant
 
@@ -108,152 +111,76 @@ class RegisterForm(ConsoleForm):
         return checked_slug(self, self.cleaned_data.get("name", ""))
 
 
-class SettingsForm(ConsoleForm):
-    """What an API is, and who may call it how."""
+def _text(setting: APISetting, **options: Any) -> forms.Field:
+    return forms.CharField(max_length=setting.column.max_length, **options)
 
-    name = forms.CharField(max_length=120, help_text="What its callers know it by.")
-    summary = forms.CharField(required=False, max_length=200, help_text="One line for the catalogue.")
-    tags = WordsField(separators=",", help_text="Separated by commas.")
-    listen_path = helped(
-        forms.CharField(max_length=200, help_text="Where the gateway serves it, from slash to slash."), "listen-path"
-    )
-    hosts = helped(WordsField(help_text="Only these Host names; empty: any."), "hosts")
-    strip_listen_path = helped(
-        forms.BooleanField(
-            required=False,
-            label="Leave the listen path out of the upstream's address",
-            help_text="Otherwise the whole path is appended.",
-        ),
-        "strip-listen-path",
-    )
-    authentication = helped(
-        forms.ChoiceField(choices=Authentication.choices, label="Callers", help_text="How they say who they are."),
-        "authentication",
-    )
-    api_key_header = forms.CharField(max_length=64, label="Header of the key", help_text="Where callers put their key.")
-    forward_credential = helped(
-        forms.BooleanField(
-            required=False,
-            label="Forward callers' own X-API-Key to the upstream",
-            help_text="Set by platform administrators. The platform's keys are never forwarded; answers are cached per caller.",
-        ),
-        "forward-credential",
-    )
-    credential_headers = helped(
-        WordsField(
-            label="Headers that tell who calls",
-            help_text="Besides Authorization, Cookie and the like: what depends on them is kept for one caller alone.",
-        ),
-        "credential-headers",
-    )
-    underscore_headers = helped(
-        WordsField(
-            label="Headers with underscores",
-            help_text="Left out on the way to the upstream unless they are named here; each is part of the cache key.",
-        ),
-        "underscore-headers",
-    )
-    approval = helped(
-        forms.ChoiceField(
-            choices=Approval.choices, label="Access requests", help_text="Who decides when a tenant asks."
-        ),
-        "approval",
-    )
-    debug_headers = helped(
-        forms.ChoiceField(
-            choices=DebugHeaders.choices,
-            label="Cache-Status details",
-            help_text="Who sees the cache key and the reason in each answer.",
-        ),
-        "debug-headers",
-    )
+
+def _authentication(_: APISetting, **options: Any) -> forms.Field:
+    return forms.ChoiceField(choices=Authentication.choices, **options)
+
+
+#: kind of setting -> its field. Header rules have fields of their own.
+_FIELDS: FieldsByKind = {
+    **USUAL,
+    kinds.TEXT: _text,
+    kinds.TEXTS: lambda _, **options: WordsField(**options),
+    kinds.WORDS: lambda _, **options: WordsField(separators=",", **options),
+    kinds.AUTHENTICATION: _authentication,
+}
+
+
+def _fields(tab: Tab) -> dict[str, forms.Field]:
+    """The fields of the settings that stand on a tab."""
+    settings = [each for each in SETTINGS.values() if each.group is tab and each.kind in _FIELDS]
+    return {each.name: field_of(each, _FIELDS) for each in settings}
+
+
+class RevisionForm(ConsoleForm):
+    """What makes a new revision of an API: some of its settings, and why they change."""
+
     comment = forms.CharField(
         required=False, max_length=300, label="What changes, and why", help_text="For the revision."
     )
     expected_revision = forms.IntegerField(widget=forms.HiddenInput)
 
+    @classmethod
+    def initial_of(cls, api: API) -> dict[str, Any]:
+        """What the form shows of ``api``."""
+        shown = {name: getattr(api, name) for name in SETTINGS.keys() & cls.base_fields.keys()}
+        return shown | {"expected_revision": api.revision}
+
+
+class SettingsForm(RevisionForm):
+    """What an API is, and who may call it how."""
+
     def __init__(self, *args: Any, may_forward: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["forward_credential"].disabled = not may_forward
 
-    @staticmethod
-    def initial_of(api: API) -> dict[str, Any]:
+    @classmethod
+    def initial_of(cls, api: API) -> dict[str, Any]:
         """What the form shows of ``api``."""
-        return {
-            "name": api.name,
-            "summary": api.summary,
-            "tags": api.tags,
-            "listen_path": api.listen_path,
-            "hosts": api.hosts,
-            "strip_listen_path": api.strip_listen_path,
-            "authentication": api.authentication[0] if api.authentication else Authentication.API_KEY,
-            "api_key_header": api.api_key_header,
-            "forward_credential": api.forward_credential,
-            "credential_headers": api.credential_headers,
-            "underscore_headers": api.underscore_headers,
-            "approval": api.approval,
-            "debug_headers": api.debug_headers,
-            "expected_revision": api.revision,
-        }
+        shown = super().initial_of(api)
+        return shown | {"authentication": api.authentication[0] if api.authentication else Authentication.API_KEY}
 
-    def changes(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """What ``api_update`` gets."""
-        data = dict(self.cleaned_data)
-        data["authentication"] = [data["authentication"]]
-        return data
+        return {**self.cleaned_data, "authentication": [self.cleaned_data["authentication"]]}
 
 
-class TrafficForm(ConsoleForm):
+SettingsForm.base_fields = _fields(Tab.SETTINGS) | SettingsForm.base_fields
+
+
+class TrafficForm(RevisionForm):
     """How calls reach the upstreams."""
 
-    connect_timeout = helped(
-        DurationField(label="Connect timeout", help_text="Then the next upstream is tried, or callers get 502."),
-        "timeouts",
-    )
-    read_timeout = helped(
-        DurationField(
-            label="Read timeout", help_text="After this long without a byte from the upstream callers get 504."
-        ),
-        "timeouts",
-    )
-    retries = helped(
-        forms.IntegerField(
-            min_value=0, max_value=10, help_text="Idempotent methods only, and only before any byte of an answer."
-        ),
-        "retries",
-    )
-    concurrent_calls = helped(
-        forms.IntegerField(
-            min_value=1,
-            max_value=10_000,
-            label="Concurrent calls",
-            help_text="To the upstreams, from each gateway worker.",
-        ),
-        "concurrency",
-    )
-    queued_calls = helped(
-        forms.IntegerField(
-            min_value=0, max_value=10_000, label="Queued calls", help_text="Beyond these, callers get 503 at once."
-        ),
-        "concurrency",
-    )
-    queue_wait = helped(
-        DurationField(label="Queue wait", help_text="After this long callers get 503, or a stale response."),
-        "concurrency",
-    )
-    body_mib = forms.FloatField(
-        min_value=0, label="Largest request body", help_text="In MiB; larger ones are answered with 413."
-    )
+    body_mib = forms.FloatField(min_value=0, label=SETTINGS["body_limit"].label, help_text=SETTINGS["body_limit"].help)
     set_request_headers = HeadersField(
         label="Set on the way to the upstream", help_text="One Name: value per line; replaces what the caller sent."
     )
     remove_request_headers = WordsField(label="Remove from requests", help_text="Names, separated by commas.")
     set_response_headers = HeadersField(label="Set on answers", help_text="One Name: value per line.")
     remove_response_headers = WordsField(label="Remove from answers", help_text="Names, separated by commas.")
-    comment = forms.CharField(
-        required=False, max_length=300, label="What changes, and why", help_text="For the revision."
-    )
-    expected_revision = forms.IntegerField(widget=forms.HiddenInput)
 
     #: a service's field -> the form's
     NAMES = {
@@ -262,41 +189,32 @@ class TrafficForm(ConsoleForm):
         "response_headers": "set_response_headers",
     }
 
-    @staticmethod
-    def initial_of(api: API, document: dict[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def shown_of(cls, api: API, document: dict[str, Any]) -> dict[str, Any]:
         """What the form shows of ``api``; its header rules as the reader may see them, from ``document_for``."""
         requests, answers = document["request_headers"], document["response_headers"]
-        return {
-            "connect_timeout": api.connect_timeout,
-            "read_timeout": api.read_timeout,
-            "retries": api.retries,
-            "concurrent_calls": api.concurrent_calls,
-            "queued_calls": api.queued_calls,
-            "queue_wait": api.queue_wait,
+        return cls.initial_of(api) | {
             "body_mib": f"{api.body_limit / MIB:g}",
             "set_request_headers": requests["set"],
             "remove_request_headers": requests["remove"],
             "set_response_headers": answers["set"],
             "remove_response_headers": answers["remove"],
-            "expected_revision": api.revision,
         }
 
-    def changes(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """What ``api_update`` gets."""
         data = self.cleaned_data
-        return {
-            "connect_timeout": data["connect_timeout"],
-            "read_timeout": data["read_timeout"],
-            "retries": data["retries"],
-            "concurrent_calls": data["concurrent_calls"],
-            "queued_calls": data["queued_calls"],
-            "queue_wait": data["queue_wait"],
+        own = {name: value for name, value in data.items() if name in RevisionForm.base_fields or name in SETTINGS}
+        return own | {
             "body_limit": round(data["body_mib"] * MIB),
             "request_headers": {"set": data["set_request_headers"], "remove": data["remove_request_headers"]},
             "response_headers": {"set": data["set_response_headers"], "remove": data["remove_response_headers"]},
-            "comment": data["comment"],
-            "expected_revision": data["expected_revision"],
         }
+
+
+TrafficForm.base_fields = {
+    name: field for name, field in _fields(Tab.TRAFFIC).items() if name != "body_limit"
+} | TrafficForm.base_fields
 
 
 class UpstreamForm(ConsoleForm):
@@ -311,16 +229,10 @@ class UpstreamForm(ConsoleForm):
 UpstreamFormSet = forms.formset_factory(UpstreamForm, extra=2, max_num=100)
 
 
-class DocumentationForm(ConsoleForm):
+class DocumentationForm(RevisionForm):
     """What callers read."""
 
-    documentation = forms.CharField(
-        required=False, widget=text_area(14), help_text="Plain text, with blank lines between paragraphs."
-    )
-    comment = forms.CharField(
-        required=False, max_length=300, label="What changes, and why", help_text="For the revision."
-    )
-    expected_revision = forms.IntegerField(widget=forms.HiddenInput)
+    documentation = forms.CharField(required=False, widget=text_area(14), help_text=SETTINGS["documentation"].help)
 
 
 class DocumentForm(ConsoleForm):

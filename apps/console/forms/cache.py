@@ -1,6 +1,6 @@
 """The cache policy editor's form: the policy in sentences, the least first, the rest with a line of help each."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -9,8 +9,9 @@ from django import forms
 from apps.caching import settings as kinds
 from apps.caching.choices import QueryMode
 from apps.caching.models import SETTINGS, CachePolicy
-from apps.caching.settings import DEFAULT_METHODS, Between, Kind, Setting, SettingGroup
+from apps.caching.settings import DEFAULT_METHODS, Between, PolicySetting, SettingGroup
 from apps.catalog.models import API
+from apps.console.forms.declared import USUAL, FieldsByKind, field_of
 from apps.console.forms.fields import (
     ConsoleForm,
     DurationField,
@@ -18,7 +19,6 @@ from apps.console.forms.fields import (
     PercentField,
     SizeField,
     WordsField,
-    helped,
 )
 
 DOWNSTREAM = [
@@ -29,38 +29,20 @@ DOWNSTREAM = [
 ]
 
 
-def _switch(_: Setting, **options: Any) -> forms.Field:
-    return forms.BooleanField(**options | {"required": False})
-
-
-def _choice(setting: Setting, **options: Any) -> forms.Field:
-    return forms.ChoiceField(choices=setting.column.choices, **options)  # type: ignore[arg-type]
-
-
-def _count(setting: Setting, **options: Any) -> forms.Field:
-    bounds = setting.check
-    if isinstance(bounds, Between):
-        options |= {"min_value": int(bounds.least), "max_value": int(bounds.most)}
-    return forms.IntegerField(**options)
-
-
-def _ratio(setting: Setting, **options: Any) -> forms.Field:
+def _ratio(setting: PolicySetting, **options: Any) -> forms.Field:
     bounds = setting.check
     return PercentField(most=100 * bounds.most if isinstance(bounds, Between) else 100, **options)
 
 
-def _methods(_: Setting, **options: Any) -> forms.Field:
+def _methods(_: PolicySetting, **options: Any) -> forms.Field:
     options |= {"required": False, "widget": forms.CheckboxSelectMultiple}
     return forms.MultipleChoiceField(choices=[(method, method) for method in kinds.CACHEABLE], **options)
 
 
 #: kind of setting -> its field
-_FIELDS: dict[Kind, Callable[..., forms.Field]] = {
-    kinds.SWITCH: _switch,
-    kinds.CHOICE: _choice,
-    kinds.COUNT: _count,
+_FIELDS: FieldsByKind = {
+    **USUAL,
     kinds.RATIO: _ratio,
-    kinds.DURATION: lambda _, **options: DurationField(**options),
     kinds.SIZE: lambda _, **options: SizeField(**options),
     kinds.NAMES: lambda _, **options: WordsField(**options | {"required": False}),
     kinds.METHODS: _methods,
@@ -74,15 +56,6 @@ _SHORT = {kinds.COUNT, kinds.RATIO, kinds.DURATION, kinds.SIZE, kinds.DOWNSTREAM
 IN_SENTENCES = {name for name, each in SETTINGS.items() if each.group is SettingGroup.SENTENCES} | {
     *("comment", "expected_revision", "__all__"),
 }
-
-
-def _field(setting: Setting) -> forms.Field:
-    field = _FIELDS[setting.kind](
-        setting, required=not setting.column.null, label=setting.label, help_text=setting.help
-    )
-    if setting.placeholder:
-        field.widget.attrs["placeholder"] = setting.placeholder
-    return helped(field, setting.anchor) if setting.anchor else field
 
 
 class PolicyForm(ConsoleForm):
@@ -120,7 +93,7 @@ class PolicyForm(ConsoleForm):
                 runs = groupby(settings, lambda each: each.kind in _SHORT)
                 yield group.value, [(short, self._fields_of(run)) for short, run in runs]
 
-    def _fields_of(self, settings: Iterable[Setting]) -> list[forms.BoundField]:
+    def _fields_of(self, settings: Iterable[PolicySetting]) -> list[forms.BoundField]:
         names = [each.name for each in settings]
         if "downstream" in names:
             names.insert(names.index("downstream") + 1, "downstream_for")
@@ -156,7 +129,9 @@ class PolicyForm(ConsoleForm):
         return fields_of(self.cleaned_data)
 
 
-PolicyForm.base_fields = {name: _field(setting) for name, setting in SETTINGS.items()} | PolicyForm.base_fields
+PolicyForm.base_fields = {
+    name: field_of(setting, _FIELDS) for name, setting in SETTINGS.items()
+} | PolicyForm.base_fields
 
 
 def policy_values(policy: CachePolicy) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def access(request: SignedInRequest, api: API) -> HttpResponse:
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
 def traffic_tab(request: SignedInRequest, api: API) -> HttpResponse:
     """Upstreams, timeouts, limits, header rules."""
-    form = TrafficForm(sent(request), initial=TrafficForm.initial_of(api, document_for(request.user, api)))
+    form = TrafficForm(sent(request), initial=TrafficForm.shown_of(api, document_for(request.user, api)))
     present = [{"url": upstream.url, "weight": upstream.weight} for upstream in api.upstreams.all()]
     upstreams = UpstreamFormSet(sent(request), initial=present, prefix="upstreams")
     if request.method == "POST" and upstreams.is_valid():
@@ -124,7 +124,7 @@ def traffic_tab(request: SignedInRequest, api: API) -> HttpResponse:
         ]
 
         def save() -> Any:
-            return api_update(actor=request.user, api=api, upstreams=wanted, **form.changes())
+            return api_update(actor=request.user, api=api, upstreams=wanted, **form.arguments())
 
         def beside_its_row(name: str, errors: list[str]) -> bool:
             """``upstreams.1.url`` belongs to the second row that is filled in."""
@@ -149,8 +149,7 @@ def traffic_tab(request: SignedInRequest, api: API) -> HttpResponse:
 @page(load=an_api, may=can_view_configuration, may_post=can_edit_api, methods=FORM)
 def documentation(request: SignedInRequest, api: API) -> HttpResponse:
     """What its callers read."""
-    start = {"documentation": api.documentation, "expected_revision": api.revision}
-    form = DocumentationForm(sent(request), initial=start)
+    form = DocumentationForm(sent(request), initial=DocumentationForm.initial_of(api))
     if request.method == "POST" and attempted(
         form, lambda: api_update(actor=request.user, api=api, **form.cleaned_data)
     ):
@@ -188,7 +187,9 @@ def settings_tab(request: SignedInRequest, api: API) -> HttpResponse:
     """What it is, and who may call it how."""
     may_forward = is_administrator(request.user) or api.forward_credential
     form = SettingsForm(sent(request), initial=SettingsForm.initial_of(api), may_forward=may_forward)
-    if request.method == "POST" and attempted(form, lambda: api_update(actor=request.user, api=api, **form.changes())):
+    if request.method == "POST" and attempted(
+        form, lambda: api_update(actor=request.user, api=api, **form.arguments())
+    ):
         return done_with_receipt(request, _slug(api, "api_settings"), "The settings are saved")
     document = json.dumps(document_for(request.user, api), indent=2, ensure_ascii=False)
     return tabbed(request, api, "apis/settings.html", status=422 if form.errors else 200, form=form, document=document)

@@ -1,0 +1,233 @@
+"""What single fields of an API may hold. A check returns the value in the form in which it is kept, and raises ``ValueError``
+with a sentence for whoever typed it.
+"""
+
+import ipaddress
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard
+
+from apps.catalog.choices import Authentication
+from apps.httpcache.fields import PROXY_FIELDS
+from apps.httpcache.identity import folded
+
+RESERVED = "/_gateway/"
+LONGEST_TIMEOUT = 3600.0
+LONGEST_WAIT = 60.0
+MOST_HEADERS = 32
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_PLAIN = re.compile(r"[A-Za-z0-9-]+\Z")
+_VALUE = re.compile(r"[\t\x20-\x7e]*\Z")
+_LISTEN_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+/)*\Z")
+_HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+_TAG = re.compile(r"[\w][\w .:/-]{0,39}\Z")
+
+#: what the gateway itself sets or removes on every call: rules can't touch it (RFC 9110 §7.6.1, RFC 9112 §6)
+FRAMING = frozenset(
+    {
+        "connection",
+        "content-length",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+#: what is never a credential: it says what is wanted, and has rules of its own in the cache
+NOT_OF_CALLERS = frozenset(
+    {
+        "cache-control",
+        "content-encoding",
+        "content-type",
+        "expect",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "pragma",
+        "range",
+    }
+)
+
+#: what a header with an underscore may not be read as by an origin
+NEVER_FOLDED = (
+    FRAMING
+    | NOT_OF_CALLERS
+    | {"x-api-key", "x-request-id", "x-call-id", "x-apimgr-warm-up", "http2-settings"}
+    | {"proxy", "proxy-authentication-info"}
+)
+# What further proxies call a client's address and certificate.
+_MORE_PROXIES = re.compile(rb"client-cert|(?:client|connecting)-ip\Z")
+
+
+def check_listen_path(path: object) -> str:
+    """Where an API is served."""
+    if not isinstance(path, str) or not path.startswith("/") or not path.endswith("/"):
+        raise ValueError("A listen path starts and ends with a slash, like /products/.")
+    if any(segment in {".", ".."} for segment in path.split("/")):
+        raise ValueError("A listen path has no . or .. segments.")
+    if not _LISTEN_PATH.match(path):
+        raise ValueError("A listen path has letters, digits and -._~!$&'()*+,;=:@ between single slashes.")
+    if path.lower().startswith(RESERVED):
+        raise ValueError(f"{RESERVED} is the gateway's own.")
+    return path
+
+
+def check_hosts(hosts: object) -> list[str]:
+    """A list of host names."""
+    if not are_texts(hosts):
+        raise ValueError("A list of host names.")
+    if len(hosts) > 100:
+        raise ValueError("At most 100 hosts.")
+    names = _once(map(normal_host, hosts))
+    for host in names:
+        if not is_host(host):
+            raise ValueError(f"{host!r} is not a host name (without scheme, port and path).")
+    return names
+
+
+def check_tags(value: object) -> list[str]:
+    """What the catalogue sorts an API under."""
+    tags = _once(map(str.strip, value)) if are_texts(value) else None
+    if tags is None or len(tags) > 20 or not all(_TAG.match(tag) for tag in tags):
+        raise ValueError("At most 20 tags of up to 40 letters, digits, spaces and . : / - characters.")
+    return tags
+
+
+def check_authentication(value: object) -> list[str]:
+    """How callers may say who they are."""
+    words = _once(map(str.strip, value)) if are_texts(value) else []
+    if not words:
+        raise ValueError("Name at least one way for callers to say who they are, or none.")
+    if unknown := [word for word in words if word not in Authentication.values]:
+        raise ValueError(f"{', '.join(unknown)} is not available. Available: {', '.join(Authentication.values)}.")
+    return words
+
+
+def check_key_header(value: object) -> str:
+    """The header in which callers send their key."""
+    if not isinstance(value, str) or not _TOKEN.match(value):
+        raise ValueError("This is not a header name.")
+    if value.lower() in FRAMING | {"cookie", "authorization", "content-type", "accept"}:
+        raise ValueError(f"{value} has another meaning: choose a header of its own, like X-API-Key.")
+    return value
+
+
+def check_header_names(value: object) -> list[str]:
+    """Names of headers, without repetition."""
+    names = _once(map(str.strip, value)) if are_texts(value) else None
+    if names is None or not all(_TOKEN.match(name) and len(name) <= 64 for name in names):
+        raise ValueError("Write a list of header names of up to 64 characters each, without colons.")
+    if len(names) > MOST_HEADERS:
+        raise ValueError(f"At most {MOST_HEADERS} headers.")
+    return names
+
+
+def check_underscore_headers(value: object) -> list[str]:
+    """Headers that go on although their names have underscores or the like."""
+    names = check_header_names(value)
+    for name in names:
+        if is_plain(name):
+            raise ValueError(
+                f"{name} is forwarded without being named here: its name has letters, digits and hyphens only."
+            )
+        read_as = folded(name.lower().encode())
+        if read_as.decode() in NEVER_FOLDED or PROXY_FIELDS.fullmatch(read_as) or _MORE_PROXIES.search(read_as):
+            raise ValueError(f"An origin may read {name} as {read_as.decode()}, which callers can't set.")
+    return names
+
+
+def check_credential_headers(value: object) -> list[str]:
+    """Headers that tell who calls."""
+    names = check_header_names(value)
+    for name in names:
+        if name.lower() in FRAMING | NOT_OF_CALLERS or name.lower().startswith("accept"):
+            raise ValueError(f"{name} says nothing of who calls.")
+    return names
+
+
+def check_timeout(value: object) -> float:
+    """Seconds that a gateway waits for an upstream."""
+    if not isinstance(value, int | float) or not math.isfinite(value) or not 0 < value <= LONGEST_TIMEOUT:
+        raise ValueError("More than 0 and at most an hour.")
+    return value
+
+
+def check_header_rules(rules: object) -> dict[str, Any]:
+    """Header rules: ``{"set": {name: value}, "remove": [name]}``."""
+    if isinstance(rules, Mapping):
+        rules = {"set": {}, "remove": []} | dict(rules)
+    if not isinstance(rules, dict) or set(rules) != {"set", "remove"}:
+        raise ValueError("Expected the fields set and remove.")
+    values, names = rules["set"], rules["remove"]
+    if not isinstance(values, Mapping) or not are_texts(list(values)) or not are_texts(list(values.values())):
+        raise ValueError("Expected header names and texts under set.")
+    if not are_texts(names):
+        raise ValueError("Expected a list of header names under remove.")
+    if len(values) + len(names) > 100:
+        raise ValueError("At most 100 header rules.")
+    for name in [*values, *names]:
+        if not _TOKEN.match(name):
+            raise ValueError(f"{name!r} is not a header name.")
+        if name.lower() in FRAMING:
+            raise ValueError(f"{name} belongs to the connection: the gateway sets it.")
+    for name, value in values.items():
+        if not _VALUE.match(value) or len(value) > 4096:
+            raise ValueError(
+                f"The value of {name} has line breaks, controls or non-ASCII characters, or is longer than 4,096."
+            )
+    lowered = [name.lower() for name in [*values, *names]]
+    if len(set(lowered)) < len(lowered):
+        raise ValueError("Each header may be named once.")
+    return rules
+
+
+def is_plain(name: str) -> bool:
+    """Whether a header's name has letters, digits and hyphens only: no origin reads it as another."""
+    return _PLAIN.match(name) is not None
+
+
+def normal_host(host: str) -> str:
+    """A host name in the one form that is stored: lower case, without a dot at its end, international names in ASCII (RFC 5890),
+    IPv6 addresses in brackets and as short as they can be."""
+    name = host.strip().lower().removesuffix(".")
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode()
+        except UnicodeError:
+            return name
+    if name.startswith("[") and name.endswith("]"):
+        try:
+            return f"[{ipaddress.IPv6Address(name[1:-1])}]"
+        except ValueError:
+            return name
+    return name
+
+
+def is_host(host: str) -> bool:
+    """Whether this is a host name, or an address, in the form that is stored."""
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            ipaddress.IPv6Address(host[1:-1])
+        except ValueError:
+            return False
+        return True
+    return 0 < len(host) <= 253 and all(_HOST_LABEL.match(label) for label in host.split("."))
+
+
+def are_texts(value: object) -> TypeGuard[list[str]]:
+    """Whether this is a list of texts."""
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _once(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))

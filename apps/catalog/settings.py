@@ -1,0 +1,305 @@
+"""The settings of an API, each declared once with its column: the declarative file, REST, the console's form, the checks and the
+compiler go by that. What gateways read of one is the field of the same name of ``wire.snapshot.API``.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import models
+
+from apps.catalog import field_checks
+from apps.catalog.choices import Approval, Authentication, DebugHeaders
+from apps.foundation import declared_settings, field_names
+from apps.foundation.declared_settings import CHOICE, COUNT, DURATION, SWITCH, Between, Kind
+from apps.foundation.secrets import EncryptedJSONField
+from apps.wire.snapshot import HeaderRules
+
+__all__ = [
+    "AUTHENTICATION",
+    "CHOICE",
+    "COUNT",
+    "DURATION",
+    "HEADER_RULES",
+    "SWITCH",
+    "TEXT",
+    "TEXTS",
+    "WORDS",
+    "APISetting",
+    "APISettings",
+    "Tab",
+]
+
+
+def key_only() -> list[str]:
+    """The default of ``API.authentication``."""
+    return [Authentication.API_KEY]
+
+
+def no_header_rules() -> dict[str, Any]:
+    """The default of ``API.request_headers`` and ``API.response_headers``."""
+    return {"set": {}, "remove": []}
+
+
+def _pairs(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise ValueError("Expected an object of header names and values.")
+    return {field_names.text(name): field_names.text(item) for name, item in value.items()}
+
+
+def _read_header_rules(value: object) -> dict[str, Any]:
+    found = field_names.read(value, {"set": _pairs, "remove": field_names.many(field_names.text)})
+    return no_header_rules() | found
+
+
+def _compile_header_rules(rules: Mapping[str, Any]) -> HeaderRules:
+    return HeaderRules(
+        set=tuple((name.lower(), value) for name, value in rules.get("set", {}).items()),
+        remove=tuple(name.lower() for name in rules.get("remove", [])),
+    )
+
+
+class Tab(enum.Enum):
+    """On which tab of an API a setting stands."""
+
+    SETTINGS = "settings"
+    DOCUMENTATION = "documentation"
+    TRAFFIC = "traffic"
+
+
+TEXT = Kind(field_names.text)
+TEXTS = Kind(field_names.many(field_names.text), list, compiled=tuple)
+"""A list of names or the like, which have no spaces."""
+WORDS = Kind(field_names.many(field_names.text), list)
+"""The same where they may have some."""
+AUTHENTICATION = Kind(
+    field_names.many(field_names.one_of(Authentication.values, not_yet=("jwt", "introspection"))),
+    list,
+    field_checks.check_authentication,
+    tuple,
+)
+HEADER_RULES = Kind(_read_header_rules, check=field_checks.check_header_rules, compiled=_compile_header_rules)
+
+
+@dataclass(eq=False, kw_only=True)
+class APISetting(declared_settings.Setting):
+    """A setting of an API."""
+
+    in_catalogue: bool = False
+    """Whether it is for everyone who may ask for access; the rest is configuration."""
+    younger: bool = False
+    """Whether there are revisions from before it: rolling back to one gives it its default."""
+
+
+class APISettings(models.Model):
+    """The columns of an API's settings, in the file's order."""
+
+    name = APISetting(TEXT, Tab.SETTINGS, "Name", help="What its callers know it by.", in_catalogue=True).of(
+        models.CharField(max_length=120)
+    )
+    summary = APISetting(TEXT, Tab.SETTINGS, "Summary", help="One line for the catalogue.", in_catalogue=True).of(
+        models.CharField(max_length=200, blank=True)
+    )
+    documentation = APISetting(
+        TEXT,
+        Tab.DOCUMENTATION,
+        "Documentation",
+        help="Plain text, with blank lines between paragraphs.",
+        in_catalogue=True,
+    ).of(models.TextField(blank=True, help_text="For its callers, as plain text with blank lines between paragraphs."))
+    tags = APISetting(
+        WORDS,
+        Tab.SETTINGS,
+        "Tags",
+        help="Separated by commas.",
+        own_check=field_checks.check_tags,
+        in_catalogue=True,
+    ).of(models.JSONField(default=list, blank=True))
+    listen_path = APISetting(
+        TEXT,
+        Tab.SETTINGS,
+        "Listen path",
+        help="Where the gateway serves it, from slash to slash.",
+        description="Where the gateway serves it: /products/.",
+        anchor="listen-path",
+        own_check=field_checks.check_listen_path,
+        in_catalogue=True,
+    ).of(
+        models.CharField(max_length=200, help_text="Where the gateway serves it: /products/. The longest prefix wins.")
+    )
+    hosts = APISetting(
+        TEXTS,
+        Tab.SETTINGS,
+        "Hosts",
+        help="Only these Host names; empty: any.",
+        anchor="hosts",
+        own_check=field_checks.check_hosts,
+        in_catalogue=True,
+    ).of(models.JSONField(default=list, blank=True, help_text="Only these Host names; empty: any."))
+    strip_listen_path = APISetting(
+        SWITCH,
+        Tab.SETTINGS,
+        "Leave the listen path out of the upstream's address",
+        help="Otherwise the whole path is appended.",
+        anchor="strip-listen-path",
+    ).of(models.BooleanField(default=True))
+    authentication = APISetting(
+        AUTHENTICATION,
+        Tab.SETTINGS,
+        "Callers",
+        help="How they say who they are.",
+        anchor="authentication",
+        in_catalogue=True,
+    ).of(models.JSONField(default=key_only))
+    api_key_header = APISetting(
+        TEXT,
+        Tab.SETTINGS,
+        "Header of the key",
+        help="Where callers put their key.",
+        own_check=field_checks.check_key_header,
+        in_catalogue=True,
+    ).of(models.CharField(max_length=64, default="X-API-Key"))
+    forward_credential = APISetting(
+        SWITCH,
+        Tab.SETTINGS,
+        "Forward callers' own X-API-Key to the upstream",
+        help="Set by platform administrators. The platform's keys are never forwarded; answers are cached per caller.",
+        description="X-API-Key goes on where it holds none of this platform's keys. Administrators switch it on.",
+        anchor="forward-credential",
+    ).of(
+        models.BooleanField(
+            default=False,
+            help_text="Send X-API-Key on where it holds none of this platform's keys. Administrators decide.",
+        )
+    )
+    underscore_headers = APISetting(
+        TEXTS,
+        Tab.SETTINGS,
+        "Headers with underscores",
+        help="Left out on the way to the upstream unless they are named here; each is part of the cache key.",
+        description="Request headers that go on although their names have underscores or the like.",
+        anchor="underscore-headers",
+        own_check=field_checks.check_underscore_headers,
+        younger=True,
+    ).of(
+        models.JSONField(
+            default=list,
+            blank=True,
+            help_text="Request headers that go on although their names have underscores or the like.",
+        )
+    )
+    credential_headers = APISetting(
+        TEXTS,
+        Tab.SETTINGS,
+        "Headers that tell who calls",
+        help="Besides Authorization, Cookie and the like: what depends on them is kept for one caller alone.",
+        description="Request headers that count as credentials, besides those known by name.",
+        anchor="credential-headers",
+        own_check=field_checks.check_credential_headers,
+        younger=True,
+    ).of(
+        models.JSONField(
+            default=list,
+            blank=True,
+            help_text="Request headers that count as credentials, besides those known by name.",
+        )
+    )
+    approval = APISetting(
+        CHOICE,
+        Tab.SETTINGS,
+        "Access requests",
+        help="Who decides when a tenant asks.",
+        description="manual or automatic.",
+        anchor="approval",
+        in_catalogue=True,
+    ).of(models.CharField(max_length=12, choices=Approval.choices, default=Approval.MANUAL))
+    connect_timeout = APISetting(
+        DURATION,
+        Tab.TRAFFIC,
+        "Connect timeout",
+        help="Then the next upstream is tried, or callers get 502.",
+        description="Like 2s, or a number of seconds.",
+        anchor="timeouts",
+        word="timeouts.connect",
+        own_check=field_checks.check_timeout,
+    ).of(models.FloatField(default=2.0, help_text="Seconds."))
+    read_timeout = APISetting(
+        DURATION,
+        Tab.TRAFFIC,
+        "Read timeout",
+        help="After this long without a byte from the upstream callers get 504.",
+        anchor="timeouts",
+        word="timeouts.read",
+        own_check=field_checks.check_timeout,
+    ).of(models.FloatField(default=30.0, help_text="Seconds without a byte from the upstream."))
+    retries = APISetting(
+        COUNT,
+        Tab.TRAFFIC,
+        "Retries",
+        help="Idempotent methods only, and only before any byte of an answer.",
+        anchor="retries",
+        own_check=Between(0, 10, "Between 0 and 10."),
+    ).of(
+        models.PositiveSmallIntegerField(default=1, help_text="Idempotent methods only, before any byte of an answer.")
+    )
+    concurrent_calls = APISetting(
+        COUNT,
+        Tab.TRAFFIC,
+        "Concurrent calls",
+        help="To the upstreams, from each gateway worker.",
+        description="At once, in each worker.",
+        anchor="concurrency",
+        word="concurrency.calls",
+        own_check=Between(1, 10_000, "Between 1 and 10,000."),
+    ).of(
+        models.PositiveIntegerField(
+            default=512, help_text="Calls to its upstreams that each gateway worker makes at once."
+        )
+    )
+    queued_calls = APISetting(
+        COUNT,
+        Tab.TRAFFIC,
+        "Queued calls",
+        help="Beyond these, callers get 503 at once.",
+        description="How many more wait for one of these to end.",
+        anchor="concurrency",
+        word="concurrency.queue",
+        own_check=Between(0, 10_000, "Between 0 and 10,000."),
+    ).of(models.PositiveIntegerField(default=512, help_text="How many more wait for one of these to end."))
+    queue_wait = APISetting(
+        DURATION,
+        Tab.TRAFFIC,
+        "Queue wait",
+        help="After this long callers get 503, or a stale response.",
+        description="How long one waits: like 2s, or a number of seconds.",
+        anchor="concurrency",
+        word="concurrency.wait",
+        own_check=Between(0, 60, "Between 0 and 60 seconds."),
+    ).of(models.FloatField(default=2.0, help_text="Seconds that a call waits at most."))
+    body_limit = APISetting(
+        COUNT,
+        Tab.TRAFFIC,
+        "Largest request body",
+        help="In MiB; larger ones are answered with 413.",
+        description="Largest request body, in bytes.",
+        own_check=Between(0, 2**40, "Between 0 and 1 TiB, in bytes."),
+    ).of(models.PositiveBigIntegerField(default=10 * 2**20, help_text="Largest request body, in bytes."))
+    debug_headers = APISetting(
+        CHOICE,
+        Tab.SETTINGS,
+        "Cache-Status details",
+        help="Who sees the cache key and the reason in each answer.",
+        description="none, subscribers or all.",
+        anchor="debug-headers",
+    ).of(models.CharField(max_length=12, choices=DebugHeaders.choices, default=DebugHeaders.SUBSCRIBERS))
+    # Their values are often credentials for the upstream.
+    request_headers = APISetting(HEADER_RULES, Tab.TRAFFIC, "On the way to the upstream").of(
+        EncryptedJSONField(row=["slug"], default=no_header_rules, blank=True)
+    )
+    response_headers = APISetting(HEADER_RULES, Tab.TRAFFIC, "On answers").of(
+        EncryptedJSONField(row=["slug"], default=no_header_rules, blank=True)
+    )
+
+    class Meta:
+        abstract = True
