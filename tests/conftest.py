@@ -1,6 +1,7 @@
 """What every test stands on: two real Valkeys, which the settings under test name; and ``--random-order``."""
 
 import contextlib
+import gc
 import random
 import shutil
 import tempfile
@@ -68,6 +69,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for group in groups:
             chance.shuffle(group)
             items += group
+
+
+def pytest_collection_finish() -> None:
+    """What collecting made, some million objects, stays: no collection of garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _shared_parameters(item: pytest.Item) -> tuple[int, ...]:

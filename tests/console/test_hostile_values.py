@@ -12,7 +12,7 @@ from apimgr.transport import PlainCookies
 from apps.supervisor.management.commands.console import HEAD_BYTES
 from tests.gateway.test_hostile_values import VALUES
 
-WORST = 1.5
+WORST = 0.5
 """Seconds of the processor for one call."""
 
 FIELDS = (

@@ -18,7 +18,7 @@ from tests.gateway.house import Door, Origin, Published, api, serving
 from tests.support.cost import forget
 from tests.support.waiting import until
 
-WORST = 1.5
+WORST = 0.5
 """Seconds of the processor for one call; the quadratic parsers that were here took 10 and more."""
 
 VALUES: dict[str, tuple[bytes, bytes]] = {

@@ -36,6 +36,15 @@ apis:
     listen_path: /crowd/
     upstreams: [{{url: "http://127.0.0.1:{port}/"}}]
     authentication: [none]
+    timeouts: {{connect: 1s, read: 30s}}
+    retries: 0
+    published: true
+  - slug: hasty
+    name: Hasty
+    tenant: acme
+    listen_path: /crowd/hasty/
+    upstreams: [{{url: "http://127.0.0.1:{port}/hasty/"}}]
+    authentication: [none]
     timeouts: {{connect: 1s, read: 3s}}
     retries: 0
     published: true
@@ -259,6 +268,7 @@ async def test_a_leader_that_sleeps_is_followed_by_another_and_overwrites_nothin
 
 
 async def test_a_refresh_that_fails_never_replaces_a_good_answer(cluster: Cluster, origin: Origin, path: str) -> None:
+    path = f"/hasty{path}"
     good = ok(b"good", "cache-control: max-age=0, stale-if-error=60", 'etag: "1"')
     origin.paths[path] = good
     assert said(await everywhere(cluster, path)) == {(200, b"good"): 16}
@@ -403,3 +413,11 @@ async def test_every_call_is_answered_while_the_cache_server_is_frozen_and_while
         stop.set()
         cluster.cache.start()
     assert set(statuses) == {200}
+
+    async def is_shared_again() -> bool:
+        each = f"{path}/again-{next(numbers)}"
+        origin.paths[each] = ok(b"again", "cache-control: max-age=60")
+        await everywhere(cluster, each)
+        return origin.calls_to(each) == 1
+
+    await until(is_shared_again)
