@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
-from apps.catalog import openapi
+from apps.catalog.openapi import Description, reading
 
 MINIMAL: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "M", "version": "1"}, "paths": {}}
 YAML = """openapi: 3.1.0
@@ -17,8 +17,8 @@ x-a: %s
 JSON = '{"openapi": "3.1.0", "info": {"title": "M", "version": "1"}, "paths": {}, "x-a": %s}'
 
 
-def of(document: dict[str, Any]) -> openapi.Description:
-    return openapi.read(json.dumps(document).encode())
+def of(document: dict[str, Any]) -> Description:
+    return reading.read(json.dumps(document).encode())
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_server_s_address_is_no_longer_than_an_upstream_s():
 @pytest.mark.parametrize("form", [JSON, YAML])
 def test_a_number_that_no_database_holds_is_refused(form: str, number: str):
     with pytest.raises(ValidationError, match="x-a is a number larger than JSON's readers know"):
-        openapi.read((form % number).encode())
+        reading.read((form % number).encode())
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_a_number_that_no_database_holds_is_refused(form: str, number: str):
 )
 def test_a_tag_that_says_what_its_value_is_not_is_refused(value: str):
     with pytest.raises(ValidationError, match="This is not YAML"):
-        openapi.read((YAML % value).encode())
+        reading.read((YAML % value).encode())
 
 
 def test_tags_that_say_what_their_values_are_are_fine():
-    assert openapi.read((YAML % "[!!int '3', !!bool 'TRUE', !!float '1.5', !!str 3]").encode()).document["x-a"] == [
+    assert reading.read((YAML % "[!!int '3', !!bool 'TRUE', !!float '1.5', !!str 3]").encode()).document["x-a"] == [
         3,
         True,
         1.5,

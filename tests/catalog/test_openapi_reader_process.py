@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 
 from apps.catalog import openapi
-from apps.catalog.openapi import reader_process
+from apps.catalog.openapi import reader_process, reading
 from apps.catalog.services import api_create_from_openapi, openapi_import
 from apps.foundation.errors import Unavailable
 from tests.support.cast import make_api, make_cast
@@ -50,12 +50,12 @@ def large(operations: int) -> bytes:
 
 
 def test_what_is_read_aside_is_what_is_read_here():
-    assert openapi.read_aside(SMALL, "acme") == openapi.read(SMALL)
+    assert openapi.read_aside(SMALL, "acme") == reading.read(SMALL)
 
 
 def test_what_refuses_a_document_here_refuses_it_aside():
     with pytest.raises(reader_process.ValidationError) as here:
-        openapi.read(b"openapi: 3.1.0\ninfo: []")
+        reading.read(b"openapi: 3.1.0\ninfo: []")
     with pytest.raises(reader_process.ValidationError) as there:
         openapi.read_aside(b"openapi: 3.1.0\ninfo: []", "acme")
     assert there.value.message_dict == here.value.message_dict
@@ -138,7 +138,7 @@ def test_a_tenant_that_has_one_read_leaves_room_for_others(monkeypatch):
     monkeypatch.setattr(reader_process, "_reading", {"acme"})
     with pytest.raises(Unavailable, match="this tenant"):
         openapi.read_aside(SMALL, "acme")
-    assert openapi.read_aside(SMALL, "globex") == openapi.read(SMALL)
+    assert openapi.read_aside(SMALL, "globex") == reading.read(SMALL)
 
 
 def test_a_place_is_free_again_after_each():
@@ -166,7 +166,7 @@ def test_nothing_is_locked_while_a_document_is_read(monkeypatch):
         other = threading.Thread(target=write_elsewhere)
         other.start()
         other.join(60)
-        return openapi.read(content)
+        return reading.read(content)
 
     monkeypatch.setattr(openapi, "read_aside", read)
     openapi_import(actor=cast.olga, api=api, content=SMALL)

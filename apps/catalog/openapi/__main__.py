@@ -9,8 +9,8 @@ import resource
 import sys
 from typing import BinaryIO
 
-from apps.catalog.openapi import understood
 from apps.catalog.openapi.error_locations import DocumentRefused
+from apps.catalog.openapi.reading import understood
 
 LARGEST_ANSWER = 128 * 2**20
 """Characters that the console is handed: document and operations at their bounds, each letter escaped."""

@@ -10,6 +10,7 @@ from openapi_spec_validator.shortcuts import get_validator_cls
 from openapi_spec_validator.validation.exceptions import ValidatorDetectError
 
 from apps.catalog.openapi.error_locations import DocumentRefused, at, short, target
+from apps.catalog.openapi.loading import version_of
 
 MOST_ERRORS = 10
 MOST_LOOKUPS = 600_000
@@ -106,10 +107,6 @@ def validate(document: dict[str, Any]) -> None:
         ) from None
     if errors:
         raise DocumentRefused(*(_sentence(error) for error in errors))
-
-
-def version_of(document: Mapping[str, Any]) -> str:
-    return str(document.get("openapi") or document.get("swagger") or "")
 
 
 def _sentence(error: Any) -> str:

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from apps.catalog.openapi.checking import version_of
 from apps.catalog.openapi.error_locations import DocumentRefused, short, target
-from apps.catalog.openapi.loading import MOST_CHARACTERS
+from apps.catalog.openapi.loading import MOST_CHARACTERS, version_of
 
 if TYPE_CHECKING:
     from apps.catalog.document import OperationFields

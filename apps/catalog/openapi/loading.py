@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -30,6 +30,10 @@ def load(content: bytes) -> dict[str, Any]:
         raise DocumentRefused("The document is not an object with fields like openapi, info and paths.")
     plain: dict[str, Any] = _plain(loaded)
     return plain
+
+
+def version_of(document: Mapping[str, Any]) -> str:
+    return str(document.get("openapi") or document.get("swagger") or "")
 
 
 def _load_json(text: str) -> Any:
