@@ -144,13 +144,17 @@ def test_every_policy_has_a_row_here():
 
 
 @pytest.fixture
-def world(cast: Cast) -> dict[str, Any]:
+def world(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """One of everything: an API of platform; an application, a key, a request, a subscription and a token of acme's Bob."""
     from apps.caching.models import Purge
+    from apps.catalog import openapi
+    from apps.catalog.openapi import reading
     from apps.catalog.services import host_grant, openapi_import
     from apps.invalidation.models import CDN, PurgeWebhook, RefusedMessage
     from apps.warming.models import WarmUp
 
+    # Without a process for the document of each test.
+    monkeypatch.setattr(openapi, "read_aside", lambda content, tenant: reading.read(content))
     api = make_api(cast.platform)
     openapi_import(actor=PLATFORM, api=api, content=OPENAPI)
     application = make_application(cast.acme)
