@@ -7,7 +7,8 @@ gateways see the same entries.
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -179,14 +180,12 @@ class ResponsesCache(RedisCache):
         ``guard`` is the name of a fetch lock, which it frees, and the token under which it must be held. ``note`` is the
         entry's row among its siblings. Returns how many were written, or ``FENCED``.
         """
-        values, gone = list(values), list(gone)
-        if any(is_large(value) for _, value, _ in values):
-            items = await asyncio.to_thread(self._items, values, gone, account, note)
-        else:
-            items = self._items(values, gone, account, note)
+        values = list(values)
+        encode = partial(self._items, values, gone, account, note)
+        items = await asyncio.to_thread(encode) if any(is_large(value) for _, value, _ in values) else encode()
         if self._maximum_is_old():
             self._learn_maximum(await self.redis.info("memory"))
-        arguments = eviction.command(items, account, self._bounds(max_size), time.time(), guard)
+        arguments = eviction.command(items, account, bounds(_maxima[self.url][1], max_size), time.time(), guard)
         try:
             return int(await self.redis.evalsha(eviction.SHA, *arguments))
         except NoScriptError:
@@ -205,15 +204,15 @@ class ResponsesCache(RedisCache):
         redis = self.client.get_client(write=True)
         if self._maximum_is_old():
             self._learn_maximum(redis.info("memory"))
-        items = self._items(list(values), list(gone), account, note)
-        arguments = eviction.command(items, account, self._bounds(max_size), time.time())
+        items = self._items(values, gone, account, note)
+        arguments = eviction.command(items, account, bounds(_maxima[self.url][1], max_size), time.time())
         try:
             return int(redis.evalsha(eviction.SHA, *arguments))
         except NoScriptError:
             return int(redis.eval(eviction.SCRIPT, *arguments))
 
     def _items(
-        self, values: Sequence[tuple[str, Any, float]], gone: Sequence[str], account: Account, note: IndexRow | None
+        self, values: Iterable[tuple[str, Any, float]], gone: Iterable[str], account: Account, note: IndexRow | None
     ) -> list[eviction.EvictionItem]:
         items = [
             eviction.EvictionItem(self._name(key, None), eviction.marked(self.client.encode(value), account), timeout)
@@ -223,10 +222,6 @@ class ResponsesCache(RedisCache):
         if note is not None:
             items.append(eviction.EvictionItem(self._name(note.name, None), note.row, note.seconds, note.at))
         return items
-
-    def _bounds(self, max_size: int | None) -> eviction.Bounds:
-        _, maximum = _maxima.get(self.url, (0.0, 0))
-        return bounds(maximum, max_size)
 
     def _maximum_is_old(self) -> bool:
         learned, _ = _maxima.get(self.url, (-MAXIMUM_KNOWN, 0))

@@ -23,9 +23,9 @@ they are lost, they begin anew.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from apps.cachestore.fair_share import Account
 from apps.cachestore.path_index import KEPT
@@ -64,16 +64,9 @@ HEADER = len(_MARK) + _DIGITS
 
 SHIFT = 2**21
 
-SCRIPT = read_script(
-    __file__,
-    "eviction",
-    UNIT=UNIT,
-    SHIFT=SHIFT,
-    HEADER=HEADER,
-    SIBLINGS=KEPT,
-    MOST_EVICTIONS=MOST_EVICTIONS,
-    SPARED=SPARED,
-)
+_CONSTANTS = {"HEADER": HEADER, "SIBLINGS": KEPT, "MOST_EVICTIONS": MOST_EVICTIONS, "SPARED": SPARED}
+
+SCRIPT = read_script(__file__, "eviction", UNIT=UNIT, SHIFT=SHIFT, **_CONSTANTS)
 """What does all of it."""
 
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
@@ -82,8 +75,7 @@ FENCED = -1
 """What a write comes to when its fetch lock has gone to somebody else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """Bytes that an API, its tenant, and all together may take by the books; 0: no bound."""
 
     api: int = 0
@@ -91,8 +83,7 @@ class Bounds:
     all: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class EvictionItem:
+class EvictionItem(NamedTuple):
     """A record on its way: its name in Redis, its value (``marked``; empty: to be deleted) and its life in seconds.
     With a ``score`` the value is a row of siblings.
     """
@@ -120,16 +111,13 @@ def unmarked(value: bytes) -> bytes:
 
 def size_of(value: bytes) -> int:
     """The bytes that an entry with this value takes by the books; nothing, without one."""
-    if not value:
-        return 0
-    return -(-(len(value) + OVERHEAD) // UNIT) * UNIT
+    return -(-(len(value) + OVERHEAD) // UNIT) * UNIT if value else 0
 
 
 def bounds(maximum: int, max_size: int | None, *, fill: float, tenant_share: float) -> Bounds:
     """The bounds on a server with ``maximum`` bytes of memory (0: not bounded). ``max_size`` is the API's."""
-    everything = int(max(0, maximum - BASE) * fill)
-    if maximum and not everything:
-        everything = 1
+    # A server with next to no memory keeps nothing, which isn't the same as having no bound.
+    everything = max(int((maximum - BASE) * fill), min(maximum, 1))
     return Bounds(
         api=0 if max_size is None else max(1, max_size),
         tenant=int(everything * tenant_share) if tenant_share < 1.0 else 0,
@@ -145,18 +133,13 @@ def command(
     ``guard`` is the name of a fetch lock and the token under which it must be held; the lock is freed.
     """
     lock, token = guard or (PREFIX, "")
-    largest = min((bound for bound in (within.api, within.tenant, within.all) if bound), default=None)
+    largest = min(filter(None, within), default=math.inf)
     parts: list[Any] = []
     for item in items:
         # One that fits under no circumstances takes the place of its predecessor, and of nobody else.
-        value = b"" if largest is not None and size_of(item.value) > largest else item.value
-        parts += (
-            value,
-            max(1, int(item.seconds * 1000)),
-            size_of(value) // UNIT,
-            "" if item.score is None else item.score,
-        )
-    return (
-        1 + len(items), lock, *(item.name for item in items),
-        PREFIX, int(now), number_of(account), *account, within.api, within.tenant, within.all, token, *parts,
-    )  # fmt: skip
+        value = b"" if size_of(item.value) > largest else item.value
+        score = "" if item.score is None else item.score
+        parts += (value, max(1, int(item.seconds * 1000)), size_of(value) // UNIT, score)
+    names = [item.name for item in items]
+    books = (PREFIX, int(now), number_of(account), *account, *within)
+    return (1 + len(names), lock, *names, *books, token, *parts)
