@@ -435,7 +435,7 @@ ELSEWHERE = {
     "apps.httpcache.storing.may_share": "reads a plan, no text: plan_request",
     "apps.gateway.fetch.revalidation.is_bounded": "reads a plan, no text: plan_request",
     "apps.gateway.fetch.results.on_error": "reads a plan, no text: plan_request",
-    "apps.gateway.pipeline.metrics_access.networks_of": "reads a setting, at start",
+    "apps.gateway.pipeline.client_address.networks_of": "reads a setting, at start",
 }
 
 

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from apps.gateway.pipeline.authenticators.table import AUTHENTICATORS, OPEN
+
 
 class APIState(models.TextChoices):
     """Where an API is in its life. Gateways serve published and deprecated ones."""
@@ -48,11 +50,11 @@ class HostMethod(models.TextChoices):
     IN_USE = "in_use", "In use before names were proved"
 
 
-class Authentication(models.TextChoices):
-    """How callers of an API say who they are."""
-
-    NONE = "none", "Nobody is asked"
-    API_KEY = "api_key", "API key"
+AUTHENTICATION: dict[str, str] = {
+    OPEN: "Nobody is asked",
+    **{each.word: each.label for each in AUTHENTICATORS},
+}
+"""How callers of an API say who they are: the words, and what the console calls each."""
 
 
 class Approval(models.TextChoices):

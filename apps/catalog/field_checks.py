@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
-from apps.catalog.choices import Authentication
+from apps.catalog.choices import AUTHENTICATION
 from apps.httpcache.fields import PROXY_FIELDS
 from apps.httpcache.identity import folded
 
@@ -108,8 +108,8 @@ def check_authentication(value: object) -> list[str]:
     words = _once(map(str.strip, value)) if are_texts(value) else []
     if not words:
         raise ValueError("Name at least one way for callers to say who they are, or none.")
-    if unknown := [word for word in words if word not in Authentication.values]:
-        raise ValueError(f"{', '.join(unknown)} is not available. Available: {', '.join(Authentication.values)}.")
+    if unknown := [word for word in words if word not in AUTHENTICATION]:
+        raise ValueError(f"{', '.join(unknown)} is not available. Available: {', '.join(AUTHENTICATION)}.")
     return words
 
 

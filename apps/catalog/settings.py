@@ -10,10 +10,12 @@ from typing import Any
 from django.db import models
 
 from apps.catalog import field_checks
-from apps.catalog.choices import Approval, Authentication, DebugHeaders
+from apps.catalog.choices import AUTHENTICATION as WAYS
+from apps.catalog.choices import Approval, DebugHeaders
 from apps.foundation import declared_settings, field_names
 from apps.foundation.declared_settings import CHOICE, COUNT, DURATION, SWITCH, Between, Kind
 from apps.foundation.secrets import EncryptedJSONField
+from apps.gateway.pipeline.authenticators.api_key import APIKeys
 from apps.wire.snapshot import HeaderRules
 
 __all__ = [
@@ -34,7 +36,7 @@ __all__ = [
 
 def key_only() -> list[str]:
     """The default of ``API.authentication``."""
-    return [Authentication.API_KEY]
+    return [APIKeys.word]
 
 
 def no_header_rules() -> dict[str, Any]:
@@ -74,7 +76,7 @@ TEXTS = Kind(field_names.many(field_names.text), list, compiled=tuple)
 WORDS = Kind(field_names.many(field_names.text), list)
 """The same where they may have some."""
 AUTHENTICATION = Kind(
-    field_names.many(field_names.one_of(Authentication.values, not_yet=("jwt", "introspection"))),
+    field_names.many(field_names.one_of(list(WAYS), not_yet=("jwt", "introspection"))),
     list,
     field_checks.check_authentication,
     tuple,

@@ -4,16 +4,23 @@ import shlex
 
 from django.conf import settings
 
-from apps.catalog.choices import Authentication
 from apps.catalog.models import API
+from apps.gateway.pipeline.authenticators.table import taken_by
 
 KEY = "YOUR_KEY"
+APPLICATION = "YOUR_TENANT/YOUR_APPLICATION"
 
 
 def gateway_address(api: API, path: str = "") -> str:
     """Where the gateway serves ``path`` of ``api``."""
     base = f"http://{api.hosts[0]}" if api.hosts else settings.GATEWAY_URL
     return f"{base}{api.listen_path}{path.lstrip('/')}"
+
+
+def key_field(api: API, application: str, key: str) -> tuple[str, str] | None:
+    """The header with which an application (``tenant/application``) calls ``api`` with a key; ``None`` where it takes none."""
+    taken = taken_by(tuple(api.authentication))
+    return taken[0].example(api.api_key_header, application, key) if taken else None
 
 
 def curl_of(
@@ -25,8 +32,8 @@ def curl_of(
         words.append("-I")
     elif method != "GET":
         words += ["-X", method]
-    if Authentication.API_KEY in api.authentication:
-        words += ["-H", f"{api.api_key_header}: {key}"]
+    if (field := key_field(api, APPLICATION, key)) is not None:
+        words += ["-H", ": ".join(field)]
     for name, value in (headers or {}).items():
         words += ["-H", f"{name}: {value}"]
     if body:

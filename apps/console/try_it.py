@@ -9,8 +9,9 @@ import httpx
 from django.conf import settings
 
 from apps.access.services import NewKey
+from apps.access.services.applications import named
 from apps.catalog.models import API
-from apps.console.call_examples import curl_of
+from apps.console.call_examples import curl_of, key_field
 from apps.fleet.receipts import wait_for_receipt
 from apps.httpcache import Headers
 
@@ -46,7 +47,8 @@ def call(api: API, method: str, path: str, headers: Headers, body: str, made: Ne
     trial = Trial(curl=curl_of(api, path, method=method, headers=sent, body=body))
     if made is not None:
         wait_for_receipt()  # a gateway that doesn't know the key yet would answer 401
-        sent[api.api_key_header] = made.secret
+        if field := key_field(api, named(made.key.application), made.secret):
+            sent[field[0]] = field[1]
     if api.hosts:
         sent["host"] = api.hosts[0]
     address = f"{settings.GATEWAY_URL}{api.listen_path}{path.lstrip('/')}"

@@ -40,6 +40,7 @@ from apps.gateway.call.keyed_body import KEYED_BYTES
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.withheld_keys import query_without_keys
 from apps.gateway.config.worker_config import Routes, bare_host
+from apps.gateway.pipeline.authenticators.table import OPEN, presented_to, taken_by
 from apps.gateway.pipeline.cache_plan import fields_forwarded, plan_call
 from apps.gateway.pipeline.stages.authenticate import digest_of
 from apps.gateway.pipeline.stages.route import relative_path
@@ -164,9 +165,9 @@ def _credential(
     api: snapshot.API, application: Application | None, call: TypedRequest
 ) -> tuple[snapshot.Credential | None, Problem | None]:
     """The record of the key that the call would have, as gateways hold it, and why it would be refused."""
-    if "api_key" not in api.authentication:
+    if not taken_by(api.authentication):
         return None, None
-    given = lines_of(call.headers, api.api_key_header.encode())
+    given = presented_to(api, call.headers) if application is None else None
     digest: str | None
     if application is not None:
         keys = APIKey.objects.filter(application=application, state=KeyState.ACTIVE, api=None).order_by("-created_at")
@@ -174,15 +175,18 @@ def _credential(
         if not found:
             raise ValidationError({"application": f"{named(application)} has no active key to call with."})
         digest = next((key for key, apis in found if apis is None or api.slug in apis), found[0][0])
-    elif given:
-        digest = digest_of(settings.KEY_PEPPER, given[0]) if len(given) == 1 else None
+    elif given is not None:
+        secret = given[1].secret
+        digest = digest_of(settings.KEY_PEPPER, secret) if secret is not None else None
     else:
-        return None, None if "none" in api.authentication else Problem.MISSING_CREDENTIAL
+        return None, None if OPEN in api.authentication else Problem.MISSING_CREDENTIAL
     record = None
     if digest is not None:
         for records in credentials_of(affected_by([("key", digest)])):
             record = records.get(digest)
     now = time.time()
+    if record is not None and given is not None and not given[0].is_whose(given[1], record):
+        record = None
     if record is None or record.state == "revoked" or (record.expires_at or now + 1) <= now:
         return None, Problem.INVALID_CREDENTIAL
     grant = record.grants.get(api.slug)

@@ -18,7 +18,8 @@ from apps.gateway.fetch.invalidation import Invalidation
 from apps.gateway.fetch.lookups import SharedLookups
 from apps.gateway.limits.allowances import Allowances
 from apps.gateway.limits.client_limits import ClientConnections
-from apps.gateway.pipeline.metrics_access import MetricsReaders, address_of, is_within, networks_of
+from apps.gateway.pipeline.client_address import address_of, is_within, networks_of
+from apps.gateway.pipeline.metrics_access import MetricsReaders
 from apps.gateway.pipeline.own_endpoints import OwnEndpoints
 from apps.gateway.pipeline.pipeline import Pipeline
 from apps.gateway.pipeline.stages import Stage

@@ -52,7 +52,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.httpcache.normalise:_sorted": _of(2048, 3 * normalise._REMEMBERED),
     "apps.httpcache.normalise:_preferences": _of(512, 8 * normalise._REMEMBERED),
     "apps.httpcache.keys:_remembered": _of(4096, KEY_BYTES + 1024),
-    "apps.gateway.call.withheld_keys:_key_fields": _of(256, 2 * KIB),
+    "apps.gateway.pipeline.authenticators.table:_secret_fields": _of(256, 2 * KIB),
     "apps.httpcache.directives:_request_directives": _of(256, 1024),
     "apps.httpcache.dates:_imf_fixdate": _of(4, 256),
     "apps.gateway.pipeline.graphql:_read": MemoryUse(graphql.DOCUMENTS_BYTES),

@@ -10,7 +10,7 @@ from apps.catalog.field_checks import check_underscore_headers
 from apps.catalog.models import API
 from apps.catalog.services import api_create, api_rollback, api_update
 from apps.fleet.compile import compile_api
-from apps.gateway.call.withheld_keys import KEY_FIELD
+from apps.gateway.pipeline.authenticators.api_key import KEY_FIELD
 from apps.gateway.pipeline.stages import route
 from apps.httpcache.fields import HOP_BY_HOP
 from apps.tenants.actors import PLATFORM, Actor

@@ -8,11 +8,12 @@ from django.utils.text import slugify
 
 from apps.caching.choices import CacheMode, PurgeKind
 from apps.catalog import settings as kinds
-from apps.catalog.choices import Approval, Authentication
+from apps.catalog.choices import AUTHENTICATION, Approval
 from apps.catalog.models import API, SETTINGS
 from apps.catalog.settings import APISetting, Tab
 from apps.console.forms.declared import USUAL, FieldsByKind, field_of
 from apps.console.forms.fields import ConsoleForm, DurationField, HeadersField, WordsField, helped, text_area
+from apps.gateway.pipeline.authenticators.api_key import APIKeys
 from apps.tenants.models import Tenant
 
 LARGEST_DOCUMENT = 5 * 2**20
@@ -71,8 +72,8 @@ class RegisterForm(ConsoleForm):
     tags = WordsField(separators=",", help_text="Separated by commas.")
     authentication = helped(
         forms.ChoiceField(
-            choices=Authentication.choices,
-            initial=Authentication.API_KEY,
+            choices=[*AUTHENTICATION.items()],
+            initial=APIKeys.word,
             label="Callers",
             help_text="How they say who they are.",
         ),
@@ -116,7 +117,7 @@ def _text(setting: APISetting, **options: Any) -> forms.Field:
 
 
 def _authentication(_: APISetting, **options: Any) -> forms.Field:
-    return forms.ChoiceField(choices=Authentication.choices, **options)
+    return forms.ChoiceField(choices=[*AUTHENTICATION.items()], **options)
 
 
 #: kind of setting -> its field. Header rules have fields of their own.
@@ -161,7 +162,7 @@ class SettingsForm(RevisionForm):
     def initial_of(cls, api: API) -> dict[str, Any]:
         """What the form shows of ``api``."""
         shown = super().initial_of(api)
-        return shown | {"authentication": api.authentication[0] if api.authentication else Authentication.API_KEY}
+        return shown | {"authentication": api.authentication[0] if api.authentication else APIKeys.word}
 
     def arguments(self) -> dict[str, Any]:
         """What ``api_update`` gets."""

@@ -5,35 +5,10 @@ may call.
 """
 
 import binascii
-from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from apps.httpcache.messages import Headers
 from apps.wire.api_keys import holds_secret
-from apps.wire.snapshot import API
-
-KEY_FIELD = b"x-api-key"
-"""Where keys travel unless an API says otherwise."""
-
-_NONE: frozenset[bytes] = frozenset()
-
-
-def key_fields(api: API) -> tuple[frozenset[bytes], frozenset[bytes]]:
-    """The fields in which keys travel: those that never reach the API's upstreams, and those that do unless their value is
-    somebody's key here.
-
-    Where an API takes its keys, nothing else can stand; the usual field goes on beside another where an administrator has
-    set ``forward_credential``. An open API takes none, and its upstream may have keys of its own.
-    """
-    return _key_fields(api.api_key_header, "api_key" in api.authentication, api.forward_credential)
-
-
-@lru_cache(maxsize=256)
-def _key_fields(header: str, takes: bool, forwards: bool) -> tuple[frozenset[bytes], frozenset[bytes]]:
-    own = frozenset({header.lower().encode()})
-    if not takes:
-        return _NONE, own | {KEY_FIELD}
-    return (own, frozenset({KEY_FIELD}) - own) if forwards else (own | {KEY_FIELD}, _NONE)
 
 
 def without_keys(headers: Headers, accepted: bytes = b"") -> Headers:

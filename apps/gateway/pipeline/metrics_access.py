@@ -6,18 +6,13 @@ trusted takes loopback's own right away: unless the setting names it, silence ab
 carries ``CDN-Loop`` was forwarded, perhaps by this very gateway for an API of somebody's: it is refused in any case.
 """
 
-import ipaddress
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from apps.egress.addresses import Address, plain
+from apps.egress.addresses import Address
 from apps.gateway.call.call import Call
+from apps.gateway.pipeline.client_address import address_of, client_behind, is_within, networks_of
 from apps.gateway.pipeline.stages.route import is_proxy_field
 from apps.gateway.upstream.loop_detection import FIELD
-
-LONGEST = 64
-"""Characters of what can be an address."""
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class MetricsReaders:
@@ -33,42 +28,11 @@ class MetricsReaders:
         if FIELD in names:
             return False
         if any(is_proxy_field(name) for name in names) or b"via" in names:
-            return self._trusts(x.client) and self._is_named(self._client_behind(x))
+            return self._trusts(x.client) and self._is_named(client_behind(x, self._trusts))
         address = address_of(x.client)
         if address is not None and address.is_loopback and not self._trusts(x.client):
             return True
         return self._is_named(address)
 
-    def _client_behind(self, x: Call) -> Address | None:
-        """The nearest address in ``X-Forwarded-For`` that isn't a trusted proxy's: what stands before it is hearsay."""
-        way = b",".join(value for name, value in x.headers if name == b"x-forwarded-for").decode("latin-1")
-        for node in reversed(way.split(",")):
-            address = address_of(node.strip())
-            if address is None or not self._trusts(str(address)):
-                return address
-        return None
-
     def _is_named(self, address: Address | None) -> bool:
         return is_within(address, self._networks)
-
-
-def networks_of(texts: Iterable[str]) -> list[Network]:
-    """The networks that a setting names, as addresses or with a prefix's length. Raises ``ValueError``."""
-    return [ipaddress.ip_network(text, strict=False) for text in texts]
-
-
-def is_within(address: Address | None, networks: Iterable[Network]) -> bool:
-    """Whether an address is in one of some networks."""
-    return address is not None and any(address.version == each.version and address in each for each in networks)
-
-
-def address_of(text: str) -> Address | None:
-    """The address of a client, as a socket or ``X-Forwarded-For`` has it; an IPv4 address in IPv6 (a socket for both) as IPv4.
-    ``None``: it is none.
-    """
-    if len(text) > LONGEST:
-        return None
-    try:
-        return plain(ipaddress.ip_address(text.strip("[]")))
-    except ValueError:
-        return None

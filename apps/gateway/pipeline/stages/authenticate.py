@@ -1,4 +1,4 @@
-"""Who calls: the key, and the record that the control plane keeps of it."""
+"""Who calls: the secret that is given in one of the ways that the API takes, and the record that the control plane keeps of it."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -6,9 +6,10 @@ from functools import partial
 from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.responses import GatewayResponse, refuse
-from apps.gateway.call.withheld_keys import key_fields, query_without_keys, without_keys
+from apps.gateway.call.withheld_keys import query_without_keys, without_keys
 from apps.gateway.config.subscriber import CredentialUnknown
 from apps.gateway.config.worker_config import UNKNOWN, WorkerConfig
+from apps.gateway.pipeline.authenticators.table import OPEN, presented_to, secret_fields, taken_by
 from apps.gateway.pipeline.stages import FOREVER, DependsOn, Need, Stage
 from apps.gateway.pipeline.warm_up_calls import warms
 from apps.wire import api_keys
@@ -33,23 +34,21 @@ class Authenticate(Stage):
         self._world, self._digest, self._look_up, self._mac_key = world, digest, look_up, mac_key
 
     def __call__(self, x: Call) -> GatewayResponse | Need | None:
-        """Check the key, and remove every key from what is forwarded. Refuses with 401 what is missing, malformed, unknown, expired
-        or revoked; 503 when it can't be known.
+        """Check the secret, and remove every key from what is forwarded. Refuses with 401 what is missing, malformed, unknown,
+        expired or revoked, and calls to an API whose ways are all newer than this worker; 503 when it can't be known.
         """
         api = x.api
-        if "api_key" not in api.authentication:
-            warms(self._mac_key, x)
-            return self._withhold_keys(x)
-        header = api.api_key_header.lower().encode()
-        values = [value for name, value in x.headers if name == header]
-        if not values:
-            if warms(self._mac_key, x):
+        found = presented_to(api, x.headers)
+        if found is None:
+            if warms(self._mac_key, x) and taken_by(api.authentication):
                 return None if self._world.lease.valid(x.began) else not_ready(x)
-            if "none" in api.authentication:
+            if OPEN in api.authentication:
                 return self._withhold_keys(x)
             return _challenge(x, Problem.MISSING_CREDENTIAL)
-        digest = self._digest(values[0]) if len(values) == 1 else None
-        if digest is None:
+        way, presented = found
+        secret = presented.secret
+        digest = self._digest(secret) if secret is not None else None
+        if secret is None or digest is None:
             return _challenge(x, Problem.INVALID_CREDENTIAL)
         if not self._world.lease.valid(x.began):
             return not_ready(x)
@@ -58,27 +57,29 @@ class Authenticate(Stage):
             if x.unavailable:
                 return not_ready(x)
             return Need(partial(self._look_up_for, x, digest))
-        if credential is UNKNOWN:
+        if credential is UNKNOWN or not way.is_whose(presented, credential):
             return _challenge(x, Problem.INVALID_CREDENTIAL)
         x.credential = credential
         x.on_trust = True
         if credential.state == "revoked" or (credential.expires_at is not None and credential.expires_at <= x.at):
             return _challenge(x, Problem.INVALID_CREDENTIAL)
-        if not holds_secret(values[0]):  # what has our form is out already
-            x.request_headers = without_keys(x.request_headers, values[0])
-            x.query = query_without_keys(x.query, values[0])
-            if x.request_id is not x.call_id and values[0] in x.request_id.encode():
+        if not holds_secret(secret):  # what has our form is out already
+            x.request_headers = without_keys(x.request_headers, secret)
+            x.query = query_without_keys(x.query, secret)
+            if x.request_id is not x.call_id and secret in x.request_id.encode():
                 x.request_id = x.call_id
         return self._withhold_keys(x)
 
     def _withhold_keys(self, x: Call) -> GatewayResponse | Need | None:
-        """Remove the platform's keys from the fields for keys. An imported key has no form by which it is recognised, so its record
-        is looked up; 503 when that isn't possible.
+        """Remove the fields for keys that hold keys of the platform. An imported key has no form by which it is recognised, so
+        its record is looked up; 503 when that isn't possible.
         """
-        _, fields = key_fields(x.api)
-        own_keys = set()
-        for name, value in x.request_headers if fields else ():
-            digest = self._digest(value) if name in fields else None
+        _, readers = secret_fields(x.api)
+        holding = set()
+        for pair in x.request_headers if readers else ():
+            way = readers.get(pair[0])
+            secret = way.secret_in(pair[1]) if way is not None else None
+            digest = self._digest(secret) if secret is not None else None
             if digest is None:
                 continue
             x.on_trust = True
@@ -88,11 +89,9 @@ class Authenticate(Stage):
             if known is None:
                 return not_ready(x) if x.unavailable else Need(partial(self._look_up_for, x, digest))
             if known is not UNKNOWN:
-                own_keys.add(value)
-        if own_keys:
-            x.request_headers = tuple(
-                pair for pair in x.request_headers if pair[0] not in fields or pair[1] not in own_keys
-            )
+                holding.add(pair)
+        if holding:
+            x.request_headers = tuple(pair for pair in x.request_headers if pair not in holding)
         return None
 
     async def _look_up_for(self, x: Call, digest: str) -> None:
@@ -115,8 +114,8 @@ class Authenticate(Stage):
 
 
 def _challenge(x: Call, problem: Problem) -> GatewayResponse:
-    value = b'ApiKey realm="%b", header="%b"' % (x.api.slug.encode(), x.api.api_key_header.encode())
-    return refuse(x, problem, extra=((b"www-authenticate", value),))
+    ways = [(b"www-authenticate", each.challenge(x.api)) for each in taken_by(x.api.authentication)]
+    return refuse(x, problem, extra=tuple(ways))
 
 
 def not_ready(x: Call) -> GatewayResponse:

@@ -7,8 +7,10 @@ from apps.gateway.call.call import HOST_BYTES, Call
 from apps.gateway.call.head_limits import HOST
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.responses import GatewayResponse, date, refuse
-from apps.gateway.call.withheld_keys import KEY_FIELD, key_fields, query_without_keys, without_keys
+from apps.gateway.call.withheld_keys import query_without_keys, without_keys
 from apps.gateway.config.worker_config import WorkerConfig
+from apps.gateway.pipeline.authenticators.api_key import KEY_FIELD
+from apps.gateway.pipeline.authenticators.table import secret_fields
 from apps.gateway.pipeline.stages import DependsOn, Stage
 from apps.gateway.upstream.loop_detection import LoopDetection
 from apps.httpcache.fields import HOP_BY_HOP, PROXY_FIELDS, NameTable
@@ -101,7 +103,7 @@ def fields_taken(api: API, headers: httpcache.Headers, trusted: bool) -> httpcac
     read as others, that of its keys, those with a secret of this platform, and, from anyone but a trusted proxy, those
     that only proxies may set.
     """
-    kept, _ = key_fields(api)
+    kept, _ = secret_fields(api)
     if api.underscore_headers:
         allowed = {name.encode("latin-1") for name in api.underscore_headers}
         headers = tuple(

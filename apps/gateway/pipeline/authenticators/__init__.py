@@ -1,0 +1,64 @@
+"""The ways in which callers say who they are, one module and one class each; ``table`` lists them. A way is a word in an API's
+``authentication``, and all that knows one way from another is here: the stage, what never reaches an upstream, what the console
+offers, the calls that it shows and makes, and what explains a call go by these methods.
+
+What a caller gives is a secret, known by its HMAC, whose record the control plane keeps; a way says where in a head it stands.
+"""
+
+from dataclasses import dataclass
+
+from apps.httpcache.messages import Headers
+from apps.wire.snapshot import API, Credential
+
+
+@dataclass(slots=True, frozen=True)
+class Presented:
+    """What a caller says of itself. ``secret`` is ``None`` where it can't be read, or is there more than once."""
+
+    secret: bytes | None
+    user: bytes = b""
+    """Whose secret it is, where the way has a place for that."""
+
+
+class Authenticator:
+    """A way. Pure, and asked on every call whose head isn't remembered."""
+
+    word: str
+    """What an API's ``authentication`` calls it."""
+    label: str
+    """What the console calls it."""
+
+    usual: frozenset[bytes]
+    """The request fields (in lower case) in which it stands unless an API says otherwise."""
+
+    def fields(self, key_header: str) -> frozenset[bytes]:
+        """Those in which it stands at an API with this header for keys. They never reach the upstreams of one that takes it."""
+        return self.usual
+
+    def secret_in(self, value: bytes) -> bytes | None:
+        """The secret that a value of such a field holds; ``None``: it can hold none. Where an API doesn't take this way, the
+        field goes on unless that is somebody's secret here.
+        """
+        raise NotImplementedError
+
+    def find(self, api: API, headers: Headers) -> Presented | None:
+        """What the caller says of itself by these fields; ``None``: nothing."""
+        fields = self.fields(api.api_key_header)
+        values = [value for name, value in headers if name in fields]
+        return self.read(values) if values else None
+
+    def read(self, values: list[bytes]) -> Presented | None:
+        """The same of the values of its fields, of which there is one at least."""
+        return Presented(self.secret_in(values[0]) if len(values) == 1 else None)
+
+    def is_whose(self, presented: Presented, credential: Credential) -> bool:
+        """Whether the record of the secret is that of whom the caller says to be. Asked with nothing that a caller can time."""
+        return True
+
+    def challenge(self, api: API) -> bytes:
+        """What ``WWW-Authenticate`` says of it."""
+        raise NotImplementedError
+
+    def example(self, key_header: str, application: str, secret: str) -> tuple[str, str]:
+        """The request field of a call with a secret of an application (``tenant/application``)."""
+        raise NotImplementedError
