@@ -7,9 +7,12 @@ from apps.egress.rules import REASONS as EGRESS
 from apps.gateway.call.problems import Problem
 from apps.httpcache.reasons import Reason
 
-_REASONS = {reason.code: reason.sentence for reason in Reason}
-_PROBLEMS = {problem.code: problem.detail for problem in Problem}
-_CRASH = "The gateway died while it sent this answer."
+_SENTENCES = (
+    {problem.code: problem.detail for problem in Problem}
+    | EGRESS
+    | {reason.code: reason.sentence for reason in Reason}
+    | {"gateway_crash": "The gateway died while it sent this answer."}
+)
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,8 @@ class ExplainedStep:
 
 @dataclass(frozen=True)
 class Trace:
-    """A call with its decisions, and the one sentence that says why it was answered so."""
+    """The decisions on a call, and the one sentence that says why it was answered so."""
 
-    call: CallRecord
     sentence: str
     steps: tuple[ExplainedStep, ...]
 
@@ -34,11 +36,9 @@ class Trace:
 def call_trace(call: CallRecord) -> Trace:
     """What was decided on ``call``, from its record alone."""
     steps = tuple(ExplainedStep(stage, decision, ms, sentence_of(decision)) for stage, decision, ms in call.trace)
-    return Trace(call, sentence_of(call.code) or sentence_of(call.reason), steps)
+    return Trace(sentence_of(call.code) or sentence_of(call.reason), steps)
 
 
 def sentence_of(code: str) -> str:
     """What a reason or a problem code says to a person; empty for a decision that speaks for itself."""
-    if code == "gateway_crash":
-        return _CRASH
-    return _REASONS.get(code) or EGRESS.get(code) or _PROBLEMS.get(code, "")
+    return _SENTENCES.get(code, "")

@@ -12,8 +12,8 @@ from apps.cachestore import path_index
 from apps.cachestore.backend import ResponsesCache
 from apps.cachestore.path_index import IndexedResponse
 from apps.cachestore.purges import FLOOR, PurgedTags
-from apps.cachestore.serializer import REJECTED
-from apps.httpcache import CacheEntry, Reason, RequestPlan, StoredResponse, Variants, find, tags_of
+from apps.httpcache import CacheEntry, Reason, RequestPlan, StoredResponse, Variants, tags_of
+from apps.httpcache.lookup import find_with
 from apps.wire import redis_names
 from apps.wire.redis_client import connect
 
@@ -27,62 +27,52 @@ class CacheInspection:
     def __init__(self) -> None:
         backend = caches["responses"]
         assert isinstance(backend, ResponsesCache)  # noqa: S101
-        self._backend = backend
+        self._client = backend.client
 
     def find(self, plan: RequestPlan, now: float) -> tuple[StoredResponse | None, StoredResponse | None]:
         """What a gateway would find for a call, and, where that is nothing, what it would have found but for a purge
         or its age. ``plan.missed`` says why.
         """
         ended: StoredResponse | None = None
-        finding = find(plan)
-        wanted = next(finding)
-        while True:
-            found: list[StoredResponse | Variants | None] = []
-            for key in wanted:
-                record = self.record(key)
-                if isinstance(record, StoredResponse) and now >= record.entry.keep_until:
-                    ended, record = record, None
-                elif isinstance(record, StoredResponse) and self.is_purged(record):
-                    plan.missed = Reason.PURGED
-                    ended, record = record, None
-                found.append(record)
-            try:
-                wanted = finding.send(found)
-            except StopIteration as end:
-                held: StoredResponse | None = end.value
-                return held, None if held is not None else ended
+
+        def usable(key: bytes) -> StoredResponse | Variants | None:
+            nonlocal ended
+            record = self.record(key)
+            if not isinstance(record, StoredResponse):
+                return record
+            if now < record.entry.keep_until:
+                if not self.is_purged(record):
+                    return record
+                plan.missed = Reason.PURGED
+            ended = record
+            return None
+
+        held = find_with(plan, usable)
+        return held, ended if held is None else None
 
     def record(self, key: bytes) -> StoredResponse | Variants | None:
         """What stands under a key."""
-        value = self._backend.client.get_client(write=False).get(self._backend.client.make_key(key.hex()))
-        decoded = self._backend.client.decode(value) if value is not None else REJECTED
-        if isinstance(decoded, CacheEntry):
-            return StoredResponse(decoded)
-        return decoded if isinstance(decoded, Variants) else None
+        value = self._client.get_client(write=False).get(self._client.make_key(key.hex()))
+        record = self._client.decode(value) if value is not None else None
+        if isinstance(record, CacheEntry):
+            return StoredResponse(record)
+        return record if isinstance(record, Variants) else None
 
     def is_purged(self, held: StoredResponse) -> bool:
         """Whether a purge ended an entry. Sets its ``soft`` where one made it stale."""
-        tags = tags_of(held.entry)
+        tags = (FLOOR, *tags_of(held.entry))
         with connect(settings.REDIS_URL, timeout=TIMEOUT) as state:
-            pipeline = state.pipeline(transaction=False)
-            pipeline.hget(redis_names.EPOCH, "incarnation")
-            pipeline.get(redis_names.PURGE_CLOCK)
-            pipeline.hmget(redis_names.PURGES, [FLOOR, *tags])
-            incarnation, clock, rows = pipeline.execute()
-        if incarnation is None:
-            return True
-        known = {
-            name.encode("utf-8", "surrogateescape"): row
-            for name, row in zip((FLOOR, *tags), rows, strict=True)
-            if row is not None
-        }
-        table = PurgedTags()
-        table.load(int(incarnation), int(clock or 0), known)
-        return not table.is_alive(held)
+            incarnation = state.hget(redis_names.EPOCH, "incarnation")
+            rows = zip(tags, state.hmget(redis_names.PURGES, tags), strict=True)
+        purged = PurgedTags()
+        if incarnation is not None:
+            known = {tag.encode("utf-8", "surrogateescape"): row for tag, row in rows if row is not None}
+            purged.load(int(incarnation), 0, known)
+        return not purged.is_alive(held)
 
     def siblings(self, api: str, path: bytes) -> list[IndexedResponse]:
         """What was stored under a path of an API, newest first, as far as it is still there."""
-        client, make_key = self._backend.client.get_client(write=False), self._backend.client.make_key
+        client, make_key = self._client.get_client(write=False), self._client.make_key
         name = path_index.name_of(api, path)
         rows = path_index.read(name, client.zrevrange(make_key(name), 0, path_index.KEPT - 1))
         if not rows:

@@ -29,8 +29,7 @@ KEPT = 32
 Shown = tuple[tuple[str, str], ...]
 
 
-@dataclass(slots=True, frozen=True)
-class IndexedResponse:
+class IndexedResponse(msgspec.Struct, frozen=True, array_like=True):
     """One stored answer: ``key`` is where it stands, ``call`` names the keys of calls like the one that it was stored
     for (``RequestPlan.key_name``), ``parts`` are its primary key's, ``selecting`` the fields that its ``Vary`` names,
     fit to be shown. ``owner`` and ``holder`` as in ``CacheEntry``.
@@ -56,7 +55,7 @@ class IndexRow:
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(tuple[bytes, str, Shown, Shown, int, bytes, tuple[str, ...]])
+_decoder = msgspec.msgpack.Decoder(IndexedResponse)
 
 
 @lru_cache(maxsize=1)
@@ -74,7 +73,7 @@ def name_of(api: str, path: bytes) -> str:
 def note(plan: RequestPlan, entry: CacheEntry, key: bytes) -> IndexRow:
     """The row of an entry that is stored under ``key`` for a call with this plan."""
     index = plan.keys.index(entry.key) if entry.key in plan.keys else 0
-    row = (
+    row = IndexedResponse(
         key,
         plan.key_name,
         plan.key_parts(index),
@@ -95,7 +94,7 @@ def read(name: str, rows: Sequence[bytes]) -> list[IndexedResponse]:
     found = []
     for row in rows:
         try:
-            found.append(IndexedResponse(*_decoder.decode(cipher.decrypt(row, [name.encode()]))))
+            found.append(_decoder.decode(cipher.decrypt(row, [name.encode()])))
         except (InvalidTag, ValueError, msgspec.DecodeError):
             continue
     return found

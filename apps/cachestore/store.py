@@ -17,8 +17,9 @@ from apps.cachestore.local import Local, LocalStats
 from apps.cachestore.path_index import IndexRow, note
 from apps.cachestore.purges import PurgedTags
 from apps.cachestore.serializer import Rejections
-from apps.httpcache import CacheEntry, Reason, RequestPlan, StoredAtClock, StoredResponse, Variants, find, placement
+from apps.httpcache import CacheEntry, Reason, RequestPlan, StoredAtClock, StoredResponse, Variants, placement
 from apps.httpcache.keys import variant_key
+from apps.httpcache.lookup import find, find_with
 from apps.wire.bounded_exchange import Exchanges, ExchangeStats
 from apps.wire.circuit_breaker import Breaker
 
@@ -116,20 +117,7 @@ class ResponseStore:
                 if record.purges_seen == self.purges.version and now < record.entry.keep_until:
                     return record
                 return record if self._usable(keys[0], record, plan, now) else None
-        finding = find(plan)
-        wanted = next(finding)
-        while True:
-            found: list[StoredResponse | Variants | None] = []
-            for key in wanted:
-                record = self.local.get(key)
-                if isinstance(record, StoredResponse) and not self._usable(key, record, plan, now):
-                    record = None
-                found.append(record)
-            try:
-                wanted = finding.send(found)
-            except StopIteration as end:
-                held: StoredResponse | None = end.value
-                return held
+        return find_with(plan, lambda key: self._known(key, plan, now))
 
     async def find(self, plan: RequestPlan, now: float) -> StoredResponse | None:
         """The same from both tiers; what the shared one has is kept here too.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -10,6 +10,9 @@ from django.core.exceptions import ValidationError
 from apps.httpcache import Headers
 
 METHODS = frozenset({"GET", "HEAD", "POST", "QUERY", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_NOT_KEPT = frozenset({b"host", b"content-length", b"transfer-encoding"})
+"""Fields that the request has of its own: its host as the URL says it, and its framing."""
 
 _ALLOWED = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -36,43 +39,37 @@ def typed(url: str, method: str, headers: Sequence[tuple[str, str]], body: bytes
 
     Raises ``ValidationError`` by field for what is no request at all; what a gateway would refuse goes through.
     """
-    wanted = method.strip().upper()
-    if wanted not in METHODS:
+    method = method.strip().upper()
+    if method not in METHODS:
         raise ValidationError({"method": f"One of {', '.join(sorted(METHODS))}."})
-    parts = _split(url.strip())
-    own = urlsplit(settings.GATEWAY_URL)
-    fields, hosts = _fields(headers), [value for name, value in headers if name.strip().lower() == "host"]
+    scheme, host, target = _split(url.strip().partition("#")[0])
+    fields = [_field(name.strip(), value.strip()) for name, value in headers]
+    hosts = [value for name, value in fields if name == b"host"]
     if len(hosts) > 1:
         raise ValidationError({"headers": "A request has one Host."})
-    host = parts.netloc or (hosts[0].strip() if hosts else own.netloc)
-    if "@" in host:
+    own = urlsplit(settings.GATEWAY_URL)
+    spelled = (host or (hosts[0].decode("latin-1") if hosts else own.netloc)).lower().encode("latin-1", "replace")
+    if b"@" in spelled:
         raise ValidationError({"url": "Leave the name and password out of the URL."})
-    target = quote(parts.path or "/", safe=_ALLOWED) + (
-        f"?{quote(parts.query, safe=_ALLOWED)}" if _has_query(url) else ""
-    )
-    spelled = host.lower().encode("latin-1", "replace")
+    kept = [pair for pair in fields if pair[0] not in _NOT_KEPT]
+    target = quote(target, safe=_ALLOWED)
     return TypedRequest(
-        wanted, parts.scheme or own.scheme, spelled, target.encode(), (*fields, (b"host", spelled)), body or None
+        method, scheme or own.scheme, spelled, target.encode(), (*kept, (b"host", spelled)), body or None
     )
 
 
 def header_of(line: str) -> tuple[str, str]:
-    """Name and value of a line like ``Accept: text/html``. Raises ``ValueError`` with a sentence for who wrote it."""
+    """Name and value of a line like ``Accept: text/html``. Raises ``ValidationError`` with a sentence for who wrote it."""
     name, colon, value = line.partition(":")
     if not colon or not name.strip():
-        raise ValueError(f"{line.strip()[:80]!r} is not a header: write Name: value.")
+        raise ValidationError(f"{line.strip()[:80]!r} is not a header: write Name: value.")
     return name.strip(), value.strip()
 
 
-def _has_query(url: str) -> bool:
-    return "?" in url.partition("#")[0]
-
-
-def _split(url: str) -> SplitResult:
+def _split(url: str) -> tuple[str, str, str]:
+    """Scheme and host, where ``url`` has any, and the path with its query."""
     if url.startswith("/"):
-        # A path, even one that begins with two slashes.
-        path, _, query = url.partition("#")[0].partition("?")
-        return SplitResult("", "", path, query, "")
+        return "", "", url  # a path, even one that begins with two slashes
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -80,20 +77,13 @@ def _split(url: str) -> SplitResult:
         raise ValidationError({"url": f"This is no URL: {error}."}) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValidationError({"url": "Write a path, like /products/items/7?a=1, or a whole http URL."})
-    return parts
+    return parts.scheme, parts.netloc, (parts.path or "/") + (f"?{parts.query}" if "?" in url else "")
 
 
-def _fields(headers: Sequence[tuple[str, str]]) -> Headers:
-    found = []
-    for name, value in headers:
-        if not name.strip() or any(mark in name + value for mark in "\r\n\0"):
-            raise ValidationError(
-                {"headers": f"{name.strip() or 'An empty name'!r} is not a header: write Name: value."}
-            )
-        try:
-            pair = name.strip().lower().encode("latin-1"), value.strip().encode("latin-1")
-        except UnicodeEncodeError:
-            raise ValidationError({"headers": f"{name.strip()}: a header's value has Latin characters only."}) from None
-        if pair[0] not in (b"host", b"content-length", b"transfer-encoding"):
-            found.append(pair)
-    return tuple(found)
+def _field(name: str, value: str) -> tuple[bytes, bytes]:
+    if not name or any(mark in name + value for mark in "\r\n\0"):
+        raise ValidationError({"headers": f"{name or 'An empty name'!r} is not a header: write Name: value."})
+    try:
+        return name.lower().encode("latin-1"), value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValidationError({"headers": f"{name}: a header's value has Latin characters only."}) from None

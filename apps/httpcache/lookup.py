@@ -1,10 +1,10 @@
 """Finding the stored answer that a call selects, without input or output (RFC 9111 §4, §4.1).
 
-``find`` is a generator: it yields keys, is sent what stands under them, and returns the answer. The in-process tier
-drives it with a dictionary, the shared tier with one round trip per step.
+``find`` is a generator: it yields keys, is sent what stands under them, and returns the answer. ``find_with`` drives it with
+a function that knows each record, the shared tier with one round trip per step.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from apps.httpcache.entry import Variants
 from apps.httpcache.plan import RequestPlan
@@ -42,3 +42,15 @@ def find(plan: RequestPlan) -> LookupSteps:
                     return candidate
                 plan.missed = refusal
     return None
+
+
+def find_with(plan: RequestPlan, record: Callable[[bytes], StoredRecord]) -> StoredResponse | None:
+    """The answer that ``plan`` selects, where ``record`` is what stands under a key."""
+    finding = find(plan)
+    wanted = next(finding)
+    while True:
+        try:
+            wanted = finding.send([record(key) for key in wanted])
+        except StopIteration as end:
+            found: StoredResponse | None = end.value
+            return found

@@ -95,10 +95,7 @@ class HeaderLinesField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         """The pairs."""
         lines = (super().to_python(value) or "").splitlines()
-        try:
-            return [header_of(line) for line in lines if line.strip()]
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
+        return [header_of(line) for line in lines if line.strip()]
 
 
 class HeadersField(HeaderLinesField):

@@ -68,5 +68,5 @@ class ExplainCallView(ViaAPI, GenericAPIView):
         trace = selectors.call_trace(call)
         actor = cast(User, request.user)
         key = key_of_call(actor=actor, api=call.api, path=call.path, cache_key=call.cache_key)
-        shown = {"call": trace.call, "sentence": trace.sentence, "steps": trace.steps, "key": key}
+        shown = {"call": call, "sentence": trace.sentence, "steps": trace.steps, "key": key}
         return Response(ExplainSerializer(shown).data)

@@ -39,27 +39,17 @@ class Command(BaseCommand):
                 actor=PLATFORM,
                 url=url,
                 method=options["request"] or ("GET" if body is None else "POST"),
-                headers=[_header(line) for line in header],
+                headers=[header_of(line) for line in header],
                 body=body.encode() if body is not None else None,
                 application=_application(options["application"]),
             )
-        except ValidationError as error:
-            self.stderr.write(" ".join(error.messages))
-            raise SystemExit(1) from None
-        except Unavailable as error:
-            self.stderr.write(str(error))
+        except (ValidationError, Unavailable) as error:
+            self.stderr.write(" ".join(error.messages) if isinstance(error, ValidationError) else str(error))
             raise SystemExit(1) from None
         if options["json"]:
             self.stdout.write(json.dumps(dataclasses.asdict(found), indent=2))
         else:
             self.stdout.write("\n".join(lines_of(found, time.time())))
-
-
-def _header(line: str) -> tuple[str, str]:
-    try:
-        return header_of(line)
-    except ValueError as error:
-        raise ValidationError(str(error)) from None
 
 
 def _application(name: str | None) -> Application | None:
