@@ -145,7 +145,7 @@ async def attack(capacity: int) -> tuple[int, int]:
     )
     gateway = Gateway(options, Upstreams())
     for slug, authentication in (("open", ("none",)), ("keys", ("none", "api_key"))):
-        gateway.world.put(
+        gateway.config.put(
             API(
                 slug=slug,
                 tenant=slug,
@@ -167,9 +167,9 @@ async def attack(capacity: int) -> tuple[int, int]:
                 policy=Policy(api=slug, tenant=slug),
             )
         )
-    gateway.world.moved(Position(1, 1, 0, 1))
-    gateway.world.purges.load(1, 0, {})
-    gateway.world.lease.renew(time.monotonic())
+    gateway.config.moved(Position(1, 1, 0, 1))
+    gateway.config.purges.load(1, 0, {})
+    gateway.config.trust_lease.renew(time.monotonic())
     gateway.spool.append = lambda record: True  # type: ignore[method-assign]
 
     async def call(target: bytes, *fields: tuple[bytes, bytes]) -> None:
@@ -177,7 +177,7 @@ async def attack(capacity: int) -> tuple[int, int]:
         now = time.time()
         x = Call("GET", target, headers, call_id="c", began=time.monotonic(), at=now, client="192.0.2.1")
         outcome = gateway.pipeline.begin(x)
-        if x.admission is not None:
+        if x.head_memo is not None:
             gateway.pipeline.remember(b"%b%b" % (target, repr(headers).encode()), x)
         answer = await gateway.pipeline.finish(x, outcome) if not hasattr(outcome, "status") else outcome
         if answer is not None and hasattr(answer, "close"):

@@ -60,7 +60,7 @@ class _Item:
 
 
 @transaction.atomic
-def take(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> IngestedBatch:
+def ingest_batch(batches: Sequence[Batch], *, unreadable: Exception | None = None) -> IngestedBatch:
     """Settle the frames of ``batches``: those that the database has already are passed over, whatever order they come in.
 
     At most 1,000 frames should come at once. With ``unreadable`` every frame is set aside for that reason. Raises ``DatabaseError``

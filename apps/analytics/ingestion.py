@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from redis.exceptions import LockError
 
 from apps.analytics import key_use
-from apps.analytics.batch_ingestion import IngestedBatch, take
+from apps.analytics.batch_ingestion import IngestedBatch, ingest_batch
 from apps.analytics.stream import Batch, StreamEntry, confirm, read
 from apps.gateway.records.spool import frames
 from apps.wire import redis_names
@@ -79,7 +79,7 @@ def _take(client: redis.Redis, entries: Sequence[StreamEntry]) -> int:
     batches = [entry.batch for entry in entries if entry.batch]
     taken = []
     try:
-        taken.append(take(batches))
+        taken.append(ingest_batch(batches))
     except (OperationalError, InterfaceError):
         raise
     except Exception:
@@ -89,7 +89,7 @@ def _take(client: redis.Redis, entries: Sequence[StreamEntry]) -> int:
     confirm(client, entries, {life: numbers for each in taken for life, numbers in each.settled.items()})
     for each in taken:
         try:
-            key_use.note(each.keys)
+            key_use.record_key_use(each.keys)
         except DatabaseError as error:  # the records are safe, and the next use notes it too
             _log.warning("The last use of keys was not noted: %s", error)
     return sum(each.calls for each in taken)
@@ -97,11 +97,11 @@ def _take(client: redis.Redis, entries: Sequence[StreamEntry]) -> int:
 
 def _take_whatever_it_is(batch: Batch) -> IngestedBatch:
     try:
-        return take([batch])
+        return ingest_batch([batch])
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:
-        return take([batch], unreadable=ValueError(f"{type(error).__name__}: {error}"))
+        return ingest_batch([batch], unreadable=ValueError(f"{type(error).__name__}: {error}"))
 
 
 def _transactions(entries: Sequence[StreamEntry]) -> Iterator[list[StreamEntry]]:

@@ -9,7 +9,7 @@ from apps.access.models import APIKey
 _GRAIN = timedelta(minutes=1)
 
 
-def note(uses: Mapping[int, datetime]) -> None:
+def record_key_use(uses: Mapping[int, datetime]) -> None:
     """Note the last use of each key (by id). Two queries, or one when all were noted within the last minute."""
     if not uses:
         return

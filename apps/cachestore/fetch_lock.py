@@ -85,13 +85,13 @@ class LockState(Enum):
     """The same: the upstream was too slow."""
     ERRED = "erred"
     """The same: the upstream answered that it failed (5xx)."""
-    PASS = "pass"  # noqa: S105  no password
+    HIT_FOR_MISS = "hit_for_miss"
     """What stands there can't be cached: every call asks for itself."""
 
 
 @dataclass(slots=True, frozen=True)
 class LockAttempt:
-    """``token`` is the holder's; ``seconds`` is what is left of a ``PASS``."""
+    """``token`` is the holder's; ``seconds`` is what is left of a ``HIT_FOR_MISS``."""
 
     state: LockState
     token: str = ""
@@ -134,14 +134,14 @@ _LETTERS = {
     b"F": LockState.FAILED,
     b"T": LockState.TIMED_OUT,
     b"E": LockState.ERRED,
-    b"P": LockState.PASS,
+    b"P": LockState.HIT_FOR_MISS,
 }
 _LEFT_AS = {
     LockState.BESIDE: "G",
     LockState.FAILED: "F",
     LockState.TIMED_OUT: "T",
     LockState.ERRED: "E",
-    LockState.PASS: "P",
+    LockState.HIT_FOR_MISS: "P",
 }
 
 
@@ -219,11 +219,11 @@ class FetchLocks:
             state = LockState.LEADING
         return LockAttempt(state, token, max(0, milliseconds) / 1000)
 
-    def hold(self, fetch_key: bytes, claim: LockAttempt) -> FetchLease:
+    def hold(self, fetch_key: bytes, lock_attempt: LockAttempt) -> FetchLease:
         """Go on with a ``LEADING`` claim: the lock is renewed until ``leave`` or ``written``. Claims with one token are
         one lease.
         """
-        lease = FetchLease(self.name(fetch_key), claim.token)
+        lease = FetchLease(self.name(fetch_key), lock_attempt.token)
         if self._leases.get(lease.name) != lease.token:
             self._leases[lease.name] = lease.token
             self.stats.led += 1

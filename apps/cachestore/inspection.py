@@ -47,8 +47,8 @@ class CacheInspection:
             ended = record
             return None
 
-        held = find_with(plan, usable)
-        return held, ended if held is None else None
+        stored = find_with(plan, usable)
+        return stored, ended if stored is None else None
 
     def record(self, key: bytes) -> StoredResponse | Variants | None:
         """What stands under a key."""
@@ -58,9 +58,9 @@ class CacheInspection:
             return StoredResponse(record)
         return record if isinstance(record, Variants) else None
 
-    def is_purged(self, held: StoredResponse) -> bool:
+    def is_purged(self, stored: StoredResponse) -> bool:
         """Whether a purge ended an entry. Sets its ``soft`` where one made it stale."""
-        tags = (FLOOR, *tags_of(held.entry))
+        tags = (FLOOR, *tags_of(stored.entry))
         with connect(settings.REDIS_URL, timeout=TIMEOUT) as state:
             incarnation = state.hget(redis_names.EPOCH, "incarnation")
             rows = zip(tags, state.hmget(redis_names.PURGES, tags), strict=True)
@@ -68,7 +68,7 @@ class CacheInspection:
         if incarnation is not None:
             known = {tag.encode("utf-8", "surrogateescape"): row for tag, row in rows if row is not None}
             purged.load(int(incarnation), 0, known)
-        return not purged.is_alive(held)
+        return not purged.is_alive(stored)
 
     def siblings(self, api: str, path: bytes) -> list[IndexedResponse]:
         """What was stored under a path of an API, newest first, as far as it is still there."""
@@ -82,7 +82,7 @@ class CacheInspection:
             pipeline.exists(make_key(row.key.hex()))
         return [row for row, there in zip(rows, pipeline.execute(), strict=True) if there]
 
-    def held(self, rows: Sequence[IndexedResponse]) -> tuple[IndexedResponse, StoredResponse, bool] | None:
+    def first_stored(self, rows: Sequence[IndexedResponse]) -> tuple[IndexedResponse, StoredResponse, bool] | None:
         """The first of these rows whose entry is there, the entry, and whether a purge ended it."""
         for row in rows:
             record = self.record(row.key)

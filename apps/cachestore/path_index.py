@@ -70,7 +70,7 @@ def name_of(api: str, path: bytes) -> str:
     return "siblings:" + hashlib.blake2b(pack((api.encode(), path)), key=key, digest_size=16).hexdigest()
 
 
-def note(plan: RequestPlan, entry: CacheEntry, key: bytes) -> IndexRow:
+def index_row(plan: RequestPlan, entry: CacheEntry, key: bytes) -> IndexRow:
     """The row of an entry that is stored under ``key`` for a call with this plan."""
     index = plan.keys.index(entry.key) if entry.key in plan.keys else 0
     row = IndexedResponse(

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from sys import getsizeof
 from typing import Any
 
-from apps.httpcache import CacheEntry, StoredAtClock, StoredResponse, tag_of_api, tags_of
+from apps.httpcache import CacheEntry, PurgeClock, StoredResponse, tag_of_api, tags_of
 from apps.httpcache.entry import MAX_LIFE
 from apps.wire import redis_names
 from apps.wire.events import APPEND
 from apps.wire.lua_scripts import read_script
 
-NOT_LOADED: StoredAtClock = (-1, -1)
+NOT_LOADED: PurgeClock = (-1, -1)
 """The birth of what is fetched before the table was loaded: of no incarnation, and so dead."""
 
 FLOOR = "*"
@@ -265,19 +265,19 @@ class PurgedTags:
             else:
                 self._set(self._hard, row, max(self._hard.get(row, 0), clock))
 
-    def birth(self) -> StoredAtClock:
+    def purge_clock(self) -> PurgeClock:
         """What a fetch that begins now is born with."""
         return NOT_LOADED if self.incarnation is None else (self.incarnation, self.clock)
 
-    def is_alive(self, held: StoredResponse) -> bool:
+    def is_alive(self, stored: StoredResponse) -> bool:
         """Whether a stored answer may still be used. Sets its ``soft`` when a soft purge made it stale."""
-        if held.purges_seen == self.version and self.incarnation is not None:
+        if stored.purges_seen == self.version and self.incarnation is not None:
             return True
-        entry = held.entry
+        entry = stored.entry
         if self.is_dead(entry):
             return False
-        held.soft = self._names(self._soft, entry)
-        held.purges_seen = self.version
+        stored.soft = self._names(self._soft, entry)
+        stored.purges_seen = self.version
         return True
 
     def is_dead(self, entry: CacheEntry) -> bool:

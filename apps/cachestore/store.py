@@ -14,10 +14,10 @@ from apps.cachestore.eviction import FENCED
 from apps.cachestore.fair_share import Account
 from apps.cachestore.fetch_lock import FetchLease, FetchLocks, LockAttempt, LockState
 from apps.cachestore.local import Local, LocalStats
-from apps.cachestore.path_index import IndexRow, note
+from apps.cachestore.path_index import IndexRow, index_row
 from apps.cachestore.purges import PurgedTags
 from apps.cachestore.serializer import Rejections
-from apps.httpcache import CacheEntry, Reason, RequestPlan, StoredAtClock, StoredResponse, Variants, placement
+from apps.httpcache import CacheEntry, PurgeClock, Reason, RequestPlan, StoredResponse, Variants, placement
 from apps.httpcache.keys import variant_key
 from apps.httpcache.lookup import find, find_with
 from apps.wire.bounded_exchange import Exchanges, ExchangeStats
@@ -40,7 +40,7 @@ ROOM = 0.7
 TIDIED = 500
 """Entries looked at in a second whether they are still of use: well below a millisecond's work."""
 
-MAX_PASSES = 10_000
+MAX_HIT_FOR_MISS = 10_000
 """Keys remembered as not cacheable (hit-for-miss)."""
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class ResponseStore:
         self._shares_server = shares_server
         self._has_room = True
         self._room_known_until = 0.0
-        self._passes: dict[bytes, float] = {}
+        self._hit_for_miss: dict[bytes, float] = {}
         self._exchanges = Exchanges(self.stats)
         self.locks = FetchLocks(backend, self._bounded)
 
@@ -99,9 +99,9 @@ class ResponseStore:
         """Whether the shared tier is asked at all."""
         return self._exchanges.breaker
 
-    def birth(self) -> StoredAtClock:
+    def purge_clock(self) -> PurgeClock:
         """What the worker knows of purges now: take it before a request leaves for the upstream."""
-        return self.purges.birth()
+        return self.purges.purge_clock()
 
     # Looking up
 
@@ -125,8 +125,8 @@ class ResponseStore:
         A stale answer in this worker's memory is compared with the shared tier's: another worker may have refreshed
         it.
         """
-        held, _ = await self._search(plan, now)
-        return held
+        stored, _ = await self._search(plan, now)
+        return stored
 
     async def look(self, plan: RequestPlan, now: float) -> tuple[StoredResponse | None, LockAttempt | None]:
         """``find`` for a call that this worker's memory can't serve, and that may wait for others.
@@ -138,7 +138,7 @@ class ResponseStore:
             return await self.find(plan, now), None
         return await self._search(plan, now, plan.fetch_key)
 
-    async def claim(self, plan: RequestPlan, now: float) -> tuple[StoredResponse | None, LockAttempt | None]:
+    async def take_lock(self, plan: RequestPlan, now: float) -> tuple[StoredResponse | None, LockAttempt | None]:
         """What the shared tier has now, and in the same exchange the fetch lock, whatever is stored. Only for calls with
         a fetch key. No claim: go on without a lock.
         """
@@ -147,7 +147,7 @@ class ResponseStore:
     async def _search(
         self, plan: RequestPlan, now: float, fetch_key: bytes | None = None, *, although_there: bool = False
     ) -> tuple[StoredResponse | None, LockAttempt | None]:
-        claim: LockAttempt | None = None
+        lock_attempt: LockAttempt | None = None
         local_hit = False
         finding = find(plan)
         wanted = next(finding)
@@ -172,7 +172,7 @@ class ResponseStore:
             if missing:
                 keys = [wanted[index] for index in missing]
                 if first and fetch_key is not None and len(missing) == len(wanted):
-                    claim, values = await self.locks.look(fetch_key, keys, although_there=although_there)
+                    lock_attempt, values = await self.locks.look(fetch_key, keys, although_there=although_there)
                     fetched = self._records(keys, values, plan, now)
                 else:
                     fetched = await self._fetch(keys, plan, now)
@@ -185,15 +185,15 @@ class ResponseStore:
             try:
                 wanted = finding.send(found)
             except StopIteration as end:
-                held: StoredResponse | None = end.value
-                if held is None and indexes and await self._learn(indexes, plan, now):
+                stored: StoredResponse | None = end.value
+                if stored is None and indexes and await self._learn(indexes, plan, now):
                     finding, indexes = find(plan), {}
                     wanted = next(finding)
                     continue
-                self._count(held, local_hit)
-                if claim is not None and claim.state is LockState.PASS:
-                    self.remember_pass(fetch_key, now + claim.seconds)
-                return held, claim
+                self._count(stored, local_hit)
+                if lock_attempt is not None and lock_attempt.state is LockState.HIT_FOR_MISS:
+                    self.remember_hit_for_miss(fetch_key, now + lock_attempt.seconds)
+                return stored, lock_attempt
 
     async def _learn(self, indexes: Mapping[bytes, Variants], plan: RequestPlan, now: float) -> bool:
         """Whether the shared tier has something else where this worker knows lists of variants: another worker may
@@ -208,8 +208,8 @@ class ResponseStore:
                 self.local.put(key, record, account_of(plan), plan.policy.max_size)
         return bool(learned)
 
-    def _count(self, held: StoredResponse | None, local_hit: bool) -> None:
-        if held is None:
+    def _count(self, stored: StoredResponse | None, local_hit: bool) -> None:
+        if stored is None:
             self.stats.misses += 1
         elif local_hit:
             self.stats.local_hits += 1
@@ -222,10 +222,10 @@ class ResponseStore:
             return None
         return record
 
-    def _usable(self, key: bytes, held: StoredResponse, plan: RequestPlan, now: float) -> bool:
-        if now < held.entry.keep_until and self.purges.is_alive(held):
+    def _usable(self, key: bytes, stored: StoredResponse, plan: RequestPlan, now: float) -> bool:
+        if now < stored.entry.keep_until and self.purges.is_alive(stored):
             return True
-        if now < held.entry.keep_until:
+        if now < stored.entry.keep_until:
             plan.missed = Reason.PURGED
             self.stats.purged += 1
         self.local.drop(key)
@@ -255,8 +255,8 @@ class ResponseStore:
         for key in keys:
             record = values.get(key)
             if isinstance(record, CacheEntry):
-                held = StoredResponse(record)
-                found.append(held if self._usable(key, held, plan, now) else None)
+                stored = StoredResponse(record)
+                found.append(stored if self._usable(key, stored, plan, now) else None)
             else:
                 found.append(record if isinstance(record, Variants) else None)
         return found
@@ -270,26 +270,26 @@ class ResponseStore:
         fetched again by another worker. An entry that was purged while it was fetched is stored nowhere; nor is that of
         a ``lease`` which has gone to somebody else meanwhile. The lease is over afterwards.
         """
-        held = StoredResponse(entry)
+        stored = StoredResponse(entry)
         now = entry.validated_at
-        if not self.purges.is_alive(held):
+        if not self.purges.is_alive(stored):
             self.stats.purged += 1
             if lease is not None:
                 self.locks.leave(lease, LockState.BESIDE)
-            return held
+            return stored
         known: object = self.local.get(entry.key)
         if entry.selecting and not isinstance(known, Variants):
             (known,) = await self._fetch([entry.key], plan, now)
         records, dropped = placement(known, entry, plan.policy.max_variants)
-        self._passes.pop(plan.fetch_key or b"", None)
+        self._hit_for_miss.pop(plan.fetch_key or b"", None)
         account = account_of(plan)
-        if not await self._write(records, dropped, now, plan, lease, note(plan, entry, records[-1][0])):
-            return held
+        if not await self._write(records, dropped, now, plan, lease, index_row(plan, entry, records[-1][0])):
+            return stored
         for key, record in records:
-            self.local.put(key, held if isinstance(record, CacheEntry) else record, account, plan.policy.max_size)
+            self.local.put(key, stored if isinstance(record, CacheEntry) else record, account, plan.policy.max_size)
         for key in dropped:
             self.local.drop(key)
-        return held
+        return stored
 
     async def _write(
         self,
@@ -327,12 +327,12 @@ class ResponseStore:
             self.locks.written(lease, written != FENCED)
         return written != FENCED
 
-    async def drop(self, plan: RequestPlan, held: StoredResponse | None = None) -> None:
-        """Forgets the stored answer ``held``, or all that stands under the plan's keys, in both tiers."""
-        if held is not None:
-            keys = [held.entry.key]
-            if held.entry.selecting:
-                keys = [variant_key(held.entry.key, held.entry.selecting)]
+    async def drop(self, plan: RequestPlan, stored: StoredResponse | None = None) -> None:
+        """Forgets the stored answer ``stored``, or all that stands under the plan's keys, in both tiers."""
+        if stored is not None:
+            keys = [stored.entry.key]
+            if stored.entry.selecting:
+                keys = [variant_key(stored.entry.key, stored.entry.selecting)]
         else:
             keys = list(plan.keys)
         for key in keys:
@@ -344,21 +344,21 @@ class ResponseStore:
 
     # Hit-for-miss
 
-    def remember_pass(self, fetch_key: bytes | None, until: float) -> None:
+    def remember_hit_for_miss(self, fetch_key: bytes | None, until: float) -> None:
         """Calls with this fetch key don't wait for each other before ``until`` (Unix seconds)."""
         if fetch_key is None:
             return
-        if len(self._passes) >= MAX_PASSES:
-            self._passes.pop(next(iter(self._passes)))
-        self._passes[fetch_key] = until
+        if len(self._hit_for_miss) >= MAX_HIT_FOR_MISS:
+            self._hit_for_miss.pop(next(iter(self._hit_for_miss)))
+        self._hit_for_miss[fetch_key] = until
 
-    def is_pass(self, fetch_key: bytes | None, now: float) -> bool:
+    def is_hit_for_miss(self, fetch_key: bytes | None, now: float) -> bool:
         """Whether a recent answer under this key turned out not to be cacheable."""
-        until = self._passes.get(fetch_key) if fetch_key is not None else None
+        until = self._hit_for_miss.get(fetch_key) if fetch_key is not None else None
         if until is None:
             return False
         if now >= until:
-            del self._passes[fetch_key or b""]
+            del self._hit_for_miss[fetch_key or b""]
             return False
         return True
 

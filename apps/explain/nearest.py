@@ -137,7 +137,7 @@ def nearest_of(
 ) -> Nearest | None:
     """The stored answer that differs in the fewest parts, but in some; of several, the first."""
     others = sorted((pair for pair in rows if pair[0]), key=lambda pair: len(pair[0]))
-    read = shelf.held([row for _, row in others])
+    read = shelf.first_stored([row for _, row in others])
     if read is None:
         return None
     row, held, ended = read

@@ -51,7 +51,7 @@ def _read(shelf: CacheInspection, eyes: VisibleEntries, api: str, path: bytes, c
     own = next((row for row in rows if row.call == cache_key), None)
     if own is None:
         return KeyOfCall(cache_key)
-    read = shelf.held([own])
+    read = shelf.first_stored([own])
     return KeyOfCall(
         cache_key,
         tuple(KeyPart(label, value) for label, value in own.parts),

@@ -59,7 +59,7 @@ def publish_pending(*, thorough: bool = False) -> tuple[int, int]:
     try:
         while True:
             # In this order: what Redis held a moment ago can't be ahead of the database now.
-            held = state.held(redis)
+            held = state.redis_state(redis)
             goal = current_epoch()
             if _continues(held, goal):
                 if held.n == goal[1]:
@@ -99,7 +99,7 @@ def refill() -> tuple[int, int]:
     redis, token = state.client(), uuid.uuid4().hex
     if not redis.set(redis_names.REFILLER, token, nx=True, px=state.REFILL_LOCK):
         raise PublicationFailed("Another process is writing everything anew.")
-    held = state.held(redis)
+    held = state.redis_state(redis)
     if _continues(held, current_epoch()):
         redis.delete(redis_names.REFILLER)
         return held.incarnation, held.n

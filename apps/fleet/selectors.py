@@ -130,7 +130,7 @@ def _state() -> tuple[str, str]:
     if found != OK:
         return found, detail
     try:
-        held, goal = state.held(state.client()), current_epoch()
+        held, goal = state.redis_state(state.client()), current_epoch()
     except (*AWAY, DatabaseError):
         return found, detail
     if held is None or not held.genuine or held.outdated or held.incarnation != goal[0] or held.n > goal[1]:

@@ -65,7 +65,7 @@ def proof_of(incarnation: int) -> bytes:
     return seal(settings.SNAPSHOT_MAC_KEY, incarnation, "incarnation", Incarnation(incarnation))
 
 
-def held(redis: Client) -> RedisState | None:
+def redis_state(redis: Client) -> RedisState | None:
     """What Redis holds; ``None``: nothing."""
     pipeline = redis.pipeline(transaction=False)
     pipeline.hmget(redis_names.EPOCH, "incarnation", "n", "step", "proof", "edition")

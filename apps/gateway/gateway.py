@@ -67,7 +67,7 @@ class Options:
     client_min_rate: float = 500.0
     connections_per_client: int = 1000
     connections: int = 0
-    stranger_rows: float = ROWS
+    unknown_call_rows: float = ROWS
     own_places: Sequence[Place] = ()
 
 
@@ -83,13 +83,13 @@ class Gateway:
             shares_server=options.cache_shares_server,
             tenant_share=options.cache_tenant_share,
         )
-        self.world = WorkerConfig(self.store.purges, options.trust_lease, options.own_places)
+        self.config = WorkerConfig(self.store.purges, options.trust_lease, options.own_places)
         self.spool = SpoolWriter(options.spool_dir, options.node, options.worker)
-        self.strangers = UnknownCallTally(self.spool, options.stranger_rows, lambda: self.world.workers)
+        self.unknown_calls = UnknownCallTally(self.spool, options.unknown_call_rows, lambda: self.config.workers)
         self.metrics = Metrics(options.data_dir / "gateway" / "metrics", options.worker, self._samples)
-        self.record = Recorder(self.spool, self.strangers, self.metrics)
-        self.follower = ConfigSubscriber(
-            self.world,
+        self.record = Recorder(self.spool, self.unknown_calls, self.metrics)
+        self.subscriber = ConfigSubscriber(
+            self.config,
             worker=options.worker,
             redis_url=options.redis_url,
             mac_key=options.mac_key,
@@ -97,28 +97,28 @@ class Gateway:
             status=self._status,
             node=options.node,
         )
-        self.allowances = Allowances(options.redis_url, self.spool.incarnation, lambda: self.world.workers)
+        self.allowances = Allowances(options.redis_url, self.spool.incarnation, lambda: self.config.workers)
         self.concurrency = ConcurrencyLimits(asyncio.get_running_loop())
         self.client: UpstreamClient = client or HTTP1Client(asyncio.get_running_loop())
-        self.loops = LoopDetection(options.mac_key)
-        self.calls = UpstreamCalls(self.client, self.concurrency, self.loops, self.world, self.metrics)
-        self.fetches = Coalescer(self.store, self.calls, self.spawn)
-        self.looks = SharedLookups(self.store, self.fetches.is_under_way)
+        self.loop_detection = LoopDetection(options.mac_key)
+        self.calls = UpstreamCalls(self.client, self.concurrency, self.loop_detection, self.config, self.metrics)
+        self.coalescer = Coalescer(self.store, self.calls, self.spawn)
+        self.lookups = SharedLookups(self.store, self.coalescer.is_under_way)
         self.connections = ClientConnections(options.connections_per_client, options.connections)
         self._digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
         self._trusted = networks_of(options.trusted_proxies)
         self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _nobody
-        self.readers = MetricsReaders(options.metrics_networks, self.trusts)
+        self.metrics_readers = MetricsReaders(options.metrics_networks, self.trusts)
         self._tasks: set[asyncio.Task[None]] = set()
         self.invalidation = Invalidation(
-            options.redis_url, self.store.purges, self.world, self.follower.worker, self.spawn
+            options.redis_url, self.store.purges, self.config, self.subscriber.worker, self.spawn
         )
         self.stopping = False
-        self.own = OwnEndpoints(self.world, self.readers, self.metrics, lambda: self.stopping)
+        self.own_endpoints = OwnEndpoints(self.config, self.metrics_readers, self.metrics, lambda: self.stopping)
         self.stages: tuple[Stage, ...] = (
-            Route(self.world, self.loops, self.trusts),
-            Authenticate(self.world, self.digest, self.follower.lookup, options.mac_key),
-            Authorize(self.world),
+            Route(self.config, self.loop_detection, self.trusts),
+            Authenticate(self.config, self.digest, self.subscriber.lookup, options.mac_key),
+            Authorize(self.config),
             PlanCache(),
             Limit(self.allowances),
             Validate(),
@@ -130,35 +130,35 @@ class Gateway:
         """A pipeline of ``stages``, with this worker's cache behind them."""
         return Pipeline(
             stages,
-            Cache(self.store, self.looks, self.fetches),
-            Forward(self.fetches, self.calls, self.invalidation),
-            self.own,
-            self.world,
+            Cache(self.store, self.lookups, self.coalescer),
+            Forward(self.coalescer, self.calls, self.invalidation),
+            self.own_endpoints,
+            self.config,
             self.trusts,
             self.spool.next_call_id,
         )
 
     async def start(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  its end is no error
         """Load the world and start what runs beside the calls; whether the world is loaded."""
-        loaded = await self.follower.start(timeout)
+        loaded = await self.subscriber.start(timeout)
         self.allowances.start()
         self.spawn(self._housekeeping())
         return loaded
 
     async def stop(self) -> None:
         """Give back what is borrowed, say goodbye, close the spool. Two seconds at most."""
-        await self.fetches.stop()
+        await self.coalescer.stop()
         for task in tuple(self._tasks):
             task.cancel()
-        await asyncio.gather(self.allowances.stop(), self.follower.stop(), self.store.close(), return_exceptions=True)
+        await asyncio.gather(self.allowances.stop(), self.subscriber.stop(), self.store.close(), return_exceptions=True)
         await self.client.close()
         await self.invalidation.close()
         self.metrics.withdraw()
-        self.strangers.close()
+        self.unknown_calls.close()
         self.spool.close()
 
     def _samples(self, now: float) -> list[Sample]:
-        return samples_of(self.store, self.concurrency, self.connections, self.spool, self.world, now)
+        return samples_of(self.store, self.concurrency, self.connections, self.spool, self.config, now)
 
     def _status(self) -> Status:
         held = self.store.local_stats
@@ -172,7 +172,7 @@ class Gateway:
         while True:
             await asyncio.sleep(1.0)
             self.metrics.publish(monotonic())
-            self.strangers.flush()
+            self.unknown_calls.flush()
             self.store.tidy(time())
             if isinstance(self.client, HTTP1Client):
                 self.client.sweep()

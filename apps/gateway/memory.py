@@ -42,7 +42,7 @@ def _of(entries: int, largest: int) -> MemoryUse:
 
 TABLES: dict[str, MemoryUse] = {
     # What is remembered of requests.
-    "apps.gateway.pipeline.pipeline:Pipeline._admissions": MemoryUse(pipeline.MEMORY),
+    "apps.gateway.pipeline.pipeline:Pipeline._entries": MemoryUse(pipeline.MEMORY),
     "apps.gateway.pipeline.pipeline:Pipeline.heads": MemoryUse(pipeline.MEMORY),
     "apps.gateway.gateway:Gateway._digest": _of(gateway.DIGESTS_KEPT, api_keys.LONGEST + 256),
     "apps.gateway.gateway:Gateway.trusts": _of(4096, 128),
@@ -59,7 +59,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.records.unknown_calls:UnknownCallTally._counts": _of(1000, 256),
     # What is stored of responses. The tier's own books are in what it counts.
     "apps.cachestore.local:Local._unchecked": MemoryUse(1 * MIB),
-    "apps.cachestore.store:ResponseStore._passes": _of(store.MAX_PASSES, 128),
+    "apps.cachestore.store:ResponseStore._hit_for_miss": _of(store.MAX_HIT_FOR_MISS, 128),
     "apps.gateway.fetch.collected_bodies:CollectedBodies._sizes": MemoryUse(collected_bodies.MOST),
     "apps.cachestore.purges:PurgedTags._hard": MemoryUse(purges.MAX_BYTES),
     "apps.cachestore.purges:PurgedTags._soft": MemoryUse(0),  # in the same bytes

@@ -13,7 +13,7 @@ def samples_of(
     concurrency: ConcurrencyLimits,
     connections: ClientConnections,
     spool: SpoolWriter,
-    world: WorkerConfig,
+    config: WorkerConfig,
     now: float,
 ) -> list[Sample]:
     """The present numbers; ``now`` is monotonic."""
@@ -39,8 +39,8 @@ def samples_of(
         ("apimgr_cache_server_skipped_total", stats.shared_skipped),
         ("apimgr_records_written_total", spool.written),
         ("apimgr_records_lost_total", spool.lost),
-        ("apimgr_lease_seconds", world.lease.left(now)),
-        ("apimgr_epoch", world.epoch),
+        ("apimgr_lease_seconds", config.trust_lease.left(now)),
+        ("apimgr_epoch", config.epoch),
     ):
         found.append((name, (), value))
     return found

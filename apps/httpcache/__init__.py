@@ -34,7 +34,7 @@ from apps.httpcache.decisions import (
     UpstreamFailure,
 )
 from apps.httpcache.entity_tags import add_tags, reports_errors
-from apps.httpcache.entry import CacheEntry, StoredAtClock, Variants
+from apps.httpcache.entry import CacheEntry, PurgeClock, Variants
 from apps.httpcache.identity import ANONYMOUS, Identity, SharingScope, subject_of_key
 from apps.httpcache.invalidation import (
     SAFE_METHODS,
@@ -76,6 +76,7 @@ __all__ = [
     "Identity",
     "NoStore",
     "Policy",
+    "PurgeClock",
     "Reason",
     "Refetch",
     "Refreshed",
@@ -87,7 +88,6 @@ __all__ = [
     "Serve",
     "SharingScope",
     "Store",
-    "StoredAtClock",
     "StoredResponse",
     "Target",
     "UpstreamFailure",

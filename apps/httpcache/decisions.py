@@ -22,11 +22,11 @@ class UpstreamFailure(Enum):
 @final
 @dataclass(slots=True)
 class Serve:
-    """Answer from ``held``. With ``refresh``, ask the upstream once in the background (``conditional`` are its
+    """Answer from ``stored``. With ``refresh``, ask the upstream once in the background (``conditional`` are its
     conditions).
     """
 
-    held: StoredResponse
+    stored: StoredResponse
     reason: Reason
     stale: bool = False
     refresh: bool = False
@@ -36,9 +36,9 @@ class Serve:
 @final
 @dataclass(slots=True)
 class Revalidate:
-    """Ask the upstream whether ``held`` is still right. ``conditional`` may be empty: then a whole answer is fetched."""
+    """Ask the upstream whether ``stored`` is still right. ``conditional`` may be empty: then a whole answer is fetched."""
 
-    held: StoredResponse
+    stored: StoredResponse
     conditional: Headers
     reason: Reason
 
@@ -81,12 +81,12 @@ class Store:
 class NoStore:
     """Forward the answer and don't store it.
 
-    ``pass_for``: seconds during which calls with this fetch key shall not wait for each other (hit-for-miss).
+    ``hit_for_miss_seconds``: seconds during which calls with this fetch key shall not wait for each other (hit-for-miss).
     ``ends`` says that what is stored under the key is wrong from now on and must be dropped.
     """
 
     reason: Reason
-    pass_for: float = 0.0
+    hit_for_miss_seconds: float = 0.0
     ends: bool = False
 
 

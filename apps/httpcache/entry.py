@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from apps.httpcache.messages import Headers
 
-StoredAtClock = tuple[int, int]
+PurgeClock = tuple[int, int]
 """(incarnation of the state store, purge clock) that the worker knew when the fetch *began*."""
 
 Selecting = tuple[tuple[bytes, bytes | None], ...]
@@ -61,7 +61,7 @@ class CacheEntry:
     api: str
     path: bytes
     tags: tuple[str, ...]
-    birth: StoredAtClock
+    birth: PurgeClock  # of the start of its fetch; the name is part of what Redis holds
     holder: tuple[str, ...] = ()
     fetch_seconds: float = 0.0
     personal: bool = False

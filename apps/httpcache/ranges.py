@@ -49,16 +49,16 @@ def is_part(content_range: bytes | None) -> bool:
     return content_range is not None and _CONTENT_RANGE.fullmatch(content_range.strip(b" \t")) is not None
 
 
-def if_range_holds(value: bytes, held: StoredResponse, now: float) -> bool:
+def if_range_holds(value: bytes, stored: StoredResponse, now: float) -> bool:
     """Whether ``If-Range`` names the stored answer (RFC 9110 §13.1.5): a strong entity tag, or a date that is a
     strong validator.
     """
     value = value.strip(b" \t")
     if value.startswith((b'"', b"W/")):
-        return held.etag is not None and is_strong(value) and value == held.etag
-    if held.last_modified is None or value != held.last_modified:
+        return stored.etag is not None and is_strong(value) and value == stored.etag
+    if stored.last_modified is None or value != stored.last_modified:
         return False
-    modified = dates.parse(held.last_modified, now)
-    date = first(held.headers, b"date")
+    modified = dates.parse(stored.last_modified, now)
+    date = first(stored.headers, b"date")
     sent = dates.parse(date, now) if date is not None else None
     return modified is not None and sent is not None and sent > modified

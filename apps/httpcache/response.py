@@ -56,53 +56,53 @@ class CacheResponse:
         return f"Answer({self.status}, {len(self.body)} bytes, age {self._age})"
 
 
-def response_from(held: StoredResponse, plan: RequestPlan, now: float) -> CacheResponse:
+def response_from(stored: StoredResponse, plan: RequestPlan, now: float) -> CacheResponse:
     """Builds the answer from a stored one that was found usable. ``Age`` is always there (§4)."""
-    entry = held.entry
-    age = held.age(now)
-    control = held.cache_control(now, age) if held.told is not None else None
+    entry = stored.entry
+    age = stored.age(now)
+    control = stored.cache_control(now, age) if stored.told is not None else None
     if plan.plain or entry.status != 200:
         body = entry.body if plan.request.method != "HEAD" else b""
-        return CacheResponse(entry.status, held.headers, body, age, held.head, control)
-    if _not_modified(held, plan, now):
-        fields = tuple(pair for pair in held.headers if pair[0] in NOT_MODIFIED_FIELDS)
+        return CacheResponse(entry.status, stored.headers, body, age, stored.head, control)
+    if _not_modified(stored, plan, now):
+        fields = tuple(pair for pair in stored.headers if pair[0] in NOT_MODIFIED_FIELDS)
         return CacheResponse(304, fields, b"", age, control=control)
     if plan.request.method == "HEAD":
-        return CacheResponse(200, held.headers, b"", age, held.head, control)
+        return CacheResponse(200, stored.headers, b"", age, stored.head, control)
     wanted = plan.range_wanted
     if wanted is not None:
-        part = _part(held, plan, wanted, age, now, control)
+        part = _part(stored, plan, wanted, age, now, control)
         if part is not None:
             return part
-    return CacheResponse(200, held.headers, entry.body, age, held.head, control)
+    return CacheResponse(200, stored.headers, entry.body, age, stored.head, control)
 
 
-def _not_modified(held: StoredResponse, plan: RequestPlan, now: float) -> bool:
+def _not_modified(stored: StoredResponse, plan: RequestPlan, now: float) -> bool:
     """``If-None-Match`` goes before ``If-Modified-Since`` (RFC 9110 §13.2.2)."""
     none_match = plan.noticed.get(b"if-none-match")
     if none_match is not None:
-        return none_match_fails(none_match, held.etag)
+        return none_match_fails(none_match, stored.etag)
     since = plan.noticed.get(b"if-modified-since")
-    return since is not None and not_modified_since(since, held, now)
+    return since is not None and not_modified_since(since, stored, now)
 
 
 def _part(
-    held: StoredResponse, plan: RequestPlan, wanted: bytes, age: int, now: float, control: bytes | None
+    stored: StoredResponse, plan: RequestPlan, wanted: bytes, age: int, now: float, control: bytes | None
 ) -> CacheResponse | None:
     condition = plan.noticed.get(b"if-range")
-    if condition is not None and not ranges.if_range_holds(condition, held, now):
+    if condition is not None and not ranges.if_range_holds(condition, stored, now):
         return None
-    body = held.entry.body
+    body = stored.entry.body
     selected = ranges.select(wanted, len(body))
     if selected is None:
         return None
     if isinstance(selected, ranges.Unsatisfiable):
         fields: Headers = ((b"content-range", b"bytes */%d" % len(body)), (b"content-length", b"0"))
-        date = tuple(pair for pair in held.headers if pair[0] == b"date")
+        date = tuple(pair for pair in stored.headers if pair[0] == b"date")
         return CacheResponse(416, (*date, *fields), b"", age)
     start, end = selected
     fields = (
-        *without(held.headers, {b"content-length"}),
+        *without(stored.headers, {b"content-length"}),
         (b"content-range", b"bytes %d-%d/%d" % (start, end - 1, len(body))),
         (b"content-length", b"%d" % (end - start)),
     )

@@ -47,7 +47,7 @@ def _owner_under(plan: RequestPlan, key: bytes) -> tuple[int, bytes] | None:
 
 
 def on_entry(
-    plan: RequestPlan, held: StoredResponse | None, now: float, chance: float = 1.0
+    plan: RequestPlan, stored: StoredResponse | None, now: float, chance: float = 1.0
 ) -> Serve | Revalidate | Fetch | GatewayTimeout:
     """Decides what becomes of a call, given the stored answer that it selects.
 
@@ -55,63 +55,63 @@ def on_entry(
     (1: never). A stale answer that may be served while it is refreshed comes with ``refresh`` set, and so does one
     refreshed early: the caller starts one refresh per fetch key.
     """
-    if held is None:
+    if stored is None:
         return _without(plan, plan.missed)
-    refusal = may_use(plan, held.entry)
+    refusal = may_use(plan, stored.entry)
     if refusal is not None:
         return _without(plan, refusal)
-    if now >= held.entry.keep_until:
+    if now >= stored.entry.keep_until:
         return _without(plan, Reason.EXPIRED)
-    if _is_fresh(held, now):
-        objection = _objection(plan, held, now) if plan.noticed else None
+    if _is_fresh(stored, now):
+        objection = _objection(plan, stored, now) if plan.noticed else None
         if objection is None:
-            return _serve_fresh(held, now, chance)
-        if plan.policy.client_directives == BOUNDED and _was_just_asked_about(held, now):
-            return Serve(held, Reason.RECENTLY_VALIDATED)
-        return _ask_upstream(plan, held, objection)
-    return _serve_stale(plan, held, now) or _ask_upstream(plan, held, _staleness(held))
+            return _serve_fresh(stored, now, chance)
+        if plan.policy.client_directives == BOUNDED and _was_just_asked_about(stored, now):
+            return Serve(stored, Reason.RECENTLY_VALIDATED)
+        return _ask_upstream(plan, stored, objection)
+    return _serve_stale(plan, stored, now) or _ask_upstream(plan, stored, _staleness(stored))
 
 
-def _is_fresh(held: StoredResponse, now: float) -> bool:
-    return now < held.fresh_until and not held.soft and not held.entry.validate_always
+def _is_fresh(stored: StoredResponse, now: float) -> bool:
+    return now < stored.fresh_until and not stored.soft and not stored.entry.validate_always
 
 
-def _was_just_asked_about(held: StoredResponse, now: float) -> bool:
-    return now - max(held.entry.validated_at, held.asked_at) < VALIDATION_INTERVAL
+def _was_just_asked_about(stored: StoredResponse, now: float) -> bool:
+    return now - max(stored.entry.validated_at, stored.asked_at) < VALIDATION_INTERVAL
 
 
-def _serve_fresh(held: StoredResponse, now: float, chance: float) -> Serve:
-    if now >= held.early_from and refreshes(held.fresh_until, held.entry.fetch_seconds, now, chance):
-        return Serve(held, Reason.REFRESHED_EARLY, False, True, conditional_fields(held))
-    return Serve(held, Reason.FRESH)
+def _serve_fresh(stored: StoredResponse, now: float, chance: float) -> Serve:
+    if now >= stored.early_from and refreshes(stored.fresh_until, stored.entry.fetch_seconds, now, chance):
+        return Serve(stored, Reason.REFRESHED_EARLY, False, True, conditional_fields(stored))
+    return Serve(stored, Reason.FRESH)
 
 
-def _serve_stale(plan: RequestPlan, held: StoredResponse, now: float) -> Serve | None:
+def _serve_stale(plan: RequestPlan, stored: StoredResponse, now: float) -> Serve | None:
     """Serves past freshness where origin or policy (SWR) or the caller (``max-stale``) allows it, and the caller
     didn't ask for a fresh answer.
     """
-    asked, entry = plan.directives, held.entry
-    if asked.no_cache or asked.min_fresh is not None or entry.validate_always or _too_old(plan, held, now):
+    asked, entry = plan.directives, stored.entry
+    if asked.no_cache or asked.min_fresh is not None or entry.validate_always or _too_old(plan, stored, now):
         return None
-    if now < entry.swr_until and _has_grace(held, entry.swr_until):
-        return Serve(held, Reason.STALE_WHILE_REVALIDATE, True, True, conditional_fields(held))
-    if asked.max_stale is None or not entry.stale_allowed or held.soft:
+    if now < entry.swr_until and _has_grace(stored, entry.swr_until):
+        return Serve(stored, Reason.STALE_WHILE_REVALIDATE, True, True, conditional_fields(stored))
+    if asked.max_stale is None or not entry.stale_allowed or stored.soft:
         return None
-    return Serve(held, Reason.MAX_STALE, True) if now - held.fresh_until <= asked.max_stale else None
+    return Serve(stored, Reason.MAX_STALE, True) if now - stored.fresh_until <= asked.max_stale else None
 
 
-def _has_grace(held: StoredResponse, until: float) -> bool:
+def _has_grace(stored: StoredResponse, until: float) -> bool:
     """Whether ``until`` allows a stale answer at all: what a soft purge made stale is still before the end of its
     freshness.
     """
-    return not held.soft or until > held.fresh_until
+    return not stored.soft or until > stored.fresh_until
 
 
-def _ask_upstream(plan: RequestPlan, held: StoredResponse, reason: Reason) -> Revalidate | GatewayTimeout:
+def _ask_upstream(plan: RequestPlan, stored: StoredResponse, reason: Reason) -> Revalidate | GatewayTimeout:
     if plan.directives.only_if_cached:
         return GatewayTimeout(Reason.ONLY_IF_CACHED)
     # A part is asked for as it is: a 304 could confirm the whole, but the caller wants the part of the newest.
-    return Revalidate(held, conditional_fields(held) if plan.range_wanted is None else (), reason)
+    return Revalidate(stored, conditional_fields(stored) if plan.range_wanted is None else (), reason)
 
 
 def _without(plan: RequestPlan, reason: Reason) -> Fetch | GatewayTimeout:
@@ -125,38 +125,38 @@ def _without(plan: RequestPlan, reason: Reason) -> Fetch | GatewayTimeout:
     return Fetch(reason)
 
 
-def _staleness(held: StoredResponse) -> Reason:
-    if held.entry.validate_always:
+def _staleness(stored: StoredResponse) -> Reason:
+    if stored.entry.validate_always:
         return Reason.ALWAYS_VALIDATE
-    return Reason.SOFT_PURGED if held.soft else Reason.EXPIRED
+    return Reason.SOFT_PURGED if stored.soft else Reason.EXPIRED
 
 
-def _too_old(plan: RequestPlan, held: StoredResponse, now: float) -> bool:
+def _too_old(plan: RequestPlan, stored: StoredResponse, now: float) -> bool:
     """Whether the caller's ``max-age`` refuses the answer (§5.2.1.1); ``max-stale`` beside it speaks of staleness,
     not of age.
     """
     limit = plan.directives.max_age
-    return limit is not None and held.age(now) > limit
+    return limit is not None and stored.age(now) > limit
 
 
-def _objection(plan: RequestPlan, held: StoredResponse, now: float) -> Reason | None:
+def _objection(plan: RequestPlan, stored: StoredResponse, now: float) -> Reason | None:
     """Why the caller doesn't want a fresh answer (§5.2.1), or ``None``.
 
     A reload (``max-age=0``) doesn't validate what the origin calls immutable (RFC 8246 §2.1). A forced one
     (``no-cache``) does, unless the policy bounds what callers may ask for.
     """
-    asked, immutable = plan.directives, held.entry.immutable
+    asked, immutable = plan.directives, stored.entry.immutable
     if asked.no_cache and not (immutable and plan.policy.client_directives == BOUNDED):
         return Reason.REQUEST_NO_CACHE
-    if asked.max_age is not None and not immutable and (asked.max_age == 0 or _too_old(plan, held, now)):
+    if asked.max_age is not None and not immutable and (asked.max_age == 0 or _too_old(plan, stored, now)):
         return Reason.REQUEST_MAX_AGE
-    if asked.min_fresh is not None and held.fresh_until - now < asked.min_fresh:
+    if asked.min_fresh is not None and stored.fresh_until - now < asked.min_fresh:
         return Reason.REQUEST_MIN_FRESH
     return None
 
 
 def on_error(
-    plan: RequestPlan, held: StoredResponse | None, failure: UpstreamFailure | int, now: float
+    plan: RequestPlan, stored: StoredResponse | None, failure: UpstreamFailure | int, now: float
 ) -> Serve | Failed:
     """Decides whether a stale answer may stand in for an upstream that failed (§4.2.4, RFC 5861 §4).
 
@@ -164,14 +164,14 @@ def on_error(
     it asked for the newest answer there is, and there is no newer one. Where stale answers are forbidden, grace ends
     with freshness.
     """
-    if held is None or may_use(plan, held.entry) is not None or now >= held.entry.keep_until:
+    if stored is None or may_use(plan, stored.entry) is not None or now >= stored.entry.keep_until:
         return Failed(Reason.UPSTREAM_FAILED)
-    entry = held.entry
-    held.asked_at = now
+    entry = stored.entry
+    stored.asked_at = now
     if isinstance(failure, UpstreamFailure):
         until = entry.sie_unreachable_until
     else:
         until = entry.sie_5xx_until if failure in STALE_STATUSES else 0.0
-    if now < until and not entry.validate_always and _has_grace(held, until):
-        return Serve(held, Reason.STALE_IF_ERROR, stale=now >= held.fresh_until or held.soft)
+    if now < until and not entry.validate_always and _has_grace(stored, until):
+        return Serve(stored, Reason.STALE_IF_ERROR, stale=now >= stored.fresh_until or stored.soft)
     return Failed(Reason.UPSTREAM_FAILED)

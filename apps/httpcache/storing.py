@@ -10,7 +10,7 @@ from apps.httpcache.decisions import Failed, NoStore, Refetch, Refreshed, Reuse,
 from apps.httpcache.directives import ResponseDirectives, delta_seconds
 from apps.httpcache.downstream import rule_of
 from apps.httpcache.entity_tags import ANY, LONGEST, MOST, one_word
-from apps.httpcache.entry import MAX_LIFE, CacheEntry, StoredAtClock
+from apps.httpcache.entry import MAX_LIFE, CacheEntry, PurgeClock
 from apps.httpcache.fields import PER_CALL, end_to_end, first, lines_of, members
 from apps.httpcache.freshness import Grace, grace, initial_age, jittered, lifetime
 from apps.httpcache.identity import SharingScope, holder, permits_sharing, scope_of_answer
@@ -56,20 +56,20 @@ _NO_COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
 
 def on_response(
     plan: RequestPlan,
-    held: StoredResponse | None,
+    stored: StoredResponse | None,
     head: ResponseHead,
     requested_at: float,
     now: float,
-    birth: StoredAtClock,
+    purge_clock: PurgeClock,
     chance: float = 0.0,
 ) -> Store | NoStore | Refreshed | Serve | Reuse | Refetch:
     """Decides what an upstream's final answer means. ``now`` is when its head had come, ``requested_at`` when the
     request left.
 
-    ``held`` is the stored answer that the request was about, if there was one; ``birth`` is what the worker knew of
+    ``stored`` is the stored answer that the request was about, if there was one; ``purge_clock`` is what the worker knew of
     purges when the fetch began. ``chance`` (0..1) is drawn by the caller: how much of the policy's jitter is used.
     """
-    decided = _decided(plan, held, head, requested_at, now, birth)
+    decided = _decided(plan, stored, head, requested_at, now, purge_clock)
     if isinstance(decided, Store | Refreshed) and decided.entry.received_at == now:
         _cut_short(decided.entry, plan.policy.jitter, now, chance)
     return decided
@@ -88,59 +88,59 @@ def _cut_short(entry: CacheEntry, jitter: float, now: float, chance: float) -> N
 
 def _decided(
     plan: RequestPlan,
-    held: StoredResponse | None,
+    stored: StoredResponse | None,
     head: ResponseHead,
     requested_at: float,
     now: float,
-    birth: StoredAtClock,
+    purge_clock: PurgeClock,
 ) -> Store | NoStore | Refreshed | Serve | Reuse | Refetch:
     if plan.bypass is not None:
         return NoStore(plan.bypass)
-    if held is not None and may_use(plan, held.entry) is not None:
-        held = None
+    if stored is not None and may_use(plan, stored.entry) is not None:
+        stored = None
     if head.status == 304:
-        return on_not_modified(plan, held, head, requested_at, now, birth)
-    if held is not None and head.status in STALE_STATUSES:
-        stand_in = on_error(plan, held, head.status, now)
+        return on_not_modified(plan, stored, head, requested_at, now, purge_clock)
+    if stored is not None and head.status in STALE_STATUSES:
+        stand_in = on_error(plan, stored, head.status, now)
         # A failed refresh never replaces an answer that is still worth something.
         return NoStore(Reason.UPSTREAM_FAILED) if isinstance(stand_in, Failed) else stand_in
     if plan.request.method == "HEAD":
-        return _on_head(plan, held, head, requested_at, now, birth)
-    return _judged(plan, held, head, requested_at, now, birth)
+        return _on_head(plan, stored, head, requested_at, now, purge_clock)
+    return _judged(plan, stored, head, requested_at, now, purge_clock)
 
 
 def _judged(
     plan: RequestPlan,
-    held: StoredResponse | None,
+    stored: StoredResponse | None,
     head: ResponseHead,
     requested_at: float,
     now: float,
-    birth: StoredAtClock,
+    purge_clock: PurgeClock,
 ) -> Store | NoStore:
     said = directives_for(head.headers)
     refusal = _refusal(plan, head, said.directives)
     if refusal is not None:
-        return _not_stored(plan, refusal, held, head.status)
-    entry, reason = _entry(plan, head, said, requested_at, now, birth)
+        return _not_stored(plan, refusal, stored, head.status)
+    entry, reason = _entry(plan, head, said, requested_at, now, purge_clock)
     if entry is None:
-        return _not_stored(plan, reason, held, head.status)
+        return _not_stored(plan, reason, stored, head.status)
     length = first(head.headers, b"content-length")
     expected = delta_seconds(length.strip()) if length is not None else None
     if expected is not None and expected > plan.policy.max_body:
-        return _not_stored(plan, Reason.TOO_LARGE, held, head.status)
+        return _not_stored(plan, Reason.TOO_LARGE, stored, head.status)
     return Store(entry, reason, expected)
 
 
-def _not_stored(plan: RequestPlan, reason: Reason, held: StoredResponse | None, status: int) -> NoStore:
+def _not_stored(plan: RequestPlan, reason: Reason, stored: StoredResponse | None, status: int) -> NoStore:
     if reason in (Reason.REQUEST_NO_STORE, Reason.PARTIAL):
         # It is this call's doing, and says nothing of the next one's answer or of the stored one.
-        return NoStore(reason, ends=_may_end(plan, held) and status in FORBIDDING)
-    ends = _may_end(plan, held) and (200 <= status < 400 or status in ENDING or status in FORBIDDING)
+        return NoStore(reason, ends=_may_end(plan, stored) and status in FORBIDDING)
+    ends = _may_end(plan, stored) and (200 <= status < 400 or status in ENDING or status in FORBIDDING)
     return NoStore(reason, PASS_FOR, ends)
 
 
-def _may_end(plan: RequestPlan, held: StoredResponse | None) -> bool:
-    return held is not None and may_end(plan, held.entry)
+def _may_end(plan: RequestPlan, stored: StoredResponse | None) -> bool:
+    return stored is not None and may_end(plan, stored.entry)
 
 
 def _refusal(plan: RequestPlan, head: ResponseHead, said: ResponseDirectives) -> Reason | None:
@@ -177,7 +177,7 @@ def _entry(
     governing: Governing,
     requested_at: float,
     now: float,
-    birth: StoredAtClock,
+    purge_clock: PurgeClock,
 ) -> tuple[CacheEntry | None, Reason]:
     """The entry of a storable answer, its body aside; ``None`` and why, if it would be of no use."""
     policy, said = plan.policy, governing.directives
@@ -239,7 +239,7 @@ def _entry(
             api=policy.api,
             path=plan.request.path,
             tags=surrogate_keys(head.headers),
-            birth=birth,
+            birth=purge_clock,
             holder=holder(scope, plan.identity),
             fetch_seconds=max(0.0, now - requested_at),
             personal=policy.sensitivity == PERSONAL,
@@ -284,25 +284,25 @@ def surrogate_keys(headers: Headers) -> tuple[str, ...]:
 
 def on_not_modified(
     plan: RequestPlan,
-    held: StoredResponse | None,
+    stored: StoredResponse | None,
     head: ResponseHead,
     requested_at: float,
     now: float,
-    birth: StoredAtClock,
+    purge_clock: PurgeClock,
 ) -> NoStore | Refreshed | Reuse | Refetch:
     """A 304: the stored answer lives on with new fields and a new lifetime (§4.3.3, §4.3.4).
 
     Where the request named other variants, the 304's entity tag selects one of them. One that speaks of an answer that
     isn't stored is followed by an unconditional request. One that nobody here asked for belongs to the caller.
     """
-    if held is None and not plan.others:
+    if stored is None and not plan.others:
         return NoStore(Reason.CONDITIONAL)
-    if held is None:
+    if stored is None:
         key = named(plan.others, first(head.headers, b"etag"))
         return Refetch(Reason.INVALID_VALIDATION) if key is None else Reuse(key, Reason.VALIDATED)
-    if not confirms(held, head.headers):
+    if not confirms(stored, head.headers):
         return Refetch(Reason.INVALID_VALIDATION)
-    return _refreshed(plan, held, head.headers, requested_at, now, birth) or Refetch(Reason.INVALID_VALIDATION)
+    return _refreshed(plan, stored, head.headers, requested_at, now, purge_clock) or Refetch(Reason.INVALID_VALIDATION)
 
 
 def on_reuse(
@@ -311,7 +311,7 @@ def on_reuse(
     head: ResponseHead,
     requested_at: float,
     now: float,
-    birth: StoredAtClock,
+    purge_clock: PurgeClock,
     chance: float = 0.0,
 ) -> Refreshed | Refetch:
     """The 304 said that ``other``, stored for another request to this URL, is this one's answer too (§4.3.1): it is
@@ -319,7 +319,7 @@ def on_reuse(
     """
     refreshed = None
     if other is not None and may_use(plan, other.entry) in (None, Reason.VARY_MISMATCH):
-        refreshed = _refreshed(plan, other, head.headers, requested_at, now, birth)
+        refreshed = _refreshed(plan, other, head.headers, requested_at, now, purge_clock)
     if refreshed is None:
         return Refetch(Reason.INVALID_VALIDATION)
     _cut_short(refreshed.entry, plan.policy.jitter, now, chance)
@@ -327,9 +327,14 @@ def on_reuse(
 
 
 def _refreshed(
-    plan: RequestPlan, held: StoredResponse, headers: Headers, requested_at: float, now: float, birth: StoredAtClock
+    plan: RequestPlan,
+    stored: StoredResponse,
+    headers: Headers,
+    requested_at: float,
+    now: float,
+    purge_clock: PurgeClock,
 ) -> Refreshed | None:
-    entry = held.entry
+    entry = stored.entry
     if plan.directives.no_store:
         # Of this answer nothing may be kept (§5.2.1.5), and nothing of what others have may be lost by it.
         return Refreshed(replace(entry, validated_at=now), Reason.VALIDATED)
@@ -346,7 +351,7 @@ def _refreshed(
     said = directives_for(timed)
     if _refusal(plan, head, said.directives) is not None:
         return None
-    fresh, _ = _entry(plan, head, said, requested_at, now, birth)
+    fresh, _ = _entry(plan, head, said, requested_at, now, purge_clock)
     if fresh is None or fresh.scope < entry.scope:
         # A confirmation doesn't widen who may have the body: an origin that means that can send it with the body.
         return None
@@ -356,20 +361,20 @@ def _refreshed(
 
 def _on_head(
     plan: RequestPlan,
-    held: StoredResponse | None,
+    stored: StoredResponse | None,
     head: ResponseHead,
     requested_at: float,
     now: float,
-    birth: StoredAtClock,
+    purge_clock: PurgeClock,
 ) -> NoStore | Refreshed:
     """An answer to HEAD has no body to store, but it refreshes or ends the stored answer to GET (§4.3.5)."""
-    if held is None or head.status != 200:
-        ends = _may_end(plan, held) and (head.status in ENDING or head.status in FORBIDDING)
+    if stored is None or head.status != 200:
+        ends = _may_end(plan, stored) and (head.status in ENDING or head.status in FORBIDDING)
         return NoStore(Reason.HEAD_ONLY, ends=ends)
-    if not describes_same_body(held, head.headers) or not _is_for_all_of(plan, held.entry, head.headers):
-        return NoStore(Reason.HEAD_ONLY, ends=_may_end(plan, held))
-    return _refreshed(plan, held, head.headers, requested_at, now, birth) or NoStore(
-        Reason.HEAD_ONLY, ends=_may_end(plan, held)
+    if not describes_same_body(stored, head.headers) or not _is_for_all_of(plan, stored.entry, head.headers):
+        return NoStore(Reason.HEAD_ONLY, ends=_may_end(plan, stored))
+    return _refreshed(plan, stored, head.headers, requested_at, now, purge_clock) or NoStore(
+        Reason.HEAD_ONLY, ends=_may_end(plan, stored)
     )
 
 

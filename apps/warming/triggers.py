@@ -94,7 +94,7 @@ def _published(slugs: Iterable[str]) -> dict[str, int]:
 def _is_out(epoch: int) -> bool:
     """Whether gateways can know of a change."""
     try:
-        held = state.held(state.client())
+        held = state.redis_state(state.client())
     except AWAY:
         return False
     return held is not None and held.n >= epoch

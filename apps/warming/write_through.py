@@ -20,7 +20,7 @@ from apps import httpcache
 from apps.audit.services import change
 from apps.cachestore import purges
 from apps.cachestore.backend import ResponsesCache
-from apps.cachestore.path_index import note
+from apps.cachestore.path_index import index_row
 from apps.cachestore.store import ROOM, account_of
 from apps.catalog.models import API
 from apps.fleet.receipts import ReceiptCount, wait_for_receipt
@@ -28,7 +28,7 @@ from apps.foundation.errors import Conflict, Unavailable
 from apps.gateway.pipeline.cache_plan import plan_call
 from apps.gateway.pipeline.stages.route import operation_of
 from apps.gateway.upstream.headers import ruled
-from apps.httpcache.entry import CacheEntry, StoredAtClock, Variants
+from apps.httpcache.entry import CacheEntry, PurgeClock, Variants
 from apps.tenants.actors import Actor
 from apps.tenants.services import allow
 from apps.warming.policies import can_push
@@ -39,7 +39,7 @@ from apps.wire.redis_client import AWAY, connect
 TIMEOUT = 2.0
 """Seconds that a push waits for the state Redis."""
 
-_UNBORN: StoredAtClock = (0, 0)
+_UNBORN: PurgeClock = (0, 0)
 _AWAY = (*AWAY, ConnectionInterrupted)
 _CALLER = snapshot.Credential(0, "", "active", "", "", {})
 """Any caller with a key: what may be stored for it is stored for all of them."""
@@ -173,7 +173,7 @@ def _in_words(reason: httpcache.Reason) -> str:
     return f"{reason.sentence} ({reason.code})"
 
 
-def _clock(state: Any) -> StoredAtClock:
+def _clock(state: Any) -> PurgeClock:
     """The incarnation of the state, and the purge clock."""
     incarnation = state.hget(redis_names.EPOCH, "incarnation")
     if incarnation is None:
@@ -205,7 +205,7 @@ def _replaced(judged: Sequence[_Judged], known: dict[bytes, object]) -> list[str
     return list(dict.fromkeys(tags))
 
 
-def _purged_since(state: Any, judged: Sequence[_Judged], before: StoredAtClock) -> bool:
+def _purged_since(state: Any, judged: Sequence[_Judged], before: PurgeClock) -> bool:
     """Whether somebody else's purge ended one of them since the clock was ``before``."""
     tags = {tag for each in judged for tag in httpcache.tags_of(each.entry) if not tag.startswith("e:")}
     rows = state.hmget(redis_names.PURGES, [tag.encode("utf-8", "surrogateescape") for tag in tags])
@@ -222,7 +222,7 @@ def _write(cache: ResponsesCache, plan: httpcache.RequestPlan, entry: CacheEntry
         [key.hex() for key in dropped],
         account=account_of(plan),
         max_size=plan.policy.max_size,
-        note=note(plan, entry, records[-1][0]),
+        note=index_row(plan, entry, records[-1][0]),
     )
     if not cache.has_key(records[-1][0].hex()):  # the bounds of the API or its tenant pushed it out at once
         raise Unavailable("The shared tier has no room for it: nothing is stored.")

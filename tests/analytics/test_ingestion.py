@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 
 from apps.access.models import APIKey
 from apps.analytics import batch_ingestion, ingestion, selectors, stream
-from apps.analytics.batch_ingestion import take
+from apps.analytics.batch_ingestion import ingest_batch
 from apps.analytics.ingestion import ingest, ingest_from
 from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, SetAside
 from apps.analytics.stream import Batch, push
@@ -48,9 +48,9 @@ def intervals() -> list[tuple[int, int]]:
 
 
 def test_a_batch_taken_twice_counts_once(state: redis.Redis):
-    assert take([batch(1, 2, 3)]).calls == 3
-    assert take([batch(1, 2, 3)]).calls == 0
-    assert take([batch(2, 3, 4), batch(4, 5)]).calls == 2
+    assert ingest_batch([batch(1, 2, 3)]).calls == 3
+    assert ingest_batch([batch(1, 2, 3)]).calls == 0
+    assert ingest_batch([batch(2, 3, 4), batch(4, 5)]).calls == 2
     assert told()["calls"] == 5
     assert intervals() == [(1, 5)]
 
@@ -59,32 +59,32 @@ def test_batches_in_any_order_leave_one_interval_and_no_gap(state: redis.Redis):
     numbers = list(range(1, 61))
     random.Random(7).shuffle(numbers)
     for start in range(0, 60, 5):
-        take([batch(*sorted(numbers[start : start + 5]))])
+        ingest_batch([batch(*sorted(numbers[start : start + 5]))])
     assert intervals() == [(1, 60)]
     assert told()["completeness"] == {"received": 60, "expected": 60}
 
 
 def test_a_gap_is_shown_until_it_is_filled(state: redis.Redis):
-    take([batch(1, 2, 3), batch(7, 8)])
+    ingest_batch([batch(1, 2, 3), batch(7, 8)])
     assert told()["completeness"] == {"received": 5, "expected": 8}
     assert selectors.latest_completeness().causes == {"never_came": 3}
     point = selectors.timeseries(selectors.Question.asked(selectors.ALL), step=60).points
     assert sum(each["gap"] for each in point) == 1
-    take([batch(5)])
+    ingest_batch([batch(5)])
     assert told()["completeness"] == {"received": 6, "expected": 8}
-    take([batch(4, 6)])
+    ingest_batch([batch(4, 6)])
     assert told()["completeness"] == {"received": 8, "expected": 8}
 
 
 def test_a_gap_before_the_first_is_seen(state: redis.Redis):
-    take([batch(4)])
+    ingest_batch([batch(4)])
     assert told()["completeness"] == {"received": 1, "expected": 4}
 
 
 def test_a_told_loss_has_its_cause_and_counts_once(state: redis.Redis):
     loss = LossRecord(LIFE, 3, 6, "disk_full", time.time())
-    take([batch(1, 2), Batch(LIFE, NODE, frame(7, encode(loss))), batch(8)])
-    take([Batch(LIFE, NODE, frame(7, encode(loss)))])
+    ingest_batch([batch(1, 2), Batch(LIFE, NODE, frame(7, encode(loss))), batch(8)])
+    ingest_batch([Batch(LIFE, NODE, frame(7, encode(loss)))])
     assert list(Loss.objects.values_list("first", "last", "count", "cause")) == [(3, 6, 4, "disk_full")]
     assert intervals() == [(1, 8)]
     assert told()["completeness"] == {"received": 3, "expected": 7}
@@ -92,9 +92,9 @@ def test_a_told_loss_has_its_cause_and_counts_once(state: redis.Redis):
 
 def test_a_told_loss_leaves_out_what_came_all_the_same(state: redis.Redis):
     other = new_incarnation(NODE, 1, 1_800_000_001.0)
-    take([batch(1, 2, 3, 4)])
+    ingest_batch([batch(1, 2, 3, 4)])
     loss = LossRecord(LIFE, 3, 6, "over_budget", time.time())
-    take([Batch(other, NODE, frame(1, encode(loss)))])
+    ingest_batch([Batch(other, NODE, frame(1, encode(loss)))])
     assert list(Loss.objects.values_list("incarnation", "first", "last")) == [(LIFE, 5, 6)]
     assert told()["completeness"] == {"received": 4, "expected": 6}
 
@@ -102,7 +102,7 @@ def test_a_told_loss_leaves_out_what_came_all_the_same(state: redis.Redis):
 def test_a_loss_of_a_worker_that_nothing_is_known_of_is_noted(state: redis.Redis):
     unknown = new_incarnation(NODE, 5, 1_800_000_002.0)
     loss = LossRecord(unknown, 1, 9, "over_budget", time.time())
-    take([Batch(LIFE, NODE, frame(1, encode(loss)))])
+    ingest_batch([Batch(LIFE, NODE, frame(1, encode(loss)))])
     assert Incarnation.objects.get(pk=unknown).worker == 5
     assert Loss.objects.get().count == 9
 
@@ -132,16 +132,16 @@ def test_what_is_no_record_is_set_aside_counted_and_blocks_nothing(state: redis.
 
 def test_a_flood_of_unreadable_records_is_counted_and_only_some_are_kept(state: redis.Redis):
     poison = b"".join(frame(number, b"\xc1") for number in range(1, 501))
-    take([Batch(LIFE, NODE, poison)])
+    ingest_batch([Batch(LIFE, NODE, poison)])
     assert told()["completeness"] == {"received": 0, "expected": 500}
     assert Loss.objects.get().count == 500
     assert SetAside.objects.count() == 20
 
 
 def test_a_row_that_the_database_refuses_is_found_among_others_and_set_aside(state: redis.Redis):
-    take([batch(1)])
+    ingest_batch([batch(1)])
     again = Batch(LIFE, NODE, frame(5, encode(record(call_id(1)))))  # a call id that exists
-    assert take([batch(2, 3, 4), again, batch(6, 7)]).calls == 5
+    assert ingest_batch([batch(2, 3, 4), again, batch(6, 7)]).calls == 5
     assert SetAside.objects.get().number == 5
     assert told()["calls"] == 6
     assert intervals() == [(1, 7)]
@@ -168,7 +168,7 @@ def test_a_failure_that_nobody_foresaw_sets_one_batch_aside_and_not_the_others(
 
 
 def test_texts_that_callers_choose_are_cut_and_cleaned(state: redis.Redis):
-    take([batch(1, path="/" + "x" * 5000, host="a\0b", request_id="r" * 500, method="M" * 99)])
+    ingest_batch([batch(1, path="/" + "x" * 5000, host="a\0b", request_id="r" * 500, method="M" * 99)])
     row = CallRecord.objects.get()
     assert (len(row.path), row.host, len(row.request_id), len(row.method)) == (
         2048,
@@ -234,7 +234,7 @@ def test_while_the_database_is_away_the_stream_keeps_the_records(state: redis.Re
         raise OperationalError("the database is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingestion, "take", away)
+        patch.setattr(ingestion, "ingest_batch", away)
         assert ingest() == 0
     assert state.xlen(redis_names.CALLS) == 1
     assert ingest() == 3
@@ -264,14 +264,14 @@ def test_a_tick_stops_when_its_time_is_up_and_the_next_goes_on(state: redis.Redi
 
 def test_a_transaction_takes_a_thousand_records_at_most(state: redis.Redis, monkeypatch: pytest.MonkeyPatch):
     sizes = []
-    real = ingestion.take
+    real = ingestion.ingest_batch
 
     def counted(batches, **more):
         taken = real(batches, **more)
         sizes.append(taken.calls)
         return taken
 
-    monkeypatch.setattr(ingestion, "take", counted)
+    monkeypatch.setattr(ingestion, "ingest_batch", counted)
     for start in range(0, 2100, 300):
         push(state, batch(*range(start + 1, start + 301)))
     assert ingest_from(state) == 2100
@@ -281,8 +281,8 @@ def test_a_transaction_takes_a_thousand_records_at_most(state: redis.Redis, monk
 
 def test_an_ended_call_ends_once(state: redis.Redis):
     ended = encode(record(call_id(1), kind=ENDED))
-    take([Batch(LIFE, NODE, frame(1, ended)), Batch(LIFE, NODE, frame(2, ended))])
-    take([Batch(LIFE, NODE, frame(3, ended))])
+    ingest_batch([Batch(LIFE, NODE, frame(1, ended)), Batch(LIFE, NODE, frame(2, ended))])
+    ingest_batch([Batch(LIFE, NODE, frame(3, ended))])
     assert told()["calls"] == 1
     assert SetAside.objects.count() == 0
 
@@ -319,8 +319,8 @@ def test_two_that_ingest_at_once_lose_and_double_no_figure(state: redis.Redis):
     def run(life):
         try:
             for start in range(1, 200, 20):
-                take([batch(*range(start, start + 20), life=life)])
-                take([batch(*range(1, 20), life=lives[0])])
+                ingest_batch([batch(*range(start, start + 20), life=life)])
+                ingest_batch([batch(*range(1, 20), life=lives[0])])
         except Exception as error:
             failures.append(error)
         finally:
@@ -336,9 +336,9 @@ def test_two_that_ingest_at_once_lose_and_double_no_figure(state: redis.Redis):
 
 
 def test_queries_of_a_transaction_do_not_grow_with_its_records(state: redis.Redis, django_assert_max_num_queries):
-    take([batch(1)])
+    ingest_batch([batch(1)])
     with django_assert_max_num_queries(40):
-        take([batch(*range(2, 502))])
+        ingest_batch([batch(*range(2, 502))])
 
 
 @pytest.mark.django_db(transaction=True)

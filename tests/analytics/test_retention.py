@@ -8,7 +8,7 @@ import redis
 from django.core.management import call_command
 
 from apps.analytics import retention, selectors
-from apps.analytics.batch_ingestion import take
+from apps.analytics.batch_ingestion import ingest_batch
 from apps.analytics.choices import Period
 from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollUp, SetAside
 from apps.analytics.retention import delete_old
@@ -30,7 +30,7 @@ def log(*days: float, first: int = 1) -> None:
         frame(number, encode(record(f"{LIFE}{number:08d}", at=(NOW - timedelta(days=age)).timestamp())))
         for number, age in enumerate(days, first)
     ]
-    take([Batch(LIFE, NODE, b"".join(frames))])
+    ingest_batch([Batch(LIFE, NODE, b"".join(frames))])
 
 
 def test_calls_and_figures_are_kept_as_long_as_the_settings_say(settings):

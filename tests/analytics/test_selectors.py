@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from apps.analytics import questions, selectors
-from apps.analytics.batch_ingestion import take
+from apps.analytics.batch_ingestion import ingest_batch
 from apps.analytics.choices import DIMENSIONS, Period
 from apps.analytics.histograms import ERROR
 from apps.analytics.models import CallRecord, RollUp
@@ -34,7 +34,7 @@ def log(*changes: dict) -> None:
             frame(number, encode(record(f"{life}{number:08d}", **{"at": NOW.timestamp() - 30, **each})))
             for number, each in enumerate(some, start + 1)
         ]
-        take([Batch(life, NODE, b"".join(frames))])
+        ingest_batch([Batch(life, NODE, b"".join(frames))])
 
 
 def ago(**length: float) -> float:

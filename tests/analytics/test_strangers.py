@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from apps.analytics import selectors
-from apps.analytics.batch_ingestion import take
+from apps.analytics.batch_ingestion import ingest_batch
 from apps.analytics.ingestion import ingest_from
 from apps.analytics.models import CallRecord, Loss, SetAside
 from apps.analytics.stream import Batch
@@ -313,7 +313,7 @@ def test_a_span_within_a_minute_is_widened_where_rows_were_left_out(
     ],
 )
 def test_a_tally_that_makes_no_sense_is_set_aside(spool: SpoolWriter, bad: TallyRecord):
-    take([Batch(spool.incarnation, NODE, frame(1, encode(bad)))])
+    ingest_batch([Batch(spool.incarnation, NODE, frame(1, encode(bad)))])
     assert SetAside.objects.count() == 1
     assert selectors.summary(selectors.Question.asked(selectors.ALL))["calls"] == 0
 

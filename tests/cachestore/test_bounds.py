@@ -177,7 +177,7 @@ class Interleavings(RuleBasedStateMachine):
             frozenset({*(f"k:products:item:{each}" for each in shows), f"k:products:{operation}"}),
         )
         the_plan = self.plan(caller, language)
-        decision = respond(the_plan, fields, at=self.now, birth=store.birth())
+        decision = respond(the_plan, fields, at=self.now, birth=store.purge_clock())
         assert isinstance(decision, Store)
         decision.entry.body = json.dumps({"items": [{"id": each} for each in shows]}).encode()
         add_tags(decision.entry, Policy(**POLICY), operation)
@@ -200,7 +200,7 @@ class Interleavings(RuleBasedStateMachine):
             return
         known, version = self.known(held), b"%d" % len(self.declared)
         fields = [("Cache-Control", f"max-age={max_age}" + ", public" * known.public), ("X-Version", version.decode())]
-        decision = respond(the_plan, fields, status=304, held=held, at=self.now, birth=store.birth())
+        decision = respond(the_plan, fields, status=304, held=held, at=self.now, birth=store.purge_clock())
         assert isinstance(decision, Refreshed)
         add_tags(decision.entry, Policy(**POLICY), next(tag[11:] for tag in known.shows if "GET" in tag))
         self.declared[version] = replace(
@@ -257,8 +257,8 @@ class Interleavings(RuleBasedStateMachine):
         held = self.run(store.find(the_plan, self.now)) if shared else store.find_local(the_plan, self.now)
         decision = on_entry(the_plan, held, self.now)
         if isinstance(decision, Serve):
-            self.check(worker, decision.held, caller, language)
-            known = self.known(decision.held)
+            self.check(worker, decision.stored, caller, language)
+            known = self.known(decision.stored)
             age = self.now - known.since
             softened = self.was_purged(worker, known, soft=True)
             if not decision.stale:
@@ -274,7 +274,7 @@ class Interleavings(RuleBasedStateMachine):
                 assert directives == "max-stale=7"
                 assert age <= known.max_age + 7
                 assert not known.must_revalidate
-            assert dict(response_from(decision.held, the_plan, self.now).headers)[b"age"] == b"%d" % age
+            assert dict(response_from(decision.stored, the_plan, self.now).headers)[b"age"] == b"%d" % age
         else:
             assert isinstance(decision, Revalidate | Fetch)
 
@@ -289,8 +289,8 @@ class Interleavings(RuleBasedStateMachine):
         held = self.run(store.find(the_plan, self.now))
         decision = on_error(the_plan, held, failure, self.now)
         if isinstance(decision, Serve):
-            self.check(worker, decision.held, caller, language)
-            known = self.known(decision.held)
+            self.check(worker, decision.stored, caller, language)
+            known = self.known(decision.stored)
             grace = known.stale_if_error
             if grace is None:
                 grace = UNREACHABLE_GRACE if isinstance(failure, UpstreamFailure) else 0

@@ -139,7 +139,7 @@ async def test_a_lock_is_freed_and_marked_only_under_its_own_token(two, cache_re
     mine, other = two
     lease = await lead(mine)
     stranger = FetchLease(lease.name, "somebody-else")
-    for state in (None, LockState.BESIDE, LockState.PASS):
+    for state in (None, LockState.BESIDE, LockState.HIT_FOR_MISS):
         other.leave(stranger, state)
     other.wait_no_more(stranger)
     await settled(other)
@@ -152,12 +152,12 @@ async def test_a_lock_is_freed_and_marked_only_under_its_own_token(two, cache_re
 async def test_what_cannot_be_cached_is_remembered_for_all_workers_and_for_a_while(two, cache_redis):
     mine, _ = two
     lease = await lead(mine)
-    mine.leave(lease, LockState.PASS, 7.0)
+    mine.leave(lease, LockState.HIT_FOR_MISS, 7.0)
     await settled(mine)
     for worker in two:
         told = await claim(worker, although_there=True)
         assert told is not None
-        assert told.state is LockState.PASS
+        assert told.state is LockState.HIT_FOR_MISS
         assert 0 < told.seconds <= 7.0
     assert 0 < cache_redis.pttl(lease.name) <= 7000
 
@@ -194,7 +194,7 @@ async def test_whoever_waits_is_woken_when_there_is_nothing_to_wait_for(two, sha
     elif how == "told":
         mine.wait_no_more(lease)
     else:
-        mine.leave(lease, LockState.PASS if how == "marked" else None)
+        mine.leave(lease, LockState.HIT_FOR_MISS if how == "marked" else None)
     async with asyncio.timeout(30):
         await waiting
     assert other.stats.waits == 1

@@ -14,7 +14,7 @@ FRESH = ("Cache-Control", "max-age=60")
 def noted(*fields, said=(FRESH,), at=NOW, **parts):
     the_plan = plan([*fields], **parts)
     entry = stored([*said], the_plan=the_plan, at=at).entry
-    return path_index.note(the_plan, entry, entry.key), entry
+    return path_index.index_row(the_plan, entry, entry.key), entry
 
 
 def rows_of(redis, note):

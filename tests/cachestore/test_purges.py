@@ -24,13 +24,13 @@ def table(incarnation=1, clock=5, rows=None):
 
 def test_before_anything_is_known_everything_is_dead():
     empty = PurgedTags()
-    assert empty.birth() == NOT_LOADED
+    assert empty.purge_clock() == NOT_LOADED
     assert not empty.is_alive(held())
     assert not empty.is_alive(held(birth=NOT_LOADED))
 
 
 def test_a_fetch_is_born_with_what_the_worker_knows():
-    assert table(3, 9).birth() == (3, 9)
+    assert table(3, 9).purge_clock() == (3, 9)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ def test_a_purge_noted_while_redis_is_away_ends_what_is_here_and_hides_from_no_l
     made = table()
     made.note([tag_of_api("products")])
     assert not made.is_alive(held(birth=(1, 5)))
-    meanwhile = made.birth()
+    meanwhile = made.purge_clock()
     made.apply([tag_of_api("products")], 6, False)
     assert not made.is_alive(held(birth=meanwhile)), "the purge that came next got the number after its birth"
-    assert made.is_alive(held(birth=made.birth()))
+    assert made.is_alive(held(birth=made.purge_clock()))
 
 
 def test_other_tags_end_nothing():

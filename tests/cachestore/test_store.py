@@ -46,7 +46,7 @@ async def shared(cache_redis, monkeypatch):
 async def remember(where, headers=(FRESH,), *, body=b"hello", the_plan=None, at=None):
     the_plan = the_plan or plan()
     at = now() if at is None else at
-    decision = respond(the_plan, headers, at=at, birth=where.birth())
+    decision = respond(the_plan, headers, at=at, birth=where.purge_clock())
     assert isinstance(decision, Store)
     decision.entry.body = body
     return await where.put(the_plan, decision.entry)
@@ -132,7 +132,7 @@ async def test_a_stale_answer_here_gives_way_to_the_one_that_another_worker_refr
     fields = [("Cache-Control", "max-age=1"), ("ETag", '"a"')]
     old = await remember(one, fields, at=start)
     await other.find(plan(), start)
-    decision = respond(plan(), [FRESH, ("ETag", '"a"')], status=304, held=old, at=start + 2, birth=one.birth())
+    decision = respond(plan(), [FRESH, ("ETag", '"a"')], status=304, held=old, at=start + 2, birth=one.purge_clock())
     assert isinstance(decision, Refreshed)
     await one.put(plan(), decision.entry)
     assert other.find_local(plan(), start + 3).entry.validated_at == start
@@ -169,7 +169,7 @@ async def test_a_purge_ends_entries_in_both_tiers(shared):
 
 async def test_what_is_purged_while_it_is_fetched_is_stored_nowhere(shared, cache_redis):
     one = worker(shared)
-    born = one.birth()
+    born = one.purge_clock()
     one.purges.apply(["p:products:/items/1"], 1, False)
     decision = respond(plan(), [FRESH], at=now(), birth=born)
     assert isinstance(decision, Store)
@@ -224,7 +224,7 @@ async def test_a_worker_learns_that_an_answer_varies_no_more(shared):
     one, other = worker(shared), worker(shared)
     await remember(one, [FRESH, ("Vary", "Foo")], the_plan=plan([("Foo", "1")]))
     assert await other.find(plan([("Foo", "1")]), now()) is not None
-    whole = respond(plan(), [FRESH], at=now(), birth=one.birth())
+    whole = respond(plan(), [FRESH], at=now(), birth=one.purge_clock())
     assert isinstance(whole, Store)
     await shared.awrite([(whole.entry.key.hex(), whole.entry, 60.0)])
     found = await other.find(plan([("Foo", "2")]), now())
@@ -281,27 +281,27 @@ async def test_an_honest_entry_under_another_key_raises_the_alarm(shared, cache_
 
 def test_what_turned_out_uncacheable_is_remembered_for_a_while():
     one = worker()
-    one.remember_pass(b"k", 10.0)
-    one.remember_pass(None, 10.0)
-    assert one.is_pass(b"k", 9.9)
-    assert not one.is_pass(b"k", 10.0)
-    assert not one.is_pass(b"k", 9.9), "forgotten when it was over"
-    assert not one.is_pass(None, 0.0)
+    one.remember_hit_for_miss(b"k", 10.0)
+    one.remember_hit_for_miss(None, 10.0)
+    assert one.is_hit_for_miss(b"k", 9.9)
+    assert not one.is_hit_for_miss(b"k", 10.0)
+    assert not one.is_hit_for_miss(b"k", 9.9), "forgotten when it was over"
+    assert not one.is_hit_for_miss(None, 0.0)
 
 
 def test_what_is_remembered_as_uncacheable_is_bounded(monkeypatch):
-    monkeypatch.setattr(store, "MAX_PASSES", 3)
+    monkeypatch.setattr(store, "MAX_HIT_FOR_MISS", 3)
     one = worker()
     for number in range(5):
-        one.remember_pass(b"%d" % number, 10.0)
-    assert [one.is_pass(b"%d" % number, 0.0) for number in range(5)] == [False, False, True, True, True]
+        one.remember_hit_for_miss(b"%d" % number, 10.0)
+    assert [one.is_hit_for_miss(b"%d" % number, 0.0) for number in range(5)] == [False, False, True, True, True]
 
 
 async def test_storing_ends_the_memory_of_having_been_uncacheable():
     one = worker()
-    one.remember_pass(plan().fetch_key, now() + 10)
+    one.remember_hit_for_miss(plan().fetch_key, now() + 10)
     await remember(one)
-    assert not one.is_pass(plan().fetch_key, now())
+    assert not one.is_hit_for_miss(plan().fetch_key, now())
 
 
 @pytest.fixture

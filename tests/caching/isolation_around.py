@@ -83,12 +83,12 @@ def _after_waiting(the_plan, found, decision=None):
     done = []
 
     async def run():
-        store = SimpleNamespace(locks=Locks(), look=look, claim=look, breaker=SimpleNamespace(is_open=False))
+        store = SimpleNamespace(locks=Locks(), look=look, take_lock=look, breaker=SimpleNamespace(is_open=False))
         fetch = SimpleNamespace(
             plan=the_plan,
             decision=decision or httpcache.Fetch(httpcache.Reason.NOT_FOUND),
             lease=None,
-            claim=LockAttempt(LockState.HELD, "theirs"),
+            lock_attempt=LockAttempt(LockState.HELD, "theirs"),
             outcome=SimpleNamespace(done=lambda: bool(done)),
             resolve=done.append,
             background=False,

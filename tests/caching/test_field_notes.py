@@ -111,10 +111,10 @@ def test_concurrent_misses_have_one_key_to_wait_by():
 
 def test_collapsing_does_not_serialise_uncacheable_answers():
     decision = respond(plan(), [("Cache-Control", "no-store")])
-    assert decision.pass_for > 0
+    assert decision.hit_for_miss_seconds > 0
     store = ResponseStore(0, None)
-    store.remember_pass(plan().fetch_key, NOW + decision.pass_for)
-    assert store.is_pass(plan().fetch_key, NOW + 1)
+    store.remember_hit_for_miss(plan().fetch_key, NOW + decision.hit_for_miss_seconds)
+    assert store.is_hit_for_miss(plan().fetch_key, NOW + 1)
 
 
 def test_what_comes_of_a_collapsed_call_is_checked_for_each_waiter():
@@ -146,7 +146,7 @@ def test_a_purge_names_more_than_one_url_and_less_than_the_whole_api():
 def test_a_write_in_flight_does_not_bring_the_purged_entry_back():
     store = ResponseStore(1_000_000, None)
     store.purges.load(1, 0, {})
-    born = store.birth()
+    born = store.purge_clock()
     store.purges.apply(["a:products"], 1, False)
     decision = respond(plan(), [FRESH], birth=born)
     assert isinstance(decision, Store)

@@ -171,13 +171,13 @@ FAULTS = [
     Fault(
         "a failure hands out a stranger's answer",
         "serving",
-        "held is None or may_use(plan, held.entry) is not None or",
-        "held is None or",
+        "stored is None or may_use(plan, stored.entry) is not None or",
+        "stored is None or",
     ),
     Fault(
         "a 304 confirms a stranger's answer",
         "storing",
-        "if held is not None and may_use(plan, held.entry) is not None:",
+        "if stored is not None and may_use(plan, stored.entry) is not None:",
         "if False:",
     ),
     Fault(
@@ -262,7 +262,7 @@ AROUND = [
     Fault(
         "a look-up's answer is handed to another variant",
         "apps.gateway.fetch.lookups",
-        "return may_use(plan, found.held.entry) is None",
+        "return may_use(plan, found.stored.entry) is None",
         "return True",
     ),
     Fault(
@@ -274,13 +274,13 @@ AROUND = [
     Fault(
         "another worker's answer is taken unchecked",
         "apps.gateway.fetch.leadership",
-        "and may_use(plan, held.entry) is None",
+        "and may_use(plan, stored.entry) is None",
         "and True",
     ),
     Fault(
         "what was there before is taken for what was fetched",
         "apps.gateway.fetch.leadership",
-        "(known is None or held.entry.validated_at > known.entry.validated_at)",
+        "(known is None or stored.entry.validated_at > known.entry.validated_at)",
         "True",
     ),
     Fault(

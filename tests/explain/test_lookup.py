@@ -53,7 +53,7 @@ def kept(url="/products/items", *, application=None, asked=(), said=("max-age=60
     credential, _ = module._credential(api, application, typed)
     plan = plan_call(api, module._request(api, typed, target), credential)
     client = state.client()
-    birth = state.held(client).incarnation, int(client.get(redis_names.PURGE_CLOCK) or 0)
+    birth = state.redis_state(client).incarnation, int(client.get(redis_names.PURGE_CLOCK) or 0)
     headers = [("Cache-Control", *said)] + ([("Vary", vary)] if vary else []) + [("ETag", '"1"')]
     at = time.time() - ago
     decision = httpcache.on_response(plan, None, httpcache.ResponseHead(200, pairs(headers)), at, at, birth)
@@ -62,7 +62,7 @@ def kept(url="/products/items", *, application=None, asked=(), said=("max-age=60
     entry.body = b"a body that nobody is shown"
     records, _ = httpcache.placement(caches["responses"].get(entry.key.hex()), entry, 64)
     values = [(key.hex(), record, 600.0) for key, record in records]
-    caches["responses"].write(values, note=path_index.note(plan, entry, records[-1][0]))
+    caches["responses"].write(values, note=path_index.index_row(plan, entry, records[-1][0]))
     return entry, plan.key_name
 
 

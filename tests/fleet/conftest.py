@@ -29,18 +29,18 @@ class Worker:
     """A worker's link to the control plane, on an event loop in a thread of its own, as a gateway has it."""
 
     def __init__(self, url: str, number: int, disk: DiskCopyReader | None, lease: float) -> None:
-        self.world = WorkerConfig(PurgedTags(), lease)
+        self.config = WorkerConfig(PurgedTags(), lease)
         self.number = number
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._frozen: threading.Event | None = None
         self._stopped = False
-        self.follower: ConfigSubscriber = self.run(self._make(url, disk))
+        self.subscriber: ConfigSubscriber = self.run(self._make(url, disk))
 
     async def _make(self, url: str, disk: DiskCopyReader | None) -> ConfigSubscriber:
         return ConfigSubscriber(
-            self.world,
+            self.config,
             worker=self.number,
             redis_url=url,
             mac_key=django_settings.SNAPSHOT_MAC_KEY,
@@ -53,10 +53,10 @@ class Worker:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
 
     def start(self, timeout: float = 5.0) -> bool:
-        return self.run(self.follower.start(timeout))
+        return self.run(self.subscriber.start(timeout))
 
     def lookup(self, digest: str) -> Any:
-        return self.run(self.follower.lookup(digest))
+        return self.run(self.subscriber.lookup(digest))
 
     def freeze(self) -> None:
         """Stop its event loop, as SIGSTOP would."""
@@ -81,7 +81,7 @@ class Worker:
         self.thaw()
         if not self._stopped:
             self._stopped = True
-            self.run(self.follower.stop())
+            self.run(self.subscriber.stop())
             self._end()
 
     def crash(self) -> None:
@@ -90,10 +90,10 @@ class Worker:
         self._stopped = True
 
         async def drop() -> None:
-            if self.follower._task is not None:
-                await end(self.follower._task)
-            await self.follower._tail.close()
-            await self.follower._lookups.aclose()
+            if self.subscriber._task is not None:
+                await end(self.subscriber._task)
+            await self.subscriber._tail.close()
+            await self.subscriber._lookups.aclose()
 
         self.run(drop())
         self._end()
@@ -205,7 +205,7 @@ def caught_up(agent: Agent) -> None:
     """Wait until the disk copy holds all that Redis holds."""
 
     def there() -> bool:
-        held = state.held(state.client())
+        held = state.redis_state(state.client())
         position = agent.writer.position
         return held is not None and position is not None and position[0] == held.incarnation and position.n == held.n
 

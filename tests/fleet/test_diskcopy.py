@@ -34,7 +34,7 @@ def disk(tmp_path) -> Any:
 
 
 def served(worker: Any, path: bytes = b"/products/1") -> Any:
-    return worker.world.route(b"localhost", path)
+    return worker.config.route(b"localhost", path)
 
 
 def down(valkey: Any, agent: Any) -> None:
@@ -54,14 +54,14 @@ def test_a_worker_starts_from_the_disk_copy_with_everything_down(valkey, workers
     wait_until(lambda: agent.writer._meta and agent.writer._meta.clock == clock)
     down(valkey, agent)
     worker = workers(disk=disk)
-    assert worker.world.loaded
+    assert worker.config.loaded
     assert served(worker).slug == "products"
-    assert worker.world.plan("gold").rate == 7
-    assert worker.world.purges.clock == clock
-    assert worker.world.purges._hard == {"api:products": clock, "x" * 2000: clock}
+    assert worker.config.plan("gold").rate == 7
+    assert worker.config.purges.clock == clock
+    assert worker.config.purges._hard == {"api:products": clock, "x" * 2000: clock}
     assert worker.lookup(key.digest).state == "active"
-    assert worker.world.credential(key.digest).application == "acme/bot"
-    assert worker.world.ready(time.monotonic())
+    assert worker.config.credential(key.digest).application == "acme/bot"
+    assert worker.config.ready(time.monotonic())
 
 
 def test_a_restart_inherits_what_is_left_of_the_lease(valkey, workers, agents, disk):
@@ -69,15 +69,15 @@ def test_a_restart_inherits_what_is_left_of_the_lease(valkey, workers, agents, d
     down(valkey, agent)
     contact = agent.writer._meta.contact
     worker = workers(disk=disk, lease=900.0)
-    assert worker.world.lease.contact == contact
+    assert worker.config.trust_lease.contact == contact
     now = time.monotonic()
-    assert worker.world.lease.left(now) == pytest.approx(contact + 900 - now)
+    assert worker.config.trust_lease.left(now) == pytest.approx(contact + 900 - now)
     late = contact + 901
-    assert not worker.world.lease.valid(late)
-    assert not worker.world.ready(late)
+    assert not worker.config.trust_lease.valid(late)
+    assert not worker.config.ready(late)
     assert served(worker) is None
     again = workers(disk=disk, lease=900.0)
-    assert again.world.lease.ends == worker.world.lease.ends, "never a new one"
+    assert again.config.trust_lease.ends == worker.config.trust_lease.ends, "never a new one"
 
 
 def test_nothing_is_inherited_from_another_boot(valkey, workers, agents, disk, monkeypatch):
@@ -87,7 +87,7 @@ def test_nothing_is_inherited_from_another_boot(valkey, workers, agents, disk, m
     monkeypatch.setattr(trust_lease, "boot_id", lambda: "another")
     worker = workers(disk=disk)
     assert served(worker), "calls without credentials are answered"
-    assert not worker.world.lease.valid(time.monotonic())
+    assert not worker.config.trust_lease.valid(time.monotonic())
 
 
 def test_the_copy_is_not_asked_about_keys_when_the_worker_knows_of_later_changes(valkey, workers, agents, disk):
@@ -100,7 +100,7 @@ def test_the_copy_is_not_asked_about_keys_when_the_worker_knows_of_later_changes
     access.key_revoke(actor=PLATFORM, key=key)
     assert wait_for_receipt().complete
     valkey.kill()
-    wait_until(lambda: not worker.follower.connected)
+    wait_until(lambda: not worker.subscriber.connected)
     with pytest.raises(CredentialUnknown):
         worker.lookup(key.digest)
 
@@ -176,7 +176,7 @@ def test_the_copy_goes_over_to_a_new_incarnation_and_forgets_the_old(valkey, wor
     wait_until(lambda: kept() == 1)  # the old generation goes after the new one is in use
     down(valkey, agent)
     worker = workers(disk=disk)
-    assert worker.world.incarnation == 3
+    assert worker.config.incarnation == 3
     assert worker.lookup(key.digest).state == "revoked"
 
 
@@ -220,12 +220,12 @@ def test_without_redis_and_without_a_copy_nothing_is_known_and_nothing_raises(va
     reader = DiskCopyReader(tmp_path / "nowhere")
     worker = workers(disk=reader, start=False)
     assert worker.start(timeout=0.5) is False
-    assert not worker.world.loaded
-    assert not worker.world.ready(time.monotonic())
+    assert not worker.config.loaded
+    assert not worker.config.ready(time.monotonic())
     with pytest.raises(CredentialUnknown):
         worker.lookup("00" * 32)
     valkey.start()
-    wait_until(lambda: worker.world.loaded)
+    wait_until(lambda: worker.config.loaded)
 
 
 def test_a_copy_that_is_not_complete_is_not_used(valkey, workers, agents, disk, monkeypatch):
@@ -249,8 +249,8 @@ def test_a_worker_that_started_from_the_copy_catches_up_when_redis_is_back(valke
     valkey.start()
     key = make_key(make_application(make_tenant("acme"))).key
     reconcile()
-    wait_until(lambda: worker.follower.connected and worker.world.epoch == state.held(state.client()).n)
-    assert worker.world.incarnation == 2
+    wait_until(lambda: worker.subscriber.connected and worker.config.epoch == state.redis_state(state.client()).n)
+    assert worker.config.incarnation == 2
     assert worker.lookup(key.digest).state == "active"
     assert worker.lookup("00" * 32) is UNKNOWN
 

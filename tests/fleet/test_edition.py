@@ -33,7 +33,7 @@ def test_what_an_older_version_wrote_is_written_anew(valkey, workers, left: byte
     wait_until(lambda: served(worker).underscore_headers == ("x_tier",))
     redis = state.client()
     older = msgspec.structs.replace(served(worker), underscore_headers=())
-    at = state.held(redis)
+    at = state.redis_state(redis)
     assert at
     assert state.push(redis, at, {"api:products": older}, {}, n=at.n, names_of=(["api:products"], []))
     wait_until(lambda: served(worker).underscore_headers == ())
@@ -42,19 +42,19 @@ def test_what_an_older_version_wrote_is_written_anew(valkey, workers, left: byte
         redis.hset(redis_names.EPOCH, "edition", left)
     publish_pending()
     wait_until(lambda: served(worker).underscore_headers == ("x_tier",))
-    held = state.held(redis)
+    held = state.redis_state(redis)
     publish_pending()
-    assert state.held(redis) == held, "once is enough"
+    assert state.redis_state(redis) == held, "once is enough"
 
 
 @pytest.mark.django_db(transaction=True)
 def test_an_older_version_beside_a_newer_one_leaves_its_state_alone(valkey, workers, monkeypatch):
     """While consoles are restarted one after the other: else each would write the other's state anew without end."""
     publish_pending()
-    held = state.held(state.client())
+    held = state.redis_state(state.client())
     monkeypatch.setattr(state, "EDITION", state.EDITION - 1)
     publish_pending()
-    assert state.held(state.client()) == held
+    assert state.redis_state(state.client()) == held
 
 
 @pytest.mark.django_db
@@ -68,7 +68,7 @@ def test_other_parts_of_the_same_rows_are_another_edition():
 
 
 def served(worker: Any) -> Any:
-    return wait_until(lambda: worker.world.route(b"localhost", b"/products/1"))
+    return wait_until(lambda: worker.config.route(b"localhost", b"/products/1"))
 
 
 def catalogue() -> None:

@@ -22,7 +22,7 @@ def test_a_purge_by_message_gets_its_receipt_when_every_worker_knows(valkey, wor
     wait_until(note_receipts)
     purge.refresh_from_db()
     assert (purge.workers, purge.in_force, purge.slowest_ms) == (2, 2, None)
-    assert all(worker.world.purges.clock >= purge.clock for worker in both)
+    assert all(worker.config.purges.clock >= purge.clock for worker in both)
     assert note_receipts() == 0
 
 
@@ -31,7 +31,7 @@ def test_while_one_worker_hangs_there_is_none(valkey, workers):
     quick, slow = workers(), workers()
     slow.freeze()
     (purge,) = message_inbox.take(BODY, source=MessageSource.QUEUE).purges
-    wait_until(lambda: quick.world.purges.clock >= purge.clock)
+    wait_until(lambda: quick.config.purges.clock >= purge.clock)
     assert note_receipts() == 0
     slow.thaw()
     wait_until(note_receipts)

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def served(worker: Any, path: bytes = b"/products/1") -> Any:
-    return worker.world.route(b"localhost", path)
+    return worker.config.route(b"localhost", path)
 
 
 def test_an_empty_redis_is_filled_in_a_new_incarnation(valkey, workers):
@@ -37,16 +37,16 @@ def test_an_empty_redis_is_filled_in_a_new_incarnation(valkey, workers):
     make_api(make_tenant("platform"))
     key = make_key(make_application(make_tenant("acme"))).key
     wait_for_receipt()
-    born = worker.world.purges.birth()
+    born = worker.config.purges.purge_clock()
     state.client().flushall()
-    wait_until(lambda: not worker.follower.connected)
+    wait_until(lambda: not worker.subscriber.connected)
     assert served(worker), "what it knows still holds"
-    assert worker.world.lease.valid(worker.world.lease.contact + 60)
+    assert worker.config.trust_lease.valid(worker.config.trust_lease.contact + 60)
     reconcile()
-    wait_until(lambda: worker.world.incarnation == 3)
+    wait_until(lambda: worker.config.incarnation == 3)
     assert served(worker)
     assert worker.lookup(key.digest).state == "active"
-    assert worker.world.purges.birth()[0] == 3 != born[0], "everything cached before is dead"
+    assert worker.config.purges.purge_clock()[0] == 3 != born[0], "everything cached before is dead"
 
 
 def test_receipts_wait_for_the_workers_that_an_emptied_redis_forgot(valkey, workers, monkeypatch):
@@ -76,7 +76,7 @@ def test_the_receipt_of_a_purge_comes_though_redis_lost_its_clock(valkey, worker
     assert wait_for_receipt().workers == 1
     state.client().flushall()
     assert wait_for_receipt(purge_clock=purged.clock).sentence.startswith("in force on 1 of 1 worker, ")
-    assert worker.world.purges.clock == purged.clock == 3
+    assert worker.config.purges.clock == purged.clock == 3
 
 
 def test_a_redis_that_answers_for_less_than_was_known_makes_nobody_a_stranger(valkey, workers):
@@ -86,13 +86,13 @@ def test_a_redis_that_answers_for_less_than_was_known_makes_nobody_a_stranger(va
     other = make_key(known.application, name="other").key
     assert worker.lookup(known.digest).state == "active"
     state.client().flushall()
-    assert worker.world.credential(known.digest).state == "active"
+    assert worker.config.credential(known.digest).state == "active"
     with pytest.raises(CredentialUnknown):
         worker.lookup(other.digest)
     with pytest.raises(CredentialUnknown):
         worker.lookup("00" * 32)
     reconcile()
-    wait_until(lambda: worker.world.incarnation == 3 and worker.follower.connected)
+    wait_until(lambda: worker.config.incarnation == 3 and worker.subscriber.connected)
     assert worker.lookup(other.digest).state == "active"
     assert worker.lookup("00" * 32) is UNKNOWN
 
@@ -127,16 +127,16 @@ def older(valkey, workers, tmp_path):
 def test_a_redis_that_came_back_older_is_filled_anew(older):
     wait_until(lambda: state.client().get(redis_names.MISTRUST))
     reconcile()
-    wait_until(lambda: older.world.incarnation == 3)
+    wait_until(lambda: older.config.incarnation == 3)
     assert served(older)
-    assert older.world.purges.incarnation == 3
+    assert older.config.purges.incarnation == 3
 
 
 def test_an_older_redis_does_not_renew_the_lease(older):
     wait_until(lambda: state.client().get(redis_names.MISTRUST))
-    contact = older.world.lease.contact
-    wait_until(lambda: state.client().time()[0] and not older.follower.connected)
-    assert older.world.lease.contact == contact
+    contact = older.config.trust_lease.contact
+    wait_until(lambda: state.client().time()[0] and not older.subscriber.connected)
+    assert older.config.trust_lease.contact == contact
     assert served(older), "it keeps what it knows"
 
 
@@ -145,7 +145,7 @@ def test_an_older_redis_that_went_on_from_there_is_noticed_though_its_numbers_fi
     publish_pending()
     copied(valkey, tmp_path / "older")
     purge(state.client(), ["api:first"])
-    wait_until(lambda: worker.world.purges.clock == 1)
+    wait_until(lambda: worker.config.purges.clock == 1)
     worker.freeze()
     came_back_with(valkey, tmp_path / "older")
     # Another purge takes the number of the lost one.
@@ -154,7 +154,7 @@ def test_an_older_redis_that_went_on_from_there_is_noticed_though_its_numbers_fi
     worker.thaw()
     wait_until(lambda: state.client().get(redis_names.MISTRUST))
     reconcile()
-    wait_until(lambda: worker.world.incarnation == 3)
+    wait_until(lambda: worker.config.incarnation == 3)
 
 
 def test_a_redis_that_is_ahead_of_the_database_is_filled_anew(valkey, workers):
@@ -168,15 +168,15 @@ def test_a_redis_that_is_ahead_of_the_database_is_filled_anew(valkey, workers):
         cursor.execute("DELETE FROM audit_entry WHERE epoch = (SELECT max(epoch) FROM audit_entry)")
     Epoch.objects.update(n=F("n") - 1)
     publish_pending()
-    wait_until(lambda: worker.world.incarnation == 3)
-    assert worker.world.epoch == Epoch.objects.get().n
+    wait_until(lambda: worker.config.incarnation == 3)
+    assert worker.config.epoch == Epoch.objects.get().n
 
 
 def test_a_database_of_an_earlier_incarnation_overtakes_redis(valkey, workers):
     worker = workers()
     Epoch.objects.update(incarnation=1)
     publish_pending()
-    wait_until(lambda: worker.world.incarnation == 3)
+    wait_until(lambda: worker.config.incarnation == 3)
 
 
 def test_the_state_of_another_installation_is_not_believed(valkey, workers, settings):
@@ -185,10 +185,10 @@ def test_the_state_of_another_installation_is_not_believed(valkey, workers, sett
     wait_for_receipt()
     redis = state.client()
     redis.hset(redis_names.EPOCH, mapping={"incarnation": 2**40, "proof": b"x" * 24})
-    wait_until(lambda: not worker.follower.connected)
+    wait_until(lambda: not worker.subscriber.connected)
     assert served(worker)
     reconcile()
-    wait_until(lambda: worker.world.incarnation == 3)
+    wait_until(lambda: worker.config.incarnation == 3)
     assert served(worker)
 
 
@@ -197,7 +197,7 @@ def test_a_follower_of_a_much_later_incarnation_is_overtaken_at_once(valkey, wor
     worker = workers()
     state.client().set(redis_names.MISTRUST, 41)
     publish_pending()
-    wait_until(lambda: worker.world.incarnation == 42)
+    wait_until(lambda: worker.config.incarnation == 42)
 
 
 def test_a_number_that_nobody_can_have_counted_is_not_believed(valkey, workers):
@@ -216,7 +216,7 @@ def test_a_trimmed_stream_has_a_worker_start_over(valkey, workers):
     state.client().xtrim(redis_names.EVENTS, maxlen=1, approximate=False)
     worker.thaw()
     wait_until(lambda: served(worker) and served(worker, b"/other/"))
-    assert worker.world.incarnation == 2, "nothing was lost but the way"
+    assert worker.config.incarnation == 2, "nothing was lost but the way"
     assert wait_for_receipt().complete
 
 
@@ -238,11 +238,11 @@ def test_a_part_that_somebody_changed_is_refused_and_what_was_there_holds(valkey
     redis.hset(parts, "api:products", redis.hget(parts, "api:other"))
     tell = f"{events.APPEND} return append(KEYS[1], KEYS[2], {{'kind', 'change', 'n', '0', 'parts', 'api:products'}})"
     redis.eval(tell, 2, redis_names.EPOCH, redis_names.EVENTS)
-    wait_until(lambda: worker.world.refused == {"api:products"})
+    wait_until(lambda: worker.config.refused == {"api:products"})
     assert served(worker).slug == "products"
     catalog.api_update(actor=PLATFORM, api=api, retries=3)
     wait_until(lambda: served(worker).retries == 3)
-    assert worker.world.refused == set()
+    assert worker.config.refused == set()
 
 
 def test_a_record_that_somebody_changed_opens_nothing_and_closes_nothing(valkey, workers):
@@ -265,7 +265,7 @@ def test_a_record_of_before_a_refill_is_worth_nothing_after_it(valkey, workers):
     access.key_revoke(actor=PLATFORM, key=key)
     redis.flushall()
     reconcile()
-    wait_until(lambda: worker.world.incarnation == 3)
+    wait_until(lambda: worker.config.incarnation == 3)
     redis.set(redis_names.credential(3, key.digest), kept)
     with pytest.raises(CredentialUnknown):
         worker.lookup(key.digest)
@@ -281,13 +281,13 @@ def test_a_refill_leaves_readers_alone_until_it_is_complete(valkey, workers, mon
     whole_switch = state.switch
 
     def look_first(*arguments: Any) -> bool:
-        seen.append((worker.lookup(key.digest).state, served(worker).slug, worker.world.incarnation))
+        seen.append((worker.lookup(key.digest).state, served(worker).slug, worker.config.incarnation))
         return whole_switch(*arguments)
 
     monkeypatch.setattr(state, "switch", look_first)
     publish_pending()
     assert seen == [("active", "products", 2)]
-    wait_until(lambda: worker.world.incarnation == 4)
+    wait_until(lambda: worker.config.incarnation == 4)
     assert worker.lookup(key.digest).state == "active"
 
 
@@ -309,7 +309,7 @@ def test_a_refill_that_died_is_begun_anew_and_its_leftovers_are_swept(valkey, wo
         publish_pending()
     redis.delete(redis_names.REFILLER)  # what its expiry does
     reconcile()
-    wait_until(lambda: worker.world.incarnation == 4)
+    wait_until(lambda: worker.config.incarnation == 4)
     assert not list(redis.scan_iter(match=f"{redis_names.CREDENTIAL}3:*"))
     assert len(list(redis.scan_iter(match=f"{redis_names.CREDENTIAL}4:*"))) == 1
 
@@ -340,8 +340,8 @@ def test_a_frozen_redis_is_waited_for_with_the_lease_and_nothing_is_lost(valkey,
     assert worker.lookup(key.digest).state == "active"
     valkey.send(signal.SIGSTOP)
     try:
-        wait_until(lambda: not worker.follower.connected)
-        assert worker.world.credential(key.digest).state == "active"
+        wait_until(lambda: not worker.subscriber.connected)
+        assert worker.config.credential(key.digest).state == "active"
         with pytest.raises(CredentialUnknown):
             worker.lookup("00" * 32)
         catalog.api_retire(actor=PLATFORM, api=api)  # the console works
@@ -350,7 +350,7 @@ def test_a_frozen_redis_is_waited_for_with_the_lease_and_nothing_is_lost(valkey,
         valkey.send(signal.SIGCONT)
     reconcile()
     wait_until(lambda: served(worker) is None)
-    assert worker.world.incarnation == 2
+    assert worker.config.incarnation == 2
 
 
 def test_reconciling_without_redis_says_so_and_goes_on(valkey, caplog):
@@ -359,7 +359,7 @@ def test_reconciling_without_redis_says_so_and_goes_on(valkey, caplog):
     assert "not reconciled" in caplog.text
     valkey.start()
     reconcile()
-    assert state.held(state.client()).n == Epoch.objects.get().n
+    assert state.redis_state(state.client()).n == Epoch.objects.get().n
 
 
 @pytest.mark.parametrize(

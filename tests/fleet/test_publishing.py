@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def served(worker: Any, path: bytes = b"/products/1") -> Any:
-    return worker.world.route(b"localhost", path)
+    return worker.config.route(b"localhost", path)
 
 
 def test_a_published_api_is_routed_by_every_worker(valkey, workers):
@@ -38,7 +38,7 @@ def test_a_published_api_is_routed_by_every_worker(valkey, workers):
     assert served(one).slug == "products"
     assert served(one).upstreams[0].url == "http://127.0.0.1:9/"
     assert served(two).revision == api.revision
-    assert one.world.epoch == Epoch.objects.get().n
+    assert one.config.epoch == Epoch.objects.get().n
 
 
 def test_a_worker_that_starts_later_knows_everything(valkey, workers):
@@ -46,8 +46,8 @@ def test_a_worker_that_starts_later_knows_everything(valkey, workers):
     plan = make_plan(rate_calls=10, rate_period=2.0, burst=None)
     worker = workers()
     assert served(worker).slug == "products"
-    assert worker.world.plan(plan.slug).rate == 5.0
-    assert worker.world.plan(plan.slug).burst == 10
+    assert worker.config.plan(plan.slug).rate == 5.0
+    assert worker.config.plan(plan.slug).burst == 10
 
 
 def test_a_retired_api_is_routed_no_more(valkey, workers):
@@ -71,18 +71,18 @@ def test_a_subscription_of_an_application_reaches_its_keys(valkey, workers):
     api, acme = make_api(make_tenant("platform")), make_tenant("acme")
     application = make_application(acme)
     digest = make_key(application).key.digest
-    wait_until(lambda: worker.world.epoch == Epoch.objects.get().n)
+    wait_until(lambda: worker.config.epoch == Epoch.objects.get().n)
     assert worker.lookup(digest).grants == {}
     subscription = make_subscription(application, api)
-    wait_until(lambda: worker.world.credential(digest) is None)
+    wait_until(lambda: worker.config.credential(digest) is None)
     grant = worker.lookup(digest).grants["products"]
     assert (grant.subscription, grant.plan, grant.state) == (subscription.pk, "standard", "active")
     access.subscription_suspend(actor=PLATFORM, subscription=subscription)
-    wait_until(lambda: worker.world.credential(digest) is None)
+    wait_until(lambda: worker.config.credential(digest) is None)
     assert worker.lookup(digest).grants["products"].state == "suspended"
     subscription.refresh_from_db()
     access.subscription_revoke(actor=PLATFORM, subscription=subscription)
-    wait_until(lambda: worker.world.credential(digest) is None)
+    wait_until(lambda: worker.config.credential(digest) is None)
     assert worker.lookup(digest).grants == {}
 
 
@@ -91,7 +91,7 @@ def test_a_revoked_key_is_dropped_by_all_workers(valkey, workers):
     key = make_key(make_application(make_tenant("acme"))).key
     assert {worker.lookup(key.digest).state for worker in (one, two)} == {"active"}
     access.key_revoke(actor=PLATFORM, key=key)
-    wait_until(lambda: one.world.credential(key.digest) is None and two.world.credential(key.digest) is None)
+    wait_until(lambda: one.config.credential(key.digest) is None and two.config.credential(key.digest) is None)
     assert {worker.lookup(key.digest).state for worker in (one, two)} == {"revoked"}
 
 
@@ -101,11 +101,11 @@ def test_the_keys_of_a_suspended_tenant_say_so(valkey, workers):
     digest = make_key(make_application(acme)).key.digest
     assert worker.lookup(digest).state == "active"
     tenants.tenant_suspend(actor=PLATFORM, tenant=acme)
-    wait_until(lambda: worker.world.credential(digest) is None)
+    wait_until(lambda: worker.config.credential(digest) is None)
     assert worker.lookup(digest).state == "tenant_suspended"
     acme.refresh_from_db()
     tenants.tenant_resume(actor=PLATFORM, tenant=acme)
-    wait_until(lambda: worker.world.credential(digest) is None)
+    wait_until(lambda: worker.config.credential(digest) is None)
     assert worker.lookup(digest).state == "active"
 
 
@@ -115,7 +115,7 @@ def test_a_deleted_application_takes_its_keys_along(valkey, workers):
     digest = make_key(application).key.digest
     assert worker.lookup(digest).state == "active"
     access.application_delete(actor=PLATFORM, application=application)
-    wait_until(lambda: worker.world.credential(digest) is None)
+    wait_until(lambda: worker.config.credential(digest) is None)
     assert worker.lookup(digest) is UNKNOWN
 
 
@@ -124,7 +124,7 @@ def test_a_look_up_that_a_revocation_overtakes_is_made_again(valkey, workers, mo
     worker = workers()
     key = make_key(make_application(make_tenant("acme"))).key
     wait_for_receipt()
-    ask, answers, release = worker.follower._ask_redis, [], asyncio.Event()
+    ask, answers, release = worker.subscriber._ask_redis, [], asyncio.Event()
 
     async def slow(digest: str) -> Any:
         found = await ask(digest)
@@ -133,8 +133,8 @@ def test_a_look_up_that_a_revocation_overtakes_is_made_again(valkey, workers, mo
             await release.wait()
         return found
 
-    monkeypatch.setattr(worker.follower, "_ask_redis", slow)
-    asked = asyncio.run_coroutine_threadsafe(worker.follower.lookup(key.digest), worker._loop)
+    monkeypatch.setattr(worker.subscriber, "_ask_redis", slow)
+    asked = asyncio.run_coroutine_threadsafe(worker.subscriber.lookup(key.digest), worker._loop)
     wait_until(lambda: answers)
     if refilled:
         state.client().set(redis_names.MISTRUST, 2)
@@ -143,38 +143,38 @@ def test_a_look_up_that_a_revocation_overtakes_is_made_again(valkey, workers, mo
     worker._loop.call_soon_threadsafe(release.set)
     assert asked.result(10).state == "revoked"
     assert [answer.state for answer in answers] == ["active", "revoked"]
-    assert worker.world.credential(key.digest).state == "revoked"
+    assert worker.config.credential(key.digest).state == "revoked"
 
 
 def test_callers_of_one_key_share_one_question(valkey, workers, monkeypatch):
     worker = workers()
     key = make_key(make_application(make_tenant("acme"))).key
     wait_for_receipt()
-    ask, asked = worker.follower._ask_redis, []
+    ask, asked = worker.subscriber._ask_redis, []
 
     async def counted(digest: str) -> Any:
         asked.append(digest)
         return await ask(digest)
 
     async def fifty() -> list[Any]:
-        return await asyncio.gather(*(worker.follower.lookup(key.digest) for _ in range(50)))
+        return await asyncio.gather(*(worker.subscriber.lookup(key.digest) for _ in range(50)))
 
-    monkeypatch.setattr(worker.follower, "_ask_redis", counted)
+    monkeypatch.setattr(worker.subscriber, "_ask_redis", counted)
     assert {found.key_id for found in worker.run(fifty())} == {key.pk}
     assert asked == [key.digest]
-    assert worker.follower._flights == {}
+    assert worker.subscriber._flights == {}
 
 
 def test_a_flood_of_keys_that_nobody_has_opens_few_connections(valkey, workers):
     worker = workers()
 
     async def flood() -> set[Any]:
-        return set(await asyncio.gather(*(worker.follower.lookup(f"{number:064x}") for number in range(500))))
+        return set(await asyncio.gather(*(worker.subscriber.lookup(f"{number:064x}") for number in range(500))))
 
     before = state.client().info("clients")["connected_clients"]
     assert worker.run(flood()) == {UNKNOWN}
     assert state.client().info("clients")["connected_clients"] - before <= 16
-    assert worker.world.credential(f"{7:064x}") is UNKNOWN
+    assert worker.config.credential(f"{7:064x}") is UNKNOWN
 
 
 def test_a_change_that_gateways_need_not_hear_of_still_moves_the_epoch(valkey, workers):
@@ -182,7 +182,7 @@ def test_a_change_that_gateways_need_not_hear_of_still_moves_the_epoch(valkey, w
     tenants.tenant_update(actor=PLATFORM, tenant=make_tenant("acme"), name="Acme Inc.")
     assert Entry.objects.first().affects == []
     publish_pending()
-    wait_until(lambda: worker.world.epoch == Epoch.objects.get().n)
+    wait_until(lambda: worker.config.epoch == Epoch.objects.get().n)
 
 
 def test_what_a_process_that_died_after_its_commit_left_behind_is_published(valkey, workers, monkeypatch):
@@ -207,7 +207,7 @@ def test_a_long_backlog_goes_in_batches(valkey, workers, monkeypatch):
     assert publish_pending() == (2, Epoch.objects.get().n)
     assert len(state.client().xrange(redis_names.EVENTS)) - before == 4  # 11 entries, 3 at a time
     worker = workers()
-    assert len(worker.world.routes) == 5
+    assert len(worker.config.routes) == 5
 
 
 def test_a_change_of_many_keys_goes_in_steps_and_has_workers_look_all_of_them_up(valkey, workers, monkeypatch):
@@ -219,9 +219,9 @@ def test_a_change_of_many_keys_goes_in_steps_and_has_workers_look_all_of_them_up
     digests = [make_key(application, name=f"key{number}").key.digest for number in range(5)]
     assert {worker.lookup(digest).state for digest in digests} == {"active"}
     tenants.tenant_suspend(actor=PLATFORM, tenant=acme)
-    wait_until(lambda: worker.world.credential(digests[0]) is None)
+    wait_until(lambda: worker.config.credential(digests[0]) is None)
     assert {worker.lookup(digest).state for digest in digests} == {"tenant_suspended"}
-    assert state.held(state.client()).step == 0
+    assert state.redis_state(state.client()).step == 0
 
 
 def test_a_publisher_that_died_in_the_middle_of_a_large_change_is_taken_over(valkey, workers, monkeypatch):
@@ -243,9 +243,9 @@ def test_a_publisher_that_died_in_the_middle_of_a_large_change_is_taken_over(val
         patch.setattr(state, "push", dies_after_one)
         with pytest.raises(SystemExit):
             tenants.tenant_suspend(actor=PLATFORM, tenant=acme)
-    assert state.held(state.client()).step == 1
+    assert state.redis_state(state.client()).step == 1
     reconcile()
-    assert state.held(state.client()).step == 0
+    assert state.redis_state(state.client()).step == 0
     assert {worker.lookup(digest).state for digest in digests} == {"tenant_suspended"}
 
 
@@ -271,13 +271,13 @@ def test_what_was_compiled_before_somebody_else_published_is_not_written(valkey)
     platform = make_tenant("platform")
     publish_pending()
     redis = state.client()
-    slow = state.held(redis)
+    slow = state.redis_state(redis)
     api = make_api(platform)
     publish_pending()
     old = state.client().hget(redis_names.parts(slow.incarnation), "api:products")
     assert not state.push(redis, slow, {"api:products": None}, {}, n=slow.n + 1)
     assert state.client().hget(redis_names.parts(slow.incarnation), "api:products") == old
-    assert state.held(redis).n == Epoch.objects.get().n
+    assert state.redis_state(redis).n == Epoch.objects.get().n
     assert api.slug == "products"
 
 
@@ -312,7 +312,7 @@ def test_many_publishers_at_once_agree(valkey, workers, monkeypatch):
     for thread in threads:
         thread.join()
     assert ends == [(2, goal)] * 4
-    wait_until(lambda: len(worker.world.routes) == 15)
+    wait_until(lambda: len(worker.config.routes) == 15)
     events = [int(fields[b"n"]) for _, fields in state.client().xrange(redis_names.EVENTS)]
     assert events == list(range(goal + 1))  # each change once, in order
     assert Epoch.objects.get().incarnation == 2  # filled once, and never needlessly again

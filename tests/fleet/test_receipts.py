@@ -35,7 +35,7 @@ def test_a_receipt_counts_every_worker(valkey, workers):
     assert receipt.complete
     assert receipt.exit_status == 0
     assert receipt.sentence.startswith("in force on 2 of 2 workers, slowest ")
-    assert one.world.epoch == two.world.epoch == receipt.epoch
+    assert one.config.epoch == two.config.epoch == receipt.epoch
     assert Row.objects.get().in_force == 2
 
 
@@ -45,7 +45,7 @@ def test_after_the_receipt_of_a_revocation_no_worker_takes_the_key(valkey, worke
     assert [worker.lookup(key.digest).state for worker in both] == ["active", "active"]
     access.key_revoke(actor=PLATFORM, key=key)
     assert wait_for_receipt().in_force == 2
-    assert [worker.world.credential(key.digest) for worker in both] == [None, None]
+    assert [worker.config.credential(key.digest) for worker in both] == [None, None]
 
 
 def test_a_key_that_was_unknown_is_known_at_its_receipt(valkey, workers):
@@ -54,10 +54,10 @@ def test_a_key_that_was_unknown_is_known_at_its_receipt(valkey, workers):
     secret = "a-key-that-was-made-elsewhere"
     mine = digest(django_settings.KEY_PEPPER, secret)
     assert worker.lookup(mine) is UNKNOWN
-    assert worker.world.credential(mine) is UNKNOWN
+    assert worker.config.credential(mine) is UNKNOWN
     access.key_import(actor=PLATFORM, application=application, name="old", secret=secret)
     assert wait_for_receipt().complete
-    assert worker.world.credential(mine) is None
+    assert worker.config.credential(mine) is None
     assert worker.lookup(mine).application == "acme/bot"
 
 
@@ -102,7 +102,7 @@ def test_a_crashed_worker_counts_until_it_is_reaped(valkey, workers):
     make_tenant("acme")
     assert wait_for_receipt(timeout=0.3).sentence.startswith("in force on 1 of 2 workers, everywhere by ")
     # Both run in the test's process: reap by the id that tells them apart.
-    report = crashed.follower._report()
+    report = crashed.subscriber._report()
     redis = state.client()
     redis.hset(redis_names.WORKERS, f"{node_name()}-9-424242", redis.hget(redis_names.WORKERS, report.worker))
     redis.hdel(redis_names.WORKERS, report.worker)
@@ -144,7 +144,7 @@ def test_a_purge_is_in_force_when_every_worker_has_its_clock(valkey, workers):
     clock = purge(state.client(), ["api:products"])
     receipt = wait_for_receipt(purge_clock=clock)
     assert (receipt.in_force, receipt.complete) == (2, True)
-    assert one.world.purges.clock == two.world.purges.clock == clock
+    assert one.config.purges.clock == two.config.purges.clock == clock
     frozen = two
     frozen.freeze()
     receipt = wait_for_receipt(purge_clock=purge(state.client(), ["api:products"]), timeout=0.3)
@@ -155,9 +155,9 @@ def test_a_purge_that_a_worker_noted_by_itself_is_no_receipt_of_anothers(valkey,
     """While Redis is away a worker ends answers by itself; its clock then says more than it heard."""
     worker = workers()
     worker.freeze()
-    worker.world.purges.apply(["api:other"], 1, False)
+    worker.config.purges.apply(["api:other"], 1, False)
     clock = purge(state.client(), ["api:products"])
-    assert clock == worker.world.purges.clock == 1
+    assert clock == worker.config.purges.clock == 1
     assert wait_for_receipt(purge_clock=clock, timeout=0.2).in_force == 0
     worker.thaw()
     assert wait_for_receipt(purge_clock=clock).in_force == 1
@@ -167,11 +167,11 @@ def test_a_worker_that_refused_a_damaged_value_is_not_in_force(valkey, workers):
     worker = workers()
     make_api(make_tenant("platform"))
     wait_for_receipt()
-    parts = redis_names.parts(worker.world.incarnation)
+    parts = redis_names.parts(worker.config.incarnation)
     sealed = state.client().hget(parts, "api:products")
     state.client().hset(parts, "api:products", sealed[:-1] + b"\x00")
     late = workers()
-    assert late.world.refused == {"api:products"}
+    assert late.config.refused == {"api:products"}
     receipt = wait_for_receipt(timeout=0.3)
     assert (receipt.workers, receipt.in_force) == (2, 1)
 
@@ -181,7 +181,7 @@ def test_the_gateways_page_knows_who_is_alive(valkey, workers):
     make_api(make_tenant("platform"))
     receipt = wait_for_receipt()
     (gateway,) = gateways()
-    assert gateway.worker == worker.follower._report().worker
+    assert gateway.worker == worker.subscriber._report().worker
     assert (gateway.epoch, gateway.lag, gateway.incarnation, gateway.number) == (receipt.epoch, 0, 2, 0)
     assert gateway.alive
     assert 890 < gateway.lease_left <= 900
@@ -198,7 +198,7 @@ def test_who_was_silent_for_long_is_forgotten(valkey, workers):
     redis.hset(redis_names.WORKERS, "garbage", b"x")
     assert len(gateways()) == 2
     assert forget_the_dead(redis) == 1
-    assert [gateway.worker for gateway in gateways()] == [worker.follower._report().worker]
+    assert [gateway.worker for gateway in gateways()] == [worker.subscriber._report().worker]
 
 
 def test_the_state_of_each_part_is_told(valkey, workers, settings):

@@ -31,7 +31,7 @@ class House:
         self.elsewhere = make_subscription(self.bot, make_api(platform, "orders"))
         self.workers = [workers(), workers()]
         wait_for_receipt()
-        birth = self.workers[0].world.purges.birth()
+        birth = self.workers[0].config.purges.purge_clock()
         self.held = {
             (api, scope, key.name): self._stored(api, scope, key, birth)
             for api in ("products", "orders")
@@ -48,7 +48,7 @@ class House:
         """What is dead on every worker, once the receipt is there."""
         assert wait_for_receipt().complete
         dead = [
-            {name for name, held in self.held.items() if worker.world.purges.is_dead(held.entry)}
+            {name for name, held in self.held.items() if worker.config.purges.is_dead(held.entry)}
             for worker in self.workers
         ]
         assert dead[0] == dead[1]

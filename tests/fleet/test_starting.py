@@ -42,7 +42,7 @@ def copied(disk: DiskCopyReader) -> None:
     reader = DiskCopyReader(disk._path)
 
     def there() -> bool:
-        held, copy = state.held(state.client()), reader.load()
+        held, copy = state.redis_state(state.client()), reader.load()
         return bool(held and copy and copy.boot and (copy.position.incarnation, copy.position.n) == held[:2])
 
     wait_until(there, what="the disk copy is up to date")
@@ -55,7 +55,7 @@ class Stop:
     def __init__(self, worker: Any) -> None:
         self.reached, self.go_on = threading.Event(), threading.Event()
         self.versions: list[int] = []
-        load, moved = worker.follower.load, worker.world.moved
+        load, moved = worker.subscriber.load, worker.config.moved
 
         async def load_and_stop(*arguments: Any) -> None:
             await load(*arguments)
@@ -66,8 +66,8 @@ class Stop:
             moved(position)
             self.versions.append(position.n)
 
-        worker.follower.load = load_and_stop
-        worker.world.moved = note
+        worker.subscriber.load = load_and_stop
+        worker.config.moved = note
 
 
 def test_a_receipt_says_how_many_more_are_starting_and_does_not_wait_for_them(valkey, workers):
@@ -100,12 +100,12 @@ def test_what_a_worker_read_before_a_receipt_is_not_served_after_it(valkey, work
     receipt = wait_for_receipt()
     assert receipt.complete
     assert receipt.sentence == "in force as soon as a gateway runs; 1 is starting"
-    assert not late.world.loaded
+    assert not late.config.loaded
     stop.go_on.set()
     starting.join()
-    wait_until(lambda: late.world.loaded)
+    wait_until(lambda: late.config.loaded)
     assert stop.versions[0] >= receipt.epoch
-    assert late.world.route(b"localhost", b"/products/1") is None
+    assert late.config.route(b"localhost", b"/products/1") is None
 
 
 def test_a_worker_that_starts_from_the_disk_copy_is_counted_though_nobody_hears_it(
@@ -121,15 +121,15 @@ def test_a_worker_that_starts_from_the_disk_copy_is_counted_though_nobody_hears_
     access.key_revoke(actor=PLATFORM, key=key)
     receipt = wait_for_receipt(timeout=1.0)
     # It goes on to serve the key, and so the receipt must not say otherwise.
-    assert late.world.credential(key.digest) is not UNKNOWN
+    assert late.config.credential(key.digest) is not UNKNOWN
     assert not receipt.complete
     assert receipt.exit_status == 3
     assert receipt.copies_behind == 1
     assert "; a disk copy is behind, everywhere by " in receipt.sentence
     assert receipt.everywhere_by is not None
-    assert receipt.everywhere_by.timestamp() >= time.time() + late.world.lease.left(time.monotonic())
+    assert receipt.everywhere_by.timestamp() >= time.time() + late.config.trust_lease.left(time.monotonic())
     socket.symlink_to(valkey.url.removeprefix("unix://"))
-    wait_until(lambda: late.follower.connected)
+    wait_until(lambda: late.subscriber.connected)
     assert wait_for_receipt().sentence.startswith("in force on 1 of 1 worker, slowest ")
     assert late.lookup(key.digest) is UNKNOWN or late.lookup(key.digest).state != "active"
 
@@ -143,8 +143,8 @@ def test_a_worker_that_reads_the_disk_copy_after_a_receipt_has_its_change(
     access.key_revoke(actor=PLATFORM, key=key)
     assert wait_for_receipt().complete
     late = workers(disk=disk, url=f"unix://{tmp_path / 'nothing.sock'}")
-    assert late.world.lease.valid(time.monotonic())
-    assert late.world.epoch == state.held(state.client()).n
+    assert late.config.trust_lease.valid(time.monotonic())
+    assert late.config.epoch == state.redis_state(state.client()).n
 
 
 def test_a_purge_waits_for_the_disk_copy_too(valkey, agent_processes, disk):
@@ -168,8 +168,8 @@ def test_a_copy_whose_agent_said_goodbye_is_trusted_by_nobody_and_not_waited_for
     access.key_revoke(actor=PLATFORM, key=key)
     assert wait_for_receipt(timeout=0.1).complete
     late = workers(disk=disk, url=f"unix://{tmp_path / 'nothing.sock'}")
-    assert late.world.loaded
-    assert not late.world.lease.valid(time.monotonic())
+    assert late.config.loaded
+    assert not late.config.trust_lease.valid(time.monotonic())
 
 
 def test_a_copy_whose_agent_was_killed_is_waited_for_until_its_trust_ends(valkey, agent_processes, disk):

@@ -155,36 +155,36 @@ def credential(digest: str) -> Credential:
 
 
 def test_a_key_is_known_unknown_or_to_be_looked_up():
-    world = WorkerConfig(PurgedTags(), 900)
-    assert world.credential("a") is None
-    world.credentials.put("a", credential("a"))
-    world.unknown.put("b", True)
-    assert world.credential("a").application == "acme/bot"
-    assert world.credential("b") is UNKNOWN
-    world.forget("a")
-    world.forget("b")
-    assert world.credential("a") is world.credential("b") is None
-    world.credentials.put("a", credential("a"))
-    world.forget_all_keys()
-    assert world.credential("a") is None
+    config = WorkerConfig(PurgedTags(), 900)
+    assert config.credential("a") is None
+    config.credentials.put("a", credential("a"))
+    config.unknown.put("b", True)
+    assert config.credential("a").application == "acme/bot"
+    assert config.credential("b") is UNKNOWN
+    config.forget("a")
+    config.forget("b")
+    assert config.credential("a") is config.credential("b") is None
+    config.credentials.put("a", credential("a"))
+    config.forget_all_keys()
+    assert config.credential("a") is None
 
 
 def test_a_world_tells_how_far_it_is():
-    world = WorkerConfig(PurgedTags(), 900)
-    assert (world.loaded, world.incarnation, world.epoch, world.version) == (False, 0, 0, 0)
-    world.put(api("products"))
-    world.put(Plan("gold", 1.0, 1, None, "month", True, None))
-    world.moved(Position(2, 5, 0, 4))
-    assert (world.loaded, world.incarnation, world.epoch, world.version) == (True, 2, 4, 1)
-    assert world.part("api:products").slug == "products"
-    assert world.part("plan:gold") is world.plan("gold")
-    world.drop("api:products")
-    world.drop("plan:gold")
-    assert world.part("api:products") is world.part("plan:gold") is None
-    assert not world.ready(0)
-    world.lease.renew(0)
-    assert world.ready(899)
-    assert not world.ready(900)
+    config = WorkerConfig(PurgedTags(), 900)
+    assert (config.loaded, config.incarnation, config.epoch, config.version) == (False, 0, 0, 0)
+    config.put(api("products"))
+    config.put(Plan("gold", 1.0, 1, None, "month", True, None))
+    config.moved(Position(2, 5, 0, 4))
+    assert (config.loaded, config.incarnation, config.epoch, config.version) == (True, 2, 4, 1)
+    assert config.part("api:products").slug == "products"
+    assert config.part("plan:gold") is config.plan("gold")
+    config.drop("api:products")
+    config.drop("plan:gold")
+    assert config.part("api:products") is config.part("plan:gold") is None
+    assert not config.ready(0)
+    config.trust_lease.renew(0)
+    assert config.ready(899)
+    assert not config.ready(900)
 
 
 def owned(*apis: API) -> Routes:
@@ -228,8 +228,8 @@ def test_no_api_answers_where_a_free_host_would_be_proved():
 
 
 def test_a_hosts_owner_is_a_part_like_others():
-    world = WorkerConfig(purges=PurgedTags(), trust_lease=60)
-    world.put(HostOwner("a.test", "acme"))
-    assert world.part("host:a.test") == HostOwner("a.test", "acme")
-    world.drop("host:a.test")
-    assert world.part("host:a.test") is None
+    config = WorkerConfig(purges=PurgedTags(), trust_lease=60)
+    config.put(HostOwner("a.test", "acme"))
+    assert config.part("host:a.test") == HostOwner("a.test", "acme")
+    config.drop("host:a.test")
+    assert config.part("host:a.test") is None

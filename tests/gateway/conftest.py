@@ -41,16 +41,16 @@ async def origin() -> AsyncIterator[Origin]:
 @pytest.fixture
 def published(state_redis: redis.Redis, cache_redis: redis.Redis, origin: Origin) -> Published:
     """The API ``products`` with two subscribers and a stranger; everything empty otherwise."""
-    world = Published(state_redis)
+    config = Published(state_redis)
     grants = {"products": Grant(1, "unlimited", "active")}
-    world.everything(
+    config.everything(
         UNLIMITED,
         api("products", upstreams=origin.url),
         credential(KEY, grants),
         credential(OTHER_KEY, {"products": Grant(2, "unlimited", "active")}, key_id=2, tenant="zenith"),
         credential(STRANGER_KEY, {}, key_id=3, tenant="zenith"),
     )
-    return world
+    return config
 
 
 @pytest.fixture

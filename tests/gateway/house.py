@@ -95,7 +95,7 @@ class Published:
 
     def change(self, *things: API | Plan | Credential | Egress | HostOwner) -> None:
         """Publish new or changed things."""
-        held = state.held(self.client)
+        held = state.redis_state(self.client)
         assert held is not None
         parts, records = self._sorted(things)
         assert state.push(self.client, held, parts, records, n=held.n + 1, names_of=(tuple(parts), tuple(records)))

@@ -217,7 +217,7 @@ def limited(published: Published, origin: Origin) -> Callable[..., None]:
 
 async def test_over_the_rate_is_a_429_with_a_time_to_come_back(door: Door, limited: Callable[..., None]) -> None:
     limited(plan(0.5, 2))
-    await until(lambda: door.gateway.world.epoch == 2)
+    await until(lambda: door.gateway.config.epoch == 2)
     answers = [await door.call("/products/items") for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]
     last = answers[-1]
@@ -232,7 +232,7 @@ async def test_over_the_rate_is_a_429_with_a_time_to_come_back(door: Door, limit
 
 async def test_over_the_quota_is_told_from_over_the_rate(door: Door, limited: Callable[..., None]) -> None:
     limited(plan(100.0, 100, quota=2, quota_period="day"))
-    await until(lambda: door.gateway.world.epoch == 2)
+    await until(lambda: door.gateway.config.epoch == 2)
     answers = [await door.call("/products/items") for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]
     assert json.loads(answers[-1].body)["code"] == "quota_exceeded"
@@ -241,7 +241,7 @@ async def test_over_the_quota_is_told_from_over_the_rate(door: Door, limited: Ca
 
 async def test_refusals_cost_no_quota(lane: Door, limited: Callable[..., None], published: Published) -> None:
     limited(plan(quota=3))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     for _ in range(5):
         await lane.call("/products/items", key=None)
         await lane.call("/nothing")
@@ -254,7 +254,7 @@ async def test_a_failed_call_costs_what_the_plan_says(
 ) -> None:
     limited(plan(quota=2, charge_failures=charged))
     published.change(api("products", upstreams="http://127.0.0.1:9", retries=0))
-    await until(lambda: lane.gateway.world.epoch == 3)
+    await until(lambda: lane.gateway.config.epoch == 3)
     found = []
     for _ in range(3):
         found.append((await lane.call("/products/items")).status)
@@ -264,10 +264,10 @@ async def test_a_failed_call_costs_what_the_plan_says(
 
 async def test_a_larger_plan_holds_at_once(lane: Door, limited: Callable[..., None]) -> None:
     limited(plan(0.1, 1))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     assert [(await lane.call("/products/items")).status for _ in range(2)] == [200, 429]
     limited(plan(1000.0, 1000))
-    await until(lambda: lane.gateway.world.epoch == 3)
+    await until(lambda: lane.gateway.config.epoch == 3)
 
     async with asyncio.timeout(30):
         while (await lane.call("/products/items")).status != 200:
@@ -280,7 +280,7 @@ async def test_two_gateways_share_one_limit(
     limited(plan(1.0, 10))
     first, second = await gateways(), await gateways()
     async with serving(first) as one, serving(second) as two:
-        await until(lambda: first.world.epoch == second.world.epoch == 2)
+        await until(lambda: first.config.epoch == second.config.epoch == 2)
         statuses = []
         for _ in range(20):
             statuses.append((await one.call("/products/items")).status)
@@ -361,8 +361,8 @@ async def test_a_key_that_is_not_known_is_a_503_while_redis_is_away(
 async def test_after_the_lease_good_keys_get_a_503_and_never_a_401(on_own_state: Door) -> None:
     door = on_own_state
     assert (await door.call("/products/items")).status == 200
-    await door.gateway.follower.stop()
-    door.gateway.world.lease.ends = door.gateway.world.lease.contact = time.monotonic() - 1
+    await door.gateway.subscriber.stop()
+    door.gateway.config.trust_lease.ends = door.gateway.config.trust_lease.contact = time.monotonic() - 1
     for key in (KEY, OTHER_KEY, "nobody-has-this-key"):
         answer = await door.call("/products/items", key=key)
         assert (answer.status, json.loads(answer.body)["code"]) == (503, "not_ready")

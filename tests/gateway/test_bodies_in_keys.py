@@ -25,7 +25,7 @@ async def publish(gateway: Gateway, published: Published, origin: Origin, **chan
     published.change(api("products", upstreams=origin.url, body_limit=limit, policy=policy))
 
     def known() -> bool:
-        served = gateway.world.route(b"", b"/products/")
+        served = gateway.config.route(b"", b"/products/")
         return served is not None and (served.policy, served.body_limit) == (policy, limit)
 
     await until(known)

@@ -64,7 +64,7 @@ async def test_an_answer_without_end_does_not_hold_its_place_when_its_callers_ha
     assert calls_under_way(lane) == 1
     callers[1][1].close()
     await until(lambda: calls_under_way(lane) == 0)
-    assert not lane.gateway.fetches._by_key
+    assert not lane.gateway.coalescer._by_key
 
 
 async def test_a_refresh_without_end_does_not_hold_its_place(
@@ -83,7 +83,7 @@ async def test_an_answer_too_large_to_store_reaches_everybody_who_waits(
     lane: Door, published: Published, origin: Origin
 ) -> None:
     published.change(api("products", upstreams=origin.url, policy=Policy(api="products", max_body=100_000)))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     go_on = asyncio.Event()
     body = bytes(range(256)) * 12_000
 
@@ -140,7 +140,7 @@ async def test_two_keys_of_the_origin_do_not_share_where_they_go_on(
 
     origin.paths["/me"] = whose
     published.change(api("products", upstreams=origin.url, api_key_header="X-Gateway-Key", forward_credential=True))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     for _ in range(2):
         for own in ("the-origins-key-of-ann", "the-origins-key-of-bob"):
             answer = await lane.call("/products/me", key=None, x_gateway_key=KEY, x_api_key=own)
@@ -280,7 +280,7 @@ async def test_an_answer_too_large_reaches_its_caller_although_all_of_it_came_at
     lane: Door, published: Published, origin: Origin
 ) -> None:
     published.change(api("products", upstreams=origin.url, policy=Policy(api="products", max_body=10)))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (b"12345678", b"9abcdefg", b"hijk"))
     origin.paths["/large"] = (
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncache-control: max-age=60\r\n\r\n" + chunks + b"0\r\n\r\n"
@@ -376,7 +376,7 @@ async def test_a_call_whose_lookup_takes_longer_than_the_fetch_of_another_is_a_h
     provokes = asyncio.create_task(lane.call("/products/hot", x_poison="1"))
     await until(lambda: origin.calls_to("/hot") == 1)
     waiting = [asyncio.create_task(lane.call("/products/hot", key=OTHER_KEY)) for _ in range(2)]
-    await until(lambda: [each.subscribers for each in lane.gateway.fetches._by_key.values()] == [3])
+    await until(lambda: [each.subscribers for each in lane.gateway.coalescer._by_key.values()] == [3])
     monkeypatch.setattr(ResponseStore, "look", slow_for_the_second)
     go_on.set()
     assert (await provokes).status == 502
@@ -396,7 +396,7 @@ async def test_nobody_joins_a_fetch_whose_last_caller_has_left(
 
     def ended(self: fetch.UpstreamFetch) -> None:
         end(self)
-        joinable.append(lane.gateway.fetches.is_under_way(self.plan.fetch_key or b""))
+        joinable.append(lane.gateway.coalescer.is_under_way(self.plan.fetch_key or b""))
 
     async def hanging(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
         await reader.read()

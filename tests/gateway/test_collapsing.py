@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apps.cachestore import fetch_lock, store
-from apps.gateway.fetch import fetch as fetches
+from apps.gateway.fetch import fetch as coalescer
 from apps.gateway.gateway import Gateway
 from apps.httpcache.policy import Policy
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok, serving
@@ -135,13 +135,13 @@ async def test_a_look_up_that_its_caller_left_is_made_again_by_those_who_waited(
 ) -> None:
     one, _ = two
     origin.paths["/items"] = ok(b"once", "cache-control: max-age=60")
-    looks, look = 0, one.gateway.store.look
+    lookups, look = 0, one.gateway.store.look
     entered = asyncio.Event()
 
     async def slow_at_first(plan: Any, now: float) -> Any:
-        nonlocal looks
-        looks += 1
-        if looks == 1:
+        nonlocal lookups
+        lookups += 1
+        if lookups == 1:
             entered.set()
             await asyncio.Event().wait()
         return await look(plan, now)
@@ -161,7 +161,7 @@ async def test_what_grows_too_large_to_store_is_not_waited_for_by_another_gatewa
 ) -> None:
     published.change(api("products", upstreams=origin.url, policy=Policy(api="products", max_body=1000)))
     for door in two:
-        await until(lambda: door.gateway.world.epoch == 2)  # noqa: B023
+        await until(lambda: door.gateway.config.epoch == 2)  # noqa: B023
     grow, finish = asyncio.Event(), asyncio.Event()
 
     async def large(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
@@ -208,7 +208,7 @@ async def test_what_cannot_be_cached_makes_all_gateways_callers_go_at_once(
     answers = await asyncio.gather(*calls)
     assert len({answer.body for answer in answers}) == 20
     # And for a while, a gateway that never asked knows it too.
-    assert one.gateway.store._passes.keys() == other.gateway.store._passes.keys()
+    assert one.gateway.store._hit_for_miss.keys() == other.gateway.store._hit_for_miss.keys()
 
 
 async def test_a_failing_upstream_does_not_make_gateways_stand_in_line(two: tuple[Door, Door], origin: Origin) -> None:
@@ -236,7 +236,7 @@ async def test_nobody_waits_twice_for_an_upstream_that_is_too_slow(
 ) -> None:
     published.change(api("products", upstreams=origin.url, read_timeout=0.5, retries=0))
     for door in two:
-        await until(lambda: door.gateway.world.epoch == 2)  # noqa: B023
+        await until(lambda: door.gateway.config.epoch == 2)  # noqa: B023
 
     async def silent(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
         await reader.read()
@@ -326,14 +326,14 @@ async def test_a_leader_whose_callers_left_stops_when_nobody_waits(
     await until(lambda: gate.asked == 1)
     assert cache_redis.keys("*fetch*")
     writer.close()
-    await until(lambda: not one.gateway.fetches._running)
+    await until(lambda: not one.gateway.coalescer._running)
     await until(lambda: not cache_redis.keys("*fetch*"))
 
 
 async def test_an_answer_that_is_long_in_coming_is_waited_for_in_one_gateway_only(
     two: tuple[Door, Door], origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetches, "LONG", 0.05)
+    monkeypatch.setattr(coalescer, "LONG", 0.05)
     one, other = two
     go_on = asyncio.Event()
 
@@ -368,7 +368,7 @@ async def test_a_stale_answer_is_refreshed_by_one_gateway(
     await until(lambda: waits(one) + waits(other) == 1)
     gate.opened.set()
     for door in two:
-        await until(lambda: not door.gateway.fetches._running)  # noqa: B023
+        await until(lambda: not door.gateway.coalescer._running)  # noqa: B023
         answer = await door.call("/products/items")
         assert (answer.cache, answer.body) == ("HIT", b"second")
     assert gate.asked == 2
@@ -526,7 +526,7 @@ async def test_two_identities_at_once_never_share_a_private_answer(
     changes = {"api_key_header": "X-Gateway-Key", "forward_credential": True, "policy": Policy(api="products")}
     published.change(api("products", upstreams=origin.url, **changes))
     for door in two:
-        await until(lambda: door.gateway.world.epoch == 2)  # noqa: B023
+        await until(lambda: door.gateway.config.epoch == 2)  # noqa: B023
     own = ["the-origins-key-of-ann", "the-origins-key-of-bob"] * 20
     answers = await asyncio.gather(
         *(door.call("/products/me", key=None, x_gateway_key=KEY, x_api_key=key) for door in two for key in own)

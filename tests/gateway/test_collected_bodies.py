@@ -27,7 +27,7 @@ async def test_who_gathers_most_gives_up_storing_and_is_answered_all_the_same(
         return handler
 
     origin.paths |= {"/large": answer(2500, 100), "/small": answer(800, 200)}
-    gathered = lane.gateway.fetches.gathering
+    gathered = lane.gateway.coalescer.collected_bodies
     large = asyncio.create_task(lane.call("/products/large"))
     await until(lambda: gathered.bytes == 2500)
     small = asyncio.create_task(lane.call("/products/small"))

@@ -54,7 +54,7 @@ async def bounded(door: Door, origin: Origin, published: Published, **changes: A
     """Have the API ``products`` with other bounds."""
     concurrency = Concurrency(**changes)
     published.change(api("products", upstreams=origin.url, concurrency=concurrency, read_timeout=60.0))
-    await until(lambda: door.gateway.world.part("api:products").concurrency == concurrency)
+    await until(lambda: door.gateway.config.part("api:products").concurrency == concurrency)
 
 
 def counts(door: Door) -> tuple[int, int]:

@@ -374,7 +374,7 @@ async def test_an_answer_without_a_length_ends_with_its_connection(door: Door, o
 
 async def test_an_upstream_that_is_not_there_is_a_502(door: Door, published: Published, origin: Origin) -> None:
     published.change(api("products", upstreams=f"http://127.0.0.1:{free_port()}"))
-    await until(lambda: door.gateway.world.epoch == 2)
+    await until(lambda: door.gateway.config.epoch == 2)
     answer = await door.call("/products/items")
     assert (answer.status, json.loads(answer.body)["code"]) == (502, "upstream_unreachable")
     assert "127.0.0.1" not in answer.body.decode()
@@ -389,7 +389,7 @@ async def test_an_upstream_that_is_too_slow_is_a_504(door: Door, published: Publ
 
     origin.paths["/slow"] = never
     published.change(api("products", upstreams=origin.url, read_timeout=0.1))
-    await until(lambda: door.gateway.world.epoch == 2)
+    await until(lambda: door.gateway.config.epoch == 2)
     answer = await door.call("/products/slow")
     assert (answer.status, json.loads(answer.body)["code"]) == (504, "upstream_timeout")
     assert origin.calls_to("/slow") == 1
@@ -568,7 +568,7 @@ async def test_the_header_rules_of_an_api_come_last(door: Door, published: Publi
     rules = HeaderRules(set=(("X-Backend-Key", "secret"), ("User-Agent", "apimgr")), remove=("X-Tracking",))
     answers = HeaderRules(set=(("X-Served-By", "us"),), remove=("Server",))
     published.change(api("products", upstreams=origin.url, request_headers=rules, response_headers=answers))
-    await until(lambda: door.gateway.world.epoch == 2)
+    await until(lambda: door.gateway.config.epoch == 2)
     origin.paths["/items"] = ok(b"", "server: leaky/1.0", "cache-control: max-age=60")
     for cache in ("MISS", "HIT"):
         answer = await door.call("/products/items", user_agent="curl", x_tracking="1")
@@ -586,7 +586,7 @@ async def test_a_revoked_key_is_refused_as_soon_as_the_change_is_there(
     assert (await door.call("/products/items")).status == 200
     assert (await door.call("/products/items")).cache == "HIT"
     published.change(credential(KEY, {"products": Grant(1, "unlimited", "active")}, state="revoked"))
-    await until(lambda: door.gateway.world.epoch == 2)
+    await until(lambda: door.gateway.config.epoch == 2)
     answer = await door.call("/products/items")
     assert (answer.status, json.loads(answer.body)["code"]) == (401, "invalid_credential")
 
@@ -608,7 +608,7 @@ async def test_what_a_key_may_call_is_checked(
 ) -> None:
     origin.paths["/items"] = ok(b"")
     published.change(credential(KEY, grants, **changes))
-    await until(lambda: door.gateway.world.epoch == 2)
+    await until(lambda: door.gateway.config.epoch == 2)
     assert (await door.call("/products/items")).status == status
 
 
@@ -627,7 +627,7 @@ async def test_the_detail_is_for_those_who_may_see_it(door: Door, published: Pub
     assert "detail=not_found" not in (await door.call("/products/items"))["x-cache"]
     assert "detail=fresh" in (await door.call("/products/items"))["cache-status"]
     published.change(api("products", upstreams=origin.url, debug_headers="none"))
-    await until(lambda: door.gateway.world.epoch == 2)
+    await until(lambda: door.gateway.config.epoch == 2)
     shown = (await door.call("/products/items"))["cache-status"]
     assert "detail" not in shown
     assert "key=" not in shown

@@ -35,7 +35,7 @@ async def test_a_miss_and_a_hit_tell_the_same(
 ) -> None:
     policy = Policy(api="products", downstream=rule, surrogate_control=surrogates)
     published.change(api("products", upstreams=origin.url, policy=policy))
-    await until(lambda: seeing.gateway.world.epoch == 2)
+    await until(lambda: seeing.gateway.config.epoch == 2)
     origin.paths["/items"] = ok(b"items", *SAID)
     miss, hit = [await seeing.call("/products/items") for _ in range(2)]
     assert (miss.cache, hit.cache) == ("MISS", "HIT")
@@ -49,7 +49,7 @@ async def test_an_answer_that_is_for_one_caller_is_told_no_lifetime_of_ours(
 ) -> None:
     policy = Policy(api="products", downstream="60")
     published.change(api("products", upstreams=origin.url, policy=policy))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     origin.paths["/items"] = ok(b"done", *SAID)
     answer = await lane.call("/products/items", method="POST", body=b"x")
     assert (answer.cache, told(answer)) == ("BYPASS", ("max-age=3600, public", False, True))

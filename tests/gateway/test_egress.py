@@ -14,9 +14,9 @@ HERE = ("127.0.0.0/8",)
 
 
 async def rules(gateway: Gateway, published: Published, *parts: Egress) -> None:
-    before = gateway.world.epoch
+    before = gateway.config.epoch
     published.change(*parts)
-    await until(lambda: gateway.world.epoch > before)
+    await until(lambda: gateway.config.epoch > before)
 
 
 async def test_a_refused_upstream_is_a_problem_that_names_no_address(

@@ -36,13 +36,13 @@ async def test_bodies_that_the_cache_let_go_of_are_gone(gateways: Any, origin: O
 
 async def test_no_head_keeps_an_older_configuration_alive(lane: Door, published: Published, origin: Origin) -> None:
     origin.paths["/item"] = ok(b"item", "cache-control: max-age=600")
-    before = lane.gateway.world.version
+    before = lane.gateway.config.version
     for number in range(5):
         published.change(api("products", upstreams=origin.url, revision=number + 2))
-        await until(lambda number=number: lane.gateway.world.part("api:products").revision == number + 2)
+        await until(lambda number=number: lane.gateway.config.part("api:products").revision == number + 2)
         await lane.call("/products/item")
         await lane.call("/products/item", x_n=str(number))
-    assert lane.gateway.world.version > before
+    assert lane.gateway.config.version > before
     gc.collect()
     known = {each.revision for each in gc.get_objects() if type(each) is API and each.slug == "products"}
     # The first call asked the upstream: its connection may still be closing.
@@ -61,7 +61,9 @@ async def test_many_heads_share_what_is_ready_of_a_response(lane: Door, origin: 
             )
             assert (await read_answer(reader)).body == b"item"
     writer.close()
-    ready = {id(admission.ready.held().ready) for admission in lane.gateway.pipeline.heads.values() if admission.ready}
+    ready = {
+        id(head_memo.ready.stored().ready) for head_memo in lane.gateway.pipeline.heads.values() if head_memo.ready
+    }
     assert len(lane.gateway.pipeline.heads) == 50
     assert len(ready) == 1
 
@@ -76,7 +78,7 @@ async def test_a_head_request_is_never_answered_with_what_is_ready_for_get(lane:
 
 async def test_an_attackers_heads_do_not_push_out_those_in_use(lane: Door, origin: Origin) -> None:
     origin.paths["/item"] = ok(b"item", "cache-control: max-age=600")
-    heads = lane.gateway.pipeline.heads = Recent(64 * 1024, lambda head, admission: len(head) + admission.size)
+    heads = lane.gateway.pipeline.heads = Recent(64 * 1024, lambda head, head_memo: len(head) + head_memo.size)
     used = f"GET /products/item HTTP/1.1\r\nhost: api.test\r\nx-api-key: {KEY}\r\n\r\n".encode()
     await lane.call("/products/item")  # its key is looked up: that head isn't remembered yet
     reader, writer = await lane.connect()
@@ -105,10 +107,10 @@ async def test_an_admission_says_what_it_costs(fields: int, lane: Door, origin: 
         writer.write(data)
         assert (await read_answer(reader)).body == b"item"
     writer.close()
-    admission = next(each for each in lane.gateway.pipeline.heads.values() if target_of(each) == b"/products/item")
-    assert admission.ready is not None
-    assert admission.forwarded is not None
-    assert admission.size / 3 < deep_size(admission) <= admission.size
+    head_memo = next(each for each in lane.gateway.pipeline.heads.values() if target_of(each) == b"/products/item")
+    assert head_memo.ready is not None
+    assert head_memo.forwarded is not None
+    assert head_memo.size / 3 < deep_size(head_memo) <= head_memo.size
 
 
 async def test_an_admission_says_what_it_costs_for_a_browsers_head_too(lane: Door, origin: Origin) -> None:
@@ -126,19 +128,19 @@ async def test_an_admission_says_what_it_costs_for_a_browsers_head_too(lane: Doo
         writer.write(data)
         assert (await read_answer(reader)).body == b"item"
     writer.close()
-    admission = next(
+    head_memo = next(
         each for each in lane.gateway.pipeline.heads.values() if target_of(each).startswith(b"/products/item?")
     )
-    assert deep_size(admission) <= admission.size
+    assert deep_size(head_memo) <= head_memo.size
 
 
 SHARED = (API, Plan, Credential, Grant, Operation, StoredResponse, type, ModuleType, FunctionType)
 """What an admission names and doesn't own: the configuration, and what is stored."""
 
 
-def target_of(admission: HeadCacheEntry) -> bytes:
+def target_of(head_memo: HeadCacheEntry) -> bytes:
     """The request target of a head."""
-    return admission.again("", 0.0, 0.0, "").target
+    return head_memo.again("", 0.0, 0.0, "").target
 
 
 def deep_size(thing: Any) -> int:

@@ -67,7 +67,7 @@ async def lock(lane: Door, origin: Origin, cache_redis: Any) -> bytes:
     await until(lambda: cache_redis.keys("*fetch:*"))
     (name,) = cache_redis.keys("*fetch:*")
     cache_redis.delete(name)
-    lane.gateway.store._passes.clear()
+    lane.gateway.store._hit_for_miss.clear()
     origin.paths["/items"] = ok(b"fresh", "cache-control: max-age=60")
     return bytes(name)
 
@@ -78,7 +78,7 @@ async def test_rubbish_in_place_of_a_lock_fails_no_call(
 ) -> None:
     """Nobody but a gateway writes there, and whoever does can deny the cache's help, but not the API."""
     published.change(api("products", upstreams=origin.url, connect_timeout=0.1, read_timeout=0.2, retries=0))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     cache_redis.set(lock, rubbish)
     answer = await lane.call("/products/items")
     assert (answer.status, answer.body) == (200, b"fresh")

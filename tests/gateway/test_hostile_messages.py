@@ -129,7 +129,7 @@ async def test_a_trace_does_not_repeat_what_the_gateway_tells_the_upstream(
     published.change(
         api("products", upstreams=origin.url, request_headers=HeaderRules(set=(("x-upstream-key", "s3cret"),)))
     )
-    await until(lambda: door.gateway.world.epoch == 2)
+    await until(lambda: door.gateway.config.epoch == 2)
     answer = await door.call("/products/items", method="TRACE")
     assert (answer.status, json.loads(answer.body)["code"]) == (400, "invalid_request")
     assert not origin.heads

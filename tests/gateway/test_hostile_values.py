@@ -107,7 +107,7 @@ async def door(
 
 
 def _operations(gateway: Gateway) -> tuple[Operation, ...]:
-    found = gateway.world.route(b"api.test", b"/products/")
+    found = gateway.config.route(b"api.test", b"/products/")
     return () if found is None else tuple(found.operations)
 
 

@@ -22,10 +22,10 @@ async def test_another_tenants_api_gets_no_cookies_of_a_proved_host(door: Door, 
     origin.paths["/"] = EVIL
     origin.paths["/cart"] = ok(b"your cart")
     published.change(open_api("login", origin, "globex"), open_api("shop", origin, "acme"))
-    await until(lambda: door.gateway.world.epoch == 2)
+    await until(lambda: door.gateway.config.epoch == 2)
     assert (await on(door, "shop.acme.test", "/login/"))[0] == 200
     published.change(HostOwner("shop.acme.test", "acme"))
-    await until(lambda: door.gateway.world.epoch == 3)
+    await until(lambda: door.gateway.config.epoch == 3)
     seen = len(origin.heads)
     for host in ("shop.acme.test", "SHOP.acme.test:8080", "shop.acme.test."):
         assert (await on(door, host, "/login/"))[0] == 404
@@ -37,18 +37,18 @@ async def test_another_tenants_api_gets_no_cookies_of_a_proved_host(door: Door, 
 async def test_a_host_that_a_worker_learns_of_ends_what_it_remembered(lane: Door, origin: Origin, published: Published):
     origin.paths["/x"] = ok(b"x", "cache-control: max-age=60")
     published.change(open_api("login", origin, "globex"))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     for _ in range(2):
         assert (await on(lane, "a.test", "/login/x"))[0] == 200
     published.change(HostOwner("a.test", "acme"))
-    await until(lambda: lane.gateway.world.epoch == 3)
+    await until(lambda: lane.gateway.config.epoch == 3)
     assert (await on(lane, "a.test", "/login/x"))[0] == 404
 
 
 async def test_nobody_proves_a_free_host_through_an_api(door: Door, origin: Origin, published: Published):
     origin.paths[PROOF_PATH] = ok(b"apimgr-host=stolen")
     published.change(open_api("root", origin, "globex", listen_path="/"))
-    await until(lambda: door.gateway.world.epoch == 2)
+    await until(lambda: door.gateway.config.epoch == 2)
     for path in (PROOF_PATH, PROOF_PATH.replace("w", "%77"), PROOF_PATH + "?a=1"):
         assert (await on(door, "free.test", path))[0] == 404
     assert not origin.heads

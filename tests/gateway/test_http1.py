@@ -109,7 +109,7 @@ async def test_a_remembered_head_does_not_outlive_its_key(lane: Door, published:
         writer.write(head("/products/fast"))
         assert (await read_answer(reader)).status == 200
     published.change(credential(KEY, {}, state="revoked"))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     writer.write(head("/products/fast"))
     assert (await read_answer(reader)).status == 401
     writer.close()
@@ -119,17 +119,17 @@ async def test_an_outdated_head_is_replaced_when_it_is_decided_anew(
     lane: Door, published: Published, origin: Origin
 ) -> None:
     origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
-    pipeline, world = lane.gateway.pipeline, lane.gateway.world
+    pipeline, config = lane.gateway.pipeline, lane.gateway.config
     reader, writer = await lane.connect()
     for epoch in (1, 2, 3):
         if epoch > 1:
             published.change(api("other", upstreams=origin.url))
-        await until(lambda: world.epoch == epoch)  # noqa: B023
+        await until(lambda: config.epoch == epoch)  # noqa: B023
         for _ in range(2):
             writer.write(head("/products/fast"))
             assert (await read_answer(reader)).status == 200
-        assert [each.version for each in pipeline.heads.values()] == [world.version]
-        assert [each.version for each in pipeline._admissions.values()] == [world.version]
+        assert [each.version for each in pipeline.heads.values()] == [config.version]
+        assert [each.version for each in pipeline._entries.values()] == [config.version]
     writer.close()
 
 
@@ -249,16 +249,16 @@ async def test_a_remembered_head_does_not_outlive_the_end_of_its_key(
     lane: Door, published: Published, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origin.paths["/fast"] = ok(b"fast", "cache-control: max-age=60")
-    grants = lane.gateway.world.credentials
+    grants = lane.gateway.config.credentials
     reader, writer = await lane.connect()
     for _ in range(3):
         writer.write(head("/products/fast"))
         assert (await read_answer(reader)).status == 200
     assert grants is not None
-    for admission in lane.gateway.pipeline.heads.values():
-        admission.expires = time.time() - 1
+    for head_memo in lane.gateway.pipeline.heads.values():
+        head_memo.expires = time.time() - 1
     published.change(credential(KEY, {}, expires_at=time.time() - 1))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     writer.write(head("/products/fast"))
     assert (await read_answer(reader)).status == 401
     writer.close()
@@ -411,11 +411,11 @@ async def test_a_caller_that_reads_a_byte_now_and_then_is_let_go(lane: Door, ori
 
     transport, connection.transport = connection.transport, Dripping()
     connection.sweep(now)
-    looks = 0
+    lookups = 0
     while not transport.is_closing():
-        now, waiting, looks = now + 29, waiting - 1, looks + 1
+        now, waiting, lookups = now + 29, waiting - 1, lookups + 1
         connection.sweep(now)
-    assert looks == 2
+    assert lookups == 2
     await until(lambda: not connections(lane))
     writer.transport.abort()
 
@@ -596,9 +596,9 @@ async def test_a_way_that_a_stranger_made_long_is_told_without_repeating_the_hos
     assert b"\r\nx-forwarded-for: %b, 127.0.0.1\r\n" % way.encode() in sent
     assert sent.count(b"for=") == headers.MOST_NODES
     assert sent.count(b"for=9.9.9.9;") == 1
-    (admission,) = [each for each in gateway.pipeline._admissions.values() if target_of(each) == b"/products/items?b"]
-    assert admission.forwarded is None
-    assert deep_size(admission) <= admission.size
+    (head_memo,) = [each for each in gateway.pipeline._entries.values() if target_of(each) == b"/products/items?b"]
+    assert head_memo.forwarded is None
+    assert deep_size(head_memo) <= head_memo.size
 
 
 async def test_an_exception_of_ours_is_a_500_and_tells_nothing(
@@ -607,7 +607,7 @@ async def test_an_exception_of_ours_is_a_500_and_tells_nothing(
     def fail(*args: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(lane.gateway.world, "route", fail)
+    monkeypatch.setattr(lane.gateway.config, "route", fail)
     answer = await lane.call("/products/fast")
     assert answer.status == 500
     assert b"secret" not in answer.body
@@ -617,7 +617,7 @@ async def test_an_exception_of_ours_is_a_500_and_tells_nothing(
 
 async def test_the_api_without_authentication_takes_anybody(lane: Door, published: Published, origin: Origin) -> None:
     published.change(api("open", upstreams=origin.url, authentication=("none",)))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     origin.paths["/"] = ok(b"welcome")
     answer = await lane.call("/open/", key=None)
     assert (answer.status, answer.body) == (200, b"welcome")

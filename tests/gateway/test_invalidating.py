@@ -20,7 +20,7 @@ OPERATIONS = (Operation("GET", "/items"), Operation("GET", "/items/{id}"), Opera
 
 async def served(published: Published, gateway: Gateway, origin: Origin, policy: Policy, **changes: Any) -> None:
     published.change(api("products", upstreams=origin.url, policy=policy, operations=OPERATIONS, **changes))
-    await until(lambda: gateway.world.epoch == 2)
+    await until(lambda: gateway.config.epoch == 2)
 
 
 async def stored(door: Door, *paths: str) -> None:
@@ -107,7 +107,7 @@ async def test_who_wrote_finds_no_old_answer_on_another_worker(
     for wait in ("INVALIDATION_WAIT", "CONFIRMATION_WAIT"):
         monkeypatch.setattr(invalidation, wait, 5.0)  # what a busy machine takes isn't the question here
     one, other = await gateways(), await gateways()
-    await until(lambda: one.world.workers == other.world.workers == 2)
+    await until(lambda: one.config.workers == other.config.workers == 2)
     for path in [f"/items/{number}" for number in range(5)]:
         origin.paths[path] = ok(b"x", FRESH)
     async with serving(one) as here, serving(other) as there:
@@ -131,13 +131,13 @@ async def test_a_worker_that_hangs_holds_up_a_write_for_a_moment_only(
     monkeypatch.setattr(invalidation, "all_know", never)
     workers = 2
     # A heartbeat may count anew at any moment.
-    counted = property(lambda world: workers, lambda world, found: None)
-    monkeypatch.setattr(type(gateway.world), "workers", counted, raising=False)
+    counted = property(lambda config: workers, lambda config, found: None)
+    monkeypatch.setattr(type(gateway.config), "workers", counted, raising=False)
     origin.paths["/a"] = ok(b"x", FRESH)
     async with serving(gateway) as door:
         assert (await door.call("/products/a", method="PUT", body=b"x")).status == 200
     assert 0 < len(asked) < 20
-    assert set(asked) == {gateway.follower.worker}
+    assert set(asked) == {gateway.subscriber.worker}
     workers = 100
     asked.clear()
     async with serving(gateway) as door:
@@ -146,5 +146,5 @@ async def test_a_worker_that_hangs_holds_up_a_write_for_a_moment_only(
 
 
 def test_the_name_of_a_worker_is_the_one_under_which_it_is_heard(gateway: Gateway):
-    assert isinstance(gateway.follower._report(), Report)
-    assert gateway.follower.worker == gateway.follower._report().worker
+    assert isinstance(gateway.subscriber._report(), Report)
+    assert gateway.subscriber.worker == gateway.subscriber._report().worker

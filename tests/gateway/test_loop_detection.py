@@ -35,7 +35,7 @@ def relay(port: int, change: Change = lambda head: head) -> Callable[..., Awaita
 
 async def led_round(door: Door, origin: Origin, published: Published, change: Change, **changes: Any) -> None:
     published.change(api("round", upstreams=origin.url + "/round", **OPEN | {"policy": OFF} | changes))
-    await until(lambda: door.gateway.world.part("api:round") is not None)
+    await until(lambda: door.gateway.config.part("api:round") is not None)
     origin.paths["/round/x"] = relay(door.port, change)
 
 
@@ -76,7 +76,7 @@ async def test_an_api_that_leads_to_the_gateway_itself_makes_one_call_and_no_mor
     door: Door, published: Published
 ) -> None:
     published.change(api("round", upstreams=f"http://127.0.0.1:{door.port}/round", policy=OFF, **OPEN))
-    await until(lambda: door.gateway.world.part("api:round") is not None)
+    await until(lambda: door.gateway.config.part("api:round") is not None)
     answer = await door.call("/round/x")
     # 502 where the gateway doesn't call its own ports at all.
     assert answer.status in (508, 502)
@@ -90,7 +90,7 @@ async def test_apis_that_lead_to_each_other_end_too(door: Door, origin: Origin, 
         origin.paths[f"/{there}/x"] = relay(door.port)
         published.change(api(here, upstreams=f"{origin.url}/{there}", policy=OFF, **OPEN))
     origin.paths["/end/x"] = ok(b"the end")
-    await until(lambda: door.gateway.world.part(f"api:{names[-1]}") is not None)
+    await until(lambda: door.gateway.config.part(f"api:{names[-1]}") is not None)
     assert (await door.call(f"/{names[-MOST_HOPS]}/x")).body == b"the end"
     assert len(origin.heads) == MOST_HOPS
     assert (await door.call(f"/{names[0]}/x")).status == 508
@@ -130,7 +130,7 @@ async def test_a_loop_through_a_cached_api_is_stored_nowhere(door: Door, origin:
 
 
 async def test_workers_of_one_installation_know_each_other_and_no_other(gateways: Any, origin: Origin) -> None:
-    one, two, other = (await gateways()).loops, (await gateways()).loops, LoopDetection(b"o" * 32)
+    one, two, other = (await gateways()).loop_detection, (await gateways()).loop_detection, LoopDetection(b"o" * 32)
     mine = one._member("products")
     assert mine == two._member("products")
     assert mine.startswith(one._installation)

@@ -83,7 +83,7 @@ async def test_strangers_get_a_problem_and_no_word_of_the_worker(gateways: Any, 
                 assert (refused.status, refused["content-type"]) == (403, "application/problem+json")
                 assert "apimgr_" not in refused.body.decode()
         assert json.loads((await door.call("/_gateway/metrics")).body)["code"] == "forbidden"
-        gateway.world.lease.ends = 0.0
+        gateway.config.trust_lease.ends = 0.0
         assert (await door.call("/_gateway/readyz", x_forwarded_for="192.0.2.1")).body == b"not ready\n"
         assert door.calls() == []
 
@@ -95,7 +95,7 @@ async def test_the_setting_lets_those_behind_the_proxy_read(gateways: Any) -> No
 
 
 async def test_the_machines_own_word_on_why_it_is_not_ready(door: Door) -> None:
-    door.gateway.world.lease.ends = 0.0
+    door.gateway.config.trust_lease.ends = 0.0
     assert (await door.call("/_gateway/readyz")).body == b"not ready: the lease is over\n"
 
 
@@ -113,7 +113,7 @@ async def test_no_api_leads_strangers_to_the_metrics(door: Door, published: Publ
         policy=off,
     )
     published.change(own)
-    await until(lambda: door.gateway.world.part("api:own") is not None)
+    await until(lambda: door.gateway.config.part("api:own") is not None)
     answer = await door.call("/own/metrics")
     assert answer.status in (403, 502)
     assert "apimgr_calls_total" not in answer.body.decode()
@@ -145,4 +145,4 @@ async def test_a_proxy_is_trusted_by_its_address_on_a_socket_for_both_families_t
     assert all(map(gateway.trusts, ("127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.1.2.3", "fd00::1")))
     assert not any(map(gateway.trusts, ("::ffff:192.0.2.1", "192.0.2.1", "fe80::1%eth0", "unix:", "")))
     x = Call("GET", b"/", (), call_id="1", began=0.0, at=0.0, client="::ffff:127.0.0.1")
-    assert not gateway.readers.admit(x)
+    assert not gateway.metrics_readers.admit(x)

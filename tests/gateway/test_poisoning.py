@@ -18,7 +18,7 @@ async def publish(gateway: Gateway, published: Published, origin: Origin, **chan
     """``products`` changed, once the gateway knows it."""
     wanted = api("products", upstreams=origin.url, revision=2, **changes)
     published.change(wanted)
-    await until(lambda: gateway.world.route(b"", b"/products/") == wanted)
+    await until(lambda: gateway.config.route(b"", b"/products/") == wanted)
 
 
 class Everywhere(dict[str, Any]):

@@ -32,7 +32,7 @@ def under(gateway: Gateway, published: Published, origin: Origin) -> Any:
         published.change(api("products", upstreams=origin.url, policy=policy, operation_policies=listed))
 
         def known() -> bool:
-            served = gateway.world.route(b"", b"/products/")
+            served = gateway.config.route(b"", b"/products/")
             return served is not None and (served.policy, served.operation_policies) == (policy, listed)
 
         await until(known)
@@ -138,7 +138,7 @@ def from_file(db: None, published: Published, origin: Origin) -> API:
 async def test_a_personal_answer_is_its_caller_s_own_whatever_else_the_file_says(
     lane: Door, gateway: Gateway, origin: Origin, from_file: API, cache_redis: redis.Redis, path: str
 ) -> None:
-    await until(lambda: gateway.world.route(b"", b"/products/") == from_file)
+    await until(lambda: gateway.config.route(b"", b"/products/") == from_file)
     origin.paths[path] = ok(b"Ann's body", "cache-control: public, max-age=3600", "x-of: Ann's header")
     target = f"/products{path}?of=Ann-query"
     first, again = [await lane.call(target, x_asks="Ann-asks") for _ in range(2)]
@@ -161,7 +161,7 @@ async def test_a_personal_answer_is_its_caller_s_own_whatever_else_the_file_says
 async def test_an_operation_of_the_file_is_off_where_the_api_is_not(
     lane: Door, gateway: Gateway, origin: Origin, from_file: API
 ) -> None:
-    await until(lambda: gateway.world.route(b"", b"/products/") == from_file)
+    await until(lambda: gateway.config.route(b"", b"/products/") == from_file)
     origin.paths["/log"] = ok(b"line")
     assert [(await lane.call("/products/log")).cache for _ in range(2)] == ["BYPASS", "BYPASS"]
 

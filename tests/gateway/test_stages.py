@@ -16,7 +16,7 @@ STAGES = 6
 """As many as a worker has."""
 
 PLACES = range(STAGES + 1)
-OF_ONE_CALL = {"call_id", "request_id", "began", "at", "trace", "stages", "stage", "admission", "body"}
+OF_ONE_CALL = {"call_id", "request_id", "began", "at", "trace", "stages", "stage", "head_memo", "body"}
 CALLS = 5
 
 
@@ -140,7 +140,7 @@ async def test_another_configuration_is_another_question(
     await items.call("/products/items")
     await items.call("/products/items")
     published.change(api("products", upstreams=origin.url, revision=2))
-    await until(lambda: items.gateway.world.part("api:products").revision == 2)
+    await until(lambda: items.gateway.config.part("api:products").revision == 2)
     await items.call("/products/items")
     assert len(counting.clients) == 2
 

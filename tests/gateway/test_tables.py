@@ -303,11 +303,11 @@ def test_statuses_without_end_make_no_series_without_end(tmp_path: Path) -> None
 
 def test_passes_keep_to_their_bound() -> None:
     store = ResponseStore(0, None)
-    size = TABLES["apps.cachestore.store:ResponseStore._passes"].size
+    size = TABLES["apps.cachestore.store:ResponseStore._hit_for_miss"].size
 
     def fill() -> None:
         for number in range(12_000):
-            store.remember_pass(b"%032d" % number, 1.0)
+            store.remember_hit_for_miss(b"%032d" % number, 1.0)
 
     assert grown_by(fill) <= size
 

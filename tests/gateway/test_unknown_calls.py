@@ -63,7 +63,7 @@ async def test_every_server_counts_them(door: Door) -> None:
 
 
 async def test_a_flood_has_a_bounded_number_of_rows_and_all_its_calls_counted(gateways: GATEWAYS) -> None:
-    gateway = await gateways(stranger_rows=0.5)
+    gateway = await gateways(unknown_call_rows=0.5)
     async with serving(gateway) as door:
         for number in range(300):
             await door.call(f"/{'x' * 2000}/{number}")
@@ -73,8 +73,8 @@ async def test_a_flood_has_a_bounded_number_of_rows_and_all_its_calls_counted(ga
 
 
 async def test_the_workers_of_an_installation_share_its_rows(gateways: GATEWAYS) -> None:
-    gateway = await gateways(stranger_rows=2)
-    gateway.world.workers = 20
+    gateway = await gateways(unknown_call_rows=2)
+    gateway.config.workers = 20
     async with serving(gateway) as door:
         for _ in range(5):
             await door.call("/nothing")
@@ -83,7 +83,7 @@ async def test_the_workers_of_an_installation_share_its_rows(gateways: GATEWAYS)
 
 
 async def test_without_rows_they_are_counted_all_the_same(gateways: GATEWAYS) -> None:
-    async with serving(await gateways(stranger_rows=0)) as door:
+    async with serving(await gateways(unknown_call_rows=0)) as door:
         await door.call("/nothing")
         assert (tallied(door), door.calls()) == ({(404, "unknown_api"): 1}, [])
 
@@ -103,7 +103,7 @@ async def test_a_record_keeps_no_more_of_the_host_than_the_log(lane: Door) -> No
 
 async def test_calls_to_known_apis_keep_their_rows_refused_or_not(gateways: GATEWAYS, origin) -> None:
     origin.paths["/items"] = ok(b"[]")
-    async with serving(await gateways(stranger_rows=0)) as door:
+    async with serving(await gateways(unknown_call_rows=0)) as door:
         await door.call("/products/items")
         await door.call("/products/items", key=None)
         await door.call("/products")

@@ -34,7 +34,7 @@ async def without_end(origin: Origin, head: bytes, reader: Any, writer: Any) -> 
 
 
 def is_collected(lane: Door, connection: HTTP1Connection) -> bool:
-    return not lane.gateway.fetches._running and connection.unread > SIZE // 2
+    return not lane.gateway.coalescer._running and connection.unread > SIZE // 2
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ async def test_a_body_that_is_read_ahead_counts(
 ) -> None:
     policy = Policy(api="products", methods=("GET", "QUERY"))
     published.change(api("products", upstreams=origin.url, policy=policy))
-    await until(lambda: gateway.world.epoch == 2)
+    await until(lambda: gateway.config.epoch == 2)
     _, writer = await lane.connect()
     data = f"QUERY /products/items HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\ncontent-length: 900000\r\n\r\n".encode()
     writer.write(data + b"b" * 800_000)
@@ -98,8 +98,8 @@ async def test_readers_of_one_body_share_what_it_takes(lane: Door, origin: Origi
         writer.write(head("/products/streamed"))
         clients.append(writer)
         await until(lambda: lane.gateway.metrics.in_flight == number + 1)  # noqa: B023  awaited at once
-    await until(lambda: not lane.gateway.fetches._running)
-    held = sum(each._under_way[0][0].held() for each in connections(lane) if each._under_way)
+    await until(lambda: not lane.gateway.coalescer._running)
+    held = sum(each._under_way[0][0].held_bytes() for each in connections(lane) if each._under_way)
     assert 0 < held <= SIZE
     for writer in clients:
         writer.close()

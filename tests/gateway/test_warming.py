@@ -113,7 +113,7 @@ async def test_a_warm_up_stores_nothing_where_answers_belong_to_somebody(
     lane: Door, published: Published, origin: Origin
 ) -> None:
     published.change(api("products", upstreams=origin.url, policy=Policy(api="products", scope="tenant")))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     origin.paths["/items"] = ok(b"[]", FRESH)
     warmed = await warm(lane, "/products/items")
     assert (warmed.status, warmed.cache) == (200, "BYPASS")
@@ -128,7 +128,7 @@ async def test_a_warm_up_learns_why_an_answer_is_not_stored(lane: Door, origin: 
 
 async def test_an_open_api_is_warmed_up_too(lane: Door, published: Published, origin: Origin) -> None:
     published.change(api("products", upstreams=origin.url, authentication=("none",)))
-    await until(lambda: lane.gateway.world.epoch == 2)
+    await until(lambda: lane.gateway.config.epoch == 2)
     origin.paths["/items"] = ok(b"[]", FRESH)
     await warm(lane, "/products/items")
     assert (await lane.call("/products/items", key=None)).cache == "HIT"
@@ -147,7 +147,7 @@ async def test_without_a_trust_lease_a_warm_up_gets_what_a_key_gets(lane: Door, 
         def valid(self, now: float, limit: float | None = None) -> bool:
             return False
 
-    lane.gateway.world.lease = Over(900)
+    lane.gateway.config.trust_lease = Over(900)
     assert (await warm(lane, "/products/items")).status == 503
 
 

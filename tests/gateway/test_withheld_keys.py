@@ -59,7 +59,7 @@ async def publish(gateway: Gateway, published: Published, origin: Origin, **chan
     changes.setdefault("policy", LONG)
     wanted = api("products", upstreams=origin.url, revision=2, **changes)
     published.change(wanted, credential(OURS, {"products": Grant(4, "unlimited", "active")}, key_id=4, tenant="zenith"))
-    await until(lambda: gateway.world.route(b"", b"/products/") == wanted)
+    await until(lambda: gateway.config.route(b"", b"/products/") == wanted)
 
 
 async def send(door: Door, path: str, *lines: str, body: bytes | None = None, method: str = "GET") -> Answered:
@@ -227,7 +227,7 @@ async def test_whether_a_key_at_an_open_api_is_somebodys_must_be_known(
     theirs = "X-API-Key: a-key-of-the-upstream"
     assert [(await send(lane, "/products/known", theirs)).status for _ in range(2)] == [200, 200]
     asked = len(origin.heads)
-    lane.gateway.world.lease.ends = 0.0
+    lane.gateway.config.trust_lease.ends = 0.0
     for path in ("/products/known", "/products/new"):
         assert (await send(lane, path, theirs)).status == 503
     assert len(origin.heads) == asked
@@ -266,9 +266,9 @@ async def test_a_key_is_good_for_its_own_apis(
     assert (await door.call("/products/before")).status == 200
     grants = {"products": Grant(1, "unlimited", "active")}
     published.change(credential(KEY, grants, **changes))
-    epoch = door.gateway.world.epoch
+    epoch = door.gateway.config.epoch
     await until(
-        lambda: door.gateway.world.epoch > epoch or door.gateway.world.credential(credential(KEY, {}).digest) is None
+        lambda: door.gateway.config.epoch > epoch or door.gateway.config.credential(credential(KEY, {}).digest) is None
     )
     for path in ("/products/before", "/products/after"):
         answer = await door.call(path)

@@ -94,7 +94,7 @@ class Exchange:
             found = self._answered("stale" if decision.stale else "hit", decision, plan)
             if decision.refresh:
                 self.refreshes += 1
-                self._fetch(plan, Revalidate(decision.held, decision.conditional, decision.reason))
+                self._fetch(plan, Revalidate(decision.stored, decision.conditional, decision.reason))
             return found
         return self._fetch(plan, decision)
 
@@ -113,7 +113,7 @@ class Exchange:
         return Outcome("miss", said[0], dict(said[1]), said[2], plan.bypass.code)
 
     def _fetch(self, plan, decision: Fetch | Revalidate):
-        held = decision.held if isinstance(decision, Revalidate) else None
+        held = decision.stored if isinstance(decision, Revalidate) else None
         conditional = decision.conditional if isinstance(decision, Revalidate) else ()
         if not isinstance(decision, Revalidate):
             conditional = decision.conditional
@@ -147,7 +147,7 @@ class Exchange:
         return Outcome("miss", status, dict(headers), body, judged.reason.code)
 
     def _answered(self, how, decision, plan):
-        answer = response_from(decision.held, plan, self.now)
+        answer = response_from(decision.stored, plan, self.now)
         return Outcome(how, answer.status, dict(answer.headers), answer.body, decision.reason.code)
 
     def _find(self, plan):

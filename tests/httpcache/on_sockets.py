@@ -106,7 +106,7 @@ class Site:
 
 
 def _serves(door: Door, slug: str) -> bool:
-    return door.gateway.world.route(b"api.test", f"/{slug}/".encode()) is not None
+    return door.gateway.config.route(b"api.test", f"/{slug}/".encode()) is not None
 
 
 class Script:
@@ -169,7 +169,7 @@ class SocketExchange:
         before = len(self.origin.seen)
         door = self.site.doors[next(self._calls) % len(self.site.doors)]
         answer = await door.raw("\r\n".join([*lines, "", ""]).encode("latin-1"), method)
-        await until(lambda: not door.gateway.fetches._running)
+        await until(lambda: not door.gateway.coalescer._running)
         # An invalidation is in Redis when the answer leaves; the other workers follow within milliseconds.
         clock = door.gateway.store.purges.clock
         await until(lambda: all(each.gateway.store.purges.clock >= clock for each in self.site.doors))

@@ -31,4 +31,4 @@ def test_what_is_not_said_is_harmless():
     serve = decisions.Serve(HELD, Reason.FRESH)
     assert (serve.stale, serve.refresh, serve.conditional) == (False, False, ())
     refused = decisions.NoStore(Reason.NO_STORE)
-    assert (refused.pass_for, refused.ends) == (0.0, False)
+    assert (refused.hit_for_miss_seconds, refused.ends) == (0.0, False)

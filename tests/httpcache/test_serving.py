@@ -268,7 +268,7 @@ def test_a_flood_while_the_upstream_fails_is_one_call_a_second():
         now = NOW + 10 + tenth / 10
         if isinstance(on_entry(plan(FLOOD), held, now), Revalidate):
             asked += 1
-            assert on_error(plan(FLOOD), held, UpstreamFailure.UNREACHABLE, now).held is held
+            assert on_error(plan(FLOOD), held, UpstreamFailure.UNREACHABLE, now).stored is held
     assert asked == 3
     assert isinstance(
         on_entry(plan(FLOOD, policy=Policy(api="products", client_directives="honour")), held, now), Revalidate

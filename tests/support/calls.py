@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from apps.analytics.batch_ingestion import take
+from apps.analytics.batch_ingestion import ingest_batch
 from apps.analytics.stream import Batch
 from apps.gateway.records.spool import frame, new_incarnation
 from apps.wire.call_records import CALL, SpooledCallRecord, encode
@@ -21,7 +21,7 @@ def make_calls(*changes: dict[str, Any], lost: int = 0) -> list[str]:
     for number, change in enumerate(changes, start=1):
         ids.append(f"{life}{number:08d}")
         frames += frame(number if number == 1 else number + lost, encode(make_record(ids[-1], **change)))
-    take([Batch(life, NODE, frames)])
+    ingest_batch([Batch(life, NODE, frames)])
     return ids
 
 

@@ -58,7 +58,7 @@ class Worker:
         held = self.store.find_local(plan, time.time()) or self._runner.run(self.store.find(plan, time.time()))
         decision = httpcache.on_entry(plan, held, time.time())
         return (
-            httpcache.response_from(decision.held, plan, time.time()).body
+            httpcache.response_from(decision.stored, plan, time.time()).body
             if isinstance(decision, httpcache.Serve)
             else None
         )
@@ -67,7 +67,7 @@ class Worker:
         """Store what the upstream answered."""
         plan, now = self.plan(api, target, request_headers), time.time()
         decision = httpcache.on_response(
-            plan, None, httpcache.ResponseHead(200, headers), now, now, birth or self.store.birth()
+            plan, None, httpcache.ResponseHead(200, headers), now, now, birth or self.store.purge_clock()
         )
         decision.entry.body = body
         self._runner.run(self.store.put(plan, decision.entry))
@@ -202,7 +202,7 @@ def test_it_has_the_tags_that_its_body_gives_it(products, worker):
 
 
 def test_a_fetch_that_was_under_way_does_not_bring_the_older_answer_back(products, worker):
-    before = worker.store.birth()
+    before = worker.store.purge_clock()
     push(products)
     worker.hear()
     worker.fetch(products, b"old", birth=before)

@@ -107,7 +107,7 @@ async def test_a_gateway_follows_borrows_and_purges_through_sentinel(watched, tm
         assert client.wait(1, 5000) == 1
     gateway = Gateway(gateway_options(tmp_path / "worker", watched.url, cache=None))
     assert await gateway.start()
-    assert gateway.follower.connected
+    assert gateway.subscriber.connected
     assert await gateway.allowances._client.ping()
     assert await gateway.invalidation.purge(("api:products",))
     with connect(watched.url) as client:
@@ -115,8 +115,8 @@ async def test_a_gateway_follows_borrows_and_purges_through_sentinel(watched, tm
     watched.master.kill()
     await until(watched.promoted, 30)
     await until(lambda: gateway.invalidation.purge(("api:products",)), 20)
-    await until(lambda: gateway.follower.connected, 20)
-    clock = gateway.world.purges.clock
+    await until(lambda: gateway.subscriber.connected, 20)
+    clock = gateway.config.purges.clock
     with connect(watched.replica.url) as promoted:
         assert int(promoted.get(redis_names.PURGE_CLOCK)) == clock
     await until(lambda: not gateway.allowances.away)

@@ -72,7 +72,7 @@ class Call:
     grant: Grant | None = None
     plan: Plan | None = None
     cache_plan = NO_PLAN
-    admission: HeadMemo | None = None
+    head_memo: HeadMemo | None = None
 
     # What the call meets.
     stages: tuple[Any, ...] = ()
@@ -84,7 +84,7 @@ class Call:
     limit_lines = b""
     shared_looked = False
     found: StoredResponse | None = None
-    claim: LockAttempt | None = None
+    lock_attempt: LockAttempt | None = None
     decision: Fetch | Revalidate
     upstream = ""
     upstream_status = 0
@@ -155,7 +155,7 @@ class Call:
         host, path = without_secrets(self.host)[:HOST_BYTES], without_secrets(self.path)[:PATH_BYTES]
         return host.decode("latin-1"), path.decode("latin-1")
 
-    def held(self) -> int:
+    def held_bytes(self) -> int:
         """Bytes of the call's body and answer that are held for this caller, outside of what the cache counts."""
         ahead = self.read_ahead.size if self.read_ahead is not None else 0
         return ahead + (self.waits_for_reader() if self.waits_for_reader is not None else 0)

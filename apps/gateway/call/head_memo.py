@@ -6,19 +6,19 @@ from apps.httpcache import StoredResponse
 
 
 class ReadyResponse:
-    """That a fresh hit was answered just now with what is ready in ``held``: right until ``until`` (Unix seconds), for as
-    long as ``held`` is what is found. This doesn't keep it alive: what the cache pushes out is gone.
+    """That a fresh hit was answered just now with what is ready in ``stored``: right until ``until`` (Unix seconds), for as
+    long as ``stored`` is what is found. This doesn't keep it alive: what the cache pushes out is gone.
     """
 
-    __slots__ = ("cache_status", "held", "until")
+    __slots__ = ("cache_status", "stored", "until")
 
-    def __init__(self, held: StoredResponse, cache_status: bytes, now: float) -> None:
-        self.held = ref(held)
+    def __init__(self, stored: StoredResponse, cache_status: bytes, now: float) -> None:
+        self.stored = ref(stored)
         self.cache_status = cache_status
         # Until the age or the time left changes by a second, or the answer may be refreshed.
-        age_turns = held.age_zero + held.age(now) + 1
-        time_left_turns = held.fresh_until - int(held.fresh_until - now)
-        self.until = min(age_turns, max(now, time_left_turns), held.early_from, held.fresh_until)
+        age_turns = stored.age_zero + stored.age(now) + 1
+        time_left_turns = stored.fresh_until - int(stored.fresh_until - now)
+        self.until = min(age_turns, max(now, time_left_turns), stored.early_from, stored.fresh_until)
 
 
 class HeadMemo:

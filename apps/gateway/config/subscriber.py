@@ -87,11 +87,11 @@ class _PendingLookup:
 
 
 class ConfigSubscriber:
-    """Keeps ``world`` up to date from ``redis_url``. One per worker; ``worker`` is its number on this machine."""
+    """Keeps ``config`` up to date from ``redis_url``. One per worker; ``worker`` is its number on this machine."""
 
     def __init__(
         self,
-        world: WorkerConfig,
+        config: WorkerConfig,
         *,
         worker: int,
         redis_url: str,
@@ -100,14 +100,14 @@ class ConfigSubscriber:
         status: Callable[[], Status] = Status,
         node: str | None = None,
     ) -> None:
-        self.world = world
+        self.config = config
         self._mac_key = mac_key
         self._disk = disk
         self._status = status
         self._node = node or node_name()
         self._number = worker
         self._since = time.time()
-        self._tail = EventStream(redis_url, self, mac_key)
+        self._stream = EventStream(redis_url, self, mac_key)
         self._lookups = connect_async(redis_url, timeout=LOOKUP_TIMEOUT)
         self._position: Position | None = None
         self._clock = 0  # of the purges that came from Redis: a worker may note more by itself
@@ -119,7 +119,7 @@ class ConfigSubscriber:
     @property
     def connected(self) -> bool:
         """Whether the last exchange with Redis went well, and what it holds can be believed."""
-        return self._tail.connected
+        return self._stream.connected
 
     @property
     def worker(self) -> str:
@@ -134,11 +134,11 @@ class ConfigSubscriber:
     async def start(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  its end is no error
         """Begin to follow. Returns when the world is loaded, from Redis or else from the disk copy, or after
         ``timeout`` seconds; whether it is loaded. Goes on trying either way."""
-        self._task = asyncio.create_task(self._tail.run(), name="follower")
+        self._task = asyncio.create_task(self._stream.run(), name="subscriber")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._first.wait()
-        return self.world.loaded
+        return self.config.loaded
 
     async def stop(self) -> None:
         """Stop following and say goodbye, so that receipts no longer count this worker. Takes a second at most."""
@@ -152,7 +152,7 @@ class ConfigSubscriber:
         with contextlib.suppress(*AWAY):
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await self._lookups.hdel(redis_names.WORKERS, self.worker)
-        for client in (self._tail, self._lookups):
+        for client in (self._stream, self._lookups):
             with contextlib.suppress(*AWAY):
                 async with asyncio.timeout(GOODBYE_TIMEOUT / 2):
                     await (client.close() if isinstance(client, EventStream) else client.aclose())
@@ -173,12 +173,12 @@ class ConfigSubscriber:
 
     async def load(self, client: Client, at: Position) -> None:
         """Read the whole snapshot, then swap it in."""
-        routes, plans, egress, refused = Routes(), dict[str, Plan](), self.world.egress.empty(), set[str]()
+        routes, plans, egress, refused = Routes(), dict[str, Plan](), self.config.egress.empty(), set[str]()
         async for page in read_parts(client, at.incarnation):
             for part in self._open(at.incarnation, page.items(), refused).values():
                 keep(part, routes, plans, egress)
         for name in refused:
-            if (held := self.world.part(name)) is not None:
+            if (held := self.config.part(name)) is not None:
                 keep(held, routes, plans, egress)
         purges = await client.hgetall(redis_names.PURGES)
         clock = int(await client.get(redis_names.PURGE_CLOCK) or 0)
@@ -193,17 +193,17 @@ class ConfigSubscriber:
         if changed:
             # Parts are of the incarnation that was followed only if it still is the present one.
             await still_in(client, after.incarnation)
-        world = self.world
+        config = self.config
         present = {name.encode(): value for name, value in zip(changed, sealed, strict=True) if value is not None}
-        world.refused.difference_update(changed)
-        for part in self._open(after.incarnation, present.items(), world.refused).values():
-            world.put(part)
+        config.refused.difference_update(changed)
+        for part in self._open(after.incarnation, present.items(), config.refused).values():
+            config.put(part)
         for name in changed:
             if name.encode() not in present:
-                world.drop(name)
+                config.drop(name)
         for event in events:
             if event.kind == "purge":
-                world.purges.apply(event.tags, event.clock, event.soft)
+                config.purges.apply(event.tags, event.clock, event.soft)
                 self._clock = max(self._clock, event.clock)
             else:
                 self._forget(event)
@@ -216,30 +216,30 @@ class ConfigSubscriber:
             BEAT, 2, redis_names.WORKERS, redis_names.EPOCH, report.worker, msgspec.msgpack.encode(report)
         )
         heartbeat = heartbeat_of(reply)
-        self.world.workers = max(1, heartbeat.workers)
+        self.config.workers = max(1, heartbeat.workers)
         return heartbeat
 
     def confirm(self, contact: float) -> None:
         """Renew the lease. The first time, open the world to calls: a heartbeat that said where this worker is found that
         nothing is newer, so that every receipt either was for what is known here, or counts this worker."""
-        if not self.world.loaded and self._position is not None:
-            self.world.moved(self._position)
-        self.world.lease.renew(contact)
+        if not self.config.loaded and self._position is not None:
+            self.config.moved(self._position)
+        self.config.trust_lease.renew(contact)
         self._first.set()
         if self._disk is not None:
             self._disk.let_go()
 
     def absent(self) -> None:
         """Without Redis at the start there is the disk copy."""
-        if not self.world.loaded and self._disk is not None:
+        if not self.config.loaded and self._disk is not None:
             self._load_from_disk(self._disk)
-        if self.world.loaded:
+        if self.config.loaded:
             self._first.set()
 
     # What follows is its own.
 
     def _report(self) -> Report:
-        world, status, position = self.world, self._status(), self._position
+        config, status, position = self.config, self._status(), self._position
         return Report(
             node=self._node,
             number=self._number,
@@ -247,12 +247,12 @@ class ConfigSubscriber:
             incarnation=position.incarnation if position else 0,
             n=position.n if position else 0,
             clock=self._clock,
-            lease=world.lease.seconds if position else 0.0,
+            lease=config.trust_lease.seconds if position else 0.0,
             starting=position is None,
             in_flight=status.in_flight,
             version=__version__,
             since=self._since,
-            refused=len(world.refused),
+            refused=len(config.refused),
             troubled=status.troubled,
             l1=status.l1,
         )
@@ -279,29 +279,29 @@ class ConfigSubscriber:
     def _replace(
         self, at: Position, routes: Routes, plans: dict[str, Plan], egress: EgressTable, refused: set[str]
     ) -> None:
-        world = self.world
-        world.routes, world.plans, world.egress, world.refused = routes, plans, egress, refused
-        world.forget_all_keys()
+        config = self.config
+        config.routes, config.plans, config.egress, config.refused = routes, plans, egress, refused
+        config.forget_all_keys()
         for flight in self._flights.values():
             flight.dirty = True
         self._moved(at)
 
     def _moved(self, position: Position) -> None:
         self._position = position
-        if self.world.loaded:
-            self.world.moved(position)
+        if self.config.loaded:
+            self.config.moved(position)
 
     def _load_purges(self, incarnation: int, clock: int, rows: Mapping[bytes, bytes]) -> None:
-        self.world.purges.load(incarnation, clock, rows)
+        self.config.purges.load(incarnation, clock, rows)
         self._clock = clock
 
     def _forget(self, event: Event) -> None:
         if event.all_keys:
-            self.world.forget_all_keys()
+            self.config.forget_all_keys()
             for flight in self._flights.values():
                 flight.dirty = True
         for digest in event.digests:
-            self.world.forget(digest)
+            self.config.forget(digest)
             if digest in self._flights:
                 self._flights[digest].dirty = True
 
@@ -319,9 +319,9 @@ class ConfigSubscriber:
                 break
             flight.dirty = False
         if found is UNKNOWN:
-            self.world.unknown.put(digest, True)
+            self.config.unknown.put(digest, True)
         else:
-            self.world.credentials.put(digest, found)
+            self.config.credentials.put(digest, found)
         return found
 
     async def _ask(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN]:
@@ -331,14 +331,14 @@ class ConfigSubscriber:
                     return await self._ask_redis(digest)
                 except (*AWAY, NotFilled) as error:
                     logger.debug("a key could not be looked up: %s", str(error) or type(error).__name__)
-        if self._disk is not None and (position := self.world.position) is not None:
+        if self._disk is not None and (position := self.config.position) is not None:
             sealed = self._disk.credential(digest, position)
             if sealed is not None:
                 return self._unseal(digest, position.incarnation, sealed)
         raise CredentialUnknown("The state Redis is away, and this key isn't known here.")
 
     async def _ask_redis(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN]:
-        position = self.world.position
+        position = self.config.position
         if position is None:
             raise NotFilled("nothing was read of it yet")
         pipeline = self._lookups.pipeline(transaction=True)
@@ -370,12 +370,14 @@ class ConfigSubscriber:
         if copy is None:
             disk.let_go()
             return
-        routes, plans, egress, refused = Routes(), dict[str, Plan](), self.world.egress.empty(), set[str]()
+        routes, plans, egress, refused = Routes(), dict[str, Plan](), self.config.egress.empty(), set[str]()
         for part in self._open(copy.position.incarnation, copy.parts, refused).values():
             keep(part, routes, plans, egress)
         self._replace(copy.position, routes, plans, egress, refused)
         self._load_purges(copy.position.incarnation, copy.clock, copy.purges)
-        self.world.moved(copy.position)
+        self.config.moved(copy.position)
         now = time.monotonic()
-        self.world.lease.inherit(copy.contact, copy.boot, now)
-        logger.warning("started from the disk copy; the trust lease holds %.0f s more", self.world.lease.left(now))
+        self.config.trust_lease.inherit(copy.contact, copy.boot, now)
+        logger.warning(
+            "started from the disk copy; the trust lease holds %.0f s more", self.config.trust_lease.left(now)
+        )

@@ -177,7 +177,7 @@ class WorkerConfig:
     def __init__(self, purges: Purges, trust_lease: float, own_places: Iterable[Place] = ()) -> None:
         self.purges = purges
         self.egress = EgressTable(own_places)
-        self.lease = TrustLease(trust_lease)
+        self.trust_lease = TrustLease(trust_lease)
         self.position: Position | None = None
         self.version = 0
         self.workers = 1
@@ -223,7 +223,7 @@ class WorkerConfig:
 
     def ready(self, now: float) -> bool:
         """Whether it can answer every kind of call at ``now`` (monotonic)."""
-        return self.position is not None and now < self.lease.ends
+        return self.position is not None and now < self.trust_lease.ends
 
     def forget(self, digest: str) -> None:
         """Have a key looked up anew, known or unknown."""

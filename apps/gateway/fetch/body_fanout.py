@@ -143,7 +143,7 @@ class FanoutReader:
         """The next part, ``b""`` at the end; raises what the body broke off with."""
         return await self._broadcast._read(self)
 
-    def held(self) -> int:
+    def held_bytes(self) -> int:
         """Bytes that are kept because this one hasn't read them yet."""
         return self._broadcast.share if self in self._broadcast._readers else 0
 

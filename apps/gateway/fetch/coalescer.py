@@ -15,7 +15,7 @@ from apps.cachestore.fetch_lock import LockState
 from apps.cachestore.store import ResponseStore
 from apps.gateway.call.call import Call
 from apps.gateway.call.responses import AnyResponse, StreamedResponse
-from apps.gateway.fetch import responses as answers
+from apps.gateway.fetch import responses
 from apps.gateway.fetch.collected_bodies import CollectedBodies
 from apps.gateway.fetch.fetch import Collaborators, UpstreamFetch
 from apps.gateway.fetch.results import EachAlone, FetchFailure, FromStore, Own, Shared
@@ -37,8 +37,8 @@ class Coalescer:
         self._store = store
         self._by_key: dict[bytes, UpstreamFetch] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self.gathering = CollectedBodies()
-        self._of_fetches = Collaborators(store, calls, self.gathering, spawn, self.forget)
+        self.collected_bodies = CollectedBodies()
+        self._collaborators = Collaborators(store, calls, self.collected_bodies, spawn, self.forget)
         self._stopped = False
 
     def forget(self, fetch: UpstreamFetch) -> None:
@@ -56,7 +56,7 @@ class Coalescer:
         if plan.fetch_key is None or plan.fetch_key in self._by_key:
             return
         fetch = UpstreamFetch(
-            self._of_fetches, x, plan, httpcache.Revalidate(decision.held, decision.conditional, decision.reason)
+            self._collaborators, x, plan, httpcache.Revalidate(decision.stored, decision.conditional, decision.reason)
         )
         fetch.background = True
         self._start(fetch, fetch.run())
@@ -76,29 +76,31 @@ class Coalescer:
             if validated is not None:
                 return validated
         for turn in range(TURNS):
-            if plan.fetch_key is None or store.is_pass(plan.fetch_key, time()):
+            if plan.fetch_key is None or store.is_hit_for_miss(plan.fetch_key, time()):
                 break
             fetch = self._by_key.get(plan.fetch_key)
             collapsed = fetch is not None
             if fetch is None and (meanwhile := self._stored_meanwhile(x)) is not None:
-                return answers.from_store(x, meanwhile, collapsed=turn > 0, hit=True)
+                return responses.from_store(x, meanwhile, collapsed=turn > 0, hit=True)
             if fetch is None:
-                fetch = UpstreamFetch(self._of_fetches, x, plan, x.decision)
-                fetch.adopt(x.claim)
+                fetch = UpstreamFetch(self._collaborators, x, plan, x.decision)
+                fetch.adopt(x.lock_attempt)
                 self._start(fetch, fetch.run())
             else:
-                fetch.adopt(x.claim)
-            x.claim = None
+                fetch.adopt(x.lock_attempt)
+            x.lock_attempt = None
             answer = await self._subscribe(fetch, x, collapsed, asks_again=turn + 1 < TURNS)
             if answer is not None:
                 return answer
-            if store.is_pass(plan.fetch_key, time()):
+            if store.is_hit_for_miss(plan.fetch_key, time()):
                 break
             # It was not for us. What it stored may be: look again, then ask again.
-            held, x.claim = await store.look(plan, time())
-            decision = httpcache.on_entry(plan, held, time())
+            stored, x.lock_attempt = await store.look(plan, time())
+            decision = httpcache.on_entry(plan, stored, time())
             if isinstance(decision, httpcache.Serve):
-                return answers.from_store(x, FromStore(decision.held, decision.reason, True), collapsed=True, hit=True)
+                return responses.from_store(
+                    x, FromStore(decision.stored, decision.reason, True), collapsed=True, hit=True
+                )
             if isinstance(decision, (httpcache.Fetch, httpcache.Revalidate)):
                 x.decision = decision
         return await self._alone(x)
@@ -109,10 +111,10 @@ class Coalescer:
         decision = httpcache.on_entry(plan, self._store.find_local(plan, now), now)
         if not isinstance(decision, httpcache.Serve) or decision.refresh:
             return None
-        if x.claim is not None and x.claim.state is LockState.LEADING and plan.fetch_key is not None:
+        if x.lock_attempt is not None and x.lock_attempt.state is LockState.LEADING and plan.fetch_key is not None:
             locks = self._store.locks
-            locks.leave(locks.hold(plan.fetch_key, x.claim))
-        return FromStore(decision.held, decision.reason, True)
+            locks.leave(locks.hold(plan.fetch_key, x.lock_attempt))
+        return FromStore(decision.stored, decision.reason, True)
 
     async def _validated(self, x: Call, whole: Call) -> AnyResponse | None:
         """The answer from what is stored, after ``whole`` validated it for all who ask; ``None`` where that came to
@@ -126,32 +128,36 @@ class Coalescer:
         x.attempts, x.upstream = whole.attempts, whole.upstream
         x.upstream_status, x.upstream_duration = whole.upstream_status, whole.upstream_duration
         if whole.cache == b"STALE" and isinstance(x.decision, httpcache.Revalidate):
-            return answers.from_store(
-                x, FromStore(x.decision.held, httpcache.Reason.STALE_IF_ERROR, False), collapsed=True
+            return responses.from_store(
+                x, FromStore(x.decision.stored, httpcache.Reason.STALE_IF_ERROR, False), collapsed=True
             )
-        held = await self._store.find(x.cache_plan, time())
-        decision = httpcache.on_entry(x.cache_plan, held, time())
+        stored = await self._store.find(x.cache_plan, time())
+        decision = httpcache.on_entry(x.cache_plan, stored, time())
         if isinstance(decision, httpcache.Serve):
-            return answers.from_store(x, FromStore(decision.held, decision.reason, True), collapsed=True)
+            return responses.from_store(x, FromStore(decision.stored, decision.reason, True), collapsed=True)
         return None
 
     async def _alone(self, x: Call) -> AnyResponse:
         """For a call that waits for nobody: in its own task, unless the answer is to be stored after all."""
-        if x.claim is not None and x.claim.state is LockState.LEADING and x.cache_plan.fetch_key is not None:
+        if (
+            x.lock_attempt is not None
+            and x.lock_attempt.state is LockState.LEADING
+            and x.cache_plan.fetch_key is not None
+        ):
             locks = self._store.locks
-            locks.leave(locks.hold(x.cache_plan.fetch_key, x.claim), LockState.BESIDE)
-        fetch = UpstreamFetch(self._of_fetches, x, x.cache_plan, x.decision)
+            locks.leave(locks.hold(x.cache_plan.fetch_key, x.lock_attempt), LockState.BESIDE)
+        fetch = UpstreamFetch(self._collaborators, x, x.cache_plan, x.decision)
         heard = await fetch.hear()
         if heard is not None and isinstance(heard.judged, httpcache.NoStore):
             try:
-                await fetch.not_stored(heard.judged, heard.held)
-                return answers.own(x, Own(heard.response, heard.judged.reason))
+                await fetch.not_stored(heard.judged, heard.stored)
+                return responses.own(x, Own(heard.response, heard.judged.reason))
             except BaseException:
                 heard.response.close()
                 raise
         if heard is not None:
             self._start(fetch, fetch.run(heard), alone=True)
-        return await self._subscribe(fetch, x, False) or answers.failed(x, Broken("no answer", sent=True))
+        return await self._subscribe(fetch, x, False) or responses.failed(x, Broken("no answer", sent=True))
 
     async def _subscribe(
         self, fetch: UpstreamFetch, x: Call, collapsed: bool, *, asks_again: bool = False
@@ -173,21 +179,21 @@ class Coalescer:
                 if fetch.x is not x:
                     return None
                 outcome.taken = True
-                return answers.own(x, outcome)
+                return responses.own(x, outcome)
             if isinstance(outcome, FetchFailure):
                 if collapsed and asks_again and not self._stopped and _is_its_own(outcome.error, fetch.x, x):
                     return None
-                return answers.failed(x, outcome.error)
+                return responses.failed(x, outcome.error)
             if collapsed and self._is_over(outcome):
                 self.forget(fetch)
                 return None
             if isinstance(outcome, FromStore):
-                if collapsed and may_use(plan, outcome.held.entry) is not None:
+                if collapsed and may_use(plan, outcome.stored.entry) is not None:
                     return None
-                return answers.from_store(x, outcome, collapsed=collapsed)
+                return responses.from_store(x, outcome, collapsed=collapsed)
             if collapsed and (not httpcache.may_share(plan, outcome.store) or not outcome.body.has_all):
                 return None
-            answer = answers.shared(x, outcome, collapsed, fetch.leave)
+            answer = responses.shared(x, outcome, collapsed, fetch.leave)
             stays = isinstance(answer, StreamedResponse)
             return answer
         finally:
@@ -198,8 +204,8 @@ class Coalescer:
 
     def _is_over(self, outcome: Shared | FromStore) -> bool:
         """Whether a purge ended the answer while it was fetched: whoever came after the purge must not get it."""
-        held = outcome.held
-        entry = held.entry if held is not None else outcome.store.entry if isinstance(outcome, Shared) else None
+        stored = outcome.stored
+        entry = stored.entry if stored is not None else outcome.store.entry if isinstance(outcome, Shared) else None
         purges = self._store.purges
         return entry is not None and purges.incarnation is not None and purges.is_dead(entry)
 

@@ -14,7 +14,7 @@ asking     the head came: the answer may be stored (``Shared``)               co
 asking     a 304, or another answer to a condition, that can't be used        asking
 asking     the stored answer was confirmed and is written (``FromStore``)     ended
 asking     the answer is for one caller (``Own``), who reads and closes it    ended
-asking     the upstream failed (``FetchFailure``, or ``FromStore`` where stale)    ended
+asking     the upstream failed (``FetchFailure``, or ``FromStore`` where stale) ended
 collecting the body is whole: it is written, then its last part leaves        ended
 collecting it is too large, or one too many, or nobody waits for too long     passing on
 collecting the upstream breaks off                                            ended
@@ -48,8 +48,8 @@ from apps.gateway.fetch.results import (
     JudgedResponse,
     Own,
     Shared,
-    held_of,
     on_error,
+    stored_of,
 )
 from apps.gateway.fetch.storing import keep
 from apps.gateway.upstream.calls import UpstreamCalls
@@ -77,7 +77,7 @@ class Collaborators:
 
     store: ResponseStore
     calls: UpstreamCalls
-    gathering: CollectedBodies
+    collected_bodies: CollectedBodies
     spawn: Callable[[Coroutine[None, None, None]], object]
     forget: Callable[["UpstreamFetch"], None]
 
@@ -100,7 +100,7 @@ class UpstreamFetch:
         self.subscribers = 0
         self.background = False
         self.storing = False
-        self.claim: LockAttempt | None = None
+        self.lock_attempt: LockAttempt | None = None
         self.lease: FetchLease | None = None
         self._ended = LockState.BESIDE
         self.outcome: asyncio.Future[FetchOutcome] = asyncio.get_running_loop().create_future()
@@ -153,14 +153,14 @@ class UpstreamFetch:
                 outcome.taken = True
                 outcome.response.close()
 
-    def adopt(self, claim: LockAttempt | None) -> None:
+    def adopt(self, lock_attempt: LockAttempt | None) -> None:
         """Take over what a caller's look-up learned of the fetch lock."""
-        if claim is None or self.lease is not None or self.plan.fetch_key is None:
+        if lock_attempt is None or self.lease is not None or self.plan.fetch_key is None:
             return
-        if claim.state is LockState.LEADING:
-            self.lease = self._store.locks.hold(self.plan.fetch_key, claim)
+        if lock_attempt.state is LockState.LEADING:
+            self.lease = self._store.locks.hold(self.plan.fetch_key, lock_attempt)
         elif self.task is None:
-            self.claim = claim
+            self.lock_attempt = lock_attempt
 
     async def run(self, heard: JudgedResponse | None = None) -> None:
         """Ask, judge, and store; or go on from an answer that was ``heard`` already."""
@@ -188,23 +188,23 @@ class UpstreamFetch:
 
     async def hear(self) -> JudgedResponse | None:
         """Ask the upstream and judge the head of its answer. ``None``: it failed, and the outcome says so."""
-        held = held_of(self.decision)
+        stored = stored_of(self.decision)
         conditional = self.decision.conditional
         while True:
-            birth, requested_at = self._store.birth(), time()
+            purge_clock, requested_at = self._store.purge_clock(), time()
             try:
-                response = await self._others.calls.ask(self.x, conditional, waits=not self._can_do_without(held))
+                response = await self._others.calls.ask(self.x, conditional, waits=not self._can_do_without(stored))
             except UpstreamError as error:
                 self._ended = LockState.TIMED_OUT if isinstance(error, TimedOut) else LockState.FAILED
-                self.resolve(on_error(self.plan, held, error))
+                self.resolve(on_error(self.plan, stored, error))
                 return None
             try:
                 head = httpcache.ResponseHead(response.status, tuple(response.fields))
                 chance = random()  # noqa: S311  spreads ends of lifetimes, not a secret
-                judged = httpcache.on_response(self.plan, held, head, requested_at, time(), birth, chance)
+                judged = httpcache.on_response(self.plan, stored, head, requested_at, time(), purge_clock, chance)
                 if isinstance(judged, httpcache.Reuse):
                     other = await self._store.one(judged.key, self.plan, time())
-                    judged = httpcache.on_reuse(self.plan, other, head, requested_at, time(), birth, chance)
+                    judged = httpcache.on_reuse(self.plan, other, head, requested_at, time(), purge_clock, chance)
             except BaseException:
                 response.close()
                 raise
@@ -215,17 +215,17 @@ class UpstreamFetch:
                 and judged.reason is httpcache.Reason.CONDITIONAL
             )
             if not isinstance(judged, httpcache.Refetch) and not stray:
-                return JudgedResponse(response, head, judged, held)
+                return JudgedResponse(response, head, judged, stored)
             response.close()
-            if held is not None and may_end(self.plan, held.entry):
-                await self._store.drop(self.plan, held)
-            held, conditional, self.plan.others = None, (), ()
+            if stored is not None and may_end(self.plan, stored.entry):
+                await self._store.drop(self.plan, stored)
+            stored, conditional, self.plan.others = None, (), ()
 
-    def _can_do_without(self, held: httpcache.StoredResponse | None) -> bool:
-        """Whether nobody needs the upstream's response now: its callers can have ``held``, or there are none."""
+    def _can_do_without(self, stored: httpcache.StoredResponse | None) -> bool:
+        """Whether nobody needs the upstream's response now: its callers can have ``stored``, or there are none."""
         if self.background and not self.subscribers:
             return True
-        return isinstance(on_error(self.plan, held, Busy(self.x.api.slug)), FromStore)
+        return isinstance(on_error(self.plan, stored, Busy(self.x.api.slug)), FromStore)
 
     async def _conclude(self, heard: JudgedResponse) -> None:
         response, judged = heard.response, heard.judged
@@ -238,9 +238,9 @@ class UpstreamFetch:
                 self.resolve(FromStore(stored, judged.reason, True))
             elif isinstance(judged, httpcache.Serve):
                 self._ended = LockState.ERRED
-                self.resolve(FromStore(judged.held, judged.reason, False))
+                self.resolve(FromStore(judged.stored, judged.reason, False))
             else:
-                await self.not_stored(judged, heard.held)
+                await self.not_stored(judged, heard.stored)
                 self.resolve(Own(response, judged.reason))
                 return  # the caller who takes it closes it
         except BaseException:
@@ -256,21 +256,21 @@ class UpstreamFetch:
             outcome.taken = True
             outcome.response.close()
 
-    async def not_stored(self, judged: httpcache.NoStore, held: httpcache.StoredResponse | None) -> None:
+    async def not_stored(self, judged: httpcache.NoStore, stored: httpcache.StoredResponse | None) -> None:
         """Take note that the answer is for its caller alone."""
         store = self._store
-        if judged.pass_for:
-            store.remember_pass(self.plan.fetch_key, time() + judged.pass_for)
-            self._give_back(LockState.PASS, judged.pass_for)
+        if judged.hit_for_miss_seconds:
+            store.remember_hit_for_miss(self.plan.fetch_key, time() + judged.hit_for_miss_seconds)
+            self._give_back(LockState.HIT_FOR_MISS, judged.hit_for_miss_seconds)
         # Callers who come from here on must not wait for an answer that isn't theirs.
         self._others.forget(self)
         if judged.ends:
-            await store.drop(self.plan, held)
+            await store.drop(self.plan, stored)
 
     async def _keep(self, entry: httpcache.CacheEntry, body: bytes) -> httpcache.StoredResponse:
-        held = await keep(self._store, self.x, self.plan, entry, body, self.lease)
+        stored = await keep(self._store, self.x, self.plan, entry, body, self.lease)
         self.lease = None
-        return held
+        return stored
 
     async def _collect_and_store(
         self, response: UpstreamResponse, judged: httpcache.Store, head: httpcache.ResponseHead
@@ -285,7 +285,7 @@ class UpstreamFetch:
         if whole is not None:
             response.close()
             if len(whole) <= self.plan.policy.max_body:
-                shared.held = await self._keep(judged.entry, whole)
+                shared.stored = await self._keep(judged.entry, whole)
             body.put(whole)
             body.end()
         body.expect(self.subscribers)
@@ -303,7 +303,7 @@ class UpstreamFetch:
             self._store.locks.wait_no_more(self.lease)
 
     async def _collect(self, response: UpstreamResponse, judged: httpcache.Store, shared: Shared) -> None:
-        body, gathering = shared.body, self._others.gathering
+        body, collected_bodies = shared.body, self._others.collected_bodies
         self._parts, self._body = [], body
         size, last = 0, b""
         self._bound_unawaited()
@@ -315,7 +315,7 @@ class UpstreamFetch:
                     if size > self.plan.policy.max_body:
                         self.give_up_storing()
                     else:
-                        gathering.add(self, len(part))
+                        collected_bodies.add(self, len(part))
                 if size == judged.length:
                     last = part
                 else:
@@ -328,11 +328,11 @@ class UpstreamFetch:
             body.end(Broken("nobody waits for it", sent=True))
             raise
         finally:
-            gathering.end(self)
+            collected_bodies.end(self)
         response.close()
         parts, self._parts = self._parts, None
         if parts is not None and (judged.length is None or judged.length == size):
-            shared.held = await self._keep(judged.entry, b"".join(parts))
+            shared.stored = await self._keep(judged.entry, b"".join(parts))
         if last:
             body.put(last)
         body.end()
@@ -340,9 +340,9 @@ class UpstreamFetch:
     def give_up_storing(self) -> None:
         """The answer is too large to be stored, or one too many at a time: it goes on to its callers alone."""
         self._parts = None
-        self._others.gathering.end(self)
-        self._store.remember_pass(self.plan.fetch_key, time() + TOO_LARGE_FOR)
-        self._give_back(LockState.PASS, TOO_LARGE_FOR)
+        self._others.collected_bodies.end(self)
+        self._store.remember_hit_for_miss(self.plan.fetch_key, time() + TOO_LARGE_FOR)
+        self._give_back(LockState.HIT_FOR_MISS, TOO_LARGE_FOR)
         self._others.forget(self)
         if self._body is not None:
             self._body.stop_keeping()

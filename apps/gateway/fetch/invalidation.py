@@ -44,12 +44,12 @@ class Invalidation:
         self,
         redis_url: str,
         purges: PurgedTags,
-        world: WorkerConfig,
+        config: WorkerConfig,
         worker: str,
         spawn: Callable[[Coroutine[None, None, None]], object],
     ) -> None:
         self._state = connect_async(redis_url, timeout=INVALIDATION_WAIT, max_connections=8)
-        self._purges, self._world, self._worker, self._spawn = purges, world, worker, spawn
+        self._purges, self._config, self._worker, self._spawn = purges, config, worker, spawn
         self.owed = OwedPurges()
         self._purging_later = False
         self._away_until = 0.0
@@ -84,7 +84,7 @@ class Invalidation:
             log.warning("an invalidation waits for Redis: %s", type(error).__name__)
             return False
         self._purges.apply(tags, clock, False)
-        if 1 < self._world.workers <= MOST_WAITED_FOR:
+        if 1 < self._config.workers <= MOST_WAITED_FOR:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 await bounded(self._known_everywhere(clock, monotonic() + CONFIRMATION_WAIT), CONFIRMATION_WAIT)
         return True

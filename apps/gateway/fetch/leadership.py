@@ -9,7 +9,7 @@ from apps import httpcache
 from apps.cachestore.fetch_lock import FetchLease, LockAttempt, LockState
 from apps.cachestore.store import ResponseStore
 from apps.gateway.call.call import Call
-from apps.gateway.fetch.results import EachAlone, FetchOutcome, FromStore, held_of, on_error
+from apps.gateway.fetch.results import EachAlone, FetchOutcome, FromStore, on_error, stored_of
 from apps.gateway.fetch.revalidation import is_bounded
 from apps.gateway.upstream.errors import TimedOut
 from apps.httpcache.serving import may_use
@@ -23,19 +23,19 @@ VAIN = 1
 
 
 class Contender(Protocol):
-    """A fetch that wants the fetch lock. ``claim`` is what was learned of the lock and not considered yet; with a ``lease`` the
-    fetch holds it.
+    """A fetch that wants the fetch lock. ``lock_attempt`` is what the last lookup said of the lock and is not considered yet;
+    with a ``lease`` the fetch holds it.
     """
 
     x: Call
     plan: httpcache.RequestPlan
     decision: httpcache.Fetch | httpcache.Revalidate
     background: bool
-    claim: LockAttempt | None
+    lock_attempt: LockAttempt | None
     lease: FetchLease | None
     outcome: asyncio.Future[FetchOutcome]
 
-    def adopt(self, claim: LockAttempt | None) -> None:
+    def adopt(self, lock_attempt: LockAttempt | None) -> None:
         """Take over what was learned of the lock: hold it where the claim leads."""
 
     def resolve(self, outcome: FetchOutcome) -> None:
@@ -46,38 +46,38 @@ async def leads(store: ResponseStore, fetch: Contender) -> bool:
     """Whether to ask the upstream. ``False``: what another worker stored, or met, answers the call, or shows that each
     caller must ask for itself; the outcome says so.
     """
-    known = held_of(fetch.decision)
+    known = stored_of(fetch.decision)
     turns, vain, insists = 0, 0, True
     while fetch.lease is None and turns <= TURNS:
-        claim, fetch.claim = fetch.claim, None
-        if claim is None:
-            claim = await _look_again(store, fetch, known, insists=insists, waited=turns > 0)
+        lock_attempt, fetch.lock_attempt = fetch.lock_attempt, None
+        if lock_attempt is None:
+            lock_attempt = await _look_again(store, fetch, known, insists=insists, waited=turns > 0)
             if fetch.outcome.done():
                 return False
             # What stood there before this worker waited is not what the other one fetched.
-            known = held_of(fetch.decision) or known
-        if claim is None and not insists:
+            known = stored_of(fetch.decision) or known
+        if lock_attempt is None and not insists:
             insists = True
-        elif claim is None and vain < VAIN and not store.breaker.is_open:
+        elif lock_attempt is None and vain < VAIN and not store.breaker.is_open:
             vain += 1
-        elif claim is None or claim.state is LockState.BESIDE:
+        elif lock_attempt is None or lock_attempt.state is LockState.BESIDE:
             break
-        elif claim.state is LockState.HELD:
+        elif lock_attempt.state is LockState.HELD:
             try:
                 async with asyncio.timeout(_longest_wait(fetch.x.api)):
-                    await store.locks.changed(fetch.plan.fetch_key or b"", claim.token)
+                    await store.locks.changed(fetch.plan.fetch_key or b"", lock_attempt.token)
             except TimeoutError:
                 break
             turns, vain, insists = turns + 1, 0, False
-        elif claim.state is LockState.LEADING:
-            fetch.adopt(claim)
+        elif lock_attempt.state is LockState.LEADING:
+            fetch.adopt(lock_attempt)
             store.locks.stats.takeovers += turns > 0
-        elif claim.state is LockState.PASS:
+        elif lock_attempt.state is LockState.HIT_FOR_MISS:
             if not fetch.background:
                 fetch.resolve(EachAlone())
             return fetch.background
         else:
-            return not _failed_already(fetch, claim.state, known, waited=turns > 0)
+            return not _failed_already(fetch, lock_attempt.state, known, waited=turns > 0)
     return True
 
 
@@ -98,23 +98,25 @@ async def _look_again(
     plan = fetch.plan
     if plan.fetch_key is None:
         return None
-    held, claim = await (store.claim if insists else store.look)(plan, time())
-    decision = httpcache.on_entry(plan, held, time())
+    stored, lock_attempt = await (store.take_lock if insists else store.look)(plan, time())
+    decision = httpcache.on_entry(plan, stored, time())
     serves = isinstance(decision, httpcache.Serve) and not decision.refresh
     if (
-        held is not None
+        stored is not None
         and (serves or waited)
-        and may_use(plan, held.entry) is None
-        and (known is None or held.entry.validated_at > known.entry.validated_at)
+        and may_use(plan, stored.entry) is None
+        and (known is None or stored.entry.validated_at > known.entry.validated_at)
     ):
-        if claim is not None and claim.state is LockState.LEADING:
-            store.locks.leave(store.locks.hold(plan.fetch_key, claim))
-        fetch.resolve(FromStore(held, decision.reason if serves else httpcache.Reason.VALIDATED, True, elsewhere=True))
+        if lock_attempt is not None and lock_attempt.state is LockState.LEADING:
+            store.locks.leave(store.locks.hold(plan.fetch_key, lock_attempt))
+        fetch.resolve(
+            FromStore(stored, decision.reason if serves else httpcache.Reason.VALIDATED, True, elsewhere=True)
+        )
     elif isinstance(decision, httpcache.Serve):
-        fetch.decision = httpcache.Revalidate(decision.held, decision.conditional, decision.reason)
+        fetch.decision = httpcache.Revalidate(decision.stored, decision.conditional, decision.reason)
     elif not isinstance(decision, httpcache.GatewayTimeout):
         fetch.decision = decision
-    return claim
+    return lock_attempt
 
 
 def _failed_already(
@@ -136,5 +138,5 @@ def _failed_already(
     )
     if not isinstance(judged, httpcache.Serve):
         return False
-    fetch.resolve(FromStore(judged.held, judged.reason, False, elsewhere=True))
+    fetch.resolve(FromStore(judged.stored, judged.reason, False, elsewhere=True))
     return True

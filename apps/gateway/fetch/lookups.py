@@ -14,8 +14,8 @@ from apps.httpcache.serving import may_use
 class LookupResult(NamedTuple):
     """What a look-up found: the answer, what the fetch lock says, and why there is no answer."""
 
-    held: httpcache.StoredResponse | None
-    claim: LockAttempt | None
+    stored: httpcache.StoredResponse | None
+    lock_attempt: LockAttempt | None
     missed: httpcache.Reason
 
 
@@ -42,14 +42,14 @@ class SharedLookups:
             found = await asyncio.shield(under_way)
             if found is not None and _serves(found, plan):
                 plan.missed = found.missed
-                return found.held, found.claim
+                return found.stored, found.lock_attempt
             return await store.look(plan, time())
         under_way = self._by_key[key] = asyncio.get_running_loop().create_future()
         found = None
         try:
-            held, claim = await store.look(plan, time())
-            found = LookupResult(held, claim, plan.missed)
-            return held, claim
+            stored, lock_attempt = await store.look(plan, time())
+            found = LookupResult(stored, lock_attempt, plan.missed)
+            return stored, lock_attempt
         finally:
             del self._by_key[key]
             under_way.set_result(found)
@@ -57,6 +57,6 @@ class SharedLookups:
 
 def _serves(found: LookupResult, plan: httpcache.RequestPlan) -> bool:
     """Whether what one call found is what another would have found."""
-    if found.held is not None:
-        return may_use(plan, found.held.entry) is None
+    if found.stored is not None:
+        return may_use(plan, found.stored.entry) is None
     return found.missed is not httpcache.Reason.VARY_MISMATCH

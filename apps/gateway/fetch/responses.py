@@ -29,20 +29,20 @@ def from_store(x: Call, outcome: FromStore, *, collapsed: bool, hit: bool = Fals
     """A stored answer: confirmed, standing in, or (``hit``) put there by somebody else while this caller waited."""
     plan, now = x.cache_plan, time()
     x.reason = outcome.reason.code
-    held = outcome.held
+    stored = outcome.stored
     missed = outcome.elsewhere and isinstance(x.decision, httpcache.Fetch)
     x.cache = b"HIT" if hit else b"STALE" if not outcome.confirmed else b"MISS" if missed else b"REVALIDATED"
     x.cache_status = httpcache.cache_status(
         hit=hit,
         forwarded=x.decision.reason,
         upstream_status=x.upstream_status or None,
-        ttl=int(held.fresh_until - now),
+        ttl=int(stored.fresh_until - now),
         stored=outcome.confirmed and not hit,
         collapsed=collapsed,
         key=plan.key_text if x.shows_detail else "",
         detail=outcome.reason if x.shows_detail else None,
     )
-    return httpcache.response_from(held, plan, now)
+    return httpcache.response_from(stored, plan, now)
 
 
 def shared(x: Call, outcome: Shared, collapsed: bool, leave: Callable[[], None]) -> AnyResponse:
@@ -53,15 +53,15 @@ def shared(x: Call, outcome: Shared, collapsed: bool, leave: Callable[[], None])
     x.reason = outcome.store.reason.code
     x.cache = b"MISS"
     _say(x, outcome.status, stored=True, detail=outcome.store.reason, collapsed=collapsed, entry=outcome.store.entry)
-    if outcome.held is not None and plan.selective:
+    if outcome.stored is not None and plan.selective:
         # The caller's own condition or range is judged against what was just stored.
-        return httpcache.response_from(outcome.held, plan, time())
+        return httpcache.response_from(outcome.stored, plan, time())
     fields = answer_fields(x, api, outcome.status, outcome.fields, outcome.store.entry)
-    if outcome.held is not None:
-        whole = outcome.held.entry.body
+    if outcome.stored is not None:
+        whole = outcome.stored.entry.body
         return GatewayResponse(outcome.status, with_length(x.method, outcome.status, fields, whole), whole)
     reader = outcome.body.reader()
-    x.waits_for_reader = reader.held
+    x.waits_for_reader = reader.held_bytes
 
     def close() -> None:
         reader.leave()

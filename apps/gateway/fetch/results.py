@@ -20,7 +20,7 @@ class Own:
 
 @dataclass(slots=True)
 class Shared:
-    """The answer is being stored: ``fields`` are the upstream's; parts come through ``body``. ``held`` is set once
+    """The answer is being stored: ``fields`` are the upstream's; parts come through ``body``. ``stored`` is set once
     it is whole.
     """
 
@@ -28,16 +28,16 @@ class Shared:
     status: int
     fields: httpcache.Headers
     body: BodyFanout
-    held: httpcache.StoredResponse | None = None
+    stored: httpcache.StoredResponse | None = None
 
 
 @dataclass(slots=True)
 class FromStore:
-    """Answer from ``held``: it was confirmed, or it stands in for an upstream that failed. ``elsewhere``: another
+    """Answer from ``stored``: it was confirmed, or it stands in for an upstream that failed. ``elsewhere``: another
     worker asked the upstream, and this one waited for it.
     """
 
-    held: httpcache.StoredResponse
+    stored: httpcache.StoredResponse
     reason: httpcache.Reason
     confirmed: bool
     elsewhere: bool = False
@@ -65,18 +65,18 @@ class JudgedResponse:
     response: UpstreamResponse
     head: httpcache.ResponseHead
     judged: httpcache.Store | httpcache.NoStore | httpcache.Refreshed | httpcache.Serve
-    held: httpcache.StoredResponse | None
+    stored: httpcache.StoredResponse | None
 
 
-def held_of(decision: httpcache.Fetch | httpcache.Revalidate) -> httpcache.StoredResponse | None:
+def stored_of(decision: httpcache.Fetch | httpcache.Revalidate) -> httpcache.StoredResponse | None:
     """What is stored, where the question is whether it is still right."""
-    return decision.held if isinstance(decision, httpcache.Revalidate) else None
+    return decision.stored if isinstance(decision, httpcache.Revalidate) else None
 
 
 def on_error(
-    plan: httpcache.RequestPlan, held: httpcache.StoredResponse | None, error: UpstreamError
+    plan: httpcache.RequestPlan, stored: httpcache.StoredResponse | None, error: UpstreamError
 ) -> FromStore | FetchFailure:
-    """The outcome where there is no answer: ``held``, if it may stand in."""
+    """The outcome where there is no answer: ``stored``, if it may stand in."""
     failure = (
         httpcache.UpstreamFailure.TIMEOUT
         if isinstance(error, TimedOut)
@@ -84,5 +84,7 @@ def on_error(
         if isinstance(error, Unreachable)
         else httpcache.UpstreamFailure.BROKEN
     )
-    judged = httpcache.on_error(plan, held, failure, time())
-    return FromStore(judged.held, judged.reason, False) if isinstance(judged, httpcache.Serve) else FetchFailure(error)
+    judged = httpcache.on_error(plan, stored, failure, time())
+    return (
+        FromStore(judged.stored, judged.reason, False) if isinstance(judged, httpcache.Serve) else FetchFailure(error)
+    )

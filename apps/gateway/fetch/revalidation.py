@@ -34,14 +34,14 @@ def call_for_the_whole(x: Call) -> Call | None:
     plan, decision = x.cache_plan, x.decision
     if plan.fetch_key is not None or x.method not in ("GET", "HEAD") or not is_bounded(plan, decision):
         return None
-    if not isinstance(decision, httpcache.Revalidate) or decision.held.entry.status == 206:
+    if not isinstance(decision, httpcache.Revalidate) or decision.stored.entry.status == 206:
         return None
     headers = tuple(pair for pair in plan.request.headers if pair[0] not in _OF_THE_CALL)
     twin = copy(x)
     twin.method = "GET"
-    twin.admission = None
+    twin.head_memo = None
     twin.cache_plan = httpcache.plan_request(
         replace(plan.request, method="GET", headers=headers), plan.policy, plan.identity
     )
-    twin.decision = httpcache.Revalidate(decision.held, conditional_fields(decision.held), decision.reason)
+    twin.decision = httpcache.Revalidate(decision.stored, conditional_fields(decision.stored), decision.reason)
     return twin if twin.cache_plan.fetch_key is not None else None

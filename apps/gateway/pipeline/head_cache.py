@@ -12,7 +12,7 @@ from apps.gateway.call.head_memo import HeadMemo
 from apps.gateway.config.worker_config import WorkerConfig
 from apps.wire.snapshot import Plan
 
-ADMISSION_BYTES = 6 * 1024
+ENTRY_BYTES = 6 * 1024
 """What an admission needs besides the fields of its request, measured: itself, the cache's plan, the trace."""
 
 FIELD_BYTES = 250
@@ -46,22 +46,22 @@ class HeadCacheEntry(HeadMemo):
         self._facts["trace"] = tuple((stage, decision, 0) for stage, decision, _ in x.trace)
         self._on_trust = x.on_trust
         texts = len(x.target) + sum(len(name) + len(value) for name, value in x.headers)
-        self.size = ADMISSION_BYTES + 2 * texts + FIELD_BYTES * len(x.headers)
+        self.size = ENTRY_BYTES + 2 * texts + FIELD_BYTES * len(x.headers)
         """The bytes that keeping it costs."""
 
-    def holds(self, world: WorkerConfig, at: float, now: float) -> bool:
+    def holds(self, config: WorkerConfig, at: float, now: float) -> bool:
         """Whether it may be used for a call that came at ``at`` (Unix seconds), ``now`` (monotonic)."""
-        if self.version != world.version or self.expires <= at:
+        if self.version != config.version or self.expires <= at:
             return False
         if not self._on_trust:
             return True
         plan: Plan | None = self._facts.get("plan")
-        return world.lease.valid(now, plan.trust_lease if plan is not None else None)
+        return config.trust_lease.valid(now, plan.trust_lease if plan is not None else None)
 
     def admit(self, x: Call) -> None:
         """Tell ``x``, which came with this head, what was found out."""
         vars(x).update(self._facts)
-        x.admission = self
+        x.head_memo = self
 
     def again(self, call_id: str, began: float, at: float, client: str) -> Call:
         """A call with the very head."""
@@ -71,7 +71,7 @@ class HeadCacheEntry(HeadMemo):
         known["call_id"] = call_id
         if not self._has_own_id:
             known["request_id"] = call_id
-        known["began"], known["at"], known["client"], known["admission"] = began, at, client, self
+        known["began"], known["at"], known["client"], known["head_memo"] = began, at, client, self
         return x
 
 

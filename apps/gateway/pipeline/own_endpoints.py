@@ -17,9 +17,9 @@ class OwnEndpoints:
     """Answers what is asked of the gateway itself. ``stopping`` says whether it takes no more calls."""
 
     def __init__(
-        self, world: WorkerConfig, readers: MetricsReaders, metrics: Metrics, stopping: Callable[[], bool]
+        self, config: WorkerConfig, metrics_readers: MetricsReaders, metrics: Metrics, stopping: Callable[[], bool]
     ) -> None:
-        self._world, self._readers, self._metrics, self._stopping = world, readers, metrics, stopping
+        self._config, self._metrics_readers, self._metrics, self._stopping = config, metrics_readers, metrics, stopping
 
     def answer(self, x: Call) -> GatewayResponse | None:
         """The answer for an address of ours, ``None`` for others. Asking for these is no call and leaves no record."""
@@ -32,16 +32,16 @@ class OwnEndpoints:
         elif name == b"readyz":
             if self._stopping():
                 answer = _text(503, b"stopping\n")
-            elif self._world.ready(now):
+            elif self._config.ready(now):
                 answer = _text(200, b"ready\n")
-            elif not self._readers.admit(x):
+            elif not self._metrics_readers.admit(x):
                 answer = _text(503, b"not ready\n")
             else:
                 answer = _text(
                     503,
-                    b"not ready: the lease is over\n" if self._world.loaded else b"not ready: nothing is loaded yet\n",
+                    b"not ready: the lease is over\n" if self._config.loaded else b"not ready: nothing is loaded yet\n",
                 )
-        elif name == b"metrics" and not self._readers.admit(x):
+        elif name == b"metrics" and not self._metrics_readers.admit(x):
             answer = refuse(x, Problem.FORBIDDEN)
         elif name == b"metrics":
             answer = _text(200, self._metrics.text(now), b"text/plain; version=0.0.4; charset=utf-8")

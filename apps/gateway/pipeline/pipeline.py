@@ -44,12 +44,12 @@ class Pipeline:
         stages: Sequence[Stage],
         cache: Stage,
         forward: Forward,
-        own: OwnEndpoints,
-        world: WorkerConfig,
+        own_endpoints: OwnEndpoints,
+        config: WorkerConfig,
         trusts: Callable[[str], bool],
         next_call_id: Callable[[], str],
     ) -> None:
-        self._forward, self._own, self._world = forward, own, world
+        self._forward, self._own_endpoints, self._config = forward, own_endpoints, config
         self._trusts, self._next_call_id = trusts, next_call_id
         by_head = [each for each in stages if each.depends_on in (DependsOn.HEAD, DependsOn.ADDRESS)]
         ordered = [*by_head, *(each for each in stages if each not in by_head), cache]
@@ -60,8 +60,8 @@ class Pipeline:
         """What runs for a remembered head, which has no body; and where the client's address is another one:"""
         self._again_elsewhere = _steps(ordered, {DependsOn.ADDRESS, DependsOn.CALL})
         self._until = tuple(each.until for each in by_head)
-        self._admissions: Recent[_Key, HeadCacheEntry] = Recent(MEMORY, lambda _, admission: admission.size)
-        self.heads: Recent[bytes, HeadCacheEntry] = Recent(MEMORY, lambda head, admission: len(head) + admission.size)
+        self._entries: Recent[_Key, HeadCacheEntry] = Recent(MEMORY, lambda _, head_memo: head_memo.size)
+        self.heads: Recent[bytes, HeadCacheEntry] = Recent(MEMORY, lambda head, head_memo: len(head) + head_memo.size)
         """Admissions by the very bytes of a head, for a door that sees them. A caller that is a trusted proxy has
         none here.
         """
@@ -71,14 +71,14 @@ class Pipeline:
         """As far as it goes without waiting: an answer, what is needed, or ``None``: the upstream must be asked."""
         key: _Key | None = None
         if x.body is None:
-            if self._world.version != self._version:
+            if self._config.version != self._version:
                 self._forget()
             proxy = x.client if self._trusts(x.client) else ""
             key = (x.method, x.target, x.headers, x.version, x.scheme, proxy)
-            admission = self._admissions.get(key)
-            if admission is not None and admission.holds(self._world, x.at, x.began):
-                admission.admit(x)
-                x.stages = self._again if x.client == admission.client else self._again_elsewhere
+            head_memo = self._entries.get(key)
+            if head_memo is not None and head_memo.holds(self._config, x.at, x.began):
+                head_memo.admit(x)
+                x.stages = self._again if x.client == head_memo.client else self._again_elsewhere
                 return self.go_on(x)
         answer = self.at_the_door(x)
         if answer is not None:
@@ -96,28 +96,28 @@ class Pipeline:
         """``found`` are the names of what the stages set that depend on the head."""
         until = min(ends(x) for ends in self._until)
         if until > x.at and sum(len(name) + len(value) for name, value in x.headers) <= LARGEST:
-            admission = x.admission = HeadCacheEntry(x, found, self._world.version, until)
-            self._admissions.put(key, admission)
+            head_memo = x.head_memo = HeadCacheEntry(x, found, self._config.version, until)
+            self._entries.put(key, head_memo)
 
     def _forget(self) -> None:
         """The configuration changed: what was decided under another one counts no more, and would keep that one in memory."""
-        self._admissions.clear()
+        self._entries.clear()
         self.heads.clear()
-        self._version = self._world.version
+        self._version = self._config.version
 
-    def again(self, admission: HeadCacheEntry, client: str) -> Call | None:
+    def again(self, head_memo: HeadCacheEntry, client: str) -> Call | None:
         """A call with the very head of an earlier one, admitted; ``None`` when that must be decided anew."""
         now, at = monotonic(), time()
-        if not admission.holds(self._world, at, now):
+        if not head_memo.holds(self._config, at, now):
             return None
-        x = admission.again(self._next_call_id(), now, at, client)
-        x.stages = self._again if client == admission.client else self._again_elsewhere
+        x = head_memo.again(self._next_call_id(), now, at, client)
+        x.stages = self._again if client == head_memo.client else self._again_elsewhere
         return x
 
     def remember(self, head: bytes, x: Call) -> None:
         """That these bytes are the head of a call that was admitted as ``x``."""
-        if isinstance(x.admission, HeadCacheEntry) and len(head) <= LARGEST:
-            self.heads.put(head, x.admission)
+        if isinstance(x.head_memo, HeadCacheEntry) and len(head) <= LARGEST:
+            self.heads.put(head, x.head_memo)
 
     def go_on(self, x: Call, end: int | None = None) -> WholeResponse | Need | None:
         """Run the call's stages from the one that it has come to, as far as it goes without waiting."""
@@ -152,7 +152,7 @@ class Pipeline:
         if refused is not None:
             x.path = x.target.partition(b"?")[0][:1024]
             return refuse(x, *refused)
-        return self._own.answer(x)
+        return self._own_endpoints.answer(x)
 
 
 def _steps(stages: Iterable[Stage], kinds: Container[DependsOn]) -> tuple[Step, ...]:

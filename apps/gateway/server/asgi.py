@@ -31,7 +31,7 @@ LINGER = 1.0
 LARGEST_BUFFERED = 32 * 2**20
 """Bytes of an answer of unknown length that an HTTP/1.0 caller may get: they have to be held."""
 
-EXCHANGE = "apimgr.exchange"
+PASSED_CALL = "apimgr.exchange"
 """Where in the scope's state the lane leaves what it passes on."""
 
 
@@ -44,7 +44,7 @@ class PassedCall:
     of a call.
     """
 
-    exchange: Call
+    call: Call
     outcome: Need | None
     fresh: bool
     respond: Callable[[Call, WholeResponse], Awaitable[None]]
@@ -173,12 +173,12 @@ class ASGIApplication:
         if scope["type"] != "http":
             await _refuse_other(scope, receive, send)
             return
-        from_lane: PassedCall | None = scope.get("state", {}).get(EXCHANGE)
+        from_lane: PassedCall | None = scope.get("state", {}).get(PASSED_CALL)
         gateway = self.gateway
         gateway.metrics.in_flight += 1
         try:
             if from_lane is not None:
-                x = from_lane.exchange
+                x = from_lane.call
                 x.body = body_of(gateway, x, receive)
                 x.answering = asyncio.current_task()  # the lane sees its caller leave, and cancels
                 await _serve(gateway, x, send, from_lane)

@@ -24,7 +24,7 @@ from apps.gateway.call.responses import WholeResponse, own_lines, refuse
 from apps.gateway.gateway import Gateway
 from apps.gateway.limits.client_limits import GRACE, SPARE, MinimumRate
 from apps.gateway.pipeline.stages import Need
-from apps.gateway.server.asgi import EXCHANGE, PassedCall
+from apps.gateway.server.asgi import PASSED_CALL, PassedCall
 from apps.gateway.upstream.headers import interim_fields
 from apps.httpcache.stored_response import render
 
@@ -141,7 +141,7 @@ class HTTP1Connection(HttpToolsProtocol):
         """
         if self._dropped:
             return 0
-        return self.transport.get_write_buffer_size() + (self._under_way[0][0].held() if self._under_way else 0)
+        return self.transport.get_write_buffer_size() + (self._under_way[0][0].held_bytes() if self._under_way else 0)
 
     def drop(self) -> None:
         """End the connection at once; what waits for its client is lost."""
@@ -200,9 +200,9 @@ class HTTP1Connection(HttpToolsProtocol):
         between = self._between
         alone = between and self._remembers
         if alone:
-            admission = self.gateway.pipeline.heads.get(data)
-            if admission is not None and self._idle and not self.flow.write_paused and not self.transport.is_closing():
-                x = self.gateway.pipeline.again(admission, self._address)
+            head_memo = self.gateway.pipeline.heads.get(data)
+            if head_memo is not None and self._idle and not self.flow.write_paused and not self.transport.is_closing():
+                x = self.gateway.pipeline.again(head_memo, self._address)
                 if x is not None and self._begin_again(x):
                     return
         self._messages = 0
@@ -319,7 +319,7 @@ class HTTP1Connection(HttpToolsProtocol):
             (x, need), self._begun = self._begun, None
             self._fall_back(x, need, fresh=False)
             return
-        x = self._new_exchange()
+        x = self._new_call()
         if not self._idle or self.flow.write_paused:
             self._fall_back(x, None, fresh=True)
             return
@@ -378,7 +378,7 @@ class HTTP1Connection(HttpToolsProtocol):
         self._write(x, outcome, True)
         return True
 
-    def _new_exchange(self) -> Call:
+    def _new_call(self) -> Call:
         method = self.parser.get_method()
         return Call(
             _METHODS.get(method) or method.decode("latin-1").upper(),
@@ -407,7 +407,7 @@ class HTTP1Connection(HttpToolsProtocol):
             "scheme": self.scheme or "http",
             "root_path": self.root_path,
             "headers": self.headers,
-            "state": {EXCHANGE: PassedCall(x, outcome, fresh, self._respond)},
+            "state": {PASSED_CALL: PassedCall(x, outcome, fresh, self._respond)},
         }
         super().on_headers_complete()
         self._under_way.append((x, self.cycle))

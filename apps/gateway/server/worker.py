@@ -57,7 +57,7 @@ def options(worker: int) -> Options:
         client_min_rate=settings.CLIENT_MIN_RATE,
         connections_per_client=settings.CONNECTIONS_PER_CLIENT,
         connections=most_connections(),
-        stranger_rows=settings.STRANGER_ROWS,
+        unknown_call_rows=settings.STRANGER_ROWS,
         own_places=settings.OWN_PLACES,
     )
 
@@ -143,7 +143,7 @@ class Server(uvicorn.Server):
 
     async def _say_ready(self) -> None:
         while True:
-            if self.gateway.world.ready(monotonic()):
+            if self.gateway.config.ready(monotonic()):
                 say_ready()
                 return
             await asyncio.sleep(0.02)

@@ -58,12 +58,12 @@ class UpstreamCalls:
         self,
         client: UpstreamClient,
         concurrency: ConcurrencyLimits,
-        loops: LoopDetection,
-        world: WorkerConfig,
+        loop_detection: LoopDetection,
+        config: WorkerConfig,
         metrics: Metrics,
     ) -> None:
-        self._client, self._concurrency, self._loops = client, concurrency, loops
-        self._world, self._metrics = world, metrics
+        self._client, self._concurrency, self._loop_detection = client, concurrency, loop_detection
+        self._config, self._metrics = config, metrics
 
     async def ask(self, x: Call, conditional: httpcache.Headers = (), *, waits: bool = True) -> UpstreamResponse:
         """One call to the API's upstreams, with its retries; ``conditional`` are conditions on what is stored; ``waits``:
@@ -88,7 +88,7 @@ class UpstreamCalls:
         answer, and not for an upstream that was too slow: the caller has waited for it once.
         """
         plan, api = x.cache_plan, x.api
-        fields = self._loops.marked(x, upstream_fields(x, conditional))
+        fields = self._loop_detection.marked(x, upstream_fields(x, conditional))
         x.upstream_began = monotonic()
         repeatable = x.method in REPEATABLE and _is_whole(x)
         upstreams = ordered(api.upstreams, random.random())  # noqa: S311  a share of traffic, not a secret
@@ -101,7 +101,7 @@ class UpstreamCalls:
                 try:
                     response = await self._client.send(
                         origin,
-                        self._world.egress.of(api.tenant),
+                        self._config.egress.of(api.tenant),
                         api.tenant,
                         x.method,
                         upstream_target(api, origin.base, plan.request.path, plan.query),

@@ -34,13 +34,13 @@ def upstream_fields(x: Call, conditional: Fields) -> list[tuple[bytes, bytes]]:
 
     What is the same for each call with this head is made once.
     """
-    admission = x.admission if not conditional else None
-    if admission is not None and admission.forwarded is not None and admission.forwarded[0] == x.client:
-        fields = list(admission.forwarded[1])
+    head_memo = x.head_memo if not conditional else None
+    if head_memo is not None and head_memo.forwarded is not None and head_memo.forwarded[0] == x.client:
+        fields = list(head_memo.forwarded[1])
     else:
         made = _fields_of_head(x, x.cache_plan.upstream_headers(conditional))
-        if admission is not None and _bytes(made) <= _bytes(x.headers) + ADDED:
-            admission.forwarded = (x.client, made)
+        if head_memo is not None and _bytes(made) <= _bytes(x.headers) + ADDED:
+            head_memo.forwarded = (x.client, made)
         fields = list(made)
     if not _rules(x.api.request_headers, b"x-request-id"):
         fields.append((b"x-request-id", x.request_id.encode()))

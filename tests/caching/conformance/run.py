@@ -184,7 +184,7 @@ async def _run(site: Site, checks: tuple[Check, ...]) -> Results:
         while any(not each.ended for each in runs):
             await asyncio.gather(*(each.until_pause(turns) for each in runs if not each.ended))
             # What was refreshed in the background belongs to the time before the pause.
-            await until(lambda: not any(door.gateway.fetches._running for door in site.doors))
+            await until(lambda: not any(door.gateway.coalescer._running for door in site.doors))
             site.traveller.shift(PAUSE)
         results += [Result(each.check, each.verdict()) for each in runs]
     return Results(results)

@@ -17,7 +17,7 @@ from apps.wire.api_keys import holds_secret
 
 
 class Authenticate(Stage):
-    """Checks keys. ``digest`` gives what a key is known by, ``look_up`` brings the credential of a digest into ``world`` or raises
+    """Checks keys. ``digest`` gives what a key is known by, ``look_up`` brings the credential of a digest into ``config`` or raises
     ``CredentialUnknown``, and ``mac_key`` is the key under which configuration travels.
     """
 
@@ -26,12 +26,12 @@ class Authenticate(Stage):
 
     def __init__(
         self,
-        world: WorkerConfig,
+        config: WorkerConfig,
         digest: Callable[[bytes], str | None],
         look_up: Callable[[str], Awaitable[object]],
         mac_key: bytes,
     ) -> None:
-        self._world, self._digest, self._look_up, self._mac_key = world, digest, look_up, mac_key
+        self._config, self._digest, self._look_up, self._mac_key = config, digest, look_up, mac_key
 
     def __call__(self, x: Call) -> GatewayResponse | Need | None:
         """Check the secret, and remove every key from what is forwarded. Refuses with 401 what is missing, malformed, unknown,
@@ -41,7 +41,7 @@ class Authenticate(Stage):
         found = presented_to(api, x.headers)
         if found is None:
             if warms(self._mac_key, x) and taken_by(api.authentication):
-                return None if self._world.lease.valid(x.began) else not_ready(x)
+                return None if self._config.trust_lease.valid(x.began) else not_ready(x)
             if OPEN in api.authentication:
                 return self._withhold_keys(x)
             return _challenge(x, Problem.MISSING_CREDENTIAL)
@@ -50,9 +50,9 @@ class Authenticate(Stage):
         digest = self._digest(secret) if secret is not None else None
         if secret is None or digest is None:
             return _challenge(x, Problem.INVALID_CREDENTIAL)
-        if not self._world.lease.valid(x.began):
+        if not self._config.trust_lease.valid(x.began):
             return not_ready(x)
-        credential = self._world.credential(digest)
+        credential = self._config.credential(digest)
         if credential is None:
             if x.unavailable:
                 return not_ready(x)
@@ -83,9 +83,9 @@ class Authenticate(Stage):
             if digest is None:
                 continue
             x.on_trust = True
-            if not self._world.lease.valid(x.began):
+            if not self._config.trust_lease.valid(x.began):
                 return not_ready(x)
-            known = self._world.credential(digest)
+            known = self._config.credential(digest)
             if known is None:
                 return not_ready(x) if x.unavailable else Need(partial(self._look_up_for, x, digest))
             if known is not UNKNOWN:
@@ -100,7 +100,7 @@ class Authenticate(Stage):
         except CredentialUnknown:
             x.unavailable = True
         else:
-            x.unavailable = self._world.credential(digest) is None
+            x.unavailable = self._config.credential(digest) is None
 
     def until(self, x: Call) -> float:
         if x.warms:

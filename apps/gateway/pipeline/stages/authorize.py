@@ -14,8 +14,8 @@ class Authorize(Stage):
     name = "authorize"
     depends_on = DependsOn.HEAD
 
-    def __init__(self, world: WorkerConfig) -> None:
-        self._world = world
+    def __init__(self, config: WorkerConfig) -> None:
+        self._config = config
 
     def __call__(self, x: Call) -> GatewayResponse | None:
         """Check what the key is for, and the subscription. Refuses with 403; a call without a key needs none."""
@@ -32,9 +32,9 @@ class Authorize(Stage):
         if grant.state != "active":
             return refuse(x, Problem.NOT_SUBSCRIBED, "The subscription is suspended.")
         x.grant = grant
-        plan = x.plan = self._world.plan(grant.plan)
+        plan = x.plan = self._config.plan(grant.plan)
         # Without its plan a subscription's limits aren't known; with a plan of shorter trust, its keys aren't either.
-        if plan is None or not self._world.lease.valid(x.began, plan.trust_lease):
+        if plan is None or not self._config.trust_lease.valid(x.began, plan.trust_lease):
             return not_ready(x)
         return None
 

@@ -56,8 +56,8 @@ class Cache(Stage):
 
     name = "cache"
 
-    def __init__(self, store: ResponseStore, looks: SharedLookups, fetches: Coalescer) -> None:
-        self._store, self._looks, self._fetches = store, looks, fetches
+    def __init__(self, store: ResponseStore, lookups: SharedLookups, coalescer: Coalescer) -> None:
+        self._store, self._lookups, self._coalescer = store, lookups, coalescer
 
     def __call__(self, x: Call) -> WholeResponse | Need | None:
         """Answer from the in-process tier, else from the shared one; else note what to ask the upstream.
@@ -71,20 +71,26 @@ class Cache(Stage):
         now = time()
         if not x.shared_looked:
             plan.missed = httpcache.Reason.NOT_FOUND
-            held = self._store.find_local(plan, now)
-            ready = x.admission.ready if x.admission is not None else None
-            if ready is not None and held is not None and held is ready.held() and now < ready.until and not held.soft:
+            stored = self._store.find_local(plan, now)
+            ready = x.head_memo.ready if x.head_memo is not None else None
+            if (
+                ready is not None
+                and stored is not None
+                and stored is ready.stored()
+                and now < ready.until
+                and not stored.soft
+            ):
                 # The same head met the same stored answer within this second: so does the same decision hold.
                 x.reason, x.cache, x.cache_status = FRESH, b"HIT", ready.cache_status
-                answer: WholeResponse = held.ready
+                answer: WholeResponse = stored.ready
                 return answer
         else:
-            held, x.found = x.found, None
-        decision = httpcache.on_entry(plan, held, now, 1.0 - random())  # noqa: S311  a share of hits, not a secret
+            stored, x.found = x.found, None
+        decision = httpcache.on_entry(plan, stored, now, 1.0 - random())  # noqa: S311  a share of hits, not a secret
         if (
             type(decision) is not httpcache.Serve
             and not x.shared_looked
-            and not self._store.is_pass(plan.fetch_key, now)
+            and not self._store.is_hit_for_miss(plan.fetch_key, now)
         ):
             return Need(lambda: self._look_further(x))
         if decision.reason is httpcache.Reason.SCOPE_MISMATCH:
@@ -93,8 +99,8 @@ class Cache(Stage):
         x.reason = decision.reason.code
         if type(decision) is httpcache.Serve:
             if decision.refresh:
-                self._fetches.refresh(x, plan, decision)
-            served = decision.held
+                self._coalescer.refresh(x, plan, decision)
+            served = decision.stored
             x.cache = b"STALE" if decision.stale else b"HIT"
             x.cache_status = httpcache.cache_status(
                 hit=True,
@@ -106,11 +112,11 @@ class Cache(Stage):
             if (
                 decision.reason is httpcache.Reason.FRESH
                 and plan.plain
-                and x.admission is not None
+                and x.head_memo is not None
                 and x.method != "HEAD"
             ):
                 served.ready = GatewayResponse(answer.status, answer.headers, answer.body, answer.head)
-                x.admission.ready = ReadyResponse(served, x.cache_status, now)
+                x.head_memo.ready = ReadyResponse(served, x.cache_status, now)
             return answer
         if isinstance(decision, httpcache.GatewayTimeout):
             return refuse(x, Problem.NOT_STORED)
@@ -118,7 +124,7 @@ class Cache(Stage):
         return None
 
     async def _look_further(self, x: Call) -> None:
-        x.found, x.claim = await self._looks.look(x.cache_plan)
+        x.found, x.lock_attempt = await self._lookups.look(x.cache_plan)
         x.shared_looked = True
 
     def describe(self, x: Call) -> str:

@@ -15,15 +15,15 @@ from apps.wire.call_records import QUERY
 class Forward:
     """Asks the upstream for the answer of a call that no stage answered."""
 
-    def __init__(self, fetches: Coalescer, calls: UpstreamCalls, invalidation: Invalidation) -> None:
-        self._fetches, self._calls, self._invalidation = fetches, calls, invalidation
+    def __init__(self, coalescer: Coalescer, calls: UpstreamCalls, invalidation: Invalidation) -> None:
+        self._coalescer, self._calls, self._invalidation = coalescer, calls, invalidation
 
     async def __call__(self, x: Call) -> AnyResponse:
         """Get the answer from the upstream, by way of the cache's fetches where the answer may be stored or shared."""
         if x.cache_plan.bypass is None:
             if x.query is not None:
                 x.flags += (QUERY,)
-            return await self._fetches.answer(x)
+            return await self._coalescer.answer(x)
         return await self._pass_by(x)
 
     async def _pass_by(self, x: Call) -> AnyResponse:

@@ -13,8 +13,8 @@ from apps.wire.call_records import BEGUN, CALL, SAMPLED, SpooledCallRecord, enco
 class Recorder:
     """Writes the records of a worker's calls to its spool, and counts them."""
 
-    def __init__(self, spool: SpoolWriter, strangers: UnknownCallTally, metrics: Metrics) -> None:
-        self._spool, self._strangers, self._metrics = spool, strangers, metrics
+    def __init__(self, spool: SpoolWriter, unknown_calls: UnknownCallTally, metrics: Metrics) -> None:
+        self._spool, self._unknown_calls, self._metrics = spool, unknown_calls, metrics
 
     def __call__(self, x: Call, status: int, size: int, kind: str = CALL) -> None:
         """Append the call's record; ``size`` is the bytes of the answer's body. To be called before the last byte
@@ -24,14 +24,14 @@ class Recorder:
             return
         ms = (monotonic() - x.began) * 1000
         api, credential, grant, body = x.api, x.credential, x.grant, x.body
-        admission = x.admission
+        head_memo = x.head_memo
         if api is NO_API:
-            if not self._strangers.count(x.at, status, x.code, body.received if body is not None else 0, size):
+            if not self._unknown_calls.count(x.at, status, x.code, body.received if body is not None else 0, size):
                 self._metrics.called(api.slug, status, x.cache, ms, x.flags)
                 return
             x.flags = (*x.flags, SAMPLED)
             x.path, x.method = without_secrets(x.path)[:PATH_BYTES], x.method[:METHOD_BYTES]
-        host, path = admission.texts if admission is not None else x.texts
+        host, path = head_memo.texts if head_memo is not None else x.texts
         write = self._spool.offer if api is NO_API else self._spool.append
         write(
             encode(

@@ -46,8 +46,8 @@ class Route(Stage):
     name = "route"
     depends_on = DependsOn.HEAD
 
-    def __init__(self, world: WorkerConfig, loops: LoopDetection, trusts: Callable[[str], bool]) -> None:
-        self._world, self._loops, self._trusts = world, loops, trusts
+    def __init__(self, config: WorkerConfig, loop_detection: LoopDetection, trusts: Callable[[str], bool]) -> None:
+        self._config, self._loop_detection, self._trusts = config, loop_detection, trusts
 
     def __call__(self, x: Call) -> GatewayResponse | None:
         """Find the API. Refuses what isn't well-formed (400), what nobody publishes (404) and what has been here before
@@ -61,9 +61,9 @@ class Route(Stage):
             return refuse(x, Problem.INVALID_REQUEST, "This method is not forwarded.")
         x.path, x.query = target
         x.host = next((value.lower() for name, value in x.headers if name == b"host"), b"")
-        if not self._world.loaded:
+        if not self._config.loaded:
             return refuse(x, Problem.NOT_READY, "The gateway is starting.", ((b"retry-after", b"1"),))
-        api = self._world.route(x.host, x.path)
+        api = self._config.route(x.host, x.path)
         if api is None:
             return refuse(x, Problem.UNKNOWN_API)
         x.api = api
@@ -72,7 +72,7 @@ class Route(Stage):
                 x, Problem.INVALID_REQUEST, "A key stands in the address, which others read: it belongs in a header."
             )
         x.query = query_without_keys(x.query)
-        if self._loops.has_been_here(x):
+        if self._loop_detection.has_been_here(x):
             return refuse(x, Problem.LOOP_DETECTED)
         listen_path = api.listen_path.encode()
         if x.path + b"/" == listen_path:
