@@ -79,7 +79,7 @@ local function evict(path)
     if owner == path[3] and spared < SPARED and type(uses) == 'number' and uses > 5 then
       redis.call('ZADD', queue, string.format('%.0f', now * SHIFT + score % SHIFT), name)
     else
-      -- What is gone, or somebody else's by now, only leaves the books.
+      -- What is gone, or charged to another account by now, only leaves the books.
       if owner == path[3] or owner == false then redis.call('UNLINK', name) end
       if owner == path[3] then
         redis.call('HINCRBY', sums, 'evictions', 1)

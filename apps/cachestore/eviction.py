@@ -15,7 +15,7 @@ In Redis, all under ``apimgr:books:``
 - ``accounts`` (hash): tenant, API and caller of each number; ``sums`` (hash): all bytes, and all evictions;
 - ``evictions`` (hash): those of each tenant and API.
 
-An entry's value begins with the number of its account, so that what is stored anew by somebody else changes accounts.
+An entry's value begins with the number of its account, so that an entry that another account stores anew changes accounts.
 What Redis forgot by itself (at the end of its time, or for lack of memory) is still in the books until it is the oldest,
 or is met by chance: each write looks at four entries of its own account. As it adds one, no more than about a quarter of
 what the books say of an account that is written to is no longer there. Nothing depends on the books but evictions: where
@@ -72,7 +72,7 @@ SCRIPT = read_script(__file__, "eviction", UNIT=UNIT, SHIFT=SHIFT, **_CONSTANTS)
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 FENCED = -1
-"""What a write comes to when its fetch lock has gone to somebody else."""
+"""What a write comes to when its fetch lock has gone to another worker."""
 
 
 class Bounds(NamedTuple):
@@ -136,7 +136,7 @@ def command(
     largest = min(filter(None, within), default=math.inf)
     parts: list[Any] = []
     for item in items:
-        # One that fits under no circumstances takes the place of its predecessor, and of nobody else.
+        # One that fits under no circumstances takes the place of its predecessor, and of no other entry.
         value = b"" if size_of(item.value) > largest else item.value
         score = "" if item.score is None else item.score
         parts += (value, max(1, int(item.seconds * 1000)), size_of(value) // UNIT, score)

@@ -2,9 +2,9 @@
 
 What is stored is charged to an *account*: the tenant that owns the API, the API, and the tenant whose call had it
 stored. So the memory is divided twice: among the owners of APIs, and within an API among its callers; neither an API
-with endless answers nor a caller with endless query strings can push out what others have there.
+with endless responses nor a caller with endless query strings can push out what others have there.
 
-Whoever takes most gives first: of the tenants the largest, of its APIs the largest, of that one's callers the largest.
+The largest share gives first: of the tenants the largest, of its APIs the largest, of that one's callers the largest.
 That is max-min fairness (as "longest queue drop" has it for buffers of packets): one active tenant may fill the whole
 tier, and one that takes less than an equal part of it loses nothing to others. No part has to be reserved or computed.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 
 
 class Account(NamedTuple):
-    """To whom an entry is charged, by slugs. ``caller`` is empty for calls of nobody and for what was pushed."""
+    """To whom an entry is charged, by slugs. ``caller`` is empty for anonymous calls and for what was pushed."""
 
     tenant: str
     api: str

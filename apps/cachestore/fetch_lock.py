@@ -2,37 +2,37 @@
 stores.
 
 It is a key of the *cache* server beside the entries, and no more than a help: where that server is away, slow or
-frozen, or has evicted the lock, each worker collapses its own calls and nobody waits.
+frozen, or has evicted the lock, each worker collapses its own calls and waits for no other.
 
 The rules:
 
 - A look-up that finds nothing takes the lock in the same exchange, so that a lone miss pays no round trip for it. It
   is held under a token made for this one fetch, for ``LEASE`` seconds, and renewed while the fetch goes on. A leader
   that dies is followed by another worker as soon as that time is over.
-- **Fencing**: whoever holds a lease writes the entry only if the lock still carries its token; Redis looks and writes
+- **Fencing**: the holder of a lease writes the entry only if the lock still carries its token; Redis looks and writes
   in one script, which also frees the lock. A leader that was asleep for longer than its lease finds the token gone,
-  and its answer, older perhaps than what a successor stored, goes to its own callers and is kept nowhere. Nobody frees
-  or renews a lock but under its token.
+  and its response, older perhaps than what a successor stored, goes to its own callers and is kept nowhere. A lock is freed and
+  renewed only under its token.
 - What turns out not to be cacheable leaves the lock as a marker: every worker that waits, or comes within
-  that time, lets all its callers go at once (hit-for-miss). A fetch that failed, and one whose answer is a long time
-  coming, leaves word that each worker go by itself. So nobody ever stands in line for an answer that isn't shared.
+  that time, lets all its callers go at once (hit-for-miss). A fetch that failed, and one whose response is a long time
+  coming, leaves a marker that lets each worker ask by itself. So no call ever queues for a response that can't be shared.
 
-The lock's value in Redis is one letter and the holder's token: L led, W led and waited for, P pass; G, F, T and E, each worker by
-itself. What becomes of it:
+The lock's value in Redis is one letter and the holder's token: L led, W led and waited for, P hit for miss; G, F, T and E, each
+worker by itself. What becomes of it:
 
-========== ============ =============================================================== ==========
-value      who finds it what happens                                                    next value
-========== ============ =============================================================== ==========
-none       leads        a look finds nothing stored, or wants the lock all the same     L
-L          waits        another worker looks                                            W
-L, W       waits        the answer is written, or the fetch ended with nothing to say   none
-L, W       waits        nothing was heard of the holder for ``LEASE`` seconds           none
-L, W       waits        the answer is a long time coming; the holder may still write it G
-L, W       waits        the fetch came to nothing, failed, was too slow, met a 5xx      G, F, T, E
-L, W       waits        the answer can't be cached                                      P
-G, F, T, E asks alone   ``BESIDE`` seconds pass, or what is left of the holder's lease  none
-P          asks alone   the seconds pass for which the answer is known not to be cached none
-========== ============ =============================================================== ==========
+========== ============ ================================================================= ==========
+value      who finds it what happens                                                      next value
+========== ============ ================================================================= ==========
+none       leads        a look finds nothing stored, or insists on the lock               L
+L          waits        another worker looks                                              W
+L, W       waits        the response is written, or the fetch ended with nothing to say   none
+L, W       waits        nothing was heard of the holder for ``LEASE`` seconds             none
+L, W       waits        the response is a long time coming; the holder may still write it G
+L, W       waits        the fetch came to nothing, failed, was too slow, met a 5xx        G, F, T, E
+L, W       waits        the response can't be cached                                      P
+G, F, T, E asks alone   ``BESIDE`` seconds pass, or what is left of the holder's lease    none
+P          asks alone   the seconds pass for which the response is known not to be cached none
+========== ============ ================================================================= ==========
 
 A holder's steps are one script each, which does nothing unless the lock still carries the holder's token.
 
@@ -62,7 +62,7 @@ BESIDE = 1.0
 """Seconds after a failure during which workers don't wait for each other."""
 
 WATCH = (0.004, 0.02)
-"""Seconds between two looks at the locks that are waited for: shortest, after somebody began to wait, and longest."""
+"""Seconds between two looks at the locks that are waited for: shortest, after a call began to wait, and longest."""
 
 WAIT = 0.05
 """Seconds that an exchange about locks may take before the worker goes on without it; while all is well, the store's
@@ -71,7 +71,7 @@ WAIT = 0.05
 
 
 class LockState(Enum):
-    """What a look at the lock says to a worker that lacks an answer."""
+    """What a look at the lock says to a worker that lacks a response."""
 
     LEADING = "leading"
     """The lock is this worker's: ask the upstream."""
@@ -80,7 +80,7 @@ class LockState(Enum):
     BESIDE = "beside"
     """Ask, without the lock: a fetch came to nothing, or takes long."""
     FAILED = "failed"
-    """The same: the upstream gave no answer."""
+    """The same: the upstream gave no response."""
     TIMED_OUT = "timed_out"
     """The same: the upstream was too slow."""
     ERRED = "erred"
@@ -109,7 +109,7 @@ class FetchLease:
 @dataclass(slots=True)
 class LockStats:
     """Counters since the worker started: fetches led, waits for other workers, of those how many ended in taking over,
-    and answers not kept because the lock had gone to somebody else.
+    and responses not kept because the lock had gone to another worker.
     """
 
     led: int = 0
@@ -153,7 +153,7 @@ class Bounded(Protocol):
 
 
 class FetchLocks:
-    """One worker's part in the fetch lock. ``backend`` is ``None`` without a shared tier: then nobody waits."""
+    """One worker's part in the fetch lock. ``backend`` is ``None`` without a shared tier: then no worker waits for another."""
 
     def __init__(self, backend: ResponsesCache | None, bounded: Bounded) -> None:
         self.stats = LockStats()
@@ -178,8 +178,8 @@ class FetchLocks:
     ) -> tuple[LockAttempt | None, dict[bytes, Any]]:
         """What stands under ``keys`` (entries, by key) and what that means for this worker, in one exchange.
 
-        The lock is taken where it is free and nothing stands there, or ``although_there``. The claim is ``None`` where
-        there is nothing to claim, and while the cache server is away: then go on without a lock.
+        The lock is taken where it is free and nothing stands there, or ``although_there``. The attempt is ``None`` where there is
+        no lock to take, and while the cache server is away: then go on without a lock.
         """
         backend = self._backend
         if backend is None:
@@ -196,7 +196,7 @@ class FetchLocks:
             except NoScriptError:
                 reply = await backend.redis.eval(LOOK, 1 + len(names), lock, *names, *arguments)
             if not waited_for and reply[0] == b"L" + token.encode():
-                # Nobody is here any more to use it.
+                # The call that asked has given up waiting: the lock is freed again.
                 await backend.redis.eval(LEAVE, 1, lock, token, "", 0)
             return reply
 
@@ -213,14 +213,14 @@ class FetchLocks:
     def _claim(self, said: bytes, milliseconds: int) -> LockAttempt | None:
         if not said:
             return None
-        # Rubbish that somebody else wrote there is no lock to wait for.
+        # A value that no worker wrote is no lock to wait for.
         state, token = _LETTERS.get(said[:1], LockState.BESIDE), said[1:].decode("latin-1")
         if state is LockState.HELD and token.startswith(self._worker):
             state = LockState.LEADING
         return LockAttempt(state, token, max(0, milliseconds) / 1000)
 
     def hold(self, fetch_key: bytes, lock_attempt: LockAttempt) -> FetchLease:
-        """Go on with a ``LEADING`` claim: the lock is renewed until ``leave`` or ``written``. Claims with one token are
+        """Go on with a ``LEADING`` attempt: the lock is renewed until ``leave`` or ``written``. Attempts with one token are
         one lease.
         """
         lease = FetchLease(self.name(fetch_key), lock_attempt.token)
@@ -244,7 +244,7 @@ class FetchLocks:
         self._tell(lease, letter, max(1, int(seconds * 1000)))
 
     def wait_no_more(self, lease: FetchLease) -> None:
-        """Tell the others to ask for themselves, and go on: the answer is a long time coming."""
+        """Let the other workers ask for themselves, and go on: the response is a long time coming."""
         self._tell(lease, "G", 0)
 
     def _tell(self, lease: FetchLease, letter: str, milliseconds: int) -> None:
@@ -262,7 +262,7 @@ class FetchLocks:
         return bool(await self._bounded(lambda: backend.redis.get(lease.name), WAIT) == b"W" + lease.token.encode())
 
     async def changed(self, fetch_key: bytes, token: str) -> None:
-        """Wait until nobody is to wait for the holder of ``token`` any more, or the cache server can't say."""
+        """Wait until the lock is no longer held under ``token``, or the cache server can't say."""
         name = self.name(fetch_key)
         waiting = self._waiting.get(name)
         if waiting is None or waiting[0] != token:
@@ -287,7 +287,7 @@ class FetchLocks:
                     if value is None or value[:1] not in b"LW" or value[1:] != token:
                         self._waiting.pop(name)[1].set_result(None)
         finally:
-            # Whatever ended this, nobody is left waiting for it.
+            # However this loop ended, every call that waits is woken.
             for _, future in self._waiting.values():
                 future.set_result(None)
             self._waiting.clear()

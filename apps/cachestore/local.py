@@ -4,7 +4,7 @@ SIEVE (Zhang et al., NSDI 2024) keeps one queue and one bit per entry: a hit set
 it costs a dictionary look-up; eviction walks from the oldest, spares what was used and clears its bit. It withstands
 scans, which empty an LRU.
 
-Here each account has a queue of its own. Which queue gives is decided by ``fair_share``: the largest, whoever stores. All
+Here each account has a queue of its own. Which queue gives is decided by ``fair_share``: the largest, whichever account stores. All
 of that happens when something is stored; a hit knows nothing of it.
 """
 
@@ -94,7 +94,7 @@ def size_of(value: StoredValue) -> int:
 
 
 class Local:
-    """Stored answers by key. ``capacity`` is in bytes; 0 switches the tier off. ``tenant_share`` is the part of it
+    """Stored responses by key. ``capacity`` is in bytes; 0 switches the tier off. ``tenant_share`` is the part of it
     that one tenant's APIs may take at most.
     """
 
@@ -135,7 +135,7 @@ class Local:
         path, api_capacity = (self._shares, tenant, api, queue), self.capacity if max_size is None else max_size
         fits = size <= min(self.capacity // LARGEST_SHARE, self._tenant_capacity, api_capacity)
         if fits and self._shares.bytes - tenant.bytes + size > self.capacity:
-            # One entry that is more than anybody has would take from everybody.
+            # An entry larger than any account's share would evict from all of them.
             fits = size < self._shares.largest_child().bytes
         # Room is made where it doesn't fit too: the bound of its API may be a smaller one now.
         wanted = size if fits else 0
@@ -161,7 +161,7 @@ class Local:
 
     def sweep(self, useless: Callable[[StoredValue], bool], most: int) -> None:
         """Forgets what is ``useless``, looking at ``most`` entries: call by call at every one in turn. Without it,
-        what nobody asks for any more would count as its account's until it is pushed out.
+        what is no longer asked for would count as its account's until it is pushed out.
         """
         if not self._unchecked:
             self._unchecked = list(self._nodes)

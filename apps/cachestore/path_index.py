@@ -1,8 +1,8 @@
-"""What is stored under one path, in labelled parts: so that "explain" can name the nearest stored answer and say what
+"""What is stored under one path, in labelled parts: so that "explain" can name the nearest stored response and say what
 differs.
 
 Beside each entry, in the same exchange, the shared tier gets a row in a small sorted set of the entry's API and path,
-newest last. Keys are digests, from which nobody could tell what an entry was stored for. A row holds what
+newest last. Keys are digests, which don't show what an entry was stored for. A row holds what
 ``RequestPlan.key_parts`` shows, no body and no credential, and is encrypted: paths and queries may be personal. The
 encryption is deterministic (RFC 5297), so that storing an entry again moves its row rather than adding one.
 
@@ -30,7 +30,7 @@ Shown = tuple[tuple[str, str], ...]
 
 
 class IndexedResponse(msgspec.Struct, frozen=True, array_like=True):
-    """One stored answer: ``key`` is where it stands, ``call`` names the keys of calls like the one that it was stored
+    """One stored response: ``key`` is where it stands, ``call`` names the keys of calls like the one that it was stored
     for (``RequestPlan.key_name``), ``parts`` are its primary key's, ``selecting`` the fields that its ``Vary`` names,
     fit to be shown. ``owner`` and ``holder`` as in ``CacheEntry``.
     """

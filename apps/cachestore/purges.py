@@ -2,7 +2,7 @@
 
 A purge takes the next number of the purge clock and writes it beside its tags. An entry remembers the number its
 worker knew when its fetch *began*; it is dead if any of its tags was purged later. So a purge costs the same whether
-a tag has ten entries or a million, and an answer that was on its way when the purge came is dead as well.
+a tag has ten entries or a million, and a response that was on its way when the purge came is dead as well.
 """
 
 import time
@@ -18,7 +18,7 @@ from apps.wire.events import APPEND
 from apps.wire.lua_scripts import read_script
 
 NOT_LOADED: PurgeClock = (-1, -1)
-"""The birth of what is fetched before the table was loaded: of no incarnation, and so dead."""
+"""The purge clock of what is fetched before the table was loaded: of no incarnation, and so dead."""
 
 FLOOR = "*"
 """The row that stands for everything folded: entries born before its clock are dead. No tag looks like it."""
@@ -130,7 +130,7 @@ def _surplus(newest: Mapping[str, int], goal: int) -> list[tuple[str, int, list[
     of the rows.
 
     Every API may keep equally many, the newest; the others fold into the row of the whole API. So who has everything of an
-    API purged, row by row, ends that API's older answers and nobody else's. What goes across APIs folds into the floor.
+    API purged, row by row, ends that API's older responses and no other's. What goes across APIs folds into the floor.
     """
     by_api: dict[str, list[tuple[int, str]]] = {}
     for tag, clock in newest.items():
@@ -177,10 +177,10 @@ def _row(row: bytes) -> tuple[int, int, float]:
 
 
 class PurgedTags:
-    """The purges a worker knows. Fed by the follower of the event stream; asked on every hit.
+    """The purges a worker knows. Fed by the subscriber to the event stream; asked on every hit.
 
     ``clock`` is the newest purge known, ``version`` changes with whatever is learned. A hit costs one comparison while
-    nothing was purged since the entry was last looked at. Before ``load`` was called, every entry is dead: nobody knows
+    nothing was purged since the entry was last looked at. Before ``load`` was called, every entry is dead: it isn't known yet
     what was purged.
     """
 
@@ -217,7 +217,7 @@ class PurgedTags:
         self.version += 1
 
     def apply(self, tags: Iterable[str], clock: int, soft: bool) -> None:
-        """Notes one purge; noting it twice, or late, changes nothing."""
+        """Records one purge; recording it twice, or late, changes nothing."""
         known = self._soft if soft else self._hard
         for tag in tags:
             if clock > known.get(tag, 0):
@@ -227,7 +227,7 @@ class PurgedTags:
         self.version += 1
 
     def note(self, tags: Iterable[str]) -> None:
-        """Ends here what was stored before now, while Redis is away and nobody can number the purge.
+        """Ends here what was stored before now, while Redis is away and the purge can't be numbered.
 
         Births stay where they are: were the clock moved, an entry could be born with the number that the next real
         purge gets, and survive it. So what is fetched before that purge is dead too if it carries one of these tags.
@@ -270,7 +270,7 @@ class PurgedTags:
         return NOT_LOADED if self.incarnation is None else (self.incarnation, self.clock)
 
     def is_alive(self, stored: StoredResponse) -> bool:
-        """Whether a stored answer may still be used. Sets its ``soft`` when a soft purge made it stale."""
+        """Whether a stored response may still be used. Sets its ``soft`` when a soft purge made it stale."""
         if stored.purges_seen == self.version and self.incarnation is not None:
             return True
         entry = stored.entry
@@ -290,8 +290,8 @@ class PurgedTags:
         return self._names(self._hard, entry)
 
     def _names(self, purged: dict[str, int], entry: CacheEntry) -> bool:
-        """Whether one of an entry's tags was purged since its birth. Purges of other APIs, which are most of them, cost
-        two look-ups; an answer may have a thousand tags.
+        """Whether one of an entry's tags was purged since its fetch began. Purges of other APIs, which are most of them, cost
+        two look-ups; a response may have a thousand tags.
         """
         newest, born = self._newest, entry.birth[1]
         if not purged or (newest.get(entry.api, 0) <= born and newest.get("", 0) <= born):

@@ -1,5 +1,5 @@
 -- purge(epoch, events, clock_name, rows, soft, at, tags) takes the next number of the purge clock, writes it beside the
--- tags, tells everybody, and returns it. It stands after events_append.lua.
+-- tags, appends the event, and returns it. It stands after events_append.lua.
 
 local function purge(epoch, events, clock_name, rows, soft, at, tags)
   local clock = redis.call('INCR', clock_name)

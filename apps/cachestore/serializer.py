@@ -1,12 +1,12 @@
 """How entries travel to the shared tier and back: msgpack with a MAC, never pickle; large bodies compressed.
 
-Whoever can write to Redis can still not make a gateway serve an answer of his own: a value without this
+An attacker who can write to Redis can't make a gateway serve a response of theirs: a value without this
 installation's MAC is no value, and is counted. Entries of ``personal`` APIs are encrypted as well. That an honest
 entry stands under another's key is noticed by the core, which compares key, scope and owner on every hit.
 
 A compressed entry is compressed before it is sealed. ``personal`` entries are not compressed: they are encrypted, and
-the length of what was compressed together with somebody's secret and an attacker's guess tells whether the guess was
-right (CRIME, 2012). Whoever could see lengths in Redis would learn what encryption hides from him.
+the length of what was compressed together with a client's secret and an attacker's guess tells whether the guess was
+right (CRIME, 2012). An attacker who sees lengths in Redis would learn what encryption hides.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ REJECTED = Rejected()
 
 
 class Rejections:
-    """How many values were rejected in this process. More than 0 is an alarm: somebody writes to the shared tier."""
+    """How many values were rejected in this process. More than 0 is an alarm: something else writes to the shared tier."""
 
     count = 0
 
@@ -80,7 +80,7 @@ def becomes_large(value: bytes) -> bool:
 
 
 def is_compressible(entry: CacheEntry) -> bool:
-    """Whether an entry's body is large, of a type that shrinks, not coded already, and nobody's secret."""
+    """Whether an entry's body is large, of a type that shrinks, not coded already, and no client's secret."""
     if entry.personal or len(entry.body) < COMPRESS_FROM:
         return False
     if any(name == b"content-encoding" for name, _ in entry.headers):

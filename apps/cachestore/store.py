@@ -1,4 +1,4 @@
-"""The two tiers of stored answers as one gateway worker uses them.
+"""The two tiers of stored responses as one gateway worker uses them.
 
 The in-process tier answers at once and never awaits. The shared tier is asked with a short bound on the wait, behind
 a breaker: while the cache server is away, slow or frozen, a worker goes on with its own tier and the upstream.
@@ -32,7 +32,7 @@ from the worker, is no dead server. After one that failed it is ``READ_WAIT``, a
 """
 
 WRITE_WAIT = 0.02
-"""Seconds that an answer's last byte waits for the shared tier to have the entry."""
+"""Seconds that a response's last byte waits for the shared tier to have the entry."""
 
 ROOM = 0.7
 """Where cache and state are one server: the part of its memory above which the shared tier stops writing."""
@@ -106,7 +106,7 @@ class ResponseStore:
     # Looking up
 
     def find_local(self, plan: RequestPlan, now: float) -> StoredResponse | None:
-        """The stored answer that this call selects, from this worker's own memory."""
+        """The stored response that this call selects, from this worker's own memory."""
         keys = plan.keys
         if len(keys) == 1:
             record = self.local.get(keys[0])
@@ -122,7 +122,7 @@ class ResponseStore:
     async def find(self, plan: RequestPlan, now: float) -> StoredResponse | None:
         """The same from both tiers; what the shared one has is kept here too.
 
-        A stale answer in this worker's memory is compared with the shared tier's: another worker may have refreshed
+        A stale response in this worker's memory is compared with the shared tier's: another worker may have refreshed
         it.
         """
         stored, _ = await self._search(plan, now)
@@ -131,7 +131,7 @@ class ResponseStore:
     async def look(self, plan: RequestPlan, now: float) -> tuple[StoredResponse | None, LockAttempt | None]:
         """``find`` for a call that this worker's memory can't serve, and that may wait for others.
 
-        Where nothing is stored, the same exchange takes the fetch lock, or says who has it. A fresh answer in this
+        Where nothing is stored, the same exchange takes the fetch lock, or says who has it. A fresh response in this
         worker's memory is compared too: another worker may have validated it since.
         """
         if plan.fetch_key is None or plan.directives.only_if_cached:
@@ -140,7 +140,7 @@ class ResponseStore:
 
     async def take_lock(self, plan: RequestPlan, now: float) -> tuple[StoredResponse | None, LockAttempt | None]:
         """What the shared tier has now, and in the same exchange the fetch lock, whatever is stored. Only for calls with
-        a fetch key. No claim: go on without a lock.
+        a fetch key. No attempt: go on without a lock.
         """
         return await self._search(plan, now, plan.fetch_key, although_there=True)
 
@@ -197,7 +197,7 @@ class ResponseStore:
 
     async def _learn(self, indexes: Mapping[bytes, Variants], plan: RequestPlan, now: float) -> bool:
         """Whether the shared tier has something else where this worker knows lists of variants: another worker may
-        have met a new one, or an answer that doesn't vary any more.
+        have met a new one, or a response that doesn't vary any more.
         """
         fetched = await self._fetch(list(indexes), plan, now)
         learned = {
@@ -268,7 +268,7 @@ class ResponseStore:
 
         Waits for the shared tier, ``WRITE_WAIT`` at most, and never fails: what could not be written there will be
         fetched again by another worker. An entry that was purged while it was fetched is stored nowhere; nor is that of
-        a ``lease`` which has gone to somebody else meanwhile. The lease is over afterwards.
+        a ``lease`` which has gone to another worker meanwhile. The lease is over afterwards.
         """
         stored = StoredResponse(entry)
         now = entry.validated_at
@@ -300,7 +300,7 @@ class ResponseStore:
         lease: FetchLease | None = None,
         row: IndexRow | None = None,
     ) -> bool:
-        """Whether the entry may be kept: not if the ``lease`` is somebody else's by now."""
+        """Whether the entry may be kept: not if another worker has the ``lease`` by now."""
         backend = self._backend
         if backend is None:
             return True
@@ -328,7 +328,7 @@ class ResponseStore:
         return written != FENCED
 
     async def drop(self, plan: RequestPlan, stored: StoredResponse | None = None) -> None:
-        """Forgets the stored answer ``stored``, or all that stands under the plan's keys, in both tiers."""
+        """Forgets the stored response ``stored``, or all that stands under the plan's keys, in both tiers."""
         if stored is not None:
             keys = [stored.entry.key]
             if stored.entry.selecting:
@@ -353,7 +353,7 @@ class ResponseStore:
         self._hit_for_miss[fetch_key] = until
 
     def is_hit_for_miss(self, fetch_key: bytes | None, now: float) -> bool:
-        """Whether a recent answer under this key turned out not to be cacheable."""
+        """Whether a recent response under this key turned out not to be cacheable."""
         until = self._hit_for_miss.get(fetch_key) if fetch_key is not None else None
         if until is None:
             return False
@@ -401,7 +401,7 @@ class ResponseStore:
 
 
 def account_of(plan: RequestPlan) -> Account:
-    """To whom the answer to a call is charged."""
+    """To whom the response to a call is charged."""
     return Account(plan.policy.tenant, plan.policy.api, plan.identity.tenant)
 
 

@@ -1,1 +1,1 @@
-"""Tell: turns rows into what gateways read, numbers each change, and collects receipts."""
+"""Distribution of configuration: turns rows into what gateways read, numbers each change, and collects receipts."""

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class FleetConfig(AppConfig):
-    """Tell: turns rows into what gateways read, numbers each change, and collects receipts."""
+    """Distribution of configuration: turns rows into what gateways read, numbers each change, and collects receipts."""
 
     name = "apps.fleet"
 

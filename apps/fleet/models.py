@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Receipt(models.Model):
-    """On how many workers a change was in force when its author was told, and how long the slowest took."""
+    """On how many workers a change was in force when the receipt was made, and how long the slowest took."""
 
     incarnation = models.PositiveBigIntegerField()
     epoch = models.PositiveBigIntegerField()

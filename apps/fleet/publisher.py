@@ -1,6 +1,6 @@
 """From the outbox to Redis: reads the audit entries after Redis's epoch, compiles what they affect, pushes it.
 
-Whoever commits a change wakes it, and the reconciler looks every few seconds: nothing depends on a wake-up having
+Each commit of a change wakes it, and the reconciler looks every few seconds: nothing depends on a wake-up having
 come. Any number of publishers may run at once.
 """
 
@@ -31,7 +31,7 @@ ENTRIES = 200
 """Audit entries that one push covers at most."""
 
 INLINE = 2_000
-"""APIs and keys up to which a refill is done by whoever notices; a larger one is the reconciler's: nobody waits for
+"""APIs and keys up to which a refill is done by the process that notices; a larger one is the reconciler's: no caller waits for
 it."""
 
 PATIENCE = 1.0
@@ -112,7 +112,7 @@ def refill() -> tuple[int, int]:
         if not state.fill(redis, token, incarnation, parts, records):
             raise PublicationFailed("Another process took over writing everything anew.")
         written += len(parts) + len(records)
-    # Receipts of purges wait for a clock: it must not begin again below one that somebody was told.
+    # Receipts of purges wait for a clock: it must not begin again below one that a receipt named.
     clock = Purge.objects.aggregate(newest=Max("clock"))["newest"] or 0
     if not state.switch(redis, token, incarnation, n, clock):
         raise PublicationFailed("Another process took over writing everything anew.")

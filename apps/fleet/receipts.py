@@ -30,9 +30,9 @@ class ReceiptCount:
     asking.
 
     ``everywhere_by`` is when the last trust lease ends of those that didn't answer: from then on they serve no call
-    with credentials until they heard of the change. ``None``: nobody is missing. ``copies_behind`` are disk copies
+    with credentials until they have the change. ``None``: no worker is missing. ``copies_behind`` are disk copies
     among those: a worker that started from one, or starts now, may be as old as the copy. ``starting`` workers serve
-    nothing yet; they will not serve anything older than the change (see ``workers``), and nobody waits for them.
+    nothing yet; they will not serve anything older than the change (see ``workers``), and no receipt waits for them.
     """
 
     incarnation: int
@@ -164,7 +164,7 @@ class _Waiting:
 
 
 def _nowhere(epoch: int | None) -> ReceiptCount:
-    """The change couldn't be published, or nobody can be asked: every lease has ended one lease's length from now."""
+    """The change couldn't be published, or no worker can be asked: every lease has ended one lease's length from now."""
     incarnation, present = current_epoch()
     return ReceiptCount(
         incarnation=incarnation,

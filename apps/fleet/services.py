@@ -1,4 +1,4 @@
-"""Small things the fleet is told."""
+"""Small changes to what the fleet knows."""
 
 import logging
 import time
@@ -10,10 +10,10 @@ from apps.wire.redis_client import AWAY, Client
 logger = logging.getLogger(__name__)
 
 CELERY_FORGOTTEN = 3600
-"""Seconds after which nobody remembers when Celery was last alive."""
+"""Seconds after which it is forgotten when Celery was last alive."""
 
 KEPT_AFTER_LEASE = 600.0
-"""Seconds that a worker which was never heard of again is shown after its trust lease ended."""
+"""Seconds that a worker without a further heartbeat is shown after its trust lease ended."""
 
 
 def celery_is_alive() -> None:
@@ -21,7 +21,7 @@ def celery_is_alive() -> None:
     try:
         state.client().set(redis_names.CELERY, f"{time.time():.3f}", ex=CELERY_FORGOTTEN)
     except AWAY as error:
-        logger.debug("nobody hears that Celery is alive: %s", error)
+        logger.debug("Celery's sign of life can't be recorded: %s", error)
 
 
 def forget_the_dead(redis: Client) -> int:

@@ -1,7 +1,7 @@
 """The state Redis as the publisher sees it: what it holds, and the scripts that change it. No rows here.
 
 Everything that could be done by two publishers at once is conditional on what was read before: incarnation, epoch
-and *step*. A change too large for one script is pushed in steps; whoever comes between makes the other start over,
+and *step*. A change too large for one script is pushed in steps; another process that comes between makes the first start over,
 so that nothing compiled earlier ever overwrites what was compiled later.
 """
 
@@ -26,7 +26,7 @@ REFILL_LOCK = 15_000
 """Milliseconds without progress after which a refill counts as dead, and another process may begin one."""
 
 LONGEST_NUMBER = 12
-"""Digits of an incarnation that is believed when a follower names it: gateways can write there, and numbers end."""
+"""Digits of an incarnation that is believed when a worker names it: gateways can write there, and numbers end."""
 
 _WRITE = read_script(__file__, "state_write")
 
@@ -38,8 +38,9 @@ SWITCH = APPEND + read_script(__file__, "state_switch")
 
 
 class RedisState(NamedTuple):
-    """What Redis holds. ``genuine``: its proof is this installation's. ``highest`` is the highest incarnation that
-    anybody knew of; ``mistrusted``: a follower knew more than Redis does. ``outdated``: an older version wrote it."""
+    """What Redis holds. ``genuine``: its proof is this installation's. ``highest`` is the highest incarnation that any process knew
+    of; ``mistrusted``: a worker knew more than Redis does. ``outdated``: an older version wrote it.
+    """
 
     incarnation: int
     n: int
@@ -100,9 +101,9 @@ def push(
     names_of: tuple[Sequence[str], Sequence[str]] = ((), ()),
     purged: Sequence[str] = (),
 ) -> bool:
-    """Write parts and records, if Redis still is ``at``. With ``n``, the epoch becomes ``n``, followers are told
+    """Write parts and records, if Redis still is ``at``. With ``n``, the epoch becomes ``n``, workers are notified
     of the parts and digests in ``names_of``, and what is stored under the tags ``purged`` has ended; without, it is a
-    step of many. False: somebody else was there."""
+    step of many. False: another process was there first."""
     event = change_fields(n, tuple(names_of[0]), tuple(names_of[1])) if n is not None else []
     keys, values = _values(at.incarnation, parts, records)
     head = [at.incarnation, at.n, at.step, "" if n is None else n, len(parts), len(purged)]
@@ -124,7 +125,7 @@ def fill(
     parts: Mapping[str, Part],
     records: Mapping[str, Credential | None],
 ) -> bool:
-    """Write parts and records of an incarnation that nobody reads yet. False: somebody else refills now."""
+    """Write parts and records of an incarnation that no worker reads yet. False: another process refills now."""
     keys, values = _values(incarnation, parts, records)
     arguments = [token, REFILL_LOCK, len(parts), *values]
     return bool(
@@ -134,7 +135,7 @@ def fill(
 
 def switch(redis: Client, token: str, incarnation: int, n: int, purge_clock: int) -> bool:
     """Have everybody read ``incarnation``, which is complete up to epoch ``n``. The purge clock goes on from
-    ``purge_clock`` if it was lost. False: somebody else refills now."""
+    ``purge_clock`` if it was lost. False: another process refills now."""
     keys = [
         redis_names.REFILLER,
         redis_names.EPOCH,

@@ -1,4 +1,4 @@
--- Writes parts and records of an incarnation that nobody reads yet. It stands after state_write.lua. Returns whether the
+-- Writes parts and records of an incarnation that no worker reads yet. It stands after state_write.lua. Returns whether the
 -- caller still is the one who refills.
 --
 -- KEYS: refiller, parts, records... ARGV: token, milliseconds, number of parts, names and values, values of records.

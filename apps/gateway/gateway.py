@@ -139,7 +139,7 @@ class Gateway:
         )
 
     async def start(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  its end is no error
-        """Load the world and start what runs beside the calls; whether the world is loaded."""
+        """Load the configuration and start what runs beside the calls; whether the configuration is loaded."""
         loaded = await self.subscriber.start(timeout)
         self.allowances.start()
         self.spawn(self._housekeeping())

@@ -83,7 +83,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.records.metrics:Metrics._calls": _of(metrics.MOST_SERIES, 256),
     "apps.gateway.records.metrics:Metrics._seconds": _of(8, 2 * KIB),
     "apps.gateway.records.metrics:Metrics._troubled": _of(metrics.MOST_TROUBLED, 1 * KIB),
-    # Connections to upstreams that nobody uses, with their TLS.
+    # Idle connections to upstreams, with their TLS.
     "apps.gateway.upstream.client:HTTP1Client._idle": _of(client.IDLE_IN_ALL, 64 * KIB),
     # As many entries as administrators made things.
     "apps.cachestore.purges:PurgedTags._newest": MemoryUse(512, CONFIGURATION),
@@ -144,7 +144,7 @@ OTHERS = {
 
 
 def bound(l1_bytes: int) -> int:
-    """Bytes that all tables of a worker take at most, whoever calls with whatever: its tier of cached responses among them;
+    """Bytes that all tables of a worker take at most, whatever its clients send: its tier of cached responses among them;
     without what grows with the configuration and with connections and calls under way.
     """
     return l1_bytes + sum(table.size for table in (*TABLES.values(), *OTHERS.values()) if table.per == WORKER)

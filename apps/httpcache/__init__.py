@@ -12,7 +12,7 @@ A call goes through it like this; the caller's part stands between the arrows::
     on_reuse(plan, other, head, requested_at, now, birth)
                                                      -> Refreshed | Refetch        a 304 named another variant
     on_error(plan, held, failure, now)               -> Serve | Failed
-    add_tags(entry, policy, operation)               what the whole answer is about, before it is stored
+    add_tags(entry, policy, operation)               what the whole response is about, before it is stored
     response_from(held, plan, now)                   -> CacheResponse                200, 206, 304, 416, HEAD
     on_unsafe(request, policy, head)                 -> tags to purge
 

@@ -27,7 +27,7 @@ _FORWARDED = {
 
 def forwarded_because(reason: Reason) -> bytes:
     """The ``fwd`` token for the reason why a call went to the upstream; ``bypass`` for everything that isn't the
-    stored answer's doing.
+    stored response's doing.
     """
     return _FORWARDED.get(reason, b"bypass")
 
@@ -46,7 +46,7 @@ def cache_status(
     """One member of ``Cache-Status``: ``apimgr;hit;ttl=52`` or ``apimgr;fwd=uri-miss;fwd-status=200;stored``.
 
     ``forwarded`` is why the call went upstream, ``upstream_status`` what came back. ``ttl`` is the remaining
-    freshness in whole seconds, negative for a stale answer. ``key`` and ``detail`` are for those whom the policy's
+    freshness in whole seconds, negative for a stale response. ``key`` and ``detail`` are for those whom the policy's
     ``debug_headers`` allows to see them.
     """
     if hit:

@@ -1,4 +1,4 @@
-"""The answers that the core gives to its caller: small values, each with the reason."""
+"""The decisions that the core gives to its caller: small values, each with the reason."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -11,12 +11,12 @@ from apps.httpcache.stored_response import StoredResponse
 
 
 class UpstreamFailure(Enum):
-    """How an upstream failed without an answer."""
+    """How an upstream failed without a response."""
 
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
     BROKEN = "broken"
-    """The connection was reset, or the answer ended early."""
+    """The connection was reset, or the response ended early."""
 
 
 @final
@@ -36,7 +36,7 @@ class Serve:
 @final
 @dataclass(slots=True)
 class Revalidate:
-    """Ask the upstream whether ``stored`` is still right. ``conditional`` may be empty: then a whole answer is fetched."""
+    """Ask the upstream whether ``stored`` is still right. ``conditional`` may be empty: then a whole response is fetched."""
 
     stored: StoredResponse
     conditional: Headers
@@ -46,8 +46,8 @@ class Revalidate:
 @final
 @dataclass(slots=True)
 class Fetch:
-    """Ask the upstream for a whole answer; nothing stored helps. ``conditional`` names what is stored for other requests
-    to the same URL: the upstream may say that one of these is its answer (``Reuse``).
+    """Ask the upstream for a whole response; nothing stored helps. ``conditional`` names what is stored for other requests
+    to the same URL: the upstream may say that one of these is its response (``Reuse``).
     """
 
     reason: Reason
@@ -65,7 +65,7 @@ class GatewayTimeout:
 @final
 @dataclass(slots=True)
 class Store:
-    """Forward the answer and store it: ``entry`` is complete but for ``body`` (and for what the gateway does to
+    """Forward the response and store it: ``entry`` is complete but for ``body`` (and for what the gateway does to
     ``headers``).
 
     ``length`` is the ``Content-Length`` that the body must have, or ``None``.
@@ -79,7 +79,7 @@ class Store:
 @final
 @dataclass(slots=True)
 class NoStore:
-    """Forward the answer and don't store it.
+    """Forward the response and don't store it.
 
     ``hit_for_miss_seconds``: seconds during which calls with this fetch key shall not wait for each other (hit-for-miss).
     ``ends`` says that what is stored under the key is wrong from now on and must be dropped.
@@ -93,7 +93,7 @@ class NoStore:
 @final
 @dataclass(slots=True)
 class Refreshed:
-    """A 304 (or a HEAD) confirmed the stored answer: store ``entry``, which has the old body and new fields, and
+    """A 304 (or a HEAD) confirmed the stored response: store ``entry``, which has the old body and new fields, and
     answer from it.
     """
 
@@ -121,6 +121,6 @@ class Refetch:
 @final
 @dataclass(slots=True)
 class Failed:
-    """No stored answer may stand in: pass the failure on (502, 504, or the upstream's own 5xx)."""
+    """No stored response may stand in: pass the failure on (502, 504, or the upstream's own 5xx)."""
 
     reason: Reason

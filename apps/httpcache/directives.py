@@ -1,7 +1,7 @@
 """``Cache-Control``, read tolerantly (RFC 9111 §5.2).
 
 The rule for odd syntax: what restricts the cache is recognised however it is written; what permits something counts
-only where it is well-formed. An invalid or contradictory lifetime makes an answer stale (RFC 9111 §4.2.1).
+only where it is well-formed. An invalid or contradictory lifetime makes a response stale (RFC 9111 §4.2.1).
 """
 
 import re
@@ -96,7 +96,7 @@ def _names(value: bytes) -> frozenset[bytes]:
 
 
 def response_directives(headers: Headers) -> ResponseDirectives:
-    """Reads the ``Cache-Control`` of an answer."""
+    """Reads the ``Cache-Control`` of a response."""
     lines = lines_of(headers, b"cache-control")
     return directives_from(parse(lines)) if lines else ResponseDirectives()
 

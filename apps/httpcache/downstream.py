@@ -1,12 +1,12 @@
-"""What caches behind the gateway are told: CDNs in front of it, browsers (RFC 9111 §5.2.2, RFC 9213, W3C Edge Architecture).
+"""What caches behind the gateway may keep: CDNs in front of it, browsers (RFC 9111 §5.2.2, RFC 9213, W3C Edge Architecture).
 
 The policy's ``downstream`` is ``pass`` (what the origin said), ``private``, ``no-store``, or seconds. It never loosens what the
-origin says: an answer that the origin calls ``no-store``, ``private`` or ``no-cache`` stays so. Seconds are told for stored
-answers only, and count from when the answer leaves: since ``Age`` says how old it is, ``max-age`` is that age and the seconds
-together. They end where the answer's freshness here ends, so a stale answer is stale behind us too.
+origin says: a response that the origin calls ``no-store``, ``private`` or ``no-cache`` stays so. Seconds are given for stored
+responses only, and count from when the response leaves: since ``Age`` says how old it is, ``max-age`` is that age and the seconds
+together. They end where the response's freshness here ends, so a stale response is stale behind us too.
 
 ``Surrogate-Control`` and ``APIMGR-Cache-Control`` are for this gateway and end here, unless ``surrogate_control`` is ``pass``.
-Answers of ``personal`` APIs are at least ``private``, those of ``secret`` ones ``no-store``, whatever the rule.
+Responses of ``personal`` APIs are at least ``private``, those of ``secret`` ones ``no-store``, whatever the rule.
 
 ``CDN-Cache-Control`` is for every CDN on the way and goes on, except beside a rule of ours, which it would overrule.
 """
@@ -28,10 +28,10 @@ _FOR_SHARED = frozenset({b"public", b"s-maxage", b"proxy-revalidate", b"private"
 
 
 def rule_of(policy: Policy, by_all: bool) -> str:
-    """The rule to keep with an entry. ``by_all``: anybody may have the answer, whoever calls.
+    """The rule to keep with an entry. ``by_all``: every client may have the response.
 
-    What a cache behind us can't tell is who may have an answer: it doesn't know our keys. So seconds are for the
-    caller's own cache where the answer was made for somebody.
+    What a cache behind us can't know is who may have a response: it doesn't know our keys. So seconds are for the
+    client's own cache where the response was made for one client.
     """
     rule = _least(policy)
     return rule if rule in (PASS, PRIVATE, NO_STORE) or by_all else f"{PRIVATE} {rule}"
@@ -39,7 +39,7 @@ def rule_of(policy: Policy, by_all: bool) -> str:
 
 def _least(policy: Policy) -> str:
     """The policy's rule, or what the API's sensitivity demands: a cache behind us that doesn't know our keys for
-    credentials takes an answer without a word, or with ``max-age`` alone, for everybody's.
+    credentials takes a response without a word, or with ``max-age`` alone, for everybody's.
     """
     if policy.sensitivity == SECRET:
         return NO_STORE
@@ -48,7 +48,7 @@ def _least(policy: Policy) -> str:
 
 def prepared(headers: Headers, rule: str, surrogates: bool) -> tuple[Headers, tuple[bytes, int] | None]:
     """The fields as caches behind us get them. With a rule of seconds also the directives that ``max-age`` follows,
-    and the seconds: ``lifetime`` makes the ``Cache-Control`` of them when the answer leaves.
+    and the seconds: ``lifetime`` makes the ``Cache-Control`` of them when the response leaves.
     """
     fields = headers if surrogates else without(headers, FOR_US)
     if rule == PASS:
@@ -78,7 +78,7 @@ def _name(member: bytes) -> bytes:
 
 
 def lifetime(told: tuple[bytes, int], age: int, fresh_for: float) -> bytes:
-    """``Cache-Control`` with a rule of seconds, for an answer that is ``age`` seconds old and fresh here for another
+    """``Cache-Control`` with a rule of seconds, for a response that is ``age`` seconds old and fresh here for another
     ``fresh_for``.
     """
     prefix, seconds = told
@@ -86,7 +86,7 @@ def lifetime(told: tuple[bytes, int], age: int, fresh_for: float) -> bytes:
 
 
 def as_stored(headers: Headers, entry: CacheEntry, now: float) -> Headers:
-    """The fields of an answer that is just being stored as ``entry``, for those who get it from the origin."""
+    """The fields of a response that is just being stored as ``entry``, for those who get it from the origin."""
     fields, told = prepared(headers, entry.downstream, entry.surrogates)
     if told is None:
         return fields
@@ -95,7 +95,7 @@ def as_stored(headers: Headers, entry: CacheEntry, now: float) -> Headers:
 
 
 def passed_down(headers: Headers, policy: Policy) -> Headers:
-    """The fields of an answer that isn't stored: nothing here says how long it may live, so seconds change nothing."""
+    """The fields of a response that isn't stored: nothing here says how long it may live, so seconds change nothing."""
     rule = _least(policy)
     if policy.mode == OFF and policy.sensitivity not in (PERSONAL, SECRET):
         return headers

@@ -1,8 +1,8 @@
 """Refreshing ahead of the end, so that a hot key never expires under everybody at once.
 
 XFetch (Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015): each hit draws
-a moment ahead of now, exponentially distributed with the time that a fetch takes, and refreshes if the answer will
-have expired by then. The hotter the key and the slower the upstream, the earlier somebody does.
+a moment ahead of now, exponentially distributed with the time that a fetch takes, and refreshes if the response will
+have expired by then. The hotter the key and the slower the upstream, the earlier a call does.
 """
 
 from math import log

@@ -1,14 +1,14 @@
-"""Tags that an answer carries by what it is about: its operation, and the entities in its JSON body.
+"""Tags that a response carries by what it is about: its operation, and the entities in its JSON body.
 
-An origin that sends no ``Surrogate-Key`` still says in its bodies which things an answer shows. A policy names where:
+An origin that sends no ``Surrogate-Key`` still says in its bodies which things a response shows. A policy names where:
 a path in the body and a prefix, so that ``items[*].id`` with ``item:`` gives ``item:7`` and ``item:8``. GraphQL says
 it by itself: each object with ``__typename`` and ``id`` is ``Product:7``.
 
 The path language is small on purpose: names joined by dots, ``[*]`` for every element of an array, ``[0]`` for one,
-and ``$`` in front for whoever is used to it (RFC 9535 has all of these and much more).
+and ``$`` in front as in JSONPath (RFC 9535 has all of these and much more).
 
 Where entities can't be read although the policy asks for them (too many, too large, an unknown content coding), the
-answer carries ``ANY``, which the purge of any tag of its API ends: an answer may end too early, never too late.
+response carries ``ANY``, which the purge of any tag of its API ends: a response may end too early, never too late.
 """
 
 import json
@@ -23,16 +23,16 @@ from apps.httpcache.fields import lines_of, members
 from apps.httpcache.policy import GRAPHQL, Policy
 
 ANY = "*"
-"""The tag of an answer whose entities are not known: each purge of a tag of its API ends it."""
+"""The tag of a response whose entities are not known: each purge of a tag of its API ends it."""
 
 MOST = 1000
-"""Entities of one answer, and surrogate keys, that become tags."""
+"""Entities of one response, and surrogate keys, that become tags."""
 
 LARGEST = 2**19
 """Bytes of a body, decoded, that are read for entities: 5 ms of a worker's time, and 20 for the worst."""
 
 MOST_VALUES = 50_000
-"""Values of a GraphQL answer that are looked at for entities: another 10 ms at most."""
+"""Values of a GraphQL response that are looked at for entities: another 10 ms at most."""
 
 MOST_CODINGS = 4
 """Content codings, one in another, that are taken off a body: each may unpack to ``LARGEST`` bytes again."""
@@ -103,7 +103,7 @@ def add_tags(entry: CacheEntry, policy: Policy, operation: str) -> None:
 
 
 def entities(entry: CacheEntry, policy: Policy) -> tuple[str, ...]:
-    """The tags of the entities in an answer's body, each once; ``(ANY,)`` where they can't be told."""
+    """The tags of the entities in a response's body, each once; ``(ANY,)`` where they aren't known."""
     if not policy.entity_tags and policy.body != GRAPHQL:
         return ()
     if not entry.body or not any(_JSON.match(line.strip()) for line in lines_of(entry.headers, b"content-type")):
@@ -127,8 +127,8 @@ def entities(entry: CacheEntry, policy: Policy) -> tuple[str, ...]:
 
 
 def reports_errors(entry: CacheEntry, policy: Policy) -> bool:
-    """Whether an answer is GraphQL that says in its body, under a good status, that something went wrong: it is one
-    caller's bad luck, and nobody wants it for as long as a policy's TTL. What can't be read is taken for good.
+    """Whether a response is GraphQL that says in its body, under a good status, that something went wrong: it is one
+    client's bad luck, and isn't to be kept for a policy's TTL. What can't be read is taken for good.
     """
     if policy.body != GRAPHQL or not entry.body:
         return False

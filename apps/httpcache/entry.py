@@ -1,4 +1,4 @@
-"""What is stored for an answer.
+"""What is stored for a response.
 
 A ``CacheEntry`` is complete by itself: every number that a hit needs was computed when it was stored, and it carries the
 scope, the owner and the rule under which it may be used, so that each hit can check them again.
@@ -21,7 +21,7 @@ MAX_LIFE = 7 * 86400.0
 
 @dataclass(slots=True)
 class CacheEntry:
-    """A stored answer. Times are Unix seconds. ``key`` is the primary key under which, or as a variant of which, it
+    """A stored response. Times are Unix seconds. ``key`` is the primary key under which, or as a variant of which, it
     stands.
 
     ``fresh_until`` ends *ttl*; ``swr_until`` and the two ``sie_…_until`` end *grace* (served stale while one call
@@ -34,9 +34,9 @@ class CacheEntry:
     the scope goes (tenant, application, subject), so that what ends a grant can end the entry.
     ``open_to_credentials`` says that calls that forward credentials may use it too (§3.5). ``tags`` are the origin's
     surrogate keys; the tags of its API and path follow from ``api`` and ``path``. ``fetch_seconds`` is how long
-    the upstream took. ``personal`` entries are encrypted at rest. ``immutable`` is the origin's word that the
-    answer doesn't change while it is fresh (RFC 8246). ``headers`` are the origin's; ``downstream`` and ``surrogates``
-    say what of them caches behind the gateway are told.
+    the upstream took. ``personal`` entries are encrypted at rest. ``immutable``: the origin says that the response doesn't change
+    while it is fresh (RFC 8246). ``headers`` are the origin's; ``downstream`` and ``surrogates`` say what of them goes to caches
+    behind the gateway.
     """
 
     key: bytes
@@ -72,7 +72,7 @@ class CacheEntry:
 
 @dataclass(slots=True)
 class Variants:
-    """What stands under a primary key when answers vary.
+    """What stands under a primary key when responses vary.
 
     ``specs`` are the lists of field names that ``Vary`` gave, the preferred first; ``keys`` the stored variants'
     keys, newest last, which bounds their number. ``tags`` are the entity tags of those that have one, by their keys.

@@ -39,7 +39,7 @@ PER_CALL = frozenset(
         b"x-request-id",
     }
 )
-"""Fields that say something of one call; a stored answer gets them anew."""
+"""Fields that say something of one call; a stored response gets them anew."""
 
 METHOD_OVERRIDES = frozenset({b"x-http-method", b"x-http-method-override", b"x-method", b"x-method-override"})
 """Request fields by which frameworks take a call for one of another method."""

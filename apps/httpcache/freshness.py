@@ -1,4 +1,4 @@
-"""How old an answer is, how long it is fresh, and how long it may be served stale (RFC 9111 §4.2, RFC 5861)."""
+"""How old a response is, how long it is fresh, and how long it may be served stale (RFC 9111 §4.2, RFC 5861)."""
 
 from dataclasses import dataclass
 
@@ -69,11 +69,11 @@ def heuristic_lifetime(headers: Headers, received_at: float) -> float | None:
 def lifetime(
     policy: Policy, head: ResponseHead, said: ResponseDirectives, guarded: bool, received_at: float
 ) -> tuple[float | None, Reason]:
-    """The freshness lifetime in seconds, and who decided it; ``None``: nobody.
+    """The freshness lifetime in seconds, and what decided it; ``None``: nothing did.
 
     The policy's ``ttl`` gives a lifetime only to statuses that are cacheable by default: an origin's passing 500 must
-    not stay for a minute because nobody said otherwise. ``negative_ttl`` is for errors what ``ttl`` is for the rest,
-    under ``origin`` too, where the origin gives them no lifetime of their own. ``guarded``: nobody guesses one.
+    not stay for a minute for want of another rule. ``negative_ttl`` is for errors what ``ttl`` is for the rest,
+    under ``origin`` too, where the origin gives them no lifetime of their own. ``guarded``: no heuristic lifetime.
     """
     given = origin_lifetime(head.headers, said, received_at)
     negative = policy.negative_ttl if head.status >= 400 else None
@@ -103,7 +103,7 @@ def jittered(left: float, jitter: float, chance: float) -> float:
 
 @dataclass(slots=True)
 class Grace:
-    """Seconds past freshness during which a stale answer may be served: while it is refreshed, on a 5xx, without an
+    """Seconds past freshness during which a stale response may be served: while it is refreshed, on a 5xx, without an
     upstream.
     """
 

@@ -1,7 +1,7 @@
-"""Among whom an answer may be shared, and under which rule (RFC 9111 §3.5, §7.3).
+"""Among whom a response may be shared, and under which rule (RFC 9111 §3.5, §7.3).
 
 What counts is what the upstream saw. The credential that the gateway itself checked is removed before forwarding, so
-it is no credential here: the upstream could not have made its answer depend on it.
+it is no credential here: the upstream could not have made its response depend on it.
 
 Before the upstream has answered, a call has a *base* scope: the narrowest of what the policy says, what the gateway
 tells the upstream, and what the API's sensitivity demands. A call that forwards credentials may
@@ -19,7 +19,7 @@ from apps.httpcache.policy import PERSONAL, Policy
 
 
 class SharingScope(IntEnum):
-    """Who may be served a stored answer; a larger number is narrower."""
+    """Who may be served a stored response; a larger number is narrower."""
 
     SHARED = 0
     TENANT = 1
@@ -31,7 +31,7 @@ class SharingScope(IntEnum):
 class Identity:
     """Who calls, as the gateway knows it. Empty text: not known.
 
-    ``told`` is the narrowest of these that the gateway tells the upstream by headers of its own.
+    ``told`` is the narrowest of these that the gateway names to the upstream in headers of its own.
     """
 
     tenant: str = ""
@@ -78,7 +78,7 @@ _OTHERS = frozenset(
 """Names that have such a part and say nothing of who calls, or never go on."""
 
 _BROWSERS = (b"sec-ch-", b"sec-fetch-", b"sec-websocket-")
-"""How the names begin that browsers set by themselves (``Sec-Fetch-User`` says that somebody clicked)."""
+"""How the names begin that browsers set by themselves (``Sec-Fetch-User`` says that the user clicked)."""
 
 _NOT_PLAIN = re.compile(rb"[^a-z0-9]")
 
@@ -121,12 +121,12 @@ _OF_POLICY = {
 
 
 def subject_of_key(key_id: int) -> str:
-    """The subject that a key stands for, where nothing tells its callers apart."""
+    """The subject that a key stands for, where nothing distinguishes its callers."""
     return f"key:{key_id}"
 
 
 def base_scope(policy: Policy, identity: Identity) -> SharingScope:
-    """The widest scope that a call's answer can have. Never wider than what the upstream was told."""
+    """The widest scope that a call's response can have. Never wider than what the upstream saw of the caller."""
     if policy.sensitivity == PERSONAL:
         return SharingScope.SUBJECT
     return max(_OF_POLICY[policy.scope], identity.told)
@@ -136,7 +136,7 @@ def owner(scope: int, identity: Identity, credentials: Credentials = ()) -> byte
     """Names the caller within a scope; ``None`` where the call has no such identity, so that nothing may be stored
     for it.
 
-    A subject is everything that tells one caller from another. Two callers that differ in any of it are two subjects.
+    A subject is everything that distinguishes one caller from another. Two callers that differ in any of it are two subjects.
     """
     if scope == SharingScope.SHARED:
         return b""
@@ -158,7 +158,7 @@ def holder(scope: int, identity: Identity) -> tuple[str, ...]:
 
 
 def permits_sharing(said: ResponseDirectives) -> str | None:
-    """The directive by which the origin lets an answer to a call with credentials be shared (RFC 9111 §3.5), or
+    """The directive by which the origin lets a response to a call with credentials be shared (RFC 9111 §3.5), or
     ``None``.
     """
     if said.public:
@@ -173,7 +173,7 @@ def permits_sharing(said: ResponseDirectives) -> str | None:
 def scope_of_answer(
     policy: Policy, base: SharingScope, credentialed: bool, said: ResponseDirectives
 ) -> tuple[SharingScope, str]:
-    """The scope under which an answer may be stored, and the rule that says so."""
+    """The scope under which a response may be stored, and the rule that says so."""
     if policy.sensitivity == PERSONAL:
         return SharingScope.SUBJECT, "sensitivity personal"
     rule = "policy" if base == _OF_POLICY[policy.scope] and policy.scope != "auto" else "told upstream"

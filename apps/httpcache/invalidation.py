@@ -1,4 +1,4 @@
-"""What ends stored answers: unsafe methods and purges, both by tags (RFC 9111 §4.4).
+"""What ends stored responses: unsafe methods and purges, both by tags (RFC 9111 §4.4).
 
 An entry has the tag of its API, of its exact path, of each prefix of that path by whole segments, of each of its
 surrogate keys (the origin's, its operation and its entities), where it isn't shared by all, of the tenant, the
@@ -51,24 +51,24 @@ def _first_segments(path: bytes) -> bytes:
 
 
 def tag_of_key(api: str, surrogate_key: str) -> str:
-    """Every answer that carries this key: a surrogate key of the origin's, an entity, or an operation like
+    """Every response that carries this key: a surrogate key of the origin's, an entity, or an operation like
     ``GET /items/{id}``.
     """
     return f"k:{api}:{surrogate_key}"
 
 
 def tags_of_key(api: str, surrogate_key: str) -> tuple[str, ...]:
-    """What a purge of a key ends: with the answers that carry it, those whose entities couldn't be told."""
+    """What a purge of a key ends: with the responses that carry it, those whose entities aren't known."""
     return (tag_of_key(api, surrogate_key), tag_of_key(api, ANY))
 
 
 def tag_of_tenant(tenant: str) -> str:
-    """Every answer that is this tenant's own, or that of one of its applications or subjects, in all APIs."""
+    """Every response that is this tenant's own, or that of one of its applications or subjects, in all APIs."""
     return f"t:{tenant}"
 
 
 def tag_of_application(application: str) -> str:
-    """Every answer that is this application's own or that of one of its subjects; ``application`` is ``tenant/slug``."""
+    """Every response that is this application's own or that of one of its subjects; ``application`` is ``tenant/slug``."""
     return f"o:{application}"
 
 
@@ -80,12 +80,12 @@ def tag_of_grant(api: str, holder: str) -> str:
 
 
 def tag_of_subject(subject: str) -> str:
-    """Every answer that is this subject's own."""
+    """Every response that is this subject's own."""
     return f"s:{subject}"
 
 
 def tag_of_representation(api: str, key: bytes, selecting: Selecting) -> str:
-    """One stored answer: that of one primary key and, where answers vary, of one variant."""
+    """One stored response: that of one primary key and, where responses vary, of one variant."""
     return f"e:{api}:{(variant_key(key, selecting) if selecting else key).hex()}"
 
 
@@ -115,13 +115,13 @@ def paths_meant(path: str, *stems: str) -> tuple[bytes, ...]:
     """The stored paths that a person, or an origin, may mean by ``path``: below the API's listen path, or with that, or
     another of ``stems``, in front. The last is what is left without any.
 
-    A purge of all is exact enough: it can only end an answer too early.
+    A purge of all is exact enough: it can only end a response too early.
     """
     target = normalise_target(path.partition("?")[0].encode() or b"/")
     if target is None:
         return ()
     meant = {target.path: None}
-    # Twice: an upstream that is told the listen path has it behind its own base.
+    # Twice: an upstream that gets the listen path has it behind its own base.
     for stem in (*reversed(stems), *stems[:1]):
         front = stem.rstrip("/").encode()
         for each in tuple(meant):
@@ -141,7 +141,7 @@ def on_unsafe(
 ) -> tuple[str, ...]:
     """The tags that a call with an unsafe method ends; empty if none.
 
-    ``head`` is the upstream's answer; ``None`` says that it was lost, and the write may have happened. A 4xx or 5xx
+    ``head`` is the upstream's response; ``None`` says that it was lost, and the write may have happened. A 4xx or 5xx
     changes nothing. ``Location`` and ``Content-Location`` count where they name the same origin: no host, the host
     that the caller addressed, or one of ``authorities`` (the upstream's own, with the port where the URL has one). They
     may be paths of the gateway's or of the upstream's, which begin with one of ``bases`` (without a last slash).

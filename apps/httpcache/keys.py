@@ -23,7 +23,7 @@ _MEMO_LIMIT = 1024
 
 
 def pack(parts: Sequence[bytes | None]) -> bytes:
-    """Joins parts so that they can be told apart again; ``None`` differs from empty."""
+    """Joins parts unambiguously; ``None`` differs from empty."""
     return b"".join(b"\xff" if part is None else b"\x00%s%s" % (len(part).to_bytes(4, "big"), part) for part in parts)
 
 
@@ -36,8 +36,8 @@ _remembered = lru_cache(maxsize=4096)(digest)
 
 
 def primary_key(parts: tuple[bytes | None, ...]) -> bytes:
-    """The key under which a call's answer stands. ``parts`` are those that ``LABELS`` names, and for a method with a
-    body those of ``BODY_LABELS``; their order is the key's form. The method's class tells the two forms apart.
+    """The key under which a call's response stands. ``parts`` are those that ``LABELS`` names, and for a method with a
+    body those of ``BODY_LABELS``; their order is the key's form. The method's class distinguishes the two forms.
     """
     return digest(parts) if sum(map(len, filter(None, parts))) > _MEMO_LIMIT else _remembered(parts)
 

@@ -1,6 +1,6 @@
-"""Finding the stored answer that a call selects, without input or output (RFC 9111 §4, §4.1).
+"""Finding the stored response that a call selects, without input or output (RFC 9111 §4, §4.1).
 
-``find`` is a generator: it yields keys, is sent what stands under them, and returns the answer. ``find_with`` drives it with
+``find`` is a generator: it yields keys, is sent what stands under them, and returns the response. ``find_with`` drives it with
 a function that knows each record, the shared tier with one round trip per step.
 """
 
@@ -23,7 +23,7 @@ LookupSteps = Generator[tuple[bytes, ...], Sequence[StoredRecord], StoredRespons
 def find(plan: RequestPlan) -> LookupSteps:
     """Looks under each of the plan's keys in order, and under the variants that stand there.
 
-    An answer that this call may not use is passed over, but for one of another scope or owner: that one is returned,
+    A response that this call may not use is passed over, but for one of another scope or owner: that one is returned,
     so that the decision about it raises the alarm.
     """
     plan.others = ()
@@ -45,7 +45,7 @@ def find(plan: RequestPlan) -> LookupSteps:
 
 
 def find_with(plan: RequestPlan, record: Callable[[bytes], StoredRecord]) -> StoredResponse | None:
-    """The answer that ``plan`` selects, where ``record`` is what stands under a key."""
+    """The response that ``plan`` selects, where ``record`` is what stands under a key."""
     finding = find(plan)
     wanted = next(finding)
     while True:

@@ -18,8 +18,8 @@ class Request:
     addressed us. ``has_body`` is true when the call has ``Content-Length`` (other than 0) or ``Transfer-Encoding``.
 
     ``body`` is the whole body, where it was read so that it can be part of the key; else ``None``. ``graphql`` is the
-    one form of the GraphQL operation that the call carries, made by whoever knows the language, or why the call can't
-    be answered from the cache; ``None`` where nobody looked.
+    one form of the GraphQL operation that the call carries, made by the gateway, or why the call can't
+    be answered from the cache; ``None`` where it wasn't looked at.
     """
 
     method: str
@@ -35,7 +35,7 @@ class Request:
 
 @dataclass(slots=True)
 class ResponseHead:
-    """The head of an upstream's final answer."""
+    """The head of an upstream's final response."""
 
     status: int
     headers: Headers

@@ -4,7 +4,7 @@ A pattern is a path below the listen path, segment by segment: ``*`` or ``{name}
 at the end for any number of them, none too. What origins overlook makes no difference here either: empty segments, a
 slash at the end, path parameters (``/account;x.css`` falls under ``/account``), and how a character is written
 (``/account%2Fme`` falls under ``/account/{name}``), so that a caller can't leave a narrow policy by writing the path
-another way. The key keeps what is told apart there; only the choice of the policy doesn't. One comparison per segment:
+another way. The key keeps what is distinct there; only the choice of the policy doesn't. One comparison per segment:
 the cost grows with the path alone.
 """
 

@@ -52,7 +52,7 @@ class.
 """
 
 _NOT_OF_POST = CONDITIONS | {b"range"}
-"""Fields without a meaning for an answer to POST (RFC 9110 §13.1.3, §14.2)."""
+"""Fields without a meaning for a response to POST (RFC 9110 §13.1.3, §14.2)."""
 
 _READING = frozenset({Reason.GRAPHQL_SUBSCRIPTION})
 """Why a GraphQL call is not cacheable although it surely writes nothing."""
@@ -64,10 +64,10 @@ class RequestPlan:
     """What the cache means to do with a call.
 
     ``bypass`` is the reason why the cache is not asked at all, or ``None``. ``base`` is the widest scope that the
-    answer can have; ``keys`` are the primary keys to look under, in order of preference, and ``owners`` the owner
-    that an entry under each must have: one, or two where the call forwards credentials and its answer may be shared
+    response can have; ``keys`` are the primary keys to look under, in order of preference, and ``owners`` the owner
+    that an entry under each must have: one, or two where the call forwards credentials and its response may be shared
     or its subject's own. ``noticed`` holds the fields that bear on caching, repeated ones combined. ``directives``
-    are the caller's, as far as the policy lets them count. ``plain`` says that a stored answer can be served whole.
+    are the caller's, as far as the policy lets them count. ``plain`` says that a stored response can be served whole.
     ``fetch_key`` names the upstream call for collapsing: calls with equal fetch keys may wait for one; ``None`` must
     not wait. ``query`` is what is keyed, and so what is forwarded. ``missed`` is why a look-up found nothing to use; ``others``
     are then the keys and entity tags of the URL's other variants, one of which may be what the upstream would answer.
@@ -118,7 +118,7 @@ class RequestPlan:
 
     @property
     def selective(self) -> bool:
-        """Whether the caller asks for less than the whole answer: under a condition, or for a range of it."""
+        """Whether the caller asks for less than the whole response: under a condition, or for a range of it."""
         return not _SELECTING.isdisjoint(self.noticed)
 
     @property
@@ -128,7 +128,7 @@ class RequestPlan:
 
     @property
     def writes(self) -> bool:
-        """Whether the call may change something at the origin, so that its answer ends what is stored (RFC 9111 §4.4).
+        """Whether the call may change something at the origin, so that its response ends what is stored (RFC 9111 §4.4).
 
         A POST that the policy declares read-only doesn't; a policy that caches nothing declares nothing. In GraphQL
         the operation decides: what isn't known to read may write.
@@ -159,7 +159,7 @@ class RequestPlan:
 
         A bypassing call goes as it came, but for hop-by-hop fields. A cacheable one goes in the form in which it is
         keyed: negotiation fields normalised, fields that the origin might echo removed unless they are keyed, and
-        ``conditional`` in place of the caller's own conditions, which are judged against the stored answer. A range
+        ``conditional`` in place of the caller's own conditions, which are judged against the stored response. A range
         that isn't stored is asked for as it is. A POST has no conditions: to an origin they would mean something
         else (RFC 9110 §13.1.2).
         """
@@ -186,7 +186,7 @@ class RequestPlan:
 
     @property
     def validates(self) -> bool:
-        """Whether the upstream can be asked if a stored answer is still right: to a POST, a condition means something
+        """Whether the upstream can be asked if a stored response is still right: to a POST, a condition means something
         else (RFC 9110 §13.1.2).
         """
         return self.request.method != "POST"
@@ -255,7 +255,7 @@ def plan_request(request: Request, policy: Policy, identity: Identity) -> Reques
     set.
     """
     # What ``Connection`` lists goes no further (RFC 9110 §7.6.1): were it keyed, or counted for ``Vary``, a caller could
-    # have an answer stored for a field that the origin never saw. An upgrade is still to be noticed.
+    # have a response stored for a field that the origin never saw. An upgrade is still to be noticed.
     listed = connection_listed(request.headers) - {b"upgrade"}
     if listed:
         request.headers = without(request.headers, listed)

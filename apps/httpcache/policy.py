@@ -9,10 +9,10 @@ RAW, JSON, GRAPHQL = "raw", "json", "graphql"
 PASS, PRIVATE, NO_STORE = "pass", "private", "no-store"
 
 UNREACHABLE_GRACE = 60.0
-"""Seconds a stale answer may stand in for an upstream that can't be reached, where nobody said otherwise."""
+"""Seconds a stale response may stand in for an upstream that can't be reached, by default."""
 
 PERSONAL_LIFETIME = 300.0
-"""Seconds that an answer of a ``personal`` API may be kept at most."""
+"""Seconds that a response of a ``personal`` API may be kept at most."""
 
 HEURISTIC_FRACTION, HEURISTIC_CAP = 0.1, 60.0
 """RFC 9111 §4.2.2: a tenth of the time since ``Last-Modified``; ours ends at a minute."""
@@ -20,7 +20,7 @@ HEURISTIC_FRACTION, HEURISTIC_CAP = 0.1, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How answers of one API are cached. Durations are seconds. Every default is the contract's.
+    """How responses of one API are cached. Durations are seconds. Every default is the contract's.
 
     ``mode`` says who decides the lifetime: ``origin`` (its headers), ``ttl`` (``ttl`` where the origin gives none),
     ``override`` (``ttl`` instead of the origin's, and nothing else changes) or ``off``.
@@ -28,15 +28,15 @@ class Policy:
     ``stale_if_error`` ``None`` means: a minute when the upstream can't be reached, nothing for a 5xx.
 
     ``origin_stale_beside_s_maxage`` lets the origin's own ``stale-while-revalidate`` and ``stale-if-error`` count
-    although it also sent ``s-maxage``, which by RFC 9111 §5.2.2.10 forbids stale answers; many origins mean it so.
+    although it also sent ``s-maxage``, which by RFC 9111 §5.2.2.10 forbids stale responses; many origins mean it so.
 
-    ``share_with_credentials`` is the audited switch that lets an answer to a call with credentials be shared without
+    ``share_with_credentials`` is the audited switch that lets a response to a call with credentials be shared without
     the origin's permission (RFC 9111 §3.5).
     """
 
     api: str = ""
     group: str = ""
-    """What else tells the API's entries from those of its other revisions; part of the key."""
+    """What else distinguishes the API's entries from those of its other revisions; part of the key."""
     tenant: str = ""
     """Who owns the API, and so whose share of the memory its entries take."""
     open_to_all: bool = False
@@ -59,7 +59,7 @@ class Policy:
     max_variants: int = 64
     """Stored variants of one URL; one more forgets the oldest."""
     max_body: int = 8 * 2**20
-    """Bytes of body above which an answer is not stored."""
+    """Bytes of body above which a response is not stored."""
     max_size: int | None = None
     """Bytes that all of the API's entries may take in each tier; ``None``: its tenant's share is the only bound."""
     negative_ttl: float | None = None
@@ -73,11 +73,11 @@ class Policy:
     body: str = JSON
     """How the body of a read-only POST or QUERY enters the key."""
     entity_tags: tuple[tuple[str, str], ...] = ()
-    """(path in a JSON body, prefix): what stands there, behind the prefix, is a tag of the answer."""
+    """(path in a JSON body, prefix): what stands there, behind the prefix, is a tag of the response."""
     collections: bool = True
     """A write to an item ends the collection above it too, where the API's operations say which that is."""
     downstream: str = PASS
-    """What caches behind the gateway are told: ``pass`` (what the origin said), ``private``, ``no-store``, or
+    """What caches behind the gateway may keep: ``pass`` (what the origin said), ``private``, ``no-store``, or
     seconds as ``max-age``.
     """
     surrogate_control: str = "remove"

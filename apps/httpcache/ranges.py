@@ -43,14 +43,14 @@ def select(value: bytes, length: int) -> tuple[int, int] | Unsatisfiable | None:
 
 
 def is_part(content_range: bytes | None) -> bool:
-    """Whether ``Content-Range`` says that the content is a part. In an answer that isn't a 206 it means nothing (RFC
+    """Whether ``Content-Range`` says that the content is a part. In a response that isn't a 206 it means nothing (RFC
     9110 §14.4), but an origin that sends a well-formed one there may well have sent a part.
     """
     return content_range is not None and _CONTENT_RANGE.fullmatch(content_range.strip(b" \t")) is not None
 
 
 def if_range_holds(value: bytes, stored: StoredResponse, now: float) -> bool:
-    """Whether ``If-Range`` names the stored answer (RFC 9110 §13.1.5): a strong entity tag, or a date that is a
+    """Whether ``If-Range`` names the stored response (RFC 9110 §13.1.5): a strong entity tag, or a date that is a
     strong validator.
     """
     value = value.strip(b" \t")

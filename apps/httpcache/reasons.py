@@ -20,7 +20,7 @@ class Reason(Enum):
         member.sentence = sentence
         return member
 
-    # A stored answer was used.
+    # A stored response was used.
     FRESH = "fresh", "A stored answer is still fresh."
     REFRESHED_EARLY = "refreshed_early", "A fresh answer was served while one call refreshes it ahead of its end."
     RECENTLY_VALIDATED = (

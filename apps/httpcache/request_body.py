@@ -17,7 +17,7 @@ from apps.httpcache.normalise import media_type
 from apps.httpcache.policy import GRAPHQL, JSON, RAW
 
 KEYED_BY_BODY = frozenset({"POST", "QUERY"})
-"""Methods whose answers may be stored, where the policy names them, with the body in the key."""
+"""Methods whose responses may be stored, where the policy names them, with the body in the key."""
 
 Parts = tuple[bytes | None, bytes | None, bytes, bytes, bytes]
 """In the order of ``keys.BODY_LABELS``."""
@@ -27,7 +27,7 @@ _JSON = re.compile(rb"application/(?:json|[!#$&^_.a-z0-9-]+\+json)(?:;charset=ut
 
 
 def content_type(headers: Headers) -> bytes | None:
-    """``Content-Type`` in one form; several lines are combined, and are then no type that anybody knows."""
+    """``Content-Type`` in one form; several lines are combined, and are then no known type."""
     lines = lines_of(headers, b"content-type")
     return media_type(b", ".join(lines)) if lines else None
 

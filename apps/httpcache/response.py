@@ -1,4 +1,4 @@
-"""The answer to a caller from what is stored: whole, part, 304, or without a body (RFC 9111 §4, §4.3.2; RFC 9110
+"""The response to a caller from what is stored: whole, part, 304, or without a body (RFC 9111 §4, §4.3.2; RFC 9110
 §14).
 """
 
@@ -15,7 +15,7 @@ class CacheResponse:
     blank line that ends it.
 
     ``headers`` is the same for servers that render heads themselves. For HEAD, ``body`` is empty and
-    ``content-length`` is that of GET. ``control`` is the ``cache-control`` that is made as the answer leaves.
+    ``content-length`` is that of GET. ``control`` is the ``cache-control`` that is made as the response leaves.
     """
 
     __slots__ = ("_age", "_control", "_head", "_headers", "_rendered", "body", "status")
@@ -33,7 +33,7 @@ class CacheResponse:
         self.body = body
         self._age = age
         self._control = control
-        self._rendered: bytes | None = None  # one answer may serve many calls of the same second
+        self._rendered: bytes | None = None  # one response may serve many calls of the same second
         self._head = head
         self._headers = headers
 
@@ -57,7 +57,7 @@ class CacheResponse:
 
 
 def response_from(stored: StoredResponse, plan: RequestPlan, now: float) -> CacheResponse:
-    """Builds the answer from a stored one that was found usable. ``Age`` is always there (§4)."""
+    """Builds the response from a stored one that was found usable. ``Age`` is always there (§4)."""
     entry = stored.entry
     age = stored.age(now)
     control = stored.cache_control(now, age) if stored.told is not None else None

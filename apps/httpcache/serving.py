@@ -15,7 +15,7 @@ VALIDATION_INTERVAL = 1.0
 """Seconds within which, under ``bounded``, callers who ask for validation share the last one, or the last attempt."""
 
 STALE_STATUSES = frozenset({500, 502, 503, 504})
-"""Answers that a stale one may replace (RFC 5861 §4)."""
+"""Responses that a stale one may replace (RFC 5861 §4)."""
 
 
 def may_use(plan: RequestPlan, entry: CacheEntry) -> Reason | None:
@@ -33,7 +33,7 @@ def may_use(plan: RequestPlan, entry: CacheEntry) -> Reason | None:
 
 
 def may_end(plan: RequestPlan, entry: CacheEntry) -> bool:
-    """Whether an answer to this call may end the stored one. What one caller's credentials get says nothing of what is for all:
+    """Whether a response to this call may end the stored one. What one caller's credentials get says nothing of what is for all:
     who makes some up could end it.
     """
     return not plan.credentialed or entry.scope == SharingScope.SUBJECT
@@ -49,10 +49,10 @@ def _owner_under(plan: RequestPlan, key: bytes) -> tuple[int, bytes] | None:
 def on_entry(
     plan: RequestPlan, stored: StoredResponse | None, now: float, chance: float = 1.0
 ) -> Serve | Revalidate | Fetch | GatewayTimeout:
-    """Decides what becomes of a call, given the stored answer that it selects.
+    """Decides what becomes of a call, given the stored response that it selects.
 
-    ``now`` is Unix seconds; ``chance`` is a draw, uniform in (0, 1], with which a hit may refresh its answer early
-    (1: never). A stale answer that may be served while it is refreshed comes with ``refresh`` set, and so does one
+    ``now`` is Unix seconds; ``chance`` is a draw, uniform in (0, 1], with which a hit may refresh its response early
+    (1: never). A stale response that may be served while it is refreshed comes with ``refresh`` set, and so does one
     refreshed early: the caller starts one refresh per fetch key.
     """
     if stored is None:
@@ -88,7 +88,7 @@ def _serve_fresh(stored: StoredResponse, now: float, chance: float) -> Serve:
 
 def _serve_stale(plan: RequestPlan, stored: StoredResponse, now: float) -> Serve | None:
     """Serves past freshness where origin or policy (SWR) or the caller (``max-stale``) allows it, and the caller
-    didn't ask for a fresh answer.
+    didn't ask for a fresh response.
     """
     asked, entry = plan.directives, stored.entry
     if asked.no_cache or asked.min_fresh is not None or entry.validate_always or _too_old(plan, stored, now):
@@ -101,7 +101,7 @@ def _serve_stale(plan: RequestPlan, stored: StoredResponse, now: float) -> Serve
 
 
 def _has_grace(stored: StoredResponse, until: float) -> bool:
-    """Whether ``until`` allows a stale answer at all: what a soft purge made stale is still before the end of its
+    """Whether ``until`` allows a stale response at all: what a soft purge made stale is still before the end of its
     freshness.
     """
     return not stored.soft or until > stored.fresh_until
@@ -132,7 +132,7 @@ def _staleness(stored: StoredResponse) -> Reason:
 
 
 def _too_old(plan: RequestPlan, stored: StoredResponse, now: float) -> bool:
-    """Whether the caller's ``max-age`` refuses the answer (§5.2.1.1); ``max-stale`` beside it speaks of staleness,
+    """Whether the caller's ``max-age`` refuses the response (§5.2.1.1); ``max-stale`` beside it speaks of staleness,
     not of age.
     """
     limit = plan.directives.max_age
@@ -140,7 +140,7 @@ def _too_old(plan: RequestPlan, stored: StoredResponse, now: float) -> bool:
 
 
 def _objection(plan: RequestPlan, stored: StoredResponse, now: float) -> Reason | None:
-    """Why the caller doesn't want a fresh answer (§5.2.1), or ``None``.
+    """Why the caller doesn't want a fresh response (§5.2.1), or ``None``.
 
     A reload (``max-age=0``) doesn't validate what the origin calls immutable (RFC 8246 §2.1). A forced one
     (``no-cache``) does, unless the policy bounds what callers may ask for.
@@ -158,10 +158,10 @@ def _objection(plan: RequestPlan, stored: StoredResponse, now: float) -> Reason 
 def on_error(
     plan: RequestPlan, stored: StoredResponse | None, failure: UpstreamFailure | int, now: float
 ) -> Serve | Failed:
-    """Decides whether a stale answer may stand in for an upstream that failed (§4.2.4, RFC 5861 §4).
+    """Decides whether a stale response may stand in for an upstream that failed (§4.2.4, RFC 5861 §4).
 
     ``failure`` is how it failed, or the status that it answered. A caller who asked for validation may be served too:
-    it asked for the newest answer there is, and there is no newer one. Where stale answers are forbidden, grace ends
+    it asked for the newest answer there is, and there is no newer one. Where stale responses are forbidden, grace ends
     with freshness.
     """
     if stored is None or may_use(plan, stored.entry) is not None or now >= stored.entry.keep_until:

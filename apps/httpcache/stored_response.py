@@ -20,8 +20,8 @@ OVERHEAD = 2048
 """Bytes that Python needs for an entry besides its body and its head; measured, rounded up."""
 
 BODILESS = frozenset({204, 304})
-"""Statuses whose answers end with their head, whatever it says (RFC 9112 §6.3), and so have no ``content-length`` here. A 205
-isn't one: it has no content (RFC 9110 §15.3.6), but its framing has to say so, or a client reads the next answer as its body.
+"""Statuses whose responses end with their head, whatever it says (RFC 9112 §6.3), and so have no ``content-length`` here. A 205
+isn't one: it has no content (RFC 9110 §15.3.6), but its framing has to say so, or a client reads the next response as its body.
 """
 
 
@@ -38,9 +38,9 @@ class StoredResponse:
     ``headers`` are the fields to send, with ``content-length``; ``head`` is their rendered form with the status line,
     without ``age`` and the final blank line. ``told`` is what caches behind the gateway are told in place of the
     origin's lifetime. ``early_from`` is when hits begin to think of refreshing it early;
-    ``age_zero`` is when the answer's age was 0; ``asked_at`` is when the upstream was last asked about it by a call whose
+    ``age_zero`` is when the response's age was 0; ``asked_at`` is when the upstream was last asked about it by a call whose
     outcome doesn't show in the entry. ``soft`` is set while a soft purge makes the entry stale;
-    ``purges_seen`` is the version of the purge table that last found it alive. ``ready`` is the whole answer as the
+    ``purges_seen`` is the version of the purge table that last found it alive. ``ready`` is the whole response as the
     server sends it within this second: left here by the server, so that it lives no longer than the entry. ``size`` is
     what it counts in the in-process tier.
     """
@@ -86,7 +86,7 @@ class StoredResponse:
         return max(0, int(now - self.age_zero))
 
     def cache_control(self, now: float, age: int) -> bytes | None:
-        """The ``Cache-Control`` that the policy makes of the answer as it leaves now; ``None``: it is in ``headers``."""
+        """The ``Cache-Control`` that the policy makes of the response as it leaves now; ``None``: it is in ``headers``."""
         if self.told is None:
             return None
         return lifetime(self.told, age, 0.0 if self.soft else self.fresh_until - now)

@@ -1,4 +1,4 @@
-"""What becomes of an upstream's answer: stored, passed on, or used to refresh what is stored (RFC 9111 §3,
+"""What becomes of an upstream's response: stored, passed on, or used to refresh what is stored (RFC 9111 §3,
 §4.3.3-4.3.5).
 """
 
@@ -26,16 +26,16 @@ from apps.httpcache.validation import confirms, describes_same_body, merged_head
 from apps.httpcache.vary import depends_on_unkeyed, field_names, selecting
 
 KEEP = 3600.0
-"""Seconds past every other use during which an answer with a validator is kept, for a conditional request."""
+"""Seconds past every other use during which a response with a validator is kept, for a conditional request."""
 
 PASS_FOR = 10.0
 """Seconds during which calls for what turned out not to be cacheable don't wait for each other (hit-for-miss)."""
 
 ENDING = frozenset({404, 410, 451})
-"""Answers to a refresh that end what was stored, storable or not: the origin says that it is no more."""
+"""Responses to a refresh that end what was stored, storable or not: the origin says that it is no more."""
 
 FORBIDDING = frozenset({401, 403})
-"""Answers to a refresh that end what was stored for this scope: the caller may not have it any more."""
+"""Responses to a refresh that end what was stored for this scope: the caller may not have it any more."""
 
 UNDERSTOOD = frozenset(
     {200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 406, 409, 410, 411, 412, 413, 414, 415, 416}
@@ -63,10 +63,10 @@ def on_response(
     purge_clock: PurgeClock,
     chance: float = 0.0,
 ) -> Store | NoStore | Refreshed | Serve | Reuse | Refetch:
-    """Decides what an upstream's final answer means. ``now`` is when its head had come, ``requested_at`` when the
+    """Decides what an upstream's final response means. ``now`` is when its head had come, ``requested_at`` when the
     request left.
 
-    ``stored`` is the stored answer that the request was about, if there was one; ``purge_clock`` is what the worker knew of
+    ``stored`` is the stored response that the request was about, if there was one; ``purge_clock`` is what the worker knew of
     purges when the fetch began. ``chance`` (0..1) is drawn by the caller: how much of the policy's jitter is used.
     """
     decided = _decided(plan, stored, head, requested_at, now, purge_clock)
@@ -76,8 +76,8 @@ def on_response(
 
 
 def _cut_short(entry: CacheEntry, jitter: float, now: float, chance: float) -> None:
-    """End freshness early by the jitter. Where stale answers may be served, they may for as long as before; where
-    not, the answer ends with its freshness. Nothing that is told to others changes.
+    """End freshness early by the jitter. Where stale responses may be served, they may for as long as before; where
+    not, the response ends with its freshness. Nothing that is told to others changes.
     """
     end = entry.fresh_until
     entry.fresh_until = now + jittered(end - now, jitter, chance)
@@ -102,7 +102,7 @@ def _decided(
         return on_not_modified(plan, stored, head, requested_at, now, purge_clock)
     if stored is not None and head.status in STALE_STATUSES:
         stand_in = on_error(plan, stored, head.status, now)
-        # A failed refresh never replaces an answer that is still worth something.
+        # A failed refresh never replaces a response that is still worth something.
         return NoStore(Reason.UPSTREAM_FAILED) if isinstance(stand_in, Failed) else stand_in
     if plan.request.method == "HEAD":
         return _on_head(plan, stored, head, requested_at, now, purge_clock)
@@ -133,7 +133,7 @@ def _judged(
 
 def _not_stored(plan: RequestPlan, reason: Reason, stored: StoredResponse | None, status: int) -> NoStore:
     if reason in (Reason.REQUEST_NO_STORE, Reason.PARTIAL):
-        # It is this call's doing, and says nothing of the next one's answer or of the stored one.
+        # It is this call's doing, and says nothing of the next one's response or of the stored one.
         return NoStore(reason, ends=_may_end(plan, stored) and status in FORBIDDING)
     ends = _may_end(plan, stored) and (200 <= status < 400 or status in ENDING or status in FORBIDDING)
     return NoStore(reason, PASS_FOR, ends)
@@ -144,7 +144,7 @@ def _may_end(plan: RequestPlan, stored: StoredResponse | None) -> bool:
 
 
 def _refusal(plan: RequestPlan, head: ResponseHead, said: ResponseDirectives) -> Reason | None:
-    """Why an answer must not be stored (§3), its lifetime aside."""
+    """Why a response must not be stored (§3), its lifetime aside."""
     status, headers = head.status, head.headers
     if status == 206 or (status == 200 and is_part(first(headers, b"content-range"))):
         return Reason.PARTIAL
@@ -181,7 +181,7 @@ def _entry(
 ) -> tuple[CacheEntry | None, Reason]:
     """The entry of a storable answer, its body aside; ``None`` and why, if it would be of no use."""
     policy, said = plan.policy, governing.directives
-    # Nobody guesses a lifetime for what belongs to somebody, or for an answer to POST (RFC 9110 §9.3.3).
+    # No heuristic lifetime for what belongs to one client, or for a response to POST (RFC 9110 §9.3.3).
     guarded = plan.credentialed or plan.request.method == "POST"
     seconds, reason = lifetime(policy, ResponseHead(head.status, governing.headers), said, guarded, now)
     has_validator = (
@@ -199,7 +199,7 @@ def _entry(
     age = initial_age(head.headers, requested_at, now)
     last = now + PERSONAL_LIFETIME if policy.sensitivity == PERSONAL else inf
     fresh_until = min(now - age + seconds, last)
-    # A stored error spares the origin calls; it is nothing that could stand in for an answer.
+    # A stored error spares the origin calls; it is nothing that could stand in for a response.
     allowed = Grace(allowed=False) if head.status >= 500 else grace(policy, said)
     keep = KEEP if has_validator else 0.0
     swr_until, sie_5xx_until, sie_unreachable_until = (
@@ -252,7 +252,7 @@ def _entry(
 
 
 def _is_worth_grace(swr_until: float, sie_5xx_until: float, now: float) -> bool:
-    """An answer that comes stale is kept where somebody asked for stale answers; the default minute alone is no
+    """A response that comes stale is kept where a policy or client asked for stale responses; the default minute alone is no
     reason.
     """
     return max(swr_until, sie_5xx_until) > now
@@ -273,7 +273,7 @@ def _stored_headers(headers: Headers, said: ResponseDirectives, now: float) -> H
 def surrogate_keys(headers: Headers) -> tuple[str, ...]:
     """The origin's own tags: ``Surrogate-Key`` (separated by spaces) and ``Cache-Tag`` (by commas).
 
-    Of more than are kept, or of longer ones, the answer ends with the purge of any tag of its API: an origin that names
+    Of more than are kept, or of longer ones, the response ends with the purge of any tag of its API: an origin that names
     one must not find it stored.
     """
     found = [key for line in lines_of(headers, b"surrogate-key") for key in line.split()]
@@ -290,10 +290,10 @@ def on_not_modified(
     now: float,
     purge_clock: PurgeClock,
 ) -> NoStore | Refreshed | Reuse | Refetch:
-    """A 304: the stored answer lives on with new fields and a new lifetime (§4.3.3, §4.3.4).
+    """A 304: the stored response lives on with new fields and a new lifetime (§4.3.3, §4.3.4).
 
-    Where the request named other variants, the 304's entity tag selects one of them. One that speaks of an answer that
-    isn't stored is followed by an unconditional request. One that nobody here asked for belongs to the caller.
+    Where the request named other variants, the 304's entity tag selects one of them. One that speaks of a response that
+    isn't stored is followed by an unconditional request. One that this cache didn't ask for belongs to the client.
     """
     if stored is None and not plan.others:
         return NoStore(Reason.CONDITIONAL)
@@ -314,7 +314,7 @@ def on_reuse(
     purge_clock: PurgeClock,
     chance: float = 0.0,
 ) -> Refreshed | Refetch:
-    """The 304 said that ``other``, stored for another request to this URL, is this one's answer too (§4.3.1): it is
+    """The 304 said that ``other``, stored for another request to this URL, is this one's response too (§4.3.1): it is
     stored for both. ``None``: it is gone.
     """
     refreshed = None
@@ -336,7 +336,7 @@ def _refreshed(
 ) -> Refreshed | None:
     entry = stored.entry
     if plan.directives.no_store:
-        # Of this answer nothing may be kept (§5.2.1.5), and nothing of what others have may be lost by it.
+        # Of this response nothing may be kept (§5.2.1.5), and nothing of what others have may be lost by it.
         return Refreshed(replace(entry, validated_at=now), Reason.VALIDATED)
     if not _is_for_all_of(plan, entry, headers):
         # It confirms the body to this caller; for all others it says nothing.
@@ -367,7 +367,7 @@ def _on_head(
     now: float,
     purge_clock: PurgeClock,
 ) -> NoStore | Refreshed:
-    """An answer to HEAD has no body to store, but it refreshes or ends the stored answer to GET (§4.3.5)."""
+    """A response to HEAD has no body to store, but it refreshes or ends the stored response to GET (§4.3.5)."""
     if stored is None or head.status != 200:
         ends = _may_end(plan, stored) and (head.status in ENDING or head.status in FORBIDDING)
         return NoStore(Reason.HEAD_ONLY, ends=ends)
@@ -379,7 +379,7 @@ def _on_head(
 
 
 def _is_for_all_of(plan: RequestPlan, entry: CacheEntry, headers: Headers) -> bool:
-    """Whether these fields of an answer may be said to all who may have the stored one. To a call with credentials the answer
+    """Whether these fields of a response may be said to all who may have the stored one. To a call with credentials the response
     itself has to permit that (§3.5): what the stored one permits was said to another.
     """
     if not plan.credentialed or entry.scope == SharingScope.SUBJECT or plan.policy.share_with_credentials:
@@ -388,5 +388,5 @@ def _is_for_all_of(plan: RequestPlan, entry: CacheEntry, headers: Headers) -> bo
 
 
 def may_share(plan: RequestPlan, decision: Store) -> bool:
-    """Whether a call that waited for another's upstream call may have its answer: same scope and owner, same variant."""
+    """Whether a call that waited for another's upstream call may have its response: same scope and owner, same variant."""
     return plan.bypass is None and may_use(plan, decision.entry) is None

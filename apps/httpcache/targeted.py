@@ -5,7 +5,7 @@ The first of our target list that is present, not empty and a valid Structured F
 ``Cache-Control`` and ``Expires`` whole; an invalid one is ignored.
 
 Behind these comes the older ``Surrogate-Control`` (W3C Edge Architecture), where it says how long a surrogate may keep the
-answer (``max-age``, with what may be stale behind a ``+``) or that it may not (``no-store``). What it says of processing
+response (``max-age``, with what may be stale behind a ``+``) or that it may not (``no-store``). What it says of processing
 (``content``) is for surrogates that can.
 """
 
@@ -131,7 +131,7 @@ def _governed_by(pairs: list[tuple[bytes, bytes | None]], headers: Headers) -> G
 
 
 def surrogate_directives(lines: list[bytes]) -> list[tuple[bytes, bytes | None]]:
-    """What ``Surrogate-Control`` says of keeping the answer, as directives; a directive for another surrogate
+    """What ``Surrogate-Control`` says of keeping the response, as directives; a directive for another surrogate
     (``;name``) isn't ours, and one that names us goes before one for all.
     """
     for_all: list[tuple[bytes, bytes | None]] = []

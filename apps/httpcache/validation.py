@@ -1,4 +1,4 @@
-"""Validation both ways: the caller's conditions against a stored answer, and ours against the upstream's (RFC 9111
+"""Validation both ways: the caller's conditions against a stored response, and ours against the upstream's (RFC 9111
 §4.3, RFC 9110 §13).
 """
 
@@ -25,7 +25,7 @@ def is_strong(tag: bytes) -> bool:
 
 
 def none_match_fails(if_none_match: bytes, etag: bytes | None) -> bool:
-    """Whether ``If-None-Match`` names the stored answer, so that the caller gets a 304 (RFC 9110 §13.1.2)."""
+    """Whether ``If-None-Match`` names the stored response, so that the caller gets a 304 (RFC 9110 §13.1.2)."""
     tags = members([if_none_match])
     if tags == [b"*"]:
         return True
@@ -33,7 +33,7 @@ def none_match_fails(if_none_match: bytes, etag: bytes | None) -> bool:
 
 
 def not_modified_since(if_modified_since: bytes, held: StoredResponse, now: float) -> bool:
-    """Whether the stored answer hasn't changed since the caller's date (RFC 9110 §13.1.3, RFC 9111 §4.3.2).
+    """Whether the stored response hasn't changed since the caller's date (RFC 9110 §13.1.3, RFC 9111 §4.3.2).
 
     Without ``Last-Modified`` its ``Date`` stands in, and without that the time of receipt. A date that is none is
     ignored.
@@ -49,7 +49,7 @@ def not_modified_since(if_modified_since: bytes, held: StoredResponse, now: floa
 
 
 def conditional_fields(held: StoredResponse) -> Headers:
-    """The conditions with which to ask the upstream whether the stored answer is still right; empty without a
+    """The conditions with which to ask the upstream whether the stored response is still right; empty without a
     validator (§4.3.1).
     """
     fields: list[tuple[bytes, bytes]] = []
@@ -61,7 +61,7 @@ def conditional_fields(held: StoredResponse) -> Headers:
 
 
 def confirms(held: StoredResponse, headers: Headers) -> bool:
-    """Whether a 304 with these fields speaks of the stored answer (§4.3.4).
+    """Whether a 304 with these fields speaks of the stored response (§4.3.4).
 
     A strong entity tag must be the stored one; a weak one must match weakly; without a tag an equal
     ``Last-Modified``, or none at all, will do.
@@ -96,7 +96,7 @@ def merged_headers(entry: CacheEntry, fresh: Headers, unwanted: frozenset[bytes]
 
 
 def describes_same_body(held: StoredResponse, headers: Headers) -> bool:
-    """Whether the answer to a HEAD describes the stored body: equal validators and length where both have them
+    """Whether the response to a HEAD describes the stored body: equal validators and length where both have them
     (§4.3.5).
     """
     for name, stored in ((b"etag", held.etag), (b"last-modified", held.last_modified)):

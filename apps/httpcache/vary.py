@@ -1,4 +1,4 @@
-"""Variants: which stored answer a request selects (RFC 9111 §4.1)."""
+"""Variants: which stored response a request selects (RFC 9111 §4.1)."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +16,7 @@ MAX_SPECS = 8
 
 
 def field_names(headers: Headers) -> tuple[bytes, ...] | None:
-    """The request fields that an answer's ``Vary`` names, sorted and once each; ``None`` if any member is ``*``."""
+    """The request fields that a response's ``Vary`` names, sorted and once each; ``None`` if any member is ``*``."""
     names = {member.lower() for member in members(lines_of(headers, b"vary"))}
     return None if b"*" in names else tuple(sorted(names))
 
@@ -48,7 +48,7 @@ def selecting(names: Sequence[bytes], request_headers: Headers) -> Selecting:
 
 
 def matches(entry: CacheEntry, request_headers: Headers) -> bool:
-    """Whether the request selects this stored answer."""
+    """Whether the request selects this stored response."""
     stored = entry.selecting
     return not stored or selecting([name for name, _ in stored], request_headers) == stored
 
@@ -65,8 +65,8 @@ def placement(
     that the bound on variants pushes out.
 
     Without ``Vary`` it stands under the primary key itself. With it, the primary key tells which fields matter. The
-    newest list of fields is preferred; an answer without ``Vary`` comes last, because origins forget the field on
-    their default answer (RFC 9111 §4.1).
+    newest list of fields is preferred; a response without ``Vary`` comes last, because origins forget the field on
+    their default response (RFC 9111 §4.1).
     """
     variants = known if isinstance(known, Variants) else None
     if not entry.selecting and variants is None:

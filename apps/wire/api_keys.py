@@ -1,7 +1,7 @@
 """API keys as text: made, recognised, and turned into what is stored. Pure: no Django, no input or output.
 
 A key of ours is ``amk_``, 43 base-62 digits (256 random bits) and 6 more that hold the CRC-32 of what stands before them,
-so that a mistyped key, or one that a secret scanner found, is told from a real one without asking anybody.
+so that a mistyped key, or one that a secret scanner found, is distinguished from a real one without a lookup.
 Keys of other forms are imported and have no checksum.
 """
 
@@ -41,7 +41,7 @@ def looks_like_ours(secret: str) -> bool:
 
 
 def checksum_ok(secret: str) -> bool:
-    """Whether the checksum of a key that looks like ours is right: if not, nobody ever had this key."""
+    """Whether the checksum of a key that looks like ours is right: if not, there never was such a key."""
     return secret[-_CHECK:] == _checksum(secret[:-_CHECK])
 
 

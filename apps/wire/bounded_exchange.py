@@ -1,4 +1,4 @@
-"""Exchanges with a server that may be away, slow or frozen: nobody waits for one longer than he said."""
+"""Exchanges with a server that may be away, slow or frozen: no caller waits for one longer than it said."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ class Exchanges:
 
         A late exchange goes on in the background until its socket times out: a slow write is not wasted, and
         cancelling would close a connection for each. It is a failure at once, or, with ``late``, if it doesn't end well
-        within so many seconds after it began: how long somebody can wait says little of the server.
+        within so many seconds after it began: how long a caller can wait says little of the server.
         """
         breaker, started = self.breaker, time.monotonic()
         if not breaker.allows(started):

@@ -1,7 +1,7 @@
 """Waiting for Redis no longer than a bound.
 
 ``asyncio.timeout`` cancels what it waits for, and redis-py may lose that cancellation when an answer arrives just
-then. So the exchange gets a task of its own, and whoever waits stops waiting.
+then. So the exchange gets a task of its own, and its caller stops waiting.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ async def bounded(exchange: Awaitable[T], seconds: float) -> T:
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
     except asyncio.CancelledError:
-        task.add_done_callback(_forgotten)  # it goes on: what it changes is wanted, whoever has left
+        task.add_done_callback(_forgotten)  # it goes on: what it changes is wanted, even if its caller has left
         raise
     if not done:
         task.add_done_callback(_forgotten)

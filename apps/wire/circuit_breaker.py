@@ -1,4 +1,4 @@
-"""A circuit breaker: after a few failures nobody waits for what is away, but for one call now and then that looks
+"""A circuit breaker: after a few failures no call waits for what is away, but for one now and then that looks
 whether it is back.
 """
 
@@ -25,7 +25,7 @@ class Breaker:
     )
 
     PROBE = 2.0
-    """Seconds after which a probe whose outcome nobody reported is taken for lost."""
+    """Seconds after which a probe whose outcome wasn't reported is taken for lost."""
 
     def __init__(self, threshold: int = 3, pause: float = 0.5, longest: float = 5.0) -> None:
         self._threshold = threshold

@@ -1,6 +1,6 @@
-"""The event stream: what changed, in order, for every follower. Pure: no Redis client, no ORM.
+"""The event stream: what changed, in order, for every subscriber. Pure: no Redis client, no ORM.
 
-An event's id in the stream is ``incarnation-seq``, and ``seq`` grows by one with each event. So a follower that
+An event's id in the stream is ``incarnation-seq``, and ``seq`` grows by one with each event. So a subscriber that
 reads on from the id where it stopped either gets the next number, or knows that something was trimmed and starts
 over. Each event also names the time of the one before it (``after``): a Redis that came back older and went on from
 there is noticed even when its numbers fit.
@@ -13,7 +13,7 @@ import msgspec
 from apps.wire.lua_scripts import read_script
 
 LONGEST = 10_000
-"""Events kept, about: a follower that missed more reads everything anew."""
+"""Events kept, about: a subscriber that missed more reads everything anew."""
 
 MOST_DIGESTS = 2_000
 """Credentials one event names at most; a larger change has followers drop all they hold and look them up again."""

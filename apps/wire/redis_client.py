@@ -1,5 +1,5 @@
 """Clients of the Redis servers, from whatever ``REDIS_URL`` or ``CACHE_REDIS_URL`` names. No ORM: both planes connect from
-here, and nobody makes a client in another way (a test enumerates that), so that an address that works for one works for all.
+here, and no other module makes a client (a test enumerates that), so that an address that works for one works for all.
 
 Every wait is bounded by a timeout that the caller chose, and nothing is tried again behind its back: redis-py's
 default of three silent retries would turn one second of a frozen server into four.
@@ -54,7 +54,7 @@ def _options(timeout: float) -> dict[str, Any]:
 
 
 class _MasterPool(SentinelConnectionPool):
-    """Closes its connections to the sentinels with those to the master: nobody else knows of them."""
+    """Closes its connections to the sentinels with those to the master: nothing else knows of them."""
 
     def disconnect(self, inuse_connections: bool = True) -> None:
         super().disconnect(inuse_connections)

@@ -1,4 +1,4 @@
-"""Seals: whoever can write to Redis still can't change what gateways know, and whoever can read it, its files or the
+"""Seals: an attacker who can write to Redis still can't change what gateways know, and one who can read it, its files or the
 gateways' disk copies doesn't learn the credentials in header rules. No ORM: gateways open what the control plane sealed.
 
 A sealed value is a random nonce and the msgpack of a struct under AES-256-GCM (NIST SP 800-38D). The value's name and

@@ -11,11 +11,11 @@ change is in Redis. Whatever configuration a worker serves first, it has it from
   That heartbeat writes the worker's row and reads the stream's place in one script. A receipt that looked before it had its
   change in the stream by then, so the worker has it too; a receipt that looks after it finds the row, and counts the worker.
 - *The disk copy*, while it can't reach Redis, and so can't say anything. It takes a shared lock on the copy, and only then
-  reads it. The agent, after it has written a change to the copy and before it says so, looks whether anybody holds that
-  lock, and says that too. So a worker that locked the copy after the agent's look has read the change; for one that locked it
-  before, the receipt finds a copy that is ``in_use``, and is not complete. The worker lets go of the lock when it
-  has a row of its own. What it may answer meanwhile ends with the copy's trust lease, which is what ``everywhere_by`` names; calls
-  without credentials go on, as they do in every worker that is cut off.
+  reads it. The agent, after it has written a change to the copy and before it says so, looks whether any worker holds that lock,
+  and says that too. So a worker that locked the copy after the agent's look has read the change; for one that locked it before, the
+  receipt finds a copy that is ``in_use``, and is not complete. The worker lets go of the lock when it has a row of its own. What it
+  may answer meanwhile ends with the copy's trust lease, which is what ``everywhere_by`` names; calls without credentials go on, as
+  they do in every worker that is cut off.
 """
 
 import socket
@@ -80,7 +80,7 @@ class ReceivedReport(NamedTuple):
 
     @property
     def lease_until(self) -> float:
-        """When it stops to answer for credentials at the latest, unless Redis hears of it again."""
+        """When it stops to answer for credentials at the latest, unless it sends another heartbeat."""
         return self.at + self.report.lease
 
 
@@ -107,7 +107,7 @@ class ReceivedCopyReport(NamedTuple):
 
     @property
     def lease_until(self) -> float:
-        """When it may be trusted no more at the latest, unless Redis hears of it again."""
+        """When it may be trusted no more at the latest, unless it sends another heartbeat."""
         return self.at + self.report.lease
 
 
@@ -132,7 +132,7 @@ def worker_id(node: str, number: int, pid: int) -> str:
 
 
 LATELY = 3.0
-"""Seconds without a heartbeat, which comes each second, after which nobody waits for a worker."""
+"""Seconds without a heartbeat, which comes each second, after which no receipt waits for a worker."""
 
 STARTING = 30.0
 """Seconds without a heartbeat for which a starting worker is still believed to be one: reading a large configuration takes
@@ -184,7 +184,7 @@ def _starting(now: float, heard: list[ReceivedReport], copies: list[ReceivedCopy
 
 
 async def all_know(client: Client, clock: int, *, but: str) -> bool:
-    """Whether every worker that was heard of lately, ``but`` one, says that it knows the purge with this number.
+    """Whether every worker that sent a heartbeat lately, ``but`` one, says that it knows the purge with this number.
     ``client`` is an asynchronous one. Raises redis-py's errors.
     """
     pipeline = client.pipeline(transaction=False)

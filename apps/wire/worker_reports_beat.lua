@@ -1,6 +1,6 @@
--- Notes what a worker says and answers where the event stream is.
+-- Records what a worker reports and returns where the event stream is.
 --
--- KEYS: workers, epoch. ARGV: the worker ('': nothing is noted), its report. Returns {incarnation, seq, at, n, proof, how
+-- KEYS: workers, epoch. ARGV: the worker ('': nothing is recorded), its report. Returns {incarnation, seq, at, n, proof, how
 -- many workers there are}.
 
 if ARGV[1] ~= '' then

@@ -52,7 +52,7 @@ NO_PLAN = plan_request(Request("", "", b"", b"/", None, ()), Policy(mode="off"),
 class Call:
     """What a call carries through the stages.
 
-    Doors set what came: ``method`` (upper case), ``target`` (bytes as on the wire), ``headers`` (names in lower case,
+    Servers set what came: ``method`` (upper case), ``target`` (bytes as on the wire), ``headers`` (names in lower case,
     lines in order), ``version``, ``scheme``, ``client`` (address, perhaps empty), ``body`` (``None`` without one),
     ``began`` (monotonic) and ``at`` (Unix seconds). Stages add the rest. Defaults
     are the class's: a hit sets few of these.
@@ -106,7 +106,7 @@ class Call:
     warms = False
     """It is a warm-up's: anonymous, and let in by the control plane's own token."""
 
-    # How far its answer is.
+    # How far its response is.
     status = 0
     sent = 0
     begun = False
@@ -114,9 +114,9 @@ class Call:
     gone = False
     answering: "asyncio.Task[None] | None" = None
     waits_for_reader: "Callable[[], int] | None" = None
-    """How many bytes of the answer are held here until the caller reads on, beside what its connection holds."""
+    """How many bytes of the response are held here until the caller reads on, beside what its connection holds."""
     interim: "Callable[[int, list[tuple[bytes, bytes]]], None] | None" = None
-    """Takes an interim answer of the upstream to the caller; ``None`` where the door has no way to send one."""
+    """Takes an interim response of the upstream to the caller; ``None`` where the server has no way to send one."""
 
     def __init__(
         self,
@@ -156,14 +156,12 @@ class Call:
         return host.decode("latin-1"), path.decode("latin-1")
 
     def held_bytes(self) -> int:
-        """Bytes of the call's body and answer that are held for this caller, outside of what the cache counts."""
+        """Bytes of the call's body and response that are held for this caller, outside of what the cache counts."""
         ahead = self.read_ahead.size if self.read_ahead is not None else 0
         return ahead + (self.waits_for_reader() if self.waits_for_reader is not None else 0)
 
     @property
     def shows_detail(self) -> bool:
-        """Whether this caller may see the cache's key and reason (the API's ``debug_headers``); a warm-up tells its
-        owner.
-        """
+        """Whether this caller may see the cache's key and reason (the API's ``debug_headers``); a warm-up is shown both."""
         shown_to = self.api.debug_headers
         return shown_to == "all" or (shown_to == "subscribers" and self.grant is not None) or self.warms

@@ -15,14 +15,14 @@ class ReadyResponse:
     def __init__(self, stored: StoredResponse, cache_status: bytes, now: float) -> None:
         self.stored = ref(stored)
         self.cache_status = cache_status
-        # Until the age or the time left changes by a second, or the answer may be refreshed.
+        # Until the age or the time left changes by a second, or the response may be refreshed.
         age_turns = stored.age_zero + stored.age(now) + 1
         time_left_turns = stored.fresh_until - int(stored.fresh_until - now)
         self.until = min(age_turns, max(now, time_left_turns), stored.early_from, stored.fresh_until)
 
 
 class HeadMemo:
-    """What is made once for a head. ``ready`` is the answer of a fresh hit, as long as it holds."""
+    """What is made once for a head. ``ready`` is the response of a fresh hit, as long as it holds."""
 
     __slots__ = ("forwarded", "ready", "texts")
 

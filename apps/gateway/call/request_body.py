@@ -7,7 +7,7 @@ from apps.gateway.call.problems import Problem
 
 
 class ClientLeft(Exception):
-    """The caller is gone; whatever is done for it alone can stop."""
+    """The client has left; what is done for it alone can stop."""
 
 
 class BodyRefused(Exception):
@@ -35,7 +35,7 @@ class BodyMisframed(BodyRefused):
 
 
 class RequestBody(Protocol):
-    """The caller's body, read once and at the pace of whoever reads it; iterating again goes on where reading ended."""
+    """The caller's body, read once and at its reader's pace; iterating again goes on where reading ended."""
 
     length: int | None
     """Bytes, where the caller declared them."""
@@ -51,4 +51,4 @@ class RequestBody(Protocol):
         """Seconds for which the caller was waited for; 0 when it is whole."""
 
     def give_up(self) -> None:
-        """Wait for no more of it: whoever reads it meets ``BodyTooSlow``."""
+        """Wait for no more of it: its reader meets ``BodyTooSlow``."""

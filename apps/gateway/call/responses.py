@@ -1,4 +1,4 @@
-"""What doors send: whole answers, streamed ones, and the fields that every answer of ours carries."""
+"""What servers send: whole responses, streamed ones, and the fields that every response of ours carries."""
 
 from collections.abc import Awaitable, Callable
 from time import time
@@ -14,7 +14,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 
 class GatewayResponse:
-    """A whole answer. ``headers`` are complete but for what ``own_lines`` adds; for HEAD, ``body`` is empty.
+    """A whole response. ``headers`` are complete but for what ``own_lines`` adds; for HEAD, ``body`` is empty.
 
     ``head`` is status line and field lines for HTTP/1.1, without the blank line that ends a head.
     """
@@ -29,10 +29,10 @@ class GatewayResponse:
 
 
 class StreamedResponse:
-    """An answer whose body comes in parts. Without ``content-length`` in ``headers`` its length isn't known.
+    """A response whose body comes in parts. Without ``content-length`` in ``headers`` its length isn't known.
 
-    ``read`` gives the next part, ``b""`` at the end, and raises ``UpstreamError`` when the answer breaks off. Whoever
-    has one calls ``close`` in the end, whole or not.
+    ``read`` gives the next part, ``b""`` at the end, and raises ``UpstreamError`` when the response breaks off. Its owner calls
+    ``close`` in the end, whole or not.
     """
 
     __slots__ = ("close", "headers", "read", "status")
@@ -51,7 +51,7 @@ AnyResponse = WholeResponse | StreamedResponse
 
 
 def own_lines(x: Call) -> bytes:
-    """The field lines that every answer carries, for HTTP/1.1; the last thing before the blank line."""
+    """The field lines that every response carries, for HTTP/1.1; the last thing before the blank line."""
     return b"x-request-id: %b\r\nx-call-id: %b\r\ncache-status: %b\r\nx-cache: %b\r\n%b" % (
         x.request_id.encode(),
         x.call_id.encode(),
@@ -83,7 +83,7 @@ def date() -> bytes:
 
 
 def refuse(x: Call, problem: Problem, detail: str | None = None, extra: Fields = ()) -> GatewayResponse:
-    """The problem as an answer; the exchange notes it for the record. ``detail`` is a sentence of ours, never a
+    """The problem as a response; the call keeps its code for the record. ``detail`` is a sentence of ours, never a
     caller's text.
     """
     x.code = x.reason = problem.code

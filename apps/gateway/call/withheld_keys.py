@@ -32,7 +32,7 @@ def without_keys(headers: Headers, accepted: bytes = b"") -> Headers:
 
 
 def plants_session(name: bytes, value: bytes) -> bool:
-    """Whether a field of a response would set a session of the console in its caller's browser, whoever's it is."""
+    """Whether a field of a response would set a session of the console in the client's browser, whichever user's it is."""
     return name == b"set-cookie" and holds_secret(value)
 
 

@@ -4,7 +4,7 @@ It holds what Redis holds, sealed as it is: parts of the snapshot, credential re
 how far it is and when that was last confirmed, which bounds the trust that a worker may put in it. A whole reading
 goes into a new *generation* beside the one in use; the old one is deleted when the new one is complete.
 
-Receipts count copies as they count workers, since a worker may start from one and answer calls before Redis hears of it:
+Receipts count copies as they count workers, since a worker may start from one and answer calls before Redis knows of it:
 the agent says with each heartbeat how far the copy is, and whether a worker is using it (``apps.wire.worker_reports`` has the
 argument). Three things make what it says true:
 
@@ -49,7 +49,7 @@ BATCH = 1_000
 """Records read from Redis, written or deleted at once."""
 
 STAMP_EVERY = 2.0
-"""Seconds between two notes of the last confirmation: what a lease inherited from the copy may be too short by."""
+"""Seconds between two records of the last confirmation: what a lease inherited from the copy may be too short by."""
 
 GOODBYE_TIMEOUT = 0.5
 """Seconds that Redis has to hear that a copy is trusted no more."""
@@ -345,7 +345,7 @@ class DiskCopyWriter:
         return heartbeat_of(reply)
 
     def confirm(self, contact: float) -> None:
-        """Note that the copy is up to date; now and then on disk."""
+        """Record that the copy is up to date; now and then on disk."""
         self._failing = False
         if contact <= self._short_at or self._meta is None:
             return

@@ -133,7 +133,7 @@ class EventStream:
                 if isinstance(error, NotFilled):
                     pause = SHORTEST_PAUSE  # it is there, and will be filled in a moment
             except Exception as error:
-                # Nothing may end a follower while its process lives: without it the lease runs out, and only then is it seen.
+                # Nothing may end the subscription while its process lives: without it the lease runs out, and only then is it seen.
                 why = repr(error)
                 logger.exception("following the state Redis failed")
             told, self.connected, self._asked = why, False, None
@@ -186,7 +186,7 @@ class EventStream:
         await self._sink.apply(self._client, events, Position(position.incarnation, seq, at, n))
 
     async def _beat(self) -> Position:
-        """Heartbeat, load what is missing, note what Redis has confirmed. Where the sink is after it."""
+        """Heartbeat, load what is missing, record what Redis has confirmed. Where the sink is after it."""
         while True:
             contact = time.monotonic()
             found, proof, _ = await self._sink.beat(self._client)

@@ -1,12 +1,12 @@
-"""Each worker's link to the control plane: keeps its world up to date, looks keys up, says how far it is.
+"""Each worker's link to the control plane: keeps its configuration up to date, looks keys up, reports how far it is.
 
 Redis may be away, frozen or empty at any time: nothing here blocks the loop, every wait is bounded, and what can't
 be known raises ``CredentialUnknown``, which a caller sees as 503 and never as a refusal of a good key.
 
 Theory of operation. ``event_stream`` reads Redis in rounds and drives this module: ``load`` takes the whole snapshot, ``apply``
 the changes after it, ``beat`` says how far this worker is, ``confirm`` follows a heartbeat that found nothing newer, and ``absent``
-a round that failed. ``_position`` is what was read; the world is opened to calls later, by the first ``confirm``: until then
-there may be a receipt for a change that is not known here, and that didn't wait for this worker.
+a round that failed. ``_position`` is what was read; the configuration is opened to calls later, by the first ``confirm``: until
+then there may be a receipt for a change that is not known here, and that didn't wait for this worker.
 
 ========= ============================================================== ==========
 state     what happens                                                   next state
@@ -22,7 +22,7 @@ on trust  the trust lease ends                                           closed
 closed    a heartbeat finds nothing newer                                following
 ========= ============================================================== ==========
 
-A world that isn't loaded answers 503. On trust, calls are answered by what is known; closed, those with credentials get 503.
+A worker without configuration answers 503. On trust, calls are answered by what is known; closed, those with credentials get 503.
 
 A look-up of a key (``lookup``) runs beside that. An event that touches its key meanwhile marks it, and it asks again before its
 record is kept: so no record is kept that is older than an event that was applied.
@@ -54,10 +54,10 @@ from apps.wire.worker_reports import BEAT, L1, NO_L1, Report, node_name, worker_
 logger = logging.getLogger(__name__)
 
 LOOKUP_TIMEOUT = 0.5
-"""Seconds that the look-up of a key may take: somebody is waiting for an answer."""
+"""Seconds that the lookup of a key may take: a call is waiting for it."""
 
 LOOKUPS = 16
-"""Look-ups, and so connections for them, at once: a flood of keys that nobody has stays one worker's affair."""
+"""Look-ups, and so connections for them, at once: a flood of unknown keys stays one worker's affair."""
 
 GOODBYE_TIMEOUT = 0.5
 """Seconds that saying goodbye may take; a Redis that doesn't hear it counts the worker until its lease ends."""
@@ -110,7 +110,7 @@ class ConfigSubscriber:
         self._stream = EventStream(redis_url, self, mac_key)
         self._lookups = connect_async(redis_url, timeout=LOOKUP_TIMEOUT)
         self._position: Position | None = None
-        self._clock = 0  # of the purges that came from Redis: a worker may note more by itself
+        self._clock = 0  # of the purges that came from Redis: a worker may record more by itself
         self._flights: dict[str, _PendingLookup] = {}
         self._few = asyncio.Semaphore(LOOKUPS)
         self._task: asyncio.Task[None] | None = None
@@ -128,11 +128,11 @@ class ConfigSubscriber:
 
     @property
     def position(self) -> Position | None:
-        """What is applied: for the tail. The world is opened to calls later (see ``confirm``)."""
+        """What is applied: for the event stream. The configuration is opened to calls later (see ``confirm``)."""
         return self._position
 
     async def start(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  its end is no error
-        """Begin to follow. Returns when the world is loaded, from Redis or else from the disk copy, or after
+        """Begin to follow. Returns when the configuration is loaded, from Redis or else from the disk copy, or after
         ``timeout`` seconds; whether it is loaded. Goes on trying either way."""
         self._task = asyncio.create_task(self._stream.run(), name="subscriber")
         with contextlib.suppress(TimeoutError):
@@ -220,7 +220,7 @@ class ConfigSubscriber:
         return heartbeat
 
     def confirm(self, contact: float) -> None:
-        """Renew the lease. The first time, open the world to calls: a heartbeat that said where this worker is found that
+        """Renew the lease. The first time, open the configuration to calls: a heartbeat that said where this worker is found that
         nothing is newer, so that every receipt either was for what is known here, or counts this worker."""
         if not self.config.loaded and self._position is not None:
             self.config.moved(self._position)
@@ -308,7 +308,7 @@ class ConfigSubscriber:
     def _landed(self, digest: str, task: asyncio.Task[Credential | Literal[Unknown.UNKNOWN]]) -> None:
         del self._flights[digest]
         if not task.cancelled():
-            task.exception()  # taken note of even if every caller has left
+            task.exception()  # retrieved even if every caller has left
 
     async def _look_up(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN]:
         while True:

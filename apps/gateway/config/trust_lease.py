@@ -1,7 +1,7 @@
 """The trust lease: how long a worker may answer for credentials without hearing from the control plane.
 
 It runs from the last moment at which Redis confirmed that the worker knows all there is to know, against the
-monotonic clock: setting the wall clock back makes nobody trusted longer. The clock of another boot can't be compared
+monotonic clock: setting the wall clock back extends no lease. The clock of another boot can't be compared
 with this one's, so nothing is inherited across a boot.
 """
 
@@ -9,14 +9,14 @@ import math
 from pathlib import Path
 
 CLOSED_AFTER = 3.0
-"""Seconds without a word after which a lease of 0 ends: a few missed heartbeats tell an absent Redis from a busy
+"""Seconds without a heartbeat's reply after which a lease of 0 ends: a few missed heartbeats tell an absent Redis from a busy
 one."""
 
 NEVER = -math.inf
 
 
 def boot_id() -> str:
-    """Which boot of this machine it is; empty where the system doesn't tell, and then nothing can be inherited."""
+    """Which boot of this machine it is; empty where the system doesn't say, and then nothing can be inherited."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -34,7 +34,7 @@ class TrustLease:
         self.ends = NEVER
 
     def renew(self, contact: float) -> None:
-        """Redis confirmed at ``contact`` that this worker is up to date. Never shortens: an older answer may arrive
+        """Redis confirmed at ``contact`` that this worker is up to date. Never shortens: an older response may arrive
         late."""
         if contact > self.contact:
             self.contact = contact

@@ -1,7 +1,7 @@
 """All that a worker knows, held so that the pipeline's first half reads it without waiting: routes, plans,
 credentials, purges, the lease.
 
-The cost of a question doesn't depend on how many APIs or keys there are. Everything is changed by the follower,
+The cost of a question doesn't depend on how many APIs or keys there are. Everything is changed by the subscriber,
 between two turns of the event loop, so that a call sees all of a change or nothing of it.
 """
 
@@ -22,7 +22,7 @@ ones a new look-up.
 """
 
 UNKNOWN_BYTES = 4 * 2**20
-"""Bytes for keys that nobody has, remembered so that they aren't asked for again: about 16,000."""
+"""Bytes for unknown keys, remembered so that they aren't asked for again: about 16,000."""
 
 UNKNOWN_SIZE = 256
 """Bytes that one of these needs: its digest and its place in the table."""
@@ -35,11 +35,11 @@ class Unknown(enum.Enum):
 
 
 UNKNOWN: Literal[Unknown.UNKNOWN] = Unknown.UNKNOWN
-"""What ``credential`` says of a key that nobody has."""
+"""What ``credential`` says of an unknown key."""
 
 
 class Purges(Protocol):
-    """What the follower needs of the caching core's table of purged tags."""
+    """What the subscriber needs of the caching core's table of purged tags."""
 
     clock: int
 
@@ -47,7 +47,7 @@ class Purges(Protocol):
         """Replace the table; entries born in another incarnation are dead."""
 
     def apply(self, tags: Iterable[str], clock: int, soft: bool) -> None:
-        """Note a purge; noting it twice changes nothing."""
+        """Record a purge; recording it twice changes nothing."""
 
 
 PROOF = PROOF_PATH.encode()
@@ -126,7 +126,7 @@ class Routes:
         self._owners[host.encode()] = tenant
 
     def disown(self, host: str) -> None:
-        """Have it belong to nobody."""
+        """Let it have no owner."""
         self._owners.pop(host.encode(), None)
 
     def owner(self, host: str) -> HostOwner | None:
@@ -167,7 +167,7 @@ def keep(part: Part, routes: Routes, plans: dict[str, Plan], egress: EgressTable
 
 
 class WorkerConfig:
-    """What one worker knows. Reading is for everybody, changing for the follower.
+    """What one worker knows. All parts of the gateway read it; only the subscriber changes it.
 
     ``position`` is the last event applied; ``None``: nothing is known yet. ``version`` grows with everything that is
     applied but purges. ``refused`` are the names of values whose seal is broken: what stood there before still
@@ -215,7 +215,7 @@ class WorkerConfig:
         return self.plans.get(slug)
 
     def credential(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN] | None:
-        """The key with this digest; ``UNKNOWN`` when nobody has it; ``None`` when it must be looked up first."""
+        """The key with this digest; ``UNKNOWN`` when there is no such key; ``None`` when it must be looked up first."""
         found = self.credentials.get(digest)
         if found is not None:
             return found

@@ -13,10 +13,9 @@ PATIENCE = 10.0
 
 
 class BodyFanout:
-    """Parts in order. While ``keeping``, all stay (the body is being stored, so they are needed anyway) and anybody
-    may still join; afterwards a part goes when every reader has it, and the writer waits for the slowest: without end
-    for the only reader, ``PATIENCE`` seconds for one who keeps others waiting. So memory is bounded by what the policy
-    stores, or by ``BACKLOG``.
+    """Parts in order. While ``keeping``, all stay (the body is being stored, so they are needed anyway) and readers may still join;
+    afterwards a part goes when every reader has it, and the writer waits for the slowest: without end for the only reader,
+    ``PATIENCE`` seconds for one who keeps others waiting. So memory is bounded by what the policy stores, or by ``BACKLOG``.
     """
 
     def __init__(self) -> None:
@@ -50,7 +49,7 @@ class BodyFanout:
 
     @property
     def has_all(self) -> bool:
-        """Whether somebody who joins now can read it from the start."""
+        """Whether a reader that joins now can read it from the start."""
         return self._first == 0 and (self.keeping or self._expected > 0)
 
     def put(self, part: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Calls to upstreams whose answers may be stored: each is a task owned by its cache key, and callers subscribe to it.
+"""Calls to upstreams whose responses may be stored: each is a task owned by its cache key, and callers subscribe to it.
 
 So concurrent misses on one key make one upstream call, and that call doesn't depend on any one caller: the last one's
-leaving cancels it, unless its answer is being stored. An answer that can't be shared goes to one caller; the others
+leaving cancels it, unless its response is being stored. A response that can't be shared goes to one caller; the others
 ask for themselves, all at once.
 """
 
@@ -25,7 +25,7 @@ from apps.gateway.upstream.errors import Broken, Busy, UpstreamError
 from apps.httpcache.serving import may_use
 
 TURNS = 3
-"""How often a caller waits for a fetch of others whose answer it then can't use, before it asks for itself."""
+"""How often a caller waits for a fetch of others whose response it then can't use, before it asks for itself."""
 
 
 class Coalescer:
@@ -52,7 +52,7 @@ class Coalescer:
         return fetch_key in self._by_key
 
     def refresh(self, x: Call, plan: httpcache.RequestPlan, decision: httpcache.Serve) -> None:
-        """Refresh a stale answer in the background, unless somebody is at it, here or elsewhere."""
+        """Refresh a stale response in the background, unless a fetch of it is under way, here or in another worker."""
         if plan.fetch_key is None or plan.fetch_key in self._by_key:
             return
         fetch = UpstreamFetch(
@@ -69,7 +69,7 @@ class Coalescer:
         task.add_done_callback(self._running.discard)
 
     async def answer(self, x: Call) -> AnyResponse:
-        """The answer for a call that the tiers couldn't answer: from a fetch of its own, or from one under way."""
+        """The response for a call that the tiers couldn't answer: from a fetch of its own, or from one under way."""
         plan, store = x.cache_plan, self._store
         if plan.fetch_key is None and (whole := call_for_the_whole(x)) is not None:
             validated = await self._validated(x, whole)
@@ -94,7 +94,7 @@ class Coalescer:
                 return answer
             if store.is_hit_for_miss(plan.fetch_key, time()):
                 break
-            # It was not for us. What it stored may be: look again, then ask again.
+            # This caller can't use the response. What the fetch stored may be usable: look again, then ask again.
             stored, x.lock_attempt = await store.look(plan, time())
             decision = httpcache.on_entry(plan, stored, time())
             if isinstance(decision, httpcache.Serve):
@@ -117,7 +117,7 @@ class Coalescer:
         return FromStore(decision.stored, decision.reason, True)
 
     async def _validated(self, x: Call, whole: Call) -> AnyResponse | None:
-        """The answer from what is stored, after ``whole`` validated it for all who ask; ``None`` where that came to
+        """The response from what is stored, after ``whole`` validated it for all who ask; ``None`` where that came to
         nothing.
         """
         answer = await self.answer(whole)
@@ -138,7 +138,7 @@ class Coalescer:
         return None
 
     async def _alone(self, x: Call) -> AnyResponse:
-        """For a call that waits for nobody: in its own task, unless the answer is to be stored after all."""
+        """For a call that waits for no other: in its own task, unless the response is to be stored after all."""
         if (
             x.lock_attempt is not None
             and x.lock_attempt.state is LockState.LEADING
@@ -162,7 +162,7 @@ class Coalescer:
     async def _subscribe(
         self, fetch: UpstreamFetch, x: Call, collapsed: bool, *, asks_again: bool = False
     ) -> AnyResponse | None:
-        """Wait for a fetch's outcome and make this caller's answer of it; ``None`` when it is for others only, and, where
+        """Wait for a fetch's outcome and make this caller's response of it; ``None`` when it is for others only, and, where
         the caller ``asks_again``, when it failed and this caller's own might not.
         """
         plan = x.cache_plan
@@ -203,14 +203,14 @@ class Coalescer:
                 fetch.leave()
 
     def _is_over(self, outcome: Shared | FromStore) -> bool:
-        """Whether a purge ended the answer while it was fetched: whoever came after the purge must not get it."""
+        """Whether a purge ended the response while it was fetched: a caller who came after the purge must not get it."""
         stored = outcome.stored
         entry = stored.entry if stored is not None else outcome.store.entry if isinstance(outcome, Shared) else None
         purges = self._store.purges
         return entry is not None and purges.incarnation is not None and purges.is_dead(entry)
 
     async def stop(self) -> None:
-        """Cancel what is under way: nobody waits for it any more."""
+        """Cancel what is under way: no caller waits for it any more."""
         self._stopped = True
         for task in self._running:
             task.cancel()

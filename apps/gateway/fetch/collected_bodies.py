@@ -1,17 +1,17 @@
-"""How much of answers a worker gathers at a time to store them once they are whole.
+"""How much of responses a worker gathers at a time to store them once they are whole.
 
-Each answer is bounded by its API's policy; all of them together are bounded here. Who gathers most gives up first: its answer goes
-on to its callers, and isn't stored. So one upstream's large and slow answers can't fill a worker's memory.
+Each response is bounded by its API's policy; all of them together are bounded here. Who gathers most gives up first: its response
+goes on to its callers, and isn't stored. So one upstream's large and slow responses can't fill a worker's memory.
 """
 
 from typing import Protocol
 
 MOST = 128 * 2**20
-"""Bytes: 16 answers of the largest usual size at once."""
+"""Bytes: 16 responses of the largest usual size at once."""
 
 
 class CollectingFetch(Protocol):
-    """A fetch that gathers an answer."""
+    """A fetch that gathers a response."""
 
     def give_up_storing(self) -> None:
         """Let go of what was gathered."""
@@ -25,7 +25,7 @@ class CollectedBodies:
         self.bytes = 0
 
     def add(self, who: CollectingFetch, size: int) -> None:
-        """``who`` has gathered ``size`` bytes more; perhaps one too many, of whoever has most."""
+        """``who`` has gathered ``size`` bytes more; perhaps one too many: then the fetch that has most gives up storing."""
         self._sizes[who] = self._sizes.get(who, 0) + size
         self.bytes += size
         while self.bytes > MOST:

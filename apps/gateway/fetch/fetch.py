@@ -1,30 +1,30 @@
-"""One call to an upstream whose answer may be stored: a task of its own, to whose outcome callers subscribe.
+"""One call to an upstream whose response may be stored: a task of its own, to whose outcome callers subscribe.
 
-Theory of operation. The first caller of a worker who lacks an answer makes the fetch, and so does a refresh in the background.
+Theory of operation. The first caller of a worker who lacks a response makes the fetch, and so does a refresh in the background.
 Further callers with the same key find it (``coalescer``) and subscribe. The task gets the fetch lock (``cachestore.fetch_lock``),
-or that worker's answer (``leadership``); it asks the upstream, and judges the head that comes. Then ``outcome`` is set,
-once, and each subscriber makes its own answer of it (``responses``), or finds that it has to ask for itself.
+or that worker's response (``leadership``); it asks the upstream, and judges the head that comes. Then ``outcome`` is set,
+once, and each subscriber makes its own response of it (``responses``), or finds that it has to ask for itself.
 
-========== ================================================================== ==========
-state      what happens                                                       next state
-========== ================================================================== ==========
-waiting    the lock is this worker's, or can't be had                         asking
-waiting    what another worker stored or met answers, or all ask alone        ended
-asking     the head came: the answer may be stored (``Shared``)               collecting
-asking     a 304, or another answer to a condition, that can't be used        asking
-asking     the stored answer was confirmed and is written (``FromStore``)     ended
-asking     the answer is for one caller (``Own``), who reads and closes it    ended
-asking     the upstream failed (``FetchFailure``, or ``FromStore`` where stale) ended
-collecting the body is whole: it is written, then its last part leaves        ended
-collecting it is too large, or one too many, or nobody waits for too long     passing on
-collecting the upstream breaks off                                            ended
-passing on the body ends, or breaks off                                       ended
-any        the last subscriber left, and nothing else keeps it                ended
-========== ================================================================== ==========
+========== =================================================================== ==========
+state      what happens                                                        next state
+========== =================================================================== ==========
+waiting    the lock is this worker's, or can't be had                          asking
+waiting    what another worker stored or met answers, or all ask alone         ended
+asking     the head came: the response may be stored (``Shared``)              collecting
+asking     a 304, or another answer to a condition, that can't be used         asking
+asking     the stored response was confirmed and is written (``FromStore``)    ended
+asking     the response is for one caller (``Own``), who reads and closes it   ended
+asking     the upstream failed (``FetchFailure``, or ``FromStore`` where stale)  ended
+collecting the body is whole: it is written, then its last part leaves         ended
+collecting it is too large, or one too many, or no caller waits for too long   passing on
+collecting the upstream breaks off                                             ended
+passing on the body ends, or breaks off                                        ended
+any        the last subscriber left, and nothing else keeps it                 ended
+========== =================================================================== ==========
 
-What keeps a fetch without subscribers: ``storing`` (it collects, or writes), and ``background`` (nobody needs to wait). While it
+What keeps a fetch without subscribers: ``storing`` (it collects, or writes), and ``background`` (no call needs to wait). While it
 holds the lock and no head has come, another worker that waits for it does so too. However it ends, the lock is given back with
-word of what came of it, ``outcome`` is set, and no caller finds it under its key any more.
+its result, ``outcome`` is set, and no caller finds it under its key any more.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ from apps.httpcache.serving import may_end
 log = logging.getLogger(__name__)
 
 LONG = 2.0
-"""Seconds that the workers without the lock wait for the rest of an answer whose head has come."""
+"""Seconds that the workers without the lock wait for the rest of a response whose head has come."""
 
 UNAWAITED = 10.0
 """Seconds for which a response without a subscriber (its callers have left, or it is a refresh in the background) is still
@@ -68,7 +68,7 @@ collected to be stored. One that drips on, as a stream of events does, would hol
 """
 
 TOO_LARGE_FOR = 10.0
-"""Seconds for which it is remembered that an answer grew larger than the policy stores, or took too long."""
+"""Seconds for which it is remembered that a response grew larger than the policy stores, or took too long."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -83,7 +83,7 @@ class Collaborators:
 
 
 class UpstreamFetch:
-    """One upstream call on behalf of ``x`` and of whoever subscribes. ``outcome`` comes when the head is judged."""
+    """One upstream call on behalf of ``x`` and of all who subscribe. ``outcome`` comes when the head is judged."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class UpstreamFetch:
         self._body: BodyFanout | None = None
 
     def leave(self) -> None:
-        """A subscriber has what it wanted, or is gone. The last one's leaving ends the fetch, unless its answer is
+        """A subscriber has what it wanted, or is gone. The last one's leaving ends the fetch, unless its response is
         being stored or another worker waits for it.
         """
         self.subscribers -= 1
@@ -143,7 +143,7 @@ class UpstreamFetch:
             self._end()
 
     def _end(self) -> None:
-        # Whoever came before the task has met its end would fail with it.
+        # A caller who subscribes before the task has met its end would fail with it.
         self._others.forget(self)
         if self.task is not None:
             self.task.cancel()
@@ -163,7 +163,7 @@ class UpstreamFetch:
             self.lock_attempt = lock_attempt
 
     async def run(self, heard: JudgedResponse | None = None) -> None:
-        """Ask, judge, and store; or go on from an answer that was ``heard`` already."""
+        """Ask, judge, and store; or go on from a response that was ``heard`` already."""
         try:
             if heard is None and await leads(self._store, self):
                 heard = await self.hear()
@@ -187,7 +187,7 @@ class UpstreamFetch:
             self._store.locks.leave(lease, state, seconds)
 
     async def hear(self) -> JudgedResponse | None:
-        """Ask the upstream and judge the head of its answer. ``None``: it failed, and the outcome says so."""
+        """Ask the upstream and judge the head of its response. ``None``: it failed, and the outcome says so."""
         stored = stored_of(self.decision)
         conditional = self.decision.conditional
         while True:
@@ -208,7 +208,7 @@ class UpstreamFetch:
             except BaseException:
                 response.close()
                 raise
-            # A 304 to conditions of ours is nobody's response, whatever became meanwhile of what they named.
+            # A 304 to conditions of ours is no client's response, whatever became meanwhile of what they named.
             stray = (
                 bool(conditional)
                 and isinstance(judged, httpcache.NoStore)
@@ -222,7 +222,7 @@ class UpstreamFetch:
             stored, conditional, self.plan.others = None, (), ()
 
     def _can_do_without(self, stored: httpcache.StoredResponse | None) -> bool:
-        """Whether nobody needs the upstream's response now: its callers can have ``stored``, or there are none."""
+        """Whether no caller needs the upstream's response now: its callers can have ``stored``, or there are none."""
         if self.background and not self.subscribers:
             return True
         return isinstance(on_error(self.plan, stored, Busy(self.x.api.slug)), FromStore)
@@ -249,7 +249,7 @@ class UpstreamFetch:
         response.close()
 
     def resolve(self, outcome: FetchOutcome) -> None:
-        """Tell the subscribers, unless they were told."""
+        """Notify the subscribers, once."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
         if self.background and not self.subscribers and isinstance(outcome, Own):
@@ -257,12 +257,12 @@ class UpstreamFetch:
             outcome.response.close()
 
     async def not_stored(self, judged: httpcache.NoStore, stored: httpcache.StoredResponse | None) -> None:
-        """Take note that the answer is for its caller alone."""
+        """Record that the response is for its caller alone."""
         store = self._store
         if judged.hit_for_miss_seconds:
             store.remember_hit_for_miss(self.plan.fetch_key, time() + judged.hit_for_miss_seconds)
             self._give_back(LockState.HIT_FOR_MISS, judged.hit_for_miss_seconds)
-        # Callers who come from here on must not wait for an answer that isn't theirs.
+        # Callers who come from here on must not wait for a response that isn't theirs.
         self._others.forget(self)
         if judged.ends:
             await store.drop(self.plan, stored)
@@ -275,8 +275,8 @@ class UpstreamFetch:
     async def _collect_and_store(
         self, response: UpstreamResponse, judged: httpcache.Store, head: httpcache.ResponseHead
     ) -> None:
-        """Collect the body for the store and for everybody who waits, as it arrives. Its end leaves when the shared
-        tier has the entry: the last part where the length is known, else word that there is no more.
+        """Collect the body for the store and for every caller who waits, as it arrives. Its end leaves when the shared
+        tier has the entry: the last part where the length is known, else the mark that there is no more.
         """
         self.storing = True
         body = BodyFanout()
@@ -338,7 +338,7 @@ class UpstreamFetch:
         body.end()
 
     def give_up_storing(self) -> None:
-        """The answer is too large to be stored, or one too many at a time: it goes on to its callers alone."""
+        """The response is too large to be stored, or one too many at a time: it goes on to its callers alone."""
         self._parts = None
         self._others.collected_bodies.end(self)
         self._store.remember_hit_for_miss(self.plan.fetch_key, time() + TOO_LARGE_FOR)

@@ -1,4 +1,4 @@
-"""What calls with unsafe methods made wrong: it ends here at once, and everywhere before their answers leave."""
+"""What calls with unsafe methods made wrong: it ends here at once, and everywhere before their responses leave."""
 
 import asyncio
 import contextlib
@@ -21,11 +21,11 @@ from apps.wire.worker_reports import all_know
 log = logging.getLogger(__name__)
 
 INVALIDATION_WAIT = 0.2
-"""Seconds that the answer to an unsafe call waits for its invalidation to be in Redis."""
+"""Seconds that the response to an unsafe call waits for its invalidation to be in Redis."""
 
 CONFIRMATION_WAIT = 0.025
-"""Seconds more that it waits for the other workers to say that they know: a caller who wrote finds no old answer on any
-of them. Each takes a millisecond or two as a rule; one that hangs holds up nobody longer than this.
+"""Seconds more that it waits for the other workers to say that they know: a caller who wrote finds no old response on any
+of them. Each takes a millisecond or two as a rule; one that hangs holds up no call longer than this.
 """
 
 MOST_WAITED_FOR = 16
@@ -55,9 +55,9 @@ class Invalidation:
         self._away_until = 0.0
 
     async def invalidate(self, api: API, request: httpcache.Request, head: httpcache.ResponseHead | None) -> None:
-        """End what a call with an unsafe method made wrong, here at once, and everywhere before its answer leaves.
+        """End what a call with an unsafe method made wrong, here at once, and everywhere before its response leaves.
 
-        While Redis is away the answer leaves after ``INVALIDATION_WAIT``, and the others are told when it is back.
+        While Redis is away the response leaves after ``INVALIDATION_WAIT``, and the other workers are notified when it is back.
         """
         if not api.caches:
             return

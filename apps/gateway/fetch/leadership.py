@@ -1,4 +1,6 @@
-"""Who asks the upstream: how a fetch gets the fetch lock, or an answer from the worker who had it, or leave to go at once."""
+"""Which worker asks the upstream: how a fetch gets the fetch lock, or the response of the worker that had it, or goes on at once
+without either.
+"""
 
 import asyncio
 from dataclasses import replace
@@ -16,10 +18,10 @@ from apps.httpcache.serving import may_use
 from apps.wire.snapshot import API
 
 TURNS = 3
-"""How often a fetch waits for other workers whose answers its callers then can't use, before it asks all the same."""
+"""How often a fetch waits for other workers whose responses its callers then can't use, before it asks all the same."""
 
 VAIN = 1
-"""Looks at the fetch lock that may come to nothing, in a row, before a fetch goes on without it."""
+"""Lookups of the fetch lock in a row that may bring nothing, before a fetch goes on without it."""
 
 
 class Contender(Protocol):
@@ -36,10 +38,10 @@ class Contender(Protocol):
     outcome: asyncio.Future[FetchOutcome]
 
     def adopt(self, lock_attempt: LockAttempt | None) -> None:
-        """Take over what was learned of the lock: hold it where the claim leads."""
+        """Take over what was learned of the lock: hold it where the attempt leads."""
 
     def resolve(self, outcome: FetchOutcome) -> None:
-        """Tell the subscribers."""
+        """Notify the subscribers."""
 
 
 async def leads(store: ResponseStore, fetch: Contender) -> bool:
@@ -82,8 +84,8 @@ async def leads(store: ResponseStore, fetch: Contender) -> bool:
 
 
 def _longest_wait(api: API) -> float:
-    """Seconds that a leader can take to get a place and hear the head of an answer, and one for the lock: whoever holds it
-    for longer is none.
+    """Seconds that a leader can take to get a place and hear the head of a response, and one for the lock: a worker that holds it
+    for longer leads no more.
     """
     return api.concurrency.wait + (1 + api.retries) * api.connect_timeout + api.read_timeout + 1.0
 
@@ -92,7 +94,7 @@ async def _look_again(
     store: ResponseStore, fetch: Contender, known: httpcache.StoredResponse | None, *, insists: bool, waited: bool
 ) -> LockAttempt | None:
     """What the shared tier has now, and the lock where it is free and nothing is there (``insists``: whatever is
-    there). A newer answer than ``known`` ends the fetch; after waiting for another worker that is so even where the
+    there). A newer response than ``known`` ends the fetch; after waiting for another worker that is so even where the
     next call would ask again, as with callers who wait in one worker.
     """
     plan = fetch.plan
@@ -124,7 +126,7 @@ def _failed_already(
 ) -> bool:
     """Whether the failure that another worker met is this fetch's too, and the outcome says so.
 
-    That is so after waiting for an upstream until it was too slow: nobody waits twice. And where the caller insists on
+    That is so after waiting for an upstream until it was too slow: no call waits twice. And where the caller insists on
     validation although what is stored may stand in: the bound of ``bounded`` counts attempts.
     """
     if state is LockState.TIMED_OUT and waited:

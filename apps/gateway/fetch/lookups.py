@@ -1,4 +1,4 @@
-"""Look-ups in the shared tier: one for all callers of a worker who lack the same answer at the same time."""
+"""Look-ups in the shared tier: one for all callers of a worker who lack the same response at the same time."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from apps.httpcache.serving import may_use
 
 
 class LookupResult(NamedTuple):
-    """What a look-up found: the answer, what the fetch lock says, and why there is no answer."""
+    """What a look-up found: the response, what the fetch lock says, and why there is no response."""
 
     stored: httpcache.StoredResponse | None
     lock_attempt: LockAttempt | None

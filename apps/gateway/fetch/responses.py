@@ -1,4 +1,4 @@
-"""What an upstream said, or a fetch came to, as one caller's answer, with what the caller is told of it."""
+"""The response of an upstream, or the outcome of a fetch, as one caller's response, with what its fields say of it."""
 
 from collections.abc import Callable
 from time import time
@@ -18,7 +18,7 @@ RETRY_AFTER = 1
 
 
 def own(x: Call, outcome: Own) -> AnyResponse:
-    """The upstream's answer as it is, for the one caller it is for."""
+    """The upstream's response as it is, for the one caller it is for."""
     x.reason = outcome.reason.code
     x.cache = b"MISS"
     _say(x, outcome.response.status, stored=False, detail=outcome.reason, collapsed=False)
@@ -26,7 +26,7 @@ def own(x: Call, outcome: Own) -> AnyResponse:
 
 
 def from_store(x: Call, outcome: FromStore, *, collapsed: bool, hit: bool = False) -> AnyResponse:
-    """A stored answer: confirmed, standing in, or (``hit``) put there by somebody else while this caller waited."""
+    """A stored response: confirmed, standing in, or (``hit``) stored by another fetch while this caller waited."""
     plan, now = x.cache_plan, time()
     x.reason = outcome.reason.code
     stored = outcome.stored
@@ -46,7 +46,7 @@ def from_store(x: Call, outcome: FromStore, *, collapsed: bool, hit: bool = Fals
 
 
 def shared(x: Call, outcome: Shared, collapsed: bool, leave: Callable[[], None]) -> AnyResponse:
-    """An answer that is being stored, or just was. One that still arrives is streamed, and ``leave`` is called when
+    """A response that is being stored, or just was. One that still arrives is streamed, and ``leave`` is called when
     this caller has it or is gone.
     """
     plan, api = x.cache_plan, x.api
@@ -92,7 +92,7 @@ def _say(
 
 
 def failed(x: Call, error: UpstreamError) -> GatewayResponse:
-    """The upstream's failure as the caller's answer."""
+    """The upstream's failure as the caller's response."""
     if x.allowance is not None and x.plan is not None and not x.plan.charge_failures:
         x.allowance.refund()
     cache_status = httpcache.cache_status(forwarded=httpcache.Reason.UPSTREAM_FAILED)
@@ -111,7 +111,7 @@ def failed(x: Call, error: UpstreamError) -> GatewayResponse:
 
 
 def passed_on(x: Call, response: UpstreamResponse) -> AnyResponse:
-    """An upstream's answer as it is, whole if all of it came with the head, else streamed."""
+    """An upstream's response as it is, whole if all of it came with the head, else streamed."""
     fields = answer_fields(x, x.api, response.status, response.fields)
     if x.allowance is not None and response.status >= 500 and x.plan is not None and not x.plan.charge_failures:
         x.allowance.refund()

@@ -11,7 +11,7 @@ from apps.gateway.upstream.errors import TimedOut, Unreachable, UpstreamError
 
 @dataclass(slots=True)
 class Own:
-    """The answer is for the one caller on whose behalf it was asked for."""
+    """The response is for the one caller on whose behalf it was asked for."""
 
     response: UpstreamResponse
     reason: httpcache.Reason
@@ -20,7 +20,7 @@ class Own:
 
 @dataclass(slots=True)
 class Shared:
-    """The answer is being stored: ``fields`` are the upstream's; parts come through ``body``. ``stored`` is set once
+    """The response is being stored: ``fields`` are the upstream's; parts come through ``body``. ``stored`` is set once
     it is whole.
     """
 
@@ -45,14 +45,14 @@ class FromStore:
 
 @dataclass(slots=True)
 class FetchFailure:
-    """No answer."""
+    """No response."""
 
     error: UpstreamError
 
 
 @dataclass(slots=True, frozen=True)
 class EachAlone:
-    """Another worker learned that the answer is for one caller each: nobody waits, all ask at once."""
+    """Another worker learned that the response is for one caller each: none waits, all ask at once."""
 
 
 FetchOutcome = Own | Shared | FromStore | FetchFailure | EachAlone
@@ -60,7 +60,7 @@ FetchOutcome = Own | Shared | FromStore | FetchFailure | EachAlone
 
 @dataclass(slots=True)
 class JudgedResponse:
-    """The head of an upstream's answer, and what the caching core says of it."""
+    """The head of an upstream's response, and what the caching core says of it."""
 
     response: UpstreamResponse
     head: httpcache.ResponseHead
@@ -76,7 +76,7 @@ def stored_of(decision: httpcache.Fetch | httpcache.Revalidate) -> httpcache.Sto
 def on_error(
     plan: httpcache.RequestPlan, stored: httpcache.StoredResponse | None, error: UpstreamError
 ) -> FromStore | FetchFailure:
-    """The outcome where there is no answer: ``stored``, if it may stand in."""
+    """The outcome where there is no response: ``stored``, if it may stand in."""
     failure = (
         httpcache.UpstreamFailure.TIMEOUT
         if isinstance(error, TimedOut)

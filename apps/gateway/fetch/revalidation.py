@@ -1,7 +1,7 @@
 """Callers who insist on validation with a call of a kind that is not collapsed: HEAD, a range, one with ``no-store``.
 
-Each of them would ask the upstream. But where a whole answer is stored and only the caller's word stands against using
-it, the question is whether that answer is still right; one GET answers it for everybody, and under ``bounded`` for the
+Each of them would ask the upstream. But where a whole response is stored and only the caller's word stands against using
+it, the question is whether that response is still right; one GET settles it for all callers, and under ``bounded`` for the
 next second too (RFC 9111 §5.2.1 leaves it to the cache how it validates).
 """
 

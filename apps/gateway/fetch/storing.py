@@ -1,4 +1,4 @@
-"""From a complete answer to a stored one: the only way by which what an upstream said becomes an entry."""
+"""From a complete response to a stored one: the only way by which what an upstream said becomes an entry."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ async def keep(
     """Store ``entry`` with its whole ``body``, as the API's header rules want it, in both tiers; as it is held here.
 
     With a ``lease`` it is stored only while the fetch lock is held under it, and the lease is over then. ``entry``
-    itself stays as it is: whoever waits is still answered by it. GraphQL that reports errors is stored nowhere.
+    itself stays as it is: the callers who wait still get it. GraphQL that reports errors is stored nowhere.
     """
     entry = replace(entry, headers=ruled(entry.headers, x.api.response_headers), body=body)
     if httpcache.reports_errors(entry, plan.policy):

@@ -1,4 +1,4 @@
-"""Rate limits and quotas, exact over all workers, without asking anybody on a call's way.
+"""Rate limits and quotas, exact over all workers, without a request to Redis on a call's way.
 
 A subscription's token bucket and quota live in Redis. A worker *borrows* some calls (an allowance), spends them
 locally, and says with the next borrowing how many it spent. What is out is not in the bucket: ``level + outstanding <=
@@ -8,7 +8,7 @@ One Lua script does it, with Redis's clock.
 - A loan ends ``LOAN`` seconds after the asking *began* by the worker's clock, and so before Redis takes it for spent.
 - Reports are totals with a sequence number, not differences: one that was lost, or comes late, does no harm.
 - Loans are about ``AHEAD`` seconds' worth of calls. Unspent ones go back soon after the calls stop.
-- While Redis is away or frozen, nobody waits for it: each worker takes its *local share*, rate and burst divided by
+- While Redis is away or frozen, no call waits for it: each worker takes its *local share*, rate and burst divided by
   the workers last known, and flags those calls. What it spent by itself is reported when Redis is back.
 """
 
@@ -45,7 +45,7 @@ SWEEP = 0.25
 """Seconds after which an unused loan goes back."""
 
 FORGET = 60.0
-"""Seconds after which an allowance that nobody uses is forgotten."""
+"""Seconds after which an unused allowance is forgotten."""
 
 RECHECK = 1.0
 """Seconds for which a refusal is believed at most: a quota may be raised, another worker may give back."""
@@ -224,7 +224,7 @@ class Allowances:
     """All allowances of a worker, and its line to Redis."""
 
     def __init__(self, redis_url: str, worker: str, workers: Callable[[], int]) -> None:
-        """``worker`` is unique for ever; ``workers`` tells how many gateway workers live."""
+        """``worker`` is unique for ever; ``workers`` says how many gateway workers live."""
         self._worker = worker
         self._workers = workers
         self._client = connect_async(redis_url, timeout=TIMEOUT, max_connections=32)

@@ -17,7 +17,7 @@ GRACE = 30.0
 """Seconds that a client may be waited for before the minimum rate counts; also the longest wait in which nothing moves."""
 
 SPARE = 16
-"""Refused connections of one client that are told why; more are ended without an answer."""
+"""Refused connections of one client that get a response with the reason; more are ended without a response."""
 
 SAID_AGAIN = 60.0
 """Seconds after which the log may name a client with too many connections again."""
@@ -27,7 +27,7 @@ class MinimumRate:
     """Whether a client keeps up with ``rate``, in bytes a second; 0: there is no minimum rate, only the longest wait.
 
     ``left`` is for how many seconds it may still be waited for. Waiting takes from it, bytes that move give back, and it is never
-    more than ``GRACE``: nobody saves up for a pause of an hour.
+    more than ``GRACE``: no client saves up for a pause of an hour.
     """
 
     __slots__ = ("_rate", "left")
@@ -103,7 +103,7 @@ class ClientConnections:
 
 
 def client_key(address: str) -> str:
-    """What counts as one client. ``address`` is as a socket tells it; of an IPv4 address in IPv6, the former. What is no
+    """What counts as one client. ``address`` is as a socket has it; of an IPv4 address in IPv6, the former. What is no
     address (a server's name for a Unix socket) is a client by itself.
     """
     if ":" not in address:

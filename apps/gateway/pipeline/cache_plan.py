@@ -1,4 +1,4 @@
-"""What the cache means to do with a call to an API: for the pipeline, and for whoever explains a call without making
+"""What the cache means to do with a call to an API: for the pipeline, and for the explanation of a call without making
 it.
 """
 
@@ -19,14 +19,14 @@ def plan_call(api: API, request: httpcache.Request, credential: Credential | Non
 
 
 def fields_forwarded(api: API, headers: httpcache.Headers) -> httpcache.Headers:
-    """What of a head may be forwarded to the API, for whoever explains a call: as the pipeline leaves it to a caller who
+    """What of a head may be forwarded to the API, for the explanation of a call: as the pipeline leaves it to a caller who
     is no trusted proxy.
     """
     return fields_taken(api, headers, False)
 
 
 def identity_of(api: API, credential: Credential | None) -> httpcache.Identity:
-    """Who calls, and what the upstream is told of it."""
+    """Who calls, and what the upstream learns of it."""
     if credential is None:
         return httpcache.ANONYMOUS
     # An upstream that sees credentials of its callers may answer each of them differently.

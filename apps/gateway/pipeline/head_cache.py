@@ -13,14 +13,14 @@ from apps.gateway.config.worker_config import WorkerConfig
 from apps.wire.snapshot import Plan
 
 ENTRY_BYTES = 6 * 1024
-"""What an admission needs besides the fields of its request, measured: itself, the cache's plan, the trace."""
+"""What an entry needs besides the fields of its request, measured: itself, the cache's plan, the trace."""
 
 FIELD_BYTES = 250
 """What a field line needs besides its text: as it came, as the cache keys it, as it is forwarded."""
 
 
 class HeadCacheEntry(HeadMemo):
-    """A head with which a call was let through: what came, and whatever the stages found out that depend on the head. ``expires``
+    """A head with which a call was let through: what came, and what the stages that depend on the head found out. ``expires``
     (Unix seconds) is until when they would again, ``client`` the address for which they did.
     """
 
@@ -59,7 +59,7 @@ class HeadCacheEntry(HeadMemo):
         return config.trust_lease.valid(now, plan.trust_lease if plan is not None else None)
 
     def admit(self, x: Call) -> None:
-        """Tell ``x``, which came with this head, what was found out."""
+        """Give ``x``, which came with this head, what was found out."""
         vars(x).update(self._facts)
         x.head_memo = self
 

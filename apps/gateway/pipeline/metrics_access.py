@@ -1,9 +1,9 @@
-"""Who may read what a gateway tells of itself: this machine, and the networks that ``METRICS_NETWORKS`` names.
+"""Which clients may read a gateway's metrics and readiness: this machine, and the networks that ``METRICS_NETWORKS`` names.
 
-A reverse proxy on this machine makes every stranger come from loopback. So a call with any field that only proxies set is
+A reverse proxy on this machine makes every client come from loopback. So a call with any field that only proxies set is
 not this machine's own, and where it came from is believed only if a trusted proxy says so. A proxy on loopback that is
 trusted takes loopback's own right away: unless the setting names it, silence about the client is no proof. And whatever
-carries ``CDN-Loop`` was forwarded, perhaps by this very gateway for an API of somebody's: it is refused in any case.
+carries ``CDN-Loop`` was forwarded, perhaps by this very gateway for some tenant's API: it is refused in any case.
 """
 
 from collections.abc import Callable, Sequence

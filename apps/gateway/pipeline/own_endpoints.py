@@ -22,7 +22,7 @@ class OwnEndpoints:
         self._config, self._metrics_readers, self._metrics, self._stopping = config, metrics_readers, metrics, stopping
 
     def answer(self, x: Call) -> GatewayResponse | None:
-        """The answer for an address of ours, ``None`` for others. Asking for these is no call and leaves no record."""
+        """The response for an address of ours, ``None`` for others. Asking for these is no call and leaves no record."""
         if not x.target.startswith(PREFIX) or x.method not in ("GET", "HEAD"):
             return None
         name = x.target[len(PREFIX) :].partition(b"?")[0]

@@ -68,7 +68,7 @@ class Pipeline:
         self._version = 0
 
     def begin(self, x: Call) -> WholeResponse | Need | None:
-        """As far as it goes without waiting: an answer, what is needed, or ``None``: the upstream must be asked."""
+        """As far as it goes without waiting: a response, what is needed, or ``None``: the upstream must be asked."""
         key: _Key | None = None
         if x.body is None:
             if self._config.version != self._version:

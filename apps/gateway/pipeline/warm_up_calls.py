@@ -1,4 +1,4 @@
-"""Calls of the control plane itself, which has answers fetched before callers ask for them."""
+"""Calls of the control plane itself, which has responses fetched before clients ask for them."""
 
 from apps.gateway.call.call import Call
 from apps.wire.call_records import WARM_UP
@@ -6,7 +6,7 @@ from apps.wire.warm_up_token import HEADER, scheme_of
 
 
 def warms(mac_key: bytes, x: Call) -> bool:
-    """Whether this is a warm-up's call; it is noted in the exchange then. To be asked where no key was given. ``mac_key`` is the
+    """Whether this is a warm-up's call; the call keeps that then. To be asked where no key was given. ``mac_key`` is the
     key under which configuration travels.
 
     The call stays anonymous, and counts as one by the scheme that its token names: a gateway behind a proxy that speaks

@@ -1,7 +1,7 @@
 """What a worker counts, as Prometheus text. Counting is a dictionary entry, so that it can be done on every call.
 
 Workers share a port, so that a scrape reaches any one of them. Each writes its numbers to a file once a second, and
-whoever is asked tells everybody's, with the worker as a label.
+the worker that is scraped shows those of all, with the worker as a label.
 """
 
 import contextlib

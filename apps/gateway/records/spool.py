@@ -1,4 +1,4 @@
-"""Call records on disk: appended by each worker before the answer leaves, shipped by the node agent.
+"""Call records on disk: appended by each worker before the response leaves, shipped by the node agent.
 
 A worker's life is an *incarnation*. Its files in the spool folder:
 
@@ -44,7 +44,7 @@ def _base32(value: int, digits: int) -> str:
 
 
 def new_incarnation(node: str, worker: int, now: float) -> str:
-    """A name for one life of one worker: 18 characters, in order of start, telling a stranger nothing.
+    """A name for one life of one worker: 18 characters, in order of start, which discloses nothing.
 
     Milliseconds (9), a hash of the node's name (4), the worker (2), chance (3).
     """
@@ -267,7 +267,7 @@ class SpoolWriter:
         self._until = time.monotonic() + self._segment_seconds
 
     def _take_lock(self) -> None:
-        # Locked under another name and then renamed: nobody ever sees the lock file of a living worker unlocked.
+        # Locked under another name and then renamed: no process ever sees the lock file of a living worker unlocked.
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self.folder / f"{self.incarnation}.draft"
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""The other end of the spool: what lies in the folder, read in order, whoever wrote it.
+"""The other end of the spool: what lies in the folder, read in order, whichever worker wrote it.
 
 Reading never changes a file and never consumes a frame that isn't whole, so it may run beside the writer. Where a frame is neither
 whole nor sound, everything behind it in that segment is given up: if the worker lives and writes there it will become whole,
@@ -19,7 +19,7 @@ _READ = 128 * 1024
 
 @dataclass
 class Segment:
-    """A file of frames. ``offset``: its frames up to there are dealt with; whoever reads sets it."""
+    """A file of frames. ``offset``: its frames up to there are dealt with; the reader sets it."""
 
     path: Path
     incarnation: str
@@ -148,7 +148,7 @@ class SpoolFolder:
             self._let_go(life)
 
     def _look_after(self, life: SpooledIncarnation) -> None:
-        """Whether its worker still lives: whoever gets its lock knows that it doesn't."""
+        """Whether its worker still lives: a process that gets its lock knows that it doesn't."""
         if not life.live:
             return
         try:

@@ -1,11 +1,11 @@
 """Calls that no API was found for: each is counted, and a few a second have a row in the log.
 
-Anybody can make such calls without end, so that none of them may cost bytes that stay. They are counted in memory and, before the
-response leaves, in ``ID.tally`` beside the spool: one frame, written over in place, so that a worker that is killed has counted
+Any client can make such calls without end, so that none of them may cost bytes that stay. They are counted in memory and, before
+the response leaves, in ``ID.tally`` beside the spool: one frame, written over in place, so that a worker that is killed has counted
 every call that it answered. Once a second the frame goes into the spool as a record like any other.
 
-The frame in the file has the number 0, or, while it goes into the spool, the number that it gets there. Whoever finds the file of
-a dead worker knows by it whether the spool has these calls already.
+The frame in the file has the number 0, or, while it goes into the spool, the number that it gets there. The process that finds the
+file of a dead worker knows by it whether the spool has these calls already.
 """
 
 import os
@@ -20,7 +20,7 @@ ROWS = 10.0
 """Rows a second of the whole installation, unless it says otherwise; the workers share them equally."""
 
 ROWS_AT_ONCE = 10.0
-"""Seconds whose rows a worker may save up: somebody who looks for a mistake of their own finds every call."""
+"""Seconds whose rows a worker may save up: a developer who looks for a mistake of their own finds every call."""
 
 PATH_BYTES, METHOD_BYTES = 256, 32
 """What a row keeps of path and method."""
@@ -110,6 +110,6 @@ def left_behind(path: Path, last: int) -> TallyRecord | None:
 
 
 def mark(path: Path, record: TallyRecord, number: int) -> None:
-    """Note under which number the record goes into the spool, before it does. Raises ``OSError``."""
+    """Write down under which number the record goes into the spool, before it does. Raises ``OSError``."""
     with path.open("r+b") as file:
         file.write(frame(number, encode(record)))

@@ -1,4 +1,4 @@
-"""The gateway as an ordinary ASGI application: what the lane falls back to, and what runs under any other server."""
+"""The gateway as an ordinary ASGI application: what the HTTP/1.1 protocol falls back to, and what runs under any other server."""
 
 import asyncio
 import contextlib
@@ -26,21 +26,21 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 LINGER = 1.0
-"""Seconds during which what a refused caller still sends is read and thrown away, so that it gets to see the answer."""
+"""Seconds during which what a refused caller still sends is read and thrown away, so that it gets to see the response."""
 
 LARGEST_BUFFERED = 32 * 2**20
-"""Bytes of an answer of unknown length that an HTTP/1.0 caller may get: they have to be held."""
+"""Bytes of a response of unknown length that an HTTP/1.0 caller may get: they have to be held."""
 
 PASSED_CALL = "apimgr.exchange"
-"""Where in the scope's state the lane leaves what it passes on."""
+"""Where in the scope's state the HTTP/1.1 protocol leaves the call that it hands on."""
 
 
 @dataclass(slots=True, frozen=True)
 class PassedCall:
-    """A call that the lane passes on: its exchange, what the first half came to, or that it is ``fresh``: not asked
+    """A call that the HTTP/1.1 protocol hands on: the call, what the first half came to, or that it is ``fresh``: not asked
     yet.
 
-    ``respond`` writes a whole answer to the connection, and records it; the server's own way costs as much as the rest
+    ``respond`` writes a whole response to the connection, and records it; the server's own way costs as much as the rest
     of a call.
     """
 
@@ -112,7 +112,7 @@ class ASGIBody:
 
 
 def exchange_of(gateway: Gateway, scope: Scope, receive: Receive) -> Call:
-    """What came, as any ASGI server tells it."""
+    """What came, as any ASGI server has it."""
     headers = tuple(field(bytes(name), bytes(value)) for name, value in scope["headers"])
     raw_path = scope.get("raw_path") or scope["path"].encode("utf-8")
     query = scope.get("query_string", b"")
@@ -135,7 +135,7 @@ def exchange_of(gateway: Gateway, scope: Scope, receive: Receive) -> Call:
 
 def proposes_upgrade(x: Call) -> bool:
     """Whether servers may read this call's body, or what is behind it, as another protocol's, or as a call: in HTTP/1, with an
-    ``Upgrade`` that nobody takes up, and CONNECT. Its connection ends with its response. The lane hands on none.
+    ``Upgrade`` that isn't taken up, and CONNECT. Its connection ends with its response. The HTTP/1.1 protocol hands on none.
     """
     return x.version in ("1.0", "1.1") and (x.method == "CONNECT" or any(name == b"upgrade" for name, _ in x.headers))
 
@@ -180,7 +180,7 @@ class ASGIApplication:
             if from_lane is not None:
                 x = from_lane.call
                 x.body = body_of(gateway, x, receive)
-                x.answering = asyncio.current_task()  # the lane sees its caller leave, and cancels
+                x.answering = asyncio.current_task()  # the protocol sees its client leave, and cancels
                 await _serve(gateway, x, send, from_lane)
             else:
                 x = exchange_of(gateway, scope, receive)
@@ -192,7 +192,7 @@ class ASGIApplication:
         except CutShort:
             if from_lane is None:
                 raise
-            # Without the end of its answer uvicorn closes the connection.
+            # Without the end of its response uvicorn closes the connection.
         finally:
             gateway.metrics.in_flight -= 1
 
@@ -284,7 +284,7 @@ async def _send(gateway: Gateway, x: Call, answer: AnyResponse, send: Send) -> N
     gateway.record(x, answer.status, len(answer.body))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     if unread and body is not None:
-        # The caller has the whole answer before its connection ends; closing while it still sends would take the
+        # The caller has the whole response before its connection ends; closing while it still sends would take the
         # answer from it.
         await send({"type": "http.response.body", "body": answer.body, "more_body": True})
         await body.discard()
@@ -304,7 +304,7 @@ async def _send_streamed(
 
 
 async def parts(gateway: Gateway, x: Call, answer: StreamedResponse) -> AsyncGenerator[bytes, None]:
-    """The parts of a streamed answer, with its records. Raises ``CutShort`` when it breaks off."""
+    """The parts of a streamed response, with its records. Raises ``CutShort`` when it breaks off."""
     x.status = answer.status
     try:
         gateway.record(x, answer.status, 0, BEGUN)
@@ -325,7 +325,7 @@ async def parts(gateway: Gateway, x: Call, answer: StreamedResponse) -> AsyncGen
 
 
 class CutShort(Exception):
-    """The upstream's answer broke off after its head had left: the server must end the connection, so that it
+    """The upstream's response broke off after its head had left: the server must end the connection, so that it
     doesn't look complete.
     """
 
@@ -333,7 +333,7 @@ class CutShort(Exception):
 async def _send_buffered(
     gateway: Gateway, x: Call, answer: StreamedResponse, headers: list[tuple[bytes, bytes]], send: Send
 ) -> None:
-    """For HTTP/1.0, which has no chunks: the whole answer with its length, or an error while there is still time
+    """For HTTP/1.0, which has no chunks: the whole response with its length, or an error while there is still time
     for one.
     """
     parts: list[bytes] = []

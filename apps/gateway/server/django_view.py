@@ -93,11 +93,11 @@ class _Fields:
 
 
 class _Whole(_Fields, HttpResponse):
-    """A whole answer."""
+    """A whole response."""
 
 
 class _Parts(_Fields, StreamingHttpResponse):
-    """A streamed answer."""
+    """A streamed response."""
 
 
 def gateway_view(

@@ -1,8 +1,8 @@
 """The fast lane: uvicorn's HTTP/1.1 protocol, which answers at once what the pipeline's first half can answer.
 
-As soon as a head is parsed, ``Pipeline.begin`` is asked. An answer that is here is written to the transport;
-everything else takes uvicorn's ordinary way to the ASGI door, with the exchange as far as it got. The lane owns what
-it bypasses: the order of pipelined calls, the deadline of a head, idle connections, output that nobody reads, the last
+As soon as a head is parsed, ``Pipeline.begin`` is asked. A response that is here is written to the transport;
+everything else takes uvicorn's ordinary way to the ASGI application, with the call as far as it got. The protocol owns what it
+bypasses: the order of pipelined calls, the deadline of a head, idle connections, output that the client doesn't read, the last
 calls of a stopping worker.
 """
 
@@ -37,7 +37,7 @@ IDLE_WAIT = 75.0
 """Seconds that a connection may be silent; nginx has the same."""
 
 LINGER = 2.0
-"""Seconds during which a refused caller may still send: closing at once would take the answer from it."""
+"""Seconds during which a refused caller may still send: closing at once would take the response from it."""
 
 LAST_CALL = 1.0
 """Seconds that an idle connection of a stopping worker gets for one more call."""
@@ -64,7 +64,7 @@ class HTTP1Connection(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self._address = ""
-        self._answered = False  # the call whose message is being parsed has its answer
+        self._answered = False  # the call whose message is being parsed has its response
         self._between = True  # the parser stands between two messages and has read nothing of the next
         self._messages = 0  # that began in the segment being parsed
         self._admitted: Call | None = None  # the call of the message that began last, if its head may be remembered
@@ -164,7 +164,7 @@ class HTTP1Connection(HttpToolsProtocol):
 
     def _reads_too_slowly(self, now: float) -> bool:
         """Whether the caller leaves output lying: of a call under way, and after the last one, when a closing transport would
-        wait for it without end. How much was read since the last look can't be told when there is more now: then nothing counts.
+        wait for it without end. How much was read since the last look isn't known when there is more now: then nothing counts.
         """
         waiting = self.transport.get_write_buffer_size()
         if not waiting:
@@ -324,7 +324,7 @@ class HTTP1Connection(HttpToolsProtocol):
             self._fall_back(x, None, fresh=True)
             return
         if self._has_more(x.headers):
-            # How long a refused body is, is anybody's guess: it is not read.
+            # The length of a refused body isn't known: it is not read.
             refused = self.gateway.pipeline.at_the_door(x)
             if refused is not None:
                 self._write_last(x, refused)
@@ -394,7 +394,7 @@ class HTTP1Connection(HttpToolsProtocol):
 
     def _fall_back(self, x: Call, outcome: Need | None, *, fresh: bool) -> None:
         """Go uvicorn's way. ``fresh``: the pipeline has not been asked yet."""
-        # ASGI wants a path that can be split; the door refuses what can't be by the exchange's own target.
+        # ASGI wants a path that can be split; the application refuses what can't be by the call's own target.
         path = x.target.partition(b"?")[0]
         if not path.startswith(b"/"):
             self.url = b"/"
@@ -427,7 +427,7 @@ class HTTP1Connection(HttpToolsProtocol):
     # Answering
 
     def _interim(self, x: Call, cycle: RequestResponseCycle, status: int, fields: list[tuple[bytes, bytes]]) -> None:
-        """Write an interim answer (RFC 9110 §15.2), unless the call has its answer already or an earlier one hasn't."""
+        """Write an interim response (RFC 9110 §15.2), unless the call has its response already or an earlier one hasn't."""
         if cycle.disconnected or cycle.response_started or self.transport.is_closing() or x.ended:
             return
         if self._under_way and self._under_way[0][1] is cycle and not self.flow.write_paused:
@@ -478,7 +478,7 @@ class HTTP1Connection(HttpToolsProtocol):
             # The body of the call under way: where it ends is unknown, so neither it nor anything behind it counts.
             self.transport.close()
         else:
-            # An earlier call is being answered: its answer is the connection's last.
+            # An earlier call is being answered: its response is the connection's last.
             self.cycle.keep_alive = False
             self.transport.pause_reading()
 
@@ -489,7 +489,7 @@ class HTTP1Connection(HttpToolsProtocol):
         self._write_last(x, refuse(x, problem))
 
     def _nothing(self) -> Call:
-        """The exchange of what is no call."""
+        """A call object for what is no call."""
         return Call(
             "",
             self.url,

@@ -32,7 +32,7 @@ DEEPEST = 50
 
 
 class Watchdog:
-    """Watches the loop in which it is started. ``on_stall`` is told in the loop, afterwards, for how many seconds it
+    """Watches the loop in which it is started. ``on_stall`` is called in the loop, afterwards, with the seconds that it
     stood still; ``output`` is a file with a descriptor, for stacks that are written without the GIL.
     """
 

@@ -155,7 +155,7 @@ def _retrieved(task: "asyncio.Task[Any]") -> None:
 
 
 def config(gateway: Gateway) -> uvicorn.Config:
-    """uvicorn as the gateway wants it: our protocol, nothing added, nobody's word taken for who calls."""
+    """uvicorn as the gateway wants it: our protocol, nothing added, and no proxy header believed."""
     return uvicorn.Config(
         ASGIApplication(gateway),
         http=HTTP1Connection,
@@ -175,7 +175,7 @@ def config(gateway: Gateway) -> uvicorn.Config:
 
 
 async def serve(worker: int, listener: socket.socket) -> None:
-    """Serve until told to stop."""
+    """Serve until stopped."""
     gateway = Gateway(options(worker))
     watchdog = Watchdog(gateway.metrics.stalled)
     watchdog.start()

@@ -84,8 +84,8 @@ class UpstreamCalls:
     async def _ask(self, x: Call, conditional: httpcache.Headers) -> UpstreamResponse:
         """The call itself.
 
-        Retries are for idempotent methods without a body, or with one that is whole here (QUERY), before any byte of an
-        answer, and not for an upstream that was too slow: the caller has waited for it once.
+        Retries are for idempotent methods without a body, or with one that is whole here (QUERY), before any byte of a
+        response, and not for an upstream that was too slow: the caller has waited for it once.
         """
         plan, api = x.cache_plan, x.api
         fields = self._loop_detection.marked(x, upstream_fields(x, conditional))
@@ -128,7 +128,7 @@ class UpstreamCalls:
 
 def consumer_of(x: Call) -> str:
     """In whose name a call waits for a place: the platform's own for warm-ups, its application, or one client (an IPv6 network
-    of 64 bits is one, so that nobody takes turns with themselves).
+    of 64 bits is one, so that no client takes turns with itself).
     """
     if x.warms:
         return WARM_UPS

@@ -15,7 +15,7 @@ from apps.gateway.upstream.errors import Broken, DestinationRefused, TimedOut, U
 from apps.gateway.upstream.resolver import Resolver
 
 IDLE = 30.0
-"""Seconds that a connection nobody uses is kept."""
+"""Seconds that an idle connection is kept."""
 
 FRESH = 1.0
 """Seconds of idleness after which a connection may have been closed by the other side just now: calls that must not
@@ -23,14 +23,14 @@ be sent twice don't take it.
 """
 
 IDLE_PER_ORIGIN = 256
-"""Connections to one origin that are kept while nobody uses them."""
+"""Idle connections to one origin that are kept."""
 
 IDLE_IN_ALL = 1024
 """Connections to all origins that are; beyond that, one that is given back is closed."""
 
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
-"""Idempotent methods (RFC 9110 §9.2.2, RFC 10008): a call may be sent again when its connection broke before any byte of an
-answer.
+"""Idempotent methods (RFC 9110 §9.2.2, RFC 10008): a call may be sent again when its connection broke before any byte of a
+response.
 """
 
 
@@ -69,7 +69,7 @@ def origin_of(url: str) -> Origin:
 
 
 class UpstreamResponse(Protocol):
-    """An upstream's final answer: its head is here, its body may still come."""
+    """An upstream's final response: its head is here, its body may still come."""
 
     status: int
     fields: Fields
@@ -84,7 +84,7 @@ class UpstreamResponse(Protocol):
         """
 
     def close(self) -> None:
-        """Give the connection back, or end it when the answer isn't complete. May be called again."""
+        """Give the connection back, or end it when the response isn't complete. May be called again."""
 
 
 class UpstreamClient(Protocol):
@@ -103,11 +103,12 @@ class UpstreamClient(Protocol):
         read_timeout: float,
         on_interim: OnInterim | None = None,
     ) -> UpstreamResponse:
-        """Send a request for one of the ``tenant``'s APIs and wait for the head of its answer, if ``guard`` lets it be sent there.
+        """Send a request for one of the ``tenant``'s APIs and wait for the head of its response, if ``guard`` lets it be sent
+        there.
 
         ``fields`` hold everything but framing and ``Host``; with ``body`` they hold its ``content-length`` where that
-        is known. Timeouts are seconds; the read timeout is between two arrivals. ``on_interim`` is told of interim
-        answers. Raises ``UpstreamError``, and
+        is known. Timeouts are seconds; the read timeout is between two arrivals. ``on_interim`` is called with interim
+        responses. Raises ``UpstreamError``, and
         whatever ``body`` raises.
         """
 
@@ -116,7 +117,7 @@ class UpstreamClient(Protocol):
 
 
 class _Response:
-    """An answer on a pooled connection."""
+    """A response on a pooled connection."""
 
     __slots__ = ("_closed", "_connection", "_key", "_pool", "_read_timeout", "_upload", "fields", "status")
 
@@ -207,7 +208,7 @@ class HTTP1Client:
                     key, connection, head, method == "HEAD", body, chunked, read_timeout, on_interim
                 )
             except Broken:
-                # The upstream closed the idle connection while we took it: no byte of an answer came, so ask once more.
+                # The upstream closed the idle connection while we took it: no byte of a response came, so ask once more.
                 if not repeatable or connection.wire_bytes:
                     raise
         connection = await self._connect(origin, guard, tenant, connect_timeout)
@@ -294,7 +295,7 @@ class HTTP1Client:
         return _Response(self, key, connection, read_timeout, upload)
 
     async def _head_while_sending(self, connection: Connection, upload: "asyncio.Task[None]", patience: float) -> None:
-        # The read timeout begins when the request is out; until then an answer may come early (413, 401).
+        # The read timeout begins when the request is out; until then a response may come early (413, 401).
         answer = self._loop.create_task(connection.head(86400.0))
         try:
             await asyncio.wait({answer, upload}, return_when=asyncio.FIRST_COMPLETED)

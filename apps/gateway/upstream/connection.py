@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection to an upstream, on asyncio's transport and httptools' parser.
 
 A connection carries one call at a time. Header bytes are neither decoded nor re-encoded, nothing is added, nothing is
-followed. The end of an answer is what its framing says (RFC 9112 §6.3); an answer that ends before that raises
+followed. The end of a response is what its framing says (RFC 9112 §6.3); a response that ends before that raises
 ``Broken``.
 """
 
@@ -18,21 +18,21 @@ from apps.gateway.upstream.errors import Broken, TimedOut, UpstreamError
 Fields = list[tuple[bytes, bytes]]
 
 HIGH_WATER = 256 * 1024
-"""Bytes of an answer that are held for a slow reader before the upstream is no longer read."""
+"""Bytes of a response that are held for a slow reader before the upstream is no longer read."""
 
 HEAD_LIMIT = 64 * 1024
-"""Bytes that the head of an answer may have, and its trailer."""
+"""Bytes that the head of a response may have, and its trailer."""
 
 FIELD_LIMIT = 256
-"""Fields that the head of an answer may have."""
+"""Fields that the head of a response may have."""
 
 INTERIM_LIMIT = 8
-"""Interim answers to one request that are told; more are read and forgotten."""
+"""Interim responses to one request that are forwarded; more are read and dropped."""
 
 _BODILESS = frozenset({204, 304})
 
 OnInterim = Callable[[int, Fields], None]
-"""Told of an interim answer (1xx) as soon as it is here: status and fields."""
+"""Called with an interim response (1xx) as soon as it is here: status and fields."""
 
 
 class Connection(asyncio.Protocol):
@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.complete:
-            # Bytes that nobody asked for would be taken for the next call's answer.
+            # Bytes that belong to no request would be taken for the next call's response.
             self.abort()
             return
         self.wire_bytes += len(data)
@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
             if not self._is_whole_before(data, before):
                 self._fail(Broken("the answer is not HTTP/1.1", sent=True))
                 return
-            # Its length is known, and what follows it belongs to nobody (RFC 9112 §6.3): the connection ends here.
+            # Its length is known, and what follows it belongs to no response (RFC 9112 §6.3): the connection ends here.
             self._keep_alive = False
         if not self.head_done and self.wire_bytes > HEAD_LIMIT:
             self._fail(Broken("the head of the answer is too large", sent=True))
@@ -153,7 +153,7 @@ class Connection(asyncio.Protocol):
                 self._interim(status, self.fields)
             return
         encodings = [value for name, value in self.fields if name == b"transfer-encoding"]
-        # Nobody asked for another coding (RFC 9112 §6.1): without knowing it, where the answer ends is a guess.
+        # The request allowed no other coding (RFC 9112 §6.1): without knowing it, where the response ends is a guess.
         if encodings and (len(encodings) > 1 or encodings[0].lower() != b"chunked" or version == "1.0"):
             raise ValueError("the answer's framing is ambiguous")
         self.status = status
@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         if self._head_only:
-            self._keep_alive = False  # the answer to a HEAD has no body; whoever sends one loses count
+            self._keep_alive = False  # the response to a HEAD has no body; an upstream that sends one has lost count
         if not body or self.complete:
             return
         if self.status == 205:
@@ -187,7 +187,7 @@ class Connection(asyncio.Protocol):
     # a call
 
     def begin(self, head: bytes, head_only: bool, on_interim: OnInterim | None = None) -> None:
-        """Write the request's ``head``. ``head_only``: the answer has no body, whatever its fields say (HEAD)."""
+        """Write the request's ``head``. ``head_only``: the response has no body, whatever its fields say (HEAD)."""
         self._reset()
         self.complete = False
         self._head_only = head_only
@@ -240,7 +240,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether another call may follow: the answer is whole and both sides keep the connection."""
+        """Whether another call may follow: the response is whole and both sides keep the connection."""
         return (
             self.complete
             and not self._chunks
@@ -274,10 +274,10 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _is_whole_before(self, data: bytes, before: int) -> bool:
-        """Whether the answer ended in ``data`` where its ``content-length`` says, before what the parser can't read.
+        """Whether the response ended in ``data`` where its ``content-length`` says, before what the parser can't read.
 
         ``before`` is the number of its bytes that were here before ``data``, -1 with the head. What looks like a second
-        answer makes the first one doubtful: somebody may have put both into one.
+        response makes the first one doubtful: one response may have been smuggled into the other.
         """
         if not self.complete or not any(name == b"content-length" for name, _ in self.fields):
             return False

@@ -2,8 +2,8 @@
 
 
 class UpstreamError(Exception):
-    """No answer, or not all of it. ``sent`` says whether the upstream may have seen (part of) the request; ``kind`` is its word in
-    metrics.
+    """No response, or not all of it. ``sent`` says whether the upstream may have seen (part of) the request; ``kind`` is its word
+    in metrics.
     """
 
     kind = "broken"

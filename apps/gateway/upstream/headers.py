@@ -1,6 +1,6 @@
-"""What an upstream is told, and what a caller is told of its answer: the fields of both messages. Pure.
+"""The header fields that go to an upstream, and those of its response that go to the client. Pure.
 
-Hop-by-hop fields go no further (RFC 9110 §7.6.1); who called is told in ``Forwarded`` and ``X-Forwarded-*``; the API's
+Hop-by-hop fields go no further (RFC 9110 §7.6.1); who called stands in ``Forwarded`` and ``X-Forwarded-*``; the API's
 header rules come last.
 """
 
@@ -66,7 +66,7 @@ def _rules(rules: HeaderRules, name: bytes) -> bool:
 
 
 def _fields_of_head(x: Call, planned: Fields) -> Fields:
-    """The way that a trusted proxy told of is continued; what others say of it was removed with the call's head."""
+    """The path that a trusted proxy declared is continued; what others say of it was removed with the call's head."""
     fields = [pair for pair in planned if pair[0] not in _REPLACED]
     way = [value for name, value in x.request_headers if name == b"x-forwarded-for"]
     if not way:
@@ -92,7 +92,7 @@ def _fields_of_head(x: Call, planned: Fields) -> Fields:
 
 
 MOST_NODES = 16
-"""Nodes of the way that ``Forwarded`` tells, the nearest: each repeats the host, and strangers choose how many there are before the
+"""Nodes of the path that ``Forwarded`` names, the nearest: each repeats the host, and clients choose how many there are before the
 trusted ones. ``X-Forwarded-For`` has all of them.
 """
 
@@ -117,8 +117,8 @@ def _remembered_node(client: bytes) -> bytes:
 def answer_fields(
     x: Call, api: API, status: int, fields: Sequence[tuple[bytes, bytes]], entry: CacheEntry | None = None
 ) -> Fields:
-    """The fields of an upstream's answer as the caller gets them; ``own_lines`` of the answer come on top. ``entry`` is
-    what the answer is being stored as.
+    """The fields of an upstream's response as the caller gets them; ``own_lines`` of the response come on top. ``entry`` is
+    what the response is being stored as.
     """
     kept = end_to_end(tuple(fields), _OURS if not x.limit_lines else _OURS | _LIMITS)
     if status in BODILESS:
@@ -130,7 +130,7 @@ def answer_fields(
 
 
 def interim_fields(api: API, fields: Sequence[tuple[bytes, bytes]]) -> Fields:
-    """The fields of an interim answer as the caller gets them: hints, so without cookies and without length."""
+    """The fields of an interim response as the caller gets them: hints, so without cookies and without length."""
     gone = {name.lower().encode("latin-1") for name in api.response_headers.remove}
     return end_to_end(tuple(fields), _OURS | _LIMITS | _FRAMING, gone, {b"set-cookie", b"set-cookie2"})
 

@@ -1,6 +1,6 @@
 """The stages of a call, one module and one class each, and what a stage declares about itself.
 
-A stage is made with the parts of the worker that it uses. It is called with the exchange, and answers in one of three ways:
+A stage is made with the parts of the worker that it uses. It is called with the call, and answers in one of three ways:
 ``None`` (go on), a response (the call ends here), or ``Need`` (something must be waited for; then the same stage is asked again).
 
 What a stage declares decides when it runs: the pipeline remembers heads that were let through, and runs of the stages only

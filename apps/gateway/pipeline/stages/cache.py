@@ -52,7 +52,7 @@ def plan_of(x: Call) -> httpcache.RequestPlan:
 
 
 class Cache(Stage):
-    """Answers from the two tiers."""
+    """Responses from the two tiers."""
 
     name = "cache"
 
@@ -60,9 +60,9 @@ class Cache(Stage):
         self._store, self._lookups, self._coalescer = store, lookups, coalescer
 
     def __call__(self, x: Call) -> WholeResponse | Need | None:
-        """Answer from the in-process tier, else from the shared one; else note what to ask the upstream.
+        """Answer from the in-process tier, else from the shared one; else record what to ask the upstream.
 
-        A stale answer that may be served starts one refresh in the background.
+        A stale response that may be served starts one refresh in the background.
         """
         plan = x.cache_plan
         if plan.bypass is not None:
@@ -80,7 +80,7 @@ class Cache(Stage):
                 and now < ready.until
                 and not stored.soft
             ):
-                # The same head met the same stored answer within this second: so does the same decision hold.
+                # The same head met the same stored response within this second: so does the same decision hold.
                 x.reason, x.cache, x.cache_status = FRESH, b"HIT", ready.cache_status
                 answer: WholeResponse = stored.ready
                 return answer

@@ -13,13 +13,13 @@ from apps.wire.call_records import QUERY
 
 
 class Forward:
-    """Asks the upstream for the answer of a call that no stage answered."""
+    """Asks the upstream for the response of a call that no stage answered."""
 
     def __init__(self, coalescer: Coalescer, calls: UpstreamCalls, invalidation: Invalidation) -> None:
         self._coalescer, self._calls, self._invalidation = coalescer, calls, invalidation
 
     async def __call__(self, x: Call) -> AnyResponse:
-        """Get the answer from the upstream, by way of the cache's fetches where the answer may be stored or shared."""
+        """Get the response from the upstream, by way of the cache's fetches where the response may be stored or shared."""
         if x.cache_plan.bypass is None:
             if x.query is not None:
                 x.flags += (QUERY,)
@@ -28,7 +28,7 @@ class Forward:
 
     async def _pass_by(self, x: Call) -> AnyResponse:
         """Forward a call that the cache has no part in. A call that may have written something ends what it made wrong
-        before its answer leaves.
+        before its response leaves.
         """
         plan, api = x.cache_plan, x.api
         unsafe = plan.writes

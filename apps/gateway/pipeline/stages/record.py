@@ -17,7 +17,7 @@ class Recorder:
         self._spool, self._unknown_calls, self._metrics = spool, unknown_calls, metrics
 
     def __call__(self, x: Call, status: int, size: int, kind: str = CALL) -> None:
-        """Append the call's record; ``size`` is the bytes of the answer's body. To be called before the last byte
+        """Append the call's record; ``size`` is the bytes of the response's body. To be called before the last byte
         leaves.
         """
         if x.silent:

@@ -50,14 +50,14 @@ class Route(Stage):
         self._config, self._loop_detection, self._trusts = config, loop_detection, trusts
 
     def __call__(self, x: Call) -> GatewayResponse | None:
-        """Find the API. Refuses what isn't well-formed (400), what nobody publishes (404) and what has been here before
+        """Find the API. Refuses what isn't well-formed (400), what isn't published (404) and what has been here before
         (508); sends ``/products`` to ``/products/`` (308).
         """
         target = httpcache.normalise_target(x.target)
         if target is None:
             return refuse(x, Problem.INVALID_REQUEST, "The request target is not a normal path.")
         if x.method in ("TRACE", "CONNECT"):
-            # The answer to a TRACE repeats what the upstream got: credentials that the gateway added too (RFC 9110 §9.3.8).
+            # The response to a TRACE repeats what the upstream got: credentials that the gateway added too (RFC 9110 §9.3.8).
             return refuse(x, Problem.INVALID_REQUEST, "This method is not forwarded.")
         x.path, x.query = target
         x.host = next((value.lower() for name, value in x.headers if name == b"host"), b"")
@@ -130,7 +130,7 @@ def _who_may(name: bytes) -> int:
 
 
 _WHO_MAY = NameTable(_who_may)
-"""Who may set a field that goes on: anybody, trusted proxies alone, or nobody (0). Nobody where the name has other characters
+"""Who may set a field that goes on: any client, trusted proxies alone, or none (0). None where the name has other characters
 than letters, digits and hyphens: CGI and what took after it (WSGI, Rack, PHP) reads ``X_Forwarded_Host`` as
 ``X-Forwarded-Host`` (RFC 3875 §4.1.18), and some servers fold other characters too; nginx leaves such fields out as well.
 """
