@@ -2,9 +2,6 @@
 what else is stored under their path.
 """
 
-import time
-from collections.abc import Sequence
-
 from django.conf import settings
 from django.core.cache import caches
 
@@ -81,11 +78,3 @@ class CacheInspection:
         for row in rows:
             pipeline.exists(make_key(row.key.hex()))
         return [row for row, there in zip(rows, pipeline.execute(), strict=True) if there]
-
-    def first_stored(self, rows: Sequence[IndexedResponse]) -> tuple[IndexedResponse, StoredResponse, bool] | None:
-        """The first of these rows whose entry is there, the entry, and whether a purge ended it."""
-        for row in rows:
-            record = self.record(row.key)
-            if isinstance(record, StoredResponse):
-                return row, record, self.is_purged(record) or time.time() >= record.entry.keep_until
-        return None

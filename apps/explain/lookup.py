@@ -17,21 +17,11 @@ from apps import httpcache
 from apps.access.choices import KeyState
 from apps.access.models import APIKey, Application
 from apps.access.services.applications import named
-from apps.cachestore.inspection import CacheInspection
 from apps.cachestore.path_index import IndexedResponse
 from apps.caching.models import CachePolicy
 from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API, HostName
-from apps.explain.nearest import (
-    Difference,
-    KeyPart,
-    Nearest,
-    NearestEntry,
-    VisibleEntries,
-    differences,
-    nearest_of,
-    stored_of,
-)
+from apps.explain.nearest import Difference, KeyOfCall, KeyPart, Nearest, VisibleEntries, differences, stored_of
 from apps.explain.typed_request import TypedRequest, typed
 from apps.fleet.compile import affected_by, compile_api, compile_operation_policies, compile_policy, credentials_of
 from apps.foundation.errors import Unavailable
@@ -52,32 +42,25 @@ from apps.tenants.actors import Actor
 from apps.wire import snapshot
 from apps.wire.redis_client import AWAY
 
-__all__ = ["Difference", "Explanation", "KeyPart", "Nearest", "NearestEntry", "explain"]
-
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(KeyOfCall):
     """What would become of a request, and why.
 
     ``result`` is ``HIT``, ``STALE``, ``REVALIDATED`` (the upstream would be asked whether the stored answer is still
     right), ``MISS``, ``BYPASS`` or ``REFUSED`` (it never reaches the cache); ``reason`` is a code of
     ``apps.httpcache.Reason`` or of a refusal, ``sentence`` says it to people. ``forwarded`` is the path and query
     that the upstream would see. ``operation`` is the path pattern of the policy that decided, empty for the API's own.
-    ``stored`` is what stands under the key, ``nearest`` another stored answer; either may be missing.
     """
 
-    api: str
-    method: str
-    url: str
-    application: str
-    result: str
-    reason: str
-    sentence: str
-    key: str = ""
-    parts: tuple[KeyPart, ...] = ()
+    api: str = ""
+    method: str = ""
+    url: str = ""
+    application: str = ""
+    result: str = ""
+    reason: str = ""
+    sentence: str = ""
     forwarded: str = ""
-    stored: NearestEntry | None = None
-    nearest: Nearest | None = None
     operation: str = ""
 
 
@@ -104,22 +87,25 @@ def explain(
     """
     call = typed(url, method, headers, body)
     whose = named(application) if application is not None else ""
-    asked = Explanation("", call.method, call.url, whose, "REFUSED", "", "")
+    asked = Explanation(method=call.method, url=call.url, application=whose)
     target = httpcache.normalise_target(call.target)
     refused = head_limits.refusal(call.method, call.target, "1.1", call.headers)
-    if refused is None and target is None:
-        refused = Problem.INVALID_REQUEST, "The request target is not a normal path."
     if refused is not None or target is None:
-        return _refused(asked, *(refused or (Problem.INVALID_REQUEST,)))
+        return _refused(asked, *(refused or (Problem.INVALID_REQUEST, "The request target is not a normal path.")))
     row = _routed(call.host, target.path)
-    if api is not None and (row is None or row.pk != api.pk):
+    if api is not None and row != api:
         where = f"{api.slug} is served below {api.listen_path}" if api.state in SERVED else f"{api.slug} is not served"
         raise ValidationError({"url": f"This doesn't lead to the API: {where}."})
     if row is None:
         return _refused(asked, Problem.UNKNOWN_API)
     served = compile_api(row)
     credential, problem = _credential(served, application, call)
-    _allow(actor, row, application, credential)
+    subscribed = credential is not None and row.slug in credential.grants
+    if not can_explain(actor, row, application, subscribed=subscribed):
+        raise PermissionDenied(
+            "You may explain calls to your own tenant's APIs, and those of your own applications to APIs that show "
+            "their subscribers how they are cached."
+        )
     asked = replace(asked, api=row.slug, application=credential.application if credential else asked.application)
     if problem is None and len(call.body or b"") > served.body_limit:
         problem = Problem.BODY_TOO_LARGE
@@ -171,40 +157,30 @@ def _credential(
     digest: str | None
     if application is not None:
         keys = APIKey.objects.filter(application=application, state=KeyState.ACTIVE, api=None).order_by("-created_at")
-        found = list(keys.values_list("digest", "apis"))
-        if not found:
+        active = list(keys.values_list("digest", "apis"))
+        if not active:
             raise ValidationError({"application": f"{named(application)} has no active key to call with."})
-        digest = next((key for key, apis in found if apis is None or api.slug in apis), found[0][0])
+        digest = next((key for key, apis in active if apis is None or api.slug in apis), active[0][0])
     elif given is not None:
         secret = given[1].secret
         digest = digest_of(settings.KEY_PEPPER, secret) if secret is not None else None
     else:
         return None, None if OPEN in api.authentication else Problem.MISSING_CREDENTIAL
-    record = None
-    if digest is not None:
-        for records in credentials_of(affected_by([("key", digest)])):
-            record = records.get(digest)
-    now = time.time()
-    if record is not None and given is not None and not given[0].is_whose(given[1], record):
-        record = None
-    if record is None or record.state == "revoked" or (record.expires_at or now + 1) <= now:
+    found = credentials_of(affected_by([("key", digest)])) if digest is not None else ()
+    record = next((records[digest] for records in found if digest in records), None)
+    is_theirs = record is not None and (given is None or given[0].is_whose(given[1], record))
+    if record is None or not is_theirs or record.state == "revoked" or _is_over(record):
         return None, Problem.INVALID_CREDENTIAL
     grant = record.grants.get(api.slug)
-    good = grant is not None and grant.state == "active" and (grant.expires_at or now + 1) > now
     if record.state == "active" and not record.is_for(api.slug):
         return record, Problem.KEY_NOT_FOR_API
-    if record.state != "active" or not good:
+    if record.state != "active" or grant is None or grant.state != "active" or _is_over(grant):
         return record, Problem.NOT_SUBSCRIBED
     return record, None
 
 
-def _allow(actor: Actor, api: API, application: Application | None, credential: snapshot.Credential | None) -> None:
-    subscribed = credential is not None and api.slug in credential.grants
-    if not can_explain(actor, api, application, subscribed=subscribed):
-        raise PermissionDenied(
-            "You may explain calls to your own tenant's APIs, and those of your own applications to APIs that show "
-            "their subscribers how they are cached."
-        )
+def _is_over(granted: snapshot.Credential | snapshot.Grant) -> bool:
+    return granted.expires_at is not None and granted.expires_at <= time.time()
 
 
 def _request(api: snapshot.API, call: TypedRequest, target: httpcache.Target) -> httpcache.Request:
@@ -222,19 +198,17 @@ def _request(api: snapshot.API, call: TypedRequest, target: httpcache.Target) ->
 
 
 def _operation(api: snapshot.API, plan: httpcache.RequestPlan, rules: CachePolicy) -> str:
-    for index, each in enumerate(api.operation_policies):
-        if each.policy is plan.policy:
-            return str(rules.operations[index]["path"])
-    return ""
+    decided = (at for at, each in enumerate(api.operation_policies) if each.policy is plan.policy)
+    return next((str(rules.operations[at]["path"]) for at in decided), "")
 
 
-def _explained(asked: Explanation, plan: httpcache.RequestPlan, eyes: VisibleEntries) -> Explanation:
+def _explained(asked: Explanation, plan: httpcache.RequestPlan, entries: VisibleEntries) -> Explanation:
     path, query = plan.request.path.decode("latin-1"), plan.query
     asked = replace(asked, forwarded=path if query is None else f"{path}?{query.decode('latin-1')}")
     if plan.bypass is not None:
         return replace(asked, result="BYPASS", reason=plan.bypass.code, sentence=plan.bypass.sentence)
-    shelf, now = CacheInspection(), time.time()
-    held, ended = shelf.find(plan, now)
+    now = time.time()
+    held, ended = entries.cache.find(plan, now)
     decision = httpcache.on_entry(plan, held, now)
     shown = held or ended
     return replace(
@@ -243,9 +217,9 @@ def _explained(asked: Explanation, plan: httpcache.RequestPlan, eyes: VisibleEnt
         reason=decision.reason.code,
         sentence=decision.reason.sentence,
         key=plan.key_text,
-        parts=tuple(KeyPart(label, value) for label, value in plan.key_parts()),
+        parts=tuple(KeyPart(*part) for part in plan.key_parts()),
         stored=stored_of(shown, ended is shown, now) if shown is not None else None,
-        nearest=_nearest(plan, shelf, eyes),
+        nearest=_nearest(plan, entries),
     )
 
 
@@ -257,12 +231,11 @@ def _result(decision: httpcache.Serve | httpcache.Revalidate | httpcache.Fetch |
     return "REVALIDATED" if isinstance(decision, httpcache.Revalidate) and decision.conditional else "MISS"
 
 
-def _nearest(plan: httpcache.RequestPlan, shelf: CacheInspection, eyes: VisibleEntries) -> Nearest | None:
+def _nearest(plan: httpcache.RequestPlan, entries: VisibleEntries) -> Nearest | None:
     path = plan.request.path
     # A slash at the end is the difference that nobody sees.
     for each in (path, path[:-1] if path[-1:] == b"/" else path + b"/"):
-        rows = [row for row in shelf.siblings(plan.policy.api, each) if eyes.may_see(row)]
-        found = nearest_of(shelf, eyes, [(_differences(plan, row), row) for row in rows])
+        found = entries.nearest((_differences(plan, row), row) for row in entries.under(each))
         if found is not None:
             return found
     return None
@@ -271,10 +244,9 @@ def _nearest(plan: httpcache.RequestPlan, shelf: CacheInspection, eyes: VisibleE
 def _differences(plan: httpcache.RequestPlan, row: IndexedResponse) -> list[Difference]:
     """What differs between a call's key and a stored one's: against the call's own place, where it has two."""
     places = [plan.key_parts(index) for index in range(len(plan.keys))]
-    wanted = min(places, key=lambda parts: sum(pair not in row.parts for pair in parts))
-    fields = ((name, name.encode("latin-1")) for name, _ in row.selecting)
-    selecting = tuple(
-        (name, shown_field(plan.policy, field, field_value(field, lines_of(plan.request.headers, field))))
-        for name, field in fields
-    )
-    return differences(wanted, selecting, row)
+    parts = min(places, key=lambda place: sum(pair not in row.parts for pair in place))
+    fields = {}
+    for name, _ in row.selecting:
+        field = name.encode("latin-1")
+        fields[name] = shown_field(plan.policy, field, field_value(field, lines_of(plan.request.headers, field)))
+    return differences(parts, fields, row)

@@ -1,7 +1,7 @@
 """What is stored near a call: under the same path of an API, and what of it differs, for whoever may know."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from apps import httpcache
@@ -69,33 +69,63 @@ class Nearest:
     """How many more are stored under this path, as far as whoever asks may see them."""
 
 
+@dataclass(frozen=True)
+class KeyOfCall:
+    """A call's key: its text or name, its parts, what is stored under it, and another stored answer; all but the first may
+    be missing.
+    """
+
+    key: str = ""
+    parts: tuple[KeyPart, ...] = ()
+    stored: NearestEntry | None = None
+    nearest: Nearest | None = None
+
+
 class VisibleEntries:
-    """What whoever asks may see of an API's entries: those that are shared by all, those of their own tenants, and those
-    of ``owners`` ((scope, owner) of the caller whose request they explain); all of them, where the API is theirs.
+    """The entries of an API as far as whoever asks may see them: those that are shared by all, those of their own tenants, and
+    those of ``owners`` ((scope, owner) of the caller whose request they explain); all of them, where the API is theirs.
     """
 
     def __init__(self, actor: Actor, api: API, owners: Sequence[tuple[int, bytes]] = ()) -> None:
+        self.cache = CacheInspection()
+        self._api = api.slug
         self._all = sees_others_entries(actor, api)
         self._tenants = set() if self._all else set(tenants_of(actor).values_list("slug", flat=True))
         self._owners = owners
 
-    def may_see(self, row: IndexedResponse) -> bool:
-        """Whether that entry may be told of."""
-        return (
-            self._all
-            or row.scope == httpcache.SharingScope.SHARED
-            or (row.scope, row.owner) in self._owners
-            or self._is_own(row)
-        )
+    def under(self, path: bytes) -> list[IndexedResponse]:
+        """What of them is stored under a path, newest first."""
+        return [row for row in self.cache.siblings(self._api, path) if self._all or self._may_see(row)]
 
-    def may_read(self, row: IndexedResponse) -> bool:
+    def stored(self, row: IndexedResponse) -> NearestEntry | None:
+        """What is told of the entry of a row, if it is there."""
+        record, now = self.cache.record(row.key), time.time()
+        if not isinstance(record, httpcache.StoredResponse):
+            return None
+        return stored_of(record, self.cache.is_purged(record) or now >= record.entry.keep_until, now)
+
+    def nearest(self, rows: Iterable[tuple[list[Difference], IndexedResponse]]) -> Nearest | None:
+        """The stored answer that differs in the fewest parts, but in some; of several, the first."""
+        others = sorted((pair for pair in rows if pair[0]), key=lambda pair: len(pair[0]))
+        for differing, row in others:
+            stored = self.stored(row)
+            if stored is None:
+                continue
+            if self._may_read(row):
+                return Nearest(stored, tuple(differing), len(others) - 1)
+            hidden = (each if each.label in _PLAIN else replace(each, stored=ANOTHER) for each in differing)
+            return Nearest(replace(stored, key="", tags=()), tuple(hidden), len(others) - 1)
+        return None
+
+    def _may_see(self, row: IndexedResponse) -> bool:
+        is_own = bool(row.holder) and row.holder[0] in self._tenants
+        return is_own or row.scope == httpcache.SharingScope.SHARED or (row.scope, row.owner) in self._owners
+
+    def _may_read(self, row: IndexedResponse) -> bool:
         """Whether the parts of its key may be told. An answer that is shared by all was asked for by somebody, in whose
         query or fields may stand what is nobody else's business: an address, a token.
         """
-        return self._all or (row.scope != httpcache.SharingScope.SHARED and self.may_see(row))
-
-    def _is_own(self, row: IndexedResponse) -> bool:
-        return bool(row.holder and row.holder[0] in self._tenants)
+        return self._all or row.scope != httpcache.SharingScope.SHARED
 
 
 def stored_of(held: httpcache.StoredResponse, ended: bool, now: float) -> NearestEntry:
@@ -118,32 +148,11 @@ def stored_of(held: httpcache.StoredResponse, ended: bool, now: float) -> Neares
     )
 
 
-def differences(wanted: Shown, selecting: Shown, row: IndexedResponse) -> list[Difference]:
+def differences(parts: Shown, fields: Mapping[str, str], row: IndexedResponse) -> list[Difference]:
     """What differs between a call, with these parts of its key and these fields that ``Vary`` names, and a stored
     answer. Of fields that the call isn't known to have had or not, nothing is said.
     """
-    here, there = dict(wanted), dict(row.parts)
-    found = [
-        Difference(label, here.get(label, "(none)"), there.get(label, "(none)"))
-        for label in dict.fromkeys((*here, *there))
-    ]
-    fields = dict(selecting)
+    here, there = dict(parts), dict(row.parts)
+    found = [Difference(label, here.get(label, "(none)"), there.get(label, "(none)")) for label in here | there]
     found += [Difference(f"Vary: {name}", fields[name], value) for name, value in row.selecting if name in fields]
     return [each for each in found if each.wanted != each.stored]
-
-
-def nearest_of(
-    shelf: CacheInspection, eyes: VisibleEntries, rows: Iterable[tuple[list[Difference], IndexedResponse]]
-) -> Nearest | None:
-    """The stored answer that differs in the fewest parts, but in some; of several, the first."""
-    others = sorted((pair for pair in rows if pair[0]), key=lambda pair: len(pair[0]))
-    read = shelf.first_stored([row for _, row in others])
-    if read is None:
-        return None
-    row, held, ended = read
-    found = next(differing for differing, other in others if other is row)
-    stored = stored_of(held, ended, time.time())
-    if not eyes.may_read(row):
-        stored = replace(stored, key="", tags=())
-        found = [each if each.label in _PLAIN else replace(each, stored=ANOTHER) for each in found]
-    return Nearest(stored, tuple(found), len(others) - 1)

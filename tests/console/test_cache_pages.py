@@ -12,8 +12,7 @@ from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.catalog.services import api_update
 from apps.console.views.invalidation import signed_curl
-from apps.explain.lookup import KeyPart
-from apps.explain.recorded_call import KeyOfCall
+from apps.explain.nearest import KeyOfCall, KeyPart
 from apps.fleet.receipts import wait_for_receipt
 from apps.invalidation.models import CDN, Forwarding, PurgeWebhook
 from apps.invalidation.services import cdn_update, webhook_secret_make

@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from apps import httpcache
 from apps.cachestore import path_index
 from apps.cachestore.backend import close_clients
+from apps.cachestore.inspection import CacheInspection
 from apps.cachestore.purges import purge
 from apps.caching.models import CachePolicy
 from apps.catalog.models import API
@@ -338,7 +339,7 @@ def test_without_redis_it_says_so(cast, bots, monkeypatch):
     def away(*args):
         raise ConnectionError
 
-    monkeypatch.setattr(module.CacheInspection, "record", away)
+    monkeypatch.setattr(CacheInspection, "record", away)
     with pytest.raises(Unavailable):
         asked_by(cast.olga, bots[0])
 

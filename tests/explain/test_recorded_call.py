@@ -3,9 +3,10 @@
 import pytest
 from django.core.cache import caches
 
+from apps.cachestore.inspection import CacheInspection
 from apps.catalog.models import API
-from apps.explain import recorded_call
-from apps.explain.recorded_call import KeyOfCall, key_of_call
+from apps.explain.nearest import KeyOfCall
+from apps.explain.recorded_call import key_of_call
 from apps.fleet.publisher import publish_pending
 from apps.purging.services import policy_update
 from apps.tenants.actors import PLATFORM
@@ -71,5 +72,5 @@ def test_without_redis_only_the_name_is_known(cast, bot, monkeypatch):
     def away(*args):
         raise ConnectionError
 
-    monkeypatch.setattr(recorded_call.CacheInspection, "siblings", away)
+    monkeypatch.setattr(CacheInspection, "siblings", away)
     assert of(cast.olga, "f" * 32) == KeyOfCall("f" * 32)

@@ -39,9 +39,8 @@ class ApplicationField(forms.CharField):
     """
 
     def __init__(self, **options: Any) -> None:
-        options.setdefault("required", False)
-        options.setdefault("widget", OfferedInput({"autocomplete": "off", "spellcheck": "false"}))
-        super().__init__(**options)
+        widget = OfferedInput({"autocomplete": "off", "spellcheck": "false"})
+        super().__init__(required=False, widget=widget, **options)
         self.applications: QuerySet[Application] = Application.objects.none()
 
     def offer(self, applications: QuerySet[Application]) -> None:

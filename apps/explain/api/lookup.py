@@ -101,7 +101,16 @@ class NearestSerializer(serializers.Serializer):
     others = serializers.IntegerField(help_text="How many more are stored under this path.")
 
 
-class ExplanationSerializer(serializers.Serializer):
+class KeyOfCallSerializer(serializers.Serializer):
+    """The cache key of a call, as far as something of it is known."""
+
+    key = serializers.CharField(help_text="What names it in Cache-Status, or in the call's record.")
+    parts = PartSerializer(many=True)
+    stored = StoredSerializer(allow_null=True)
+    nearest = NearestSerializer(allow_null=True)
+
+
+class ExplanationSerializer(KeyOfCallSerializer):
     """What would become of the request, and why."""
 
     api = serializers.CharField()
@@ -113,10 +122,6 @@ class ExplanationSerializer(serializers.Serializer):
     sentence = serializers.CharField()
     operation = serializers.CharField(help_text="The path pattern whose policy decided; empty: the API's own.")
     forwarded = serializers.CharField(help_text="The path and query that the upstream would see.")
-    key = serializers.CharField()
-    parts = PartSerializer(many=True)
-    stored = StoredSerializer(allow_null=True)
-    nearest = NearestSerializer(allow_null=True)
 
 
 class ExplainView(ViaAPI):

@@ -13,20 +13,11 @@ from apps.analytics import selectors
 from apps.analytics.api.filtersets import scope_of
 from apps.analytics.api.serializers import CallSerializer
 from apps.analytics.models import CallRecord
-from apps.explain.api.lookup import NearestSerializer, PartSerializer, StoredSerializer
+from apps.explain.api.lookup import KeyOfCallSerializer
 from apps.explain.recorded_call import key_of_call
 from apps.rest.fields import Measured
 from apps.rest.views import ViaAPI
 from apps.tenants.models import User
-
-
-class KeyOfCallSerializer(serializers.Serializer):
-    """The cache key of a call that was made, as far as something of it is stored."""
-
-    key = serializers.CharField(help_text="Its name in the call's record.")
-    parts = PartSerializer(many=True)
-    stored = StoredSerializer(allow_null=True)
-    nearest = NearestSerializer(allow_null=True)
 
 
 class StepSerializer(serializers.Serializer):

@@ -11,7 +11,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
 
 from apps.access.models import Application
-from apps.explain.lookup import Explanation, NearestEntry, explain
+from apps.explain.lookup import Explanation, explain
+from apps.explain.nearest import NearestEntry
 from apps.explain.typed_request import header_of
 from apps.foundation.errors import Unavailable
 from apps.tenants.actors import PLATFORM
