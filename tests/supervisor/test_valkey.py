@@ -118,7 +118,7 @@ def test_the_server_ends_when_whoever_started_it_is_killed(tmp_path):
         "import sys, signal, pathlib\n"
         "from apps.supervisor.valkey import *\n"
         f"folder = pathlib.Path({str(tmp_path)!r})\n"
-        "EmbeddedValkey(ValkeySettings(role=Role.CACHE, folder=folder, socket=folder / 's')).start()\n"
+        "EmbeddedValkey(ValkeySettings(role=ValkeyRole.CACHE, folder=folder, socket=folder / 's')).start()\n"
         "print('up', flush=True)\n"
         "signal.pause()\n"
     )

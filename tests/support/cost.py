@@ -47,7 +47,7 @@ def steepness(work: Callable[[bytes], object], text: Callable[[int], bytes], siz
         return 1.0
     # The least of several runs is what the work itself takes, whatever else the machine does.
     least_long = least_short = ratio = float("inf")
-    for _ in range(5):
+    for _ in range(15):
         least_long, least_short = min(least_long, _cost(work, long)), min(least_short, _cost(work, short))
         ratio = least_long / max(1e-6, least_short)
         if ratio < CLEARLY_LINEAR:
