@@ -11,8 +11,9 @@ from django.conf import settings
 from apps.access.services import NewKey
 from apps.access.services.applications import named
 from apps.catalog.models import API
-from apps.console.call_examples import curl_of, key_field
+from apps.console.call_examples import curl_of
 from apps.fleet.receipts import wait_for_receipt
+from apps.gateway.pipeline.authenticators.table import taken_by
 from apps.httpcache import Headers
 
 TIMEOUT = 30.0
@@ -47,8 +48,10 @@ def call(api: API, method: str, path: str, headers: Headers, body: str, made: Ne
     trial = Trial(curl=curl_of(api, path, method=method, headers=sent, body=body))
     if made is not None:
         wait_for_receipt()  # a gateway that doesn't know the key yet would answer 401
-        if field := key_field(api, named(made.key.application), made.secret):
-            sent[field[0]] = field[1]
+        name, value = taken_by(tuple(api.authentication))[0].example(
+            api.api_key_header, named(made.key.application), made.secret
+        )
+        sent[name] = value
     if api.hosts:
         sent["host"] = api.hosts[0]
     address = f"{settings.GATEWAY_URL}{api.listen_path}{path.lstrip('/')}"

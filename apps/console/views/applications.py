@@ -28,6 +28,7 @@ from apps.access.services import (
     key_rotate,
     key_update,
 )
+from apps.access.services.applications import named
 from apps.catalog.models import API
 from apps.catalog.policies import apis_visible_to
 from apps.console import list_traffic
@@ -108,7 +109,7 @@ def _context(request: SignedInRequest, application: Application) -> dict[str, An
         "requests": listing(request, asked, RequestTable, prefix="asked-", exclude=("application",))["table"],
         "traffic": list_traffic.last_day(user, application=f"{application.tenant.slug}/{application.slug}"),
         "quotas": [row for row in running if row.plan.quota is not None],
-        "example": curl_of(live.api) if live else "",
+        "example": curl_of(live.api, application=named(application)) if live else "",
         "example_api": live.api if live else None,
     }
 
@@ -168,7 +169,7 @@ def _show_key(request: SignedInRequest, made: NewKey, application: Application, 
         back_label=str(application),
         made=made,
         application=application,
-        curl=curl_of(api, key=made.secret),
+        curl=curl_of(api, key=made.secret, application=named(application)),
         may_call=held is not None or live.exists(),
         receipt=receipt,
         note=note,

@@ -62,3 +62,7 @@ class Authenticator:
     def example(self, key_header: str, application: str, secret: str) -> tuple[str, str]:
         """The request field of a call with a secret of an application (``tenant/application``)."""
         raise NotImplementedError
+
+    def curl(self, key_header: str, application: str, secret: str) -> list[str]:
+        """The same as arguments of ``curl``, in which a reader can put values of their own."""
+        return ["-H", ": ".join(self.example(key_header, application, secret))]
