@@ -30,6 +30,7 @@ from apps.gateway.call.keyed_body import KEYED_BYTES
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.withheld_keys import query_without_keys
 from apps.gateway.config.worker_config import Routes, bare_host
+from apps.gateway.pipeline.authenticators import Identified
 from apps.gateway.pipeline.authenticators.table import OPEN, presented_to, taken_by
 from apps.gateway.pipeline.cache_plan import fields_forwarded, plan_call
 from apps.gateway.pipeline.stages.authenticate import digest_of
@@ -162,8 +163,10 @@ def _credential(
             raise ValidationError({"application": f"{named(application)} has no active key to call with."})
         digest = next((key for key, apis in active if apis is None or api.slug in apis), active[0][0])
     elif given is not None:
-        secret = given[1].secret
-        digest = digest_of(settings.KEY_PEPPER, secret) if secret is not None else None
+        identified = given[0].identify(api, given[1], time.time())
+        if not isinstance(identified, Identified):
+            return None, identified if isinstance(identified, Problem) else Problem.NOT_READY
+        digest = digest_of(settings.KEY_PEPPER, identified.by)
     else:
         return None, None if OPEN in api.authentication else Problem.MISSING_CREDENTIAL
     found = credentials_of(affected_by([("key", digest)])) if digest is not None else ()

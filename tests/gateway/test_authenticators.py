@@ -1,13 +1,17 @@
 """Each way of saying who calls reads what it shows to callers, and a word that a worker doesn't know opens nothing."""
 
+from time import time
 from typing import Any
 
 import pytest
 
-from apps.gateway.pipeline.authenticators import Authenticator
+from apps.gateway.call.problems import Problem
+from apps.gateway.pipeline.authenticators import Authenticator, Identified, Presented, table
 from apps.gateway.pipeline.authenticators.table import AUTHENTICATORS, OPEN, presented_to, secret_fields
+from apps.gateway.pipeline.stages import Need
 from apps.wire.api_keys import make_key
-from tests.gateway.house import Door, Origin, Published, api, ok
+from apps.wire.snapshot import API
+from tests.gateway.house import KEY, Door, Origin, Published, api, ok
 from tests.support.waiting import until
 
 SECRET = make_key()
@@ -69,3 +73,66 @@ async def called_at(door: Door, published: Published, origin: Origin, word: str)
     published.change(wanted)
     await until(lambda: door.gateway.config.route(b"", b"/products/") == wanted)
     return await door.call("/products/items", key=None)
+
+
+class Badges(Authenticator):
+    """A way of the test's own: badges, of which somebody else knows whose they are, and until when."""
+
+    word = "badge"
+    label = "Badge"
+    usual = frozenset({b"x-badge"})
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, Identified | Problem] = {}
+        self.asked: list[bytes] = []
+
+    def secret_in(self, value: bytes) -> bytes | None:
+        return value
+
+    def challenge(self, api: API) -> bytes:
+        return b"Badge"
+
+    def identify(self, api: API, presented: Presented, now: float) -> Identified | Need | Problem:
+        badge = presented.secret
+        if badge is None:
+            return Problem.INVALID_CREDENTIAL
+        return self.known.get(badge) or Need(lambda: self._ask(badge))
+
+    async def _ask(self, badge: bytes) -> None:
+        self.asked.append(badge)
+        answers = {b"anna": Identified(KEY.encode(), time() + 60), b"otto": Problem.NOT_READY}
+        self.known[badge] = answers.get(badge, Problem.INVALID_CREDENTIAL)
+
+
+@pytest.fixture
+def badges(monkeypatch: pytest.MonkeyPatch) -> Badges:
+    way = Badges()
+    monkeypatch.setattr(table, "AUTHENTICATORS", (*AUTHENTICATORS, way))
+    monkeypatch.setitem(table._BY_WORD, way.word, way)
+    table._secret_fields.cache_clear()
+    return way
+
+
+async def test_a_way_may_ask_somebody_whose_a_credential_is(
+    lane: Door, published: Published, origin: Origin, badges: Badges
+):
+    assert (await called_at(lane, published, origin, badges.word)).status == 401
+    for badge, status in (("anna", 200), ("eve", 401), ("otto", 503), ("anna", 200)):
+        answer = await lane.call("/products/items", key=None, x_badge=badge)
+        assert answer.status == status, badge
+    assert badges.asked == [b"anna", b"eve", b"otto"]
+    assert lane.calls()[-1].application == "acme/bot"
+    assert b"x-badge" not in b"".join(origin.heads).lower()
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(60.0, 200), (-1.0, 401)])
+async def test_a_head_is_remembered_as_long_as_it_says_who_calls(
+    lane: Door, published: Published, origin: Origin, badges: Badges, seconds: float, again: int
+):
+    await called_at(lane, published, origin, badges.word)
+    badges.known[b"anna"] = Identified(KEY.encode(), time() + seconds)
+    # The first one waits for the record, and is not remembered.
+    statuses = [(await lane.call("/products/items", key=None, x_badge="anna")).status for _ in range(2)]
+    badges.known[b"anna"] = Problem.INVALID_CREDENTIAL
+    statuses.append((await lane.call("/products/items", key=None, x_badge="anna")).status)
+    assert statuses == [200, 200, again]

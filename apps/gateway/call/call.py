@@ -69,6 +69,8 @@ class Call:
     api = NO_API
     operation = ""
     credential: Credential | None = None
+    identified_until = float("inf")
+    """Until when (Unix seconds) this head says who calls."""
     grant: Grant | None = None
     plan: Plan | None = None
     cache_plan = NO_PLAN

@@ -2,11 +2,14 @@
 ``authentication``, and all that knows one way from another is here: the stage, what never reaches an upstream, what the console
 offers, the calls that it shows and makes, and what explains a call go by these methods.
 
-What a caller gives is a secret, known by its HMAC, whose record the control plane keeps; a way says where in a head it stands.
+A way says where in a head something stands, and by what the record of the caller is known, which the control plane keeps. For most
+that is a secret; a way that has to ask somebody first says so with ``Need``, as stages do.
 """
 
 from dataclasses import dataclass
 
+from apps.gateway.call.problems import Problem
+from apps.gateway.pipeline.stages import FOREVER, Need
 from apps.httpcache.messages import Headers
 from apps.wire.snapshot import API, Credential
 
@@ -20,8 +23,18 @@ class Presented:
     """Whose secret it is, where the way has a place for that."""
 
 
+@dataclass(slots=True, frozen=True)
+class Identified:
+    """Whose it is. ``by`` is what the record is known by, 16 to 512 bytes, of which the control plane keeps the HMAC; ``until`` is
+    how long (Unix seconds) the same head says the same, where a clock has a say in it.
+    """
+
+    by: bytes
+    until: float = FOREVER
+
+
 class Authenticator:
-    """A way. Pure, and asked on every call whose head isn't remembered."""
+    """A way. Asked on every call whose head isn't remembered."""
 
     word: str
     """What an API's ``authentication`` calls it."""
@@ -50,6 +63,10 @@ class Authenticator:
     def read(self, values: list[bytes]) -> Presented | None:
         """The same of the values of its fields, of which there is one at least."""
         return Presented(self.secret_in(values[0]) if len(values) == 1 else None)
+
+    def identify(self, api: API, presented: Presented, now: float) -> "Identified | Need | Problem":
+        """Whose it is: a problem where it is nobody's (``INVALID_CREDENTIAL``), or can't be known at the moment (``NOT_READY``)."""
+        return Problem.INVALID_CREDENTIAL if presented.secret is None else Identified(presented.secret)
 
     def is_whose(self, presented: Presented, credential: Credential) -> bool:
         """Whether the record of the secret is that of whom the caller says to be. Asked with nothing that a caller can time."""

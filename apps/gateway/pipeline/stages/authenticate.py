@@ -10,7 +10,7 @@ from apps.gateway.call.withheld_keys import query_without_keys, without_keys
 from apps.gateway.config.subscriber import CredentialUnknown
 from apps.gateway.config.worker_config import UNKNOWN, WorkerConfig
 from apps.gateway.pipeline.authenticators.table import OPEN, presented_to, secret_fields, taken_by
-from apps.gateway.pipeline.stages import FOREVER, DependsOn, Need, Stage
+from apps.gateway.pipeline.stages import DependsOn, Need, Stage
 from apps.gateway.pipeline.warm_up_calls import warms
 from apps.wire import api_keys
 from apps.wire.api_keys import holds_secret
@@ -46,9 +46,13 @@ class Authenticate(Stage):
                 return self._withhold_keys(x)
             return _challenge(x, Problem.MISSING_CREDENTIAL)
         way, presented = found
-        secret = presented.secret
-        digest = self._digest(secret) if secret is not None else None
-        if secret is None or digest is None:
+        identified = way.identify(api, presented, x.at)
+        if isinstance(identified, Need):
+            return identified
+        if isinstance(identified, Problem):
+            return not_ready(x) if identified is Problem.NOT_READY else _challenge(x, identified)
+        digest = self._digest(identified.by)
+        if digest is None:
             return _challenge(x, Problem.INVALID_CREDENTIAL)
         if not self._config.trust_lease.valid(x.began):
             return not_ready(x)
@@ -60,10 +64,12 @@ class Authenticate(Stage):
         if credential is UNKNOWN or not way.is_whose(presented, credential):
             return _challenge(x, Problem.INVALID_CREDENTIAL)
         x.credential = credential
+        x.identified_until = identified.until
         x.on_trust = True
         if credential.state == "revoked" or (credential.expires_at is not None and credential.expires_at <= x.at):
             return _challenge(x, Problem.INVALID_CREDENTIAL)
-        if not holds_secret(secret):  # what has our form is out already
+        secret = presented.secret
+        if secret is not None and not holds_secret(secret):  # what has our form is out already
             x.request_headers = without_keys(x.request_headers, secret)
             x.query = query_without_keys(x.query, secret)
             if x.request_id is not x.call_id and secret in x.request_id.encode():
@@ -105,7 +111,9 @@ class Authenticate(Stage):
     def until(self, x: Call) -> float:
         if x.warms:
             return 0.0  # its token ends, and is for one call
-        return FOREVER if x.credential is None or x.credential.expires_at is None else x.credential.expires_at
+        if x.credential is None or x.credential.expires_at is None:
+            return x.identified_until
+        return min(x.identified_until, x.credential.expires_at)
 
     def describe(self, x: Call) -> str:
         if x.credential is not None:
