@@ -23,7 +23,6 @@ from redis.exceptions import NoScriptError
 
 from apps.cachestore import eviction
 from apps.cachestore.fair_share import UNCHARGED, Account
-from apps.cachestore.path_index import IndexRow
 from apps.cachestore.serializer import REJECTED, becomes_large, is_large
 from apps.wire.redis_client import connect, connect_async
 
@@ -172,7 +171,7 @@ class ResponsesCache(RedisCache):
         account: Account = UNCHARGED,
         max_size: int | None = None,
         guard: tuple[str, str] | None = None,
-        note: IndexRow | None = None,
+        note: eviction.EvictionItem | None = None,
     ) -> int:
         """Writes several records, each with its own timeout in seconds, and deletes others, in one exchange that also
         keeps the books (``eviction``): they are charged to ``account``, whose API may take ``max_size`` bytes.
@@ -198,7 +197,7 @@ class ResponsesCache(RedisCache):
         *,
         account: Account = UNCHARGED,
         max_size: int | None = None,
-        note: IndexRow | None = None,
+        note: eviction.EvictionItem | None = None,
     ) -> int:
         """``awrite`` for code without an event loop."""
         redis = self.client.get_client(write=True)
@@ -212,7 +211,11 @@ class ResponsesCache(RedisCache):
             return int(redis.eval(eviction.SCRIPT, *arguments))
 
     def _items(
-        self, values: Iterable[tuple[str, Any, float]], gone: Iterable[str], account: Account, note: IndexRow | None
+        self,
+        values: Iterable[tuple[str, Any, float]],
+        gone: Iterable[str],
+        account: Account,
+        note: eviction.EvictionItem | None,
     ) -> list[eviction.EvictionItem]:
         items = [
             eviction.EvictionItem(self._name(key, None), eviction.marked(self.client.encode(value), account), timeout)
@@ -220,7 +223,7 @@ class ResponsesCache(RedisCache):
         ]
         items += [eviction.EvictionItem(self._name(key, None)) for key in gone]
         if note is not None:
-            items.append(eviction.EvictionItem(self._name(note.name, None), note.row, note.seconds, note.at))
+            items.append(note._replace(name=self._name(note.name, None)))
         return items
 
     def _maximum_is_old(self) -> bool:

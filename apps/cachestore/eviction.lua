@@ -25,8 +25,7 @@ local function queue_of(whose) return prefix .. 'of:' .. whose end
 local function set_below(path, depth)
   if depth == 0 then return prefix .. 'tenants' end
   if depth == 1 then return prefix .. 'apis:' .. path[1] end
-  if depth == 2 then return prefix .. 'callers:' .. path[1] .. '/' .. path[2] end
-  return queue_of(path[3])
+  return prefix .. 'callers:' .. path[1] .. '/' .. path[2]
 end
 
 local function bytes_of(path, depth)
@@ -69,7 +68,14 @@ local function owner_of(name)
   if string.len(header) == HEADER and string.byte(header) == 1 then return string.sub(header, 2) end
 end
 
-local function evict(path)
+-- Evicts from the largest account below the first `depth` of a path: the oldest that wasn't read lately.
+local function evict_below(path, depth)
+  path = {unpack(path, 1, depth)}
+  while #path < 3 do
+    local largest = redis.call('ZREVRANGE', set_below(path, #path), 0, 0)[1]
+    if not largest then return charge(path, #path, -bytes_of(path, #path)) end
+    path[#path + 1] = largest
+  end
   local queue = queue_of(path[3])
   for spared = 0, SPARED do
     local name, score = unpack(redis.call('ZPOPMIN', queue))
@@ -88,17 +94,6 @@ local function evict(path)
       return charge(path, 3, -size_in(score))
     end
   end
-end
-
--- The largest account below the first `depth` of a path gives.
-local function evict_below(path, depth)
-  path = {unpack(path, 1, depth)}
-  while #path < 3 do
-    local largest = redis.call('ZREVRANGE', set_below(path, #path), 0, 0)[1]
-    if not largest then return charge(path, #path, -bytes_of(path, #path)) end
-    path[#path + 1] = largest
-  end
-  evict(path)
 end
 
 local queue, written, bytes = queue_of(number), 0, 0

@@ -28,7 +28,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from apps.cachestore.fair_share import Account
-from apps.cachestore.path_index import KEPT
 from apps.wire.lua_scripts import read_script
 
 PREFIX = "apimgr:books:"
@@ -58,13 +57,16 @@ too much goes with the next ones.
 SPARED = 5
 """Entries in a row that are spared because they were read lately."""
 
+SIBLINGS = 32
+"""Rows of one path in the index; one more forgets the oldest."""
+
 _MARK = b"\x01"
 _DIGITS = 16
 HEADER = len(_MARK) + _DIGITS
 
 SHIFT = 2**21
 
-_CONSTANTS = {"HEADER": HEADER, "SIBLINGS": KEPT, "MOST_EVICTIONS": MOST_EVICTIONS, "SPARED": SPARED}
+_CONSTANTS = {"HEADER": HEADER, "SIBLINGS": SIBLINGS, "MOST_EVICTIONS": MOST_EVICTIONS, "SPARED": SPARED}
 
 SCRIPT = read_script(__file__, "eviction", UNIT=UNIT, SHIFT=SHIFT, **_CONSTANTS)
 """What does all of it."""

@@ -7,6 +7,7 @@ from django.core.cache import caches
 
 from apps.cachestore import path_index
 from apps.cachestore.backend import ResponsesCache
+from apps.cachestore.eviction import SIBLINGS
 from apps.cachestore.path_index import IndexedResponse
 from apps.cachestore.purges import FLOOR, PurgedTags
 from apps.httpcache import CacheEntry, Reason, RequestPlan, StoredResponse, Variants, tags_of
@@ -71,7 +72,7 @@ class CacheInspection:
         """What was stored under a path of an API, newest first, as far as it is still there."""
         client, make_key = self._client.get_client(write=False), self._client.make_key
         name = path_index.name_of(api, path)
-        rows = path_index.read(name, client.zrevrange(make_key(name), 0, path_index.KEPT - 1))
+        rows = path_index.read(name, client.zrevrange(make_key(name), 0, SIBLINGS - 1))
         if not rows:
             return []
         pipeline = client.pipeline(transaction=False)

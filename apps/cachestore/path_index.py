@@ -11,7 +11,6 @@ Rows may outlive their entries, and are lost like them when the server evicts: t
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
@@ -19,12 +18,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from django.conf import settings
 
+from apps.cachestore.eviction import EvictionItem
 from apps.httpcache import CacheEntry, RequestPlan
 from apps.httpcache.keys import pack
 from apps.httpcache.plan import shown_field
-
-KEPT = 32
-"""Rows of one path; one more forgets the oldest."""
 
 Shown = tuple[tuple[str, str], ...]
 
@@ -44,16 +41,6 @@ class IndexedResponse(msgspec.Struct, frozen=True, array_like=True):
     holder: tuple[str, ...]
 
 
-@dataclass(slots=True, frozen=True)
-class IndexRow:
-    """A row to write: the set's name, the sealed row, when it was stored (Unix seconds), how many seconds it is kept."""
-
-    name: str
-    row: bytes
-    at: float
-    seconds: float
-
-
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(IndexedResponse)
 
@@ -70,7 +57,7 @@ def name_of(api: str, path: bytes) -> str:
     return "siblings:" + hashlib.blake2b(pack((api.encode(), path)), key=key, digest_size=16).hexdigest()
 
 
-def index_row(plan: RequestPlan, entry: CacheEntry, key: bytes) -> IndexRow:
+def index_row(plan: RequestPlan, entry: CacheEntry, key: bytes) -> EvictionItem:
     """The row of an entry that is stored under ``key`` for a call with this plan."""
     index = plan.keys.index(entry.key) if entry.key in plan.keys else 0
     row = IndexedResponse(
@@ -85,7 +72,7 @@ def index_row(plan: RequestPlan, entry: CacheEntry, key: bytes) -> IndexRow:
     name = name_of(entry.api, entry.path)
     _, cipher = _secrets(settings.ENTRY_MAC_KEY)
     sealed = cipher.encrypt(_encode(row), [name.encode()])
-    return IndexRow(name, sealed, entry.validated_at, max(1.0, entry.keep_until - entry.validated_at))
+    return EvictionItem(name, sealed, max(1.0, entry.keep_until - entry.validated_at), entry.validated_at)
 
 
 def read(name: str, rows: Sequence[bytes]) -> list[IndexedResponse]:

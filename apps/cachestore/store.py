@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from apps.cachestore.backend import ResponsesCache
-from apps.cachestore.eviction import FENCED
+from apps.cachestore.eviction import FENCED, EvictionItem
 from apps.cachestore.fair_share import Account
 from apps.cachestore.fetch_lock import FetchLease, FetchLocks, LockAttempt, LockState
 from apps.cachestore.local import Local, LocalStats
-from apps.cachestore.path_index import IndexRow, index_row
+from apps.cachestore.path_index import index_row
 from apps.cachestore.purges import PurgedTags
 from apps.cachestore.serializer import Rejections
 from apps.httpcache import CacheEntry, PurgeClock, Reason, RequestPlan, StoredResponse, Variants, placement
@@ -298,7 +298,7 @@ class ResponseStore:
         now: float,
         plan: RequestPlan,
         lease: FetchLease | None = None,
-        row: IndexRow | None = None,
+        row: EvictionItem | None = None,
     ) -> bool:
         """Whether the entry may be kept: not if another worker has the ``lease`` by now."""
         backend = self._backend

@@ -24,7 +24,7 @@ def rows_of(redis, note):
 def write(redis, *notes):
     for note in notes:
         entry = eviction.EvictionItem("entry", b"value", 60.0)
-        items = [entry, eviction.EvictionItem(note.name, note.row, note.seconds, note.at)]
+        items = [entry, note]
         assert redis.eval(eviction.SCRIPT, *eviction.command(items, UNCHARGED, eviction.Bounds(), NOW)) == 1
 
 
@@ -47,10 +47,10 @@ def test_an_entry_stored_again_moves_its_row_up(cache_redis):
 
 
 def test_a_path_keeps_a_bounded_number_of_rows(cache_redis):
-    notes = [noted(query=f"a={number}", at=NOW + number)[0] for number in range(path_index.KEPT + 5)]
+    notes = [noted(query=f"a={number}", at=NOW + number)[0] for number in range(eviction.SIBLINGS + 5)]
     write(cache_redis, *notes)
     kept = [dict(row.parts)["query"] for row in rows_of(cache_redis, notes[0])]
-    assert kept == [f"a={number}" for number in range(path_index.KEPT + 4, 4, -1)]
+    assert kept == [f"a={number}" for number in range(eviction.SIBLINGS + 4, 4, -1)]
 
 
 def test_the_rows_live_as_long_as_the_longest_of_their_entries(cache_redis):
@@ -87,7 +87,7 @@ def test_what_this_installation_did_not_write_is_left_out(cache_redis, planted):
     write(cache_redis, note)
     cache_redis.zadd(note.name, {planted: NOW + 9})
     elsewhere, _ = noted(path="/elsewhere")
-    cache_redis.zadd(note.name, {elsewhere.row: NOW + 9})
+    cache_redis.zadd(note.name, {elsewhere.value: NOW + 9})
     assert len(rows_of(cache_redis, note)) == 1
 
 
@@ -104,4 +104,4 @@ def test_a_credential_is_a_digest_in_a_row(cache_redis):
 def test_a_note_is_the_same_each_time():
     one, other = noted(query="a=1")[0], noted(query="a=1")[0]
     assert one == other
-    assert one.row != noted(query="a=2")[0].row
+    assert one.value != noted(query="a=2")[0].value
