@@ -11,7 +11,7 @@ _SENTENCES = (
     {problem.code: problem.detail for problem in Problem}
     | EGRESS
     | {reason.code: reason.sentence for reason in Reason}
-    | {"gateway_crash": "The gateway died while it sent this answer."}
+    | {"gateway_crash": "The gateway died while it sent this response."}
 )
 
 

@@ -42,7 +42,7 @@ class Figures(msgspec.Struct, array_like=True):
     statuses: dict[int, int] = {}
     codes: dict[str, int] = {}  # problem codes of refusals and own errors
     reasons: dict[str, int] = {}
-    hit: Histogram = {}  # latency of HIT and STALE: of answers that waited for no upstream
+    hit: Histogram = {}  # latency of HIT and STALE: of responses that waited for no upstream
     miss: Histogram = {}  # latency of MISS
     other: Histogram = {}  # latency of the rest
 

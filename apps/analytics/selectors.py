@@ -146,7 +146,7 @@ def sparklines(
 def savings(question: Question, *, top: int = 10) -> list[dict[str, Any]]:
     """What the cache saved, of the ``top`` APIs by calls: ``{name, calls, ms}``: upstream calls not made and time not waited.
 
-    The time is an estimate: each saved call would have taken what the upstream's answers took on average in that span. ``None``
+    The time is an estimate: each saved call would have taken what the upstream's responses took on average in that span. ``None``
     when there was none to go by.
     """
     rows = question.roll_ups(question.level(("api",)), question.buckets())

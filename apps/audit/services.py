@@ -38,7 +38,7 @@ class Change:
         """Have gateways read ``identifier`` anew, which is a ``kind``: ``api``, ``plan``, ``key``, ``application``, ``tenant``,
         ``egress`` or ``host``.
 
-        ``stored`` is the tag of cached answers that end with the change: those made under a right that is gone.
+        ``stored`` is the tag of cached responses that end with the change: those made under a right that is gone.
         """
         pair = [kind, str(identifier)]
         if pair not in self.affects:

@@ -1,1 +1,1 @@
-"""Remember: cache policies and purges, the RFC 9111 core and the two tiers of stored answers."""
+"""Remember: cache policies and purges, the RFC 9111 core and the two tiers of stored responses."""

@@ -4,6 +4,6 @@ from django.apps import AppConfig
 
 
 class CachingConfig(AppConfig):
-    """Remember: cache policies and purges, the RFC 9111 core and the two tiers of stored answers."""
+    """Remember: cache policies and purges, the RFC 9111 core and the two tiers of stored responses."""
 
     name = "apps.caching"

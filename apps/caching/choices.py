@@ -4,7 +4,7 @@ from django.db import models
 
 
 class CacheMode(models.TextChoices):
-    """Who decides how long an answer is fresh."""
+    """Who decides how long a response is fresh."""
 
     ORIGIN = "origin", "What the origin's headers say"
     TTL = "ttl", "The TTL, where the origin gives no lifetime"
@@ -21,7 +21,7 @@ class QueryMode(models.TextChoices):
 
 
 class CacheScope(models.TextChoices):
-    """Among whom a stored answer may be shared."""
+    """Among whom a stored response may be shared."""
 
     AUTO = "auto", "As narrow as what the upstream was told"
     SHARED = "shared", "Every caller"
@@ -39,7 +39,7 @@ class ClientDirectives(models.TextChoices):
 
 
 class Sensitivity(models.TextChoices):
-    """A cap on how answers may be kept."""
+    """A cap on how responses may be kept."""
 
     PUBLIC = "public"
     INTERNAL = "internal"

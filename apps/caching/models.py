@@ -37,7 +37,7 @@ from apps.foundation.constraints import known, not_negative
 
 
 class CachePolicy(models.Model):
-    """How one API's answers are cached: the ``cache`` and ``sensitivity`` fields of the declarative file. Durations in seconds.
+    """How one API's responses are cached: the ``cache`` and ``sensitivity`` fields of the declarative file. Durations in seconds.
 
     Each setting is declared here and nowhere else, in the order in which the file has them. What the gateways read of it is the
     field of the same name of ``http.Policy``.
@@ -59,10 +59,10 @@ class CachePolicy(models.Model):
         DURATION,
         SettingGroup.LIFETIMES,
         "Errors",
-        help="How long a 404 or the like is kept. Empty: like any answer.",
+        help="How long a 404 or the like is kept. Empty: like any response.",
         description="Lifetime of errors that have none of their own.",
         anchor="negative-ttl",
-        placeholder="like any answer",
+        placeholder="like any response",
     ).of(
         models.FloatField(
             null=True, blank=True, help_text="Of errors without a lifetime of their own. Empty: like any other answer."
@@ -81,7 +81,7 @@ class CachePolicy(models.Model):
     methods = PolicySetting(
         METHODS,
         SettingGroup.KEYS,
-        "Methods whose answers are kept",
+        "Methods whose responses are kept",
         help="POST and QUERY only where they change nothing: such a call no longer ends what is stored.",
         description="GET, HEAD; POST and QUERY where they only read.",
         anchor="methods",
@@ -128,11 +128,11 @@ class CachePolicy(models.Model):
     share_with_credentials = PolicySetting(
         SWITCH,
         SettingGroup.CREDENTIALS,
-        "Share answers to calls with credentials without the origin's permission",
+        "Share responses to calls with credentials without the origin's permission",
         help="Every caller in the scope may get what the origin made for one who was signed in.",
-        description="Answers to calls with credentials are shared without the origin's permission.",
+        description="Responses to calls with credentials are shared without the origin's permission.",
         anchor="share-with-credentials",
-        sentence="Answers to calls with credentials are shared without the origin's permission.",
+        sentence="Responses to calls with credentials are shared without the origin's permission.",
     ).of(models.BooleanField(default=False))
     client_directives = PolicySetting(CHOICE, SettingGroup.SENTENCES, "A caller's Cache-Control", decisive=False).of(
         models.CharField(max_length=8, choices=ClientDirectives.choices, default=ClientDirectives.BOUNDED)
@@ -140,16 +140,16 @@ class CachePolicy(models.Model):
     store_set_cookie = PolicySetting(
         SWITCH,
         SettingGroup.CREDENTIALS,
-        "Store answers that set cookies, without the cookies",
-        help="Otherwise such an answer is not stored.",
+        "Store responses that set cookies, without the cookies",
+        help="Otherwise such a response is not stored.",
         anchor="set-cookie",
-        sentence="Answers that set cookies are stored too.",
+        sentence="Responses that set cookies are stored too.",
     ).of(models.BooleanField(default=False))
     origin_stale_beside_s_maxage = PolicySetting(
         SWITCH,
         SettingGroup.LIFETIMES,
         "The origin's own stale-while-revalidate counts beside s-maxage",
-        help="RFC 9111 lets s-maxage forbid stale answers; many origins that send both mean otherwise.",
+        help="RFC 9111 lets s-maxage forbid stale responses; many origins that send both mean otherwise.",
         description="The origin's own stale-... count although it sends s-maxage.",
         anchor="stale-beside-s-maxage",
         sentence="The origin's own stale times count beside s-maxage.",
@@ -157,7 +157,7 @@ class CachePolicy(models.Model):
     max_body = PolicySetting(
         SIZE,
         SettingGroup.LIMITS,
-        "Largest answer",
+        "Largest response",
         help="Larger ones are not stored. Like 8MiB.",
         description="Like 8MiB, or a number of bytes; more is not stored.",
         anchor="cache-limits",
@@ -180,12 +180,12 @@ class CachePolicy(models.Model):
         ENTITY_TAGS,
         SettingGroup.ENTITY_TAGS,
         "Entities in JSON bodies",
-        help="A path and a prefix on each line: items[*].id item: tags an answer with item:7 and item:8.",
+        help="A path and a prefix on each line: items[*].id item: tags a response with item:7 and item:8.",
         description="Where JSON bodies name the entities that they show, and a prefix that makes tags of them.",
         anchor="entity-tags",
         placeholder="items[*].id item:",
         left_out=True,
-        sentence="Answers are tagged by what they show: {}.",
+        sentence="Responses are tagged by what they show: {}.",
     ).of(models.JSONField(default=list, blank=True, help_text="Objects with a path (json) and a prefix (tag)."))
     collections = PolicySetting(
         SWITCH,
@@ -216,7 +216,7 @@ class CachePolicy(models.Model):
     max_size = PolicySetting(
         SIZE,
         SettingGroup.LIMITS,
-        "All answers",
+        "All responses",
         help="In each tier. Empty: the tenant's share.",
         description="Of all that is stored of the API, in each tier, like 500MB.",
         anchor="cache-limits",

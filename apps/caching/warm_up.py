@@ -115,7 +115,7 @@ def headers(value: object) -> dict[str, str]:
         if not isinstance(name, str) or not _TOKEN.match(name) or name.lower() in _NOT_SENT:
             raise ValueError(f"{name!s} is not a request header that can be set.")
         if is_credential(name.lower().encode()):
-            raise ValueError(f"An answer to a call with {name} is not for everybody: nothing would be warmed up.")
+            raise ValueError(f"A response to a call with {name} is not for everybody: nothing would be warmed up.")
         if len(text) > 1000 or not text.isprintable() or not text.isascii():
             raise ValueError(f"The value of {name} is too long, or not plain text.")
         found[name.lower()] = text.strip()

@@ -239,7 +239,7 @@ class APISettings(models.Model):
         COUNT,
         Tab.TRAFFIC,
         "Retries",
-        help="Idempotent methods only, and only before any byte of an answer.",
+        help="Idempotent methods only, and only before any byte of a response.",
         anchor="retries",
         own_check=Between(0, 10, "Between 0 and 10."),
     ).of(
@@ -291,7 +291,7 @@ class APISettings(models.Model):
         CHOICE,
         Tab.SETTINGS,
         "Cache-Status details",
-        help="Who sees the cache key and the reason in each answer.",
+        help="Who sees the cache key and the reason in each response.",
         description="none, subscribers or all.",
         anchor="debug-headers",
     ).of(models.CharField(max_length=12, choices=DebugHeaders.choices, default=DebugHeaders.SUBSCRIBERS))
@@ -299,7 +299,7 @@ class APISettings(models.Model):
     request_headers = APISetting(HEADER_RULES, Tab.TRAFFIC, "On the way to the upstream").of(
         EncryptedJSONField(row=["slug"], default=no_header_rules, blank=True)
     )
-    response_headers = APISetting(HEADER_RULES, Tab.TRAFFIC, "On answers").of(
+    response_headers = APISetting(HEADER_RULES, Tab.TRAFFIC, "On responses").of(
         EncryptedJSONField(row=["slug"], default=no_header_rules, blank=True)
     )
 

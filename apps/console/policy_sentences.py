@@ -24,11 +24,11 @@ _DOWNSTREAM = {
 }
 
 _SCOPES = {
-    CacheScope.AUTO: "An answer is shared as widely as what the upstream was told allows.",
-    CacheScope.SHARED: "An answer is shared among every caller.",
-    CacheScope.TENANT: "An answer is shared within the caller's tenant.",
-    CacheScope.APPLICATION: "An answer is shared within the caller's application.",
-    CacheScope.SUBJECT: "An answer belongs to the one caller.",
+    CacheScope.AUTO: "A response is shared as widely as what the upstream was told allows.",
+    CacheScope.SHARED: "A response is shared among every caller.",
+    CacheScope.TENANT: "A response is shared within the caller's tenant.",
+    CacheScope.APPLICATION: "A response is shared within the caller's application.",
+    CacheScope.SUBJECT: "A response belongs to the one caller.",
 }
 _DIRECTIVES = {
     ClientDirectives.HONOUR: "A caller's Cache-Control is obeyed.",
@@ -40,7 +40,7 @@ _DIRECTIVES = {
 def sentences(policy: CachePolicy) -> list[str]:
     """What ``policy`` means, the most important first; of what is seldom set only what is."""
     if policy.sensitivity == Sensitivity.SECRET:
-        return ["Nothing is cached: the answers of this API are secret."]
+        return ["Nothing is cached: the responses of this API are secret."]
     operations = _operations(policy)
     if policy.mode == CacheMode.OFF:
         if not operations:
@@ -60,14 +60,14 @@ def sentences(policy: CachePolicy) -> list[str]:
 
 def _scope(policy: CachePolicy) -> str:
     if policy.sensitivity == Sensitivity.PERSONAL:
-        return "An answer belongs to the one caller, for 5 min at most, and is encrypted at rest."
+        return "A response belongs to the one caller, for 5 min at most, and is encrypted at rest."
     return _SCOPES[CacheScope(policy.scope)]
 
 
 def _seldom(policy: CachePolicy) -> Iterator[str]:
     """What most policies leave as it is."""
     if asked := [method for method in policy.methods if method in BY_BODY]:
-        yield f"Answers to {' and '.join(asked)} are kept too, by the call's body ({_BODIES[BodyKey(policy.body)]})."
+        yield f"Responses to {' and '.join(asked)} are kept too, by the call's body ({_BODIES[BodyKey(policy.body)]})."
     for name, setting in SETTINGS.items():
         value = getattr(policy, name)
         if setting.sentence and value != setting.column.get_default():
@@ -100,10 +100,10 @@ def _operations(policy: CachePolicy) -> list[str]:
 
 def _lifetime(policy: CachePolicy) -> str:
     if policy.mode == CacheMode.ORIGIN:
-        return "Keep answers for as long as the origin's headers say."
+        return "Keep responses for as long as the origin's headers say."
     if policy.mode == CacheMode.TTL:
-        return f"Keep answers for {duration(policy.ttl)} when the origin says nothing."
-    return f"Keep answers for {duration(policy.ttl)}, whatever lifetime the origin gives."
+        return f"Keep responses for {duration(policy.ttl)} when the origin says nothing."
+    return f"Keep responses for {duration(policy.ttl)}, whatever lifetime the origin gives."
 
 
 def _on_error(policy: CachePolicy) -> str:
@@ -124,4 +124,4 @@ def _key(policy: CachePolicy) -> str:
     if policy.query_sorted:
         query += " in any order"
     headers = f", and the request headers {', '.join(policy.headers)}" if policy.headers else ""
-    return f"Two calls get the same answer when they have the same path, {query}{headers}."
+    return f"Two calls get the same response when they have the same path, {query}{headers}."

@@ -1,4 +1,4 @@
-"""Where several rules had a say in what becomes of an answer: which one won, and over what."""
+"""Where several rules had a say in what becomes of a response: which one won, and over what."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ class Winner(NamedTuple):
 
 
 def winners(policy: Policy, head: ResponseHead, stored: Reason | None = None) -> list[Winner]:
-    """The contests that this answer of an origin has under ``policy``; none where only one rule speaks. ``stored`` is
+    """The contests that this response of an origin has under ``policy``; none where only one rule speaks. ``stored`` is
     why it was stored, or not."""
     governing = directives_for(head.headers)
     said = governing.directives
@@ -76,15 +76,15 @@ def _stale(policy: Policy, said: ResponseDirectives) -> Winner | None:
         ("no-cache", said.no_cache),
     ):
         if forbids:
-            return Winner("Stale answers", f"{name} forbids them; {whose} {_don_t(by_origin)} count.")
+            return Winner("Stale responses", f"{name} forbids them; {whose} {_don_t(by_origin)} count.")
     if said.s_maxage is not None:
         if by_origin and policy.origin_stale_beside_s_maxage:
-            return Winner("Stale answers", f"{_upper(whose)} {_do(by_origin)} beside s-maxage: the policy says so.")
+            return Winner("Stale responses", f"{_upper(whose)} {_do(by_origin)} beside s-maxage: the policy says so.")
         return Winner(
-            "Stale answers", f"s-maxage forbids them (RFC 9111 §5.2.2.10); {whose} {_don_t(by_origin)} count."
+            "Stale responses", f"s-maxage forbids them (RFC 9111 §5.2.2.10); {whose} {_don_t(by_origin)} count."
         )
     if by_origin and by_policy:
-        return Winner("Stale answers", f"{_upper(whose)} {_do(by_origin)} over the policy's.")
+        return Winner("Stale responses", f"{_upper(whose)} {_do(by_origin)} over the policy's.")
     return None
 
 

@@ -110,7 +110,7 @@ def _policy_words(policy: CachePolicy, api: Compiled, chosen: Policy, method: st
 def _calls(
     plan: httpcache.RequestPlan, head: httpcache.ResponseHead, wait: float
 ) -> tuple[list[PreviewedCall], httpcache.Reason | None]:
-    """The calls, and why the answer to the first was stored, or not."""
+    """The calls, and why the response to the first was stored, or not."""
     if plan.bypass is not None:
         past = "It goes past the cache to the upstream, and so does every one like it."
         return [PreviewedCall("This request", "BYPASS", plan.bypass.sentence, [past])], None

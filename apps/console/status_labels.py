@@ -84,7 +84,7 @@ def of_result(result: str) -> StatusLabel:
 
 
 def of_status(status: int) -> StatusLabel:
-    """The meaning of an HTTP status; 0 is no answer."""
+    """The meaning of an HTTP status; 0 is no response."""
     if 200 <= status < 400:
         return StatusLabel("active", "circle-check")
     if 400 <= status < 500:

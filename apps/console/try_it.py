@@ -18,7 +18,7 @@ from apps.httpcache import Headers
 
 TIMEOUT = 30.0
 SHOWN = 64 * 1024
-"""Bytes of an answer's body that are shown."""
+"""Bytes of a response's body that are shown."""
 
 #: shown first: what the cache did
 FIRST = ("x-cache", "cache-status", "age", "x-call-id", "x-request-id")

@@ -65,7 +65,7 @@ class _Backend(httpcore.SyncBackend):
     def left(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
         """Seconds that a step may take. Raises ``late`` where there are none."""
         if (rest := self.until - time.monotonic()) <= 0:
-            raise late("There was no answer in time.")
+            raise late("There was no response in time.")
         return rest if timeout is None else min(timeout, rest)
 
     def connect_tcp(
@@ -130,7 +130,7 @@ def fetch_text(guard: Guard, url: httpx.URL, *, seconds: float = TIMEOUT, most: 
 
     def left() -> float:
         if (rest := until - time.monotonic()) <= 0:
-            raise TimeoutError("There was no answer in time.")
+            raise TimeoutError("There was no response in time.")
         return rest
 
     host, port = url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]

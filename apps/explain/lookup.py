@@ -1,5 +1,5 @@
 """What the cache would do with a request that somebody typed: the key in parts, the decision with its reason, and the
-nearest stored answer with what differs. Nothing is called, stored or counted.
+nearest stored response with what differs. Nothing is called, stored or counted.
 
 The decision is the gateways' own: the same core, with the API's policy as it is compiled for them, over what the shared
 tier holds now. What single workers hold besides is theirs to know.
@@ -48,7 +48,7 @@ from apps.wire.redis_client import AWAY
 class Explanation(KeyOfCall):
     """What would become of a request, and why.
 
-    ``result`` is ``HIT``, ``STALE``, ``REVALIDATED`` (the upstream would be asked whether the stored answer is still
+    ``result`` is ``HIT``, ``STALE``, ``REVALIDATED`` (the upstream would be asked whether the stored response is still
     right), ``MISS``, ``BYPASS`` or ``REFUSED`` (it never reaches the cache); ``reason`` is a code of
     ``apps.httpcache.Reason`` or of a refusal, ``sentence`` says it to people. ``forwarded`` is the path and query
     that the upstream would see. ``operation`` is the path pattern of the policy that decided, empty for the API's own.

@@ -29,7 +29,7 @@ class KeyPart:
 
 @dataclass(frozen=True)
 class Difference:
-    """One part in which a stored answer's key isn't the request's: ``wanted`` is the request's."""
+    """One part in which a stored response's key isn't the request's: ``wanted`` is the request's."""
 
     label: str
     wanted: str
@@ -38,7 +38,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class NearestEntry:
-    """A stored answer, without its body: times in Unix seconds. ``state`` is ``fresh``, ``stale`` or ``purged``.
+    """A stored response, without its body: times in Unix seconds. ``state`` is ``fresh``, ``stale`` or ``purged``.
 
     ``scope`` is among whom it may be shared, ``holder`` whose it is in words (tenant, application), as far as whoever
     asks may know; ``rule`` is why it may be shared so.
@@ -59,7 +59,7 @@ class NearestEntry:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The stored answer under the same path that differs in the fewest parts. Where it was stored for somebody else's call,
+    """The stored response under the same path that differs in the fewest parts. Where it was stored for somebody else's call,
     what its key says there is ``ANOTHER``, and ``stored`` has no key and no tags.
     """
 
@@ -71,7 +71,7 @@ class Nearest:
 
 @dataclass(frozen=True)
 class KeyOfCall:
-    """A call's key: its text or name, its parts, what is stored under it, and another stored answer; all but the first may
+    """A call's key: its text or name, its parts, what is stored under it, and another stored response; all but the first may
     be missing.
     """
 
@@ -105,7 +105,7 @@ class VisibleEntries:
         return stored_of(record, self.cache.is_purged(record) or now >= record.entry.keep_until, now)
 
     def nearest(self, rows: Iterable[tuple[list[Difference], IndexedResponse]]) -> Nearest | None:
-        """The stored answer that differs in the fewest parts, but in some; of several, the first."""
+        """The stored response that differs in the fewest parts, but in some; of several, the first."""
         others = sorted((pair for pair in rows if pair[0]), key=lambda pair: len(pair[0]))
         for differing, row in others:
             stored = self.stored(row)
@@ -122,14 +122,14 @@ class VisibleEntries:
         return is_own or row.scope == httpcache.SharingScope.SHARED or (row.scope, row.owner) in self._owners
 
     def _may_read(self, row: IndexedResponse) -> bool:
-        """Whether the parts of its key may be told. An answer that is shared by all was asked for by somebody, in whose
+        """Whether the parts of its key may be told. A response that is shared by all was asked for by somebody, in whose
         query or fields may stand what is nobody else's business: an address, a token.
         """
         return self._all or row.scope != httpcache.SharingScope.SHARED
 
 
 def stored_of(held: httpcache.StoredResponse, ended: bool, now: float) -> NearestEntry:
-    """What is told of a stored answer; ``ended``: by a purge or its age. ``now`` is Unix seconds."""
+    """What is told of a stored response; ``ended``: by a purge or its age. ``now`` is Unix seconds."""
     entry = held.entry
     state = "purged" if ended else "fresh" if now < held.fresh_until and not held.soft else "stale"
     return NearestEntry(
@@ -150,7 +150,7 @@ def stored_of(held: httpcache.StoredResponse, ended: bool, now: float) -> Neares
 
 def differences(parts: Shown, fields: Mapping[str, str], row: IndexedResponse) -> list[Difference]:
     """What differs between a call, with these parts of its key and these fields that ``Vary`` names, and a stored
-    answer. Of fields that the call isn't known to have had or not, nothing is said.
+    response. Of fields that the call isn't known to have had or not, nothing is said.
     """
     here, there = dict(parts), dict(row.parts)
     found = [Difference(label, here.get(label, "(none)"), there.get(label, "(none)")) for label in here | there]

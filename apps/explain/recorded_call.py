@@ -1,7 +1,7 @@
 """The cache key of a call that was made: its parts, what is stored under it now, and what is nearest.
 
 The call log holds no query and no header, which may be secret; it holds a name of the key, by which the parts are found
-where the answer was stored, for as long as something of it is.
+where the response was stored, for as long as something of it is.
 """
 
 from apps.catalog.models import API

@@ -255,7 +255,7 @@ NOT_DECISIVE = frozenset(
 
 
 def _group(api: APIRow, policy: Policy) -> str:
-    """What tells an API's stored answers from those made under rules that would have stored others: where answers
+    """What distinguishes an API's stored responses from those made under rules that would have stored others: where responses
     come from, what is sent and kept, and for how long. So a changed policy ends what was stored under the one before.
     Another API that takes the slug over one day finds none of this one's either."""
     decisive = (

@@ -21,42 +21,45 @@ class Reason(Enum):
         return member
 
     # A stored response was used.
-    FRESH = "fresh", "A stored answer is still fresh."
-    REFRESHED_EARLY = "refreshed_early", "A fresh answer was served while one call refreshes it ahead of its end."
+    FRESH = "fresh", "A stored response is still fresh."
+    REFRESHED_EARLY = "refreshed_early", "A fresh response was served while one call refreshes it ahead of its end."
     RECENTLY_VALIDATED = (
         "recently_validated",
-        "The caller asked for validation, and the answer was validated within the last second.",
+        "The caller asked for validation, and the response was validated within the last second.",
     )
-    STALE_WHILE_REVALIDATE = "stale_while_revalidate", "A stale answer was served while one call refreshes it."
-    STALE_IF_ERROR = "stale_if_error", "The upstream failed, and a stale answer may stand in for it."
-    MAX_STALE = "max_stale", "The caller accepts an answer this stale."
-    VALIDATED = "validated", "The upstream confirmed that the stored answer is still right."
+    STALE_WHILE_REVALIDATE = "stale_while_revalidate", "A stale response was served while one call refreshes it."
+    STALE_IF_ERROR = "stale_if_error", "The upstream failed, and a stale response may stand in for it."
+    MAX_STALE = "max_stale", "The caller accepts a response this stale."
+    VALIDATED = "validated", "The upstream confirmed that the stored response is still right."
 
     # Nothing stored could be used as it was.
     NOT_FOUND = "not_found", "Nothing is stored under this key."
-    VARY_MISMATCH = "vary_mismatch", "Stored answers exist, but for other values of the request fields that Vary names."
-    EXPIRED = "expired", "The stored answer is stale and has to be validated."
-    PURGED = "purged", "The stored answer was purged."
-    SOFT_PURGED = "soft_purged", "A soft purge made the stored answer stale."
-    SCOPE_MISMATCH = "scope_mismatch", "The stored answer belongs to another caller; this must never happen."
-    ALWAYS_VALIDATE = "always_validate", "The origin wants each use of the answer validated (no-cache)."
+    VARY_MISMATCH = (
+        "vary_mismatch",
+        "Stored responses exist, but for other values of the request fields that Vary names.",
+    )
+    EXPIRED = "expired", "The stored response is stale and has to be validated."
+    PURGED = "purged", "The stored response was purged."
+    SOFT_PURGED = "soft_purged", "A soft purge made the stored response stale."
+    SCOPE_MISMATCH = "scope_mismatch", "The stored response belongs to another caller; this must never happen."
+    ALWAYS_VALIDATE = "always_validate", "The origin wants each use of the response validated (no-cache)."
     REQUEST_NO_CACHE = "request_no_cache", "The caller asked for validation (no-cache)."
-    REQUEST_MAX_AGE = "request_max_age", "The stored answer is older than the caller accepts (max-age)."
+    REQUEST_MAX_AGE = "request_max_age", "The stored response is older than the caller accepts (max-age)."
     REQUEST_MIN_FRESH = (
         "request_min_fresh",
-        "The stored answer is not fresh for as long as the caller wants (min-fresh).",
+        "The stored response is not fresh for as long as the caller wants (min-fresh).",
     )
     ONLY_IF_CACHED = (
         "only_if_cached",
-        "The caller wants a stored answer or none (only-if-cached), and there is none to use.",
+        "The caller wants a stored response or none (only-if-cached), and there is none to use.",
     )
-    INVALID_VALIDATION = "invalid_validation", "The upstream confirmed another answer than the stored one."
+    INVALID_VALIDATION = "invalid_validation", "The upstream confirmed another response than the stored one."
     RANGE_NOT_STORED = "range_not_stored", "A part was asked for, and the whole is not stored."
 
     # The call goes past the cache.
     MODE_OFF = "mode_off", "Caching is off for this API."
-    SECRET = "secret", "Answers of a secret API are never stored."
-    METHOD = "method", "Answers to this method are not cached."
+    SECRET = "secret", "Responses of a secret API are never stored."
+    METHOD = "method", "Responses to this method are not cached."
     REQUEST_BODY = "request_body", "A call with a body is not answered from the cache."
     BODY_TOO_LARGE = "body_too_large_to_key", "The call's body is too large to be part of the key."
     GRAPHQL_MUTATION = (
@@ -75,38 +78,41 @@ class Reason(Enum):
     NO_IDENTITY = "no_identity", "The policy's scope needs a caller identity that this call doesn't have."
 
     # What came back was stored, or not.
-    STORED = "stored", "The answer is stored for as long as the origin said."
-    STORED_TTL = "stored_ttl", "The answer is stored for the policy's TTL, because the origin gives no lifetime."
-    STORED_OVERRIDE = "stored_override", "The answer is stored for the policy's TTL in place of the origin's lifetime."
-    STORED_NEGATIVE = "stored_negative", "The answer is an error, stored for the policy's lifetime of errors."
+    STORED = "stored", "The response is stored for as long as the origin said."
+    STORED_TTL = "stored_ttl", "The response is stored for the policy's TTL, because the origin gives no lifetime."
+    STORED_OVERRIDE = (
+        "stored_override",
+        "The response is stored for the policy's TTL in place of the origin's lifetime.",
+    )
+    STORED_NEGATIVE = "stored_negative", "The response is an error, stored for the policy's lifetime of errors."
     STORED_HEURISTIC = (
         "stored_heuristic",
-        "The answer is stored for a tenth of its age since Last-Modified, a minute at most.",
+        "The response is stored for a tenth of its age since Last-Modified, a minute at most.",
     )
     STORED_FOR_VALIDATION = (
         "stored_for_validation",
-        "The answer is stored, and validated with the origin before each use.",
+        "The response is stored, and validated with the origin before each use.",
     )
-    NO_STORE = "no_store", "The origin forbids storing the answer (no-store)."
-    PRIVATE = "private", "The origin allows only the caller's own cache to store the answer (private)."
-    REQUEST_NO_STORE = "request_no_store", "The caller forbids storing the answer (no-store)."
-    SET_COOKIE = "set_cookie", "The answer sets a cookie."
-    VARY_STAR = "vary_star", "The answer depends on more than the request shows (Vary: *)."
+    NO_STORE = "no_store", "The origin forbids storing the response (no-store)."
+    PRIVATE = "private", "The origin allows only the caller's own cache to store the response (private)."
+    REQUEST_NO_STORE = "request_no_store", "The caller forbids storing the response (no-store)."
+    SET_COOKIE = "set_cookie", "The response sets a cookie."
+    VARY_STAR = "vary_star", "The response depends on more than the request shows (Vary: *)."
     VARY_UNKEYED = (
         "vary_unkeyed",
-        "The answer depends on a field that the gateway makes anew for each call, such as X-Forwarded-For.",
+        "The response depends on a field that the gateway makes anew for each call, such as X-Forwarded-For.",
     )
-    AUTHORIZATION = "authorization", "The call had credentials, and the origin doesn't let the answer be shared."
-    STATUS = "status", "Answers with this status are not stored."
+    AUTHORIZATION = "authorization", "The call had credentials, and the origin doesn't let the response be shared."
+    STATUS = "status", "Responses with this status are not stored."
     PARTIAL = "partial", "A part is never stored as the whole."
-    NO_LIFETIME = "no_lifetime", "Neither the origin nor the policy gives the answer a lifetime."
-    ALREADY_STALE = "already_stale", "The answer was stale when it came, and nothing can validate it."
+    NO_LIFETIME = "no_lifetime", "Neither the origin nor the policy gives the response a lifetime."
+    ALREADY_STALE = "already_stale", "The response was stale when it came, and nothing can validate it."
     NO_VALIDATOR = (
         "no_validator",
-        "The answer has to be validated before each use, and has nothing to validate it with.",
+        "The response has to be validated before each use, and has nothing to validate it with.",
     )
     MUST_UNDERSTAND = "must_understand", "The origin requires that its status be understood, and it isn't."
-    TOO_LARGE = "too_large", "The answer is larger than the policy stores."
-    UPSTREAM_FAILED = "upstream_failed", "The upstream failed, and no stored answer may stand in for it."
-    HEAD_ONLY = "head_only", "An answer to HEAD has no body to store."
+    TOO_LARGE = "too_large", "The response is larger than the policy stores."
+    UPSTREAM_FAILED = "upstream_failed", "The upstream failed, and no stored response may stand in for it."
+    HEAD_ONLY = "head_only", "A response to HEAD has no body to store."
     CONDITIONAL = "conditional", "The upstream answered the caller's own condition."

@@ -1,4 +1,4 @@
-"""The message by which an origin's systems end answers. Pure.
+"""The message by which an origin's systems end responses. Pure.
 
 JSON, one object or a list of up to 1,000::
 

@@ -39,7 +39,7 @@ def policy_update(
     expected_revision: int | None = None,
     **fields: Any,
 ) -> CachePolicy:
-    """Change how an API's answers are cached, in force at once; makes a revision of the API. Absent fields stay.
+    """Change how an API's responses are cached, in force at once; makes a revision of the API. Absent fields stay.
 
     ``expected_revision``: raise ``Conflict`` if somebody saved another one in between.
     """
@@ -69,7 +69,7 @@ def purge(*, actor: Actor, api: API, kind: PurgeKind | str, value: str = "", sof
     """End what is stored of an API: all of it, a path with every query and variant, a prefix by whole segments, a tag,
     what an operation answered, or what is a tenant's or an application's own.
 
-    ``soft`` makes answers stale instead of dead. Returns with the purge in Redis; whether every worker knows it is the
+    ``soft`` makes responses stale instead of dead. Returns with the purge in Redis; whether every worker knows it is the
     receipt's to say (``purge_clock=result.clock``). ``Unavailable``: Redis is away.
     """
     return purge_many(actor=actor, api=api, wishes=[Wish(kind, value, soft)])[0]

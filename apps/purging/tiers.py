@@ -67,7 +67,7 @@ class SharedTier:
 
 @dataclass(frozen=True)
 class StoredSize:
-    """What of one API's answers is in the shared tier, or of one tenant's: then ``api`` is empty. ``evictions``
+    """What of one API's responses is in the shared tier, or of one tenant's: then ``api`` is empty. ``evictions``
     are those made to keep a bound.
     """
 

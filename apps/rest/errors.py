@@ -107,7 +107,7 @@ def no_address() -> JsonResponse:
 
 
 def our_fault() -> JsonResponse:
-    """500. What went wrong is in the log, not in the answer."""
+    """500. What went wrong is in the log, not in the response."""
     return _plain(
         HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "This is a fault of ours. It is in the console's log."
     )

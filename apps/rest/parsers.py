@@ -41,7 +41,7 @@ class JSONBody(JSONParser):
 
 
 class AnswerBody(BaseParser):
-    """JSON that holds a whole answer for the cache, in base64 perhaps: of 12 MiB at most.
+    """JSON that holds a whole response for the cache, in base64 perhaps: of 12 MiB at most.
 
     Not a ``JSONParser`` itself: those are given bodies that Django has read, with its own, lower bound.
     """

@@ -25,7 +25,7 @@ class ReceiptSerializer(serializers.Serializer):
 
 
 class WithReceipt(serializers.Serializer):
-    """An object whose changes the gateways hear of. ``receipt`` is in the answer to a change alone."""
+    """An object whose changes the gateways hear of. ``receipt`` is in the response to a change alone."""
 
     receipt = ReceiptSerializer(read_only=True, required=False)
 

@@ -94,7 +94,7 @@ class Deletable(Resource):
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Remove it. The answer comes when the gateways know, 5 s later at most."""
+        """Remove it. The response comes when the gateways know, 5 s later at most."""
         found = self.get_object()
         self.remove(found)
         if self.heard_by_gateways:

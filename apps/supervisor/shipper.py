@@ -172,7 +172,7 @@ class Shipper:
         return True
 
     def _note(self, life: SpooledIncarnation, segment: Segment, found: list[Frame]) -> None:
-        """Remember which streamed answers have begun and not ended."""
+        """Remember which streamed responses have begun and not ended."""
         progress = self._of(life)
         progress.last = max(progress.last, found[-1].number)
         for each in found:

@@ -1,1 +1,1 @@
-"""Prepare: answers that are in the cache before anybody asks, pushed by their origin or fetched ahead."""
+"""Warming the cache up: responses that are in it ahead of demand, pushed by their origin or fetched."""

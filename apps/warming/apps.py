@@ -4,6 +4,6 @@ from django.apps import AppConfig
 
 
 class WarmingConfig(AppConfig):
-    """Prepare: answers that are in the cache before anybody asks."""
+    """Warming the cache up: responses that are in it ahead of demand."""
 
     name = "apps.warming"

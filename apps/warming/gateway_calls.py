@@ -19,7 +19,7 @@ TIMEOUT = 20.0
 """Seconds that any one wait of a call may take."""
 
 LONGEST = 30.0
-"""Seconds after which an answer that is still coming is left: others' warm-ups wait for the calls of a slice."""
+"""Seconds after which a response that is still coming is left: others' warm-ups wait for the calls of a slice."""
 
 STORED, FRESH, PASSED, FAILED = "stored", "fresh", "passed", "failed"
 
@@ -72,7 +72,7 @@ class Fetcher:
             with self._client.stream("GET", f"{self._gateway_url}{call.target}", headers=sent) as answer:
                 for _ in answer.iter_raw():
                     if time.monotonic() > until:
-                        return CallOutcome(FAILED, f"Its answer did not end within {LONGEST:g} s.")
+                        return CallOutcome(FAILED, f"Its response did not end within {LONGEST:g} s.")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return CallOutcome(
                 FAILED, f"The gateway could not be called: {error or type(error).__name__}.", reached=False
@@ -81,7 +81,7 @@ class Fetcher:
 
 
 def outcome_of(status: int, cache: str, cache_status: str) -> CallOutcome:
-    """What an answer's ``X-Cache`` and ``Cache-Status`` (RFC 9211; the gateway's own member is the last) say of it."""
+    """What a response's ``X-Cache`` and ``Cache-Status`` (RFC 9211; the gateway's own member is the last) say of it."""
     said = [part.strip() for part in cache_status.rpartition("apimgr;")[2].split(";")]
     if "stored" in said:
         return CallOutcome(STORED)
@@ -90,7 +90,7 @@ def outcome_of(status: int, cache: str, cache_status: str) -> CallOutcome:
     if status >= 400:
         return CallOutcome(FAILED, f"Answered with {status}.")
     detail = next((part.removeprefix("detail=") for part in said if part.startswith("detail=")), "")
-    return CallOutcome(PASSED, _SENTENCES.get(detail, "The answer was not stored."))
+    return CallOutcome(PASSED, _SENTENCES.get(detail, "The response was not stored."))
 
 
 _SENTENCES = {reason.code: reason.sentence for reason in Reason}

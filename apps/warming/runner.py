@@ -2,7 +2,7 @@
 
 A process claims warm-ups for some seconds at a time and lets go of them again. It says that it lives by ``beat_at``: of one that
 was killed, another takes over when that is ``LEASE`` seconds ago. What counts as done is always a beginning of the list without
-gaps, so that the next one goes on there and nothing is left out; a few calls may be made twice, and find their answers stored.
+gaps, so that the next one goes on there and nothing is left out; a few calls may be made twice, and find their responses stored.
 """
 
 import time

@@ -129,7 +129,7 @@ def _check(api: API, settings: WarmUpSettings) -> None:
         raise ValidationError(f"{api} isn't served: publish it first.")
     if api.forward_credential and "none" not in api.authentication:
         raise ValidationError(
-            f"{api} sends its callers' X-API-Key on, so that each of them has answers of its own: nothing can be warmed up for all."
+            f"{api} sends its callers' X-API-Key on, so each of them has responses of its own: nothing can be warmed up for all."
         )
     targets = Targets(api)
     for number, url in enumerate(settings.urls, 1):

@@ -1,7 +1,7 @@
 """Write-through: an origin's fresh representation, stored before anybody asks for it.
 
-It goes the way of an upstream's answer: the same plan, the same judgement, the same tags. So nothing can be pushed that the
-gateway would not have stored, and everything that ends a stored answer ends a pushed one. What stood in its place is purged
+It goes the way of an upstream's response: the same plan, the same judgement, the same tags. So nothing can be pushed that the
+gateway would not have stored, and everything that ends a stored response ends a pushed one. What stood in its place is purged
 first, so that no worker goes on serving its own older copy.
 """
 
@@ -94,7 +94,9 @@ def entry_push(
             judged = _judge(api, url, httpcache.ResponseHead(status, headers), body, request_headers, now)
             clock = purges.purge(state, _replaced(judged, _known(cache, judged)))
             if clock - before[1] > 1 and _purged_since(state, judged, before):
-                raise Conflict("A purge ended this answer while it was being pushed: nothing is stored. Push it again.")
+                raise Conflict(
+                    "A purge ended this response while it was being pushed: nothing is stored. Push it again."
+                )
         receipt = wait_for_receipt(purge_clock=clock)
         known = _known(cache, judged)  # by now, perhaps with further variants
         for each in judged:
@@ -146,7 +148,7 @@ def _judge_call(
         raise ValidationError({"url": _in_words(plan.bypass)})
     if plan.base is not httpcache.SharingScope.SHARED or plan.credentialed:
         raise ValidationError(
-            {"url": "Answers to this URL belong to one caller each: an origin can push only what is for all."}
+            {"url": "Responses to this URL belong to one caller each: an origin can push only what is for all."}
         )
     # By chance a little shorter than said, so that a catalogue that was pushed at once doesn't end at once.
     chance = random.random()  # noqa: S311  not a secret
@@ -157,7 +159,7 @@ def _judge_call(
         raise ValidationError({"answer": _in_words(httpcache.Reason.TOO_LARGE)})
     entry = replace(decision.entry, headers=ruled(decision.entry.headers, api.response_headers), body=body)
     if httpcache.reports_errors(entry, plan.policy):
-        raise ValidationError({"answer": "A GraphQL answer that reports errors is kept for nobody."})
+        raise ValidationError({"answer": "A GraphQL response that reports errors is never stored."})
     httpcache.add_tags(entry, plan.policy, operation_of(api, "GET", path))
     return _Judged(call, plan, entry, decision.reason)
 
@@ -193,7 +195,7 @@ def _known(cache: ResponsesCache, judged: Sequence[_Judged]) -> dict[bytes, obje
 
 def _replaced(judged: Sequence[_Judged], known: dict[bytes, object]) -> list[str]:
     """The tags of what a push takes the place of, and of nothing beside it: the same variant of the same URL, and what was stored
-    there when answers didn't vary. An answer that doesn't vary takes the place of all variants.
+    there when responses didn't vary. A response that doesn't vary takes the place of all variants.
     """
     tags = []
     for each in judged:

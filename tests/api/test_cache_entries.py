@@ -100,7 +100,7 @@ def test_what_is_no_base64_is_said_to_be_none(cast, calls_as, products):
 def test_a_refusal_says_why_in_the_caches_own_words(cast, calls_as, products):
     refused = calls_as(cast.bob).put(ENTRIES, entry(headers={"cache-control": "private"})).json()
     assert refused["errors"]["answer"] == [
-        "The origin allows only the caller's own cache to store the answer (private). (private)"
+        "The origin allows only the caller's own cache to store the response (private). (private)"
     ]
 
 

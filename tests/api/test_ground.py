@@ -38,7 +38,7 @@ def token():
 
 
 class WhoAmI(ViaAPI):
-    """Answers with who the caller is and by which door a change would be noted."""
+    """Responses with who the caller is and by which door a change would be noted."""
 
     def get(self, request):
         from rest_framework.response import Response

@@ -40,7 +40,7 @@ def test_a_policy_without_methods_means_get_and_head(api):
 def test_what_the_origin_forbids_is_a_miss_each_time(api):
     shown = preview(api, CachePolicy(mode="override"), SAMPLE | {"response_headers": "Cache-Control: no-store"})
     assert [call.result for call in shown.calls] == ["MISS", "MISS"]
-    assert shown.calls[1].because == "The origin forbids storing the answer (no-store)."
+    assert shown.calls[1].because == "The origin forbids storing the response (no-store)."
 
 
 def test_after_its_lifetime_an_answer_is_stale_within_the_grace_and_then_fetched(api):
@@ -74,11 +74,11 @@ def test_an_ambiguous_path_is_refused_as_the_gateway_would(api):
 def test_a_policy_speaks_sentences():
     policy = CachePolicy(mode="ttl", ttl=60, stale_while_revalidate=30, headers=["accept-language"])
     said = [sentence.replace("\u00a0", " ") for sentence in sentences(policy)]
-    assert said[0] == "Keep answers for 1 min when the origin says nothing."
+    assert said[0] == "Keep responses for 1 min when the origin says nothing."
     assert said[1] == "Serve them up to 30 s longer while one call refreshes."
     assert (
-        "Two calls get the same answer when they have the same path, all query parameters, and the request headers accept-language."
-        in said
+        "Two calls get the same response when they have the same path, all query parameters, and the request headers "
+        "accept-language." in said
     )
 
 
@@ -100,13 +100,13 @@ def test_what_is_seldom_set_is_said_where_it_is():
     said = [sentence.replace("\u00a0", " ") for sentence in sentences(policy)]
     for sentence in (
         "Keep errors for 5 s.",
-        "Two calls get the same answer when they have the same path, all query parameters in any order.",
-        "An answer belongs to the one caller, for 5 min at most, and is encrypted at rest.",
-        "Answers to POST are kept too, by the call's body (as GraphQL).",
-        "Answers to calls with credentials are shared without the origin's permission.",
+        "Two calls get the same response when they have the same path, all query parameters in any order.",
+        "A response belongs to the one caller, for 5 min at most, and is encrypted at rest.",
+        "Responses to POST are kept too, by the call's body (as GraphQL).",
+        "Responses to calls with credentials are shared without the origin's permission.",
         "The origin's own stale times count beside s-maxage.",
-        "Answers that set cookies are stored too.",
-        "Answers are tagged by what they show: item:….",
+        "Responses that set cookies are stored too.",
+        "Responses are tagged by what they show: item:….",
         "All of them together take 1 GB at most in each tier.",
         "Caches behind the gateway keep them for 1 min.",
         "Policies of their own have GET /0; GET /1; GET /2 and 2 more.",
@@ -167,7 +167,7 @@ def test_the_preview_follows_what_is_typed_and_saves_nothing(world, browse):
 def test_the_page_itself_shows_the_sample_decided(world, browse):
     page = text_of(browse(world.people.olga).get("/apis/products/cache/")).replace("\u00a0", " ")
     assert "The first time, this request would be: MISS because nothing is stored under this key." in page
-    assert "10 s later, this request would be: HIT because a stored answer is still fresh." in page
+    assert "10 s later, this request would be: HIT because a stored response is still fresh." in page
 
 
 def test_saving_the_policy_ends_with_its_receipt(world, browse):

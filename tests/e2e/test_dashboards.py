@@ -112,7 +112,7 @@ def test_a_new_call_appears_in_the_log_by_itself(reader):
 
 def test_the_same_numbers_stand_below_the_chart(reader):
     reader.goto("/analytics/cache/?span=1h")
-    table = reader.get_by_role("region", name="How much does the cache answer?")
+    table = reader.get_by_role("region", name="What is the cache hit ratio?")
     expect(table).to_be_hidden()
     reader.get_by_text("The same numbers").click()
     expect(table.get_by_role("columnheader", name="Hit ratio")).to_be_visible()

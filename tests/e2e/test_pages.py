@@ -107,7 +107,7 @@ def walk(page: Page, email: str, schemes: tuple[str, ...]) -> list[str]:
         page.emulate_media(color_scheme=schemes[0])
         answer = page.goto(address)
         if answer is None or answer.status != 200:
-            wrong.append(f"{address}: {answer.status if answer else 'no answer'}")
+            wrong.append(f"{address}: {answer.status if answer else 'no response'}")
             continue
         page.evaluate(UNFOLD)
         for scheme in schemes:

@@ -31,14 +31,14 @@ def test_it_prints_the_decision_the_parts_and_what_differs(published, capsys):
     assert lines[0].startswith("GET http://")
     assert lines[1] == "MISS (not_found): Nothing is stored under this key."
     assert "  query            a=1" in lines
-    assert any(line.startswith("The nearest other stored answer: 200, 27 bytes, fresh for ") for line in lines)
+    assert any(line.startswith("The nearest other stored response: 200, 27 bytes, fresh for ") for line in lines)
     assert "  query            a=1 ≠ a=2" in lines
 
 
 def test_a_hit_says_what_is_stored(published, capsys):
     kept("/products/items")
     text = said(capsys, "/products/items", "--as", "acme/bot")
-    assert "HIT (fresh): A stored answer is still fresh." in text
+    assert "HIT (fresh): A stored response is still fresh." in text
     assert "Stored under this key: 200, 27 bytes, fresh for " in text
 
 

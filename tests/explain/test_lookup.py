@@ -47,7 +47,7 @@ def bots(cast, state_redis, cache_redis):
 
 
 def kept(url="/products/items", *, application=None, asked=(), said=("max-age=60",), vary=None, ago=0.0):
-    """Store an answer as a gateway would, ``ago`` seconds in the past."""
+    """Store a response as a gateway would, ``ago`` seconds in the past."""
     typed = module.typed(url, "GET", list(asked), None)
     api = compile_api(API.objects.get(slug="products"))
     target = httpcache.normalise_target(typed.target)
@@ -160,7 +160,7 @@ def test_another_policy_can_be_tried(cast, bots):
     assert asked_by(cast.olga, bots[0], policy=CachePolicy(mode="off")).reason == "mode_off"
 
 
-# The nearest stored answer
+# The nearest stored response
 
 
 def test_the_nearest_answer_is_the_one_that_differs_in_the_fewest_parts(cast, bots):

@@ -111,7 +111,7 @@ async def test_an_answer_that_was_not_read_to_its_end_ends_its_connection(client
 
 
 async def test_bytes_behind_an_answer_are_nobody_elses_answer(client: HTTP1Client, origin: Served) -> None:
-    """They are thrown away with their connection (RFC 9112 §6.3): the answer before them is what its length says."""
+    """They are thrown away with their connection (RFC 9112 §6.3): the response before them is what its length says."""
     for behind in (b"more than was announced", b"\r\n\r\nx"):
         origin.paths["/"] = ok(b"x") + behind
         response = await get(client, origin.url)
@@ -384,7 +384,7 @@ async def test_an_answer_that_can_be_read_in_two_ways_is_broken(
 async def test_an_answer_that_offers_an_upgrade_ends_where_it_would_without(
     client: HTTP1Client, origin: Served, status: bytes, framing: bytes, body: bytes
 ) -> None:
-    """RFC 9110 §7.8: only 101 switches. Apache's httpd offers h2c with any answer."""
+    """RFC 9110 §7.8: only 101 switches. Apache's httpd offers h2c with any response."""
     answer = b"HTTP/1.1 %b\r\nupgrade: h2,h2c\r\nconnection: Upgrade\r\n%b\r\n%b" % (status, framing, body)
     for cut in range(len(answer)):
 

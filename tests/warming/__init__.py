@@ -1,1 +1,1 @@
-"""Answers that are in the cache before anybody asks."""
+"""Responses that are in the cache before anybody asks."""

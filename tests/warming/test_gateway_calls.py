@@ -13,7 +13,7 @@ from apps.warming.targets import WarmUpCall
 
 
 class Drip(BaseHTTPRequestHandler):
-    """In the gateway's place: hands on an upstream's answer that never ends, a byte now and then."""
+    """In the gateway's place: hands on an upstream's response that never ends, a byte now and then."""
 
     server: Any
 
@@ -53,4 +53,4 @@ def test_a_call_whose_answer_never_ends_is_ended(gateway: Any, monkeypatch: pyte
         finally:
             gateway.over.set()
     assert (outcome.kind, outcome.reached) == (FAILED, True)
-    assert outcome.why == "Its answer did not end within 0.3 s."
+    assert outcome.why == "Its response did not end within 0.3 s."

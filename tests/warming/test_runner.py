@@ -118,13 +118,13 @@ def test_what_became_of_each_call_is_counted_and_the_first_problems_are_told(pro
     warm_up = start(products, 4)
     house.answers = {
         "/products/items/1": CallOutcome(FRESH),
-        "/products/items/2": CallOutcome(PASSED, "The answer sets a cookie."),
+        "/products/items/2": CallOutcome(PASSED, "The response sets a cookie."),
         "/products/items/3": CallOutcome(FAILED, "Answered with 502."),
     }
     house.work(claim("w", clock=house.now))
     warm_up.refresh_from_db()
     assert (warm_up.stored, warm_up.fresh, warm_up.passed, warm_up.failed) == (1, 1, 1, 1)
-    assert [why for _, why in warm_up.problems] == ["The answer sets a cookie.", "Answered with 502."]
+    assert [why for _, why in warm_up.problems] == ["The response sets a cookie.", "Answered with 502."]
     assert warm_up.problems[0][0].endswith("/products/items/2")
     assert warm_up.sentence == "4 of 4: 1 stored, 1 fresh already, 1 not to be stored, 1 failed"
 
@@ -369,4 +369,4 @@ def test_an_answer_says_what_became_of_it(status, cache, cache_status, kind):
 
 def test_the_reason_for_not_storing_is_told_in_a_sentence():
     outcome = outcome_of(200, "MISS", "apimgr;fwd=uri-miss;detail=set_cookie")
-    assert outcome == CallOutcome(PASSED, "The answer sets a cookie.")
+    assert outcome == CallOutcome(PASSED, "The response sets a cookie.")

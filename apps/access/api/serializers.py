@@ -83,7 +83,7 @@ class ApplicationSerializer(WithReceipt, ObjectWords):
 
 
 class KeySerializer(WithReceipt, ObjectWords):
-    """A key. ``secret`` is in the answer to its creation and nowhere else, ever."""
+    """A key. ``secret`` is in the response to its creation and nowhere else, ever."""
 
     fixed = frozenset({"application", "name", "expires_at", "secret"})
     application = ApplicationField(visible=selectors.applications_visible_to)
@@ -139,7 +139,7 @@ class KeySerializer(WithReceipt, ObjectWords):
 
 
 def shown_once(made: services.NewKey) -> APIKey:
-    """The key with its secret on it, for the one answer that shows it."""
+    """The key with its secret on it, for the one response that shows it."""
     vars(made.key)["secret"] = made.secret
     return made.key
 

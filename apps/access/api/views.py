@@ -53,7 +53,7 @@ class ApplicationViewSet(Creatable, Updatable, Deletable):
 
 
 class KeyViewSet(Creatable, Updatable):
-    """Keys of one's own applications. A secret is in the answer to its creation and nowhere else."""
+    """Keys of one's own applications. A secret is in the response to its creation and nowhere else."""
 
     serializer_class = serializers.KeySerializer
     filterset_class = filtersets.KeyFilter
@@ -65,7 +65,7 @@ class KeyViewSet(Creatable, Updatable):
 
     @verb(request=serializers.RotateSerializer)
     def rotate(self, request: Request, pk: str) -> Response:
-        """Make its successor, which is the answer; the old one works on for the overlap."""
+        """Make its successor, which is the response; the old one works on for the overlap."""
         key = self.get_object()
         overlap = timedelta(seconds=self.body(serializers.RotateSerializer)["overlap"])
         return self.answer(serializers.shown_once(services.key_rotate(actor=self.actor, key=key, overlap=overlap)), 201)

@@ -1,4 +1,4 @@
-"""API keys: made, imported, rotated, revoked. A secret leaves here once, in the answer to its creation."""
+"""API keys: made, imported, rotated, revoked. A secret leaves here once, in the response to its creation."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager

@@ -129,7 +129,7 @@ def changing(
 
 
 def _forget_stored(noted: Change, subscription: Subscription) -> None:
-    """End the answers that were stored for this application and its subjects alone: they were made under the right
+    """End the responses that were stored for this application and its subjects alone: they were made under the right
     that changes.
     """
     noted.affect("stored", tag_of_grant(subscription.api.slug, named(subscription.application)))

@@ -122,7 +122,7 @@ class SummarySerializer(serializers.Serializer):
     errors = serializers.IntegerField(  # type: ignore[assignment]
         help_text="Answered with 4xx or 5xx."
     )
-    bytes = serializers.IntegerField(help_text="Of answers.")
+    bytes = serializers.IntegerField(help_text="Of responses.")
     hit_ratio = serializers.FloatField(
         allow_null=True, help_text="(HIT + STALE + REVALIDATED) / (those + MISS); null when there were none."
     )

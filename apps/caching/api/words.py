@@ -114,7 +114,7 @@ class OperationWords(_Words):
 
 
 class CacheWords(_WordsOfAPI):
-    """How an API's answers are cached."""
+    """How an API's responses are cached."""
 
     operations = OperationWords(many=True, required=False, help_text="The first that fits a call counts.")
     warm_up = serializers.DictField(required=False, help_text="What is fetched before anyone asks, and when.")

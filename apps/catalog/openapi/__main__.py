@@ -1,6 +1,6 @@
 """The process in which ``reader_process`` has a document read: ``SECONDS MEMORY``, the document on standard input.
 
-Answers with JSON on standard output: ``{"description": …}`` or ``{"refused": [sentences]}``.
+Responses with JSON on standard output: ``{"description": …}`` or ``{"refused": [sentences]}``.
 """
 
 import contextlib

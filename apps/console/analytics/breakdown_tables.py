@@ -72,10 +72,10 @@ def applications(asked: AnalyticsQuery, rows: Sequence[Row]) -> BreakdownTable:
 
 
 def ratios(asked: AnalyticsQuery, rows: Sequence[Row]) -> BreakdownTable:
-    """How much the cache answers for each API."""
+    """The cache hit ratio of each API."""
     results = [_with_result(name) for name in ("HIT", "MISS", "STALE", "REVALIDATED", "BYPASS")]
     return BreakdownTable(
-        "How much does it answer for each API?", [_named("API", asked, "api"), HIT_RATIO, *results], rows
+        "What is each API's cache hit ratio?", [_named("API", asked, "api"), HIT_RATIO, *results], rows
     )
 
 

@@ -247,7 +247,7 @@ def cache(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
     ratio = Line("Hit ratio", "text", counted(now, lambda point: point["hit_ratio"]), unit="ratio")
     earlier = Line("Before", "quiet", behind(now, before, lambda point: point["hit_ratio"]), unit="ratio", behind=True)
     lines = [*results, ratio, earlier]
-    return [chart("cache", "How much does the cache answer?", now, lines, marks, top=1.0)]
+    return [chart("cache", "What is the cache hit ratio?", now, lines, marks, top=1.0)]
 
 
 def latency(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:

@@ -45,7 +45,7 @@ class Dashboard:
 
 
 class Panel:
-    """One question of one reader, asked once however many charts need the answer."""
+    """One question of one reader, asked once however many charts need the result."""
 
     def __init__(self, user: User, asked: AnalyticsQuery) -> None:
         self.asked = asked

@@ -1,4 +1,4 @@
-"""One chart of the last day inside another page: how much the cache answers."""
+"""One chart of the last day inside another page: the cache hit ratio."""
 
 from typing import Any
 

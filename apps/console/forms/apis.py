@@ -93,7 +93,7 @@ class RegisterForm(ConsoleForm):
             choices=CacheMode.choices,
             initial=CacheMode.ORIGIN,
             label="Cache",
-            help_text="Who decides how long an answer is fresh.",
+            help_text="Who decides how long a response is fresh.",
         ),
         "cache-mode",
     )
@@ -180,8 +180,8 @@ class TrafficForm(RevisionForm):
         label="Set on the way to the upstream", help_text="One Name: value per line; replaces what the caller sent."
     )
     remove_request_headers = WordsField(label="Remove from requests", help_text="Names, separated by commas.")
-    set_response_headers = HeadersField(label="Set on answers", help_text="One Name: value per line.")
-    remove_response_headers = WordsField(label="Remove from answers", help_text="Names, separated by commas.")
+    set_response_headers = HeadersField(label="Set on responses", help_text="One Name: value per line.")
+    remove_response_headers = WordsField(label="Remove from responses", help_text="Names, separated by commas.")
 
     #: a service's field -> the form's
     NAMES = {

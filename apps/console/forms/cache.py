@@ -59,11 +59,11 @@ IN_SENTENCES = {name for name, each in SETTINGS.items() if each.group is Setting
 
 
 class PolicyForm(ConsoleForm):
-    """How one API's answers are cached: a field for each setting, and these beside them."""
+    """How one API's responses are cached: a field for each setting, and these beside them."""
 
     downstream_for = DurationField(required=False, label="For how long", help_text="Sent as max-age, like 60s.")
     share_confirmed = forms.BooleanField(
-        required=False, label="I know that its answers don't depend on who is signed in"
+        required=False, label="I know that its responses don't depend on who is signed in"
     )
     comment = forms.CharField(
         required=False, max_length=300, label="What changes, and why", help_text="For the audit log."

@@ -80,7 +80,7 @@ class ExplainForm(ConsoleForm):
         required=False,
         label="Body",
         widget=forms.Textarea({"rows": 3, "spellcheck": "false"}),
-        help_text="Part of the key where the policy keeps answers to POST.",
+        help_text="Part of the key where the policy keeps responses to POST.",
     )
 
     def __init__(self, *args: Any, applications: QuerySet[Application], **kwargs: Any) -> None:

@@ -43,7 +43,7 @@ class OperationForm(ConsoleForm):
     )
     methods = WordsField(label="Methods", help_text="Like GET, POST. Empty: all.")
     share_confirmed = forms.BooleanField(
-        required=False, label="I know that its answers don't depend on who is signed in"
+        required=False, label="I know that its responses don't depend on who is signed in"
     )
 
     def __init__(self, *args: Any, shared_already: bool = False, **kwargs: Any) -> None:

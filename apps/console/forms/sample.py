@@ -1,4 +1,4 @@
-"""A request and the origin's answer to it, to try a policy on."""
+"""A request and the origin's response to it, to try a policy on."""
 
 from typing import Any
 

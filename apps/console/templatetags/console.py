@@ -84,7 +84,7 @@ def part(label: str) -> str:
 
 @register.filter
 def sharing(scope: str) -> str:
-    """Among whom a stored answer is shared."""
+    """Among whom a stored response is shared."""
     return _SHARING.get(scope, scope)
 
 
@@ -127,8 +127,8 @@ def result(value: str) -> SafeString:
 
 @register.simple_tag
 def status(value: int) -> SafeString:
-    """An HTTP status as a badge; 0 is no answer."""
-    return _badge(status_labels.of_status(value), value or "no answer")
+    """An HTTP status as a badge; 0 is no response."""
+    return _badge(status_labels.of_status(value), value or "no response")
 
 
 @register.simple_tag

@@ -91,10 +91,10 @@ def delete(request: SignedInRequest, api: API) -> Action:
 
 @action(load=an_api, may=can_purge)
 def purge_api(request: SignedInRequest, api: API) -> Action:
-    """Purge cached answers of one API."""
+    """Purge cached responses of one API."""
     back = reverse("console:api_cache", args=[api.slug])
     return Action(
-        heading=f"Purge cached answers of {api}",
+        heading=f"Purge cached responses of {api}",
         submit="Purge",
         back=back,
         back_label=str(api),

@@ -61,10 +61,10 @@ def cache(request: SignedInRequest) -> HttpResponse:
 
 @action(may=looks_after_some)
 def purge_any(request: SignedInRequest) -> Action:
-    """Purge cached answers of some API."""
+    """Purge cached responses of some API."""
     back = reverse("console:cache")
     return Action(
-        heading="Purge cached answers",
+        heading="Purge cached responses",
         submit="Purge",
         back=back,
         back_label="Cache",

@@ -15,7 +15,7 @@ FORM = ("GET", "HEAD", "POST")
 
 @page(may=anyone, methods=FORM)
 def explain_page(request: SignedInRequest) -> HttpResponse:
-    """A typed request: its key in parts, the decision with its reason, the nearest stored answer. Nothing is called.
+    """A typed request: its key in parts, the decision with its reason, the nearest stored response. Nothing is called.
 
     Which APIs a reader may ask about is the service's to say.
     """

@@ -70,7 +70,7 @@ class PartSerializer(serializers.Serializer):
 
 
 class DifferenceSerializer(serializers.Serializer):
-    """One part in which a stored answer's key isn't the request's."""
+    """One part in which a stored response's key isn't the request's."""
 
     label = serializers.CharField()  # type: ignore[assignment]
     wanted = serializers.CharField(help_text="The request's.")
@@ -78,7 +78,7 @@ class DifferenceSerializer(serializers.Serializer):
 
 
 class StoredSerializer(serializers.Serializer):
-    """A stored answer, without its body."""
+    """A stored response, without its body."""
 
     key = serializers.CharField()
     status = serializers.IntegerField()
@@ -94,7 +94,7 @@ class StoredSerializer(serializers.Serializer):
 
 
 class NearestSerializer(serializers.Serializer):
-    """The stored answer under the same path that differs in the fewest parts."""
+    """The stored response under the same path that differs in the fewest parts."""
 
     stored = StoredSerializer()
     differences = DifferenceSerializer(many=True)
@@ -136,7 +136,7 @@ class ExplainView(ViaAPI):
 
     @extend_schema(request=TypedRequestSerializer, responses=ExplanationSerializer)
     def post(self, request: Request, api: str) -> Response:
-        """Explain it: the key in parts, the decision with its reason, the nearest stored answer with what differs."""
+        """Explain it: the key in parts, the decision with its reason, the nearest stored response with what differs."""
         found = get_object_or_404(self.get_queryset(), slug=api)
         words = TypedRequestSerializer(data=request.data, context={"request": request})
         words.is_valid(raise_exception=True)

@@ -37,7 +37,7 @@ class ExplainSerializer(serializers.Serializer):
     steps = StepSerializer(many=True)
     key = KeyOfCallSerializer(
         allow_null=True,
-        help_text="The cache key in parts, and the nearest stored answer; null: the cache was not asked.",
+        help_text="The cache key in parts, and the nearest stored response; null: the cache was not asked.",
     )
 
 

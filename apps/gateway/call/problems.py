@@ -62,7 +62,7 @@ class Problem(Enum):
         "Upstream not allowed",
         "This platform's rules don't let the API's upstream be called.",
     )
-    UPSTREAM_INVALID = "upstream_invalid", 502, "Invalid upstream answer", "The API's answer could not be used."
+    UPSTREAM_INVALID = "upstream_invalid", 502, "Invalid upstream response", "The API's response could not be used."
     NOT_READY = "not_ready", 503, "Not ready", "The gateway can't check credentials at the moment."
     UPSTREAM_BUSY = "upstream_busy", 503, "Upstream busy", "As many calls to this API as it allows are under way."
     UPSTREAM_TIMEOUT = "upstream_timeout", 504, "Upstream timeout", "The API did not answer in time."
@@ -72,7 +72,7 @@ class Problem(Enum):
         "Loop detected",
         "The call came back to an API that it had passed before.",
     )
-    NOT_STORED = "not_stored", 504, "Not stored", "The call wanted a stored answer only, and there is none."
+    NOT_STORED = "not_stored", 504, "Not stored", "The call wanted a stored response only, and there is none."
 
 
 _TEXTS = {

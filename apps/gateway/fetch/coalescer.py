@@ -157,7 +157,7 @@ class Coalescer:
                 raise
         if heard is not None:
             self._start(fetch, fetch.run(heard), alone=True)
-        return await self._subscribe(fetch, x, False) or responses.failed(x, Broken("no answer", sent=True))
+        return await self._subscribe(fetch, x, False) or responses.failed(x, Broken("no response", sent=True))
 
     async def _subscribe(
         self, fetch: UpstreamFetch, x: Call, collapsed: bool, *, asks_again: bool = False

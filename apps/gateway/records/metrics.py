@@ -31,7 +31,7 @@ TROUBLE = 10.0
 _HELP = {
     "apimgr_calls_total": ("counter", "Calls answered."),
     "apimgr_call_seconds": ("histogram", "Time from the parsed head to the last byte."),
-    "apimgr_upstream_failures_total": ("counter", "Upstream calls without an answer."),
+    "apimgr_upstream_failures_total": ("counter", "Upstream calls without a response."),
     "apimgr_upstream_calls_in_flight": ("gauge", "Calls to upstreams under way, streamed responses among them."),
     "apimgr_upstream_calls_queued": ("gauge", "Calls that wait because as many as their API allows are under way."),
     "apimgr_upstream_calls_refused_total": ("counter", "Calls for which there was no place, in the queue neither."),
@@ -53,7 +53,7 @@ _HELP = {
     "apimgr_cache_evictions_total": ("counter", "Entries pushed out of the in-process tier."),
     "apimgr_cache_alarms_total": (
         "counter",
-        "Stored answers that were found under another caller's key and not served.",
+        "Stored responses that were found under another caller's key and not served.",
     ),
     "apimgr_cache_server_failures_total": ("counter", "Exchanges with the cache server that failed or came too late."),
     "apimgr_cache_server_skipped_total": ("counter", "Exchanges left out because the last ones had failed."),

@@ -345,7 +345,7 @@ async def _send_buffered(
             size += len(part)
             parts.append(part)
             if size > LARGEST_BUFFERED:
-                refused = refuse(x, Problem.UPSTREAM_INVALID, "The answer is too large for HTTP/1.0.")
+                refused = refuse(x, Problem.UPSTREAM_INVALID, "The response is too large for HTTP/1.0.")
                 break
     except UpstreamError:
         refused = refuse(x, Problem.UPSTREAM_INVALID)

@@ -1,4 +1,4 @@
-"""The fast lane: uvicorn's HTTP/1.1 protocol, which answers at once what the pipeline's first half can answer.
+"""The server of the gateway: uvicorn's HTTP/1.1 protocol, which answers at once what the pipeline's first half can answer.
 
 As soon as a head is parsed, ``Pipeline.begin`` is asked. A response that is here is written to the transport;
 everything else takes uvicorn's ordinary way to the ASGI application, with the call as far as it got. The protocol owns what it

@@ -89,16 +89,16 @@ class Connection(asyncio.Protocol):
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if not self._is_whole_before(data, before):
-                self._fail(Broken("the answer is not HTTP/1.1", sent=True))
+                self._fail(Broken("the response is not HTTP/1.1", sent=True))
                 return
             # Its length is known, and what follows it belongs to no response (RFC 9112 §6.3): the connection ends here.
             self._keep_alive = False
         if not self.head_done and self.wire_bytes > HEAD_LIMIT:
-            self._fail(Broken("the head of the answer is too large", sent=True))
+            self._fail(Broken("the head of the response is too large", sent=True))
         elif self.head_done:
             self._framing_bytes = self._framing_bytes + len(data) if self._body_bytes == before else 0
             if self._framing_bytes > HEAD_LIMIT and not self.complete:  # a trailer, which the parser keeps
-                self._fail(Broken("the trailer of the answer is too large", sent=True))
+                self._fail(Broken("the trailer of the response is too large", sent=True))
             else:
                 self._wake()
 
@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
             self.complete = True
             self._wake()
         else:
-            self._fail(Broken("the connection ended before the answer did", sent=True))
+            self._fail(Broken("the connection ended before the response did", sent=True))
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self.head_done:
-            raise ValueError("a second answer to one request")
+            raise ValueError("a second response to one request")
         self.fields = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -155,7 +155,7 @@ class Connection(asyncio.Protocol):
         encodings = [value for name, value in self.fields if name == b"transfer-encoding"]
         # The request allowed no other coding (RFC 9112 §6.1): without knowing it, where the response ends is a guess.
         if encodings and (len(encodings) > 1 or encodings[0].lower() != b"chunked" or version == "1.0"):
-            raise ValueError("the answer's framing is ambiguous")
+            raise ValueError("the response's framing is ambiguous")
         self.status = status
         self.head_done = True
         self._keep_alive = self.parser.should_keep_alive()
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
             return
         if self.status == 205:
             raise ValueError(
-                "content in an answer that has none (RFC 9110 §15.3.6): some clients read on behind its head"
+                "content in a response that has none (RFC 9110 §15.3.6): some clients read on behind its head"
             )
         self._chunks.append(body)
         self._body_bytes += len(body)

@@ -13,14 +13,14 @@ from apps.rest.serializers import ObjectWords, Words
 
 
 class WebhookSerializer(Words):
-    """A webhook. Its secret is in the answer to its making and nowhere else."""
+    """A webhook. Its secret is in the response to its making and nowhere else."""
 
     api = NameField(visible=apis_visible_to)
     changed_at = serializers.DateTimeField(read_only=True)
     previous_until = serializers.DateTimeField(
         read_only=True, allow_null=True, help_text="Until then the secret before holds too."
     )
-    secret = serializers.SerializerMethodField(help_text="Only in the answer that makes it.")
+    secret = serializers.SerializerMethodField(help_text="Only in the response that makes it.")
 
     def get_secret(self, webhook: PurgeWebhook) -> str | None:
         """Once."""

@@ -19,7 +19,7 @@ from apps.rest.serializers import DocumentWords, Words
 
 
 class CachePolicySerializer(WithReceipt, CacheWords, DocumentWords):
-    """How an API's answers are cached: the ``cache`` and ``sensitivity`` words of the declarative file."""
+    """How an API's responses are cached: the ``cache`` and ``sensitivity`` words of the declarative file."""
 
     fixed = frozenset({"api"})
     api = NameField(help_text="A policy stays with its API.")

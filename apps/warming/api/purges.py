@@ -24,7 +24,7 @@ class PurgeAndWarmUpSerializer(PurgeSerializer):
     """
 
     warm_up = WarmUpWords(
-        required=False, write_only=True, help_text="Fetch answers anew afterwards; {} as the policy says."
+        required=False, write_only=True, help_text="Fetch responses anew afterwards; {} as the policy says."
     )
 
     def to_representation(self, instance: Purge) -> dict[str, Any]:

@@ -57,14 +57,14 @@ class HeaderLines(serializers.Field):
 
 
 class PushSerializer(Words):
-    """A representation to store before anybody asks for it. It is judged like an upstream's answer."""
+    """A representation to store before anybody asks for it. It is judged like an upstream's response."""
 
     api = NameField(visible=apis_configured_by)
     url = serializers.CharField(
         max_length=2000, help_text="A path like /items/1?lang=en, for each of the API's hosts; or a whole URL."
     )
     status = serializers.IntegerField(min_value=200, max_value=599, required=False, default=200)
-    headers = HeaderLines(required=False, default=(), help_text="The answer's: Cache-Control, ETag, Surrogate-Key …")
+    headers = HeaderLines(required=False, default=(), help_text="The response's: Cache-Control, ETag, Surrogate-Key …")
     body = serializers.CharField(
         required=False, allow_blank=True, trim_whitespace=False, help_text="As text, sent in UTF-8."
     )
@@ -74,7 +74,7 @@ class PushSerializer(Words):
     )
 
     def validate_request_headers(self, value: Headers) -> Headers:
-        """Those that a call for everybody's answer may have."""
+        """Those that a call for everybody's response may have."""
         try:
             warm_up.headers({name.decode(): line.decode() for name, line in value})
         except ValueError as refusal:

@@ -30,7 +30,7 @@ class PushThrottle(UserRateThrottle):
 
 
 class CacheEntriesView(ViaAPI):
-    """Stored answers: an origin pushes one before anybody asks for it."""
+    """Stored responses: an origin pushes one before anybody asks for it."""
 
     http_method_names = ["put", "options"]
     parser_classes = [AnswerBody]
@@ -38,7 +38,9 @@ class CacheEntriesView(ViaAPI):
 
     @extend_schema(request=serializers.PushSerializer, responses={201: serializers.PushedSerializer})
     def put(self, request: Request) -> Response:
-        """Store a representation. 400 says what forbids that, in the words in which the cache decides about upstreams' answers."""
+        """Store a representation. 400 says what forbids that, in the words in which the cache decides about upstreams'
+        responses.
+        """
         asked = serializers.PushSerializer(data=request.data, context={"request": request})
         asked.is_valid(raise_exception=True)
         api = asked.validated_data["api"]

@@ -21,7 +21,9 @@ from apps.tenants.actors import PLATFORM
 class Command(BaseCommand):
     """Nothing is called: the decision is made here, over what the shared tier holds."""
 
-    help = "Explain what the cache would do with a request: its key in parts, the decision, the nearest stored answer."
+    help = (
+        "Explain what the cache would do with a request: its key in parts, the decision, the nearest stored response."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The request, much as curl takes it."""
@@ -82,7 +84,7 @@ def lines_of(found: Explanation, now: float) -> Iterable[str]:
     if found.stored is not None:
         yield f"Stored under this key: {_said(found.stored, now)}"
     if found.nearest is not None:
-        yield f"The nearest other stored answer: {_said(found.nearest.stored, now)}"
+        yield f"The nearest other stored response: {_said(found.nearest.stored, now)}"
         yield "It differs in:"
         for each in found.nearest.differences:
             yield f"  {each.label:<16} {each.wanted or '(empty)'} ≠ {each.stored or '(empty)'}"

@@ -95,7 +95,7 @@ class Cache(Stage):
             return Need(lambda: self._look_further(x))
         if decision.reason is httpcache.Reason.SCOPE_MISMATCH:
             self._store.stats.alarms += 1
-            log.critical("a stored answer of another caller was found under %s; it was not served", plan.key_text)
+            log.critical("a stored response of another caller was found under %s; it was not served", plan.key_text)
         x.reason = decision.reason.code
         if type(decision) is httpcache.Serve:
             if decision.refresh:

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand
 
 from apimgr.environment import keep_private
 
-DRAIN = 1  # seconds for answers that are under way when it is asked to stop
+DRAIN = 1  # seconds for responses that are under way when it is asked to stop
 
 HEAD_BYTES = 64 * 1024
 """Bytes of a request's head; the other implementation of HTTP that uvicorn may find has no bound."""

@@ -1,4 +1,4 @@
-"""``manage.py purge --api SLUG``: end cached answers, with the receipt."""
+"""``manage.py purge --api SLUG``: end cached responses, with the receipt."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -24,7 +24,7 @@ class Command(BaseCommand):
     tenant's or an application's own.
     """
 
-    help = "Purge an API's cached answers and print the receipt."
+    help = "Purge an API's cached responses and print the receipt."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """What to purge; paths are below the API's listen path."""
@@ -69,7 +69,7 @@ class Command(BaseCommand):
         raise SystemExit(receipt.exit_status)
 
     def _warm(self, api: API, purge: Purge) -> None:
-        """Fetch answers anew, with a progress bar."""
+        """Fetch responses anew, with a progress bar."""
         try:
             see_through(warm_up_start(actor=PLATFORM, api=api, cause=WarmUpCause.PURGE, mark=purge.pk), self.stdout)
         except Conflict as refusal:

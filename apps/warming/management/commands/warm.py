@@ -1,4 +1,4 @@
-"""``manage.py warm --api SLUG``: fetch an API's answers before callers ask for them, with a progress bar."""
+"""``manage.py warm --api SLUG``: fetch an API's responses ahead of demand, with a progress bar."""
 
 from argparse import ArgumentParser
 from typing import Any
