@@ -92,7 +92,7 @@ class Worker:
         async def drop() -> None:
             if self.subscriber._task is not None:
                 await end(self.subscriber._task)
-            await self.subscriber._tail.close()
+            await self.subscriber._stream.close()
             await self.subscriber._lookups.aclose()
 
         self.run(drop())
