@@ -105,7 +105,9 @@ class VisibleEntries:
         return stored_of(record, self.cache.is_purged(record) or now >= record.entry.keep_until, now)
 
     def nearest(self, rows: Iterable[tuple[list[Difference], IndexedResponse]]) -> Nearest | None:
-        """The stored response that differs in the fewest parts, but in some; of several, the first."""
+        """The stored response that differs in the fewest parts, but in some; of several, the first. ``rows`` are of ``under``, with
+        what differs.
+        """
         others = sorted((pair for pair in rows if pair[0]), key=lambda pair: len(pair[0]))
         for differing, row in others:
             stored = self.stored(row)

@@ -86,3 +86,8 @@ class ExplainForm(ConsoleForm):
     def __init__(self, *args: Any, applications: QuerySet[Application], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["application"].offer(applications)  # type: ignore[attr-defined]
+
+    def clean_body(self) -> bytes:
+        """As it would be sent."""
+        body: str = self.cleaned_data["body"]
+        return body.encode()

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from apps.console.form_responses import attempt, sent
 from apps.console.forms.explain import ExplainForm
 from apps.console.page_access import SignedInRequest, anyone, page
-from apps.explain.lookup import Explanation, explain
+from apps.explain.lookup import explain
 from apps.purging.selectors import applications_explainable_by
 
 FORM = ("GET", "HEAD", "POST")
@@ -21,22 +21,10 @@ def explain_page(request: SignedInRequest) -> HttpResponse:
     """
     start = {name: request.GET.get(name, "") for name in ("method", "url", "application") if request.GET.get(name)}
     form = ExplainForm(sent(request), initial=start, applications=applications_explainable_by(request.user))
-
-    def explained() -> Explanation:
-        data = form.cleaned_data
-        return explain(
-            actor=request.user,
-            url=data["url"],
-            method=data["method"],
-            headers=data["headers"],
-            body=data["body"].encode() or None,
-            application=data["application"],
-        )
-
     found, status = None, 200
     if request.method == "POST":
         try:
-            found = attempt(form, explained)
+            found = attempt(form, lambda: explain(actor=request.user, **form.cleaned_data))
         except PermissionDenied as denied:
             form.add_error("url", str(denied) or "This isn't yours to ask.")
             status = 403

@@ -48,6 +48,10 @@ class TypedRequestSerializer(Words):
         help_text="Who calls; null: nobody, or whose key is sent.",
     )
 
+    def validate_body(self, value: str) -> bytes:
+        """As it would be sent."""
+        return value.encode()
+
     def validate_headers(self, value: list[str]) -> list[tuple[str, str]]:
         """Names and values."""
         return [header_of(line) for line in value]
@@ -140,7 +144,5 @@ class ExplainView(ViaAPI):
         found = get_object_or_404(self.get_queryset(), slug=api)
         words = TypedRequestSerializer(data=request.data, context={"request": request})
         words.is_valid(raise_exception=True)
-        asked: dict[str, Any] = dict(words.validated_data)
-        asked["body"] = asked["body"].encode() or None
-        explained = explain(actor=cast(User, request.user), api=found, **asked)
+        explained = explain(actor=cast(User, request.user), api=found, **words.validated_data)
         return Response(ExplanationSerializer(explained).data)
