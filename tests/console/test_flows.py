@@ -145,6 +145,20 @@ def test_settings_saved_by_two_at_once_are_not_lost(world, browse):
     assert API.objects.get(slug="products").name == "Wares"
 
 
+def test_saving_the_form_leaves_ways_of_saying_who_calls_that_it_does_not_show(world, browse):
+    olga, address = browse(world.people.olga), reverse("console:api_settings", args=["products"])
+    API.objects.filter(slug="products").update(authentication=["api_key", "none"])
+
+    def save(**changes):
+        shown = olga.get(address).context["form"].initial
+        sent = {name: value for name, value in shown.items() if value not in (None, False, [])}
+        assert olga.post(address, sent | changes).status_code == 302
+        return API.objects.get(slug="products").authentication
+
+    assert save(name="Wares") == ["api_key", "none"]
+    assert save(authentication="none") == ["none"]
+
+
 def test_upstreams_are_changed_in_place(world, browse):
     olga, address = browse(world.people.olga), reverse("console:api_traffic", args=["products"])
     fields = {

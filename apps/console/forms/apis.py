@@ -165,8 +165,10 @@ class SettingsForm(RevisionForm):
         return shown | {"authentication": api.authentication[0] if api.authentication else APIKeys.word}
 
     def arguments(self) -> dict[str, Any]:
-        """What ``api_update`` gets."""
-        return {**self.cleaned_data, "authentication": [self.cleaned_data["authentication"]]}
+        """What ``api_update`` gets. The form shows one way of saying who calls: others stay, unless another is chosen."""
+        data = dict(self.cleaned_data)
+        chosen = data.pop("authentication")
+        return data | ({"authentication": [chosen]} if "authentication" in self.changed_data else {})
 
 
 SettingsForm.base_fields = _fields(Tab.SETTINGS) | SettingsForm.base_fields
