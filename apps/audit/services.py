@@ -68,27 +68,27 @@ def change(
 
     ``actor`` is a user, or whoever acts for the platform. Raise inside to change nothing.
     """
-    noted = Change(verb=verb, target_type=target_type, target=target, tenant=tenant, comment=comment)
+    audit_entry = Change(verb=verb, target_type=target_type, target=target, tenant=tenant, comment=comment)
     with transaction.atomic():
         if Epoch.objects.select_for_update().filter(pk=1).first() is None:
             Epoch.objects.get_or_create(pk=1)
-        yield noted
-        if noted.dropped:
+        yield audit_entry
+        if audit_entry.dropped:
             return
         Epoch.objects.filter(pk=1).update(n=F("n") + 1)
         entry = Entry.objects.create(
             epoch=Epoch.objects.values_list("n", flat=True).get(pk=1),
             actor_email=getattr(actor, "email", ""),
             via=via.get(),
-            verb=noted.verb,
-            target_type=noted.target_type,
-            target=noted.target,
-            tenant_slug=noted.tenant,
-            comment=noted.comment,
-            changes=noted.changes,
-            affects=noted.affects,
+            verb=audit_entry.verb,
+            target_type=audit_entry.target_type,
+            target=audit_entry.target,
+            tenant_slug=audit_entry.tenant,
+            comment=audit_entry.comment,
+            changes=audit_entry.changes,
+            affects=audit_entry.affects,
         )
-        if noted.affects:
+        if audit_entry.affects:
             transaction.on_commit(partial(_wake, entry.epoch), robust=True)
 
 

@@ -107,7 +107,7 @@ class Gateway:
         self.connections = ClientConnections(options.connections_per_client, options.connections)
         self._digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
         self._trusted = networks_of(options.trusted_proxies)
-        self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _nobody
+        self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _trusts_none
         self.metrics_readers = MetricsReaders(options.metrics_networks, self.trusts)
         self._tasks: set[asyncio.Task[None]] = set()
         self.invalidation = Invalidation(
@@ -192,5 +192,5 @@ class Gateway:
         return is_within(address_of(client), self._trusted)
 
 
-def _nobody(client: str) -> bool:
+def _trusts_none(client: str) -> bool:
     return False

@@ -170,7 +170,7 @@ def permits_sharing(said: ResponseDirectives) -> str | None:
     return None
 
 
-def scope_of_answer(
+def scope_of_response(
     policy: Policy, base: SharingScope, credentialed: bool, said: ResponseDirectives
 ) -> tuple[SharingScope, str]:
     """The scope under which a response may be stored, and the rule that says so."""

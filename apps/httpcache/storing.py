@@ -13,7 +13,7 @@ from apps.httpcache.entity_tags import ANY, LONGEST, MOST, one_word
 from apps.httpcache.entry import MAX_LIFE, CacheEntry, PurgeClock
 from apps.httpcache.fields import PER_CALL, end_to_end, first, lines_of, members
 from apps.httpcache.freshness import Grace, grace, initial_age, jittered, lifetime
-from apps.httpcache.identity import SharingScope, holder, permits_sharing, scope_of_answer
+from apps.httpcache.identity import SharingScope, holder, permits_sharing, scope_of_response
 from apps.httpcache.messages import Headers, ResponseHead
 from apps.httpcache.plan import RequestPlan
 from apps.httpcache.policy import PASS, PERSONAL, PERSONAL_LIFETIME
@@ -210,7 +210,7 @@ def _entry(
     if fresh_until <= now and not has_validator and not _is_worth_grace(swr_until, sie_5xx_until, now):
         return None, Reason.ALREADY_STALE
 
-    scope, rule = scope_of_answer(policy, plan.base, plan.credentialed, said)
+    scope, rule = scope_of_response(policy, plan.base, plan.credentialed, said)
     by_all = policy.open_to_all and scope == SharingScope.SHARED and not plan.credentialed
     index = next(index for index, (owned_scope, _) in enumerate(plan.owners) if owned_scope == scope)
     names = field_names(head.headers) or ()

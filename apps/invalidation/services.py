@@ -44,9 +44,9 @@ def webhook_secret_make(*, actor: Actor, api: API, overlap: timedelta = OVERLAP)
     if not timedelta(0) <= overlap <= timedelta(days=30):
         raise ValidationError({"overlap": "Between 0 and 30 days."})
     now = timezone.now()
-    with _changing("webhook.make", actor, api) as noted:
+    with _changing("webhook.make", actor, api) as audit_entry:
         webhook = PurgeWebhook.objects.filter(api=api).first() or PurgeWebhook(api=api)
-        noted.field("secret", "changed" if webhook.pk else None, "made")
+        audit_entry.field("secret", "changed" if webhook.pk else None, "made")
         webhook.previous = webhook.secret if webhook.pk else None
         webhook.previous_until = now + overlap if webhook.pk else None
         webhook.secret, webhook.changed_at = f"whs_{secrets.token_urlsafe(32)}", now
@@ -57,9 +57,9 @@ def webhook_secret_make(*, actor: Actor, api: API, overlap: timedelta = OVERLAP)
 def webhook_remove(*, actor: Actor, api: API) -> None:
     """Take no more messages of an API by webhook."""
     allow(can_configure(actor, api), _REFUSAL)
-    with _changing("webhook.remove", actor, api) as noted:
+    with _changing("webhook.remove", actor, api) as audit_entry:
         if not PurgeWebhook.objects.filter(api=api).delete()[0]:
-            noted.drop()
+            audit_entry.drop()
 
 
 def secrets_of(slug: str, now: datetime) -> tuple[API | None, list[str]]:
@@ -79,16 +79,16 @@ def cdn_update(*, actor: Actor, api: API, **fields: Unpack[CDNFields]) -> CDN:
     """
     allow(can_configure(actor, api), _REFUSAL)
     private = _private_targets(actor, api, fields)
-    with _changing("cdn.update", actor, api) as noted:
+    with _changing("cdn.update", actor, api) as audit_entry:
         cdn = CDN.objects.filter(api=api).first() or CDN(api=api)
         before = {"base_url": cdn.base_url, "calls": cdn.calls}
         headers: dict[str, Any] = dict(fields.get("headers", cdn.headers))
         for name, value in headers.items():
             if value is None:
                 headers[name] = cdn.headers.get(name)
-        noted.field("headers", sorted(cdn.headers), sorted(headers))
+        audit_entry.field("headers", sorted(cdn.headers), sorted(headers))
         if headers != cdn.headers and sorted(headers) == sorted(cdn.headers):
-            noted.changes["headers"] = [sorted(cdn.headers), "changed"]
+            audit_entry.changes["headers"] = [sorted(cdn.headers), "changed"]
         cdn.base_url = fields.get("base_url", cdn.base_url)
         cdn.calls = {kind: dict(call) for kind, call in fields.get("calls", cdn.calls).items()}
         cdn.headers = headers
@@ -104,9 +104,9 @@ def cdn_update(*, actor: Actor, api: API, **fields: Unpack[CDNFields]) -> CDN:
             )
         cdn.full_clean(exclude=["headers"])
         for name, value in before.items():
-            noted.field(name, value, getattr(cdn, name))
-        if not noted.changes and cdn.pk:
-            noted.drop()
+            audit_entry.field(name, value, getattr(cdn, name))
+        if not audit_entry.changes and cdn.pk:
+            audit_entry.drop()
         cdn.save()
     return cdn
 
@@ -114,9 +114,9 @@ def cdn_update(*, actor: Actor, api: API, **fields: Unpack[CDNFields]) -> CDN:
 def cdn_remove(*, actor: Actor, api: API) -> None:
     """Forward no more purges of an API."""
     allow(can_configure(actor, api), _REFUSAL)
-    with _changing("cdn.remove", actor, api) as noted:
+    with _changing("cdn.remove", actor, api) as audit_entry:
         if not CDN.objects.filter(api=api).delete()[0]:
-            noted.drop()
+            audit_entry.drop()
 
 
 def _private_targets(actor: Actor, api: API, fields: CDNFields) -> frozenset[str]:

@@ -90,8 +90,10 @@ def purge_many(*, actor: Actor, api: API, wishes: Sequence[Wish]) -> list[Purge]
                 clocks[soft] = purges.purge(client, named, soft=soft)
     except (*AWAY, purges.StateIsEmpty) as error:
         raise Unavailable("Redis can't be reached: nothing was purged. Try again in a moment.") from error
-    with change(actor=actor, verb="cache.purge", target_type="api", target=api.slug, tenant=api.tenant.slug) as noted:
-        noted.field("purged", None, "; ".join(map(str, wishes[:20])) + ("; …" if len(wishes) > 20 else ""))
+    with change(
+        actor=actor, verb="cache.purge", target_type="api", target=api.slug, tenant=api.tenant.slug
+    ) as audit_entry:
+        audit_entry.field("purged", None, "; ".join(map(str, wishes[:20])) + ("; …" if len(wishes) > 20 else ""))
         email = getattr(user_of(actor), "email", "")
         rows = [
             Purge.objects.create(

@@ -48,13 +48,13 @@ def open_to_all() -> bool:
 def egress_update(*, actor: Actor, allow: Sequence[str]) -> list[str]:
     """Set what all tenants' calls may reach beside public addresses and ``EGRESS_ALLOW``. Returns the rules as they are kept."""
     permit(is_administrator(actor), _REFUSAL)
-    with change(actor=actor, verb="egress.update", target_type="egress", target="installation") as noted:
+    with change(actor=actor, verb="egress.update", target_type="egress", target="installation") as audit_entry:
         row = _installation()
         wanted = _checked(allow)
-        noted.field("allow", row.allow, wanted)
-        noted.affect("egress", "")
-        if not noted.changes:
-            noted.drop()
+        audit_entry.field("allow", row.allow, wanted)
+        audit_entry.affect("egress", "")
+        if not audit_entry.changes:
+            audit_entry.drop()
         row.allow = wanted
         row.save()
     return wanted
@@ -65,13 +65,13 @@ def tenant_egress_update(*, actor: Actor, tenant: Tenant, allow: Sequence[str]) 
     permit(is_administrator(actor), _REFUSAL)
     with change(
         actor=actor, verb="egress.update", target_type="tenant", target=tenant.slug, tenant=tenant.slug
-    ) as noted:
+    ) as audit_entry:
         wanted = _checked(allow)
         before = Tenant.objects.values_list("egress", flat=True).get(pk=tenant.pk)
-        noted.field("egress", before, wanted)
-        noted.affect("egress", tenant.slug)
-        if not noted.changes:
-            noted.drop()
+        audit_entry.field("egress", before, wanted)
+        audit_entry.affect("egress", tenant.slug)
+        if not audit_entry.changes:
+            audit_entry.drop()
         tenant.egress = wanted
         tenant.save(update_fields=["egress"])
     return wanted
@@ -85,11 +85,11 @@ def egress_announce() -> bool:
     says = {"allow": list(settings.EGRESS_ALLOW), "own": [f"{host}:{port}" for host, port in settings.OWN_PLACES]}
     if _installation().announced == says:
         return False
-    with change(actor=PLATFORM, verb="egress.announce", target_type="egress", target="installation") as noted:
+    with change(actor=PLATFORM, verb="egress.announce", target_type="egress", target="installation") as audit_entry:
         row = _installation()
-        noted.field("EGRESS_ALLOW", row.announced.get("allow"), says["allow"])
-        noted.field("own places", row.announced.get("own"), says["own"])
-        noted.affect("egress", "")
+        audit_entry.field("EGRESS_ALLOW", row.announced.get("allow"), says["allow"])
+        audit_entry.field("own places", row.announced.get("own"), says["own"])
+        audit_entry.affect("egress", "")
         row.announced = says
         row.save()
     return True

@@ -64,14 +64,16 @@ def invitation_create(*, actor: Actor, tenant: Tenant, email: str, role: Role | 
     """Send somebody a link by which they become a member, once, within seven days."""
     allow(policies.can_manage_members(actor, tenant), "Only an owner of the tenant may invite members.")
     address = email.strip().lower()
-    with change(actor=actor, verb="invitation.create", target_type="user", target=address, tenant=tenant.slug) as noted:
+    with change(
+        actor=actor, verb="invitation.create", target_type="user", target=address, tenant=tenant.slug
+    ) as audit_entry:
         _refuse_members(tenant, address)
         found = Invitation.objects.filter(tenant=tenant, email=address).first()
         if found and not found.is_over:
             raise ValidationError({"email": f"{address} is invited already. Send that invitation again instead."})
         invitation = found or Invitation(tenant=tenant, email=address)
         invitation.invited_by, invitation.role = user_of(actor), str(role)
-        noted.field("role", None, str(role))
+        audit_entry.field("role", None, str(role))
         _send(invitation)
     return invitation
 
@@ -105,8 +107,8 @@ def invitation_accept(*, user: User, invitation: Invitation) -> Membership:
     """Become a member, in the session of the user to whose address the link was sent: which proves that it is theirs."""
     allow_by_hand(user, "accept an invitation")
     allow(user.is_active and user.email.lower() == invitation.email, "This invitation is for another address.")
-    with _ending(user, "invitation.accept", invitation) as noted:
-        return _join(noted, user, invitation)
+    with _ending(user, "invitation.accept", invitation) as audit_entry:
+        return _join(audit_entry, user, invitation)
 
 
 def invitation_accept_as_new(*, invitation: Invitation, name: str, password: str) -> User:
@@ -115,7 +117,7 @@ def invitation_accept_as_new(*, invitation: Invitation, name: str, password: str
     newcomer = user or User(email=invitation.email, name=name)
     allow(not needs_sign_in(user), "There is an account with this address: sign in to accept.")
     chosen = hashed(password)
-    with _ending(newcomer, "invitation.accept", invitation) as noted:
+    with _ending(newcomer, "invitation.accept", invitation) as audit_entry:
         if user is None:
             # An entry of its own: that somebody is new here is nothing for the tenant's audit log.
             with change(actor=newcomer, verb="user.create", target_type="user") as made:
@@ -123,7 +125,7 @@ def invitation_accept_as_new(*, invitation: Invitation, name: str, password: str
         else:
             user_set_password(actor=user, user=user, password=chosen)
             user_update(actor=user, user=user, name=user.name or name)
-        _join(noted, newcomer, invitation)
+        _join(audit_entry, newcomer, invitation)
     return newcomer
 
 
@@ -142,24 +144,24 @@ def invitations_clean() -> int:
 def _ending(actor: Actor, verb: str, invitation: Invitation) -> Iterator[Change]:
     """A change that uses an invitation up. Raises ``Conflict`` where somebody was first, or a newer link was sent."""
     slug = invitation.tenant.slug
-    with change(actor=actor, verb=verb, target_type="user", target=invitation.email, tenant=slug) as noted:
+    with change(actor=actor, verb=verb, target_type="user", target=invitation.email, tenant=slug) as audit_entry:
         gone, _ = Invitation.objects.filter(pk=invitation.pk, digest=invitation.digest).delete()
         if not gone:
             raise Conflict(_LATE)
-        yield noted
+        yield audit_entry
 
 
 def _member_add(actor: Actor, tenant: Tenant, address: str, role: Role | str, name: str) -> Membership:
     user = User.objects.filter(email__iexact=address).first()
     if user == actor:
         allow_by_hand(actor, "make its owner a member or change their role")
-    with change(actor=actor, verb="user.invite", target_type="user", target=address, tenant=tenant.slug) as noted:
+    with change(actor=actor, verb="user.invite", target_type="user", target=address, tenant=tenant.slug) as audit_entry:
         _refuse_members(tenant, address)
         if user is None:
             # An entry of its own: that somebody is new here is nothing for the tenant's audit log.
             with change(actor=actor, verb="user.create", target_type="user") as made:
                 user = new_user(actor, made, address, name, None, False)
-        membership = set_role(noted, tenant, user, role)
+        membership = set_role(audit_entry, tenant, user, role)
         Invitation.objects.filter(tenant=tenant, email=address).delete()
         emails.welcome(user, tenant, str(membership.get_role_display()), user_of(actor))
     return membership
@@ -203,8 +205,8 @@ def _refuse_floods(invitation: Invitation) -> None:
         )
 
 
-def _join(noted: Change, user: User, invitation: Invitation) -> Membership:
+def _join(audit_entry: Change, user: User, invitation: Invitation) -> Membership:
     """The membership, and the address as a verified one. A role that they were given meanwhile stays."""
     EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})
     held = Membership.objects.filter(user=user, tenant=invitation.tenant).first()
-    return held or set_role(noted, invitation.tenant, user, invitation.role)
+    return held or set_role(audit_entry, invitation.tenant, user, invitation.role)

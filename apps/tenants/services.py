@@ -92,8 +92,8 @@ def user_create(
     """A new user, without a password until one is set or chosen. In a transaction, give a ``HashedPassword`` made before."""
     allow(policies.can_create_user(actor), "Only a platform administrator may add users.")
     password = None if password is None else hashed(password)
-    with change(actor=actor, verb="user.create", target_type="user") as noted:
-        user = new_user(actor, noted, email, name, password, is_administrator)
+    with change(actor=actor, verb="user.create", target_type="user") as audit_entry:
+        user = new_user(actor, audit_entry, email, name, password, is_administrator)
         if is_administrator and isinstance(actor, User):
             new_administrator(user, actor)
     return user
@@ -114,10 +114,10 @@ def user_update(*, actor: Actor, user: User, **fields: Unpack[UserFields]) -> Us
             policies.can_administrate_user(actor, user),
             "Only another platform administrator may change a user's address or rights.",
         )
-    with change(actor=actor, verb="user.update", target_type="user", target=user.email) as noted:
+    with change(actor=actor, verb="user.update", target_type="user", target=user.email) as audit_entry:
         for name, value in changed.items():
             setattr(user, name, value)
-            noted.field(name, before[name], value)
+            audit_entry.field(name, before[name], value)
         user.full_clean()
         # These alone: the row may have lost its rights, its password or its sessions since it was read.
         user.save(update_fields=list(changed))
@@ -148,8 +148,8 @@ def user_set_password(*, actor: Actor, user: User, password: str | HashedPasswor
     allow(policies.can_set_password(actor, user), "Only this user or a platform administrator may set this password.")
     password = hashed(password)
     check_password(actor, user, password.text)
-    with change(actor=actor, verb="user.set_password", target_type="user", target=user.email) as noted:
-        noted.field("tokens", user.tokens.live().count(), 0)
+    with change(actor=actor, verb="user.set_password", target_type="user", target=user.email) as audit_entry:
+        audit_entry.field("tokens", user.tokens.live().count(), 0)
         password.put(user)
         user.save(update_fields=["password"])
     return user
@@ -162,16 +162,16 @@ def tenant_create(*, actor: Actor, slug: str, name: str, owner: User | None = No
     allow(policies.can_create_tenant(actor), "Only a platform administrator may add tenants.")
     if owner is not None and owner == actor:
         allow_by_hand(actor, "make its owner a member")
-    with change(actor=actor, verb="tenant.create", target_type="tenant", target=slug, tenant=slug) as noted:
+    with change(actor=actor, verb="tenant.create", target_type="tenant", target=slug, tenant=slug) as audit_entry:
         if not isinstance(actor, Platform) and was_deleted("tenant", slug):
             raise ValidationError({"slug": DELETED_HAD})
         tenant = Tenant(slug=slug, name=name)
         tenant.full_clean()
         tenant.save()
-        noted.field("name", None, name)
-        noted.affect("tenant", slug)
+        audit_entry.field("name", None, name)
+        audit_entry.affect("tenant", slug)
         if owner:
-            set_role(noted, tenant, owner, Role.OWNER)
+            set_role(audit_entry, tenant, owner, Role.OWNER)
     return tenant
 
 
@@ -182,8 +182,8 @@ def tenant_update(*, actor: Actor, tenant: Tenant, name: str) -> Tenant:
         return tenant
     with change(
         actor=actor, verb="tenant.update", target_type="tenant", target=tenant.slug, tenant=tenant.slug
-    ) as noted:
-        noted.field("name", tenant.name, name)
+    ) as audit_entry:
+        audit_entry.field("name", tenant.name, name)
         tenant.name = name
         tenant.full_clean()
         tenant.save(update_fields=["name"])  # it may have been suspended since it was read
@@ -204,19 +204,19 @@ def tenant_delete(*, actor: Actor, tenant: Tenant) -> None:
     """Remove a tenant that owns no API and no application."""
     allow(policies.can_delete_tenant(actor, tenant), "Only a platform administrator may delete tenants.")
     slug = tenant.slug
-    with change(actor=actor, verb="tenant.delete", target_type="tenant", target=slug, tenant=slug) as noted:
+    with change(actor=actor, verb="tenant.delete", target_type="tenant", target=slug, tenant=slug) as audit_entry:
         # Through the relation: this app knows nothing of host names but that they point here.
         hosts = list(tenant.hosts.values_list("host", flat=True))
         try:
             tenant.delete()
         except ProtectedError as error:
             raise ValidationError(f"{tenant} still owns {len(error.protected_objects)} APIs or applications.") from None
-        noted.affect("tenant", slug)
+        audit_entry.affect("tenant", slug)
         # Whoever has the slug next is somebody else.
-        noted.affect("stored", tag_of_tenant(slug))
-        noted.affect("egress", slug)
+        audit_entry.affect("stored", tag_of_tenant(slug))
+        audit_entry.affect("egress", slug)
         for host in hosts:
-            noted.affect("host", host)
+            audit_entry.affect("host", host)
 
 
 def membership_set(*, actor: Actor, tenant: Tenant, user: User, role: Role | str) -> Membership:
@@ -229,8 +229,10 @@ def membership_set(*, actor: Actor, tenant: Tenant, user: User, role: Role | str
         allow_by_hand(actor, "make its owner a member or change their role")
     if existing is None:
         allow(policies.can_add_members(actor, tenant), "Invite them: who isn't a member yet must accept that first.")
-    with change(actor=actor, verb="membership.set", target_type="user", target=user.email, tenant=tenant.slug) as noted:
-        return set_role(noted, tenant, user, role)
+    with change(
+        actor=actor, verb="membership.set", target_type="user", target=user.email, tenant=tenant.slug
+    ) as audit_entry:
+        return set_role(audit_entry, tenant, user, role)
 
 
 def membership_remove(*, actor: Actor, membership: Membership) -> None:
@@ -239,8 +241,8 @@ def membership_remove(*, actor: Actor, membership: Membership) -> None:
     allow(policies.can_manage_members(actor, tenant), "Only an owner of the tenant may change its members.")
     with change(
         actor=actor, verb="membership.remove", target_type="user", target=user.email, tenant=tenant.slug
-    ) as noted:
-        noted.field("role", membership.role, None)
+    ) as audit_entry:
+        audit_entry.field("role", membership.role, None)
         _keep_an_owner(membership)
         membership.delete()
         # One that they didn't need any more would bring them back.
@@ -278,10 +280,10 @@ def token_create(
         tenant=tenant,
         expires_at=expires_at,
     )
-    with change(actor=actor, verb="token.create", target_type="token", target=f"{user.email}: {name}") as noted:
-        noted.field("scope", None, str(scope))
-        noted.field("tenant", None, tenant.slug if tenant else None)
-        noted.field("expires_at", None, expires_at.isoformat())
+    with change(actor=actor, verb="token.create", target_type="token", target=f"{user.email}: {name}") as audit_entry:
+        audit_entry.field("scope", None, str(scope))
+        audit_entry.field("tenant", None, tenant.slug if tenant else None)
+        audit_entry.field("expires_at", None, expires_at.isoformat())
         token.full_clean()
         token.save()
     return NewToken(token, secret)
@@ -306,9 +308,9 @@ def tokens_notify() -> int:
 
 
 def new_user(
-    actor: Actor, noted: Change, email: str, name: str, password: HashedPassword | None, is_administrator: bool
+    actor: Actor, audit_entry: Change, email: str, name: str, password: HashedPassword | None, is_administrator: bool
 ) -> User:
-    """A user as part of the change ``noted``."""
+    """A user as part of the change ``audit_entry``."""
     user = User(email=email.strip().lower(), name=name, is_administrator=is_administrator)
     if password is None:
         user.set_unusable_password()
@@ -317,9 +319,9 @@ def new_user(
         password.put(user)
     user.full_clean()
     user.save()
-    noted.target = user.email
-    noted.field("name", None, name)
-    noted.field("is_administrator", False, is_administrator)
+    audit_entry.target = user.email
+    audit_entry.field("name", None, name)
+    audit_entry.field("is_administrator", False, is_administrator)
     return user
 
 
@@ -362,11 +364,11 @@ def _user_active(actor: Actor, user: User, active: bool, verb: str) -> User:
     )
     if user.is_active == active:
         return user
-    with change(actor=actor, verb=verb, target_type="user", target=user.email) as noted:
-        noted.field("is_active", user.is_active, active)
+    with change(actor=actor, verb=verb, target_type="user", target=user.email) as audit_entry:
+        audit_entry.field("is_active", user.is_active, active)
         user.is_active = active
         if not active:
-            noted.field("tokens", user.tokens.live().update(ended_at=timezone.now()), 0)
+            audit_entry.field("tokens", user.tokens.live().update(ended_at=timezone.now()), 0)
             user.sessions_ended += 1
         user.save(update_fields=["is_active", "sessions_ended"])
     return user
@@ -376,22 +378,22 @@ def _tenant_state(actor: Actor, tenant: Tenant, old: TenantState, new: TenantSta
     allow(policies.can_suspend_tenant(actor, tenant), "Only a platform administrator may suspend or resume tenants.")
     with change(
         actor=actor, verb=verb, target_type="tenant", target=tenant.slug, tenant=tenant.slug, comment=comment
-    ) as noted:
+    ) as audit_entry:
         if not Tenant.objects.filter(pk=tenant.pk, state=old).update(state=new):
             tenant.refresh_from_db()
             raise Conflict(f"{tenant} is {tenant.get_state_display().lower()} already.")
         tenant.state = new
-        noted.field("state", old.value, new.value)
-        noted.affect("tenant", tenant.slug)
+        audit_entry.field("state", old.value, new.value)
+        audit_entry.affect("tenant", tenant.slug)
         if new is TenantState.SUSPENDED:
-            noted.affect("stored", tag_of_tenant(tenant.slug))
+            audit_entry.affect("stored", tag_of_tenant(tenant.slug))
     return tenant
 
 
-def set_role(noted: Change, tenant: Tenant, user: User, role: Role | str) -> Membership:
-    """A role as part of the change ``noted``."""
+def set_role(audit_entry: Change, tenant: Tenant, user: User, role: Role | str) -> Membership:
+    """A role as part of the change ``audit_entry``."""
     membership = Membership.objects.filter(tenant=tenant, user=user).first() or Membership(tenant=tenant, user=user)
-    noted.field("role", membership.role or None, str(role))
+    audit_entry.field("role", membership.role or None, str(role))
     if membership.pk and role != Role.OWNER:
         _keep_an_owner(membership)
     membership.role = role

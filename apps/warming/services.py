@@ -46,11 +46,13 @@ def warm_up_start(
     allow(can_warm_up(actor, api), "Only owners and developers of the API's tenant may warm it up.")
     settings = _settings(api, urls, top, rate, headers)
     _check(api, settings)
-    with change(actor=actor, verb="cache.warm_up", target_type="api", target=api.slug, tenant=api.tenant.slug) as noted:
+    with change(
+        actor=actor, verb="cache.warm_up", target_type="api", target=api.slug, tenant=api.tenant.slug
+    ) as audit_entry:
         _check_waiting(api)
         if actor is PLATFORM and cause != WarmUpCause.MANUAL:
-            noted.drop()  # what a setting brings about is no decision of its own
-        noted.field("warm-up", None, _in_words(settings))
+            audit_entry.drop()  # what a setting brings about is no decision of its own
+        audit_entry.field("warm-up", None, _in_words(settings))
         made = WarmUp.objects.create(
             api_slug=api.slug,
             cause=cause,
@@ -85,14 +87,14 @@ def warm_up_cancel(*, actor: Actor, warm_up: WarmUp) -> WarmUp:
         target_type="api",
         target=warm_up.api_slug,
         tenant=api.tenant.slug if api else "",
-    ) as noted:
+    ) as audit_entry:
         stopped = WarmUp.objects.filter(pk=warm_up.pk, state__in=UNFINISHED).update(
             state=WarmUpState.CANCELLED, ended_at=timezone.now(), targets=[], worker=""
         )
         warm_up.refresh_from_db()
         if not stopped:
             raise Conflict(f"This warm-up is over: it is {warm_up.get_state_display().lower()}.")
-        noted.field("state", "unfinished", warm_up.state)
+        audit_entry.field("state", "unfinished", warm_up.state)
     return warm_up
 
 

@@ -105,8 +105,10 @@ def entry_push(
     except (*_AWAY, purges.StateIsEmpty) as error:
         raise Unavailable("Redis can't be reached: nothing is stored. Try again in a moment.") from error
     urls = tuple(each.call.url for each in judged)
-    with change(actor=actor, verb="cache.push", target_type="api", target=api.slug, tenant=api.tenant.slug) as noted:
-        noted.field("pushed", None, f"{', '.join(urls)[:1000]} ({status}, {len(body):,} bytes)")
+    with change(
+        actor=actor, verb="cache.push", target_type="api", target=api.slug, tenant=api.tenant.slug
+    ) as audit_entry:
+        audit_entry.field("pushed", None, f"{', '.join(urls)[:1000]} ({status}, {len(body):,} bytes)")
     return Pushed(
         urls=urls,
         keys=tuple(each.entry.key.hex() for each in judged),

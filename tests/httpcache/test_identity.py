@@ -12,7 +12,7 @@ from apps.httpcache.identity import (
     is_credential,
     owner,
     permits_sharing,
-    scope_of_answer,
+    scope_of_response,
     subject_of_key,
 )
 from tests.httpcache.build import pairs
@@ -36,7 +36,7 @@ def test_a_scope_is_never_wider_than_what_the_upstream_was_told(scope, least, to
 
 def test_answers_of_a_personal_api_belong_to_the_subject():
     assert base_scope(Policy(scope="shared", sensitivity="personal"), ANONYMOUS) == SharingScope.SUBJECT
-    assert scope_of_answer(Policy(sensitivity="personal"), SharingScope.SUBJECT, False, said("public")) == (
+    assert scope_of_response(Policy(sensitivity="personal"), SharingScope.SUBJECT, False, said("public")) == (
         SharingScope.SUBJECT,
         "sensitivity personal",
     )
@@ -89,22 +89,22 @@ def test_a_credential_is_not_readable_in_the_owner():
 )
 def test_only_three_directives_let_an_answer_to_credentials_be_shared(line, permission):
     assert permits_sharing(said(line)) == permission
-    scope, rule = scope_of_answer(Policy(), SharingScope.SHARED, True, said(line))
+    scope, rule = scope_of_response(Policy(), SharingScope.SHARED, True, said(line))
     assert scope == (SharingScope.SHARED if permission else SharingScope.SUBJECT)
     assert rule == (f"credentials, {permission}" if permission else "credentials forwarded")
 
 
 def test_permission_to_share_does_not_widen_what_the_upstream_was_told():
-    assert scope_of_answer(Policy(), SharingScope.TENANT, True, said("public"))[0] == SharingScope.TENANT
+    assert scope_of_response(Policy(), SharingScope.TENANT, True, said("public"))[0] == SharingScope.TENANT
 
 
 def test_without_credentials_the_base_scope_holds_and_says_why():
-    assert scope_of_answer(Policy(), SharingScope.SHARED, False, said()) == (SharingScope.SHARED, "nothing told")
-    assert scope_of_answer(Policy(scope="tenant"), SharingScope.TENANT, False, said()) == (
+    assert scope_of_response(Policy(), SharingScope.SHARED, False, said()) == (SharingScope.SHARED, "nothing told")
+    assert scope_of_response(Policy(scope="tenant"), SharingScope.TENANT, False, said()) == (
         SharingScope.TENANT,
         "policy",
     )
-    assert scope_of_answer(Policy(), SharingScope.APPLICATION, False, said()) == (
+    assert scope_of_response(Policy(), SharingScope.APPLICATION, False, said()) == (
         SharingScope.APPLICATION,
         "told upstream",
     )
@@ -112,7 +112,7 @@ def test_without_credentials_the_base_scope_holds_and_says_why():
 
 def test_sharing_without_the_origins_permission_needs_the_switch():
     policy = Policy(share_with_credentials=True)
-    assert scope_of_answer(policy, SharingScope.SHARED, True, said()) == (
+    assert scope_of_response(policy, SharingScope.SHARED, True, said()) == (
         SharingScope.SHARED,
         "credentials, shared by the policy's switch",
     )

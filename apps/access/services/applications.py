@@ -34,10 +34,10 @@ def application_create(*, actor: Actor, tenant: Tenant, slug: str, name: str, de
         target_type="application",
         target=named(application),
         tenant=tenant.slug,
-    ) as noted:
+    ) as audit_entry:
         application.full_clean()
         application.save()
-        noted.field("name", None, name)
+        audit_entry.field("name", None, name)
     return application
 
 
@@ -50,13 +50,13 @@ def application_update(*, actor: Actor, application: Application, **fields: Unpa
         target_type="application",
         target=named(application),
         tenant=application.tenant.slug,
-    ) as noted:
+    ) as audit_entry:
         application = Application.objects.select_related("tenant").get(pk=application.pk)
         for name, value in fields.items():
-            noted.field(name, getattr(application, name), value)
+            audit_entry.field(name, getattr(application, name), value)
             setattr(application, name, value)
-        if not noted.changes:
-            noted.drop()
+        if not audit_entry.changes:
+            audit_entry.drop()
         application.full_clean()
         application.save()
     return application
@@ -71,11 +71,11 @@ def application_delete(*, actor: Actor, application: Application) -> None:
         target_type="application",
         target=named(application),
         tenant=application.tenant.slug,
-    ) as noted:
+    ) as audit_entry:
         keys = list(application.keys.values_list("digest", flat=True))
-        noted.field("keys", len(keys), 0)
-        noted.field("subscriptions", application.subscriptions.filter(state__in=LIVE).count(), 0)
+        audit_entry.field("keys", len(keys), 0)
+        audit_entry.field("subscriptions", application.subscriptions.filter(state__in=LIVE).count(), 0)
         for digest in keys:
-            noted.affect("key", digest)
-        noted.affect("stored", tag_of_application(named(application)))
+            audit_entry.affect("key", digest)
+        audit_entry.affect("stored", tag_of_application(named(application)))
         application.delete()

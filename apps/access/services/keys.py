@@ -75,16 +75,16 @@ def key_update(*, actor: Actor, key: APIKey, apis: Sequence[str] | None) -> APIK
     receipt says. ``Conflict`` when it is revoked.
     """
     allow(can_manage_keys(actor, key.application), _REFUSAL)
-    with _changing("key.update", actor, key.application, key) as noted:
+    with _changing("key.update", actor, key.application, key) as audit_entry:
         fresh = APIKey.objects.get(pk=key.pk)
         if fresh.state == KeyState.REVOKED:
             raise Conflict(f"{fresh} is revoked: make a new key instead.")
         wanted = _bound_to(actor, apis, fresh.apis)
         if wanted == fresh.apis:
-            noted.drop()
+            audit_entry.drop()
         else:
-            noted.field("apis", fresh.apis, wanted)
-            noted.affect("key", fresh.digest)
+            audit_entry.field("apis", fresh.apis, wanted)
+            audit_entry.affect("key", fresh.digest)
             APIKey.objects.filter(pk=key.pk).update(apis=wanted)
     key.refresh_from_db()
     return key
@@ -100,7 +100,7 @@ def key_rotate(*, actor: Actor, key: APIKey, overlap: timedelta = OVERLAP) -> Ne
         raise ValidationError({"overlap": f"Between 0 and {LONGEST_OVERLAP.days} days."})
     now = timezone.now()
     ends = now + overlap
-    with _changing("key.rotate", actor, key.application, key) as noted:
+    with _changing("key.rotate", actor, key.application, key) as audit_entry:
         old = APIKey.objects.select_related("application__tenant").get(pk=key.pk)
         if old.state == KeyState.REVOKED:
             raise Conflict(f"{old} is revoked: make a new key instead.")
@@ -112,12 +112,12 @@ def key_rotate(*, actor: Actor, key: APIKey, overlap: timedelta = OVERLAP) -> Ne
         new = _row(actor, old.application, old.name, secret, None, apis=old.apis)
         new.save()
         old.successor = new
-        noted.field("expires_at", _iso(old.expires_at), _iso(min(old.expires_at or ends, ends)))
+        audit_entry.field("expires_at", _iso(old.expires_at), _iso(min(old.expires_at or ends, ends)))
         old.expires_at = min(old.expires_at or ends, ends)
         old.save(update_fields=["successor", "expires_at"])
-        noted.field("successor", None, new.prefix)
-        noted.affect("key", old.digest)
-        noted.affect("key", new.digest)
+        audit_entry.field("successor", None, new.prefix)
+        audit_entry.affect("key", old.digest)
+        audit_entry.affect("key", new.digest)
     key.refresh_from_db()
     return NewKey(new, secret)
 
@@ -126,13 +126,13 @@ def key_revoke(*, actor: Actor, key: APIKey, comment: str = "") -> APIKey:
     """End a key for good. Other keys of the application are left alone. ``Conflict`` when it is revoked already."""
     allow(can_manage_keys(actor, key.application), _REFUSAL)
     now = timezone.now()
-    with _changing("key.revoke", actor, key.application, key, comment) as noted:
+    with _changing("key.revoke", actor, key.application, key, comment) as audit_entry:
         revoked = APIKey.objects.filter(pk=key.pk, state=KeyState.ACTIVE).update(state=KeyState.REVOKED, revoked_at=now)
         if not revoked:
             raise Conflict(f"{key} is revoked already.")
-        noted.field("state", KeyState.ACTIVE.value, KeyState.REVOKED.value)
-        noted.affect("key", key.digest)
-        noted.affect("stored", tag_of_subject(subject_of_key(key.pk)))
+        audit_entry.field("state", KeyState.ACTIVE.value, KeyState.REVOKED.value)
+        audit_entry.affect("key", key.digest)
+        audit_entry.affect("stored", tag_of_subject(subject_of_key(key.pk)))
     key.refresh_from_db()
     return key
 
@@ -148,11 +148,11 @@ def trial_keys_clean(*, now: datetime) -> int:
     old = APIKey.objects.filter(api__isnull=False, expires_at__lt=now - timedelta(hours=1))
     if not old.exists():
         return 0
-    with change(actor=PLATFORM, verb="key.clean", target_type="key") as noted:
+    with change(actor=PLATFORM, verb="key.clean", target_type="key") as audit_entry:
         digests = list(old.values_list("digest", flat=True)[:1000])
         for digest in digests:
-            noted.affect("key", digest)
-        noted.field("keys", len(digests), 0)
+            audit_entry.affect("key", digest)
+        audit_entry.field("keys", len(digests), 0)
         APIKey.objects.filter(digest__in=digests).delete()
     return len(digests)
 
@@ -170,18 +170,18 @@ def _make(
     if expires_at is not None and expires_at <= timezone.now():
         raise ValidationError({"expires_at": "This is in the past."})
     key = _row(actor, application, name, secret, expires_at, only, _bound_to(actor, apis, None))
-    with _changing(verb, actor, application, key) as noted:
+    with _changing(verb, actor, application, key) as audit_entry:
         if APIKey.objects.filter(digest=key.digest).exists():
             raise ValidationError({"secret": "This key exists already."})
         key.full_clean()
         key.save()
-        noted.field("name", None, name)
-        noted.field("expires_at", None, _iso(expires_at))
+        audit_entry.field("name", None, name)
+        audit_entry.field("expires_at", None, _iso(expires_at))
         if only:
-            noted.field("api", None, only.slug)
+            audit_entry.field("api", None, only.slug)
         if key.apis is not None:
-            noted.field("apis", None, key.apis)
-        noted.affect("key", key.digest)
+            audit_entry.field("apis", None, key.apis)
+        audit_entry.affect("key", key.digest)
     return NewKey(key, secret)
 
 

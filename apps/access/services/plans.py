@@ -19,38 +19,38 @@ _REFUSAL = "Only a platform administrator may change plans."
 def plan_create(*, actor: Actor, slug: str, **fields: Unpack[PlanFields]) -> Plan:
     """A new plan. Limits that aren't named don't limit."""
     allow(can_manage_plans(actor), _REFUSAL)
-    with change(actor=actor, verb="plan.create", target_type="plan", target=slug) as noted:
+    with change(actor=actor, verb="plan.create", target_type="plan", target=slug) as audit_entry:
         plan = Plan(slug=slug)
-        _write(noted, plan, fields)
+        _write(audit_entry, plan, fields)
     return plan
 
 
 def plan_update(*, actor: Actor, plan: Plan, **fields: Unpack[PlanFields]) -> Plan:
     """Change a plan, for its running subscriptions too, at once. Returns the saved plan."""
     allow(can_manage_plans(actor), _REFUSAL)
-    with change(actor=actor, verb="plan.update", target_type="plan", target=plan.slug) as noted:
+    with change(actor=actor, verb="plan.update", target_type="plan", target=plan.slug) as audit_entry:
         plan = Plan.objects.get(pk=plan.pk)
-        _write(noted, plan, fields)
-        if not noted.changes:
-            noted.drop()
+        _write(audit_entry, plan, fields)
+        if not audit_entry.changes:
+            audit_entry.drop()
     return plan
 
 
 def plan_delete(*, actor: Actor, plan: Plan) -> None:
     """Remove a plan that no subscription and no request has ever used."""
     allow(can_manage_plans(actor), _REFUSAL)
-    with change(actor=actor, verb="plan.delete", target_type="plan", target=plan.slug) as noted:
+    with change(actor=actor, verb="plan.delete", target_type="plan", target=plan.slug) as audit_entry:
         uses = plan.subscriptions.count()
         asked = AccessRequest.objects.filter(plan=plan).count()
         if uses or asked:
             raise ValidationError(f"{plan} is used by {uses} subscriptions and {asked} access requests.")
-        noted.affect("plan", plan.slug)
+        audit_entry.affect("plan", plan.slug)
         plan.delete()
 
 
-def _write(noted: Change, plan: Plan, fields: PlanFields) -> None:
+def _write(audit_entry: Change, plan: Plan, fields: PlanFields) -> None:
     for name, value in fields.items():
-        noted.field(name, getattr(plan, name) if plan.pk else None, value)
+        audit_entry.field(name, getattr(plan, name) if plan.pk else None, value)
         setattr(plan, name, value)
     errors: field_names.Errors = {}
     try:
@@ -70,7 +70,7 @@ def _write(noted: Change, plan: Plan, fields: PlanFields) -> None:
     if errors:
         raise ValidationError({field or "__all__": messages for field, messages in errors.items()})
     plan.save()
-    noted.affect("plan", plan.slug)
+    audit_entry.affect("plan", plan.slug)
 
 
 def _within(seconds: object, least: float, most: float) -> bool:

@@ -52,7 +52,9 @@ def request_create(
     ``Conflict`` while another request of this application for this API is open.
     """
     allow(can_request_access(actor, application), _APPLICANT)
-    with change(actor=actor, verb="request.create", target_type="request", tenant=application.tenant.slug) as noted:
+    with change(
+        actor=actor, verb="request.create", target_type="request", tenant=application.tenant.slug
+    ) as audit_entry:
         running = _running(application, api)
         _check_askable(api, running, plan)
         if open_one := AccessRequest.objects.filter(application=application, api=api, state__in=OPEN).first():
@@ -69,9 +71,9 @@ def request_create(
         )
         access_request.full_clean()
         access_request.save()
-        noted.target = _named(access_request)
-        noted.field("plan", running.plan.slug if running else None, plan.slug)
-        noted.field("reason", None, access_request.reason)
+        audit_entry.target = _named(access_request)
+        audit_entry.field("plan", running.plan.slug if running else None, plan.slug)
+        audit_entry.field("reason", None, access_request.reason)
     if submit:
         request_submit(actor=actor, access_request=access_request)
     return access_request
@@ -80,16 +82,16 @@ def request_create(
 def request_update(*, actor: Actor, access_request: AccessRequest, **fields: Unpack[RequestFields]) -> AccessRequest:
     """Change reason or plan, while it is a draft or was asked back."""
     allow(can_edit_request(actor, access_request), _APPLICANT)
-    with _changing("request.update", actor, access_request) as noted:
+    with _changing("request.update", actor, access_request) as audit_entry:
         row = _fresh(access_request)
         if row.state not in REQUEST_WORKFLOW[RequestVerb.SUBMIT][0]:
             raise Conflict(_too_late(row, "change"))
         for name, value in fields.items():
             before, after = getattr(row, name), value
-            noted.field(name, getattr(before, "slug", before), getattr(after, "slug", after))
+            audit_entry.field(name, getattr(before, "slug", before), getattr(after, "slug", after))
             setattr(row, name, after.strip() if isinstance(after, str) else after)
-        if not noted.changes:
-            noted.drop()
+        if not audit_entry.changes:
+            audit_entry.drop()
         _check_askable(row.api, row.subscription, row.plan)
         row.full_clean()
         row.save()
@@ -101,9 +103,9 @@ def request_update(*, actor: Actor, access_request: AccessRequest, **fields: Unp
 def request_submit(*, actor: Actor, access_request: AccessRequest, comment: str = "") -> AccessRequest:
     """Hand it in, for the first time or with an answer (``comment``) to what was asked back."""
     allow(can_edit_request(actor, access_request), _APPLICANT)
-    with _changing("request.submit", actor, access_request, comment) as noted:
+    with _changing("request.submit", actor, access_request, comment) as audit_entry:
         row = _fresh(access_request)
-        _move(noted, actor, row, RequestVerb.SUBMIT, comment, submitted_at=timezone.now())
+        _move(audit_entry, actor, row, RequestVerb.SUBMIT, comment, submitted_at=timezone.now())
         _check_askable(row.api, row.subscription, row.plan)
         if row.api.approval == Approval.MANUAL:
             tell_approvers(row)
@@ -117,9 +119,9 @@ def request_ask(*, actor: Actor, access_request: AccessRequest, comment: str) ->
     """Ask the applicant back; ``comment`` is the question."""
     allow(can_decide_request(actor, access_request), _APPROVER)
     _check_comment(comment, "Say what you need to know.")
-    with _changing("request.ask", actor, access_request, comment) as noted:
+    with _changing("request.ask", actor, access_request, comment) as audit_entry:
         row = _fresh(access_request)
-        _move(noted, actor, row, RequestVerb.ASK, comment)
+        _move(audit_entry, actor, row, RequestVerb.ASK, comment)
         tell_applicant(row, RequestVerb.ASK, comment)
     access_request.refresh_from_db()
     return access_request
@@ -141,23 +143,23 @@ def request_approve(
     """
     allow(can_decide_request(actor, access_request), _APPROVER)
     check_end(expires_at)
-    with _changing("request.approve", actor, access_request, comment) as noted:
+    with _changing("request.approve", actor, access_request, comment) as audit_entry:
         row = _fresh(access_request)
         if submitted_at is not None and row.submitted_at != submitted_at:
             raise Conflict(
                 f"This request was changed and handed in anew since you read it; it asks for {row.plan} now. Read it again."
             )
         decision = {"decided_by": user_of(actor), "decided_at": timezone.now(), "expires_at": expires_at}
-        _move(noted, actor, row, RequestVerb.APPROVE, comment, **decision)
+        _move(audit_entry, actor, row, RequestVerb.APPROVE, comment, **decision)
         if row.api.state == APIState.RETIRED:
             raise Conflict(f"{row.api} is retired: nobody can be let in.")
         running = _running(row.application, row.api)
         if running is None:
-            running = grant(noted, row.application, row.api, row.plan, expires_at)
+            running = grant(audit_entry, row.application, row.api, row.plan, expires_at)
         else:
-            put_under(noted, running, row.plan)
+            put_under(audit_entry, running, row.plan)
             if expires_at:
-                noted.field("expires_at", _iso(running.expires_at), _iso(expires_at))
+                audit_entry.field("expires_at", _iso(running.expires_at), _iso(expires_at))
                 Subscription.objects.filter(pk=running.pk).update(expires_at=expires_at)
         AccessRequest.objects.filter(pk=row.pk).update(subscription=running)
         tell_applicant(row, RequestVerb.APPROVE, comment)
@@ -169,10 +171,10 @@ def request_reject(*, actor: Actor, access_request: AccessRequest, comment: str)
     """Refuse it; ``comment`` says why, and reaches the applicant. A running subscription goes on."""
     allow(can_decide_request(actor, access_request), _APPROVER)
     _check_comment(comment, "Say why: the applicant reads it.")
-    with _changing("request.reject", actor, access_request, comment) as noted:
+    with _changing("request.reject", actor, access_request, comment) as audit_entry:
         row = _fresh(access_request)
         decision = {"decided_by": user_of(actor), "decided_at": timezone.now()}
-        _move(noted, actor, row, RequestVerb.REJECT, comment, **decision)
+        _move(audit_entry, actor, row, RequestVerb.REJECT, comment, **decision)
         tell_applicant(row, RequestVerb.REJECT, comment)
     access_request.refresh_from_db()
     return access_request
@@ -181,20 +183,22 @@ def request_reject(*, actor: Actor, access_request: AccessRequest, comment: str)
 def request_cancel(*, actor: Actor, access_request: AccessRequest, comment: str = "") -> AccessRequest:
     """Take it back, before it is decided."""
     allow(can_cancel_request(actor, access_request), _APPLICANT)
-    with _changing("request.cancel", actor, access_request, comment) as noted:
-        _move(noted, actor, _fresh(access_request), RequestVerb.CANCEL, comment)
+    with _changing("request.cancel", actor, access_request, comment) as audit_entry:
+        _move(audit_entry, actor, _fresh(access_request), RequestVerb.CANCEL, comment)
     access_request.refresh_from_db()
     return access_request
 
 
-def _move(noted: Change, actor: Actor, row: AccessRequest, verb: RequestVerb, comment: str, **values: Any) -> None:
+def _move(
+    audit_entry: Change, actor: Actor, row: AccessRequest, verb: RequestVerb, comment: str, **values: Any
+) -> None:
     """One step of the workflow, with what was said; ``Conflict`` when its state doesn't allow it."""
     sources, goal = REQUEST_WORKFLOW[verb]
     before = row.state
     if not AccessRequest.objects.filter(pk=row.pk, state__in=sources).update(state=goal, **values):
         raise Conflict(_too_late(_fresh(row), verb.label.lower()))
     row.refresh_from_db()
-    noted.field("state", before, goal.value)
+    audit_entry.field("state", before, goal.value)
     if comment or verb is not RequestVerb.SUBMIT:
         RequestComment.objects.create(request=row, author=user_of(actor), verb=verb, text=comment.strip())
 

@@ -26,16 +26,16 @@ def subscription_create(
 ) -> Subscription:
     """Grant access without a request. ``Conflict`` when a live subscription is there already."""
     allow(can_approve_for(actor, api), _REFUSAL)
-    with changing("subscription.create", actor, application, api) as noted:
-        return grant(noted, application, api, plan, expires_at)
+    with changing("subscription.create", actor, application, api) as audit_entry:
+        return grant(audit_entry, application, api, plan, expires_at)
 
 
 def subscription_change_plan(*, actor: Actor, subscription: Subscription, plan: Plan) -> Subscription:
     """Put a live subscription under another plan, without a request."""
     allow(can_manage_subscription(actor, subscription), _REFUSAL)
-    with changing("subscription.change_plan", actor, subscription.application, subscription.api) as noted:
-        if not put_under(noted, subscription, plan):
-            noted.drop()
+    with changing("subscription.change_plan", actor, subscription.application, subscription.api) as audit_entry:
+        if not put_under(audit_entry, subscription, plan):
+            audit_entry.drop()
     return subscription
 
 
@@ -77,7 +77,9 @@ def subscriptions_expire(*, now: datetime) -> int:
     return moved
 
 
-def grant(noted: Change, application: Application, api: API, plan: Plan, expires_at: datetime | None) -> Subscription:
+def grant(
+    audit_entry: Change, application: Application, api: API, plan: Plan, expires_at: datetime | None
+) -> Subscription:
     """A new active subscription, as part of the change that is being noted."""
     check_end(expires_at)
     if Subscription.objects.filter(application=application, api=api, state__in=LIVE).exists():
@@ -85,14 +87,14 @@ def grant(noted: Change, application: Application, api: API, plan: Plan, expires
     subscription = Subscription(application=application, api=api, plan=plan, expires_at=expires_at)
     subscription.full_clean()
     subscription.save()
-    noted.field("subscription", None, SubscriptionState.ACTIVE.value)
-    noted.field("plan", None, plan.slug)
-    noted.field("expires_at", None, expires_at.isoformat() if expires_at else None)
-    noted.affect("application", named(application))
+    audit_entry.field("subscription", None, SubscriptionState.ACTIVE.value)
+    audit_entry.field("plan", None, plan.slug)
+    audit_entry.field("expires_at", None, expires_at.isoformat() if expires_at else None)
+    audit_entry.affect("application", named(application))
     return subscription
 
 
-def put_under(noted: Change, subscription: Subscription, plan: Plan) -> bool:
+def put_under(audit_entry: Change, subscription: Subscription, plan: Plan) -> bool:
     """Change a live subscription's plan, as part of the change that is being noted; whether it was another one."""
     before = Plan.objects.get(subscriptions=subscription)
     changed = Subscription.objects.filter(pk=subscription.pk, state__in=LIVE).update(
@@ -101,10 +103,10 @@ def put_under(noted: Change, subscription: Subscription, plan: Plan) -> bool:
     if not changed:
         raise Conflict("The subscription has ended: ask for access again.")
     subscription.refresh_from_db()
-    noted.field("plan", before.slug, plan.slug)
-    noted.affect("application", named(subscription.application))
+    audit_entry.field("plan", before.slug, plan.slug)
+    audit_entry.affect("application", named(subscription.application))
     if before != plan:
-        _forget_stored(noted, subscription)
+        _forget_stored(audit_entry, subscription)
     return before != plan
 
 
@@ -128,16 +130,18 @@ def changing(
     )
 
 
-def _forget_stored(noted: Change, subscription: Subscription) -> None:
+def _forget_stored(audit_entry: Change, subscription: Subscription) -> None:
     """End the responses that were stored for this application and its subjects alone: they were made under the right
     that changes.
     """
-    noted.affect("stored", tag_of_grant(subscription.api.slug, named(subscription.application)))
+    audit_entry.affect("stored", tag_of_grant(subscription.api.slug, named(subscription.application)))
 
 
 def _move(actor: Actor, subscription: Subscription, verb: SubscriptionVerb, comment: str) -> Subscription:
     sources, goal = SUBSCRIPTION_WORKFLOW[verb]
-    with changing(f"subscription.{verb.value}", actor, subscription.application, subscription.api, comment) as noted:
+    with changing(
+        f"subscription.{verb.value}", actor, subscription.application, subscription.api, comment
+    ) as audit_entry:
         before = Subscription.objects.values_list("state", flat=True).get(pk=subscription.pk)
         moved = Subscription.objects.filter(pk=subscription.pk, state__in=sources).update(
             state=goal, changed_at=timezone.now()
@@ -145,9 +149,9 @@ def _move(actor: Actor, subscription: Subscription, verb: SubscriptionVerb, comm
         if not moved:
             label = SubscriptionState(before).label.lower()
             raise Conflict(f"The subscription is {label}: {verb.label.lower()} is not possible.")
-        noted.field("state", before, goal.value)
-        noted.affect("application", named(subscription.application))
+        audit_entry.field("state", before, goal.value)
+        audit_entry.affect("application", named(subscription.application))
         if verb is not SubscriptionVerb.RESUME:
-            _forget_stored(noted, subscription)
+            _forget_stored(audit_entry, subscription)
     subscription.refresh_from_db()
     return subscription

@@ -61,11 +61,11 @@ def create(
     """The same for an actor who may, in a transaction that may be open: ``private`` is what ``private_upstreams`` found before."""
     with change(
         actor=actor, verb="api.create", target_type="api", target=slug, tenant=tenant.slug, comment=comment
-    ) as noted:
+    ) as audit_entry:
         if not is_administrator(actor) and others_had("api", slug, tenant.slug):
             raise ValidationError({"slug": OTHERS_HAD})
         api = API(slug=slug, tenant=tenant, cache_policy=CachePolicy())
-        write(noted, actor, api, fields, upstreams, policy or {}, operations, comment or "Registered", private)
+        write(audit_entry, actor, api, fields, upstreams, policy or {}, operations, comment or "Registered", private)
     return api
 
 
@@ -116,19 +116,19 @@ def api_transition(*, actor: Actor, api: API, transition: Transition | str, comm
         target=api.slug,
         tenant=api.tenant.slug,
         comment=comment,
-    ) as noted:
+    ) as audit_entry:
         fresh = API.objects.select_related("tenant", "cache_policy").get(pk=api.pk)
         before = fresh.state
         if goal in SERVED:
-            check_servable(noted, actor, fresh)
+            check_servable(audit_entry, actor, fresh)
         published_at = fresh.published_at or (timezone.now() if goal == APIState.PUBLISHED else None)
         moved = API.objects.filter(pk=api.pk, state__in=sources).update(
             state=goal, published_at=published_at, updated_at=timezone.now()
         )
         if not moved:
             raise Conflict(f"{api} is {fresh.get_state_display().lower()}: {transition.label.lower()} is not possible.")
-        noted.field("state", before, goal.value)
-        noted.affect("api", api.slug)
+        audit_entry.field("state", before, goal.value)
+        audit_entry.affect("api", api.slug)
     api.refresh_from_db()
     return api
 
@@ -157,11 +157,11 @@ def api_delete(*, actor: Actor, api: API) -> None:
     """Remove an API and its history; refused while a subscription to it lives. Audit entries and call records stay."""
     allow(policies.can_delete_api(actor, api), "Only an owner of its tenant may delete this API.")
     slug, policy = api.slug, api.cache_policy
-    with change(actor=actor, verb="api.delete", target_type="api", target=slug, tenant=api.tenant.slug) as noted:
+    with change(actor=actor, verb="api.delete", target_type="api", target=slug, tenant=api.tenant.slug) as audit_entry:
         # Through the relation: this app knows nothing of subscriptions but that they point here.
         if live := api.subscriptions.filter(state__in=("active", "suspended")).count():
             raise ValidationError(f"{api} has {live} live subscriptions: revoke them first, or retire the API.")
         api.subscriptions.all().delete()
         api.delete()
         policy.delete()
-        noted.affect("api", slug)
+        audit_entry.affect("api", slug)

@@ -29,10 +29,10 @@ def host_claim(*, actor: Actor, tenant: Tenant, host: str) -> HostName:
     """Say that ``host`` is the tenant's. It is looked for at once, and again until it is proved. Twice is once."""
     allow(policies.can_manage_hosts(actor, tenant), "Only owners and developers of the tenant may claim host names.")
     name = _checked(host)
-    with change(actor=actor, verb="host.claim", target_type="host", target=name, tenant=tenant.slug) as noted:
+    with change(actor=actor, verb="host.claim", target_type="host", target=name, tenant=tenant.slug) as audit_entry:
         found = HostName.objects.filter(tenant=tenant, host=name).first()
         if found is not None:
-            noted.drop()
+            audit_entry.drop()
             return found
         _refuse_owned(tenant, name)
         if hosts.is_shared(name):
@@ -42,7 +42,7 @@ def host_claim(*, actor: Actor, tenant: Tenant, host: str) -> HostName:
                 {"host": f"{tenant} has {MOST_PENDING} unproved host names: prove or remove some first."}
             )
         found = HostName.objects.create(tenant=tenant, host=name, check_at=timezone.now())
-        noted.field("state", None, HostState.PENDING.value)
+        audit_entry.field("state", None, HostState.PENDING.value)
     return found
 
 
@@ -60,25 +60,27 @@ def host_grant(*, actor: Actor, tenant: Tenant, host: str, comment: str = "") ->
     name = _checked(host)
     with change(
         actor=actor, verb="host.grant", target_type="host", target=name, tenant=tenant.slug, comment=comment
-    ) as noted:
+    ) as audit_entry:
         owner = HostName.objects.select_related("tenant").filter(host=name, state=HostState.PROVED).first()
         if owner is not None and owner.tenant_id != tenant.pk:
             _take(actor, owner)
         elif owner is not None and owner.method == HostMethod.ADMINISTRATOR:
-            noted.drop()
+            audit_entry.drop()
             return owner
-        return _settle(noted, tenant, name, HostMethod.ADMINISTRATOR)
+        return _settle(audit_entry, tenant, name, HostMethod.ADMINISTRATOR)
 
 
 def host_prove(*, actor: Actor, host: HostName, method: HostMethod) -> HostName:
     """Note that a claim is proved: the platform's task does. ``Conflict`` when the name became another's meanwhile."""
     allow(is_administrator(actor), "Only the platform notes what is proved.")
-    with change(actor=actor, verb="host.prove", target_type="host", target=host.host, tenant=host.tenant.slug) as noted:
+    with change(
+        actor=actor, verb="host.prove", target_type="host", target=host.host, tenant=host.tenant.slug
+    ) as audit_entry:
         if HostName.objects.filter(host=host.host, state=HostState.PROVED).exclude(pk=host.pk).exists():
             raise Conflict("It belongs to another tenant.")
         if not HostName.objects.filter(pk=host.pk, state=HostState.PENDING).exists():
             raise Conflict("It is no longer claimed, or proved already.")
-        return _settle(noted, host.tenant, host.host, method)
+        return _settle(audit_entry, host.tenant, host.host, method)
 
 
 def host_remove(*, actor: Actor, host: HostName) -> None:
@@ -86,19 +88,19 @@ def host_remove(*, actor: Actor, host: HostName) -> None:
     allow(policies.can_manage_hosts(actor, host.tenant), "Only owners and developers of the tenant may give it up.")
     with change(
         actor=actor, verb="host.remove", target_type="host", target=host.host, tenant=host.tenant.slug
-    ) as noted:
+    ) as audit_entry:
         fresh = HostName.objects.select_related("tenant").filter(pk=host.pk).first()
         if fresh is None:
-            noted.drop()
+            audit_entry.drop()
             return
-        noted.field("state", fresh.state, None)
+        audit_entry.field("state", fresh.state, None)
         if fresh.state == HostState.PROVED:
             _refuse_used(fresh)
-            noted.affect("host", fresh.host)
+            audit_entry.affect("host", fresh.host)
         fresh.delete()
 
 
-def settle_hosts(noted: Change, actor: Actor, api: API, *, served: bool) -> None:
+def settle_hosts(audit_entry: Change, actor: Actor, api: API, *, served: bool) -> None:
     """Check that ``api`` may be where it is. Raises ``ValidationError`` on ``hosts`` or ``listen_path``.
 
     No API names another tenant's host, and a ``served`` one no host that its tenant hasn't proved. What an administrator
@@ -110,7 +112,7 @@ def settle_hosts(noted: Change, actor: Actor, api: API, *, served: bool) -> None
     if is_administrator(actor):
         for host in free if served else ():
             if not hosts.is_shared(host):
-                _settle(noted, api.tenant, host, HostMethod.ADMINISTRATOR)
+                _settle(audit_entry, api.tenant, host, HostMethod.ADMINISTRATOR)
         return
     for host, owner in owners.items():
         if owner != api.tenant_id:
@@ -153,15 +155,15 @@ def _refuse_used(host: HostName) -> None:
 def _take(actor: Actor, owner: HostName) -> None:
     """End a tenant's right to a name, in an entry of its own: neither tenant's audit log says who the other is."""
     slug = owner.tenant.slug
-    with change(actor=actor, verb="host.remove", target_type="host", target=owner.host, tenant=slug) as noted:
+    with change(actor=actor, verb="host.remove", target_type="host", target=owner.host, tenant=slug) as audit_entry:
         _refuse_used(owner)
-        noted.field("state", owner.state, None)
+        audit_entry.field("state", owner.state, None)
         owner.delete()
 
 
-def _settle(noted: Change, tenant: Tenant, host: str, method: HostMethod) -> HostName:
-    noted.field(f"host {host}", None, f"{tenant.slug} ({method.value})")
-    noted.affect("host", host)
+def _settle(audit_entry: Change, tenant: Tenant, host: str, method: HostMethod) -> HostName:
+    audit_entry.field(f"host {host}", None, f"{tenant.slug} ({method.value})")
+    audit_entry.affect("host", host)
     found, _ = HostName.objects.update_or_create(
         tenant=tenant,
         host=host,

@@ -77,13 +77,15 @@ def _read(content: bytes, tenant: Tenant) -> openapi.Description:
 
 
 def _take(actor: Actor, api: API, description: openapi.Description) -> ImportResult:
-    with change(actor=actor, verb="api.import", target_type="api", target=api.slug, tenant=api.tenant.slug) as noted:
+    with change(
+        actor=actor, verb="api.import", target_type="api", target=api.slug, tenant=api.tenant.slug
+    ) as audit_entry:
         before = set(api.operations.values_list("method", "path"))
-        replace_operations(noted, api, description.operations)
+        replace_operations(audit_entry, api, description.operations)
         after = set(api.operations.values_list("method", "path"))
-        noted.field("openapi", None, description.version)
+        audit_entry.field("openapi", None, description.version)
         OpenAPIDocument.objects.update_or_create(
             api=api, defaults={"document": description.document, "version": description.version}
         )
-        noted.affect("api", api.slug)
+        audit_entry.affect("api", api.slug)
     return ImportResult(len(after), len(after - before), len(before - after))

@@ -45,14 +45,14 @@ def update(
     private = private_upstreams(actor, api.tenant, upstreams, api) if private is None else private
     with change(
         actor=actor, verb=verb, target_type="api", target=api.slug, tenant=api.tenant.slug, comment=comment
-    ) as noted:
+    ) as audit_entry:
         # Read anew: what the caller holds may be old, or already carry a form's values.
         fresh = API.objects.select_related("tenant", "cache_policy").get(pk=api.pk)
         if expected_revision is not None and fresh.revision != expected_revision:
             raise Conflict(
                 f"{fresh} was saved by {_author(fresh)} in the meantime (revision {fresh.revision}): look at it first."
             )
-        write(noted, actor, fresh, fields, upstreams, policy or {}, operations, comment, private)
+        write(audit_entry, actor, fresh, fields, upstreams, policy or {}, operations, comment, private)
     return fresh
 
 
@@ -69,7 +69,7 @@ def private_upstreams(
 
 
 def write(
-    noted: Change,
+    audit_entry: Change,
     actor: Actor,
     api: API,
     fields: APIFields,
@@ -90,7 +90,7 @@ def write(
     may_forward = is_administrator(actor) or before.get("forward_credential", False)
     _check(api, wrong, upstreams, operations, alone=moved and not is_administrator(actor), may_forward=may_forward)
     if moved:
-        settle_hosts(noted, actor, api, served=api.state in SERVED)
+        settle_hosts(audit_entry, actor, api, served=api.state in SERVED)
     _check_egress(actor, api, [url for url, _ in wanted], [url for url, _ in listed], private)
     if api.state in SERVED and not wanted:
         raise ValidationError({"upstreams": ["A served API has at least one upstream."]})
@@ -100,7 +100,7 @@ def write(
     api.save()
     if wanted != listed:
         _replace_upstreams(api, wanted)
-    redescribed = operations is not None and replace_operations(noted, api, operations)
+    redescribed = operations is not None and replace_operations(audit_entry, api, operations)
     fresh = API.objects.select_related("cache_policy").get(pk=api.pk)
     document = configuration(fresh)
     changed = differences(before, document)
@@ -111,10 +111,10 @@ def write(
             api=api, number=api.revision, document=document, comment=comment[:300], author=user_of(actor)
         )
     elif not redescribed:
-        noted.drop()
+        audit_entry.drop()
         return
-    noted.changes.update(changes_without_secrets(changed))
-    noted.affect("api", api.slug)
+    audit_entry.changes.update(changes_without_secrets(changed))
+    audit_entry.affect("api", api.slug)
 
 
 def _check(
@@ -157,10 +157,10 @@ def _check_egress(actor: Actor, api: API, wanted: list[str], listed: list[str], 
         raise ValidationError(errors)
 
 
-def check_servable(noted: Change, actor: Actor, api: API) -> None:
+def check_servable(audit_entry: Change, actor: Actor, api: API) -> None:
     """Raises ``ValidationError`` for what can't be served as it is; the change grants hosts that an administrator publishes."""
     if api.state not in SERVED:
-        settle_hosts(noted, actor, api, served=True)
+        settle_hosts(audit_entry, actor, api, served=True)
     errors = _collision_error(api)
     if not api.upstreams.exists():
         errors["upstreams"] = ["Add an upstream before it is published."]
@@ -205,7 +205,7 @@ def _replace_upstreams(api: API, wanted: list[tuple[str, int]]) -> None:
         row.save()
 
 
-def replace_operations(noted: Change, api: API, wanted: Sequence[OperationFields]) -> bool:
+def replace_operations(audit_entry: Change, api: API, wanted: Sequence[OperationFields]) -> bool:
     """Make the operations what is ``wanted``; whether anything changed."""
     rows = {(row.method, row.path): row for row in api.operations.all()}
     goal = {(fields["method"], fields["path"]): fields for fields in wanted}
@@ -213,7 +213,7 @@ def replace_operations(noted: Change, api: API, wanted: Sequence[OperationFields
     changed = bool(rows.keys() ^ goal.keys())
     for name, keys in (("added", goal.keys() - rows.keys()), ("removed", rows.keys() - goal.keys())):
         if keys:
-            noted.changes[f"operations {name}"] = [None, sorted(f"{method} {path}" for method, path in keys)]
+            audit_entry.changes[f"operations {name}"] = [None, sorted(f"{method} {path}" for method, path in keys)]
     api.operations.filter(pk__in=[row.pk for key, row in rows.items() if key not in goal]).delete()
     for key, fields in goal.items():
         row = rows.get(key) or Operation(api=api, method=key[0], path=key[1])

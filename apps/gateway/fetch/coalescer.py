@@ -68,7 +68,7 @@ class Coalescer:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def answer(self, x: Call) -> AnyResponse:
+    async def respond(self, x: Call) -> AnyResponse:
         """The response for a call that the tiers couldn't answer: from a fetch of its own, or from one under way."""
         plan, store = x.cache_plan, self._store
         if plan.fetch_key is None and (whole := call_for_the_whole(x)) is not None:
@@ -89,9 +89,9 @@ class Coalescer:
             else:
                 fetch.adopt(x.lock_attempt)
             x.lock_attempt = None
-            answer = await self._subscribe(fetch, x, collapsed, asks_again=turn + 1 < TURNS)
-            if answer is not None:
-                return answer
+            response = await self._subscribe(fetch, x, collapsed, asks_again=turn + 1 < TURNS)
+            if response is not None:
+                return response
             if store.is_hit_for_miss(plan.fetch_key, time()):
                 break
             # This caller can't use the response. What the fetch stored may be usable: look again, then ask again.
@@ -120,10 +120,10 @@ class Coalescer:
         """The response from what is stored, after ``whole`` validated it for all who ask; ``None`` where that came to
         nothing.
         """
-        answer = await self.answer(whole)
-        if isinstance(answer, StreamedResponse):
-            with contextlib.suppress(UpstreamError), contextlib.closing(answer):
-                while await answer.read():
+        response = await self.respond(whole)
+        if isinstance(response, StreamedResponse):
+            with contextlib.suppress(UpstreamError), contextlib.closing(response):
+                while await response.read():
                     pass
         x.attempts, x.upstream = whole.attempts, whole.upstream
         x.upstream_status, x.upstream_duration = whole.upstream_status, whole.upstream_duration
@@ -193,9 +193,9 @@ class Coalescer:
                 return responses.from_store(x, outcome, collapsed=collapsed)
             if collapsed and (not httpcache.may_share(plan, outcome.store) or not outcome.body.has_all):
                 return None
-            answer = responses.shared(x, outcome, collapsed, fetch.leave)
-            stays = isinstance(answer, StreamedResponse)
-            return answer
+            response = responses.shared(x, outcome, collapsed, fetch.leave)
+            stays = isinstance(response, StreamedResponse)
+            return response
         finally:
             if expected and fetch.outcome.done() and isinstance(heard := fetch.outcome.result(), Shared):
                 heard.body.decided()

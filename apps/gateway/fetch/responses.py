@@ -10,7 +10,7 @@ from apps.gateway.call.responses import AnyResponse, GatewayResponse, StreamedRe
 from apps.gateway.fetch.results import FromStore, Own, Shared
 from apps.gateway.upstream.client import UpstreamResponse
 from apps.gateway.upstream.errors import Busy, DestinationRefused, TimedOut, Unreachable, UpstreamError
-from apps.gateway.upstream.headers import answer_fields
+from apps.gateway.upstream.headers import response_fields
 from apps.httpcache.stored_response import BODILESS
 
 RETRY_AFTER = 1
@@ -56,7 +56,7 @@ def shared(x: Call, outcome: Shared, collapsed: bool, leave: Callable[[], None])
     if outcome.stored is not None and plan.selective:
         # The caller's own condition or range is judged against what was just stored.
         return httpcache.response_from(outcome.stored, plan, time())
-    fields = answer_fields(x, api, outcome.status, outcome.fields, outcome.store.entry)
+    fields = response_fields(x, api, outcome.status, outcome.fields, outcome.store.entry)
     if outcome.stored is not None:
         whole = outcome.stored.entry.body
         return GatewayResponse(outcome.status, with_length(x.method, outcome.status, fields, whole), whole)
@@ -97,22 +97,22 @@ def failed(x: Call, error: UpstreamError) -> GatewayResponse:
         x.allowance.refund()
     cache_status = httpcache.cache_status(forwarded=httpcache.Reason.UPSTREAM_FAILED)
     if isinstance(error, TimedOut):
-        answer = refuse(x, Problem.UPSTREAM_TIMEOUT)
+        response = refuse(x, Problem.UPSTREAM_TIMEOUT)
     elif isinstance(error, DestinationRefused):
-        answer = refuse(x, Problem.UPSTREAM_REFUSED)
+        response = refuse(x, Problem.UPSTREAM_REFUSED)
     elif isinstance(error, Busy):
-        answer = refuse(x, Problem.UPSTREAM_BUSY, extra=((b"retry-after", b"%d" % RETRY_AFTER),))
+        response = refuse(x, Problem.UPSTREAM_BUSY, extra=((b"retry-after", b"%d" % RETRY_AFTER),))
     elif isinstance(error, Unreachable):
-        answer = refuse(x, Problem.UPSTREAM_UNREACHABLE)
+        response = refuse(x, Problem.UPSTREAM_UNREACHABLE)
     else:
-        answer = refuse(x, Problem.UPSTREAM_INVALID)
+        response = refuse(x, Problem.UPSTREAM_INVALID)
     x.cache_status = cache_status
-    return answer
+    return response
 
 
 def passed_on(x: Call, response: UpstreamResponse) -> AnyResponse:
     """An upstream's response as it is, whole if all of it came with the head, else streamed."""
-    fields = answer_fields(x, x.api, response.status, response.fields)
+    fields = response_fields(x, x.api, response.status, response.fields)
     if x.allowance is not None and response.status >= 500 and x.plan is not None and not x.plan.charge_failures:
         x.allowance.refund()
     whole = response.whole

@@ -21,36 +21,36 @@ class OwnEndpoints:
     ) -> None:
         self._config, self._metrics_readers, self._metrics, self._stopping = config, metrics_readers, metrics, stopping
 
-    def answer(self, x: Call) -> GatewayResponse | None:
+    def respond(self, x: Call) -> GatewayResponse | None:
         """The response for an address of ours, ``None`` for others. Asking for these is no call and leaves no record."""
         if not x.target.startswith(PREFIX) or x.method not in ("GET", "HEAD"):
             return None
         name = x.target[len(PREFIX) :].partition(b"?")[0]
         now = monotonic()
         if name == b"livez":
-            answer = _text(200, b"alive\n")
+            response = _text(200, b"alive\n")
         elif name == b"readyz":
             if self._stopping():
-                answer = _text(503, b"stopping\n")
+                response = _text(503, b"stopping\n")
             elif self._config.ready(now):
-                answer = _text(200, b"ready\n")
+                response = _text(200, b"ready\n")
             elif not self._metrics_readers.admit(x):
-                answer = _text(503, b"not ready\n")
+                response = _text(503, b"not ready\n")
             else:
-                answer = _text(
+                response = _text(
                     503,
                     b"not ready: the lease is over\n" if self._config.loaded else b"not ready: nothing is loaded yet\n",
                 )
         elif name == b"metrics" and not self._metrics_readers.admit(x):
-            answer = refuse(x, Problem.FORBIDDEN)
+            response = refuse(x, Problem.FORBIDDEN)
         elif name == b"metrics":
-            answer = _text(200, self._metrics.text(now), b"text/plain; version=0.0.4; charset=utf-8")
+            response = _text(200, self._metrics.text(now), b"text/plain; version=0.0.4; charset=utf-8")
         else:
             return None
         x.silent = True
         if x.method == "HEAD":
-            answer.body = b""
-        return answer
+            response.body = b""
+        return response
 
 
 def _text(status: int, body: bytes, kind: bytes = b"text/plain; charset=utf-8") -> GatewayResponse:

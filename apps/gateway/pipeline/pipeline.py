@@ -80,9 +80,9 @@ class Pipeline:
                 head_memo.admit(x)
                 x.stages = self._again if x.client == head_memo.client else self._again_elsewhere
                 return self.go_on(x)
-        answer = self.at_the_door(x)
-        if answer is not None:
-            return answer
+        response = self.without_route(x)
+        if response is not None:
+            return response
         x.stages = self._with_body if x.body is not None else self._without_body
         came = set(vars(x))
         outcome = self.go_on(x, self._by_head)
@@ -146,13 +146,13 @@ class Pipeline:
             step = await self._forward(x)
         return step
 
-    def at_the_door(self, x: Call) -> GatewayResponse | None:
+    def without_route(self, x: Call) -> GatewayResponse | None:
         """What needs no route: the refusal of a bad head, and the gateway's own addresses."""
         refused = refusal(x.method, x.target, x.version, x.headers)
         if refused is not None:
             x.path = x.target.partition(b"?")[0][:1024]
             return refuse(x, *refused)
-        return self._own_endpoints.answer(x)
+        return self._own_endpoints.respond(x)
 
 
 def _steps(stages: Iterable[Stage], kinds: Container[DependsOn]) -> tuple[Step, ...]:

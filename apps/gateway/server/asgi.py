@@ -229,14 +229,14 @@ class DisconnectWatcher:
 async def _serve(gateway: Gateway, x: Call, send: Send, passed: PassedCall | None = None) -> None:
     try:
         if passed is None:
-            answer = await answer_to(gateway, x, None, True)
+            response = await response_to(gateway, x, None, True)
         else:
-            answer = await answer_to(gateway, x, passed.outcome, passed.fresh)
+            response = await response_to(gateway, x, passed.outcome, passed.fresh)
             read = not isinstance(x.body, ASGIBody) or x.body.finished
-            if read and not isinstance(answer, StreamedResponse):
-                await passed.respond(x, answer)
+            if read and not isinstance(response, StreamedResponse):
+                await passed.respond(x, response)
                 return
-        await _send(gateway, x, answer, send)
+        await _send(gateway, x, response, send)
     except ClientLeft:
         left(gateway, x)
     except asyncio.CancelledError:
@@ -253,7 +253,7 @@ def left(gateway: Gateway, x: Call) -> None:
     gateway.record(x, x.status or 499, x.sent, ENDED if x.begun else CALL)
 
 
-async def answer_to(gateway: Gateway, x: Call, outcome: Need | None, fresh: bool) -> AnyResponse:
+async def response_to(gateway: Gateway, x: Call, outcome: Need | None, fresh: bool) -> AnyResponse:
     try:
         if fresh:
             begun = gateway.pipeline.begin(x)
@@ -268,60 +268,60 @@ async def answer_to(gateway: Gateway, x: Call, outcome: Need | None, fresh: bool
         return refuse(x, Problem.INTERNAL_ERROR)
 
 
-async def _send(gateway: Gateway, x: Call, answer: AnyResponse, send: Send) -> None:
-    headers = [*answer.headers, *own_fields(x)]
+async def _send(gateway: Gateway, x: Call, response: AnyResponse, send: Send) -> None:
+    headers = [*response.headers, *own_fields(x)]
     body = x.body if isinstance(x.body, ASGIBody) else None
     unread = body is not None and not body.finished
-    if (unread and not isinstance(answer, StreamedResponse)) or proposes_upgrade(x):
+    if (unread and not isinstance(response, StreamedResponse)) or proposes_upgrade(x):
         headers.append((b"connection", b"close"))
-    if isinstance(answer, StreamedResponse):
+    if isinstance(response, StreamedResponse):
         if x.version == "1.0" and not any(name == b"content-length" for name, _ in headers):
-            await _send_buffered(gateway, x, answer, headers, send)
+            await _send_buffered(gateway, x, response, headers, send)
         else:
-            await _send_streamed(gateway, x, answer, headers, send)
+            await _send_streamed(gateway, x, response, headers, send)
         return
-    x.status, x.sent, x.ended = answer.status, len(answer.body), True
-    gateway.record(x, answer.status, len(answer.body))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    x.status, x.sent, x.ended = response.status, len(response.body), True
+    gateway.record(x, response.status, len(response.body))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if unread and body is not None:
         # The caller has the whole response before its connection ends; closing while it still sends would take the
         # answer from it.
-        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        await send({"type": "http.response.body", "body": response.body, "more_body": True})
         await body.discard()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     else:
-        await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+        await send({"type": "http.response.body", "body": response.body, "more_body": False})
 
 
 async def _send_streamed(
-    gateway: Gateway, x: Call, answer: StreamedResponse, headers: list[tuple[bytes, bytes]], send: Send
+    gateway: Gateway, x: Call, response: StreamedResponse, headers: list[tuple[bytes, bytes]], send: Send
 ) -> None:
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    async with contextlib.aclosing(parts(gateway, x, answer)) as body:
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    async with contextlib.aclosing(parts(gateway, x, response)) as body:
         async for part in body:
             await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def parts(gateway: Gateway, x: Call, answer: StreamedResponse) -> AsyncGenerator[bytes, None]:
+async def parts(gateway: Gateway, x: Call, response: StreamedResponse) -> AsyncGenerator[bytes, None]:
     """The parts of a streamed response, with its records. Raises ``CutShort`` when it breaks off."""
-    x.status = answer.status
+    x.status = response.status
     try:
-        gateway.record(x, answer.status, 0, BEGUN)
+        gateway.record(x, response.status, 0, BEGUN)
         x.begun = True
-        while part := await answer.read():
+        while part := await response.read():
             x.sent += len(part)
             yield part
         _ended(x)
-        gateway.record(x, answer.status, x.sent, ENDED)
+        gateway.record(x, response.status, x.sent, ENDED)
     except UpstreamError as error:
         x.code, x.flags = Problem.UPSTREAM_INVALID.code, (*x.flags, "cut_short")
         _ended(x)
-        gateway.record(x, answer.status, x.sent, ENDED)
+        gateway.record(x, response.status, x.sent, ENDED)
         raise CutShort from error
     finally:
         x.waits_for_reader = None
-        answer.close()
+        response.close()
 
 
 class CutShort(Exception):
@@ -331,7 +331,7 @@ class CutShort(Exception):
 
 
 async def _send_buffered(
-    gateway: Gateway, x: Call, answer: StreamedResponse, headers: list[tuple[bytes, bytes]], send: Send
+    gateway: Gateway, x: Call, response: StreamedResponse, headers: list[tuple[bytes, bytes]], send: Send
 ) -> None:
     """For HTTP/1.0, which has no chunks: the whole response with its length, or an error while there is still time
     for one.
@@ -341,7 +341,7 @@ async def _send_buffered(
     refused = None
     held, x.waits_for_reader = x.waits_for_reader, lambda: size + (held() if held is not None else 0)
     try:
-        while part := await answer.read():
+        while part := await response.read():
             size += len(part)
             parts.append(part)
             if size > LARGEST_BUFFERED:
@@ -351,8 +351,8 @@ async def _send_buffered(
         refused = refuse(x, Problem.UPSTREAM_INVALID)
     finally:
         x.waits_for_reader = None
-        answer.close()
-    status, body = (answer.status, b"".join(parts)) if refused is None else (refused.status, refused.body)
+        response.close()
+    status, body = (response.status, b"".join(parts)) if refused is None else (refused.status, refused.body)
     if refused is not None:
         headers = [*refused.headers, *own_fields(x)]
     else:

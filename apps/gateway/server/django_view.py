@@ -19,7 +19,7 @@ from apps.gateway.call.head_limits import LENGTH, field
 from apps.gateway.call.request_body import BodyMisframed, BodyTooLarge, ClientLeft
 from apps.gateway.call.responses import StreamedResponse, own_fields
 from apps.gateway.gateway import Gateway
-from apps.gateway.server.asgi import CutShort, answer_to, is_misframed, left, parts, proposes_upgrade
+from apps.gateway.server.asgi import CutShort, is_misframed, left, parts, proposes_upgrade, response_to
 from apps.wire.call_records import CALL
 
 PART = 64 * 1024
@@ -132,7 +132,7 @@ async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpRe
     x.body = _body_of(request, x)
     gateway.metrics.in_flight += 1
     try:
-        answer = await answer_to(gateway, x, None, True)
+        gateway_response = await response_to(gateway, x, None, True)
     except (ClientLeft, asyncio.CancelledError):
         left(gateway, x)
         request.close()  # without a response Django doesn't
@@ -140,13 +140,13 @@ async def _call(gateway: Gateway, request: ASGIRequest, prefix: bytes) -> HttpRe
     finally:
         gateway.metrics.in_flight -= 1
     response: _Whole | _Parts
-    if isinstance(answer, StreamedResponse):
-        response = _Parts(_broken_off(request, parts(gateway, x, answer)), status=answer.status)
+    if isinstance(gateway_response, StreamedResponse):
+        response = _Parts(_broken_off(request, parts(gateway, x, gateway_response)), status=gateway_response.status)
     else:
-        x.status, x.sent, x.ended = answer.status, len(answer.body), True
-        gateway.record(x, answer.status, len(answer.body), CALL)
-        response = _Whole(answer.body, status=answer.status)
-    response.fields = [*answer.headers, *own_fields(x)]
+        x.status, x.sent, x.ended = gateway_response.status, len(gateway_response.body), True
+        gateway.record(x, gateway_response.status, len(gateway_response.body), CALL)
+        response = _Whole(gateway_response.body, status=gateway_response.status)
+    response.fields = [*gateway_response.headers, *own_fields(x)]
     if proposes_upgrade(x):
         response.fields.append((b"connection", b"close"))
     return response

@@ -325,7 +325,7 @@ class HTTP1Connection(HttpToolsProtocol):
             return
         if self._has_more(x.headers):
             # The length of a refused body isn't known: it is not read.
-            refused = self.gateway.pipeline.at_the_door(x)
+            refused = self.gateway.pipeline.without_route(x)
             if refused is not None:
                 self._write_last(x, refused)
             else:
@@ -433,7 +433,7 @@ class HTTP1Connection(HttpToolsProtocol):
         if self._under_way and self._under_way[0][1] is cycle and not self.flow.write_paused:
             self.transport.write(render(status, interim_fields(x.api, fields)) + b"\r\n")
 
-    async def _respond(self, x: Call, answer: WholeResponse) -> None:
+    async def _respond(self, x: Call, response: WholeResponse) -> None:
         """Answer a call that took the ordinary way, past the server's rendering of heads."""
         if self.flow.write_paused:
             await self.flow.drain()
@@ -441,25 +441,25 @@ class HTTP1Connection(HttpToolsProtocol):
         if cycle.disconnected or self.transport.is_closing():
             raise ClientLeft
         cycle.response_started = cycle.response_complete = True
-        x.status, x.sent = answer.status, len(answer.body)
-        self._write(x, answer, cycle.keep_alive)
+        x.status, x.sent = response.status, len(response.body)
+        self._write(x, response, cycle.keep_alive)
         cycle.message_event.set()
         cycle.on_response()
 
-    def _write(self, x: Call, answer: WholeResponse, stays: bool) -> None:
+    def _write(self, x: Call, response: WholeResponse, stays: bool) -> None:
         """``stays``: the caller keeps its connection."""
-        body = answer.body
+        body = response.body
         x.ended = True
-        self.gateway.record(x, answer.status, len(body))
+        self.gateway.record(x, response.status, len(body))
         self._active = x.began
         if not stays or self._last_call or x.version != "1.1":
-            self.transport.write(b"%b%bconnection: close\r\n\r\n" % (answer.head, own_lines(x)))
+            self.transport.write(b"%b%bconnection: close\r\n\r\n" % (response.head, own_lines(x)))
             self.transport.write(body)
             self.transport.close()
         elif len(body) <= SMALL:
-            self.transport.write(b"%b%b\r\n%b" % (answer.head, own_lines(x), body))
+            self.transport.write(b"%b%b\r\n%b" % (response.head, own_lines(x), body))
         else:
-            self.transport.write(b"%b%b\r\n" % (answer.head, own_lines(x)))
+            self.transport.write(b"%b%b\r\n" % (response.head, own_lines(x)))
             self.transport.write(body)
 
     def send_400_response(self, msg: str) -> None:
@@ -500,11 +500,11 @@ class HTTP1Connection(HttpToolsProtocol):
             client=self._address,
         )
 
-    def _write_last(self, x: Call, answer: WholeResponse) -> None:
+    def _write_last(self, x: Call, response: WholeResponse) -> None:
         """Answer, and end the connection once the caller, who may still be sending, had time to read it."""
         x.ended = True
-        self.gateway.record(x, answer.status, len(answer.body))
-        self.transport.write(b"%b%bconnection: close\r\n\r\n%b" % (answer.head, own_lines(x), answer.body))
+        self.gateway.record(x, response.status, len(response.body))
+        self.transport.write(b"%b%bconnection: close\r\n\r\n%b" % (response.head, own_lines(x), response.body))
         self._linger_until = monotonic() + LINGER
         self._deaf = True
         self._answered = True

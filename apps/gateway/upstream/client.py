@@ -296,26 +296,28 @@ class HTTP1Client:
 
     async def _head_while_sending(self, connection: Connection, upload: "asyncio.Task[None]", patience: float) -> None:
         # The read timeout begins when the request is out; until then a response may come early (413, 401).
-        answer = self._loop.create_task(connection.head(86400.0))
+        response_head = self._loop.create_task(connection.head(86400.0))
         try:
-            await asyncio.wait({answer, upload}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
+            await asyncio.wait({response_head, upload}, return_when=asyncio.FIRST_COMPLETED)
+            if not response_head.done():
                 error = upload.exception()
                 if isinstance(error, UpstreamError):
-                    await asyncio.wait({answer}, timeout=0.05)  # an early answer may be on its way before the reset
-                if error is not None and not (answer.done() and answer.exception() is None):
+                    await asyncio.wait(
+                        {response_head}, timeout=0.05
+                    )  # an early answer may be on its way before the reset
+                if error is not None and not (response_head.done() and response_head.exception() is None):
                     raise error
                 try:
-                    await asyncio.wait_for(asyncio.shield(answer), patience)
+                    await asyncio.wait_for(asyncio.shield(response_head), patience)
                 except TimeoutError:
                     raise TimedOut("the read timeout passed", sent=True) from None
             else:
-                answer.result()
+                response_head.result()
         finally:
-            if not answer.done():
-                answer.cancel()
+            if not response_head.done():
+                response_head.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await answer
+                    await response_head
 
     async def _connect(self, origin: Origin, guard: Guard, tenant: str, patience: float) -> Connection:
         try:

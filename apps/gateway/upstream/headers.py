@@ -114,7 +114,7 @@ def _remembered_node(client: bytes) -> bytes:
     return b'"[%b]"' % address.compressed.encode() if address.version == 6 else client
 
 
-def answer_fields(
+def response_fields(
     x: Call, api: API, status: int, fields: Sequence[tuple[bytes, bytes]], entry: CacheEntry | None = None
 ) -> Fields:
     """The fields of an upstream's response as the caller gets them; ``own_lines`` of the response come on top. ``entry`` is

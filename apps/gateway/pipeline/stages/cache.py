@@ -82,8 +82,8 @@ class Cache(Stage):
             ):
                 # The same head met the same stored response within this second: so does the same decision hold.
                 x.reason, x.cache, x.cache_status = FRESH, b"HIT", ready.cache_status
-                answer: WholeResponse = stored.ready
-                return answer
+                response: WholeResponse = stored.ready
+                return response
         else:
             stored, x.found = x.found, None
         decision = httpcache.on_entry(plan, stored, now, 1.0 - random())  # noqa: S311  a share of hits, not a secret
@@ -108,16 +108,16 @@ class Cache(Stage):
                 key=plan.key_text if x.shows_detail else "",
                 detail=decision.reason if x.shows_detail else None,
             )
-            answer = httpcache.response_from(served, plan, now)
+            response = httpcache.response_from(served, plan, now)
             if (
                 decision.reason is httpcache.Reason.FRESH
                 and plan.plain
                 and x.head_memo is not None
                 and x.method != "HEAD"
             ):
-                served.ready = GatewayResponse(answer.status, answer.headers, answer.body, answer.head)
+                served.ready = GatewayResponse(response.status, response.headers, response.body, response.head)
                 x.head_memo.ready = ReadyResponse(served, x.cache_status, now)
-            return answer
+            return response
         if isinstance(decision, httpcache.GatewayTimeout):
             return refuse(x, Problem.NOT_STORED)
         x.decision = decision

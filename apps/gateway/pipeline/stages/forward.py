@@ -23,7 +23,7 @@ class Forward:
         if x.cache_plan.bypass is None:
             if x.query is not None:
                 x.flags += (QUERY,)
-            return await self._coalescer.answer(x)
+            return await self._coalescer.respond(x)
         return await self._pass_by(x)
 
     async def _pass_by(self, x: Call) -> AnyResponse:
