@@ -34,6 +34,7 @@ from apps.gateway.pipeline.authenticators import Identified
 from apps.gateway.pipeline.authenticators.table import OPEN, presented_to, taken_by
 from apps.gateway.pipeline.cache_plan import fields_forwarded, plan_call
 from apps.gateway.pipeline.stages.authenticate import digest_of
+from apps.gateway.pipeline.stages.authorize import refusal_of
 from apps.gateway.pipeline.stages.route import relative_path
 from apps.httpcache.fields import lines_of
 from apps.httpcache.normalise import field_value
@@ -172,18 +173,11 @@ def _credential(
     found = credentials_of(affected_by([("key", digest)])) if digest is not None else ()
     record = next((records[digest] for records in found if digest in records), None)
     is_theirs = record is not None and (given is None or given[0].is_whose(given[1], record))
-    if record is None or not is_theirs or record.state == "revoked" or _is_over(record):
+    now = time.time()
+    if record is None or not is_theirs or record.state == "revoked" or (record.expires_at or now + 1) <= now:
         return None, Problem.INVALID_CREDENTIAL
-    grant = record.grants.get(api.slug)
-    if record.state == "active" and not record.is_for(api.slug):
-        return record, Problem.KEY_NOT_FOR_API
-    if record.state != "active" or grant is None or grant.state != "active" or _is_over(grant):
-        return record, Problem.NOT_SUBSCRIBED
-    return record, None
-
-
-def _is_over(granted: snapshot.Credential | snapshot.Grant) -> bool:
-    return granted.expires_at is not None and granted.expires_at <= time.time()
+    refusal = refusal_of(record, api.slug, now)
+    return record, refusal[0] if refusal is not None else None
 
 
 def _request(api: snapshot.API, call: TypedRequest, target: httpcache.Target) -> httpcache.Request:

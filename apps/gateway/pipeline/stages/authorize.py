@@ -6,6 +6,7 @@ from apps.gateway.call.responses import GatewayResponse, refuse
 from apps.gateway.config.worker_config import WorkerConfig
 from apps.gateway.pipeline.stages import FOREVER, DependsOn, Stage
 from apps.gateway.pipeline.stages.authenticate import not_ready
+from apps.wire.snapshot import Credential
 
 
 class Authorize(Stage):
@@ -22,16 +23,10 @@ class Authorize(Stage):
         credential, api = x.credential, x.api
         if credential is None:
             return None
-        if credential.state == "tenant_suspended":
-            return refuse(x, Problem.NOT_SUBSCRIBED, "The tenant is suspended.")
-        if not credential.is_for(api.slug):
-            return refuse(x, Problem.KEY_NOT_FOR_API)
-        grant = credential.grants.get(api.slug)
-        if grant is None or (grant.expires_at is not None and grant.expires_at <= x.at):
-            return refuse(x, Problem.NOT_SUBSCRIBED)
-        if grant.state != "active":
-            return refuse(x, Problem.NOT_SUBSCRIBED, "The subscription is suspended.")
-        x.grant = grant
+        refusal = refusal_of(credential, api.slug, x.at)
+        if refusal is not None:
+            return refuse(x, *refusal)
+        x.grant = grant = credential.grants[api.slug]
         plan = x.plan = self._config.plan(grant.plan)
         # Without its plan a subscription's limits aren't known; with a plan of shorter trust, its keys aren't either.
         if plan is None or not self._config.trust_lease.valid(x.began, plan.trust_lease):
@@ -43,3 +38,19 @@ class Authorize(Stage):
 
     def describe(self, x: Call) -> str:
         return f"{x.grant.state} {x.grant.plan}" if x.grant is not None else "open"
+
+
+def refusal_of(credential: Credential, api: str, at: float) -> tuple[Problem, str | None] | None:
+    """Why a credential may not call an API at ``at`` (Unix seconds): the problem, and what is said of it where that is more
+    than the problem's own detail.
+    """
+    if credential.state == "tenant_suspended":
+        return Problem.NOT_SUBSCRIBED, "The tenant is suspended."
+    if not credential.is_for(api):
+        return Problem.KEY_NOT_FOR_API, None
+    grant = credential.grants.get(api)
+    if grant is None or (grant.expires_at is not None and grant.expires_at <= at):
+        return Problem.NOT_SUBSCRIBED, None
+    if grant.state != "active":
+        return Problem.NOT_SUBSCRIBED, "The subscription is suspended."
+    return None
