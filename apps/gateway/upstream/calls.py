@@ -84,15 +84,16 @@ class UpstreamCalls:
     async def _ask(self, x: Call, conditional: httpcache.Headers) -> UpstreamResponse:
         """The call itself.
 
-        Retries are for idempotent methods without a body, or with one that is whole here (QUERY), before any byte of a
-        response, and not for an upstream that was too slow: the caller has waited for it once.
+        What surely wasn't sent is sent elsewhere, whatever it is (RFC 9110 §9.2.2). What may have been is sent again where its
+        method is idempotent and it has no body, or one that is whole here (QUERY), before any byte of a response, and not
+        for an upstream that was too slow: the client has waited for it once.
         """
         plan, api = x.cache_plan, x.api
         fields = self._loop_detection.marked(x, upstream_fields(x, conditional))
         x.upstream_began = monotonic()
         repeatable = x.method in REPEATABLE and _is_whole(x)
         upstreams = ordered(api.upstreams, random.random())  # noqa: S311  a share of traffic, not a secret
-        tries = 1 + (api.retries if repeatable else 0)
+        tries = 1 + api.retries
         try:
             for attempt in range(tries):
                 origin = origin_of(upstreams[attempt % len(upstreams)].url)
@@ -115,7 +116,8 @@ class UpstreamCalls:
                     self._metrics.upstream_failed(api.slug, origin.name, error.kind)
                     if isinstance(error, DestinationRefused):
                         x.trace += (("egress", error.reason, (monotonic() - x.began) * 1000),)
-                    if attempt + 1 == tries or (isinstance(error, TimedOut) and error.sent):
+                    again = not error.sent or (repeatable and not isinstance(error, TimedOut))
+                    if attempt + 1 == tries or not again:
                         raise
                 else:
                     self._metrics.upstream_answered(origin.name)

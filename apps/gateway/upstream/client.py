@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from apps.egress.rules import Guard, address_of, allowed_addresses, reason_of
 from apps.gateway.upstream.connection import Connection, Fields, OnInterim, write_body
+from apps.gateway.upstream.connection_attempts import AddressOrder, first_connection
 from apps.gateway.upstream.errors import Broken, DestinationRefused, TimedOut, Unreachable, UpstreamError
 from apps.gateway.upstream.resolver import Resolver
 
@@ -21,6 +22,9 @@ FRESH = 1.0
 """Seconds of idleness after which a connection may have been closed by the other side just now: calls that must not
 be sent twice don't take it.
 """
+
+OLDEST = 60.0
+"""Seconds after which a connection is not used again: a name that moved is followed, however busy its connections are."""
 
 IDLE_PER_ORIGIN = 256
 """Idle connections to one origin that are kept."""
@@ -175,6 +179,7 @@ class HTTP1Client:
         self._idle: dict[_Key, list[Connection]] = {}
         self._kept = 0
         self._resolver = Resolver(loop)
+        self._order = AddressOrder()
         self._tls: ssl.SSLContext | None = None
 
     async def send(
@@ -212,7 +217,11 @@ class HTTP1Client:
                 if not repeatable or connection.wire_bytes:
                     raise
         connection = await self._connect(origin, guard, tenant, connect_timeout)
-        return await self._call(key, connection, head, method == "HEAD", body, chunked, read_timeout, on_interim)
+        try:
+            return await self._call(key, connection, head, method == "HEAD", body, chunked, read_timeout, on_interim)
+        except UpstreamError:
+            self._order.failed(key, connection.address)
+            raise
 
     async def close(self) -> None:
         for connections in self._idle.values():
@@ -224,10 +233,11 @@ class HTTP1Client:
     def keep(self, key: _Key, connection: Connection) -> None:
         """Take a connection back whose call has ended."""
         kept = self._idle.setdefault(key, [])
-        if len(kept) >= IDLE_PER_ORIGIN or self._kept >= IDLE_IN_ALL:
+        now = self._loop.time()
+        if len(kept) >= IDLE_PER_ORIGIN or self._kept >= IDLE_IN_ALL or now - connection.opened > OLDEST:
             connection.abort()
             return
-        connection.idle_since = self._loop.time()
+        connection.idle_since = now
         connection.fields = []
         kept.append(connection)
         self._kept += 1
@@ -247,13 +257,13 @@ class HTTP1Client:
         self._kept = sum(map(len, self._idle.values()))
 
     def _pooled(self, key: _Key, guard: Guard, repeatable: bool) -> Connection | None:
-        kept = self._idle.get(key)
+        kept, now = self._idle.get(key), self._loop.time()
         while kept:
             connection = kept.pop()
             self._kept -= 1
             if connection.closed:
                 continue
-            if not repeatable and connection.idle_since < self._loop.time() - FRESH:
+            if now - connection.opened > OLDEST or (not repeatable and connection.idle_since < now - FRESH):
                 connection.abort()
                 continue
             if connection.guard is not guard:
@@ -339,8 +349,9 @@ class HTTP1Client:
         if not allowed:
             raise DestinationRefused(f"{origin.host}: {refusal}", reason_of(refusal))
         tls = self._tls_context() if origin.scheme == "https" else None
-        last: OSError | None = None
-        for address in allowed:
+        place = (origin.scheme, origin.host, origin.port)
+
+        async def connect(address: str) -> Connection:
             try:
                 _, connection = await self._loop.create_connection(
                     lambda: Connection(self._loop),
@@ -349,12 +360,18 @@ class HTTP1Client:
                     ssl=tls,
                     server_hostname=origin.host if tls else None,
                 )
-            except OSError as failed:  # ssl.SSLError is one
-                last = failed
-            else:
-                connection.guard, connection.address = guard, address
-                return connection
-        raise Unreachable(f"{origin.name} can't be reached", sent=False) from last
+            except (OSError, asyncio.CancelledError):  # ssl.SSLError is the former; of several, one that was too slow
+                self._order.failed(place, address)
+                raise
+            connection.guard, connection.address = guard, address
+            return connection
+
+        try:
+            connection = await first_connection(self._order.of(place, allowed), connect, Connection.abort)
+        except OSError as last:
+            raise Unreachable(f"{origin.name} can't be reached", sent=False) from last
+        self._order.connected(place, connection.address)
+        return connection
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:

@@ -45,7 +45,7 @@ class Connection(asyncio.Protocol):
         self.loop = loop
         self.closed = False
         self.used = 0
-        self.idle_since = 0.0
+        self.opened, self.idle_since = loop.time(), 0.0
         self.address = ""
         self.guard: Guard | None = None
         self._writable = asyncio.Event()
