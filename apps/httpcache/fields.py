@@ -24,22 +24,29 @@ HOP_BY_HOP = frozenset(
 """Fields that belong to one connection and are neither forwarded nor stored."""
 
 PER_CALL = frozenset(
-    {
-        b"age",
-        b"ratelimit",
-        b"ratelimit-limit",
-        b"ratelimit-policy",
-        b"ratelimit-remaining",
-        b"ratelimit-reset",
-        b"server-timing",
-        b"traceparent",
-        b"tracestate",
-        b"x-cache",
-        b"x-call-id",
-        b"x-request-id",
-    }
+    # The gateway's own, of which a stored response gets new ones.
+    b"age x-cache x-call-id x-request-id "
+    # How much the client of that call had left.
+    b"ratelimit ratelimit-limit ratelimit-policy ratelimit-remaining ratelimit-reset ratelimit-used x-ratelimit-limit "
+    b"x-ratelimit-remaining x-ratelimit-reset x-ratelimit-reset-after x-ratelimit-retry-after x-ratelimit-used "
+    b"x-ratelimit-resource x-ratelimit-bucket x-ratelimit-scope x-ratelimit-policy x-rate-limit-limit "
+    b"x-rate-limit-remaining x-rate-limit-reset x-ratelimit-limit-requests x-ratelimit-limit-tokens "
+    b"x-ratelimit-remaining-requests x-ratelimit-remaining-tokens x-ratelimit-reset-requests x-ratelimit-reset-tokens "
+    b"x-ratelimit-limit-second x-ratelimit-limit-minute x-ratelimit-limit-hour x-ratelimit-limit-day "
+    b"x-ratelimit-remaining-second x-ratelimit-remaining-minute x-ratelimit-remaining-hour x-ratelimit-remaining-day "
+    # Under which name that call stands in logs and traces.
+    b"traceparent tracestate tracecontext request-id correlation-id x-correlation-id x-trace-id x-b3-traceid x-b3-spanid "
+    b"x-b3-parentspanid x-b3-sampled b3 x-cloud-trace-context uber-trace-id x-datadog-trace-id x-datadog-parent-id "
+    b"x-amzn-requestid x-amzn-request-id x-amzn-trace-id x-amz-request-id x-amz-id-2 x-amz-cf-id x-amz-apigw-id cf-ray "
+    b"x-ms-request-id x-ms-client-request-id x-ms-activity-id x-msedge-ref x-azure-ref x-github-request-id "
+    b"x-goog-request-id x-guploader-uploadid x-fastly-request-id x-vercel-id x-nf-request-id fly-request-id "
+    b"x-shopify-stage x-stripe-request-id x-transaction-id x-kong-request-id x-envoy-decorator-operation "
+    # How long it took there, and what a cache before us did with it.
+    b"server-timing x-runtime x-response-time x-timer x-envoy-upstream-service-time x-kong-proxy-latency "
+    b"x-kong-upstream-latency x-kong-response-latency x-cache-hits x-cache-status x-proxy-cache cf-cache-status "
+    b"x-cache-lookup x-served-by x-varnish x-amz-cf-pop".split()
 )
-"""Fields that say something of one call; a stored response gets them anew."""
+"""Fields that say something of one call, not of the response: to whom a stored response is sent later, they would be wrong."""
 
 METHOD_OVERRIDES = frozenset({b"x-http-method", b"x-http-method-override", b"x-method", b"x-method-override"})
 """Request fields by which frameworks take a call for one of another method."""

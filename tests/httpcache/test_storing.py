@@ -24,6 +24,7 @@ from apps.httpcache import (
     vary,
 )
 from apps.httpcache.entry import MAX_LIFE
+from apps.httpcache.fields import PER_CALL
 from apps.httpcache.storing import KEEP, NEVER_STORED, PASS_FOR, surrogate_keys
 from tests.httpcache.build import BIRTH, NOW, pairs, plan, respond, stored
 
@@ -52,6 +53,14 @@ def test_an_answer_with_a_lifetime_is_stored_with_every_number_a_hit_needs():
     assert entry.stale_allowed
     assert not entry.validate_always
     assert entry.birth == BIRTH
+
+
+@pytest.mark.parametrize("name", sorted(PER_CALL))
+def test_what_a_field_says_of_one_call_is_said_to_no_other(name):
+    field = (name.decode(), "3")
+    held = stored([FRESH, ("Content-Type", "text/plain"), field], the_plan=plan())
+    assert name not in dict(held.entry.headers)
+    assert b"content-type" in dict(held.entry.headers)
 
 
 @pytest.mark.parametrize(
