@@ -1,5 +1,6 @@
 """YAML or JSON to plain data that remembers its lines, and the errors that name them."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -151,7 +152,9 @@ class _Reader:
                 raise self.source.refuse(path, "this number is too large")
             return int(text)
         if kind == "float":
-            return float(text)
+            if not math.isfinite(number := float(text)):
+                raise self.source.refuse(path, "this number is too large")
+            return number
         if kind == "str":
             return text
         raise self.source.refuse(path, f"the tag {node.tag} has no meaning here")

@@ -1,7 +1,8 @@
 """Request bodies, bounded: Django bounds only those that it reads itself."""
 
+import json
+import math
 from collections.abc import Mapping
-from io import BytesIO
 from typing import IO, Any
 
 from rest_framework.exceptions import APIException, ParseError
@@ -27,6 +28,23 @@ def read_bounded(stream: IO[bytes], limit: int) -> bytes:
     return body
 
 
+def read_json(body: bytes) -> Any:
+    """The value of a JSON text (RFC 8259), whose numbers are finite. Raises ``ParseError``."""
+    try:
+        return json.loads(body.decode("utf-8-sig"), parse_float=_finite, parse_constant=_finite)
+    except RecursionError:
+        raise ParseError("The body's values are nested too deeply.") from None
+    except ValueError as error:  # also an integer of thousands of digits
+        raise ParseError(f"JSON parse error - {error}") from None
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number[:20]} is not a finite number")
+    return value
+
+
 class JSONBody(JSONParser):
     """JSON of 2 MiB at most."""
 
@@ -34,10 +52,7 @@ class JSONBody(JSONParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """The value; raises ``TooLarge`` or ``ParseError``."""
-        try:
-            return super().parse(BytesIO(read_bounded(stream, JSON_LIMIT)), media_type, parser_context)
-        except RecursionError:
-            raise ParseError("The body's values are nested too deeply.") from None
+        return read_json(read_bounded(stream, JSON_LIMIT))
 
 
 class AnswerBody(BaseParser):
@@ -52,10 +67,7 @@ class AnswerBody(BaseParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """The value; raises ``TooLarge`` or ``ParseError``."""
-        try:
-            return JSONParser().parse(BytesIO(read_bounded(stream, ANSWER_LIMIT)), media_type, parser_context)
-        except RecursionError:
-            raise ParseError("The body's values are nested too deeply.") from None
+        return read_json(read_bounded(stream, ANSWER_LIMIT))
 
 
 class FileBody(BaseParser):

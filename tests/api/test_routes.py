@@ -144,6 +144,9 @@ def test_a_body_that_is_no_json_is_refused(cast, calls_as):
     assert ada.post("/api/v1/tenants/", b"a=b", content_type="application/x-www-form-urlencoded").status_code == 415
     deep = ada.post("/api/v1/tenants/", b"[" * 100_000 + b"]" * 100_000, content_type="application/json")
     assert (deep.status_code, deep.json()["detail"]) == (400, "The body's values are nested too deeply.")
+    for number in ("1e999", "-1e999", "NaN", "Infinity", "9" * 5000):
+        told = ada.post("/api/v1/tenants/", f'{{"slug": "x", "name": {number}}}', content_type="application/json")
+        assert told.status_code == 400, number
     huge = ada.post("/api/v1/tenants/", b" " * (2 * 2**20 + 1), content_type="application/json")
     assert (huge.status_code, huge.json()["code"]) == (413, "too_large")
 
@@ -217,3 +220,16 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(cast, calls_as, a
         after = len(ada.get(f"/api/v1/{address}").json()["results"])
     assert after >= before + 5
     assert len(many) == len(few) <= 4
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN"])
+def test_a_number_that_is_not_finite_is_refused_by_every_route_that_reads_json(cast, calls_as, number):
+    ada, reads = calls_as(cast.ada), 0
+    for address in EVERY:
+        for method in ("post", "put", "patch"):
+            body = f'{{"a": {number}, "policy": {{"ttl": {number}}}}}'
+            told = getattr(ada, method)(address, body, content_type="application/json")
+            assert told.status_code < 500, (address, method)
+            reads += told.status_code == 400 and "is not a finite number" in told.json()["detail"]
+    assert reads >= 15

@@ -42,6 +42,7 @@ def test_a_value_that_is_absent_has_the_line_of_what_is_around_it():
         (b"? [a, b]\n: 1", 1, "plain text"),
         (b"version: 1\na: &x [*x]", 2, "contains itself"),
         (b"n: 123456789012345678901234567890", 1, "too large"),
+        (b"n: 1.0e999", 1, "too large"),
         (b"[" * 5000, 1, "nested too deeply"),
     ],
 )
