@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from apps import httpcache
+from apps.gateway.call.header_rules import ruled
 from apps.gateway.call.problems import Problem
 from apps.gateway.pipeline.stages.route import fields_taken
-from apps.gateway.upstream.headers import ruled
 from apps.httpcache import CacheEntry, Identity, Policy, Request, RequestPlan, ResponseHead, StoredResponse
 from apps.httpcache.bounded_table import Remembered
 from apps.httpcache.directives import ResponseDirectives

@@ -25,9 +25,9 @@ from apps.cachestore.store import ROOM, account_of
 from apps.catalog.models import API
 from apps.fleet.receipts import ReceiptCount, wait_for_receipt
 from apps.foundation.errors import Conflict, Unavailable
+from apps.gateway.call.header_rules import ruled
 from apps.gateway.pipeline.cache_plan import plan_call
 from apps.gateway.pipeline.stages.route import operation_of
-from apps.gateway.upstream.headers import ruled
 from apps.httpcache.entry import CacheEntry, PurgeClock, Variants
 from apps.tenants.actors import Actor
 from apps.tenants.services import allow

@@ -643,3 +643,31 @@ async def test_a_record_names_the_key_that_the_answer_is_stored_under(lane: Door
     assert len(stored) == 16
     assert stored in answers[0]["cache-status"]
     assert put == unknown == ""
+
+
+async def test_what_an_api_sets_for_all_responses_is_on_refusals_errors_and_redirects_too(
+    door: Door, origin: Origin, published: Published
+) -> None:
+    sets = (("Access-Control-Allow-Origin", "https://app.test"), ("Cache-Control", "public, max-age=600"))
+    sets += (("Content-Type", "text/html"), ("Strict-Transport-Security", "max-age=60"))
+    rules = HeaderRules(set=sets, remove=("Date", "WWW-Authenticate"))
+    published.change(api("products", upstreams=f"http://127.0.0.1:{free_port()}", response_headers=rules, retries=0))
+    await until(lambda: door.gateway.world.epoch == 2)
+    for path, options, status in (
+        ("/products/items", {"key": None}, 401),
+        ("/products/items", {"key": STRANGER_KEY}, 403),
+        ("/products/items", {}, 502),
+        ("/products/items", {"cache_control": "only-if-cached"}, 504),
+        ("/products", {}, 308),
+        ("/products/items", {"method": "POST", "body": b"x" * 2**21}, 413),
+    ):
+        answer = await door.call(path, **options)
+        assert answer.status == status, answer
+        assert answer["access-control-allow-origin"] == "https://app.test"
+        assert answer["strict-transport-security"] == "max-age=60"
+        # What says what the gateway's own response is stays.
+        assert "date" in answer
+        assert ("www-authenticate" in answer) is (status == 401)
+        if status != 308:
+            assert (answer["content-type"], answer["cache-control"]) == ("application/problem+json", "no-store")
+    assert "access-control-allow-origin" not in await door.call("/nowhere/")

@@ -5,12 +5,11 @@ from time import time
 
 from apps.gateway.call import problems
 from apps.gateway.call.call import Call
+from apps.gateway.call.header_rules import OF_OWN_RESPONSES, Fields, ruled
 from apps.gateway.call.problems import Problem
 from apps.httpcache import CacheResponse as StoredAnswer
 from apps.httpcache.dates import format_date
 from apps.httpcache.stored_response import render
-
-Fields = tuple[tuple[bytes, bytes], ...]
 
 
 class GatewayResponse:
@@ -97,4 +96,5 @@ def refuse(x: Call, problem: Problem, detail: str | None = None, extra: Fields =
         (b"date", date()),
         *extra,
     )
+    headers = ruled(headers, x.api.response_headers, OF_OWN_RESPONSES)
     return GatewayResponse(problem.status, headers, b"" if x.method == "HEAD" else body)

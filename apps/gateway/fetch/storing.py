@@ -6,7 +6,7 @@ from apps import httpcache
 from apps.cachestore.fetch_lock import FetchLease, LockState
 from apps.cachestore.store import ResponseStore
 from apps.gateway.call.call import Call
-from apps.gateway.upstream.headers import ruled
+from apps.gateway.call.header_rules import ruled
 
 
 async def keep(

@@ -11,8 +11,8 @@ from functools import lru_cache
 from time import time
 
 from apps.gateway.call.call import Call
+from apps.gateway.call.header_rules import FRAMING, ruled
 from apps.gateway.call.responses import date
-from apps.gateway.call.withheld_keys import plants_session
 from apps.httpcache import CacheEntry
 from apps.httpcache.downstream import as_stored, passed_down
 from apps.httpcache.fields import end_to_end
@@ -132,22 +132,7 @@ def response_fields(
 def interim_fields(api: API, fields: Sequence[tuple[bytes, bytes]]) -> Fields:
     """The fields of an interim response as the caller gets them: hints, so without cookies and without length."""
     gone = {name.lower().encode("latin-1") for name in api.response_headers.remove}
-    return end_to_end(tuple(fields), _OURS | _LIMITS | _FRAMING, gone, {b"set-cookie", b"set-cookie2"})
-
-
-def ruled(fields: Sequence[tuple[bytes, bytes]], rules: HeaderRules) -> Fields:
-    """Fields after an API's header rules: removed first, then set in place of what was there. Framing is not theirs
-    to change.
-    """
-    if not rules.set and not rules.remove:
-        return tuple(fields)
-    given = tuple((name.lower().encode("latin-1"), value.encode("utf-8")) for name, value in rules.set)
-    given = tuple([pair for pair in given if not plants_session(*pair)])
-    gone = ({name.lower().encode("latin-1") for name in rules.remove} | {name for name, _ in given}) - _FRAMING
-    return (*(pair for pair in fields if pair[0] not in gone), *(pair for pair in given if pair[0] not in _FRAMING))
-
-
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"trailer", b"te"})
+    return end_to_end(tuple(fields), _OURS | _LIMITS | FRAMING, gone, {b"set-cookie", b"set-cookie2"})
 
 
 def upstream_target(api: API, base: bytes, path: bytes, query: bytes | None) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from apps import httpcache
 from apps.gateway.call.call import HOST_BYTES, Call
 from apps.gateway.call.head_limits import HOST
+from apps.gateway.call.header_rules import OF_OWN_RESPONSES, ruled
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.responses import GatewayResponse, date, refuse
 from apps.gateway.call.withheld_keys import query_without_keys, without_keys
@@ -78,7 +79,8 @@ class Route(Stage):
         if x.path + b"/" == listen_path:
             location = listen_path if x.query is None else listen_path + b"?" + x.query
             x.reason = "listen_path"
-            return GatewayResponse(308, ((b"location", location), (b"content-length", b"0"), (b"date", date())), b"")
+            fields = ((b"location", location), (b"content-length", b"0"), (b"date", date()))
+            return GatewayResponse(308, ruled(fields, api.response_headers, OF_OWN_RESPONSES), b"")
         trusted = self._trusts(x.client)
         headers = fields_taken(api, x.headers, trusted)
         x.told_host = x.host
