@@ -111,6 +111,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.fetch.lookups:SharedLookups._by_key": MemoryUse(1 * KIB, CALL),
     "apps.wire.bounded_exchange:Exchanges._late": MemoryUse(8 * KIB, CALL),
     "apps.gateway.upstream.concurrency:ConcurrencyLimits._queues": MemoryUse(1 * KIB, CALL),
+    "apps.gateway.upstream.resolver:Resolver._known": _of(resolver.NAMES_KEPT, 2 * KIB),
     "apps.gateway.upstream.resolver:Resolver._asked": MemoryUse(2 * KIB, CALL),
     "apps.gateway.upstream.resolver:Resolver._queued": MemoryUse(1 * KIB, CALL),
     "apps.gateway.upstream.resolver:Resolver._running": _of(resolver.ALTOGETHER, 64),

@@ -166,3 +166,32 @@ async def test_a_machine_that_has_no_thread_left_is_no_end_of_the_worker(
 async def test_an_address_is_no_name(names: Names, text: str, address: str) -> None:
     assert await Resolver(asyncio.get_running_loop()).addresses(text, "acme") == [address]
     assert not names.asked
+
+
+async def test_what_was_found_is_used_for_its_seconds_and_then_asked_anew(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = Resolver(asyncio.get_running_loop())
+    for _ in range(3):
+        assert await resolver.addresses("a.fast.test", "acme") == ["127.0.0.1"]
+        with pytest.raises(OSError, match="not known"):
+            await resolver.addresses("a.gone.test", "acme")
+    assert names.asked == {"a.fast.test": 1, "a.gone.test": 1}
+    await resolver.addresses("a.fast.test", "globex")
+    assert names.asked["a.fast.test"] == 2, "what one tenant asked for says nothing to another"
+    await resolver.addresses("a.fast.test", "acme", anew=True)
+    assert names.asked["a.fast.test"] == 3
+    monkeypatch.setattr(resolver_module, "REMEMBERED", -1.0)
+    monkeypatch.setattr(resolver_module, "FAILURE_REMEMBERED", -1.0)
+    other = Resolver(asyncio.get_running_loop())
+    for _ in range(2):
+        await other.addresses("a.fast.test", "acme")
+    assert names.asked["a.fast.test"] == 5
+
+
+async def test_names_that_are_remembered_are_bounded(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "NAMES_KEPT", 2)
+    resolver = Resolver(asyncio.get_running_loop())
+    for number in range(4):
+        await resolver.addresses(f"{number}.fast.test", "acme")
+    assert [host for _, host in resolver._known] == ["2.fast.test", "3.fast.test"]

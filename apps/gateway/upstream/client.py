@@ -344,7 +344,7 @@ class HTTP1Client:
         own: list[str] = []
         for host in guard.own_names(origin.port):
             with contextlib.suppress(OSError):  # away from here: nothing can be reached by that name
-                own += await self._resolver.addresses(host, PLATFORM)
+                own += await self._resolver.addresses(host, PLATFORM, anew=True)  # a check goes by what is so now
         allowed, refusal = allowed_addresses(guard, origin.host, origin.port, found, own)
         if not allowed:
             raise DestinationRefused(f"{origin.host}: {refusal}", reason_of(refusal))

@@ -3,6 +3,10 @@
 That one blocks a thread until a name's servers have answered, for ten seconds and more where they don't. So each look-up has a
 thread of its own, and a tenant has few of them: whose names are slow waits alone. The event loop's executor, which decodes
 large stored entries too, is not for this.
+
+What was found is used for ``REMEMBERED`` seconds, and that nothing was for ``FAILURE_REMEMBERED``: a machine's resolver tells no
+TTL. So a name that moves is followed that soon (and connections end: ``client.OLDEST``), and one whose servers are
+silent is asked for once in a while, not by every call.
 """
 
 import asyncio
@@ -19,6 +23,15 @@ OF_A_TENANT = 4
 ALTOGETHER = 64
 """Names that are looked up at once. Of the last half, a tenant gets one."""
 
+REMEMBERED, FAILURE_REMEMBERED = 30.0, 2.0
+"""Seconds that addresses are used, and that a name is taken for having none."""
+
+NAMES_KEPT = 4096
+"""Names whose addresses are remembered."""
+
+MOST_ADDRESSES = 16
+"""Addresses of one name that are used: the first."""
+
 _Key = tuple[str, str]
 
 
@@ -33,19 +46,32 @@ class _LookUp:
 
 
 class Resolver:
-    """Looks names up for one event loop. Remembers no answers."""
+    """Looks names up for one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._asked: dict[_Key, _LookUp] = {}  # queued or under way
         self._queued: dict[str, deque[_LookUp]] = {}  # by tenant, the next to be served first
         self._running: Counter[str] = Counter()
+        self._known: dict[_Key, tuple[float, list[str] | OSError]] = {}  # until when, the oldest first
 
-    async def addresses(self, host: str, tenant: str) -> list[str]:
-        """The addresses of ``host``, each once, for a call of one of the tenant's APIs. Raises ``OSError`` where it has none."""
+    async def addresses(self, host: str, tenant: str, *, anew: bool = False) -> list[str]:
+        """The addresses of ``host``, each once, for a call of one of the tenant's APIs; ``anew``: what was found before is not good
+        enough. Raises ``OSError`` where it has none.
+        """
         if (address := literal(host)) is not None:
             return [str(address)]
         key = (tenant, host)
+        until, answer = self._known.get(key, (0.0, []))
+        if anew or self._loop.time() >= until:
+            answer = await self._ask(key)
+        if isinstance(answer, OSError):
+            raise OSError(str(answer)) from answer
+        return answer
+
+    async def _ask(self, key: _Key) -> list[str] | OSError:
+        """What a look-up finds that this call starts, or joins."""
+        tenant, host = key
         look_up = self._asked.get(key)
         if look_up is None:
             look_up = self._asked[key] = _LookUp(host, tenant, self._loop.create_future())
@@ -53,12 +79,9 @@ class Resolver:
         look_up.waiting += 1
         self._start_some()
         try:
-            answer = await asyncio.shield(look_up.answer)
+            return await asyncio.shield(look_up.answer)
         finally:
             look_up.waiting -= 1
-        if isinstance(answer, OSError):
-            raise OSError(str(answer)) from answer
-        return answer
 
     def _start_some(self) -> None:
         """Start what may be started, each tenant in turn."""
@@ -82,7 +105,7 @@ class Resolver:
             # A daemon: a worker that ends doesn't wait for name servers.
             threading.Thread(target=self._look_up, args=(look_up,), name="resolve", daemon=True).start()
         except RuntimeError as error:
-            self._end(look_up, OSError(str(error)))
+            self._end(look_up, OSError(str(error)), remember=False)
 
     def _look_up(self, look_up: _LookUp) -> None:
         """In a thread of its own."""
@@ -94,7 +117,7 @@ class Resolver:
         except UnicodeError as error:
             answer = OSError(str(error))
         else:
-            answer = list(dict.fromkeys(str(address[0]) for *_, address in found))
+            answer = list(dict.fromkeys(str(address[0]) for *_, address in found))[:MOST_ADDRESSES]
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._ended, look_up, answer)
 
@@ -102,10 +125,19 @@ class Resolver:
         self._end(look_up, answer)
         self._start_some()
 
-    def _end(self, look_up: _LookUp, answer: list[str] | OSError) -> None:
+    def _end(self, look_up: _LookUp, answer: list[str] | OSError, *, remember: bool = True) -> None:
         del self._asked[look_up.tenant, look_up.host]
         self._running[look_up.tenant] -= 1
         if not self._running[look_up.tenant]:
             del self._running[look_up.tenant]
+        if remember:
+            self._remember((look_up.tenant, look_up.host), answer)
         if not look_up.answer.done():
             look_up.answer.set_result(answer)
+
+    def _remember(self, key: _Key, answer: list[str] | OSError) -> None:
+        seconds = FAILURE_REMEMBERED if isinstance(answer, OSError) else REMEMBERED
+        self._known.pop(key, None)
+        self._known[key] = (self._loop.time() + seconds, answer)
+        if len(self._known) > NAMES_KEPT:
+            del self._known[next(iter(self._known))]
