@@ -124,7 +124,7 @@ async def test_a_call_is_answered_though_the_first_address_of_its_upstream_refus
     for _ in range(2):
         response = await get(client, f"http://two.test:{origin.port}", connect_timeout=SOON)
         assert response.whole == b"x"
-        response._connection.abort()  # type: ignore[attr-defined]
+        response._connection.abort()
     assert tried == ["127.0.0.2", "127.0.0.1", "127.0.0.1"], "the good one is remembered"
 
 
