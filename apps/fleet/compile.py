@@ -25,7 +25,7 @@ from apps.catalog.models import API as APIRow
 from apps.catalog.models import SETTINGS as API_SETTINGS
 from apps.catalog.models import HostName
 from apps.httpcache.identity import is_credential
-from apps.httpcache.patterns import parse_pattern
+from apps.httpcache.patterns import parse_pattern, precedence
 from apps.httpcache.policy import Policy
 from apps.tenants.choices import TenantState
 from apps.tenants.egress import allowed_to_all
@@ -184,7 +184,10 @@ def compile_api(row: APIRow) -> API:
         upstreams=tuple(Upstream(url=upstream.url, weight=upstream.weight) for upstream in row.upstreams.all()),
         concurrency=Concurrency(calls=row.concurrent_calls, queue=row.queued_calls, wait=row.queue_wait),
         policy=compile_policy(row, row.cache_policy),
-        operations=tuple(Operation(method=each.method, path=each.path) for each in row.operations.all()),
+        operations=tuple(
+            Operation(method=each.method, path=each.path)
+            for each in sorted(row.operations.all(), key=lambda each: (precedence(each.path), each.method == "*"))
+        ),
         operation_policies=compile_operation_policies(row, row.cache_policy),
         **{name: API_SETTINGS[name].compiled(getattr(row, name)) for name in _SENT_AS_THEY_ARE}
         | {"api_key_header": row.api_key_header.lower(), "underscore_headers": _underscore_headers(row)},

@@ -115,5 +115,16 @@ def template(path: str) -> re.Pattern[bytes]:
     return re.compile(b"".join([*found, _escaped(path[at:])]))
 
 
+def precedence(path: str) -> tuple[tuple[tuple[int, int], ...], str]:
+    """What templates are sorted by, so that the first that matches a path is the most concrete one (OpenAPI 3.1.1 §4.8.2):
+    segment by segment, text before text with placeholders before placeholders alone, and more text before less.
+    """
+    segments = []
+    for segment in path.split("/"):
+        text = len(_PLACEHOLDER.sub("", segment))
+        segments.append((0, 0) if text == len(segment) else (1, -text) if text else (2, segment.count("{") * -1))
+    return tuple(segments), path
+
+
 def _escaped(text: str) -> bytes:
     return re.escape(quote(text, _LITERAL).encode())

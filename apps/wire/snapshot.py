@@ -9,7 +9,7 @@ import msgspec
 from apps.httpcache.patterns import matches, segments_of
 from apps.httpcache.policy import OFF, Policy
 
-EDITION = 1
+EDITION = 2
 """Which way the publisher of this version writes rows: raised whenever the same rows become other parts or records (a test
 knows). What an older version wrote is written anew: no gateway goes on by what that version left out.
 """

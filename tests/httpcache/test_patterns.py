@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.httpcache.patterns import MOST_SEGMENTS, matches, parse_pattern, segments_of
+from apps.httpcache.patterns import MOST_SEGMENTS, matches, parse_pattern, precedence, segments_of, template
 
 
 def fits(pattern, path):
@@ -110,3 +110,26 @@ def test_a_placeholder_is_any_one_segment_and_everything_else_is_itself(pattern,
         len(path) + 2 >= len(pattern)
         and all(wanted in ("*", "{x}", found) for wanted, found in zip(pattern, [*path, "c", "d"], strict=False))
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "falls_under"),
+    [
+        ("/items/7", "/items/{id}"),
+        ("/items/7.json", "/items/{id}.json"),
+        ("/items/7.tar.json", "/items/{id}.tar.json"),
+        ("/items/latest", "/items/latest"),
+        ("/items/latest/parts/1", "/items/latest/{rest}/{n}"),
+        ("/items/7/parts/1", "/items/{id}/parts/{n}"),
+        ("/items/7/other/1", "/{kind}/{id}/{part}/{n}"),
+        ("/202611", "/{year}{month}"),
+        ("/~me", "/~me"),
+    ],
+)
+def test_of_several_templates_that_match_the_most_concrete_comes_first(path, falls_under):
+    templates = ["/items/{id}", "/items/{id}.json", "/items/{id}.tar.json", "/items/latest", "/{kind}/{id}"]
+    templates += ["/items/latest/{rest}/{n}", "/items/{id}/parts/{n}", "/{kind}/{id}/{part}/{n}", "/{any}", "/~{name}"]
+    templates += ["/{year}{month}", "/~me"]
+    for given in (sorted(templates), sorted(templates, reverse=True)):
+        found = [each for each in sorted(given, key=precedence) if template(each).fullmatch(path.encode())]
+        assert found[0] == falls_under
