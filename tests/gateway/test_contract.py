@@ -652,7 +652,7 @@ async def test_what_an_api_sets_for_all_responses_is_on_refusals_errors_and_redi
     sets += (("Content-Type", "text/html"), ("Strict-Transport-Security", "max-age=60"))
     rules = HeaderRules(set=sets, remove=("Date", "WWW-Authenticate"))
     published.change(api("products", upstreams=f"http://127.0.0.1:{free_port()}", response_headers=rules, retries=0))
-    await until(lambda: door.gateway.world.epoch == 2)
+    await until(lambda: door.gateway.config.epoch == 2)
     for path, options, status in (
         ("/products/items", {"key": None}, 401),
         ("/products/items", {"key": STRANGER_KEY}, 403),
