@@ -130,6 +130,5 @@ def test_of_several_templates_that_match_the_most_concrete_comes_first(path, fal
     templates = ["/items/{id}", "/items/{id}.json", "/items/{id}.tar.json", "/items/latest", "/{kind}/{id}"]
     templates += ["/items/latest/{rest}/{n}", "/items/{id}/parts/{n}", "/{kind}/{id}/{part}/{n}", "/{any}", "/~{name}"]
     templates += ["/{year}{month}", "/~me"]
-    for given in (sorted(templates), sorted(templates, reverse=True)):
-        found = [each for each in sorted(given, key=precedence) if template(each).fullmatch(path.encode())]
-        assert found[0] == falls_under
+    found = [each for each in sorted(set(templates), key=precedence) if template(each).fullmatch(path.encode())]
+    assert found[0] == falls_under
