@@ -64,7 +64,7 @@ def ingest_batch(batches: Sequence[Batch], *, unreadable: Exception | None = Non
     """Settle the frames of ``batches``: those that the database has already are passed over, whatever order they come in.
 
     At most 1,000 frames should come at once. With ``unreadable`` every frame is set aside for that reason. Raises ``DatabaseError``
-    when the database is away, and whatever a record that nobody foresaw can bring about; then nothing happened.
+    when the database is away, and whatever an unforeseen record can bring about; then nothing happened.
     """
     _lock()
     came = [(batch, _decoded(batch, unreadable)) for batch in batches]
@@ -211,7 +211,7 @@ def moment(at: float) -> datetime:
 
 
 def _lock() -> None:
-    """Whoever else ingests waits here until this transaction has ended."""
+    """Another process that ingests waits here until this transaction has ended."""
     if not Ingestion.objects.filter(pk=1).update(at=datetime.now(UTC)):
         Ingestion.objects.get_or_create(pk=1)
         Ingestion.objects.filter(pk=1).update(at=datetime.now(UTC))

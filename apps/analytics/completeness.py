@@ -71,7 +71,7 @@ class Completeness:
 
 
 def missing_between(since: datetime, until: datetime) -> int:
-    """Records known to be missing in a span of time. Nobody knows whose calls they were. Two queries."""
+    """Records known to be missing in a span of time. It isn't known whose calls they were. Two queries."""
     gaps = Interval.objects.filter(first_at__gte=since, first_at__lt=until).aggregate(n=Sum("missing_before"))["n"]
     losses = Loss.objects.filter(at__gte=since, at__lt=until).aggregate(n=Sum("count"))["n"]
     return (gaps or 0) + (losses or 0)

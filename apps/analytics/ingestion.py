@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 def ingest(*, seconds: float = 8.0) -> int:
-    """Take what is in the stream, for about ``seconds`` at most, unless somebody else does now. The number of new calls.
+    """Take what is in the stream, for about ``seconds`` at most, unless another process does now. The number of new calls.
 
     Redis or the database being away is no error: what is in the stream stays there until they are back.
     """
@@ -83,7 +83,8 @@ def _take(client: redis.Redis, entries: Sequence[StreamEntry]) -> int:
     except (OperationalError, InterfaceError):
         raise
     except Exception:
-        # Something that no check foresaw. One at a time, so that it blocks no other; its frames are kept for whoever looks into it.
+        # Something that no check foresaw. One at a time, so that it blocks no other; its frames are kept for an administrator to
+        # look into.
         _log.exception("Call records are set aside")
         taken += [_take_whatever_it_is(batch) for batch in batches]
     confirm(client, entries, {life: numbers for each in taken for life, numbers in each.settled.items()})

@@ -59,7 +59,7 @@ class CallRecord(models.Model):
 
 
 def roll_up_id(period: int, bucket: float, level: str, names: Sequence[str]) -> uuid.UUID:
-    """The key of a row of figures, made of what it is about: whoever has a call knows which rows it belongs to.
+    """The key of a row of figures, made of what it is about: a call alone says which rows it belongs to.
 
     ``bucket`` in Unix seconds; ``names`` are api, tenant, application and operation, those that the level doesn't fill empty.
     """
@@ -100,7 +100,7 @@ class RollUp(models.Model):
 
 
 class Ingestion(models.Model):
-    """One row, id 1, locked by whoever ingests: merging figures is reading, adding and writing."""
+    """One row, id 1, locked by the process that ingests: merging figures is reading, adding and writing."""
 
     at = models.DateTimeField(null=True, help_text="Of the last batch.")
 
@@ -169,7 +169,9 @@ class Loss(models.Model):
 
 
 class SetAside(models.Model):
-    """A record that could not become a row. It is counted as lost, kept for whoever wants to know why, and blocks nothing."""
+    """A record that could not become a row. It is counted as lost, kept for an administrator who wants to know why, and blocks
+    nothing.
+    """
 
     incarnation = models.CharField(max_length=18, blank=True)
     number = models.PositiveBigIntegerField(default=0)

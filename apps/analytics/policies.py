@@ -12,7 +12,7 @@ from apps.tenants.policies import is_administrator, tenants_of
 
 @dataclass(frozen=True)
 class VisibleCalls:
-    """What somebody may see of calls. ``tenants`` and ``apis`` are slugs, and mean nothing when it is everything."""
+    """What a user may see of calls. ``tenants`` and ``apis`` are slugs, and mean nothing when it is everything."""
 
     everything: bool = False
     tenants: frozenset[str] = frozenset()

@@ -22,7 +22,7 @@ EXACT_CALLS = 2000
 
 @dataclass(frozen=True)
 class Question:
-    """Of which calls, and when: one value that every figure is asked with. ``exact`` ends are those that somebody asked for."""
+    """Of which calls, and when: one value that every figure is asked with. ``exact`` ends are those that the request named."""
 
     scope: VisibleCalls
     names: dict[str, str]
@@ -100,7 +100,7 @@ def whole(question: Question) -> Figures:
 def exactly(question: Question) -> Figures:
     """The figures of the span itself. Three queries.
 
-    The minutes at its ends are counted from the log where somebody named the end, while they have few calls.
+    The minutes at its ends are counted from the log where the request named the end, while they have few calls.
     """
     minute = Period.MINUTE.value
     start, end = question.since.timestamp(), question.until.timestamp()

@@ -31,7 +31,7 @@ class Batch(NamedTuple):
 
 
 class StreamEntry(NamedTuple):
-    """A batch in the stream. ``batch`` is ``None`` when somebody else put the entry there, or deleted it meanwhile."""
+    """A batch in the stream. ``batch`` is ``None`` when another client put the entry there, or deleted it meanwhile."""
 
     id: bytes
     batch: Batch | None
@@ -68,7 +68,7 @@ def look(
 def read(client: redis.Redis, count: int) -> list[StreamEntry]:
     """Up to ``count`` entries to work on: first those taken before and never acknowledged, then new ones.
 
-    There is one consumer's name for all, because one ingests at a time: whoever follows a dead one has its entries at once.
+    There is one consumer's name for all, because one ingests at a time: the successor of a dead one has its entries at once.
     """
     try:
         return _read(client, "0", count) or _read(client, ">", count)

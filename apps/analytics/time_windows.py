@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from apps.analytics.choices import Period
 
-#: Points of a series when nobody asks for a number: enough to see a shape, few enough to read.
+#: Points of a series when no number is asked for: enough to see a shape, few enough to read.
 _STEPS = (
     (3 * 3600, 60),
     (12 * 3600, 300),

@@ -11,7 +11,7 @@ from apps.audit.models import Entry
 def entries_visible_to(user: Any | None) -> QuerySet[Entry]:
     """All for a platform administrator; for others what concerns a tenant of theirs.
 
-    Takes the user as it comes, by its attributes: this app imports nobody.
+    Takes the user as it comes, by its attributes: this app imports no other.
     """
     if user is None or not getattr(user, "is_active", False):
         return Entry.objects.none()
@@ -25,7 +25,7 @@ def entries_visible_to(user: Any | None) -> QuerySet[Entry]:
 
 def others_had(target_type: str, target: str, tenant: str) -> bool:
     """Whether a thing of this name was deleted by another tenant than ``tenant``, so that what is kept of it under its name
-    (calls, purges) is somebody else's. One query.
+    (calls, purges) is another app's. One query.
     """
     deleted = Entry.objects.filter(verb=f"{target_type}.delete", target_type=target_type, target=target)
     return deleted.exclude(tenant_slug=tenant).exists()

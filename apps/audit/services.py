@@ -66,7 +66,7 @@ def change(
     their numbers (a sequence would let 6 commit before 5), what a service checks still holds when it writes, and two of them
     can't deadlock, since each takes this lock first.
 
-    ``actor`` is a user, or whoever acts for the platform. Raise inside to change nothing.
+    ``actor`` is a user, or the platform itself. Raise inside to change nothing.
     """
     audit_entry = Change(verb=verb, target_type=target_type, target=target, tenant=tenant, comment=comment)
     with transaction.atomic():

@@ -141,6 +141,6 @@ _WORDS: dict[str, field_names.Reader] = {
 
 
 def read_warm_up(value: object) -> dict[str, Any]:
-    """The object in one form; ``{}``: no warm-ups but those that somebody asks for. Raises ``ValidationError`` by path."""
+    """The object in one form; ``{}``: no warm-ups but those that users start. Raises ``ValidationError`` by path."""
     found = field_names.read(value, _WORDS)
     return {word: said for word, said in found.items() if said is not None}

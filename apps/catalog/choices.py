@@ -51,7 +51,7 @@ class HostMethod(models.TextChoices):
 
 
 AUTHENTICATION: dict[str, str] = {
-    OPEN: "Nobody is asked",
+    OPEN: "No credential",
     **{each.word: each.label for each in AUTHENTICATORS},
 }
 """How callers of an API say who they are: the words, and what the console calls each."""

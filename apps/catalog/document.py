@@ -150,7 +150,7 @@ def to_document(api: API) -> dict[str, Any]:
 
 
 def without_secrets(document: Mapping[str, Any]) -> dict[str, Any]:
-    """``document`` for whoever may read a configuration but not change it: header rules set values that may be credentials."""
+    """``document`` for users who may read a configuration but not change it: header rules set values that may be credentials."""
     return {word: _rules_without_values(value) if word in _RULES else value for word, value in document.items()}
 
 

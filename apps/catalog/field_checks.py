@@ -1,5 +1,5 @@
 """What single fields of an API may hold. A check returns the value in the form in which it is kept, and raises ``ValueError``
-with a sentence for whoever typed it.
+with a sentence for its author.
 """
 
 import ipaddress

@@ -1,7 +1,7 @@
 """Host names of tenants: which can be proved, and by what. Pure but for the settings.
 
 A name is proved by a DNS record or by a file, whose text is made of the tenant, the name and a secret of the installation: so it
-can be said before anybody asks for it, and what one tenant publishes proves nothing for another.
+can be shown before a claim is made, and what one tenant publishes proves nothing for another.
 """
 
 import ipaddress

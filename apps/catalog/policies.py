@@ -51,7 +51,7 @@ def can_manage_hosts(user: Actor | None, tenant: Tenant) -> bool:
 
 
 def hosts_visible_to(user: Actor | None) -> QuerySet[HostName]:
-    """Those of one's own tenants: who else claims a name concerns nobody."""
+    """Those of one's own tenants: who else claims a name is not disclosed."""
     return HostName.objects.filter(tenant__in=tenants_of(user)).select_related("tenant")
 
 
@@ -66,7 +66,7 @@ def apis_configured_by(user: Actor | None) -> QuerySet[API]:
 
 
 def apis_in_catalogue(user: Actor | None) -> QuerySet[API]:
-    """What anybody who is signed in may ask for."""
+    """What every signed-in user may ask for."""
     return API.objects.filter(state=APIState.PUBLISHED) if is_signed_in(user) else API.objects.none()
 
 
@@ -90,7 +90,7 @@ def documents_visible_to(user: Actor | None) -> QuerySet[OpenAPIDocument]:
 
 
 def upstreams_visible_to(user: Actor | None) -> QuerySet[Upstream]:
-    """Those of one's own tenants' APIs: where an upstream is concerns nobody else."""
+    """Those of one's own tenants' APIs: where an upstream is concerns no other user."""
     return Upstream.objects.filter(api__in=apis_configured_by(user)).select_related("api__tenant")
 
 

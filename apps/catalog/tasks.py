@@ -73,7 +73,7 @@ def _due(now: datetime) -> list[HostName]:
 
 
 def _take(row: HostName, now: datetime) -> bool:
-    """Whether it is this task's to look: nobody else took it, and it is due again later, the later the older the claim is."""
+    """Whether it is this task's to look: no other task took it, and it is due again later, the later the older the claim is."""
     age = now - row.created_at
     following = None if age > PATIENCE else now + min(max(age / 10, _SOONEST), _LATEST)
     mine = HostName.objects.filter(pk=row.pk, check_at=row.check_at).update(check_at=following, checked_at=now)

@@ -122,7 +122,7 @@ def foreign_neighbour(api: API) -> API | None:
 
     The longest path and a named host win, so an API inside another one's path, or on its path with a host's name, gets calls that
     were meant for the other, with the credentials of its callers. ``/`` is everybody's ground. On a tenant's own hosts other
-    tenants' APIs don't answer, so they are nobody's neighbours there.
+    tenants' APIs don't answer, so they are no neighbours there.
     """
     segments = api.listen_path.strip("/").split("/")
     around = ["/" + "/".join(segments[: count + 1]) + "/" for count in range(len(segments))]

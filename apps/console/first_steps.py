@@ -48,7 +48,7 @@ def _of_administrator(user: User) -> list[FirstStep]:
             apis.filter(state__in=SERVED).exists(),
         ),
         FirstStep(
-            "Let somebody in",
+            "Let an application in",
             "Approve a tenant's request, and its keys open the API at once.",
             reverse("console:requests"),
             Subscription.objects.exists(),

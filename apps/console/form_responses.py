@@ -42,7 +42,7 @@ def attempt(
     """Call a service for a valid form; what it refuses is put beside the form's fields and ``None`` returned.
 
     ``names`` maps the model's field names to the form's, where they differ; ``elsewhere`` is offered the errors of fields that the
-    form doesn't have, and says whether it took them. What nobody took stands above the form.
+    form doesn't have, and says whether it took them. What none took stands above the form.
     """
     if not form.is_valid():
         return None

@@ -1,4 +1,4 @@
-"""The object that an address names, out of what the reader may see; anything else is a 404, so that nobody learns what exists."""
+"""The object that an address names, out of what the reader may see; anything else is a 404, so that existence is not disclosed."""
 
 from django.http import Http404
 from django.shortcuts import get_object_or_404
@@ -104,7 +104,7 @@ def an_invitation(user: User, slug: str, number: int) -> Invitation:
 
 
 def a_user(user: User, number: int) -> User:
-    """The reader, or a colleague; for administrators anybody."""
+    """The reader, or a colleague; for administrators any user."""
     return get_object_or_404(users_visible_to(user), pk=number)
 
 

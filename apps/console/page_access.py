@@ -40,7 +40,7 @@ class GuardedView(Protocol):
 
 
 def anyone(user: User, *_: object) -> bool:
-    """Whoever is signed in: what the page holds is scoped by its selectors."""
+    """Any signed-in user: what the page holds is scoped by its selectors."""
     return user.is_active
 
 

@@ -21,7 +21,7 @@ from apps.wire.snapshot import API as Compiled
 from apps.wire.snapshot import Credential
 
 SOME_ONE = ("sample", "sample/sample")
-"""Tenant and application of a caller that nobody named."""
+"""Tenant and application of a caller that wasn't named."""
 
 SCOPES = {
     httpcache.SharingScope.SHARED: "every caller",

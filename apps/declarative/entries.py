@@ -136,7 +136,7 @@ def steps(dotted: str) -> Path:
 
 
 def check_outline(source: FileSource) -> None:
-    """Refuse a file that is not version 1, or has lists that nobody knows. Raises ``FileError``."""
+    """Refuse a file that is not version 1, or has unknown lists. Raises ``FileError``."""
     if not isinstance(source.data, dict):
         raise source.refuse((), "must be a mapping that begins with `version: 1`")
     if source.data.get("version") != 1:

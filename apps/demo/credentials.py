@@ -9,7 +9,7 @@ FILE = "demo.json"
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Somebody who may sign in."""
+    """A user who may sign in."""
 
     email: str
     role: str

@@ -36,7 +36,7 @@ ORIGIN_HOST = "127.0.0.1"
 
 
 def is_empty() -> bool:
-    """Whether nobody has made anything of this installation yet: no tenant. The demo never mixes with somebody's own work."""
+    """Whether the installation is unused: no tenant. The demo never mixes with a user's own work."""
     return not Tenant.objects.exists()
 
 

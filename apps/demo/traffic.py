@@ -42,7 +42,7 @@ def _rank(chance: random.Random, count: int) -> int:
 
 
 def next_call(chance: random.Random) -> DemoCall:
-    """What somebody asks for next."""
+    """The next call."""
     application = chance.choices(("acme/storefront", "globex/mobile", "globex/reports"), weights=(60, 32, 8))[0]
     language = {"accept-language": chance.choice(("en", "en", "de"))}
     item = _rank(chance, ITEMS)
@@ -90,7 +90,7 @@ async def send(
     gateway: str, credentials: Credentials, *, rate: float = RATE, minutes: float = MINUTES, seed: int | None = None
 ) -> int:
     """Make ``rate`` calls a second for ``minutes``, at most ``AT_ONCE`` at a time. How many were answered."""
-    chance = random.Random(seed)  # noqa: S311 - somebody's whims, no secret
+    chance = random.Random(seed)  # noqa: S311 - simulated traffic, no secret
     loop = asyncio.get_running_loop()
     began, period, answered = loop.time(), 1 / rate, 0
     running: set[asyncio.Task[bool]] = set()

@@ -1,4 +1,4 @@
-"""What the cache would do with a request that somebody typed: the key in parts, the decision with its reason, and the
+"""What the cache would do with a typed request: the key in parts, the decision with its reason, and the
 nearest stored response with what differs. Nothing is called, stored or counted.
 
 The decision is the gateways' own: the same core, with the API's policy as it is compiled for them, over what the shared
@@ -77,8 +77,7 @@ def explain(
     api: API | None = None,
     policy: CachePolicy | None = None,
 ) -> Explanation:
-    """Explain one request as ``application`` would make it; without one, as whoever's key is among ``headers``, or as
-    nobody.
+    """Explain one request as ``application`` would make it; without one, as the owner of the key among ``headers``, or anonymously.
 
     ``url`` is a URL of the gateway, or a path with its query as callers send it, listen path included; without a host
     it is the gateway's own address, or the ``Host`` among ``headers``. Given an ``api``, the URL must lead to it.
@@ -181,7 +180,7 @@ def _credential(
 
 
 def _request(api: snapshot.API, call: TypedRequest, target: httpcache.Target) -> httpcache.Request:
-    """What the pipeline's first stages make of the call: nobody here is a trusted proxy."""
+    """What the pipeline's first stages make of the call: no client here is a trusted proxy."""
     return httpcache.Request(
         method=call.method,
         scheme=call.scheme,
@@ -230,7 +229,7 @@ def _result(decision: httpcache.Serve | httpcache.Revalidate | httpcache.Fetch |
 
 def _nearest(plan: httpcache.RequestPlan, entries: VisibleEntries) -> Nearest | None:
     path = plan.request.path
-    # A slash at the end is the difference that nobody sees.
+    # A slash at the end is a difference that is easily missed.
     for each in (path, path[:-1] if path[-1:] == b"/" else path + b"/"):
         found = entries.nearest((_differences(plan, row), row) for row in entries.under(each))
         if found is not None:

@@ -1,4 +1,4 @@
-"""What is stored near a call: under the same path of an API, and what of it differs, for whoever may know."""
+"""What is stored near a call: under the same path of an API, and what of it differs, for users who may see it."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ ANOTHER = "(another)"
 """What is said of a part that may not be shown."""
 
 _PLAIN = frozenset({"scheme", "method", "path"})
-"""Parts that tell nobody's business: the path is the request's own, but for a slash."""
+"""Parts that disclose nothing of other callers: the path is the request's own, but for a slash."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class NearestEntry:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The stored response under the same path that differs in the fewest parts. Where it was stored for somebody else's call,
+    """The stored response under the same path that differs in the fewest parts. Where it was stored for another caller's call,
     what its key says there is ``ANOTHER``, and ``stored`` has no key and no tags.
     """
 
     stored: NearestEntry
     differences: tuple[Difference, ...]
     others: int
-    """How many more are stored under this path, as far as whoever asks may see them."""
+    """How many more are stored under this path, as far as the reader may see them."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class KeyOfCall:
 
 
 class VisibleEntries:
-    """The entries of an API as far as whoever asks may see them: those that are shared by all, those of their own tenants, and
+    """The entries of an API as far as the reader may see them: those that are shared by all, those of their own tenants, and
     those of ``owners`` ((scope, owner) of the caller whose request they explain); all of them, where the API is theirs.
     """
 
@@ -124,8 +124,8 @@ class VisibleEntries:
         return is_own or row.scope == httpcache.SharingScope.SHARED or (row.scope, row.owner) in self._owners
 
     def _may_read(self, row: IndexedResponse) -> bool:
-        """Whether the parts of its key may be told. A response that is shared by all was asked for by somebody, in whose
-        query or fields may stand what is nobody else's business: an address, a token.
+        """Whether the parts of its key may be told. A response that is shared by all was asked for by a caller in whose query or
+        fields may stand private data: an address, a token.
         """
         return self._all or row.scope != httpcache.SharingScope.SHARED
 

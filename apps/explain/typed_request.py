@@ -1,4 +1,4 @@
-"""A request as somebody typed it, taken for what the gateway's door would see."""
+"""A request as a user typed it, taken for what the gateway's server would see."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 
 class Conflict(Exception):
-    """The change came too late: somebody else moved the object first, or it is no longer in a state that allows this.
+    """The change came too late: another change moved the object first, or it is no longer in a state that allows this.
 
     The message is for the person who asked; it says who was first where that is known.
     """

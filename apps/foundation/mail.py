@@ -9,7 +9,7 @@ from django.db import transaction
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 5.0
-"""Seconds that a mail server may take: somebody waits for their page."""
+"""Seconds that a mail server may take: a user waits for their page."""
 
 
 def post(recipients: Iterable[str], subject: str, body: str | Callable[[], str]) -> None:

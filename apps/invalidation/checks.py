@@ -23,7 +23,7 @@ def caches_in_front_know_no_keys(app_configs: Sequence[Any] | None, **kwargs: An
         return []
     return [
         Warning(
-            "These APIs take keys, and the CDN in front of them, which knows none, may answer anybody with what the origin "
+            "These APIs take keys, and the CDN in front of them, which knows none, may answer every client with what the origin "
             f"lets caches keep: {', '.join(open_again[:20])}.",
             hint="Have the CDN ask the gateway about each call, or set downstream.cache_control to private or a lifetime.",
             id="invalidation.W001",

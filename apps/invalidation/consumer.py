@@ -48,7 +48,7 @@ def _stay_packed(body: bytes) -> bytes:
     raise ValueError("Compressed messages aren't taken.")
 
 
-# kombu unpacks what a message's header says is compressed, whatever it grows to, before anybody sees it.
+# kombu unpacks what a message's header says is compressed, whatever it grows to, before our code sees it.
 for _kind in compression.encoders():
     compression.register(_stay_packed, _stay_packed, _kind)
 

@@ -31,7 +31,7 @@ PAUSES = (5, 30, 120, 600)
 """Seconds before each further try; after the last it has failed."""
 
 CLAIMED = timedelta(seconds=60)
-"""How long whoever tries has before somebody else does."""
+"""How long a process that tries has before another one does."""
 
 AT_ONCE = 16
 """Calls at once."""
@@ -78,7 +78,7 @@ class HTTPForwarder:
         self._http = http
 
     def forward(self, purge: Purge, api: API) -> Result:
-        """One call; what it answers beside its status is nobody's business."""
+        """One call; of its response only the status is kept."""
         paths = paths_of(api, purge.value) if purge.kind in ("path", "prefix") else (b"",)
         values = values_of(purge.kind, purge.value, paths[-1] if paths else b"", api.slug, soft=purge.soft)
         described = self._cdn.calls.get(purge.kind)

@@ -1,8 +1,8 @@
-"""kombu's Redis transport for queues into which anybody pushes plain JSON.
+"""kombu's Redis transport for queues into which other systems push plain JSON.
 
 kombu's own producers wrap a message into an envelope. An origin's system that does ``LPUSH apimgr.invalidations
 '{"api": …}'`` knows nothing of that, and what it pushes would stop the consumer. Here it is wrapped on arrival, whatever it
-is; of a kombu producer's envelope, which anybody can write too, the message alone is taken.
+is; of a kombu producer's envelope, which other systems can write too, the message alone is taken.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Receipts of purges for which nobody waited: those by messages, and by commands that were ended."""
+"""Receipts of purges for which no process waited: those by messages, and by commands that were ended."""
 
 from datetime import datetime, timedelta
 
@@ -17,7 +17,7 @@ MOST = 500
 def note_receipts(*, now: datetime | None = None) -> int:
     """Note on how many workers recent purges are in force, where that isn't noted yet; how many got their receipt.
 
-    How long the slowest worker took isn't known: nobody watched. Raises redis-py's errors.
+    How long the slowest worker took isn't known: it wasn't observed. Raises redis-py's errors.
     """
     since = (now or timezone.now()) - SOUGHT
     waiting = list(Purge.objects.filter(workers=0, at__gte=since).order_by("clock")[:MOST])

@@ -98,7 +98,7 @@ def cdn_update(*, actor: Actor, api: API, **fields: Unpack[CDNFields]) -> CDN:
         _check_egress(actor, api, cdn, new, private)
         kept = [name for name, value in headers.items() if fields.get("headers", {}).get(name) is None]
         if kept and new:
-            # Nobody is shown these values: nor may anybody have them sent to a place of his own.
+            # These values are shown to no user: nor may a user have them sent elsewhere.
             raise ValidationError(
                 {"headers": f"The calls go to another place: write the value of {', '.join(kept)} again."}
             )

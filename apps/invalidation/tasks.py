@@ -17,7 +17,7 @@ from apps.wire import redis_names
 from apps.wire.redis_client import AWAY
 
 LONGEST = 120
-"""Seconds after which whoever forwards counts as dead."""
+"""Seconds after which a process that forwards counts as dead."""
 STEP = 500
 BY_MESSAGES = timedelta(days=2)
 """How long purges by messages, and the ids of those, are kept: longer than any broker delivers again."""

@@ -31,10 +31,10 @@ def purges_visible_to(user: Actor | None) -> QuerySet[Purge]:
 
 
 def can_explain(user: Actor | None, api: API, application: Application | None, *, subscribed: bool) -> bool:
-    """Who may learn what the cache makes of a call to ``api`` by ``application`` (``None``: by nobody, or by a key that
+    """Who may learn what the cache makes of a call to ``api`` by ``application`` (``None``: an anonymous call, or by a key that
     was given).
 
-    Owners and developers of the API's tenant: any call. Its other members: calls of nobody and of their own
+    Owners and developers of the API's tenant: any call. Its other members: anonymous calls and those of their own
     applications. Everybody else, as far as the API shows its cache to callers at all (``debug_headers``): the same,
     where ``subscribed`` says that the caller is one of its subscribers, or every caller is shown it.
     """

@@ -41,7 +41,7 @@ def policy_update(
 ) -> CachePolicy:
     """Change how an API's responses are cached, in force at once; makes a revision of the API. Absent fields stay.
 
-    ``expected_revision``: raise ``Conflict`` if somebody saved another one in between.
+    ``expected_revision``: raise ``Conflict`` if another one was saved in between.
     """
     return api_update(
         actor=actor, api=api, policy=fields, comment=comment, expected_revision=expected_revision
@@ -111,7 +111,7 @@ def purge_many(*, actor: Actor, api: API, wishes: Sequence[Wish]) -> list[Purge]
 
 
 def receipt_note(*, purge: Purge, workers: int, in_force: int, slowest_ms: float | None) -> Purge:
-    """Note what the fleet said of a purge. Not a decision of anybody's: no audit entry."""
+    """Record what the fleet said of a purge. It is no user's decision: no audit entry."""
     purge.workers, purge.in_force, purge.slowest_ms = workers, in_force, slowest_ms
     purge.save(update_fields=["workers", "in_force", "slowest_ms"])
     return purge

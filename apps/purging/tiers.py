@@ -1,4 +1,4 @@
-"""What the two tiers of cached responses hold: for the console, the REST API and whoever sizes an installation."""
+"""What the two tiers of cached responses hold: for the console, the REST API and for sizing an installation."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Late(exceptions.APIException):
-    """409: the object is no longer in the state that the action starts from; somebody else was first."""
+    """409: the object is no longer in the state that the action starts from; another change was first."""
 
     status_code = HTTPStatus.CONFLICT
     default_code = "conflict"

@@ -12,7 +12,7 @@ FORMS = "Write a time like 2026-01-31T12:00:00Z, or Unix seconds."
 def read_time(text: str) -> datetime:
     """An ISO 8601 time (UTC when it names no zone) or Unix seconds. Raises ``ValueError`` with the forms that are taken."""
     try:
-        # A plus sign that nobody encoded arrives as a space.
+        # A plus sign that wasn't encoded arrives as a space.
         found = parse_datetime(text.strip().replace(" ", "+") if "T" in text else text.strip())
         if found is None:
             found = datetime.fromtimestamp(float(text), UTC)

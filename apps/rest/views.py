@@ -24,7 +24,7 @@ class ViaAPI(APIView):
     """A view whose changes are witnessed as coming in by the REST API."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """As usual, with the audit log told the door."""
+        """As usual; the audit log records the way in."""
         with coming_by("api"):
             return super().dispatch(request, *args, **kwargs)
 

@@ -15,7 +15,7 @@ from apps.supervisor.valkey import ValkeyError, refuse_evicting
 from apps.wire.redis_client import AWAY, connect
 
 FEWEST_CHARACTERS, FEWEST_DIFFERENT = 32, 10
-"""Of a secret: 32 random bytes in base64 have 43 characters, and so many that somebody typed are to be seen as such."""
+"""Of a secret: 32 random bytes in base64 have 43 characters, and a typed one of that length can be told by its characters."""
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -61,7 +61,7 @@ def browsers_keep_to_https(app_configs: Sequence[Any] | None, **kwargs: Any) -> 
     if not settings.SECURE_HSTS_SECONDS:
         found.append(
             Warning(
-                "HSTS isn't set: a browser in which somebody types the console's name begins over HTTP, where others can answer.",
+                "HSTS isn't set: a browser in which a user types the console's name begins over HTTP, where others can answer.",
                 hint="Set HSTS=1h, and HSTS=365d once all goes well: until it has passed, browsers won't use the console's host "
                 "over HTTP. HSTS_SUBDOMAINS=1 says so of the hosts below it.",
                 id="platform.W005",

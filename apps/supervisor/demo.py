@@ -50,7 +50,7 @@ class Demo:
 def demo_prepare() -> Demo | None:
     """The demo of this installation: what an earlier start made, else a new one if nothing else is here, else none.
 
-    The origin keeps its port. When somebody else has it by now, it takes another, and its APIs' upstreams follow.
+    The origin keeps its port. When another process has it by now, it takes another, and its APIs' upstreams follow.
     """
     credentials = kept(settings.DATA_DIR)
     if credentials is None:

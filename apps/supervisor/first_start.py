@@ -1,4 +1,4 @@
-"""What an installation needs before it can serve: its tables, and somebody who may sign in."""
+"""What an installation needs before it can serve: its tables, and a user who may sign in."""
 
 import os
 import secrets

@@ -38,7 +38,7 @@ class LogStream:
         try:
             if self._dropped:
                 self._lines.put_nowait(
-                    f"{'up':<{self._width}} | {self._dropped} lines dropped: nobody read them in time\n"
+                    f"{'up':<{self._width}} | {self._dropped} lines dropped: they weren't read in time\n"
                 )
                 self._dropped = 0
             self._lines.put_nowait(text)

@@ -301,7 +301,7 @@ class Shipper:
         _log.warning("%d call records were deleted unshipped: the spool is over its budget", numbers.count())
 
     def _tell(self) -> None:
-        """Say in Redis what is in the spool, for whoever counts what has come against what was written."""
+        """Say in Redis what is in the spool, for completeness, which compares what has come with what was written."""
         now = time.monotonic()
         if now - self._told < self.tell_seconds:
             return

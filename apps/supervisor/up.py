@@ -183,7 +183,7 @@ async def _in_thread(supervisor: Supervisor, work: Callable[[], T]) -> T:
     def target() -> None:
         try:
             done.set_result(work())
-        except BaseException as error:  # handed to whoever waits
+        except BaseException as error:  # handed to the waiting thread
             done.set_exception(error)
         finally:
             db.connections.close_all()

@@ -103,7 +103,7 @@ def refuse_foreign_folder(folder: Path) -> None:
 
 
 def answers(path: Path) -> bool:
-    """Whether somebody accepts connections on this Unix socket."""
+    """Whether a server accepts connections on this Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:
@@ -139,7 +139,7 @@ def refuse_evicting(client: Client) -> None:
 
 
 class EmbeddedValkey:
-    """A running embedded server in a process group of its own, for whoever doesn't run under the supervisor.
+    """A running embedded server in a process group of its own, for what doesn't run under the supervisor.
 
     Use as a context manager, or call ``start`` and ``stop``. It may be started again after ``stop`` or ``kill``.
     """

@@ -1,4 +1,4 @@
-"""Whether the console is alive and ready, for whoever starts or balances it."""
+"""Whether the console is alive and ready, for what starts or balances it."""
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse

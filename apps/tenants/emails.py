@@ -10,7 +10,7 @@ from apps.tenants.models import Invitation, Tenant, Token, User
 
 
 def one_line(name: object) -> str:
-    """A name that somebody chose, so that it can't look like the rest of a letter."""
+    """A name that a user chose, so that it can't look like the rest of a letter."""
     return " ".join(str(name).split())
 
 
@@ -21,7 +21,7 @@ def password_link(user: User) -> str:
 
 
 def forgotten(address: str) -> None:
-    """Send somebody who forgot their password a link by which they choose a new one, or that there is no account with this address:
+    """Send a user who forgot their password a link by which they choose a new one, or that there is no account with this address:
     the page doesn't say which, nor does its time. So a link is made in both cases, from the same single query.
     """
     user = User.objects.filter(email__iexact=address, is_active=True).first()
@@ -88,7 +88,7 @@ def token_ends(token: Token) -> None:
 
 
 def new_administrator(user: User, maker: User) -> None:
-    """Tell all other platform administrators of a new one: somebody who got hold of a session or a token may have made it."""
+    """Notify all other platform administrators of a new one: an attacker who got hold of a session or a token may have made it."""
     through = f"by the REST token “{one_line(maker.token.name)}” of" if maker.token else "by"
     users = f"{settings.CONSOLE_URL}{reverse('console:users')}"
     post(

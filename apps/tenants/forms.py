@@ -16,7 +16,7 @@ class ResetPasswordForm(AnyResetPasswordForm):
     """*Forgot your password?* allauth looks for the account before it answers, and does more where there is one."""
 
     def clean_email(self) -> str:
-        """The address, whoever has it."""
+        """The address, whichever user has it."""
         return AccountAdapter().clean_email(self.cleaned_data["email"].lower())
 
     def save(self, request: HttpRequest, **kwargs: Any) -> str:

@@ -42,7 +42,7 @@ MAILS_TO_AN_ADDRESS = 10
 tell of the others."""
 
 LEFT_ALONE = timedelta(days=30)
-"""How long a tenant can't ask somebody again who declined."""
+"""How long a tenant can't invite a user again who declined."""
 
 _MAILED = ("invitation.create", "invitation.resend")
 _LATE = "This invitation was accepted, declined, sent again or taken back in the meantime."
@@ -51,7 +51,7 @@ _LATE = "This invitation was accepted, declined, sent again or taken back in the
 def member_invite(
     *, actor: Actor, tenant: Tenant, email: str, role: Role | str, name: str = ""
 ) -> Membership | Invitation:
-    """Have somebody become a member: at once where an administrator asks, with their consent where an owner does.
+    """Make a user a member: at once where an administrator asks, with their consent where an owner does.
 
     An administrator adds a new user where there is none (``name`` is theirs), who gets a link to choose a password.
     """
@@ -61,7 +61,7 @@ def member_invite(
 
 
 def invitation_create(*, actor: Actor, tenant: Tenant, email: str, role: Role | str) -> Invitation:
-    """Send somebody a link by which they become a member, once, within seven days."""
+    """Send a user a link by which they become a member, once, within seven days."""
     allow(policies.can_manage_members(actor, tenant), "Only an owner of the tenant may invite members.")
     address = email.strip().lower()
     with change(
@@ -112,14 +112,14 @@ def invitation_accept(*, user: User, invitation: Invitation) -> Membership:
 
 
 def invitation_accept_as_new(*, invitation: Invitation, name: str, password: str) -> User:
-    """Become a member without having signed in: whoever got the link chooses the name and password of their account."""
+    """Become a member without having signed in: the receiver of the link chooses the name and password of their account."""
     user = User.objects.filter(email__iexact=invitation.email).first()
     newcomer = user or User(email=invitation.email, name=name)
     allow(not needs_sign_in(user), "There is an account with this address: sign in to accept.")
     chosen = hashed(password)
     with _ending(newcomer, "invitation.accept", invitation) as audit_entry:
         if user is None:
-            # An entry of its own: that somebody is new here is nothing for the tenant's audit log.
+            # An entry of its own: that the user is new here is nothing for the tenant's audit log.
             with change(actor=newcomer, verb="user.create", target_type="user") as made:
                 newcomer = new_user(newcomer, made, invitation.email, name, chosen, False)
         else:
@@ -142,7 +142,7 @@ def invitations_clean() -> int:
 
 @contextmanager
 def _ending(actor: Actor, verb: str, invitation: Invitation) -> Iterator[Change]:
-    """A change that uses an invitation up. Raises ``Conflict`` where somebody was first, or a newer link was sent."""
+    """A change that uses an invitation up. Raises ``Conflict`` where another change was first, or a newer link was sent."""
     slug = invitation.tenant.slug
     with change(actor=actor, verb=verb, target_type="user", target=invitation.email, tenant=slug) as audit_entry:
         gone, _ = Invitation.objects.filter(pk=invitation.pk, digest=invitation.digest).delete()
@@ -158,7 +158,7 @@ def _member_add(actor: Actor, tenant: Tenant, address: str, role: Role | str, na
     with change(actor=actor, verb="user.invite", target_type="user", target=address, tenant=tenant.slug) as audit_entry:
         _refuse_members(tenant, address)
         if user is None:
-            # An entry of its own: that somebody is new here is nothing for the tenant's audit log.
+            # An entry of its own: that the user is new here is nothing for the tenant's audit log.
             with change(actor=actor, verb="user.create", target_type="user") as made:
                 user = new_user(actor, made, address, name, None, False)
         membership = set_role(audit_entry, tenant, user, role)

@@ -63,7 +63,7 @@ class User(AbstractBaseUser):
         return self.name or self.email
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save. A new password ends the user's tokens, whoever sets it: a service, a link by mail, ``manage.py changepassword``.
+        """Save. A new password ends the user's tokens, however it is set: a service, a link by mail, ``manage.py changepassword``.
 
         Django clears ``_password`` where it only brings an unchanged password's hash up to date.
         """
@@ -154,9 +154,9 @@ class Membership(models.Model):
 
 
 class Invitation(models.Model):
-    """Somebody who may become a member, by the link that was sent to their address. The row goes when they do, or decline.
+    """A user who may become a member, by the link that was sent to their address. The row goes when they do, or decline.
 
-    What is known of them is the address that the inviter typed: whether it has an account here is nobody's to learn.
+    What is known of them is the address that the inviter typed: whether it has an account here is not disclosed.
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="invitations")

@@ -1,7 +1,7 @@
 """Who may do what with users and tenants. Deny is the default; a platform administrator may do everything.
 
 A user who acts by a token is bound by it: ``is_administrator``, ``role_in`` and ``tenants_of`` say what it leaves of their rights,
-and all other policies build on these. No token makes tokens, sets a password or changes who somebody is, whatever its scope.
+and all other policies build on these. No token makes tokens, sets a password or changes a user's identity, whatever its scope.
 """
 
 from django.db.models import Q, QuerySet
@@ -22,7 +22,7 @@ def acts_through_token(user: Actor | None) -> bool:
 
 
 def is_signed_in(user: Actor | None) -> bool:
-    """Whether ``user`` is somebody: an active user, or the platform."""
+    """Whether ``user`` is an active user, or the platform."""
     return user is not None and user.is_active and user.is_authenticated
 
 

@@ -124,7 +124,7 @@ def user_update(*, actor: Actor, user: User, **fields: Unpack[UserFields]) -> Us
         if changed.get("is_administrator") and isinstance(actor, User):
             new_administrator(user, actor)
         if "email" in changed:
-            # What the sign-in remembers of addresses: with the old one nobody signs in or asks for a new password.
+            # What the sign-in remembers of addresses: with the old one no user signs in or asks for a new password.
             EmailAddress.objects.filter(user=user).delete()
     return user
 
@@ -212,7 +212,7 @@ def tenant_delete(*, actor: Actor, tenant: Tenant) -> None:
         except ProtectedError as error:
             raise ValidationError(f"{tenant} still owns {len(error.protected_objects)} APIs or applications.") from None
         audit_entry.affect("tenant", slug)
-        # Whoever has the slug next is somebody else.
+        # The next tenant with this slug is another one.
         audit_entry.affect("stored", tag_of_tenant(slug))
         audit_entry.affect("egress", slug)
         for host in hosts:
@@ -236,7 +236,7 @@ def membership_set(*, actor: Actor, tenant: Tenant, user: User, role: Role | str
 
 
 def membership_remove(*, actor: Actor, membership: Membership) -> None:
-    """Take somebody out of a tenant; never its last owner."""
+    """Take a member out of a tenant; never its last owner."""
     tenant, user = membership.tenant, membership.user
     allow(policies.can_manage_members(actor, tenant), "Only an owner of the tenant may change its members.")
     with change(
@@ -301,7 +301,7 @@ def tokens_notify() -> int:
     """Write to the owners of tokens that end soon, once for each token; how many letters that were."""
     due = tokens_ending_soon().filter(noticed_at=None)
     for token in due:
-        # Whoever marks the row writes: two workers at once don't write twice.
+        # The worker that marks the row writes: two workers at once don't write twice.
         if Token.objects.filter(pk=token.pk, noticed_at=None).update(noticed_at=timezone.now()):
             token_ends(token)
     return len(due)
@@ -407,5 +407,5 @@ def _keep_an_owner(leaving: Membership) -> None:
     owners = Membership.objects.select_for_update().filter(tenant=leaving.tenant_id, role=Role.OWNER)
     if [row.pk for row in owners] == [leaving.pk]:
         raise ValidationError(
-            {"role": f"{leaving.user} is the last owner of {leaving.tenant}: make somebody else an owner first."}
+            {"role": f"{leaving.user} is the last owner of {leaving.tenant}: make another member an owner first."}
         )

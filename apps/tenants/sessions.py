@@ -1,7 +1,7 @@
 """Sessions whose rows don't open the console: the database holds a digest of the key that the cookie holds.
 
-So a copy of the database, or a look into it, signs nobody in. Keys have a form of their own, by which gateways recognise them: a
-browser sends the console's cookie to every port of its host, and no API's upstream may see it.
+So a copy of the database, or a look into it, lets no attacker sign in. Keys have a form of their own, by which gateways recognise
+them: a browser sends the console's cookie to every port of its host, and no API's upstream may see it.
 """
 
 import hashlib

@@ -29,7 +29,7 @@ _BEGUN_WITH = "signing in began with"
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """No public sign-up; and guesses are counted so that they lock nobody else out."""
+    """No public sign-up; and guesses are counted so that they lock no other user out."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
         "too_many_login_attempts": TOO_OFTEN,
@@ -65,7 +65,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Refused: what people who aren't signed in can have sent is in ``notices``, with the installation's own addresses. Those
-        that allauth makes name the host and port that the request named, and whoever answers there would get a link's key.
+        that allauth makes name the host and port that the request named, and the server there would get a link's key.
         """
         raise ValueError(f"There is no letter {template_prefix}.")
 
@@ -77,7 +77,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
 @receiver(password_reset)
 def _forgive(request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """By the link of a letter: whoever did reads the account's mail."""
+    """By the link of an e-mail: who did reads the account's mail."""
     throttle.forgive(request, user.email)
 
 

@@ -13,7 +13,7 @@ from apps.tenants.services import tokens_notify
 
 @shared_task(name="tenants.notify")
 def notify() -> None:
-    """Write to the owners of tokens that end soon, and forget invitations that nobody answered."""
+    """Write to the owners of tokens that end soon, and forget invitations without an answer."""
     tokens_notify()
     invitations_clean()
 

@@ -1,4 +1,5 @@
-"""How often one may guess at a password or a code, such that nobody's guesses lock the owner out (OWASP, "device cookies").
+"""How often one may guess at a password or a code, such that an attacker's guesses don't lock the owner out (OWASP, "device
+cookies").
 
 A browser that has signed in to an account is known to it: it holds a signed cookie, and its failures are counted by
 themselves. Failures of all other browsers are counted by their network address, by address and account, and by account; where
@@ -50,7 +51,7 @@ def code_attempt(request: HttpRequest, address: str) -> Attempt | None:
 
 
 def forgive(request: HttpRequest, address: str) -> None:
-    """Whoever reads the account's mail has shown that it is theirs."""
+    """A user who reads the account's mail has shown that it is theirs."""
     for action, key in _keys(request, address).items():
         ratelimit.clear(request, app="apimgr", action=action, config=PASSWORD, key=key)
 

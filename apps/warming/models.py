@@ -11,8 +11,8 @@ class WarmUp(models.Model):
     """URLs of one API that are fetched through the gateway at a set rate, so that the cache has them before callers ask.
 
     ``done`` counts those that were fetched: ``stored`` anew, ``fresh`` (the cache had them), ``passed`` (answered, and not to be
-    stored) and ``failed``. Whoever works on it says so in ``worker`` and ``beat_at``; when that is long ago, another goes on from
-    ``done``.
+    stored) and ``failed``. The worker that runs it says so in ``worker`` and ``beat_at``; when that is long ago, another goes on
+    from ``done``.
     """
 
     api_slug = models.SlugField(max_length=64)

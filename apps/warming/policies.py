@@ -1,4 +1,4 @@
-"""Who may push entries and warm up, and who sees warm-ups: whoever may purge, and whoever sees purges."""
+"""Who may push entries and warm up, and who sees warm-ups: users who may purge, and users who see purges."""
 
 from django.db.models import QuerySet
 
@@ -20,7 +20,7 @@ def can_warm_up(user: Actor | None, api: API) -> bool:
 
 
 def can_cancel(user: Actor | None, warm_up: WarmUp) -> bool:
-    """Whoever may start one of its API; administrators, also when the API is gone."""
+    """Users who may start one of its API; administrators, also when the API is gone."""
     if is_administrator(user):
         return True
     api = API.objects.select_related("tenant").filter(slug=warm_up.api_slug).first()

@@ -1,4 +1,4 @@
-"""How far a warm-up is, on a terminal: a bar that moves, or a line now and then where nobody watches."""
+"""How far a warm-up is, on a terminal: a bar that moves, or a line now and then where there is no terminal."""
 
 import time
 import uuid

@@ -1,4 +1,4 @@
-"""Working on warm-ups: a call when it is due, what became of it, and how far it is, for whoever goes on after a crash.
+"""Working on warm-ups: a call when it is due, what became of it, and how far it is, for the worker that goes on after a crash.
 
 A process claims warm-ups for some seconds at a time and lets go of them again. It says that it lives by ``beat_at``: of one that
 was killed, another takes over when that is ``LEASE`` seconds ago. What counts as done is always a beginning of the list without
@@ -130,7 +130,7 @@ class WarmUpRun:
         return self._unreached >= GIVE_UP_AFTER
 
     def save(self, now: float, *, release: bool = False) -> None:
-        """Write how far it is, or its end. ``release``: let go of it, for whoever comes next."""
+        """Write how far it is, or its end. ``release``: let go of it, for the next worker."""
         row, at = self.row, timezone.now()
         self._saved_at = now
         row.beat_at = at
@@ -157,7 +157,7 @@ _SAVED_AT_THE_END = (*_SAVED, "state", "ended_at", "targets")
 def claim(
     worker: str, *, beside: Sequence[WarmUpRun] = (), only: WarmUp | None = None, clock: float | None = None
 ) -> list[WarmUpRun]:
-    """Claim what there is to do: of each API the oldest unfinished warm-up, if nobody works on it and its next call is due.
+    """Claim what there is to do: of each API the oldest unfinished warm-up, if no worker runs it and its next call is due.
 
     Each tenant in turn, as long as it has room ``beside`` what the process works on already. What a warm-up means is looked up
     when it is first claimed. ``clock`` is the monotonic time.
@@ -206,7 +206,7 @@ def _in_turn(waiting: Mapping[int, int | None], beside: Sequence[WarmUpRun]) -> 
 
 
 def _has_room(busy: "Counter[int | None]", tenant: int | None, places: int) -> bool:
-    """Whether ``tenant`` may take one more place: it has fewer than are free, so that some are left for whoever has none.
+    """Whether ``tenant`` may take one more place: it has fewer than are free, so that some are left for tenants that have none.
 
     Dynamic thresholds, as switches share their memory: Choudhury and Hahne, 1998.
     """
@@ -226,7 +226,7 @@ def _looked_up(row: WarmUp, now: datetime) -> bool:
         return False
     row.targets, row.total = [list(call) for call in calls], len(calls)
     if not calls:
-        row.note = "Nobody called it in the last day."
+        row.note = "It wasn't called in the last day."
     row.save(update_fields=["targets", "total", "note"])
     return True
 

@@ -1,7 +1,7 @@
 """Warm-ups that begin by themselves: by the schedule, after a purge, with a new revision in force.
 
-Nobody has to tell: the policy says what is wanted, the purges, the audit log and the clock say what happened, and the newest
-warm-up of each cause bears the mark of what it was for. So nothing is lost with a process, and nothing is begun twice.
+Nothing has to be reported: the policy says what is wanted, the purges, the audit log and the clock say what happened, and the
+newest warm-up of each cause bears the mark of what it was for. So nothing is lost with a process, and nothing is begun twice.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Write-through: an origin's fresh representation, stored before anybody asks for it.
+"""Write-through: an origin's fresh representation, stored ahead of demand.
 
 It goes the way of an upstream's response: the same plan, the same judgement, the same tags. So nothing can be pushed that the
 gateway would not have stored, and everything that ends a stored response ends a pushed one. What stood in its place is purged
@@ -210,7 +210,7 @@ def _replaced(judged: Sequence[_Judged], known: dict[bytes, object]) -> list[str
 
 
 def _purged_since(state: Any, judged: Sequence[_Judged], before: PurgeClock) -> bool:
-    """Whether somebody else's purge ended one of them since the clock was ``before``."""
+    """Whether another purge ended one of them since the clock was ``before``."""
     tags = {tag for each in judged for tag in httpcache.tags_of(each.entry) if not tag.startswith("e:")}
     rows = state.hmget(redis_names.PURGES, [tag.encode("utf-8", "surrogateescape") for tag in tags])
     return any(int(row.split()[0]) > before[1] for row in rows if row is not None)

@@ -50,7 +50,7 @@ def test_elsewhere_a_line_is_written_every_ten_percent():
 
 
 def test_a_bar_is_full_at_the_end_even_of_nothing():
-    assert bar(WarmUp(state="done", total=0, note="Nobody called it in the last day.")).startswith(
+    assert bar(WarmUp(state="done", total=0, note="It wasn't called in the last day.")).startswith(
         f"[{'#' * 30}] 100 %"
     )
 
@@ -91,7 +91,7 @@ def test_it_refuses_a_sixth_warm_up(cast):
 def test_nothing_to_do_is_done(cast):
     make_api(cast.platform)
     status, out, _ = run("--api", "products", "--top", "5")
-    assert (status, out.splitlines()[-1]) == (0, "Done: 0 of 0. Nobody called it in the last day.")
+    assert (status, out.splitlines()[-1]) == (0, "Done: 0 of 0. It wasn't called in the last day.")
 
 
 def test_ctrl_c_cancels_it(cast, monkeypatch):

@@ -329,7 +329,7 @@ def test_without_calls_in_the_last_day_there_is_nothing_to_do(products, house):
     house.work(claim("w", clock=house.now))
     warm_up.refresh_from_db()
     assert (warm_up.state, warm_up.total, warm_up.percent) == ("done", 0, 100)
-    assert "Nobody called it" in warm_up.sentence
+    assert "It wasn't called" in warm_up.sentence
 
 
 def test_an_api_that_is_gone_by_then_is_said_to_be(products, house):

@@ -212,7 +212,7 @@ class AccessRequestSerializer(WithReceipt, ObjectWords):
         return services.request_create(actor=self.caller, **validated_data)
 
     def update(self, instance: AccessRequest, validated_data: dict[str, Any]) -> AccessRequest:
-        """Another reason or plan, while nobody is deciding."""
+        """Another reason or plan, while no decision is under way."""
         return services.request_update(actor=self.caller, access_request=instance, **validated_data)
 
 

@@ -22,11 +22,11 @@ class PlanViewSet(Creatable, Updatable, Deletable):
     lookup_field = "slug"
 
     def get_queryset(self) -> QuerySet[Plan]:
-        """All of them, for whoever is signed in."""
+        """All of them, for signed-in users."""
         return selectors.plans_visible_to(self.request.user)
 
     def remove(self, found: Plan) -> None:
-        """Remove a plan that nobody has."""
+        """Remove an unused plan."""
         services.plan_delete(actor=self.actor, plan=found)
 
 

@@ -152,7 +152,7 @@ def request_approve(
         decision = {"decided_by": user_of(actor), "decided_at": timezone.now(), "expires_at": expires_at}
         _move(audit_entry, actor, row, RequestVerb.APPROVE, comment, **decision)
         if row.api.state == APIState.RETIRED:
-            raise Conflict(f"{row.api} is retired: nobody can be let in.")
+            raise Conflict(f"{row.api} is retired: it takes no new subscriptions.")
         running = _running(row.application, row.api)
         if running is None:
             running = grant(audit_entry, row.application, row.api, row.plan, expires_at)

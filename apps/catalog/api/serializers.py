@@ -25,7 +25,7 @@ from apps.rest.serializers import CommentSerializer, DocumentWords, ObjectWords
 from apps.tenants.selectors import tenants_visible_to
 from apps.wire.snapshot import PROOF_PATH
 
-#: What whoever may ask for access sees of an API; the rest is its configuration.
+#: What users who may ask for access see of an API; the rest is its configuration.
 CATALOGUE = {"slug", "tenant", "published", "deprecated"} | {
     name for name, setting in SETTINGS.items() if setting.in_catalogue
 }

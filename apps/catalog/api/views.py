@@ -47,7 +47,7 @@ class APIViewSet(Creatable, Updatable, Deletable):
         return Response(self.get_serializer(found).data, status=status)
 
     def remove(self, found: API) -> None:
-        """Remove an API that nobody has access to any more."""
+        """Remove an API without subscriptions."""
         services.api_delete(actor=self.actor, api=found)
 
     def move(self, transition: Transition) -> Response:
@@ -68,7 +68,7 @@ class APIViewSet(Creatable, Updatable, Deletable):
 
     @verb()
     def deprecate(self, request: Request, slug: str) -> Response:
-        """Serve it still, and take nobody new in."""
+        """Serve it still, and take no new subscriptions."""
         return self.move(Transition.DEPRECATE)
 
     @verb()

@@ -1,4 +1,4 @@
-"""Reads an OpenAPI 3.x or Swagger 2 document that somebody uploaded: hostile until shown otherwise.
+"""Reads an OpenAPI 3.x or Swagger 2 document that a user uploaded: hostile until shown otherwise.
 
 Bounded in bytes, parts and depth (YAML aliases count as what they stand for), no reference that leaves the document, and
 nothing is ever fetched or opened: a ``$ref`` to a URL or a file is how such documents read a server's secrets. Services read it

@@ -47,7 +47,7 @@ def _stays(key: str, reference: str) -> bool:
 
 
 class _Bounded(SchemaAccessor):
-    """Looks a limited number of parts up: the validator needs about 30 µs for each, while somebody waits."""
+    """Looks a limited number of parts up: the validator needs about 30 µs for each, while a user waits."""
 
     lookups = 0
 

@@ -24,7 +24,7 @@ SECONDS = 60
 """Of processor time that a document may take."""
 
 PATIENCE = 120.0
-"""Seconds after which nobody waits for it any more, on a machine that has other work."""
+"""Seconds after which it is no longer waited for, on a machine that has other work."""
 
 MEMORY = 2 * 2**30
 """Bytes of address space."""

@@ -38,7 +38,7 @@ def api_create(
     private: frozenset[str] | None = None,
     **fields: Any,
 ) -> API:
-    """A new API, as a draft: nobody can call it before it is published. It needs an upstream by then.
+    """A new API, as a draft: it can't be called before it is published. It needs an upstream by then.
 
     ``private`` is what ``private_upstreams`` found: ask it before a transaction, in which no name may be resolved.
     """
@@ -84,7 +84,7 @@ def api_update(
     """Change an API, in force at once where it is served. Returns the saved API; without a difference nothing is written.
 
     ``None`` and absent fields stay as they are, also inside ``policy``; ``upstreams`` and ``operations`` are replaced as a whole.
-    ``expected_revision``: raise ``Conflict`` if somebody saved another one in between. ``private`` is as in ``api_create``.
+    ``expected_revision``: raise ``Conflict`` if another one was saved in between. ``private`` is as in ``api_create``.
     """
     allow(policies.can_edit_api(actor, api), "Only owners and developers of its tenant may change this API.")
     return update(actor, api, "api.update", fields, upstreams, policy, operations, comment, expected_revision, private)
@@ -144,7 +144,7 @@ def api_unpublish(*, actor: Actor, api: API, comment: str = "") -> API:
 
 
 def api_deprecate(*, actor: Actor, api: API, comment: str = "") -> API:
-    """Go on serving it, but let nobody new in."""
+    """Go on serving it, but take no new subscriptions."""
     return api_transition(actor=actor, api=api, transition=Transition.DEPRECATE, comment=comment)
 
 

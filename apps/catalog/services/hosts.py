@@ -20,7 +20,7 @@ MOST_PENDING = 100
 """Names that a tenant may claim without having proved them: each is looked for again and again."""
 
 PATIENCE = timedelta(days=14)
-"""How long a claim is looked at by itself; later, whenever somebody asks."""
+"""How long a claim is looked at by itself; later, whenever a user asks."""
 
 _OTHERS = "{} belongs to another tenant: only a platform administrator may put an API there."
 

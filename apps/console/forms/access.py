@@ -167,7 +167,7 @@ class AskForm(ConsoleForm):
         empty_label="Choose a plan",
         help_text="How much it may call.",
     )
-    reason = forms.CharField(widget=text_area(3), help_text="What for, and how much: it helps whoever decides.")
+    reason = forms.CharField(widget=text_area(3), help_text="What for, and how much: it helps the approver.")
 
     def __init__(self, *args: Any, applications: QuerySet[Application], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -24,7 +24,7 @@ from apps.console.forms.fields import (
 DOWNSTREAM = [
     ("pass", "What the origin said"),
     ("private", "That only the caller's own cache may keep it"),
-    ("no-store", "That nobody may keep it"),
+    ("no-store", "That no cache may keep it"),
     ("for", "To keep it for so long"),
 ]
 

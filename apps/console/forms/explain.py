@@ -1,4 +1,4 @@
-"""Forms about requests that somebody types: as which application, with which headers."""
+"""Forms about typed requests: as which application, with which headers."""
 
 from collections.abc import Sequence
 from typing import Any

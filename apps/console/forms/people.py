@@ -70,7 +70,7 @@ class InviteForm(ConsoleForm):
 class InviteToForm(InviteForm):
     """A new member of one of several tenants, perhaps a new user."""
 
-    name = forms.CharField(required=False, max_length=120, help_text="Of somebody who is new here.")
+    name = forms.CharField(required=False, max_length=120, help_text="Of a new user.")
     tenant = forms.ModelChoiceField(queryset=Tenant.objects.none(), to_field_name="slug", empty_label="Choose a tenant")
     field_order = ["email", "name", "tenant", "role"]
 
@@ -101,7 +101,7 @@ class ProfileForm(ConsoleForm):
 
 
 class UserForm(ProfileForm):
-    """What an administrator may change of somebody."""
+    """What an administrator may change of a user."""
 
     email = forms.EmailField(label="E-mail address")
     is_administrator = forms.BooleanField(

@@ -75,7 +75,7 @@ def token_end(request: SignedInRequest, token: Token) -> Action:
         submit="Revoke",
         back=reverse("console:account"),
         back_label="Your account",
-        explain="Whoever uses it is refused from now on.",
+        explain="Calls with it are refused from now on.",
         danger=True,
         service=partial(token_revoke, token=token),
         said=f"The token {token.name} is revoked.",

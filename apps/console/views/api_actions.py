@@ -34,7 +34,7 @@ STEPS: dict[Transition, tuple[str, str, str, str]] = {
     ),
     Transition.DEPRECATE: (
         "Deprecate {api}?",
-        "Callers go on as before; nobody new can ask for access, and the catalogue says so.",
+        "Callers go on as before; no new subscriptions are taken, and the catalogue says so.",
         "Deprecate",
         "{api} is deprecated",
     ),

@@ -24,7 +24,7 @@ from apps.tenants.policies import tenants_of
 
 
 def may_register(user: User) -> bool:
-    """Whoever may register an API for some tenant."""
+    """Users who may register an API for some tenant."""
     return user.is_administrator or tenants_of(user, Role.OWNER, Role.DEVELOPER).exists()
 
 

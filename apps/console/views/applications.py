@@ -50,7 +50,7 @@ from apps.tenants.policies import tenants_of
 
 
 def may_build(user: User) -> bool:
-    """Whoever may add applications to some tenant."""
+    """Users who may add applications to some tenant."""
     return user.is_administrator or tenants_of(user, Role.OWNER, Role.DEVELOPER).exists()
 
 

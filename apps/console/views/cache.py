@@ -27,7 +27,7 @@ LARGEST = 20
 
 
 def looks_after_some(user: User) -> bool:
-    """Whoever looks after some API."""
+    """Users who look after some API."""
     return apis_editable_by(user).exists()
 
 

@@ -76,7 +76,7 @@ def entry(request: SignedInRequest, api: API) -> HttpResponse:
 
 
 def may_ask(user: User, *_: object) -> bool:
-    """Whoever builds applications, or could."""
+    """Users who build applications, or could."""
     return user.is_active
 
 

@@ -1,4 +1,4 @@
-"""What the cache would do with a request that somebody types."""
+"""What the cache would do with a typed request."""
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse

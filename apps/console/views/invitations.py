@@ -29,7 +29,7 @@ DECLINE = "decline"
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def invitation(request: HttpRequest, secret: str) -> HttpResponse:
-    """Accept or decline: as whoever is signed in with that address, or by making an account."""
+    """Accept or decline: as the user who is signed in with that address, or by making an account."""
     found = invitation_find(secret)
     if found is None:
         return render(request, "account/invitation_over.html", status=404)

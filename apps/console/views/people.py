@@ -149,7 +149,7 @@ def invite(request: SignedInRequest, found: Tenant) -> Action:
     adds = can_add_members(request.user, found)
     later = "They become a member when they accept, by a link that works for seven days and for their address alone."
     return Action(
-        heading=f"Invite somebody to {found}",
+        heading=f"Invite a member to {found}",
         submit="Invite",
         back=tenant_url(found),
         back_label=str(found),
@@ -236,11 +236,11 @@ def users(request: SignedInRequest) -> HttpResponse:
 def invite_any(request: SignedInRequest) -> Action:
     """A new member of some tenant."""
     return Action(
-        heading="Add somebody",
+        heading="Add a user",
         submit="Add",
         back=reverse("console:users"),
         back_label="Users",
-        explain="They are a member at once, and get a letter; somebody new, with a link to choose a password.",
+        explain="They are a member at once, and get an e-mail; a new user, with a link to choose a password.",
         form=partial(InviteToForm, tenants=tenants_visible_to(request.user)),
         service=member_invite,
         said=lambda data: invited(data["email"], data["tenant"], True),

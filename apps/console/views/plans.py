@@ -67,7 +67,7 @@ def edit(request: SignedInRequest, plan: Plan) -> Action:
 
 @action(load=a_plan, may=plan_editors)
 def delete(request: SignedInRequest, plan: Plan) -> Action:
-    """Remove a plan that nobody uses."""
+    """Remove an unused plan."""
     return Action(
         heading=f"Delete the plan {plan}?",
         submit="Delete",

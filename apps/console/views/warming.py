@@ -19,7 +19,7 @@ from apps.warming.models import WarmUp
 from apps.warming.policies import can_cancel, can_warm_up
 from apps.warming.services import warm_up_cancel, warm_up_start
 
-EXPLAIN = "URLs are fetched through the gateway at this rate, so that the cache has them before anybody asks."
+EXPLAIN = "URLs are fetched through the gateway at this rate, so that the cache has them ahead of demand."
 
 
 @action(load=an_api, may=can_warm_up)

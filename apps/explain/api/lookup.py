@@ -45,7 +45,7 @@ class TypedRequestSerializer(Words):
         applications_explainable_by,
         default=None,
         allow_null=True,
-        help_text="Who calls; null: nobody, or whose key is sent.",
+        help_text="Who calls; null: an anonymous caller, or the owner of the key that is sent.",
     )
 
     def validate_body(self, value: str) -> bytes:

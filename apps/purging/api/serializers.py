@@ -80,7 +80,7 @@ class PurgeSerializer(WithReceipt, Words):
     forwarded = serializers.SerializerMethodField(help_text="What became of it at the API's CDN; null without one.")
 
     def get_forwarded(self, purge: Purge) -> dict[str, str] | None:
-        """State and detail. The caching app doesn't know who forwards: whoever does hangs it on the purge."""
+        """State and detail. The caching app doesn't know what forwards: the room that does hangs it on the purge."""
         found = getattr(purge, "forwarding", None)
         return found and {"state": found.state, "detail": found.detail}
 

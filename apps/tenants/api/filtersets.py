@@ -28,7 +28,7 @@ class UserFilter(StrictFilterSet):
     ordering = django_filters.OrderingFilter(fields=["email", "name", "date_joined"])
 
     def of_tenant(self, users: QuerySet[User], name: str, slug: str) -> QuerySet[User]:
-        """The members of a tenant that the reader sees: which others somebody is in is told by no filter either."""
+        """The members of a tenant that the reader sees: no filter discloses other memberships either."""
         held = memberships_visible_to(self.request.user).filter(tenant__slug=slug)
         return users.filter(pk__in=held.values("user"))
 

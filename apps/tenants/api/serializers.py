@@ -143,7 +143,7 @@ class MembershipSerializer(ObjectWords):
         return vars(shown).get("invitation")
 
     def create(self, validated_data: dict[str, Any]) -> Membership:
-        """Invite somebody; for an administrator, make them a member at once."""
+        """Invite a user; for an administrator, make them a member at once."""
         tenant, role, email = self.context["tenant"], validated_data["role"], validated_data["user"]["email"]
         if can_add_members(self.caller, tenant) and (known := User.objects.filter(email__iexact=email).first()):
             return services.membership_set(actor=self.caller, tenant=tenant, user=known, role=role)
@@ -161,7 +161,7 @@ class MembershipSerializer(ObjectWords):
 
 
 class InvitationSerializer(ObjectWords):
-    """Somebody who was asked to become a member, and hasn't answered."""
+    """A user who was invited and hasn't answered."""
 
     user = serializers.EmailField(source="email", read_only=True)
     invited_by = PersonField(allow_null=True)

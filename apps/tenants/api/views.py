@@ -56,7 +56,7 @@ class MembershipViewSet(Creatable, Updatable, Deletable):
         return selectors.memberships_visible_to(self.actor).filter(tenant__slug=self.kwargs.get("tenant"))
 
     def get_serializer_context(self) -> Mapping[str, Any]:
-        """With the tenant, where somebody is added."""
+        """With the tenant, where a member is added."""
         context = super().get_serializer_context()
         if self.action == "create" and not getattr(self, "swagger_fake_view", False):
             own = selectors.tenants_visible_to(self.actor)
@@ -64,7 +64,7 @@ class MembershipViewSet(Creatable, Updatable, Deletable):
         return context
 
     def remove(self, found: Membership) -> None:
-        """Take somebody out of the tenant; never its last owner."""
+        """Take a member out of the tenant; never its last owner."""
         services.membership_remove(actor=self.actor, membership=found)
 
 

@@ -57,7 +57,7 @@ class HeaderLines(serializers.Field):
 
 
 class PushSerializer(Words):
-    """A representation to store before anybody asks for it. It is judged like an upstream's response."""
+    """A representation to store ahead of demand. It is judged like an upstream's response."""
 
     api = NameField(visible=apis_configured_by)
     url = serializers.CharField(

@@ -30,7 +30,7 @@ class PushThrottle(UserRateThrottle):
 
 
 class CacheEntriesView(ViaAPI):
-    """Stored responses: an origin pushes one before anybody asks for it."""
+    """Stored responses: an origin pushes one ahead of demand."""
 
     http_method_names = ["put", "options"]
     parser_classes = [AnswerBody]

@@ -1,4 +1,4 @@
-"""``manage.py administrator``: the first start of an installation where nobody runs ``up``."""
+"""``manage.py administrator``: the first start of an installation without ``up``."""
 
 from typing import Any
 
