@@ -112,9 +112,8 @@ for index = 2, #KEYS do
     else
       redis.call('ZADD', name, score, value)
       redis.call('ZREMRANGEBYRANK', name, 0, -SIBLINGS - 1)
-      -- It lives as long as the longest of its rows: the first is for a new set, the second for an old one.
-      redis.call('PEXPIRE', name, milliseconds, 'NX')
-      redis.call('PEXPIRE', name, milliseconds, 'GT')
+      -- It lives as long as the longest of its rows.
+      redis.call('PEXPIRE', name, math.max(milliseconds, redis.call('PTTL', name)))
       units = units * redis.call('ZCARD', name)
     end
     redis.call('ZADD', queue, string.format('%.0f', now * SHIFT + units), name)
