@@ -235,7 +235,7 @@ def _decoded(batch: Batch, unreadable: Exception | None) -> _Decoded:
 
 
 def _nodes(came: Iterable[tuple[Batch, _Decoded]]) -> dict[str, str]:
-    """Where each incarnation lives of which something is told: the agent of a node tells of the losses of others there."""
+    """Where each incarnation lives that a batch names: the agent of a node reports the losses of others there."""
     nodes = {}
     for batch, decoded in came:
         nodes[batch.incarnation] = batch.node

@@ -1,4 +1,4 @@
-"""Why one call was answered as it was: every decision that the gateway noted, in words."""
+"""Why one call was answered as it was: every decision that the gateway recorded, in words."""
 
 from dataclasses import dataclass
 

@@ -91,8 +91,8 @@ def _take(client: redis.Redis, entries: Sequence[StreamEntry]) -> int:
     for each in taken:
         try:
             key_use.record_key_use(each.keys)
-        except DatabaseError as error:  # the records are safe, and the next use notes it too
-            _log.warning("The last use of keys was not noted: %s", error)
+        except DatabaseError as error:  # the records are safe, and the next use is recorded too
+            _log.warning("The last use of keys was not recorded: %s", error)
     return sum(each.calls for each in taken)
 
 

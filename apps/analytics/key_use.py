@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 from apps.access.models import APIKey
 
-#: A key in use is noted once a minute: its row is not rewritten with every call.
+#: The use of a key is recorded once a minute: its row is not rewritten with every call.
 _GRAIN = timedelta(minutes=1)
 
 
 def record_key_use(uses: Mapping[int, datetime]) -> None:
-    """Note the last use of each key (by id). Two queries, or one when all were noted within the last minute."""
+    """Record the last use of each key (by id). Two queries, or one when all were recorded within the last minute."""
     if not uses:
         return
     due = []

@@ -45,7 +45,7 @@ _maxima: dict[str, tuple[float, int]] = {}
 
 
 class CacheConnectionFactory(ConnectionFactory):
-    """One client for each URL in this process, through the same door as everything else (Sentinel included)."""
+    """One client for each URL in this process, through the same client as everything else (Sentinel included)."""
 
     def connect(self, url: str) -> Redis:
         """The process's client of ``url``."""

@@ -199,7 +199,7 @@ class CachePolicy(models.Model):
     downstream = PolicySetting(
         DOWNSTREAM,
         SettingGroup.DOWNSTREAM,
-        "Caches behind the gateway are told",
+        "Caches behind the gateway may keep",
         help="Browsers and CDNs, that is.",
         description="pass, private, no-store, or a duration.",
         anchor="downstream",

@@ -103,7 +103,7 @@ def read_text(content: bytes, name: str = "file") -> FileSource:
 
 
 class _Reader:
-    """Turns nodes into values while it counts them and notes their lines."""
+    """Turns nodes into values while it counts them and keeps their lines."""
 
     def __init__(self, source: FileSource) -> None:
         self.source = source

@@ -98,7 +98,7 @@ class VisibleEntries:
         return [row for row in self.cache.siblings(self._api, path) if self._all or self._may_see(row)]
 
     def stored(self, row: IndexedResponse) -> NearestEntry | None:
-        """What is told of the entry of a row, if it is there."""
+        """What is shown of the entry of a row, if it is there."""
         record, now = self.cache.record(row.key), time.time()
         if not isinstance(record, httpcache.StoredResponse):
             return None
@@ -131,7 +131,7 @@ class VisibleEntries:
 
 
 def stored_of(held: httpcache.StoredResponse, ended: bool, now: float) -> NearestEntry:
-    """What is told of a stored response; ``ended``: by a purge or its age. ``now`` is Unix seconds."""
+    """What is shown of a stored response; ``ended``: by a purge or its age. ``now`` is Unix seconds."""
     entry = held.entry
     state = "purged" if ended else "fresh" if now < held.fresh_until and not held.soft else "stale"
     return NearestEntry(

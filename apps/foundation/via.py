@@ -1,4 +1,4 @@
-"""How a change came in. The audit log notes it; what lets changes in sets it: the console, the REST API, commands, queues."""
+"""How a change came in. The audit log records it; what lets changes in sets it: the console, the REST API, commands, queues."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ via: ContextVar[str] = ContextVar("via", default="system")
 
 @contextmanager
 def coming_by(door: str) -> Iterator[None]:
-    """Have changes in the block (or in the function that this decorates) noted as having come in by ``door``."""
+    """Have changes in the block (or in the function that this decorates) recorded as having come in by ``door``."""
     token = via.set(door)
     try:
         yield

@@ -36,7 +36,7 @@ class StoredResponse:
     """An entry and what is prepared of it.
 
     ``headers`` are the fields to send, with ``content-length``; ``head`` is their rendered form with the status line,
-    without ``age`` and the final blank line. ``told`` is what caches behind the gateway are told in place of the
+    without ``age`` and the final blank line. ``told`` is what caches behind the gateway get in place of the
     origin's lifetime. ``early_from`` is when hits begin to think of refreshing it early;
     ``age_zero`` is when the response's age was 0; ``asked_at`` is when the upstream was last asked about it by a call whose
     outcome doesn't show in the entry. ``soft`` is set while a soft purge makes the entry stale;

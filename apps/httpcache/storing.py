@@ -77,7 +77,7 @@ def on_response(
 
 def _cut_short(entry: CacheEntry, jitter: float, now: float, chance: float) -> None:
     """End freshness early by the jitter. Where stale responses may be served, they may for as long as before; where
-    not, the response ends with its freshness. Nothing that is told to others changes.
+    not, the response ends with its freshness. What other clients get doesn't change.
     """
     end = entry.fresh_until
     entry.fresh_until = now + jittered(end - now, jitter, chance)

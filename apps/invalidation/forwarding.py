@@ -117,7 +117,7 @@ def forward_due(*, now: datetime | None = None) -> int:
 
 
 class _Turn:
-    """What is due is told to CDNs side by side, but a tenant's by few calls at once: whose CDN is slow waits alone."""
+    """What is due is sent to CDNs side by side, but a tenant's by few calls at once: whose CDN is slow waits alone."""
 
     def __init__(self, pool: ThreadPoolExecutor, now: datetime | None) -> None:
         self._pool, self._now = pool, now

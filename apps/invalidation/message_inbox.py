@@ -100,7 +100,7 @@ def _purge(
     if not wishes:
         return
     taken.purges += services.purge_many(actor=PLATFORM, api=api, wishes=list(wishes.values()))
-    # After the purge: a process that dies in between is told again, and purges again.
+    # After the purge: a process that dies in between gets the message again, and purges again.
     Message.objects.bulk_create(
         [Message(api_slug=api.slug, message_id=ids[index], source=source) for index in wishes if ids[index]],
         ignore_conflicts=True,

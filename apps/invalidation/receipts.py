@@ -15,7 +15,7 @@ MOST = 500
 
 
 def note_receipts(*, now: datetime | None = None) -> int:
-    """Note on how many workers recent purges are in force, where that isn't noted yet; how many got their receipt.
+    """Record on how many workers recent purges are in force, where that isn't recorded yet; how many got their receipt.
 
     How long the slowest worker took isn't known: it wasn't observed. Raises redis-py's errors.
     """

@@ -1,4 +1,4 @@
-"""``up``: an installation from nothing to ready on one machine, and back to nothing when it is told to stop."""
+"""``up``: an installation from nothing to ready on one machine, and back to nothing when it is stopped."""
 
 import asyncio
 import concurrent.futures
@@ -41,7 +41,7 @@ PATIENCE_WITH_REDIS = 60.0
 
 
 class Stopped(Exception):
-    """It was told to stop before it was ready."""
+    """It was stopped before it was ready."""
 
 
 class CannotStart(Exception):

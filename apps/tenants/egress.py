@@ -41,7 +41,7 @@ def guards_of(tenants: Iterable[Tenant]) -> dict[int, Guard]:
 
 
 def open_to_all() -> bool:
-    """Whether every tenant's calls may reach loopback, as on one machine that was told nothing else. One query."""
+    """Whether every tenant's calls may reach loopback, as on one machine by default. One query."""
     return opens_loopback(allowed_to_all())
 
 

@@ -122,7 +122,7 @@ class Tenant(models.Model):
 
 class InstallationEgress(models.Model):
     """Where calls of all tenants may lead beyond public addresses: one row, id 1. ``announced`` is what the environment said of it
-    when gateways were told last."""
+    when gateways were notified last."""
 
     allow = models.JSONField(default=list, blank=True)
     announced = models.JSONField(default=dict, blank=True)

@@ -32,7 +32,7 @@ NOTED_EVERY = timedelta(minutes=1)
 """How exact ``Token.last_used_at`` is: not every call writes a row."""
 
 SOON = timedelta(days=30)
-"""How long before its end a token's owner, and who runs the platform, are told of it."""
+"""How long before its end a token's owner, and the platform's administrators, are notified."""
 
 
 def digest_of(secret: str) -> str:

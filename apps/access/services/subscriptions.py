@@ -80,7 +80,7 @@ def subscriptions_expire(*, now: datetime) -> int:
 def grant(
     audit_entry: Change, application: Application, api: API, plan: Plan, expires_at: datetime | None
 ) -> Subscription:
-    """A new active subscription, as part of the change that is being noted."""
+    """A new active subscription, as part of the change under way."""
     check_end(expires_at)
     if Subscription.objects.filter(application=application, api=api, state__in=LIVE).exists():
         raise Conflict(f"{application} has a subscription to {api} already.")
@@ -95,7 +95,7 @@ def grant(
 
 
 def put_under(audit_entry: Change, subscription: Subscription, plan: Plan) -> bool:
-    """Change a live subscription's plan, as part of the change that is being noted; whether it was another one."""
+    """Change a live subscription's plan, as part of the change under way; whether it was another one."""
     before = Plan.objects.get(subscriptions=subscription)
     changed = Subscription.objects.filter(pk=subscription.pk, state__in=LIVE).update(
         plan=plan, changed_at=timezone.now()

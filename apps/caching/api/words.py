@@ -102,7 +102,7 @@ class LimitsWords(_WordsOfAPI):
 
 
 class DownstreamWords(_Words):
-    """What caches behind the gateway are told."""
+    """What caches behind the gateway may keep."""
 
     inside = "downstream"
 

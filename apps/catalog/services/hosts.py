@@ -72,7 +72,7 @@ def host_grant(*, actor: Actor, tenant: Tenant, host: str, comment: str = "") ->
 
 def host_prove(*, actor: Actor, host: HostName, method: HostMethod) -> HostName:
     """Note that a claim is proved: the platform's task does. ``Conflict`` when the name became another's meanwhile."""
-    allow(is_administrator(actor), "Only the platform notes what is proved.")
+    allow(is_administrator(actor), "Only the platform records what is proved.")
     with change(
         actor=actor, verb="host.prove", target_type="host", target=host.host, tenant=host.tenant.slug
     ) as audit_entry:

@@ -1,4 +1,4 @@
-"""Forms about what purges come in by, and where they are told on."""
+"""Forms about what purges come in by, and where they are forwarded to."""
 
 from datetime import timedelta
 from typing import Any

@@ -134,7 +134,7 @@ def editor_page(request: SignedInRequest, api: API, editor: Editor, status: int 
 
 
 def connections(api: API) -> dict[str, Any]:
-    """What purges of ``api`` come in by, and where they are told on."""
+    """What purges of ``api`` come in by, and where they are forwarded to."""
     webhook: PurgeWebhook | None = getattr(api, "purge_webhook", None)
     holds = webhook is not None and webhook.previous_until is not None and webhook.previous_until > timezone.now()
     return {

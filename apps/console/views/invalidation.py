@@ -1,4 +1,4 @@
-"""What purges of an API come in by, and where they are told on: its webhook's secret, its CDN."""
+"""What purges of an API come in by, and where they are forwarded to: its webhook's secret, its CDN."""
 
 from functools import partial
 
@@ -91,7 +91,7 @@ def webhook_end(request: SignedInRequest, api: API) -> Action:
 
 @page(load=an_api, may=can_configure, methods=FORM)
 def cdn(request: SignedInRequest, api: API) -> HttpResponse:
-    """The calls by which purges are told on to a CDN."""
+    """The calls by which purges are forwarded to a CDN."""
     present: CDN | None = getattr(api, "cdn", None)
     form = CDNForm(sent(request), initial=CDNForm.initial_of(present))
     if request.method == "POST" and form.is_valid():

@@ -1,4 +1,4 @@
-"""The door's limits: what a request's head must look like before anything else reads it. Pure.
+"""The servers' limits: what a request's head must look like before anything else reads it. Pure.
 
 Servers accept much more (heads of megabytes, two ``Host`` fields, ``Transfer-Encoding: gzip, chunked``), and whatever
 two parties on the way read differently becomes a way to smuggle a request (RFC 9112 §11.2). So everything ambiguous is

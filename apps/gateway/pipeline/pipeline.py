@@ -62,7 +62,7 @@ class Pipeline:
         self._until = tuple(each.until for each in by_head)
         self._entries: Recent[_Key, HeadCacheEntry] = Recent(MEMORY, lambda _, head_memo: head_memo.size)
         self.heads: Recent[bytes, HeadCacheEntry] = Recent(MEMORY, lambda head, head_memo: len(head) + head_memo.size)
-        """Admissions by the very bytes of a head, for a door that sees them. A caller that is a trusted proxy has
+        """Entries of the head cache by the very bytes of a head, for a server that sees them. A caller that is a trusted proxy has
         none here.
         """
         self._version = 0

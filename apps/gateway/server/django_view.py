@@ -2,7 +2,7 @@
 
     urlpatterns = [re_path(r"^gateway/", gateway_view(b"/gateway"))]
 
-The site must run under ASGI. Its middleware runs around each call, so this door is for convenience, not for speed.
+The site must run under ASGI. Its middleware runs around each call, so this server is for convenience, not for speed.
 """
 
 import asyncio

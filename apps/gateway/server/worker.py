@@ -76,14 +76,16 @@ def most_connections() -> int:
     return 0 if soft == resource.RLIM_INFINITY else soft * 3 // 4
 
 
-def end_the_largest(lanes: Iterable[HTTP1Connection]) -> None:
+def end_the_largest(connections: Iterable[HTTP1Connection]) -> None:
     """End connections until what is written and not read yet has ``UNREAD`` bytes at most; who has most goes first."""
-    unread = sorted(((lane.unread, index, lane) for index, lane in enumerate(lanes)), reverse=True)
+    unread = sorted(
+        ((connection.unread, index, connection) for index, connection in enumerate(connections)), reverse=True
+    )
     total = sum(size for size, _, _ in unread)
-    for size, _, lane in unread:
+    for size, _, connection in unread:
         if total <= UNREAD:
             return
-        lane.drop()
+        connection.drop()
         total -= size
 
 
@@ -136,10 +138,10 @@ class Server(uvicorn.Server):
         while True:
             await asyncio.sleep(1.0)
             now = monotonic()
-            lanes = [each for each in tuple(self.server_state.connections) if isinstance(each, HTTP1Connection)]
-            for connection in lanes:
+            connections = [each for each in tuple(self.server_state.connections) if isinstance(each, HTTP1Connection)]
+            for connection in connections:
                 connection.sweep(now)
-            end_the_largest(lanes)
+            end_the_largest(connections)
 
     async def _say_ready(self) -> None:
         while True:

@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
         if status == 101:
             raise ValueError("nobody asked to switch protocols")
         if status < 200:
-            # 100 answers an expectation, and those are met at the door; 102, 103 and others go on (RFC 9110 §15.2).
+            # 100 answers an expectation, and the server meets those; 102, 103 and others go on (RFC 9110 §15.2).
             if status != 100 and self._interim is not None and self._interim_left:
                 self._interim_left -= 1
                 self._interim(status, self.fields)

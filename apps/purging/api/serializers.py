@@ -85,7 +85,7 @@ class PurgeSerializer(WithReceipt, Words):
         return found and {"state": found.state, "detail": found.detail}
 
     def to_representation(self, instance: Purge) -> dict[str, Any]:
-        """As noted, under the API's name, which may be gone."""
+        """As recorded, under the API's name, which may be gone."""
         return {"api": instance.api_slug} | super().to_representation(instance)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class PurgeViewSet(Creatable):
 
     serializer_class = serializers.PurgeSerializer
     filterset_class = filtersets.PurgeFilter
-    heard_by_gateways = False  # its receipt is of the purge clock, and noted with the purge
+    heard_by_gateways = False  # its receipt is of the purge clock, and recorded with the purge
 
     def get_queryset(self) -> QuerySet[Purge]:
         """Those of one's own tenants' APIs."""

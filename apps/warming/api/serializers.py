@@ -52,7 +52,7 @@ class HeaderLines(serializers.Field):
         return tuple(lines)
 
     def to_representation(self, value: Any) -> Any:
-        """Never read back: what is stored is told by the gateway."""
+        """Never read back: what is stored is read from the gateway."""
         return dict(value)
 
 

@@ -10,7 +10,7 @@ from apps.invalidation.consumer import CannotConsume, Events
 
 
 class Command(BaseCommand):
-    """Runs until it is told to stop. ``up`` starts it where ``INVALIDATION_URL`` is set."""
+    """Runs until stopped. ``up`` starts it where ``INVALIDATION_URL`` is set."""
 
     help = "Consume invalidation messages from INVALIDATION_URL and purge what they name."
 
