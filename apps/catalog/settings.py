@@ -239,11 +239,14 @@ class APISettings(models.Model):
         COUNT,
         Tab.TRAFFIC,
         "Retries",
-        help="Idempotent methods only, and only before any byte of a response.",
+        help="What surely wasn't sent is sent elsewhere whatever its method, the rest for idempotent methods only.",
         anchor="retries",
         own_check=Between(0, 10, "Between 0 and 10."),
     ).of(
-        models.PositiveSmallIntegerField(default=1, help_text="Idempotent methods only, before any byte of an answer.")
+        models.PositiveSmallIntegerField(
+            default=1,
+            help_text="Of what surely wasn't sent, and for idempotent methods before any byte of a response.",
+        )
     )
     concurrent_calls = APISetting(
         COUNT,
