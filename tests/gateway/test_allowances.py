@@ -14,7 +14,7 @@ import redis.asyncio
 from django.conf import settings
 
 from apps.gateway.gateway import Gateway
-from apps.gateway.limits.allowances import LOAN, Allowance, Allowances
+from apps.gateway.limits.allowances import LOAN, QUOTA, Allowance, Allowances
 from apps.supervisor.valkey import EmbeddedValkey
 from apps.wire import redis_names
 from apps.wire.snapshot import Grant, Plan
@@ -98,12 +98,48 @@ async def test_in_every_interval_at_most_burst_and_rate_pass_over_all_workers(
 async def test_a_quota_is_exact_over_all_workers(workers: Callable[..., Allowances]) -> None:
     two = [workers(alive=2) for _ in range(2)]
     limits = plan(quota=100)
-    taken = 0
-    for turn in range(400):
-        taken += await take(two[turn % 2], limits)
-        if turn % 50 == 49:
-            await asyncio.sleep(0.3)  # what one worker holds goes back, so that the other can have it
-    assert taken == 100
+    taken = [await take(two[turn % 2], limits) for turn in range(110)]
+    assert taken == [True] * 100 + [False] * 10
+
+
+async def test_a_small_quota_is_not_used_up_by_what_another_worker_holds(workers: Callable[..., Allowances]) -> None:
+    two, limits = [workers(alive=2) for _ in range(2)], plan(quota=10, quota_period="day")
+    assert [await take(two[turn % 2], limits) for turn in range(12)] == [True] * 10 + [False] * 2
+    refusal = two[0].of(SUBSCRIPTION, limits, time.monotonic())
+    assert refusal.refused_why == QUOTA
+    assert refusal.retry_at > time.monotonic() + 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_the_order_of_calls_over_workers_just_the_quota_passes(
+    workers: Callable[..., Allowances], seed: int
+) -> None:
+    chance = random.Random(seed)
+    made = [workers(alive=3) for _ in range(3)]
+    quota, limits = 60, plan(quota=60) if seed % 2 else plan(rate=10_000.0, burst=10_000, quota=60)
+    passed = 0
+
+    async def caller(calls: int) -> None:
+        nonlocal passed
+        for _ in range(calls):
+            got = await take(chance.choice(made), limits)
+            passed += got
+            if chance.random() < 0.1:
+                await asyncio.sleep(chance.random() * 0.3)
+
+    await asyncio.gather(*(caller(calls) for calls in (20, 13, 25, 1, 30)))
+    assert passed == quota
+
+
+async def test_what_a_worker_that_died_held_of_a_quota_is_waited_for_and_then_refused(
+    workers: Callable[..., Allowances], state_redis: redis.Redis
+) -> None:
+    worker, limits = workers(alive=2), plan(quota=3)
+    name = f"{redis_names.ALLOWANCES}{SUBSCRIPTION}"
+    arguments = ["dead.1", 1, 0, 0, 0, "0", 2, 0.3, "", "", 3, "month", 2, 2]
+    assert (await worker._script(keys=[name], args=arguments))[0] == 2
+    assert [await take(worker, limits) for _ in range(2)] == [True, False]
+    assert worker.of(SUBSCRIPTION, limits, time.monotonic()).refused_why == QUOTA
 
 
 async def test_unspent_calls_go_back(workers: Callable[..., Allowances], state_redis: redis.Redis) -> None:

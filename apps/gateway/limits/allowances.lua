@@ -1,15 +1,17 @@
 -- Lends calls of one subscription to one worker. See allowances.py for the rules.
 --
 -- KEYS: the subscription's hash.
--- ARGV: worker, seq, spent, remaining, refunded, idle (s), want, ttl (s), rate, burst, quota, period.
+-- ARGV: worker, seq, spent, remaining, refunded, idle (s), want, ttl (s), rate, burst, quota, period, need (of what is wanted, calls that
+-- wait), workers (how many there are).
 -- Hash: level, at, period, used, and per worker "w:ID" = "out expires spent refunded seq".
--- Returns {lent, level in thousandths, why (0 lent, 1 rate, 2 quota, 3 stale), ms until a call may pass, quota left, s until the quota's period ends}.
+-- Returns {lent, level in thousandths, why (0 lent, 1 rate, 2 quota, 3 stale, 4 others hold what is left of the quota), ms until a call may pass, quota left, s until the quota's period ends}.
 
 local key = KEYS[1]
 local worker = 'w:' .. ARGV[1]
 local seq, spent, remaining, refunded = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local idle, want, ttl = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local rate, burst, quota, period = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12]
+local need, workers_alive = tonumber(ARGV[13]) or want, tonumber(ARGV[14]) or 1
 local FORGET = 3600
 
 local clock = redis.call('TIME')
@@ -108,8 +110,13 @@ end
 local left = -1
 if quota then
   left = math.max(0, quota - used - outstanding)
-  if left < allowed then allowed = left end
-  if left < 1 then why, wait = 2, ends - now end
+  -- What one worker has in advance the others lack: the nearer the end, the less that is.
+  local fair = math.max(need, math.floor(left / (2 * workers_alive)))
+  allowed = math.min(allowed, left, fair)
+  if left < 1 then
+    why, wait = 2, ends - now
+    if outstanding > remaining then why, wait = 4, ttl end
+  end
 end
 local lent = math.max(0, math.min(want, allowed))
 if lent > 0 then why, wait = 0, 0 end

@@ -7,7 +7,10 @@ One Lua script does it, with Redis's clock.
 
 - A loan ends ``LOAN`` seconds after the asking *began* by the worker's clock, and so before Redis takes it for spent.
 - Reports are totals with a sequence number, not differences: one that was lost, or comes late, does no harm.
-- Loans are about ``AHEAD`` seconds' worth of calls. Unspent ones go back soon after the calls stop.
+- Loans are about ``AHEAD`` seconds' worth of calls. Unspent ones go back soon after the calls stop, or when half of their
+  time has passed.
+- The last calls of a quota may be lent to another worker, or be spent there and not reported yet. A call waits for that, at
+  most as long as a loan lasts, and is refused for the quota only when all of it is spent.
 - While Redis is away or frozen, no call waits for it: each worker takes its *local share*, rate and burst divided by
   the workers last known, and flags those calls. What it spent by itself is reported when Redis is back.
 """
@@ -52,8 +55,14 @@ RECHECK = 1.0
 
 SECONDS = {"hour": 3600, "day": 86400, "month": 30 * 86400}
 
-RATE, QUOTA, STALE = 1, 2, 3
-"""Why nothing was lent."""
+NEARLY = 100
+"""Calls left of a quota, below which workers report at once what they spent of it."""
+
+AGAIN = 0.05
+"""Seconds after which what others hold of a quota is asked for again."""
+
+RATE, QUOTA, STALE, ELSEWHERE = 1, 2, 3, 4
+"""Why nothing was lent; ``ELSEWHERE``: what is left of the quota is lent to other workers."""
 
 
 class Allowance:
@@ -82,6 +91,7 @@ class Allowance:
         "refunded",
         "refused_until",
         "refused_why",
+        "reported",
         "retry_at",
         "seq",
         "spent",
@@ -101,6 +111,8 @@ class Allowance:
         self.low = 0
         self.spent = 0
         self.refunded = 0
+        self.reported = 0
+        """Of ``spent``, what Redis knows."""
         self.seq = 0
         self.last_spend = now
         self.waiting = 0
@@ -215,9 +227,18 @@ class Allowance:
         if why:
             self.refused_why = why
             self.retry_at = now + wait / 1000
-            self.refused_until = now + min(wait / 1000, RECHECK)
+            self.refused_until = now + min(wait / 1000, RECHECK) if why != ELSEWHERE else 0.0
         else:
-            self.refused_until = 0.0
+            self.refused_until, self.refused_why = 0.0, 0
+
+    def is_to_report(self, now: float) -> bool:
+        """Whether Redis is to hear of this allowance though no call asks: what isn't spent goes back, when calls have stopped
+        or the loan is half over; and what is spent of a quota that is nearly used up is waited for elsewhere.
+        """
+        unused = now - self.last_spend >= SWEEP
+        if self.tokens:
+            return unused or self.until - now < LOAN / 2
+        return unused and self.spent != self.reported and 0 <= self.quota_left < NEARLY
 
 
 class Allowances:
@@ -272,6 +293,7 @@ class Allowances:
         else:
             former, allowance = allowance, Allowance(subscription, plan, allowance.borrower, now)
             allowance.seq, allowance.spent, allowance.refunded = former.seq, former.spent, former.refunded
+            allowance.reported = former.reported
         self._table[subscription] = allowance
         return allowance
 
@@ -281,17 +303,26 @@ class Allowances:
             self._start(allowance)
 
     async def borrow(self, allowance: Allowance) -> None:
-        """Borrow; callers of the same allowance share one asking, which goes on if they leave.
+        """Borrow; callers of the same allowance share one asking, which goes on if they leave. Waits for what others hold of a
+        quota, for as long as a loan lasts.
 
         Never fails: afterwards there are tokens, a refusal, or ``away``.
         """
-        task = allowance.borrowing
-        if task is None or task.done():
-            task = self._start(allowance)
-        await asyncio.shield(task)
+        ends = monotonic() + LOAN
+        while True:
+            task = allowance.borrowing
+            if task is None or task.done():
+                task = self._start(allowance)
+            await asyncio.shield(task)
+            if allowance.refused_why != ELSEWHERE or allowance.tokens or self.away:
+                return
+            if (now := monotonic()) >= ends:
+                allowance.refused_until = allowance.retry_at = now + RECHECK
+                return
+            await asyncio.sleep(AGAIN)
 
     def _start(self, allowance: Allowance) -> "asyncio.Task[None]":
-        asking = self._ask(allowance, allowance.wanted(monotonic(), self.workers))
+        asking = self._ask(allowance, allowance.wanted(monotonic(), self.workers), max(1, allowance.waiting))
         task = allowance.borrowing = asyncio.get_running_loop().create_task(asking)
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._borrowed(allowance, task))
@@ -305,8 +336,9 @@ class Allowances:
             log.error("limits: borrowing failed", exc_info=error)
             self.away = True
 
-    async def _ask(self, allowance: Allowance, want: int) -> None:
-        began = monotonic()
+    async def _ask(self, allowance: Allowance, want: int, need: int = 0) -> None:
+        """Report, and borrow ``want`` calls, of which ``need`` are for calls that wait."""
+        began, spent = monotonic(), allowance.spent
         if began >= allowance.until:
             allowance.tokens = 0
         if not want:
@@ -316,7 +348,7 @@ class Allowances:
         arguments = (
             allowance.borrower,
             allowance.seq,
-            allowance.spent,
+            spent,
             allowance.tokens,
             allowance.refunded,
             "%.6f" % (began - allowance.last_spend),
@@ -326,6 +358,8 @@ class Allowances:
             allowance.burst,
             "" if plan.quota is None else plan.quota,
             plan.quota_period,
+            need,
+            self.workers,
         )
         name = f"{redis_names.ALLOWANCES}{allowance.subscription}"
         try:
@@ -335,6 +369,7 @@ class Allowances:
                 log.warning("limits: Redis doesn't answer (%s); local shares hold", type(error).__name__)
             self.away = True
             return
+        allowance.reported = spent
         allowance.lent(reply, began, monotonic())
 
     async def _sweep(self) -> None:
@@ -345,12 +380,11 @@ class Allowances:
                 continue
             now = monotonic()
             for subscription, allowance in list(self._table.items()):
-                unused = now - allowance.last_spend
-                if unused < SWEEP or allowance.borrowing is not None:
+                if allowance.borrowing is not None:
                     continue
-                if allowance.tokens:
+                if allowance.is_to_report(now):
                     await self._ask(allowance, 0)
-                elif unused > FORGET and self._table.get(subscription) is allowance:
+                elif now - allowance.last_spend > FORGET and self._table.get(subscription) is allowance:
                     del self._table[subscription]
 
     async def _probe(self) -> None:

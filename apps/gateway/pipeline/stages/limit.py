@@ -6,7 +6,7 @@ from time import monotonic
 from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.responses import GatewayResponse, refuse
-from apps.gateway.limits.allowances import QUOTA, Allowance, Allowances
+from apps.gateway.limits.allowances import RATE, Allowance, Allowances
 from apps.gateway.pipeline.stages import Need, Stage
 
 
@@ -57,5 +57,5 @@ class Limit(Stage):
 
 def _over(x: Call, allowance: Allowance, now: float) -> GatewayResponse:
     x.limit_lines = allowance.lines(now)
-    problem = Problem.QUOTA_EXCEEDED if allowance.refused_why == QUOTA else Problem.RATE_LIMITED
+    problem = Problem.RATE_LIMITED if allowance.refused_why == RATE else Problem.QUOTA_EXCEEDED
     return refuse(x, problem, extra=((b"retry-after", b"%d" % max(1, ceil(allowance.retry_at - now))),))
