@@ -91,7 +91,7 @@ async def test_a_loop_that_stutters_is_counted_each_time_and_written_down_once(h
 async def test_work_that_keeps_the_gil_is_written_down_while_it_does(heard: Heard) -> None:
     stalls = Stalls()
     reader, writer = os.pipe()
-    watching = Watchdog(stalls, patience=0.2, period=0.02, output=writer)
+    watching = Watchdog(stalls, patience=0.5, period=0.02, output=writer)
     watching.start()
     try:
         # No other thread of Python runs until the stack is in the pipe: what is read here is its first byte.

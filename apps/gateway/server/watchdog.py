@@ -79,13 +79,14 @@ class Watchdog:
             self._on_stall(stood)
 
     def _watch(self) -> None:
-        reported, woke = 0.0, monotonic()
+        reported, woke = 0.0, self._sign  # this thread may have been kept from its very beginning
         while True:
             if self._ended.wait(self._period):
                 return
-            if monotonic() >= self._quiet_until:
-                self._put_off()
+            # Before the stacks are put off: once they were written, this thread has not run for that long.
             before, woke = woke, monotonic()
+            if woke >= self._quiet_until:
+                self._put_off()
             sign = self._sign
             if woke < self._quiet_until or sign == reported:
                 continue
