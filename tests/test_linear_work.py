@@ -436,6 +436,7 @@ ELSEWHERE = {
     "apps.gateway.fetch.revalidation.is_bounded": "reads a plan, no text: plan_request",
     "apps.gateway.fetch.results.on_error": "reads a plan, no text: plan_request",
     "apps.gateway.pipeline.client_address.networks_of": "reads a setting, at start",
+    "apps.gateway.pipeline.stages.authorize.refusal_of": "its text is an API's slug, no client's",
 }
 
 

@@ -61,7 +61,7 @@ policies = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=fields, policy=policies)
 def test_what_is_written_is_read_back(cast: Cast, values: dict[str, Any], policy: dict[str, Any]):
     API.objects.all().delete()

@@ -286,7 +286,6 @@ def assert_only_whole_heads(wire: Wire) -> None:
 BOUNDED = settings(
     max_examples=100,
     derandomize=True,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
