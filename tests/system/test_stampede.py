@@ -265,10 +265,10 @@ async def test_a_leader_that_sleeps_is_followed_by_another_and_overwrites_nothin
     assert isinstance(late, Answered)
     assert (late.status, late.body) == (200, b"old") or late.status == 504
     # A worker that wasn't told in time that it had lost the lock may keep what it fetched for itself; the others don't get it.
-    await until(lambda: all_are_in(cluster, 0))
     answers = said(await everywhere(cluster, path))
-    assert answers == {(200, b"new"): 16} or late_exchanges(cluster) > late_before
     assert set(answers) <= {(200, b"new"), (200, b"old")}
+    if (200, b"old") in answers:
+        await until(lambda: late_exchanges(cluster) > late_before)
     assert len(peers) == 2
 
 
