@@ -20,11 +20,11 @@ PLACE = ("http", "api.test", 80)
 
 
 class Network:
-    """Addresses that connect, refuse or drop what is sent to them; which were tried, and what was closed."""
+    """Addresses that connect, refuse or drop what is sent to them, or are slow to give up; which were tried, and what was closed."""
 
     def __init__(self, **addresses: str) -> None:
         self.addresses, self.tried, self.closed = addresses, list[str](), list[str]()
-        self.connects = asyncio.Event()
+        self.connects, self.ends, self.ending = asyncio.Event(), asyncio.Event(), False
 
     async def connect(self, address: str) -> str:
         self.tried.append(address)
@@ -35,6 +35,12 @@ class Network:
                 await asyncio.Event().wait()
             case "connects late":
                 await self.connects.wait()
+            case "ends late":
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    self.ending = True
+                    await self.ends.wait()
         return address
 
     async def first(self) -> str:
@@ -78,7 +84,23 @@ async def test_a_caller_that_leaves_leaves_no_attempt_behind(monkeypatch: pytest
     attempt.cancel()
     with pytest.raises(asyncio.CancelledError):
         await attempt
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+
+
+async def test_a_caller_that_leaves_while_the_other_attempts_end_leaves_no_connection_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_attempts, "DELAY", 0.0)
+    network = Network(a="connects late", b="ends late")
+    attempt = asyncio.create_task(network.first())
+    await until(lambda: len(network.tried) == 2)
+    network.connects.set()
+    await until(lambda: network.ending)
+    attempt.cancel()
+    used = [won for won in await asyncio.gather(attempt, return_exceptions=True) if isinstance(won, str)]
+    network.ends.set()
+    await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+    assert used + network.closed == ["a"]
 
 
 def test_the_families_take_turns_and_the_order_of_the_resolver_stays() -> None:

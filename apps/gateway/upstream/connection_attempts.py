@@ -5,6 +5,7 @@ So an address that drops what is sent to it costs ``DELAY`` once, and not the co
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from itertools import chain, zip_longest
 from typing import TypeVar
 
@@ -81,12 +82,18 @@ async def first_connection(
                 except OSError as error:  # ssl.SSLError is one
                     last = error
     finally:
+        # Nothing is waited for here: whoever leaves in that moment would leave what was reached open.
         for attempt in under_way:
+            attempt.add_done_callback(partial(_close_late, close))
             attempt.cancel()
-        outcomes = await asyncio.gather(*under_way, return_exceptions=True)
-        for late in (*reached[1:], *outcomes):
-            if not isinstance(late, BaseException):
-                close(late)
+        for late in reached[1:]:
+            close(late)
     if not reached:
         raise last
     return reached[0]
+
+
+def _close_late(close: Callable[[C], None], attempt: "asyncio.Task[C]") -> None:
+    """End what an attempt reached that is no longer wanted."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        close(attempt.result())
