@@ -20,7 +20,7 @@ PLACE = ("http", "api.test", 80)
 
 
 class Network:
-    """Addresses that connect, refuse or drop what is sent to them, or are slow to give up; which were tried, and what was closed."""
+    """Addresses that connect, refuse or drop what is sent to them, or give up late; which were tried, what was closed."""
 
     def __init__(self, **addresses: str) -> None:
         self.addresses, self.tried, self.closed = addresses, list[str](), list[str]()

@@ -14,7 +14,7 @@ from apps.egress.rules import ONE_MACHINE, Guard, rule_of
 from apps.gateway.upstream import resolver as resolver_module
 from apps.gateway.upstream.client import HTTP1Client, origin_of
 from apps.gateway.upstream.errors import TimedOut, Unreachable
-from apps.gateway.upstream.resolver import ALTOGETHER, OF_A_TENANT, Resolver
+from apps.gateway.upstream.resolver import ALTOGETHER, MOST_ADDRESSES, OF_A_TENANT, Resolver
 from tests.gateway.house import Origin as Served
 from tests.gateway.house import ok
 from tests.support.waiting import until
@@ -195,3 +195,15 @@ async def test_names_that_are_remembered_are_bounded(names: Names, monkeypatch: 
     for number in range(4):
         await resolver.addresses(f"{number}.fast.test", "acme")
     assert [host for _, host in resolver._known] == ["2.fast.test", "3.fast.test"]
+
+
+async def test_the_first_addresses_of_a_name_are_used_and_remembered_and_a_check_gets_all(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_of_it = [f"192.0.2.{number}" for number in range(1, 2 * MOST_ADDRESSES)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **options: [(2, 1, 6, "", (each, 0)) for each in all_of_it])
+    resolver = Resolver(asyncio.get_running_loop())
+    for _ in range(2):
+        assert await resolver.addresses("many.fast.test", "acme") == all_of_it[:MOST_ADDRESSES]
+        assert await resolver.addresses("many.fast.test", "acme", anew=True) == all_of_it
+    assert {len(found) for _, found in resolver._known.values() if isinstance(found, list)} == {MOST_ADDRESSES}

@@ -20,6 +20,7 @@ from apps.gateway.upstream import client as client_module
 from apps.gateway.upstream.client import HTTP1Client, Origin, UpstreamResponse, origin_of
 from apps.gateway.upstream.connection import HIGH_WATER, INTERIM_LIMIT
 from apps.gateway.upstream.errors import Broken, DestinationRefused, TimedOut, Unreachable
+from apps.gateway.upstream.resolver import MOST_ADDRESSES
 from tests.gateway.house import Origin as Served
 from tests.gateway.house import ok
 from tests.support.ports import free_port
@@ -295,6 +296,18 @@ async def test_no_rule_lets_a_call_reach_the_platform_itself(
     away = Guard(HERE.rules, [("nowhere.invalid", origin.port), ("localhost", origin.port + 1)])
     names["nowhere.invalid"] = ["192.0.2.1"]
     assert (await get(client, origin.url, guard=away)).whole == b"x"
+
+
+async def test_every_address_of_the_platform_is_its_own_however_many_it_has(
+    client: HTTP1Client, origin: Served, names: dict[str, list[str]]
+) -> None:
+    origin.paths["/"] = ok(b"x")
+    names["state"] = [*(f"198.51.100.{number}" for number in range(1, 1 + MOST_ADDRESSES)), "127.0.0.1"]
+    guard = Guard(HERE.rules, [("state", origin.port)])
+    for _ in range(2):
+        with pytest.raises(DestinationRefused, match="platform itself"):
+            await get(client, origin.url, guard=guard)
+    assert not origin.heads
 
 
 async def test_a_connection_of_one_tenant_is_not_used_for_another_that_may_not_have_it(

@@ -30,7 +30,7 @@ NAMES_KEPT = 4096
 """Names whose addresses are remembered."""
 
 MOST_ADDRESSES = 16
-"""Addresses of one name that are used: the first."""
+"""Addresses of one name that are used and remembered: the first. A check that goes by a name's addresses gets all of them."""
 
 _Key = tuple[str, str]
 
@@ -57,7 +57,7 @@ class Resolver:
 
     async def addresses(self, host: str, tenant: str, *, anew: bool = False) -> list[str]:
         """The addresses of ``host``, each once, for a call of one of the tenant's APIs; ``anew``: what was found before is not good
-        enough. Raises ``OSError`` where it has none.
+        enough, nor is the first part of it. Raises ``OSError`` where it has none.
         """
         if (address := literal(host)) is not None:
             return [str(address)]
@@ -67,7 +67,7 @@ class Resolver:
             answer = await self._ask(key)
         if isinstance(answer, OSError):
             raise OSError(str(answer)) from answer
-        return answer
+        return answer if anew else answer[:MOST_ADDRESSES]
 
     async def _ask(self, key: _Key) -> list[str] | OSError:
         """What a look-up finds that this call starts, or joins."""
@@ -117,7 +117,7 @@ class Resolver:
         except UnicodeError as error:
             answer = OSError(str(error))
         else:
-            answer = list(dict.fromkeys(str(address[0]) for *_, address in found))[:MOST_ADDRESSES]
+            answer = list(dict.fromkeys(str(address[0]) for *_, address in found))
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._ended, look_up, answer)
 
@@ -136,7 +136,10 @@ class Resolver:
             look_up.answer.set_result(answer)
 
     def _remember(self, key: _Key, answer: list[str] | OSError) -> None:
-        seconds = FAILURE_REMEMBERED if isinstance(answer, OSError) else REMEMBERED
+        if isinstance(answer, OSError):
+            seconds = FAILURE_REMEMBERED
+        else:
+            seconds, answer = REMEMBERED, answer[:MOST_ADDRESSES]
         self._known.pop(key, None)
         self._known[key] = (self._loop.time() + seconds, answer)
         if len(self._known) > NAMES_KEPT:
