@@ -463,6 +463,33 @@ async def test_concurrent_misses_make_one_upstream_call(door: Door, origin: Orig
     assert {answer.cache for answer in answers} == {"MISS"}
 
 
+@pytest.mark.parametrize("later", [b"", b"the rest"], ids=["whole", "streamed"])
+async def test_a_response_that_several_calls_share_says_to_each_what_is_said_to_all(
+    door: Door, origin: Origin, later: bytes
+) -> None:
+    go_on = asyncio.Event()
+
+    async def wait(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        await go_on.wait()
+        told = ok(b"x" + later, 'cache-control: max-age=60, private="x-account", no-cache="x-offer"', "age: 7")
+        told = told.replace(b"\r\n\r\n", b"\r\nx-account: ann\r\nx-offer: 5\r\nrequest-id: 1\r\nx-other: 6\r\n\r\n", 1)
+        writer.write(told.removesuffix(later))
+        await writer.drain()
+        writer.write(later)
+
+    origin.paths["/popular"] = wait
+    calls = [asyncio.create_task(door.call("/products/popular")) for _ in range(5)]
+    await until(lambda: door.gateway.metrics.in_flight == 5)
+    go_on.set()
+    answers = await asyncio.gather(*calls)
+    assert origin.calls_to("/popular") == 1
+    assert {(answer.body, answer["x-other"], answer["age"]) for answer in answers} == {(b"x" + later, "6", "7")}
+    for name in ("x-account", "x-offer", "request-id"):
+        told_to = [answer for answer in answers if name in answer]
+        assert len(told_to) == 1, name
+        assert "collapsed" not in told_to[0]["cache-status"]
+
+
 async def test_callers_of_an_uncacheable_answer_do_not_wait_in_line(door: Door, origin: Origin) -> None:
     under_way = 0
     all_there = asyncio.Event()

@@ -56,7 +56,8 @@ def shared(x: Call, outcome: Shared, collapsed: bool, leave: Callable[[], None])
     if outcome.stored is not None and plan.selective:
         # The caller's own condition or range is judged against what was just stored.
         return httpcache.response_from(outcome.stored, plan, time())
-    fields = response_fields(x, api, outcome.status, outcome.fields, outcome.store.entry)
+    told = _told_to_all(outcome) if collapsed else outcome.fields
+    fields = response_fields(x, api, outcome.status, told, outcome.store.entry)
     if outcome.stored is not None:
         whole = outcome.stored.entry.body
         return GatewayResponse(outcome.status, with_length(x.method, outcome.status, fields, whole), whole)
@@ -68,6 +69,14 @@ def shared(x: Call, outcome: Shared, collapsed: bool, leave: Callable[[], None])
         leave()
 
     return StreamedResponse(outcome.status, fields, reader.read, close)
+
+
+def _told_to_all(outcome: Shared) -> httpcache.Headers:
+    """The upstream's fields for those it wasn't asked for: what is stored of them (``private`` and ``no-cache`` may name some that
+    aren't), and the framing and age of what comes.
+    """
+    stored = {name for name, _ in outcome.store.entry.headers} | {b"content-length", b"age"}
+    return tuple([pair for pair in outcome.fields if pair[0] in stored])
 
 
 def _say(
