@@ -11,7 +11,12 @@ FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"u
 """Fields that say where a message ends: no rule's to change."""
 
 OF_OWN_RESPONSES = FRAMING | frozenset(
-    {b"allow", b"cache-control", b"content-type", b"date", b"location", b"retry-after", b"www-authenticate"}
+    b"allow content-encoding content-range content-type date location retry-after www-authenticate "
+    # How long it may be kept, by any cache: what is meant for one client is no other's. The targeted fields of CDNs (RFC 9213)
+    # stand above Cache-Control.
+    b"age cache-control etag expires last-modified apimgr-cache-control akamai-cache-control cdn-cache-control "
+    b"cloudflare-cdn-cache-control edge-control fastly-cache-control netlify-cdn-cache-control surrogate-control "
+    b"vercel-cdn-cache-control x-accel-expires x-litespeed-cache-control".split()
 )
 """Fields of the gateway's own responses (refusals, redirects) that say what these are: no rule's to change either."""
 
