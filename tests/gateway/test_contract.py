@@ -678,7 +678,7 @@ async def test_what_an_api_sets_for_all_responses_is_on_refusals_errors_and_redi
     sets = (("Access-Control-Allow-Origin", "https://app.test"), ("Cache-Control", "public, max-age=600"))
     sets += (("Content-Type", "text/html"), ("Strict-Transport-Security", "max-age=60"))
     keeps = ("CDN-Cache-Control", "Surrogate-Control", "Cloudflare-CDN-Cache-Control", "Expires", "X-Accel-Expires")
-    sets += tuple((name, "max-age=600") for name in keeps) + (("Content-Encoding", "gzip"),)
+    sets += (*((name, "max-age=600") for name in keeps), ("Content-Encoding", "gzip"))
     rules = HeaderRules(set=sets, remove=("Date", "WWW-Authenticate"))
     published.change(api("products", upstreams=f"http://127.0.0.1:{free_port()}", response_headers=rules, retries=0))
     await until(lambda: door.gateway.config.epoch == 2)

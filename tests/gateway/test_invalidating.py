@@ -148,3 +148,22 @@ async def test_a_worker_that_hangs_holds_up_a_write_for_a_moment_only(
 def test_the_name_of_a_worker_is_the_one_under_which_it_is_heard(gateway: Gateway):
     assert isinstance(gateway.subscriber._report(), Report)
     assert gateway.subscriber.worker == gateway.subscriber._report().worker
+
+
+async def test_a_write_that_may_have_been_sent_ends_what_it_wrote_though_it_could_not_be_sent_again(
+    lane: Door, published: Published, origin: Origin
+):
+    await served(published, lane.gateway, origin, Policy(api="products"), retries=1)
+    origin.paths["/items/7"] = ok(b"x", FRESH)
+    await stored(lane, "/items/7")
+
+    async def goes_away(origin: Origin, head: bytes, reader: Any, writer: Any) -> None:
+        assert origin._server is not None
+        origin._server.close()
+        raise ConnectionError
+
+    origin.paths["/items/7"] = goes_away
+    calls = len(origin.heads)
+    assert (await lane.call("/products/items/7", method="DELETE")).status == 502
+    assert len(origin.heads) > calls
+    assert (await lane.call("/products/items/7")).status == 502

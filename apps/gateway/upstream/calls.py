@@ -93,7 +93,7 @@ class UpstreamCalls:
         x.upstream_began = monotonic()
         repeatable = x.method in REPEATABLE and _is_whole(x)
         upstreams = ordered(api.upstreams, random.random())  # noqa: S311  a share of traffic, not a secret
-        tries = 1 + api.retries
+        tries, sent_before = 1 + api.retries, False
         try:
             for attempt in range(tries):
                 origin = origin_of(upstreams[attempt % len(upstreams)].url)
@@ -113,6 +113,8 @@ class UpstreamCalls:
                         x.interim,
                     )
                 except UpstreamError as error:
+                    error.sent_before |= sent_before
+                    sent_before = error.sent or error.sent_before
                     self._metrics.upstream_failed(api.slug, origin.name, error.kind)
                     if isinstance(error, DestinationRefused):
                         x.trace += (("egress", error.reason, (monotonic() - x.began) * 1000),)

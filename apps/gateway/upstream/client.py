@@ -207,6 +207,7 @@ class HTTP1Client:
         key = (origin.scheme, origin.host, origin.port)
         repeatable = body is None and method in REPEATABLE
         connection = self._pooled(key, guard, repeatable)
+        tried = connection is not None
         if connection is not None:
             try:
                 return await self._call(
@@ -216,7 +217,11 @@ class HTTP1Client:
                 # The upstream closed the idle connection while we took it: no byte of a response came, so ask once more.
                 if not repeatable or connection.wire_bytes:
                     raise
-        connection = await self._connect(origin, guard, tenant, connect_timeout)
+        try:
+            connection = await self._connect(origin, guard, tenant, connect_timeout)
+        except UpstreamError as error:
+            error.sent_before = tried
+            raise
         try:
             return await self._call(key, connection, head, method == "HEAD", body, chunked, read_timeout, on_interim)
         except UpstreamError:

@@ -7,6 +7,8 @@ class UpstreamError(Exception):
     """
 
     kind = "broken"
+    sent_before = False
+    """Whether the upstream, or another one, may have seen the request in an attempt before this one."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)

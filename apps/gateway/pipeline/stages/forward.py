@@ -35,7 +35,7 @@ class Forward:
         try:
             response = await self._calls.ask(x)
         except UpstreamError as error:
-            if unsafe and error.sent:
+            if unsafe and (error.sent or error.sent_before):
                 await self._invalidation.invalidate(api, plan.request, None)
             return failed(x, error)
         except BodyRefused as error:
