@@ -16,6 +16,8 @@ Errors = dict[str, list[str]]
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)\Z")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST_DURATION = 36525 * 86400.0
+"""Seconds of a hundred years: more is no duration that any date can be reckoned with."""
 _SIZE = re.compile(r"([0-9]{1,18}) ?(B|kB|KB|MB|GB|KiB|MiB|GiB)\Z")
 _SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _RATE = re.compile(r"([0-9]+)\s*/\s*(?:(second|sec|s|minute|min|m|hour|h|day|d)|([0-9.]+(?:ms|s|m|h|d)))\Z")
@@ -146,11 +148,14 @@ def off(value: object) -> None:
 
 def duration(value: object) -> float:
     """``500ms``, ``2s``, ``10m``, ``1h``, ``30d`` or a number of seconds, in seconds."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
-        return float(value)
-    if isinstance(value, str) and (match := _DURATION.match(value.strip())):
-        return float(match[1]) * _UNITS[match[2]]
-    raise ValueError("Expected a duration like 500ms, 2s, 10m, 1h or 30d.")
+    seconds = -1.0
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = value
+    elif isinstance(value, str) and (match := _DURATION.match(value.strip())):
+        seconds = float(match[1]) * _UNITS[match[2]]
+    if not 0 <= seconds <= LONGEST_DURATION:
+        raise ValueError("Expected a duration like 500ms, 2s, 10m, 1h or 30d.")
+    return float(seconds)
 
 
 def duration_text(seconds: float) -> str:

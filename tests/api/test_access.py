@@ -147,6 +147,14 @@ def test_a_key_from_elsewhere_is_taken_as_it_is(cast, calls_as):
     assert (short.status_code, list(short.json()["errors"])) == (400, ["secret"])
 
 
+@pytest.mark.parametrize("overlap", ["40000000000h", "999999999999999d", "9" * 400 + "d"])
+def test_no_overlap_is_too_long_to_be_refused(cast, calls_as, overlap):
+    old = make_key(make_application(cast.acme)).key
+    refused = calls_as(cast.bob).post(f"/api/v1/keys/{old.pk}/rotate/", {"overlap": overlap})
+    assert refused.status_code == 400
+    assert "overlap" in str(refused.json())
+
+
 def test_a_key_is_rotated_with_an_overlap(cast, calls_as):
     old = make_key(make_application(cast.acme)).key
     rotated = calls_as(cast.bob).post(f"/api/v1/keys/{old.pk}/rotate/", {"overlap": "2h"})

@@ -406,6 +406,14 @@ def test_a_key_is_replaced_with_an_overlap(world, browse):
     assert 7000 < left <= 7200
 
 
+@pytest.mark.parametrize("overlap", ["40000000000h", "999999999999999d", "36526d", "9" * 400 + "d"])
+def test_no_overlap_is_too_long_to_be_refused(world, browse, overlap):
+    bob = browse(world.people.bob)
+    assert bob.post(reverse("console:key_rotate", args=[world.key.key.pk]), {"overlap": overlap}).status_code == 422
+    world.key.key.refresh_from_db()
+    assert world.key.key.successor is None
+
+
 def test_a_revoked_key_is_revoked_with_a_receipt(world, browse):
     answer = browse(world.people.bob).post(reverse("console:key_revoke", args=[world.key.key.pk]), follow=True)
     assert "The key ci is revoked: in force" in text_of(answer)

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 
 from apimgr.environment import seconds
 from apps.explain.typed_request import header_of
-from apps.foundation.field_names import duration_text, size, size_text
+from apps.foundation.field_names import LONGEST_DURATION, duration_text, size, size_text
 
 
 class ConsoleForm(forms.Form):
@@ -47,9 +47,12 @@ class DurationField(forms.CharField):
         if not text:
             return None
         try:
-            return seconds(text)
+            amount = seconds(text)
         except ValueError as refused:
             raise ValidationError(str(refused)) from None
+        if amount > LONGEST_DURATION:
+            raise ValidationError("A hundred years at most.")
+        return amount
 
 
 class WordsField(forms.CharField):
