@@ -2,9 +2,10 @@
 
 Run as a script, so that no Python code runs between fork and exec in a process that has threads::
 
-    python -I -S leash.py PARENT_PID NICE EXECUTABLE ARGV0 ARG...
+    python -I -S parent_death.py PARENT_PID NICE EXECUTABLE ARGV0 ARG...
 
-Linux alone has such a signal (prctl(2), PR_SET_PDEATHSIG); it survives the exec. Elsewhere ``guard.py`` does the work.
+Linux alone has such a signal (prctl(2), PR_SET_PDEATHSIG); it survives the exec. Elsewhere ``supervisor/orphan_guard.py`` does
+the work.
 """
 
 import ctypes

@@ -1,10 +1,10 @@
 """Ends the supervisor's children when the supervisor itself was killed and could not.
 
 A process of its own that reads process groups from its standard input, which the supervisor holds open: ``+1234`` when group
-1234 starts, ``-1234`` when it has ended. At the end of input it kills every group that is left. ``leash.py`` is faster, but
-works on Linux alone and only for the children themselves, not for processes that they started.
+1234 starts, ``-1234`` when it has ended. At the end of input it kills every group that is left. ``foundation/parent_death.py``
+is faster, but works on Linux alone and only for the children themselves, not for processes that they started.
 
-Run as a script, ``python -I -S guard.py``, so that it costs little: it imports nothing of the project.
+Run as a script, ``python -I -S orphan_guard.py``, so that it costs little: it imports nothing of the project.
 """
 
 import os

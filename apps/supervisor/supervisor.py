@@ -18,7 +18,7 @@ GUARD = Path(__file__).with_name("orphan_guard.py")
 
 
 class Supervisor:
-    """The running children of one ``up``. Everything happens in one event loop, on the main thread (see ``commands.py``)."""
+    """The running children of one ``up``. Everything happens in one event loop, on the main thread (see ``up.py``)."""
 
     def __init__(self, log: LogStream, *, on_end: Callable[[Child, int], None] = lambda child, pid: None) -> None:
         self.children: dict[str, Child] = {}

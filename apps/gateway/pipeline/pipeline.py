@@ -22,7 +22,7 @@ from apps.gateway.pipeline.stages.forward import Forward
 from apps.httpcache.bounded_table import Recent
 
 MEMORY = 32 * 2**20
-"""Bytes for admissions that are remembered, in each of the two tables: by fields and by the bytes of a head."""
+"""Bytes of the head cache, in each of its two tables: by fields and by the bytes of a head."""
 
 LARGEST = 4096
 """Bytes of fields in a head that is remembered."""
@@ -33,10 +33,10 @@ _Key = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], str, str, str]
 
 
 class Pipeline:
-    """Takes exchanges through the stages of one worker.
+    """Takes calls through the stages of one worker.
 
-    ``cache`` answers behind ``stages`` what may be answered from it, and ``forward`` what they left. ``trusts`` says whether an
-    address is a trusted proxy's.
+    ``cache`` runs behind ``stages``, and ``forward`` gets from the upstream what is not stored. ``trusts`` says whether an address
+    is a trusted proxy's.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class Pipeline:
         self._until = tuple(each.until for each in by_head)
         self._entries: Recent[_Key, HeadCacheEntry] = Recent(MEMORY, lambda _, head_memo: head_memo.size)
         self.heads: Recent[bytes, HeadCacheEntry] = Recent(MEMORY, lambda head, head_memo: len(head) + head_memo.size)
-        """Entries of the head cache by the very bytes of a head, for a server that sees them. A caller that is a trusted proxy has
-        none here.
+        """Entries of the head cache by the very bytes of a head, for a server that sees them. Calls by way of a trusted proxy
+        have none here.
         """
         self._version = 0
 
