@@ -51,7 +51,7 @@ def ingest(*, seconds: float = 8.0) -> int:
 def ingest_from(client: redis.Redis, *, until: float = float("inf")) -> int:
     """The same over an open connection, until the stream is empty or the monotonic clock says ``until``.
 
-    The lock only keeps ticks from queueing up; that two at once do no harm is the database's doing (see ``taking``).
+    The lock only keeps ticks from queueing up; that two at once do no harm is the database's doing (see ``batch_ingestion``).
     """
     calls = 0
     lock = client.lock(redis_names.CALLS_LOCK, timeout=_LOCK_SECONDS, blocking=False, thread_local=False)

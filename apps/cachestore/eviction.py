@@ -10,8 +10,7 @@ In Redis, all under ``apimgr:books:``
 - ``tenants`` (sorted set): the bytes of each owner of APIs; ``apis:T``: of each API of tenant T; ``callers:T/A``: of
   each account of API A, by the account's number;
 - ``of:N`` (sorted set): the names of the entries (and of the sets of their siblings) that are charged to account N, the
-  oldest first. A score is the
-  second of the write and the size: ``seconds * 2**21 + size in units of 256 bytes``;
+  oldest first. A score is the second of the write and the size: ``seconds * 2**21 + size in units of 256 bytes``;
 - ``accounts`` (hash): tenant, API and caller of each number; ``sums`` (hash): all bytes, and all evictions;
 - ``evictions`` (hash): those of each tenant and API.
 

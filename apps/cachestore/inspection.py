@@ -20,7 +20,7 @@ TIMEOUT = 2.0
 
 
 class CacheInspection:
-    """Reads entries; nothing is written, and nothing counts as a use. Raises what ``fleet.connections.AWAY`` names."""
+    """Reads entries; nothing is written, and nothing counts as a use. Raises what ``wire.redis_client.AWAY`` names."""
 
     def __init__(self) -> None:
         backend = caches["responses"]

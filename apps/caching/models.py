@@ -40,7 +40,7 @@ class CachePolicy(models.Model):
     """How one API's responses are cached: the ``cache`` and ``sensitivity`` fields of the declarative file. Durations in seconds.
 
     Each setting is declared here and nowhere else, in the order in which the file has them. What the gateways read of it is the
-    field of the same name of ``http.Policy``.
+    field of the same name of ``httpcache.Policy``.
     """
 
     mode = PolicySetting(CHOICE, SettingGroup.SENTENCES, "Who decides the lifetime").of(

@@ -234,7 +234,7 @@ def _credential_headers(api: APIRow) -> tuple[str, ...]:
 
 def compile_operation_policies(api: APIRow, row: CachePolicy) -> tuple[OperationPolicy, ...]:
     """The policies of some of an API's calls, each whole: what an operation doesn't say is the API's own. Where it names
-    GET, HEAD is meant too: its answer is made of the one to GET.
+    GET, HEAD is meant too: its response is made of the one to GET.
     """
     compiled = []
     for each in row.operations:

@@ -32,7 +32,7 @@ class ReceiptCount:
     ``everywhere_by`` is when the last trust lease ends of those that didn't answer: from then on they serve no call
     with credentials until they have the change. ``None``: no worker is missing. ``copies_behind`` are disk copies
     among those: a worker that started from one, or starts now, may be as old as the copy. ``starting`` workers serve
-    nothing yet; they will not serve anything older than the change (see ``workers``), and no receipt waits for them.
+    nothing yet; they will not serve anything older than the change (see ``worker_reports``), and no receipt waits for them.
     """
 
     incarnation: int

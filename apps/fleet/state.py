@@ -62,7 +62,7 @@ def client() -> Client:
 
 
 def proof_of(incarnation: int) -> bytes:
-    """What shows followers that an incarnation was begun by this installation's control plane."""
+    """What shows subscribers that an incarnation was begun by this installation's control plane."""
     return seal(settings.SNAPSHOT_MAC_KEY, incarnation, "incarnation", Incarnation(incarnation))
 
 

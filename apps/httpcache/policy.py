@@ -63,7 +63,7 @@ class Policy:
     max_size: int | None = None
     """Bytes that all of the API's entries may take in each tier; ``None``: its tenant's share is the only bound."""
     negative_ttl: float | None = None
-    """Seconds that an error without a lifetime of its own is kept; ``None``: like any other answer."""
+    """Seconds that an error without a lifetime of its own is kept; ``None``: like any other response."""
     jitter: float = 0.1
     """The part of a lifetime by which it may be cut short at random, so that what was stored together doesn't end
     together. Lifetimes under ten seconds keep their length.

@@ -161,7 +161,7 @@ def on_error(
     """Decides whether a stale response may stand in for an upstream that failed (§4.2.4, RFC 5861 §4).
 
     ``failure`` is how it failed, or the status that it answered. A caller who asked for validation may be served too:
-    it asked for the newest answer there is, and there is no newer one. Where stale responses are forbidden, grace ends
+    it asked for the newest response there is, and there is no newer one. Where stale responses are forbidden, grace ends
     with freshness.
     """
     if stored is None or may_use(plan, stored.entry) is not None or now >= stored.entry.keep_until:

@@ -26,7 +26,7 @@ isn't one: it has no content (RFC 9110 §15.3.6), but its framing has to say so,
 
 
 def render(status: int, headers: Headers) -> bytes:
-    """Status line and field lines of an HTTP/1.1 answer, without the blank line that ends a head."""
+    """Status line and field lines of an HTTP/1.1 response, without the blank line that ends a head."""
     lines = [b"HTTP/1.1 %d %s\r\n" % (status, _PHRASES.get(status, b""))]
     lines += [b"%s: %s\r\n" % field for field in headers]
     return b"".join(lines)

@@ -179,7 +179,7 @@ def _entry(
     now: float,
     purge_clock: PurgeClock,
 ) -> tuple[CacheEntry | None, Reason]:
-    """The entry of a storable answer, its body aside; ``None`` and why, if it would be of no use."""
+    """The entry of a storable response, its body aside; ``None`` and why, if it would be of no use."""
     policy, said = plan.policy, governing.directives
     # No heuristic lifetime for what belongs to one client, or for a response to POST (RFC 9110 §9.3.3).
     guarded = plan.credentialed or plan.request.method == "POST"

@@ -24,8 +24,8 @@ class ChildPlan:
     """What the supervisor runs and how.
 
     ``grace`` is how long it may take to stop, in seconds; ``inherited`` are descriptors that it keeps; ``once`` marks a command
-    that ends by itself and isn't started again; ``says_ready`` one that tells through ``READY_FD`` (see ``ready.py``). Lines that
-    hold one of ``muted`` are not shown.
+    that ends by itself and isn't started again; ``says_ready`` one that tells through ``READY_FD`` (``foundation.ready``).
+    Lines that hold one of ``muted`` are not shown.
     """
 
     name: str

@@ -64,7 +64,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Refused: what people who aren't signed in can have sent is in ``notices``, with the installation's own addresses. Those
+        """Refused: what people who aren't signed in can have sent is in ``emails``, with the installation's own addresses. Those
         that allauth makes name the host and port that the request named, and the server there would get a link's key.
         """
         raise ValueError(f"There is no letter {template_prefix}.")

@@ -1,6 +1,6 @@
 """Waiting for Redis no longer than a bound.
 
-``asyncio.timeout`` cancels what it waits for, and redis-py may lose that cancellation when an answer arrives just
+``asyncio.timeout`` cancels what it waits for, and redis-py may lose that cancellation when a reply arrives just
 then. So the exchange gets a task of its own, and its caller stops waiting.
 """
 

@@ -23,7 +23,7 @@ QUERY = "with_query"
 class SpooledCallRecord(msgspec.Struct, array_like=True, tag=1):
     """One call. Times: ``at`` in Unix seconds, durations in milliseconds; sizes in bytes; unknown texts are empty.
 
-    ``kind`` is ``call`` for a whole call, ``begun`` for the start of a streamed answer (makes no row; once per call, when the
+    ``kind`` is ``call`` for a whole call, ``begun`` for the start of a streamed response (makes no row; once per call, when the
     first bytes have left) and ``ended`` for its end, under the same ``call_id``. A ``begun`` whose worker died
     becomes an ``ended`` with the code ``gateway_crash``.
     """
@@ -48,7 +48,7 @@ class SpooledCallRecord(msgspec.Struct, array_like=True, tag=1):
     reason: str  # code of apps.httpcache.reasons.Reason, or of the refusal
     duration: float  # head parsed to last byte handed to the socket
     upstream_duration: float  # to the last byte from the upstream; 0: no upstream call
-    upstream_status: int  # 0: no answer
+    upstream_status: int  # 0: no response
     upstream: str  # host:port that answered
     request_bytes: int
     response_bytes: int

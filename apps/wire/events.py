@@ -16,7 +16,7 @@ LONGEST = 10_000
 """Events kept, about: a subscriber that missed more reads everything anew."""
 
 MOST_DIGESTS = 2_000
-"""Credentials one event names at most; a larger change has followers drop all they hold and look them up again."""
+"""Credentials one event names at most; a larger change has subscribers drop all they hold and look them up again."""
 
 APPEND = read_script(__file__, "events_append", LONGEST=LONGEST)
 """Lua: the function ``append``, which adds an event."""

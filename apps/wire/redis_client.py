@@ -26,7 +26,7 @@ AWAY = (RedisError, OSError, TimeoutError)
 """What a call raises when the server is away, frozen, or not able to do what was asked."""
 
 Client = Any
-"""A client. redis-py's own annotations say that every answer may be text; with these options it is bytes."""
+"""A client. redis-py's own annotations say that every reply may be text; with these options it is bytes."""
 
 
 def connect(url: str, *, timeout: float = 1.0) -> Client:

@@ -47,7 +47,7 @@ class Operation(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OperationPolicy(msgspec.Struct, frozen=True, array_like=True):
-    """A cache policy for some calls of an API: ``pattern`` as ``http.patterns`` parses it; no ``methods`` means all."""
+    """A cache policy for some calls of an API: ``pattern`` as ``httpcache.patterns`` parses it; no ``methods`` means all."""
 
     methods: tuple[str, ...]
     pattern: tuple[str, ...]
@@ -121,8 +121,8 @@ class Egress(msgspec.Struct, frozen=True, array_like=True):
 
 
 PROOF_PATH = "/.well-known/apimgr-host.txt"
-"""Where a tenant proves a host name by a file. No API answers here on a host that belongs to nobody yet: else whoever may
-publish an API could prove any name that leads to the gateways.
+"""Where a tenant proves a host name by a file. No API answers here on a host without an owner: otherwise a tenant that
+may publish an API could prove any name that leads to the gateways.
 """
 
 

@@ -1,7 +1,7 @@
 """What lets a warm-up's call through the gateway: made by the control plane for one call, and good for a minute.
 
 It is an HMAC under a key that both planes have and no caller. It names no tenant and no application: such a call is
-anonymous, so that its answer can only be stored where it may be shared by all. Pure, and imported by the gateway.
+anonymous, so that its response can only be stored where it may be shared by all. Pure, and imported by the gateway.
 """
 
 import hashlib

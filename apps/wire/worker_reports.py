@@ -7,9 +7,9 @@ All times are Redis's own clock, so that machines whose clocks differ can be com
 change is in Redis. Whatever configuration a worker serves first, it has it from one of two places:
 
 - *Redis.* It serves nothing until a heartbeat found the event stream at no later place than the worker is
-  (``ConfigSubscriber.confirm``).
-  That heartbeat writes the worker's row and reads the stream's place in one script. A receipt that looked before it had its
-  change in the stream by then, so the worker has it too; a receipt that looks after it finds the row, and counts the worker.
+  (``ConfigSubscriber.confirm``). That heartbeat writes the worker's row and reads the stream's place in one script. A receipt
+  that looked before it had its change in the stream by then, so the worker has it too; a receipt that looks after it finds the
+  row, and counts the worker.
 - *The disk copy*, while it can't reach Redis, and so can't say anything. It takes a shared lock on the copy, and only then
   reads it. The agent, after it has written a change to the copy and before it says so, looks whether any worker holds that lock,
   and says that too. So a worker that locked the copy after the agent's look has read the change; for one that locked it before, the
@@ -127,7 +127,7 @@ def node_name() -> str:
 
 
 def worker_id(node: str, number: int, pid: int) -> str:
-    """The field of a worker in ``names.WORKERS``."""
+    """The field of a worker in ``redis_names.WORKERS``."""
     return f"{node}-{number}-{pid}"
 
 
@@ -205,8 +205,8 @@ async def all_know(client: Client, clock: int, *, but: str) -> bool:
 
 
 def long_silent(client: Client, seconds: float) -> dict[str, list[str]]:
-    """Fields of ``names.WORKERS`` and ``names.COPIES`` whose lease ended more than ``seconds`` ago. Raises redis-py's
-    errors."""
+    """Fields of ``redis_names.WORKERS`` and ``redis_names.COPIES`` whose lease ended more than ``seconds`` ago. Raises
+    redis-py's errors."""
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
     pipeline.hgetall(redis_names.WORKERS)

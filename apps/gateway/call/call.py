@@ -54,8 +54,8 @@ class Call:
 
     Servers set what came: ``method`` (upper case), ``target`` (bytes as on the wire), ``headers`` (names in lower case,
     lines in order), ``version``, ``scheme``, ``client`` (address, perhaps empty), ``body`` (``None`` without one),
-    ``began`` (monotonic) and ``at`` (Unix seconds). Stages add the rest. Defaults
-    are the class's: a hit sets few of these.
+    ``began`` (monotonic) and ``at`` (Unix seconds). Stages add the rest. Defaults are the class's: a hit sets
+    few of these.
     """
 
     body: RequestBody | None = None

@@ -7,7 +7,7 @@ from apps.gateway.call import problems
 from apps.gateway.call.call import Call
 from apps.gateway.call.header_rules import OF_OWN_RESPONSES, Fields, ruled
 from apps.gateway.call.problems import Problem
-from apps.httpcache import CacheResponse as StoredAnswer
+from apps.httpcache import CacheResponse
 from apps.httpcache.dates import format_date
 from apps.httpcache.stored_response import render
 
@@ -45,7 +45,7 @@ class StreamedResponse:
         self.close = close
 
 
-WholeResponse = GatewayResponse | StoredAnswer
+WholeResponse = GatewayResponse | CacheResponse
 AnyResponse = WholeResponse | StreamedResponse
 
 

@@ -232,7 +232,7 @@ class DiskCopyWriter:
         workers: int | None = None,
     ) -> None:
         self._path = path
-        self._tail = EventStream(redis_url, self, mac_key)
+        self._stream = EventStream(redis_url, self, mac_key)
         self._environment, self._tables = self._open()
         self._meta = self._read_meta()
         self._id = self._read_id()
@@ -253,17 +253,17 @@ class DiskCopyWriter:
     @property
     def connected(self) -> bool:
         """Whether it follows Redis now."""
-        return self._tail.connected
+        return self._stream.connected
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until ``stop`` is set."""
-        following = asyncio.create_task(self._tail.run(), name="disk copy")
+        following = asyncio.create_task(self._stream.run(), name="disk copy")
         try:
             await stop.wait()
         finally:
             await end(following)
             await self._goodbye()
-            await self._tail.close()
+            await self._stream.close()
             self._environment.close()
 
     def serve(self, stop: threading.Event) -> None:
@@ -278,7 +278,7 @@ class DiskCopyWriter:
         ended.set()
         await running
 
-    # What follows is for the tail.
+    # What follows is for the event stream.
 
     async def load(self, client: Client, at: Position) -> None:
         """Write a new generation from everything that Redis holds, then make it the one in use."""
@@ -399,7 +399,7 @@ class DiskCopyWriter:
             await self._move(msgspec.structs.replace(meta, contact=-1.0, boot=""))
             try:
                 async with asyncio.timeout(GOODBYE_TIMEOUT):
-                    await self._tail.client.hdel(redis_names.COPIES, self._id)
+                    await self._stream.client.hdel(redis_names.COPIES, self._id)
             except AWAY:
                 await self._move(meta)
         finally:

@@ -25,7 +25,7 @@ BLOCK = 1.0
 """Seconds that a read of the stream waits for an event: also the time between two heartbeats."""
 
 TIMEOUT = 1.0
-"""Seconds without an answer after which Redis counts as frozen."""
+"""Seconds without a reply after which Redis counts as frozen."""
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between two attempts, doubling, each made up to half shorter by chance so that workers don't come back in
@@ -40,7 +40,7 @@ class NotFilled(Exception):
 
 
 class Heartbeat(NamedTuple):
-    """What Redis answers to a heartbeat: where its stream is (``None``: it holds no epoch), its proof, and how many
+    """Redis's reply to a heartbeat: where its stream is (``None``: it holds no epoch), its proof, and how many
     workers there are."""
 
     position: Position | None
@@ -72,7 +72,7 @@ class Sink(Protocol):
 
 
 def heartbeat_of(reply: Sequence[Any]) -> Heartbeat:
-    """The reply of ``workers.BEAT``."""
+    """The reply of ``worker_reports.BEAT``."""
     incarnation, seq, at, n, proof, workers = reply
     if incarnation is None:
         return Heartbeat(None, b"", int(workers))

@@ -80,7 +80,7 @@ class Status:
 
 @dataclass(slots=True)
 class _PendingLookup:
-    """A look-up under way; ``dirty``: an event touched its key meanwhile, so its answer may be of before."""
+    """A look-up under way; ``dirty``: an event touched its key meanwhile, so its result may be out of date."""
 
     task: asyncio.Task[Credential | Literal[Unknown.UNKNOWN]]
     dirty: bool = False
@@ -169,7 +169,7 @@ class ConfigSubscriber:
             flight.task.add_done_callback(lambda task: self._landed(digest, task))
         return await asyncio.shield(flight.task)
 
-    # What follows is for the tail.
+    # What follows is for the event stream.
 
     async def load(self, client: Client, at: Position) -> None:
         """Read the whole snapshot, then swap it in."""
@@ -348,7 +348,7 @@ class ConfigSubscriber:
         if incarnation is None or (int(incarnation), int(seq or 0)) < position[:2]:
             raise NotFilled("it is older than it was")
         if int(incarnation) != position.incarnation:
-            # It was filled anew a moment ago, and the tail is about to load that: its seal shows that the record is genuine.
+            # Redis was filled anew a moment ago, and is about to be loaded: the seal shows that the record is genuine.
             sealed = await self._lookups.get(redis_names.credential(int(incarnation), digest))
             if sealed is None:
                 raise NotFilled("it was filled anew just now")

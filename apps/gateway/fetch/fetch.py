@@ -11,10 +11,10 @@ state      what happens                                                        n
 waiting    the lock is this worker's, or can't be had                          asking
 waiting    what another worker stored or met answers, or all ask alone         ended
 asking     the head came: the response may be stored (``Shared``)              collecting
-asking     a 304, or another answer to a condition, that can't be used         asking
+asking     a 304, or another response to a condition, that can't be used       asking
 asking     the stored response was confirmed and is written (``FromStore``)    ended
 asking     the response is for one caller (``Own``), who reads and closes it   ended
-asking     the upstream failed (``FetchFailure``, or ``FromStore`` where stale)  ended
+asking     the upstream failed (``FetchFailure``, or a stale ``FromStore``)    ended
 collecting the body is whole: it is written, then its last part leaves         ended
 collecting it is too large, or one too many, or no caller waits for too long   passing on
 collecting the upstream breaks off                                             ended

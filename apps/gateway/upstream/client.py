@@ -112,8 +112,7 @@ class UpstreamClient(Protocol):
 
         ``fields`` hold everything but framing and ``Host``; with ``body`` they hold its ``content-length`` where that
         is known. Timeouts are seconds; the read timeout is between two arrivals. ``on_interim`` is called with interim
-        responses. Raises ``UpstreamError``, and
-        whatever ``body`` raises.
+        responses. Raises ``UpstreamError``, and whatever ``body`` raises.
         """
 
     async def close(self) -> None:
@@ -319,7 +318,7 @@ class HTTP1Client:
                 if isinstance(error, UpstreamError):
                     await asyncio.wait(
                         {response_head}, timeout=0.05
-                    )  # an early answer may be on its way before the reset
+                    )  # an early response may be on its way before the reset
                 if error is not None and not (response_head.done() and response_head.exception() is None):
                     raise error
                 try:

@@ -3,7 +3,7 @@
 offers, the calls that it shows and makes, and what explains a call go by these methods.
 
 A way says where in a head something stands, and by what the record of the caller is known, which the control plane keeps. For most
-that is a secret; a way that has to ask somebody first says so with ``Need``, as stages do.
+that is a secret; a way that has to ask another server first says so with ``Need``, as stages do.
 """
 
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Authenticator:
 
     def secret_in(self, value: bytes) -> bytes | None:
         """The secret that a value of such a field holds; ``None``: it can hold none. Where an API doesn't take this way, the
-        field goes on unless that is somebody's secret here.
+        field goes on unless that is the secret of a credential here.
         """
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class Authenticator:
         return Presented(self.secret_in(values[0]) if len(values) == 1 else None)
 
     def identify(self, api: API, presented: Presented, now: float) -> "Identified | Need | Problem":
-        """Whose it is: a problem where it is nobody's (``INVALID_CREDENTIAL``), or can't be known at the moment (``NOT_READY``)."""
+        """Whose it is: a problem where no credential has it (``INVALID_CREDENTIAL``), or that can't be known (``NOT_READY``)."""
         return Problem.INVALID_CREDENTIAL if presented.secret is None else Identified(presented.secret)
 
     def is_whose(self, presented: Presented, credential: Credential) -> bool:

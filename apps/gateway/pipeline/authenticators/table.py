@@ -32,7 +32,7 @@ def presented_to(api: API, headers: Headers) -> tuple[Authenticator, Presented] 
 
 def secret_fields(api: API) -> tuple[frozenset[bytes], dict[bytes, Authenticator]]:
     """The fields in which secrets travel: those that never reach the API's upstreams, and those that do unless their value
-    holds somebody's secret here, as this way reads it.
+    holds the secret of a credential here, as this way reads it.
 
     Where an API takes a secret, nothing else can stand; the usual field for keys goes on beside it where an administrator has
     set ``forward_credential``. An open API takes none, and its upstream may have keys of its own.
