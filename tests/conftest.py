@@ -142,14 +142,6 @@ async def async_state_redis(state_redis: redis.Redis) -> AsyncIterator[redis.asy
 
 
 @pytest.fixture
-async def async_cache_redis(cache_redis: redis.Redis) -> AsyncIterator[redis.asyncio.Redis]:
-    """The cache server for coroutines, emptied like ``cache_redis``."""
-    client = redis.asyncio.Redis.from_url(settings.CACHE_REDIS_URL, protocol=3)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
 def extra_valkey() -> Iterator[Callable[..., EmbeddedValkey]]:
     """Makes servers of the test's own, which it may freeze, kill and start again.
 

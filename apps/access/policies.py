@@ -69,11 +69,6 @@ def can_approve_for(user: Actor | None, api: API) -> bool:
     return has_role(user, api.tenant, Role.OWNER)
 
 
-def can_view_subscription(user: Actor | None, subscription: Subscription) -> bool:
-    """Members of the tenant that calls, and of the tenant that is called."""
-    return is_member(user, subscription.application.tenant) or is_member(user, subscription.api.tenant)
-
-
 def can_manage_subscription(user: Actor | None, subscription: Subscription) -> bool:
     """Approvers: suspend, resume, change the plan."""
     return can_approve_for(user, subscription.api)

@@ -1,9 +1,8 @@
 """Reading the audit log, scoped to who asks."""
 
-from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from apps.audit.models import Entry
 
@@ -34,33 +33,3 @@ def others_had(target_type: str, target: str, tenant: str) -> bool:
 def was_deleted(target_type: str, target: str) -> bool:
     """Whether there was a thing of this name. One query."""
     return Entry.objects.filter(verb=f"{target_type}.delete", target_type=target_type, target=target).exists()
-
-
-def entries_filtered(
-    entries: QuerySet[Entry],
-    *,
-    verb: str = "",
-    actor: str = "",
-    target_type: str = "",
-    target: str = "",
-    tenant: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-    text: str = "",
-) -> QuerySet[Entry]:
-    """Those that match everything given: ``verb`` as it is or its first part (``api``), ``actor`` an address, ``text`` anywhere."""
-    if verb:
-        entries = entries.filter(Q(verb=verb) | Q(verb__startswith=f"{verb}."))
-    exact = {"actor_email__iexact": actor, "target_type": target_type, "target": target, "tenant_slug": tenant}
-    entries = entries.filter(**{field: value for field, value in exact.items() if value})
-    if since:
-        entries = entries.filter(at__gte=since)
-    if until:
-        entries = entries.filter(at__lt=until)
-    if text:
-        anywhere = ("verb", "target", "comment", "actor_email", "tenant_slug")
-        wanted = Q()
-        for field in anywhere:
-            wanted |= Q(**{f"{field}__icontains": text})
-        entries = entries.filter(wanted)
-    return entries

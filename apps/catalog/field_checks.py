@@ -14,7 +14,6 @@ from apps.httpcache.identity import folded
 
 RESERVED = "/_gateway/"
 LONGEST_TIMEOUT = 3600.0
-LONGEST_WAIT = 60.0
 MOST_HEADERS = 32
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")

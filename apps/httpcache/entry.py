@@ -82,7 +82,3 @@ class Variants:
     keys: tuple[bytes, ...]
     keep_until: float
     tags: tuple[tuple[bytes, bytes], ...] = ()
-
-
-CacheRecord = CacheEntry | Variants
-"""What stands under a key."""

@@ -7,7 +7,6 @@ from django.db.models import Model
 from apps.access.models import APIKey, Application
 from apps.audit import services
 from apps.audit.models import Entry, Epoch
-from apps.audit.selectors import entries_filtered
 from apps.audit.services import change
 from apps.catalog.models import API, HostName
 from apps.foundation.hooks import Hook
@@ -122,28 +121,6 @@ def test_an_entry_is_never_changed_and_never_deleted(cast: Cast):
         entry.save()
     with pytest.raises(TypeError):
         entry.delete()
-
-
-def test_entries_are_found_by_what_is_known_of_them(cast: Cast):
-    everything = Entry.objects.all()
-    with change(
-        actor=cast.ada, verb="cache.purge", target_type="api", target="products", tenant="acme", comment="Stale!"
-    ):
-        pass
-    entry = Entry.objects.order_by("-epoch")[0]
-    for wanted in (
-        {"verb": "cache"},
-        {"verb": "cache.purge"},
-        {"actor": "ADA@platform.test"},
-        {"target_type": "api", "target": "products"},
-        {"text": "stale"},
-        {"tenant": "acme", "verb": "cache"},
-        {"since": entry.at, "verb": "cache"},
-    ):
-        assert list(entries_filtered(everything, **wanted)) == [entry], wanted
-    assert not entries_filtered(everything, verb="cach").exists()
-    assert not entries_filtered(everything, until=entry.at, verb="cache").exists()
-    assert entries_filtered(everything).count() == everything.count()
 
 
 def test_the_longest_targets_have_room():

@@ -80,7 +80,6 @@ ALLOWED: dict[str, str] = {
     "access.can_cancel_request": "alice bob ada",
     "access.can_decide_request": "olga ada",
     "access.can_approve_for": "olga ada",
-    "access.can_view_subscription": "alice bob vera olga ada",
     "access.can_manage_subscription": "olga ada",
     "access.can_revoke_subscription": "alice olga ada",
     "caching.can_purge": "olga ada",

@@ -54,11 +54,6 @@ def new_incarnation(node: str, worker: int, now: float) -> str:
     )
 
 
-def incarnation_of(call_id: str) -> str:
-    """Which life of which worker gave this call its id."""
-    return call_id[:_INCARNATION_DIGITS]
-
-
 def is_incarnation(text: str) -> bool:
     """Whether this has the form of an incarnation's name."""
     return len(text) == _INCARNATION_DIGITS and all(character in _ALPHABET for character in text)
