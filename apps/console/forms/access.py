@@ -10,8 +10,8 @@ from django.utils import timezone
 from apps.access.choices import QuotaPeriod
 from apps.access.models import Application, Plan
 from apps.catalog.models import API
-from apps.console.forms.apis import TenantField, checked_slug
-from apps.console.forms.fields import ConsoleForm, DurationField, MomentField, helped, text_area
+from apps.console.forms.apis import TenantField
+from apps.console.forms.fields import ConsoleForm, DurationField, MomentField, SluggedForm, helped, text_area
 from apps.tenants.models import Tenant
 
 
@@ -22,25 +22,15 @@ class ApplicationForm(ConsoleForm):
     description = forms.CharField(required=False, widget=text_area(2))
 
 
-class NewApplicationForm(ApplicationForm):
+class NewApplicationForm(SluggedForm, ApplicationForm):
     """The same with what never changes afterwards."""
 
     tenant = TenantField()
-    slug = forms.SlugField(
-        required=False,
-        max_length=64,
-        label="Short name",
-        help_text="For addresses and files; made of the name if empty.",
-    )
     field_order = ["name", "tenant", "description", "slug"]
 
     def __init__(self, *args: Any, tenants: QuerySet[Tenant], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["tenant"].offer(tenants)  # type: ignore[attr-defined]
-
-    def clean_slug(self) -> str:
-        """Made of the name if empty."""
-        return checked_slug(self, self.cleaned_data.get("name", ""))
 
 
 class KeyAPIsField(forms.ModelMultipleChoiceField):
@@ -138,19 +128,8 @@ class PlanForm(ConsoleForm):
         return {name: getattr(plan, name) for name in PlanForm.base_fields}
 
 
-class NewPlanForm(PlanForm):
+class NewPlanForm(SluggedForm, PlanForm):
     """The same with what never changes afterwards."""
-
-    slug = forms.SlugField(
-        required=False,
-        max_length=64,
-        label="Short name",
-        help_text="For addresses and files; made of the name if empty.",
-    )
-
-    def clean_slug(self) -> str:
-        """Made of the name if empty."""
-        return checked_slug(self, self.cleaned_data.get("name", ""))
 
 
 class AskForm(ConsoleForm):

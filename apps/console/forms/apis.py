@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
-from django.utils.text import slugify
 
 from apps.caching.choices import CacheMode, PurgeKind
 from apps.catalog import settings as kinds
@@ -12,7 +11,15 @@ from apps.catalog.choices import AUTHENTICATION, Approval
 from apps.catalog.models import API, SETTINGS
 from apps.catalog.settings import APISetting, Tab
 from apps.console.forms.declared import USUAL, FieldsByKind, field_of
-from apps.console.forms.fields import ConsoleForm, DurationField, HeadersField, WordsField, helped, text_area
+from apps.console.forms.fields import (
+    ConsoleForm,
+    DurationField,
+    HeadersField,
+    SluggedForm,
+    WordsField,
+    helped,
+    text_area,
+)
 from apps.gateway.pipeline.authenticators.api_key import APIKeys
 from apps.tenants.models import Tenant
 
@@ -35,16 +42,10 @@ class TenantField(forms.ModelChoiceField):
             self.empty_label = None
 
 
-def checked_slug(form: forms.Form, tried: str) -> str:
-    """The slug that was typed, else one made of the name."""
-    typed = form.cleaned_data.get("slug") or slugify(tried)[:64]
-    if not typed:
-        raise forms.ValidationError("Give a short name of letters, digits and dashes.")
-    return str(typed)
-
-
-class RegisterForm(ConsoleForm):
+class RegisterForm(SluggedForm):
     """The least that makes an API, the rest with good defaults."""
+
+    field_order = ["name", "listen_path", "upstream_url", "tenant", "slug"]
 
     name = forms.CharField(max_length=120, help_text="What its callers know it by.")
     listen_path = helped(
@@ -62,12 +63,6 @@ class RegisterForm(ConsoleForm):
         "upstream",
     )
     tenant = TenantField(label="Owner", help_text="The tenant whose members look after it.")
-    slug = forms.SlugField(
-        required=False,
-        max_length=64,
-        label="Short name",
-        help_text="For addresses and files; made of the name if empty.",
-    )
     summary = forms.CharField(required=False, max_length=200, help_text="One line for the catalogue.")
     tags = WordsField(separators=",", help_text="Separated by commas.")
     authentication = helped(
@@ -106,10 +101,6 @@ class RegisterForm(ConsoleForm):
     def clean_listen_path(self) -> str:
         """With the slashes that people leave out."""
         return f"/{self.cleaned_data['listen_path'].strip('/')}/".replace("//", "/")
-
-    def clean_slug(self) -> str:
-        """Made of the name if empty."""
-        return checked_slug(self, self.cleaned_data.get("name", ""))
 
 
 def _text(setting: APISetting, **options: Any) -> forms.Field:

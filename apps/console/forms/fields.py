@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.text import slugify
 
 from apimgr.environment import seconds
 from apps.explain.typed_request import header_of
@@ -22,6 +23,24 @@ class ConsoleForm(forms.Form):
     def arguments(self) -> dict[str, Any]:
         """What the service gets of a valid form: the fields, unless the form says otherwise."""
         return self.cleaned_data
+
+
+class SluggedForm(ConsoleForm):
+    """A form of a new object with a short name. ``name`` stands before it, because it may be made of that."""
+
+    slug = forms.SlugField(
+        required=False,
+        max_length=64,
+        label="Short name",
+        help_text="For addresses and files; made of the name if empty.",
+    )
+
+    def clean_slug(self) -> str:
+        """Made of the name if empty."""
+        slug = self.cleaned_data["slug"] or slugify(self.cleaned_data.get("name", ""))[:64]
+        if not slug:
+            raise ValidationError("Give a short name of letters, digits and dashes.")
+        return str(slug)
 
 
 def helped(field: forms.Field, anchor: str) -> forms.Field:

@@ -5,8 +5,7 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
-from apps.console.forms.apis import checked_slug
-from apps.console.forms.fields import ConsoleForm, LinesField, MomentField
+from apps.console.forms.fields import ConsoleForm, LinesField, MomentField, SluggedForm
 from apps.tenants.choices import Role, TokenScope
 from apps.tenants.models import Tenant, User
 
@@ -29,19 +28,8 @@ class TenantForm(ConsoleForm):
     name = forms.CharField(max_length=120, help_text="The team, as others know it.")
 
 
-class NewTenantForm(TenantForm):
+class NewTenantForm(SluggedForm, TenantForm):
     """The same with what never changes afterwards."""
-
-    slug = forms.SlugField(
-        required=False,
-        max_length=64,
-        label="Short name",
-        help_text="For addresses and files; made of the name if empty.",
-    )
-
-    def clean_slug(self) -> str:
-        """Made of the name if empty."""
-        return checked_slug(self, self.cleaned_data.get("name", ""))
 
 
 class HostForm(ConsoleForm):
