@@ -28,7 +28,7 @@
   }
   addEventListener("themechange", theme);
 
-  // Dialogs: a link with data-dialog opens its page's form here.
+  // Dialogs: a link to a page that asks first (templates/cotton/ask.html) opens its form here.
   const dialog = () => $("#dialog");
   let opener = null;
   function close() { if (dialog()?.open) dialog().close(); }

@@ -31,7 +31,7 @@ LINGER = 1.0
 LARGEST_BUFFERED = 32 * 2**20
 """Bytes of a response of unknown length that an HTTP/1.0 caller may get: they have to be held."""
 
-PASSED_CALL = "apimgr.exchange"
+PASSED_CALL = "apimgr.call"
 """Where in the scope's state the HTTP/1.1 protocol leaves the call that it hands on."""
 
 
