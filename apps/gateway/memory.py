@@ -83,7 +83,11 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.records.metrics:Metrics._calls": _of(metrics.MOST_SERIES, 256),
     "apps.gateway.records.metrics:Metrics._seconds": _of(8, 2 * KIB),
     "apps.gateway.records.metrics:Metrics._troubled": _of(metrics.MOST_TROUBLED, 1 * KIB),
-    # Idle connections to upstreams, with their TLS.
+    # Upstreams: the addresses of their names, and idle connections with their TLS.
+    "apps.gateway.upstream.resolver:Resolver._known": _of(resolver.NAMES_KEPT, 2 * KIB),
+    "apps.gateway.upstream.resolver:Resolver._running": _of(resolver.ALTOGETHER, 64),
+    "apps.gateway.upstream.connection_attempts:AddressOrder._good": _of(connection_attempts.PLACES_KEPT, KIB),
+    "apps.gateway.upstream.connection_attempts:AddressOrder._bad": _of(connection_attempts.PLACES_KEPT, KIB),
     "apps.gateway.upstream.client:HTTP1Client._idle": _of(client.IDLE_IN_ALL, 64 * KIB),
     # As many entries as administrators made things.
     "apps.cachestore.purges:PurgedTags._newest": MemoryUse(512, CONFIGURATION),
@@ -92,8 +96,6 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.config.egress:EgressTable._guards": MemoryUse(64 * KIB, CONFIGURATION),
     "apps.egress.rules:Guard._own": MemoryUse(8 * KIB, CONFIGURATION),
     "apps.gateway.records.metrics:Metrics._failures": MemoryUse(1 * KIB, CONFIGURATION),
-    "apps.gateway.upstream.connection_attempts:AddressOrder._good": _of(connection_attempts.PLACES_KEPT, KIB),
-    "apps.gateway.upstream.connection_attempts:AddressOrder._bad": _of(connection_attempts.PLACES_KEPT, KIB),
     "apps.gateway.upstream.concurrency:ConcurrencyLimits.refused": MemoryUse(512, CONFIGURATION),
     "apps.gateway.config.worker_config:Routes._apis": MemoryUse(1 * MIB, CONFIGURATION),
     "apps.gateway.config.worker_config:Routes._owners": MemoryUse(1 * KIB, CONFIGURATION),
@@ -111,10 +113,8 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.fetch.lookups:SharedLookups._by_key": MemoryUse(1 * KIB, CALL),
     "apps.wire.bounded_exchange:Exchanges._late": MemoryUse(8 * KIB, CALL),
     "apps.gateway.upstream.concurrency:ConcurrencyLimits._queues": MemoryUse(1 * KIB, CALL),
-    "apps.gateway.upstream.resolver:Resolver._known": _of(resolver.NAMES_KEPT, 2 * KIB),
     "apps.gateway.upstream.resolver:Resolver._asked": MemoryUse(2 * KIB, CALL),
     "apps.gateway.upstream.resolver:Resolver._queued": MemoryUse(1 * KIB, CALL),
-    "apps.gateway.upstream.resolver:Resolver._running": _of(resolver.ALTOGETHER, 64),
     "apps.gateway.upstream.concurrency:_Queue.waiting": MemoryUse(1 * KIB, CALL),
     "apps.gateway.upstream.concurrency:_Queue.places": MemoryUse(1 * KIB, CALL),
     "apps.gateway.fetch.coalescer:Coalescer._by_key": MemoryUse(4 * KIB, FETCH),
