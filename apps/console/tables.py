@@ -261,7 +261,7 @@ class RevisionTable(ConsoleTable):
 
 
 def forwarded(purge: Purge) -> SafeString:
-    """What became of a purge at the CDN, as a line below its receipt; nothing where none is notified."""
+    """What became of a purge at the CDN, as a line below its receipt; empty where the API has none."""
     forwarding = getattr(purge, "forwarding", None)
     if forwarding is None:
         return SafeString("")

@@ -1,8 +1,8 @@
 """Taking messages: the same for the queue and for the webhook.
 
 A message may come twice, and does where a process dies between the purge and the broker hearing of it: purging again is
-harmless, and one with an id that was taken isn't taken again. Who may send is the door's to say: who can write to the
-queue, who can sign for the API.
+harmless, and one with an id that was taken isn't taken again. Who may send is for those two to say: who can
+write to the queue, who can sign for the API.
 """
 
 from collections.abc import Sequence

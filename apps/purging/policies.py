@@ -31,8 +31,8 @@ def purges_visible_to(user: Actor | None) -> QuerySet[Purge]:
 
 
 def can_explain(user: Actor | None, api: API, application: Application | None, *, subscribed: bool) -> bool:
-    """Who may learn what the cache makes of a call to ``api`` by ``application`` (``None``: an anonymous call, or by a key that
-    was given).
+    """Who may learn what the cache makes of a call to ``api`` by ``application`` (``None``: an anonymous call, or one
+    with a key of its own).
 
     Owners and developers of the API's tenant: any call. Its other members: anonymous calls and those of their own
     applications. Everybody else, as far as the API shows its cache to callers at all (``debug_headers``): the same,

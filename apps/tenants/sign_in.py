@@ -77,7 +77,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
 @receiver(password_reset)
 def _forgive(request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """By the link of an e-mail: who did reads the account's mail."""
+    """A password that was reset by the link of an e-mail: who did that reads the account's mail."""
     throttle.forgive(request, user.email)
 
 
