@@ -15,7 +15,7 @@ from django.utils import timezone
 from apps.analytics import completeness
 from apps.analytics.choices import Level, Period
 from apps.analytics.completeness import Completeness
-from apps.analytics.explain import Trace, call_trace
+from apps.analytics.explain import call_trace
 from apps.analytics.figures import Figures, decode
 from apps.analytics.models import CallRecord
 from apps.analytics.policies import ALL, VisibleCalls, calls_visible_to
@@ -26,7 +26,6 @@ __all__ = [
     "ALL",
     "Question",
     "Series",
-    "Trace",
     "VisibleCalls",
     "breakdown",
     "call_trace",

@@ -3,7 +3,7 @@
 from django.db.models import Q, QuerySet
 
 from apps.catalog.choices import SERVED, APIState
-from apps.catalog.models import API, HostName, OpenAPIDocument, Operation, Revision, Upstream
+from apps.catalog.models import API, HostName, Operation, Revision, Upstream
 from apps.tenants.actors import Actor
 from apps.tenants.choices import Role
 from apps.tenants.models import Tenant
@@ -82,11 +82,6 @@ def apis_visible_to(user: Actor | None) -> QuerySet[API]:
 def operations_visible_to(user: Actor | None) -> QuerySet[Operation]:
     """Those of the APIs that one may see."""
     return Operation.objects.filter(api__in=apis_visible_to(user))
-
-
-def documents_visible_to(user: Actor | None) -> QuerySet[OpenAPIDocument]:
-    """Those of the APIs that one may see."""
-    return OpenAPIDocument.objects.filter(api__in=apis_visible_to(user))
 
 
 def upstreams_visible_to(user: Actor | None) -> QuerySet[Upstream]:

@@ -76,7 +76,7 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
         body=body,
     )
     plan = plan_call(compiled, request, _caller(compiled, sample.get("application")))
-    shown = Preview(policy=_policy_words(policy, compiled, chosen, method))
+    shown = Preview(policy=_policy_words(policy, compiled, chosen))
     if plan.bypass is None:
         shown.forwarded = plan.request.path.decode("latin-1") + (
             f"?{plan.query.decode('latin-1')}" if plan.query else ""
@@ -96,7 +96,7 @@ def _caller(api: Compiled, application: Application | None) -> Credential | None
     return Credential(0, "", "active", tenant, name, {})
 
 
-def _policy_words(policy: CachePolicy, api: Compiled, chosen: Policy, method: str) -> str:
+def _policy_words(policy: CachePolicy, api: Compiled, chosen: Policy) -> str:
     if not policy.operations:
         return ""
     for number, each in enumerate(api.operation_policies):

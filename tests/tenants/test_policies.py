@@ -99,7 +99,6 @@ SEEN: dict[str, str] = {
     "tenants.invitations_visible_to": "alice ada",
     "catalog.apis_visible_to": "alice bob vera charlie olga ada",
     "catalog.operations_visible_to": "alice bob vera charlie olga ada",
-    "catalog.documents_visible_to": "alice bob vera charlie olga ada",
     "catalog.upstreams_visible_to": "olga ada",
     "catalog.hosts_visible_to": "alice bob vera ada",
     "catalog.revisions_visible_to": "olga ada",
