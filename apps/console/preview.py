@@ -15,6 +15,7 @@ from apps.console import number_format
 from apps.console.precedence import Winner, winners
 from apps.fleet.compile import compile_api
 from apps.gateway.call.withheld_keys import query_without_keys
+from apps.gateway.pipeline.authenticators.table import OPEN
 from apps.gateway.pipeline.cache_plan import fields_forwarded, plan_call
 from apps.httpcache.policy import Policy
 from apps.wire.snapshot import API as Compiled
@@ -90,7 +91,7 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
 
 
 def _caller(api: Compiled, application: Application | None) -> Credential | None:
-    if application is None and "none" in api.authentication:
+    if application is None and OPEN in api.authentication:
         return None
     tenant, name = SOME_ONE if application is None else (application.tenant.slug, named(application))
     return Credential(0, "", "active", tenant, name, {})

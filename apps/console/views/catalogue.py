@@ -30,6 +30,7 @@ from apps.console.preview import headers_of
 from apps.console.tables import APITable, request_url
 from apps.console.try_it import Trial, call
 from apps.console.views.applications import may_build
+from apps.gateway.pipeline.authenticators.table import OPEN
 from apps.tenants.models import User
 
 PER_PAGE = 24
@@ -110,7 +111,7 @@ def try_it(request: SignedInRequest, api: API) -> HttpResponse:
     user = request.user
     granted = subscriptions_visible_to(user).filter(api=api, state__in=LIVE).values("application")
     applications = applications_usable_by(user).filter(pk__in=granted)
-    open_to_all = "none" in api.authentication
+    open_to_all = OPEN in api.authentication
     start = {"method": request.GET.get("method", "GET"), "path": request.GET.get("path", "")}
     form = TryForm(sent(request), applications=applications, initial=start)
     if open_to_all:
