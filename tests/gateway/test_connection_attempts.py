@@ -8,6 +8,7 @@ from apps.gateway.upstream import client as upstream
 from apps.gateway.upstream import connection_attempts
 from apps.gateway.upstream.client import HTTP1Client
 from apps.gateway.upstream.connection_attempts import AddressOrder, first_connection
+from apps.gateway.upstream.errors import Unreachable
 from apps.wire.snapshot import Upstream
 from tests.gateway.house import Door, Published, api
 from tests.gateway.test_upstream import Served, client, get, names, ok
@@ -190,3 +191,14 @@ async def test_what_may_have_been_sent_is_not_sent_again_by_a_method_that_is_not
     published.change(api("products", upstreams=origin.url, retries=3))
     assert (await door.call("/products/orders", method="POST", body=b"one order")).status == 502
     assert len(origin.heads) == 1
+
+
+async def test_a_name_none_of_whose_addresses_connects_is_looked_up_anew(
+    client: HTTP1Client, origin: Served, names: dict[str, list[str]]
+) -> None:
+    origin.paths["/"] = ok(b"x")
+    names["moves.test"] = ["127.0.0.2"]
+    with pytest.raises(Unreachable):
+        await get(client, f"http://moves.test:{origin.port}")
+    names["moves.test"] = ["127.0.0.1"]
+    assert (await get(client, f"http://moves.test:{origin.port}")).whole == b"x"

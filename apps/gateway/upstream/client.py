@@ -373,6 +373,7 @@ class HTTP1Client:
         try:
             connection = await first_connection(self._order.of(place, allowed), connect, Connection.abort)
         except OSError as last:
+            self._resolver.forget(origin.host, tenant)  # it may have moved
             raise Unreachable(f"{origin.name} can't be reached", sent=False) from last
         self._order.connected(place, connection.address)
         return connection

@@ -69,6 +69,10 @@ class Resolver:
             raise OSError(str(answer)) from answer
         return answer if anew else answer[:MOST_ADDRESSES]
 
+    def forget(self, host: str, tenant: str) -> None:
+        """What was found of this name is of no use: the next call looks it up anew."""
+        self._known.pop((tenant, host), None)
+
     async def _ask(self, key: _Key) -> list[str] | OSError:
         """What a look-up finds that this call starts, or joins."""
         tenant, host = key
