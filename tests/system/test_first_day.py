@@ -76,9 +76,21 @@ def approved(shared_installation, shop):
     return shop["keys"]["acme"]
 
 
+def publish_open(running, slug, **changes):
+    """An API to the upstream of ``bin``, for everybody."""
+    api = {
+        "slug": slug, "name": slug, "tenant": "makers", "listen_path": f"/{slug}/", "authentication": ["none"],
+        "upstreams": made(running.api("GET", "apis/bin/"))["upstreams"], "published": True, **changes,
+    }  # fmt: skip
+    made(running.api("POST", "apis/", json=api))
+
+
 def test_the_first_call_is_a_miss_the_second_a_hit_and_both_are_on_the_dashboard(running, approved):
-    first = running.call("/bin/cache/60", approved["secret"])
-    second = running.call("/bin/cache/60", approved["secret"])
+    publish_open(running, "first", authentication=["api_key"], approval="automatic")
+    access = {"application": "acme/bot", "api": "first", "plan": "basic", "reason": "To call it twice."}
+    made(running.api("POST", "access-requests/", json=access))
+    first = running.call("/first/cache/60", approved["secret"])
+    second = running.call("/first/cache/60", approved["secret"])
     assert (first.status_code, first.headers["X-Cache"]) == (200, "MISS")
     assert (second.status_code, second.headers["X-Cache"]) == (200, "HIT")
     assert second.headers["Age"].isdigit()
@@ -86,11 +98,11 @@ def test_the_first_call_is_a_miss_the_second_a_hit_and_both_are_on_the_dashboard
     ids = {answer.headers["X-Call-ID"] for answer in (first, second)}
 
     def in_the_log():
-        calls = running.api("GET", "calls/?api=bin&path=/bin/cache/60").json()["results"]
+        calls = running.api("GET", "calls/?api=first&path=/first/cache/60").json()["results"]
         return ids <= {call["call_id"] for call in calls}
 
     wait_until(in_the_log)
-    summary = running.api("GET", "analytics/summary/?api=bin").json()
+    summary = running.api("GET", "analytics/summary/?api=first").json()
     assert summary["hit_ratio"] == 0.5
     assert summary["completeness"]["received"] == summary["completeness"]["expected"]
     assert summary["latency"]["hit"]["p50"] < summary["latency"]["miss"]["p50"]
@@ -150,13 +162,8 @@ def test_an_upstream_that_refuses_is_502_and_one_that_is_too_slow_504(running, a
         "gone": {"upstreams": [{"url": "http://127.0.0.1:1/"}]},
         "slow": {"timeouts": {"connect": "2s", "read": "200ms"}},
     }
-    base = made(running.api("GET", "apis/bin/"))
     for slug, body in bodies.items():
-        api = {
-            "slug": slug, "name": slug, "tenant": "makers", "listen_path": f"/{slug}/", "upstreams": base["upstreams"],
-            "authentication": ["none"], "published": True, **body,
-        }  # fmt: skip
-        made(running.api("POST", "apis/", json=api))
+        publish_open(running, slug, **body)
     gone, slow = running.call("/gone/get"), running.call("/slow/delay/5")
     assert (gone.status_code, gone.json()["code"]) == (502, "upstream_unreachable")
     assert (slow.status_code, slow.json()["code"]) == (504, "upstream_timeout")
