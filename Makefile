@@ -5,8 +5,8 @@
 PYTHON ?= python3
 # Tests start some hundred processes: each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
-# Most tests wait for something: three processes keep two cores busy.
-TEST_PROCESSES ?= 3
+# Most tests wait for something: four processes keep two cores busy.
+TEST_PROCESSES ?= 4
 python := .venv/bin/python
 # A finished installation leaves it behind; its name changes with the lock.
 stamp := .venv/stamp-$(shell cat requirements-dev.lock | cksum | cut -d' ' -f1)

@@ -197,7 +197,7 @@ def test_after_a_purge_the_policy_may_have_it_warmed_up(warm):
 
     def followed():
         newest = warm_up(warm)
-        return newest if newest["cause"] == "purge" and newest["is_over"] else None
+        return newest if newest and newest["cause"] == "purge" and newest["is_over"] else None
 
     ended = wait_until(followed, 30, what=f"the warm-up after purge {purge}")
     assert (ended["state"], ended["stored"]) == ("done", 2)
