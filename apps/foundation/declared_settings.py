@@ -149,7 +149,7 @@ class Word(NamedTuple):
 
 
 def word_of(setting: Setting) -> Word:
-    """The word of a setting."""
+    """How the declarative file names, reads and writes a setting."""
     return Word(setting.path, setting.read, setting.write, setting.left_out)
 
 

@@ -111,10 +111,15 @@ class Coalescer:
         decision = httpcache.on_entry(plan, self._store.find_local(plan, now), now)
         if not isinstance(decision, httpcache.Serve) or decision.refresh:
             return None
-        if x.lock_attempt is not None and x.lock_attempt.state is LockState.LEADING and plan.fetch_key is not None:
-            locks = self._store.locks
-            locks.leave(locks.hold(plan.fetch_key, x.lock_attempt))
+        self._leave_lock(x)
         return FromStore(decision.stored, decision.reason, True)
+
+    def _leave_lock(self, x: Call, state: LockState | None = None) -> None:
+        """Give up the fetch lock, where the call got it: for the next, or with what the others shall do."""
+        attempt, key = x.lock_attempt, x.cache_plan.fetch_key
+        if attempt is not None and attempt.state is LockState.LEADING and key is not None:
+            locks = self._store.locks
+            locks.leave(locks.hold(key, attempt), state)
 
     async def _validated(self, x: Call, whole: Call) -> AnyResponse | None:
         """The response from what is stored, after ``whole`` validated it for all who ask; ``None`` where that came to
@@ -139,13 +144,7 @@ class Coalescer:
 
     async def _alone(self, x: Call) -> AnyResponse:
         """For a call that waits for no other: in its own task, unless the response is to be stored after all."""
-        if (
-            x.lock_attempt is not None
-            and x.lock_attempt.state is LockState.LEADING
-            and x.cache_plan.fetch_key is not None
-        ):
-            locks = self._store.locks
-            locks.leave(locks.hold(x.cache_plan.fetch_key, x.lock_attempt), LockState.BESIDE)
+        self._leave_lock(x, LockState.BESIDE)
         fetch = UpstreamFetch(self._collaborators, x, x.cache_plan, x.decision)
         heard = await fetch.hear()
         if heard is not None and isinstance(heard.judged, httpcache.NoStore):

@@ -82,7 +82,7 @@ async def first_connection(
                 except OSError as error:  # ssl.SSLError is one
                     last = error
     finally:
-        # Nothing is waited for here: whoever leaves in that moment would leave what was reached open.
+        # Without waiting for the cancelled attempts: a call cancelled meanwhile would leak the connection that was made.
         for attempt in under_way:
             attempt.add_done_callback(partial(_close_late, close))
             attempt.cancel()

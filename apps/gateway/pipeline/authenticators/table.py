@@ -11,7 +11,7 @@ AUTHENTICATORS: tuple[Authenticator, ...] = (APIKeys(),)
 """The one place where they are named."""
 
 OPEN = "none"
-"""The word of an API that may be called without saying anything, beside the others or alone."""
+"""In an API's ``authentication``: calls without a credential are allowed, beside other ways or alone."""
 
 _BY_WORD = {each.word: each for each in AUTHENTICATORS}
 
