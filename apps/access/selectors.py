@@ -1,10 +1,11 @@
 """Reading applications, keys, plans, requests and subscriptions, scoped to who asks."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
-from apps.access.choices import LIVE, RequestState
+from apps.access.choices import LIVE, KeyState, RequestState
 from apps.access.models import AccessRequest, Subscription
 from apps.access.policies import (
     applications_usable_by,
@@ -23,6 +24,7 @@ __all__ = [
     "Evidence",
     "applications_usable_by",
     "applications_visible_to",
+    "in_force",
     "keys_visible_to",
     "plans_visible_to",
     "request_evidence",
@@ -30,6 +32,14 @@ __all__ = [
     "requests_visible_to",
     "subscriptions_visible_to",
 ]
+
+
+def in_force(now: datetime, prefix: str = "") -> Q:
+    """What picks the keys, or the subscriptions, that let calls through at ``now``: active ones that haven't ended. ``prefix``
+    leads to them from another model, like ``keys__``.
+    """
+    endless, later = Q(**{f"{prefix}expires_at": None}), Q(**{f"{prefix}expires_at__gt": now})
+    return Q(**{f"{prefix}state": KeyState.ACTIVE.value}) & (endless | later)
 
 
 @dataclass

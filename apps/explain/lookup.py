@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.utils import timezone
 from msgspec import structs
 
 from apps import httpcache
 from apps.access.choices import KeyState
 from apps.access.models import APIKey, Application
+from apps.access.selectors import in_force, keys_visible_to
 from apps.access.services.applications import named
 from apps.cachestore.path_index import IndexedResponse
 from apps.caching.models import CachePolicy
@@ -52,13 +54,15 @@ class Explanation(KeyOfCall):
     ``result`` is ``HIT``, ``STALE``, ``REVALIDATED`` (the upstream would be asked whether the stored response is still
     right), ``MISS``, ``BYPASS`` or ``REFUSED`` (it never reaches the cache); ``reason`` is a code of
     ``apps.httpcache.Reason`` or of a refusal, ``sentence`` says it to people. ``forwarded`` is the path and query
-    that the upstream would see. ``operation`` is the path pattern of the policy that decided, empty for the API's own.
+    that the upstream would see. ``api_key`` is the name and prefix of the key that the call would have, for those who
+    may see it. ``operation`` is the path pattern of the policy that decided, empty for the API's own.
     """
 
     api: str = ""
     method: str = ""
     url: str = ""
     application: str = ""
+    api_key: str = ""
     result: str = ""
     reason: str = ""
     sentence: str = ""
@@ -107,7 +111,10 @@ def explain(
             "You may explain calls to your own tenant's APIs, and those of your own applications to APIs that show "
             "their subscribers how they are cached."
         )
-    asked = replace(asked, api=row.slug, application=credential.application if credential else asked.application)
+    asked = replace(asked, api=row.slug)
+    if credential is not None:
+        key = keys_visible_to(actor).filter(pk=credential.key_id).first()
+        asked = replace(asked, application=credential.application, api_key=str(key or ""))
     if problem is None and len(call.body or b"") > served.body_limit:
         problem = Problem.BODY_TOO_LARGE
     if problem is not None:
@@ -154,29 +161,46 @@ def _credential(
     """The record of the key that the call would have, as gateways hold it, and why it would be refused."""
     if not taken_by(api.authentication):
         return None, None
-    given = presented_to(api, call.headers) if application is None else None
-    digest: str | None
-    if application is not None:
-        keys = APIKey.objects.filter(application=application, state=KeyState.ACTIVE, api=None).order_by("-created_at")
-        active = list(keys.values_list("digest", "apis"))
-        if not active:
-            raise ValidationError({"application": f"{named(application)} has no active key to call with."})
-        digest = next((key for key, apis in active if apis is None or api.slug in apis), active[0][0])
-    elif given is not None:
-        identified = given[0].identify(api, given[1], time.time())
-        if not isinstance(identified, Identified):
-            return None, identified if isinstance(identified, Problem) else Problem.NOT_READY
-        digest = digest_of(settings.KEY_PEPPER, identified.by)
-    else:
-        return None, None if OPEN in api.authentication else Problem.MISSING_CREDENTIAL
-    found = credentials_of(affected_by([("key", digest)])) if digest is not None else ()
-    record = next((records[digest] for records in found if digest in records), None)
-    is_theirs = record is not None and (given is None or given[0].is_whose(given[1], record))
     now = time.time()
-    if record is None or not is_theirs or record.state == "revoked" or (record.expires_at or now + 1) <= now:
-        return None, Problem.INVALID_CREDENTIAL
-    refusal = refusal_of(record, api.slug, now)
-    return record, refusal[0] if refusal is not None else None
+    if application is not None:
+        record = _record(_key_of(application, api.slug))
+        return record, _refusal(record, api.slug, now)
+    given = presented_to(api, call.headers)
+    if given is None:
+        return None, None if OPEN in api.authentication else Problem.MISSING_CREDENTIAL
+    way, presented = given
+    identified = way.identify(api, presented, now)
+    if not isinstance(identified, Identified):
+        return None, identified if isinstance(identified, Problem) else Problem.NOT_READY
+    digest = digest_of(settings.KEY_PEPPER, identified.by)
+    record = _record(digest) if digest is not None else None
+    if record is not None and not way.is_whose(presented, record):
+        record = None
+    problem = _refusal(record, api.slug, now)
+    # Who holds a key that opens nothing is nobody.
+    return (record if problem is not Problem.INVALID_CREDENTIAL else None), problem
+
+
+def _key_of(application: Application, api: str) -> str:
+    """The digest of the newest key with which an application can call an API now; where none can, of its newest."""
+    keys = APIKey.objects.filter(application=application, state=KeyState.ACTIVE, api=None).order_by("-created_at")
+    usable = keys.filter(in_force(timezone.now())).values_list("digest", "apis")
+    able = (digest for digest, apis in usable if apis is None or api in apis)
+    digest = next(able, None) or keys.values_list("digest", flat=True).first()
+    if digest is None:
+        raise ValidationError({"application": f"{named(application)} has no active key to call with."})
+    return digest
+
+
+def _record(digest: str) -> snapshot.Credential | None:
+    return next(records[digest] for records in credentials_of(affected_by([("key", digest)])))
+
+
+def _refusal(record: snapshot.Credential | None, api: str, now: float) -> Problem | None:
+    if record is None or record.state == "revoked" or (record.expires_at is not None and record.expires_at <= now):
+        return Problem.INVALID_CREDENTIAL
+    refusal = refusal_of(record, api, now)
+    return refusal[0] if refusal is not None else None
 
 
 def _request(api: snapshot.API, call: TypedRequest, target: httpcache.Target) -> httpcache.Request:

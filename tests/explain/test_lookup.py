@@ -1,14 +1,18 @@
 """What the cache would do with a typed request, who may ask, and who sees whose entries."""
 
 import time
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.utils import timezone
 
 from apps import httpcache
+from apps.access.models import APIKey
+from apps.access.services import key_create, trial_key_create
 from apps.cachestore import path_index
 from apps.cachestore.backend import close_clients
 from apps.cachestore.inspection import CacheInspection
@@ -305,6 +309,32 @@ def test_an_application_without_a_subscription_is_refused(cast, bots):
 def test_an_application_without_a_key_cant_call(cast, bots):
     with pytest.raises(ValidationError, match="no active key"):
         asked_by(cast.olga, make_application(cast.acme, "keyless"))
+
+
+def ended(key):
+    APIKey.objects.filter(pk=key.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    return key
+
+
+def test_the_call_is_made_with_a_key_that_can_call_now_however_old_it_is(cast, bots):
+    usable = bots[0].keys.get()
+    ended(make_key(bots[0], "ended").key)
+    ended(trial_key_create(actor=PLATFORM, application=bots[0], api=API.objects.get()).key)
+    make_api(cast.platform, "other")
+    key_create(actor=PLATFORM, application=bots[0], name="for another API", apis=["other"])
+    found = asked_by(cast.alice, bots[0])
+    assert (found.result, found.api_key) == ("MISS", str(usable))
+
+
+def test_a_refusal_for_the_key_says_which_key_it_is(cast, bots):
+    key = ended(bots[0].keys.get())
+    found = asked_by(cast.alice, bots[0])
+    assert (found.result, found.reason, found.api_key) == ("REFUSED", "invalid_credential", str(key))
+
+
+def test_which_key_it_is_is_for_those_who_may_see_it(cast, bots):
+    assert asked_by(cast.olga, bots[0]).api_key == ""
+    assert asked_by(PLATFORM, bots[0]).api_key == str(bots[0].keys.get())
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from apps.access.models import APIKey, Application
 from apps.access.policies import can_edit_application, can_manage_keys, can_view_application
 from apps.access.selectors import (
     applications_visible_to,
+    in_force,
     keys_visible_to,
     requests_visible_to,
     subscriptions_visible_to,
@@ -57,9 +58,9 @@ def may_build(user: User) -> bool:
 @page(may=anyone)
 def applications(request: SignedInRequest) -> HttpResponse:
     """The reader's applications."""
-    active = Q(keys__state=KeyState.ACTIVE, keys__api=None)
+    usable = in_force(timezone.now(), "keys__") & Q(keys__api=None)
     rows = applications_visible_to(request.user).annotate(
-        active_keys=Count("keys", filter=active, distinct=True),
+        active_keys=Count("keys", filter=usable, distinct=True),
         live_subscriptions=Count("subscriptions", filter=Q(subscriptions__state__in=LIVE), distinct=True),
         last_used=Max("keys__last_used_at"),
     )
@@ -99,7 +100,7 @@ def _context(request: SignedInRequest, application: Application) -> dict[str, An
     held = subscriptions_visible_to(user).filter(application=application)
     asked = requests_visible_to(user).filter(application=application)
     running = with_quota(held.filter(state__in=LIVE))
-    live = running[0] if running else None
+    callable_now = held.filter(in_force(timezone.now())).first()
     return {
         "application": application,
         "keys": table,
@@ -109,8 +110,8 @@ def _context(request: SignedInRequest, application: Application) -> dict[str, An
         "requests": listing(request, asked, RequestTable, prefix="asked-", exclude=("application",))["table"],
         "traffic": list_traffic.last_day(user, application=f"{application.tenant.slug}/{application.slug}"),
         "quotas": [row for row in running if row.plan.quota is not None],
-        "example": curl_of(live.api, application=named(application)) if live else "",
-        "example_api": live.api if live else None,
+        "example": curl_of(callable_now.api, application=named(application)) if callable_now else "",
+        "example_api": callable_now.api if callable_now else None,
     }
 
 
@@ -156,8 +157,8 @@ def delete(request: SignedInRequest, application: Application) -> Action:
 
 def _show_key(request: SignedInRequest, made: NewKey, application: Application, note: str = "") -> HttpResponse:
     receipt = wait_for_receipt()
-    live = application.subscriptions.filter(state__in=LIVE).select_related("api")
-    good_for = live if made.key.apis is None else live.filter(api__slug__in=made.key.apis)
+    callable_now = application.subscriptions.filter(in_force(timezone.now())).select_related("api")
+    good_for = callable_now if made.key.apis is None else callable_now.filter(api__slug__in=made.key.apis)
     held = good_for.first()
     api = held.api if held else API(listen_path="/…/", authentication=["api_key"], api_key_header="X-API-Key")
     return show_once(
@@ -170,7 +171,7 @@ def _show_key(request: SignedInRequest, made: NewKey, application: Application, 
         made=made,
         application=application,
         curl=curl_of(api, key=made.secret, application=named(application)),
-        may_call=held is not None or live.exists(),
+        may_call=held is not None or callable_now.exists(),
         receipt=receipt,
         note=note,
     )

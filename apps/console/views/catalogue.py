@@ -5,11 +5,13 @@ from functools import partial
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.access.choices import LIVE, RequestState
 from apps.access.models import AccessRequest
 from apps.access.selectors import (
     applications_usable_by,
+    in_force,
     plans_visible_to,
     requests_visible_to,
     subscriptions_visible_to,
@@ -109,7 +111,7 @@ def _asked(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
 def try_it(request: SignedInRequest, api: API) -> HttpResponse:
     """A real call through the gateway, in the name of one of the reader's applications."""
     user = request.user
-    granted = subscriptions_visible_to(user).filter(api=api, state__in=LIVE).values("application")
+    granted = subscriptions_visible_to(user).filter(in_force(timezone.now()), api=api).values("application")
     applications = applications_usable_by(user).filter(pk__in=granted)
     open_to_all = OPEN in api.authentication
     start = {"method": request.GET.get("method", "GET"), "path": request.GET.get("path", "")}

@@ -121,6 +121,10 @@ class ExplanationSerializer(KeyOfCallSerializer):
     method = serializers.CharField()
     url = serializers.CharField()
     application = serializers.CharField()
+    api_key = serializers.CharField(
+        help_text="Name and prefix of the key that the call would have: the newest with which the application can call "
+        "now, else its newest; empty: none, or not yours to see."
+    )
     result = serializers.CharField(help_text="HIT, STALE, REVALIDATED, MISS, BYPASS or REFUSED.")
     reason = serializers.CharField(help_text="As in Cache-Status and in call records.")
     sentence = serializers.CharField()

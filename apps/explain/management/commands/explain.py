@@ -72,6 +72,7 @@ def lines_of(found: Explanation, now: float) -> Iterable[str]:
     for label, value in (
         ("api", found.api),
         ("caller", found.application),
+        ("API key", found.api_key),
         ("policy of", found.operation),
         ("forwarded", found.forwarded),
         ("key", found.key),
