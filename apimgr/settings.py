@@ -216,6 +216,7 @@ ACCOUNT_RATE_LIMITS = {
     "reset_password": "20/m/ip,60/h/ip,10/h/key",
 }
 MFA_ADAPTER = "apps.tenants.sign_in.MFAAdapter"
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # strangers make no accounts: see docs/decisions/0029
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_FORMS = {
     "authenticate": "apps.tenants.forms.AuthenticateForm",

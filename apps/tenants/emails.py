@@ -58,6 +58,11 @@ def welcome(user: User, tenant: Tenant, role: str, inviter: User | None) -> None
     post([user.email], f"You are a member of {tenant}", body)
 
 
+def invitation_address(secret: str) -> str:
+    """The link of an invitation."""
+    return f"{settings.CONSOLE_URL}{reverse('invitation', args=[secret])}"
+
+
 def invite(invitation: Invitation, secret: str) -> None:
     """Ask the address to accept. The same letter whether or not it has an account here.
 
@@ -65,7 +70,7 @@ def invite(invitation: Invitation, secret: str) -> None:
     """
     inviter, tenant = invitation.invited_by, one_line(invitation.tenant)
     who = f"{one_line(inviter)} ({inviter.email})" if inviter else "The platform"
-    link = f"{settings.CONSOLE_URL}{reverse('invitation', args=[secret])}"
+    link = invitation_address(secret)
     post(
         [invitation.email],
         f"You are invited to {tenant}",
@@ -84,6 +89,19 @@ def token_ends(token: Token) -> None:
         f"Your token “{token.name}” ends on {token.expires_at:%-d %B %Y}",
         f"The token “{token.name}” ({token.prefix}…) for the REST API ends on {token.expires_at:%-d %B %Y, %H:%M} UTC.\n\n"
         f"Make another one, put it where this one is used, and revoke this one:\n{account}\n",
+    )
+
+
+def second_factor_removed(user: User, remover: object) -> None:
+    """Tell a user that they sign in by the password alone now: it may be that somebody else asked for it in their name."""
+    factors = f"{settings.CONSOLE_URL}{reverse('mfa_index')}"
+    who = f"{one_line(remover)} ({remover.email})" if isinstance(remover, User) else one_line(remover)
+    post(
+        [user.email],
+        "Your second factor was taken off",
+        f"{who} took the second factor off your account: you sign in with your password alone.\n\n"
+        f"Set up another one:\n{factors}\n\n"
+        "If you didn't ask for it, change your password and tell an administrator of the platform.\n",
     )
 
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from allauth.account.models import EmailAddress
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -90,6 +89,21 @@ def invitation_resend(*, actor: Actor, invitation: Invitation) -> Invitation:
     return invitation
 
 
+def invitation_link(*, actor: Actor, invitation: Invitation) -> str:
+    """A new link, to be handed over where no mail arrives, for another seven days; the one before works no more.
+
+    Administrators alone, and not by a token: who has the link makes the account of that address, or sees that there is one.
+    """
+    tenant = invitation.tenant
+    allow_by_hand(actor, "see the link of an invitation")
+    allow(policies.can_add_members(actor, tenant), "Only a platform administrator may see the link: send it again.")
+    with change(actor=actor, verb="invitation.link", target_type="user", target=invitation.email, tenant=tenant.slug):
+        if not Invitation.objects.filter(pk=invitation.pk).exists():
+            raise Conflict(_LATE)
+        invitation.invited_by = user_of(actor)
+        return emails.invitation_address(_renew(invitation))
+
+
 def invitation_cancel(*, actor: Actor, invitation: Invitation) -> None:
     """Take an invitation back: its link works no more."""
     allow(policies.can_manage_members(actor, invitation.tenant), "Only an owner of the tenant may take this back.")
@@ -104,7 +118,7 @@ def invitation_decline(*, invitation: Invitation) -> None:
 
 
 def invitation_accept(*, user: User, invitation: Invitation) -> Membership:
-    """Become a member, in the session of the user to whose address the link was sent: which proves that it is theirs."""
+    """Become a member, in the session of the user for whose address the link was made."""
     allow_by_hand(user, "accept an invitation")
     allow(user.is_active and user.email.lower() == invitation.email, "This invitation is for another address.")
     with _ending(user, "invitation.accept", invitation) as audit_entry:
@@ -174,16 +188,21 @@ def _refuse_members(tenant: Tenant, address: str) -> None:
 
 def _send(invitation: Invitation) -> None:
     """Make a new link and have it sent. Raises ``ValidationError`` where the tenant has sent enough."""
-    now = timezone.now()
     _refuse_floods(invitation)
-    secret = secrets.token_urlsafe(32)
-    invitation.digest, invitation.sent_at, invitation.expires_at = digest_of(secret), now, now + LIFE
-    invitation.full_clean()
-    invitation.save()
+    secret = _renew(invitation)
     if _mailed(timedelta(days=1)).filter(target=invitation.email).count() < MAILS_TO_AN_ADDRESS:
         emails.invite(invitation, secret)
     else:
         logger.warning("No invitation is sent to an address that got %d in a day.", MAILS_TO_AN_ADDRESS)
+
+
+def _renew(invitation: Invitation) -> str:
+    """Save it with a new link, whose secret this is."""
+    now, secret = timezone.now(), secrets.token_urlsafe(32)
+    invitation.digest, invitation.sent_at, invitation.expires_at = digest_of(secret), now, now + LIFE
+    invitation.full_clean()
+    invitation.save()
+    return secret
 
 
 def _mailed(span: timedelta) -> QuerySet[Entry]:
@@ -206,7 +225,6 @@ def _refuse_floods(invitation: Invitation) -> None:
 
 
 def _join(audit_entry: Change, user: User, invitation: Invitation) -> Membership:
-    """The membership, and the address as a verified one. A role that they were given meanwhile stays."""
-    EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})
+    """The membership. A role that they were given meanwhile stays."""
     held = Membership.objects.filter(user=user, tenant=invitation.tenant).first()
     return held or set_role(audit_entry, invitation.tenant, user, invitation.role)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, TypedDict, Unpack
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import get_default_password_validators, validate_password
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -18,7 +19,7 @@ from apps.httpcache import tag_of_tenant
 from apps.tenants import policies
 from apps.tenants.actors import Actor, Platform
 from apps.tenants.choices import Role, TenantState, TokenScope
-from apps.tenants.emails import new_administrator, token_ends
+from apps.tenants.emails import new_administrator, second_factor_removed, token_ends
 from apps.tenants.models import Membership, Tenant, Token, User
 from apps.tenants.selectors import digest_of, tokens_ending_soon
 
@@ -153,6 +154,21 @@ def user_set_password(*, actor: Actor, user: User, password: str | HashedPasswor
         password.put(user)
         user.save(update_fields=["password"])
     return user
+
+
+def user_remove_second_factor(*, actor: Actor, user: User) -> None:
+    """Let in a user who lost their second factor and its recovery codes, by the password alone. They are written to."""
+    allow_by_hand(actor, "take a user's second factor off")
+    allow(
+        policies.can_administrate_user(actor, user),
+        "Only another platform administrator may take a user's second factor off.",
+    )
+    with change(actor=actor, verb="user.second_factor", target_type="user", target=user.email) as audit_entry:
+        removed, _ = Authenticator.objects.filter(user=user).delete()
+        if not removed:
+            raise Conflict(f"{user} has no second factor.")
+        audit_entry.field("second_factor", True, False)
+        second_factor_removed(user, actor)
 
 
 def tenant_create(*, actor: Actor, slug: str, name: str, owner: User | None = None) -> Tenant:

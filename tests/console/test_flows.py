@@ -556,7 +556,7 @@ def test_pages_of_an_invitation_are_nobody_elses_to_keep_or_frame(world, client,
     assert "frame-ancestors 'none'" in answer["Content-Security-Policy"]
 
 
-def test_an_owner_sees_whom_they_asked_sends_again_and_takes_back(world, browse, link_to):
+def test_an_owner_sees_whom_they_asked_sends_again_and_takes_back(world, browse, client, link_to):
     first = link_to("dora@else.test")
     alice = browse(world.people.alice)
     tenant = reverse("console:tenant", args=["acme"])
@@ -566,6 +566,12 @@ def test_an_owner_sees_whom_they_asked_sends_again_and_takes_back(world, browse,
     number = Invitation.objects.get(email="dora@else.test").pk
     alice.post(reverse("console:invitation_send", args=["acme", number]))
     assert browse(world.people.ada).get(first).status_code == 404, "the link before works no more"
+    ada, handed = browse(world.people.ada), reverse("console:invitation_link", args=["acme", number])
+    assert handed in ada.get(tenant).text
+    assert handed not in alice.get(tenant).text
+    link = re.search(r"https?://[^/]+(/invitations/[^<\s]+)", ada.post(handed).text)
+    assert link
+    assert client.get(link[1]).status_code == 200
     alice.post(reverse("console:invitation_send", args=["acme", number]))
     often = alice.post(reverse("console:invitation_send", args=["acme", number]))
     assert often.status_code == 422

@@ -3,16 +3,18 @@
 from functools import partial
 from typing import Any
 
+from allauth.mfa.utils import is_mfa_enabled
 from django.contrib import messages
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.views.decorators.cache import never_cache
 
 from apps.console.actions import FORM, Action, action
 from apps.console.filters import TenantFilters, UserFilters
-from apps.console.form_responses import attempted, done, form_page, sent
+from apps.console.form_responses import attempted, done, form_page, sent, show_once
 from apps.console.forms.apis import CommentForm
 from apps.console.forms.people import InviteForm, InviteToForm, NewTenantForm, RoleForm, TenantForm, UserForm
 from apps.console.lists import listing
@@ -20,7 +22,7 @@ from apps.console.object_lookup import a_membership, a_tenant, a_user, an_invita
 from apps.console.page_access import SignedInRequest, administrators, anyone, of, page, to_confirmation
 from apps.console.tables import MemberTable, TenantTable, UserTable, tenant_url
 from apps.tenants.choices import TenantState
-from apps.tenants.invitations import invitation_cancel, invitation_resend, member_invite
+from apps.tenants.invitations import invitation_cancel, invitation_link, invitation_resend, member_invite
 from apps.tenants.models import Invitation, Membership, Tenant, User
 from apps.tenants.policies import (
     can_add_members,
@@ -46,6 +48,7 @@ from apps.tenants.services import (
     tenant_update,
     user_activate,
     user_deactivate,
+    user_remove_second_factor,
     user_update,
 )
 from apps.tenants.sign_in import has_confirmed
@@ -90,6 +93,7 @@ def tenant(request: SignedInRequest, found: Tenant) -> HttpResponse:
             "table": listing(request, members, MemberTable)["table"],
             "invitations": invitations_visible_to(user).filter(tenant=found),
             "may_manage": can_manage_members(user, found),
+            "may_see_links": can_add_members(user, found),
             "may_update": can_update_tenant(user, found),
             "may_suspend": can_suspend_tenant(user, found),
             "suspended": found.state == TenantState.SUSPENDED,
@@ -177,6 +181,31 @@ def invitation_again(request: SignedInRequest, invitation: Invitation) -> Action
         service=partial(invitation_resend, invitation=invitation),
         names={"email": NON_FIELD_ERRORS},
         said=f"A new invitation is on its way to {invitation.email}.",
+    )
+
+
+@never_cache
+@action(load=an_invitation, may=of("tenant", can_add_members))
+def invitation_show(request: SignedInRequest, invitation: Invitation) -> Action:
+    """A link to hand over, shown once."""
+    back, tenant = tenant_url(invitation.tenant), str(invitation.tenant)
+    return Action(
+        heading=f"Make a link for {invitation.email}?",
+        submit="Make the link",
+        back=back,
+        back_label=tenant,
+        explain="Hand it over yourself where no mail arrives: whoever has it can accept in their name. It works once, for seven "
+        "days. The one before stops working.",
+        service=partial(invitation_link, invitation=invitation),
+        answer=lambda link, _: show_once(
+            request,
+            "platform/invitation_link.html",
+            title="The link",
+            heading=f"The link for {invitation.email}",
+            back=back,
+            back_label=tenant,
+            link=link,
+        ),
     )
 
 
@@ -280,6 +309,7 @@ def user(request: SignedInRequest, found: User) -> HttpResponse:
         found=found,
         memberships=memberships,
         may_switch=may_all,
+        has_second_factor=is_mfa_enabled(found),
     )
 
 
@@ -305,4 +335,20 @@ def user_switch(request: SignedInRequest, found: User) -> Action:
         back_label=str(found),
         service=partial(user_activate, user=found),
         said=f"{found} is active again.",
+    )
+
+
+@action(load=a_user, may=can_administrate_user, confirmed=True)
+def user_second_factor(request: SignedInRequest, found: User) -> Action:
+    """Let in a user who lost their second factor."""
+    return Action(
+        heading=f"Take the second factor of {found} off?",
+        submit="Take it off",
+        back=reverse("console:user", args=[found.pk]),
+        back_label=str(found),
+        explain="They sign in with their password alone until they set up another, and get an e-mail about it. Make sure that it "
+        "is they who ask.",
+        danger=True,
+        service=partial(user_remove_second_factor, user=found),
+        said=f"{found} signs in with the password alone now.",
     )
