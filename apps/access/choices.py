@@ -3,6 +3,15 @@
 from django.db import models
 
 
+class Side(models.TextChoices):
+    """From which of its two sides a tenant looks at requests and subscriptions: as who calls with its applications, or as
+    who provides the APIs. Those of its own applications for its own APIs are on both.
+    """
+
+    CALLER = "caller"
+    PROVIDER = "provider"
+
+
 class KeyState(models.TextChoices):
     """Whether a key opens anything."""
 

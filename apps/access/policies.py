@@ -6,6 +6,7 @@ approvers) decide.
 
 from django.db.models import Q, QuerySet
 
+from apps.access.choices import Side
 from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
 from apps.catalog.models import API
 from apps.tenants.actors import Actor
@@ -101,12 +102,14 @@ def keys_visible_to(user: Actor | None) -> QuerySet[APIKey]:
     )
 
 
-def requests_visible_to(user: Actor | None) -> QuerySet[AccessRequest]:
-    """Those that one's own tenants made, and those for their APIs once they were submitted."""
+def requests_visible_to(user: Actor | None, side: Side | None = None) -> QuerySet[AccessRequest]:
+    """Those that one's own tenants made, and those for their APIs once they were submitted; of one ``side`` alone, if given."""
     own = tenants_of(user)
-    made = Q(application__tenant__in=own)
-    received = Q(api__tenant__in=own, submitted_at__isnull=False)
-    return AccessRequest.objects.filter(made | received).select_related(
+    sides = {
+        Side.CALLER: Q(application__tenant__in=own),
+        Side.PROVIDER: Q(api__tenant__in=own, submitted_at__isnull=False),
+    }
+    return AccessRequest.objects.filter(_seen_from(side, sides)).select_related(
         "application__tenant", "api__tenant", "plan", "subscription__plan", "requested_by", "decided_by"
     )
 
@@ -116,9 +119,14 @@ def requests_decidable_by(user: Actor | None) -> QuerySet[AccessRequest]:
     return requests_visible_to(user).filter(api__tenant__in=tenants_of(user, Role.OWNER), submitted_at__isnull=False)
 
 
-def subscriptions_visible_to(user: Actor | None) -> QuerySet[Subscription]:
-    """Those of one's own tenants, and those to their APIs."""
+def subscriptions_visible_to(user: Actor | None, side: Side | None = None) -> QuerySet[Subscription]:
+    """Those of one's own tenants, and those to their APIs; of one ``side`` alone, if given."""
     own = tenants_of(user)
-    return Subscription.objects.filter(Q(application__tenant__in=own) | Q(api__tenant__in=own)).select_related(
+    sides = {Side.CALLER: Q(application__tenant__in=own), Side.PROVIDER: Q(api__tenant__in=own)}
+    return Subscription.objects.filter(_seen_from(side, sides)).select_related(
         "application__tenant", "api__tenant", "plan"
     )
+
+
+def _seen_from(side: Side | None, sides: dict[Side, Q]) -> Q:
+    return sides[Side.CALLER] | sides[Side.PROVIDER] if side is None else sides[side]

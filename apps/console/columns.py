@@ -22,17 +22,25 @@ def link(url: str, text: object, css: str = "text-reset") -> SafeString:
 
 
 class NameColumn(Column):
-    """What the row is: its name as a link, with a quieter line below."""
+    """What the row is: its name, as a link where the reader may follow it (``linked``), with a quieter line below."""
 
     def __init__(
-        self, *, url: Callable[[Any], str], below: Callable[[Any], object] | None = None, **options: Any
+        self,
+        *,
+        url: Callable[[Any], str],
+        below: Callable[[Any], object] | None = None,
+        linked: Callable[[Any, Any], bool] = lambda record, table: True,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.url, self.below = url, below
+        self.url, self.below, self.linked = url, below, linked
 
-    def render(self, value: object, record: Any) -> SafeString:
-        """The link and the line."""
-        name = link(self.url(record), value, "table-name text-reset")
+    def render(self, value: object, record: Any, table: Any) -> SafeString:
+        """The name and the line."""
+        if self.linked(record, table):
+            name = link(self.url(record), value, "table-name text-reset")
+        else:
+            name = format_html('<span class="table-name">{}</span>', value)
         under = self.below(record) if self.below else ""
         return format_html('{}<span class="cell-sub">{}</span>', name, under) if under else name
 

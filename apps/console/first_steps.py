@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
+from apps.access.choices import Side
 from apps.access.models import Subscription
 from apps.access.selectors import (
     applications_visible_to,
@@ -69,7 +70,7 @@ def _of_tenant(user: User) -> list[FirstStep]:
             "Ask for access",
             "Find an API in the catalogue, pick a plan, say what for.",
             reverse("console:catalogue"),
-            requests_visible_to(user).exists() or subscriptions_visible_to(user).exists(),
+            requests_visible_to(user, Side.CALLER).exists() or subscriptions_visible_to(user, Side.CALLER).exists(),
         ),
         FirstStep(
             "Make the first call",

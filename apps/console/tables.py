@@ -159,6 +159,7 @@ class SubscriptionTable(ConsoleTable):
         url=lambda row: application_url(row.application),
         below=lambda row: row.application.tenant.name,
         accessor="application__name",
+        linked=lambda row, table: row.application.tenant_id in table.member_of,
     )
     api = Column("API", accessor="api__name")
     plan = Column("Plan", accessor="plan__name")

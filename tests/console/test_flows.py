@@ -278,7 +278,7 @@ def test_access_is_asked_for_decided_and_heard_of(world, browse, django_capture_
     assert "is handed in" in text_of(answer)
     asked = AccessRequest.objects.get(application=application)
     queue = text_of(olga.get("/requests/"))
-    assert "Waiting for your decision" in queue
+    assert "Requests to decide" in queue
     mail.outbox.clear()
     with django_capture_on_commit_callbacks(execute=True):
         done = olga.post(reverse("console:request_approve", args=[asked.pk]), {"comment": "Welcome."}, follow=True)

@@ -1,10 +1,15 @@
 """Filters of plans, applications, keys, access requests and subscriptions."""
 
 import django_filters
+from django.db.models import QuerySet
 
-from apps.access.choices import KeyState, RequestState, SubscriptionState
+from apps.access import selectors
+from apps.access.choices import KeyState, RequestState, Side, SubscriptionState
+from apps.access.models import AccessRequest, Subscription
 from apps.rest.filters import ApplicationFilter as OfApplication
 from apps.rest.filters import StrictFilterSet
+
+_SIDE = "caller: of one's own applications; provider: for one's own APIs."
 
 
 class PlanFilter(StrictFilterSet):
@@ -42,7 +47,12 @@ class AccessRequestFilter(StrictFilterSet):
     api = django_filters.CharFilter("api__slug")
     plan = django_filters.CharFilter("plan__slug")
     state = django_filters.ChoiceFilter(choices=RequestState.choices)
+    side = django_filters.ChoiceFilter(choices=Side.choices, method="seen_from", label=_SIDE)
     ordering = django_filters.OrderingFilter(fields=["created_at", "submitted_at", "decided_at"])
+
+    def seen_from(self, rows: QuerySet[AccessRequest], name: str, side: str) -> QuerySet[AccessRequest]:
+        """Those of one side."""
+        return rows.filter(pk__in=selectors.requests_visible_to(self.request.user, Side(side)).values("pk"))
 
 
 class SubscriptionFilter(StrictFilterSet):
@@ -53,4 +63,9 @@ class SubscriptionFilter(StrictFilterSet):
     api = django_filters.CharFilter("api__slug")
     plan = django_filters.CharFilter("plan__slug")
     state = django_filters.ChoiceFilter(choices=SubscriptionState.choices)
+    side = django_filters.ChoiceFilter(choices=Side.choices, method="seen_from", label=_SIDE)
     ordering = django_filters.OrderingFilter(fields=["created_at", "changed_at", "expires_at"])
+
+    def seen_from(self, rows: QuerySet[Subscription], name: str, side: str) -> QuerySet[Subscription]:
+        """Those of one side."""
+        return rows.filter(pk__in=selectors.subscriptions_visible_to(self.request.user, Side(side)).values("pk"))

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.access.choices import LIVE, RequestState
+from apps.access.choices import LIVE, RequestState, Side
 from apps.access.models import AccessRequest
 from apps.access.selectors import (
     applications_usable_by,
@@ -44,9 +44,7 @@ def catalogue(request: SignedInRequest) -> HttpResponse:
     rows = apis_in_catalogue(request.user).select_related("tenant").order_by("name")
     context = listing(request, rows, APITable, CatalogueFilters, per_page=PER_PAGE)
     apis = [row.record for row in context["table"].page]
-    held = subscriptions_visible_to(request.user).filter(
-        api__in=apis, state__in=LIVE, application__in=applications_usable_by(request.user)
-    )
+    held = subscriptions_visible_to(request.user, Side.CALLER).filter(api__in=apis, state__in=LIVE)
     tags = sorted({tag for tags in rows.values_list("tags", flat=True) for tag in tags})
     context |= {"apis": apis, "tags": tags, "subscribed": set(held.values_list("api_id", flat=True))}
     return render(request, "catalogue/list.html", context)
@@ -56,11 +54,9 @@ def catalogue(request: SignedInRequest) -> HttpResponse:
 def entry(request: SignedInRequest, api: API) -> HttpResponse:
     """One API for its callers: what it does, how to call it, whether one may."""
     user = request.user
-    held = subscriptions_visible_to(user).filter(api=api, state__in=LIVE, application__in=applications_usable_by(user))
-    asked = requests_visible_to(user).filter(
-        api=api,
-        state__in=(RequestState.SUBMITTED, RequestState.NEEDS_INFO),
-        application__in=applications_usable_by(user),
+    held = subscriptions_visible_to(user, Side.CALLER).filter(api=api, state__in=LIVE)
+    asked = requests_visible_to(user, Side.CALLER).filter(
+        api=api, state__in=(RequestState.SUBMITTED, RequestState.NEEDS_INFO)
     )
     return render(
         request,

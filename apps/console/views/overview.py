@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from apps.access.choices import LIVE, OPEN
+from apps.access.choices import LIVE, OPEN, Side
 from apps.access.selectors import (
     applications_visible_to,
     requests_visible_to,
@@ -22,6 +22,7 @@ from apps.console.first_steps import first_steps
 from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.pending_decisions import waiting_for
 from apps.console.quota import with_quota
+from apps.console.sides import provides
 from apps.fleet.selectors import parts_state
 from apps.tenants.models import User
 from apps.tenants.selectors import tenants_visible_to, tokens_ending_soon, users_visible_to
@@ -60,17 +61,21 @@ def _for_administrator(user: User) -> dict[str, Any]:
 
 def _for_tenant(user: User) -> dict[str, Any]:
     soon = timezone.now() + timedelta(days=14)
-    subscriptions = subscriptions_visible_to(user).filter(state__in=LIVE).select_related("application", "api", "plan")
-    return {
-        "open_requests": requests_visible_to(user)
-        .filter(state__in=OPEN)
-        .select_related("application__tenant", "api", "plan")[:SHOWN],
-        "waiting_count": waiting_for(user).count(),
+    held = subscriptions_visible_to(user, Side.CALLER).filter(state__in=LIVE)
+    waiting = waiting_for(user)
+    context = {
+        "open_requests": requests_visible_to(user, Side.CALLER).filter(state__in=OPEN)[:SHOWN],
+        "waiting": waiting[:SHOWN],
+        "waiting_count": waiting.count(),
         "served": SERVED,
-        "subscriptions": with_quota(subscriptions[:SHOWN]),
-        "ending": subscriptions.filter(expires_at__lt=soon)[:SHOWN],
+        "subscriptions": with_quota(held[:SHOWN]),
+        "ending": held.filter(expires_at__lt=soon)[:SHOWN],
         "tenants": tenants_visible_to(user),
+        "provides": provides(user),
     }
+    if context["provides"]:
+        context["callers"] = subscriptions_visible_to(user, Side.PROVIDER).filter(state__in=LIVE)[:SHOWN]
+    return context
 
 
 @page(may=anyone)

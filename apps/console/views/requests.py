@@ -32,18 +32,24 @@ from apps.console.lists import listing
 from apps.console.object_lookup import a_request
 from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.pending_decisions import waiting_for
+from apps.console.sides import SidedList
 from apps.console.tables import QueueTable, RequestTable, request_url
 from apps.tenants.models import User
+
+REQUESTS = SidedList(caller="Your requests", provider="Requests for your APIs", everything="All requests")
 
 
 @page(may=anyone)
 def requests(request: SignedInRequest) -> HttpResponse:
-    """What waits for the reader's decision, and what the reader's tenants asked for."""
-    queue = listing(request, waiting_for(request.user), QueueTable, prefix="queue-")["table"]
-    rows = requests_visible_to(request.user)
-    return render(
-        request, "access/requests.html", {"queue": queue, **listing(request, rows, RequestTable, RequestFilters)}
-    )
+    """What waits for the reader's decision; below it what the reader's tenants ask for, or what others ask of them."""
+    side = REQUESTS.side_for(request.user, request.GET)
+    rows = requests_visible_to(request.user, side)
+    context = {
+        "queue": listing(request, waiting_for(request.user), QueueTable, prefix="queue-")["table"],
+        **REQUESTS.context(request.user, side),
+        **listing(request, rows, RequestTable, RequestFilters),
+    }
+    return render(request, "access/requests.html", context)
 
 
 @page(load=a_request, may=can_view_request)

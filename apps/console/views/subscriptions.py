@@ -21,14 +21,20 @@ from apps.console.forms.access import ChangePlanForm, WordForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_subscription
 from apps.console.page_access import SignedInRequest, anyone, page
+from apps.console.sides import SidedList
 from apps.console.tables import SubscriptionTable
+
+SUBSCRIPTIONS = SidedList(caller="What you may call", provider="Who may call your APIs", everything="All subscriptions")
 
 
 @page(may=anyone)
 def subscriptions(request: SignedInRequest) -> HttpResponse:
-    """The reader's subscriptions, and those to the reader's APIs."""
-    rows = subscriptions_visible_to(request.user)
-    return render(request, "access/subscriptions.html", listing(request, rows, SubscriptionTable, SubscriptionFilters))
+    """What the reader's applications may call, or who may call the reader's APIs."""
+    side = SUBSCRIPTIONS.side_for(request.user, request.GET)
+    rows = subscriptions_visible_to(request.user, side)
+    context = SUBSCRIPTIONS.context(request.user, side)
+    context |= listing(request, rows, SubscriptionTable, SubscriptionFilters)
+    return render(request, "access/subscriptions.html", context)
 
 
 @action(load=a_subscription, may=can_manage_subscription)
