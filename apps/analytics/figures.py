@@ -1,5 +1,6 @@
 """What is counted of calls, for any group of them. Figures of parts add up to the figures of the whole."""
 
+from operator import attrgetter
 from typing import Any, Protocol
 
 import msgspec
@@ -10,6 +11,18 @@ from apps.analytics.histograms import Histogram, bucket_of, merge, quantiles
 _FROM_CACHE = ("HIT", "STALE")
 #: Whose share of (these and MISS) is the hit ratio.
 SERVED_BY_CACHE = ("HIT", "STALE", "REVALIDATED")
+#: Results of calls that went to the upstream for their response: why is counted for each.
+UNANSWERED = ("MISS", "BYPASS")
+#: Classes of calls whose latency is told, beside that of ``all``. Each call is in one of the first four or in ``OWN``, and in
+#: ``error`` besides when it was answered with 4xx or 5xx.
+CLASSES = ("hit", "revalidated", "miss", "bypass", "error")
+#: The class of calls that the gateway answered by itself, without cache and upstream: mostly refusals.
+OWN = "other"
+_PARTS = CLASSES[:4]
+_HISTOGRAMS = (*CLASSES, OWN)
+_NO_TIME = (0.0, 0.0)
+_counts_of = attrgetter("caches", "statuses", "codes", "reasons", *_HISTOGRAMS)
+_CLASS_OF = {"HIT": "hit", "STALE": "hit", "REVALIDATED": "revalidated", "MISS": "miss"}
 
 
 class Countable(Protocol):
@@ -44,7 +57,14 @@ class Figures(msgspec.Struct, array_like=True):
     reasons: dict[str, int] = {}
     hit: Histogram = {}  # latency of HIT and STALE: of responses that waited for no upstream
     miss: Histogram = {}  # latency of MISS
-    other: Histogram = {}  # latency of the rest
+    other: Histogram = {}  # latency of what the gateway answered by itself; in older rows of REVALIDATED and BYPASS too
+    revalidated: Histogram = {}
+    bypass: Histogram = {}  # latency of BYPASS that went to the upstream: a refusal would make it look fast
+    error: Histogram = {}  # latency of 4xx and 5xx, whatever their class: what is here is in one of the others too
+    times: dict[
+        str, tuple[float, float]
+    ] = {}  # class -> milliseconds in all, and those of them that were the upstream's
+    why: dict[str, dict[str, int]] = {}  # of the results in UNANSWERED: reason -> calls
 
     def count(self, call: Countable) -> None:
         """Add one call."""
@@ -61,9 +81,22 @@ class Figures(msgspec.Struct, array_like=True):
             self.codes[call.code] = self.codes.get(call.code, 0) + 1
         if call.reason:
             self.reasons[call.reason] = self.reasons.get(call.reason, 0) + 1
-        histogram = self.hit if call.cache in _FROM_CACHE else self.miss if call.cache == "MISS" else self.other
+            if call.cache in UNANSWERED:
+                why = self.why.setdefault(call.cache, {})
+                why[call.reason] = why.get(call.reason, 0) + 1
+        kind = class_of(call)
         bucket = bucket_of(call.duration)
+        # A collapsed call has the upstream's time of the call that it joined, perhaps long before.
+        upstream = min(call.upstream_duration, call.duration)
+        self._time(kind, bucket, call.duration, upstream)
+        if call.status >= 400:
+            self._time("error", bucket, call.duration, upstream)
+
+    def _time(self, kind: str, bucket: int, duration: float, upstream: float) -> None:
+        histogram: Histogram = getattr(self, kind)
         histogram[bucket] = histogram.get(bucket, 0) + 1
+        total, of_upstream = self.times.get(kind, _NO_TIME)
+        self.times[kind] = total + duration, of_upstream + upstream
 
     def tally(self, status: int, code: str, calls: int, request_bytes: int, response_bytes: int) -> None:
         """Add calls that no API was found for, refused with the problem ``code``. Nothing is known of their latency."""
@@ -75,6 +108,7 @@ class Figures(msgspec.Struct, array_like=True):
         if code:
             _add_counts(self.codes, {code: calls})
             _add_counts(self.reasons, {code: calls})
+            _add_counts(self.why.setdefault("BYPASS", {}), {code: calls})
 
     def add(self, other: "Figures") -> None:
         """Add the figures of other calls."""
@@ -84,15 +118,14 @@ class Figures(msgspec.Struct, array_like=True):
         self.upstream_calls += other.upstream_calls
         self.upstream_answers += other.upstream_answers
         self.upstream_time += other.upstream_time
-        for into, more in (
-            (self.caches, other.caches),
-            (self.statuses, other.statuses),
-            (self.codes, other.codes),
-            (self.reasons, other.reasons),
-        ):
-            _add_counts(into, more)
-        for mine, theirs in ((self.hit, other.hit), (self.miss, other.miss), (self.other, other.other)):
-            merge(mine, theirs)
+        for mine, theirs in zip(_counts_of(self), _counts_of(other), strict=True):
+            if theirs:
+                _add_counts(mine, theirs)
+        for result, reasons in other.why.items():
+            _add_counts(self.why.setdefault(result, {}), reasons)
+        for kind, (total, upstream) in other.times.items():
+            before = self.times.get(kind, _NO_TIME)
+            self.times[kind] = before[0] + total, before[1] + upstream
 
     @property
     def errors(self) -> int:
@@ -116,12 +149,38 @@ class Figures(msgspec.Struct, array_like=True):
         """Mean milliseconds that a call waited for the upstream, among those that did."""
         return self.upstream_time / self.upstream_answers if self.upstream_answers else None
 
+    @property
+    def everything(self) -> Histogram:
+        """The latency of all calls."""
+        together: Histogram = {}
+        for kind in (*_PARTS, OWN):
+            merge(together, getattr(self, kind))
+        return together
+
     def latency(self) -> dict[str, dict[str, float | None]]:
-        """p50, p95 and p99 in milliseconds of all calls, of hits and of misses; each within 1 %."""
-        everything: Histogram = {}
-        for histogram in (self.hit, self.miss, self.other):
-            merge(everything, histogram)
-        return {"all": _percentiles(everything), "hit": _percentiles(self.hit), "miss": _percentiles(self.miss)}
+        """p50, p95 and p99 in milliseconds of all calls and of each of ``CLASSES``; each within 1 %."""
+        return {
+            "all": _percentiles(self.everything),
+            **{kind: _percentiles(getattr(self, kind)) for kind in CLASSES},
+        }
+
+    def latency_shares(self) -> dict[str, dict[str, float | None]]:
+        """How the time of all calls, and of each of ``CLASSES``, divides: ``upstream`` and ``gateway`` add up to 1.
+
+        The upstream's is what the gateway waited for it; the gateway's is the rest, until the last byte left. ``None`` where no
+        time was measured.
+        """
+        sums = {kind: self.times.get(kind, _NO_TIME) for kind in (*CLASSES, OWN)}
+        parts = [sums[kind] for kind in (*_PARTS, OWN)]
+        sums["all"] = sum(total for total, _ in parts), sum(upstream for _, upstream in parts)
+        return {kind: _divided(*sums[kind]) for kind in ("all", *CLASSES)}
+
+    def measured(self) -> dict[str, int]:
+        """How many calls stand behind each of ``latency``: strangers' aren't measured, and older figures tell fewer classes."""
+        return {
+            "all": sum(self.everything.values()),
+            **{kind: sum(getattr(self, kind).values()) for kind in CLASSES},
+        }
 
     def by_class(self) -> dict[str, int]:
         """Calls by class of status: ``{"2xx": 10, ...}``."""
@@ -132,8 +191,21 @@ class Figures(msgspec.Struct, array_like=True):
 
 
 def _add_counts(into: dict[Any, int], more: dict[Any, int]) -> None:
-    for name, count in more.items():
-        into[name] = into.get(name, 0) + count
+    if into:
+        for name, count in more.items():
+            into[name] = into.get(name, 0) + count
+    else:
+        into.update(more)
+
+
+def class_of(call: Countable) -> str:
+    """The class of a call's latency: one of ``CLASSES`` but ``error``, or ``OWN``."""
+    return _CLASS_OF.get(call.cache) or ("bypass" if call.attempts else OWN)
+
+
+def _divided(total: float, upstream: float) -> dict[str, float | None]:
+    share = upstream / total if total else None
+    return {"upstream": share, "gateway": None if share is None else 1 - share}
 
 
 def _percentiles(histogram: Histogram) -> dict[str, float | None]:

@@ -31,7 +31,6 @@ def heat(question: Question) -> Heat:
     counts = [[0] * len(columns) for _ in range(len(EDGES) + 1)]
     for bucket, packed in question.roll_ups(level, [span]).values_list("bucket", "packed").iterator(chunk_size=2000):
         column, figures = columns[down(bucket.timestamp(), step)], decode(packed)
-        for histogram in (figures.hit, figures.miss, figures.other):
-            for latency, count in histogram.items():
-                counts[bisect_left(EDGES, value_of(latency))][column] += count
+        for latency, count in figures.everything.items():
+            counts[bisect_left(EDGES, value_of(latency))][column] += count
     return Heat(step, tuple(moment(at) for at in columns), tuple(map(tuple, counts)))

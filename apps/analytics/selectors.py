@@ -54,8 +54,9 @@ class Series:
 def summary(question: Question) -> dict[str, Any]:
     """The figures of a span, the open minute included.
 
-    ``{calls, errors, bytes, hit_ratio, latency: {all|hit|miss: {p50, p95, p99}}, completeness: {received, expected}, caches,
-    statuses, upstream_calls, upstream_mean}``: latency in milliseconds. Whose calls a lost record told of is not known:
+    ``{calls, errors, bytes, hit_ratio, latency: {all|hit|revalidated|miss|bypass|error: {p50, p95, p99}}, latency_shares: {the
+    same: {upstream, gateway}}, measured: {the same: calls}, completeness: {received, expected}, caches, statuses, upstream_calls,
+    upstream_mean}``: latency in milliseconds. Whose calls a lost record told of is not known:
     ``expected`` counts every lost one.
     """
     figures = exactly(question)
@@ -231,6 +232,8 @@ def _shown(figures: Figures, missing: int) -> dict[str, Any]:
         "bytes": figures.response_bytes,
         "hit_ratio": figures.hit_ratio,
         "latency": figures.latency(),
+        "latency_shares": figures.latency_shares(),
+        "measured": figures.measured(),
         "completeness": {"received": figures.calls, "expected": figures.calls + missing},
         "caches": dict(figures.caches),
         "statuses": figures.by_class(),

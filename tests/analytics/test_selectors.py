@@ -48,6 +48,7 @@ def some_calls(count: int, seed: int = 5, hours: float = 30) -> list[dict]:
         tenant = chance.choice(["acme", "globex", ""])
         cache = chance.choice(["HIT", "HIT", "STALE", "REVALIDATED", "MISS", "BYPASS"])
         status = chance.choice([200, 200, 200, 404, 429, 502])
+        forwarded = cache in ("MISS", "REVALIDATED") or (cache == "BYPASS" and status != 429)
         made.append(
             {
                 "api": chance.choice(["products", "orders", ""]),
@@ -59,8 +60,8 @@ def some_calls(count: int, seed: int = 5, hours: float = 30) -> list[dict]:
                 "code": "rate_limited" if status == 429 else "",
                 "reason": chance.choice(["fresh", "not_found"]),
                 "duration": chance.lognormvariate(2, 1.5),
-                "upstream_duration": chance.uniform(1, 100) if cache in ("MISS", "REVALIDATED") else 0.0,
-                "attempts": int(cache in ("MISS", "REVALIDATED")),
+                "upstream_duration": chance.uniform(1, 100) if forwarded else 0.0,
+                "attempts": int(forwarded),
                 "response_bytes": chance.randrange(10_000),
                 "at": ago(hours=chance.uniform(0, hours)),
             }
@@ -82,12 +83,29 @@ def counted(rows: list[CallRecord]) -> dict:
         "caches": dict(caches),
         "statuses": dict(Counter(f"{row.status // 100}xx" for row in rows)),
         "upstream_calls": sum(row.attempts for row in rows),
-        "latency": {
-            "all": percentiles([row.duration for row in rows]),
-            "hit": percentiles([row.duration for row in rows if row.cache in ("HIT", "STALE")]),
-            "miss": percentiles([row.duration for row in rows if row.cache == "MISS"]),
-        },
+        "measured": {kind: len(some) for kind, some in classes(rows).items()},
+        "latency_shares": {kind: shares(some) for kind, some in classes(rows).items()},
+        "latency": {kind: percentiles([row.duration for row in some]) for kind, some in classes(rows).items()},
     }
+
+
+def classes(rows: list[CallRecord]) -> dict[str, list[CallRecord]]:
+    return {
+        "all": rows,
+        "hit": [row for row in rows if row.cache in ("HIT", "STALE")],
+        "revalidated": [row for row in rows if row.cache == "REVALIDATED"],
+        "miss": [row for row in rows if row.cache == "MISS"],
+        "bypass": [row for row in rows if row.cache == "BYPASS" and row.attempts],
+        "error": [row for row in rows if row.status >= 400],
+    }
+
+
+def shares(rows: list[CallRecord]) -> dict:
+    """Whose the time of these calls was; that of an upstream that another call waited for isn't longer than the call."""
+    if not rows:
+        return {"upstream": None, "gateway": None}
+    upstream = sum(min(row.upstream_duration, row.duration) for row in rows) / sum(row.duration for row in rows)
+    return {"upstream": pytest.approx(upstream), "gateway": pytest.approx(1 - upstream)}
 
 
 def percentiles(durations: list[float]) -> dict:

@@ -150,13 +150,25 @@ def test_a_call_is_explained_decision_by_decision(cast, calls_as):
 def test_a_summary_has_the_contract_s_shape(cast, calls_as):
     make_calls({}, HIT, HIT, HIT, {"status": 500, "cache": "BYPASS", "code": "upstream_unreachable"})
     told = calls_as(cast.ada).get("/api/v1/analytics/summary/").json()
-    assert set(told) == {"calls", "errors", "bytes", "hit_ratio", "latency", "completeness"}
+    assert set(told) == {"calls", "errors", "bytes", "hit_ratio", "latency", "latency_shares", "completeness"}
     assert (told["calls"], told["errors"], told["bytes"], told["hit_ratio"]) == (5, 1, 5000, 0.75)
     assert told["completeness"] == {"received": 5, "expected": 5}
-    assert set(told["latency"]) == {"all", "hit", "miss"}
-    assert set(told["latency"]["hit"]) == {"p50", "p95", "p99"}
+    classes = {"all", "hit", "revalidated", "miss", "bypass", "error"}
+    assert set(told["latency"]) == set(told["latency_shares"]) == classes
+    assert all(set(told["latency"][kind]) == {"p50", "p95", "p99"} for kind in classes)
     assert told["latency"]["hit"]["p95"] == pytest.approx(0.5, rel=0.02)
     assert told["latency"]["miss"]["p50"] == pytest.approx(20, rel=0.02)
+
+
+def test_a_summary_says_how_long_calls_took_that_the_cache_had_no_part_in(cast, calls_as):
+    refused = {"status": 429, "cache": "BYPASS", "code": "rate_limited", "attempts": 0, "upstream_duration": 0.0}
+    make_calls({"cache": "BYPASS", "reason": "method", "duration": 200.0, "upstream_duration": 150.0}, refused, HIT)
+    told = calls_as(cast.ada).get("/api/v1/analytics/summary/").json()
+    assert told["latency"]["bypass"]["p50"] == pytest.approx(200, rel=0.02)
+    assert told["latency"]["error"]["p50"] == pytest.approx(20, rel=0.02)
+    assert told["latency_shares"]["bypass"] == {"upstream": 0.75, "gateway": 0.25}
+    assert told["latency_shares"]["hit"] == {"upstream": 0.0, "gateway": 1.0}
+    assert told["latency_shares"]["miss"] == {"upstream": None, "gateway": None}
 
 
 def test_without_calls_there_is_no_ratio_and_no_latency(cast, calls_as):

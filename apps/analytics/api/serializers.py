@@ -100,12 +100,39 @@ class PercentilesSerializer(serializers.Serializer):
     p99 = Measured(allow_null=True)
 
 
-class LatencySerializer(serializers.Serializer):
-    """Latency of all calls, of those answered from the cache, and of those that waited for the upstream."""
+def of_each_class(form: type[serializers.Serializer]) -> dict[str, serializers.Field]:
+    """A field for all calls, and one for each class of them."""
+    return {
+        "all": form(),
+        "hit": form(help_text="HIT and STALE: waited for no upstream."),
+        "revalidated": form(help_text="REVALIDATED."),
+        "miss": form(help_text="MISS."),
+        "bypass": form(help_text="BYPASS that went to the upstream; refusals are not in it."),
+        "error": form(help_text="Answered with 4xx or 5xx, whatever the cache result."),
+    }
 
-    all = PercentilesSerializer()
-    hit = PercentilesSerializer()
-    miss = PercentilesSerializer()
+
+class SharesSerializer(serializers.Serializer):
+    """Shares (0..1) of the time of some calls: they add up to 1, or are ``null`` when none was measured."""
+
+    upstream = serializers.FloatField(allow_null=True, help_text="Waited for the upstream.")
+    gateway = serializers.FloatField(allow_null=True, help_text="The rest, until the last byte left.")
+
+
+class LatencySerializer(serializers.Serializer):
+    """Latency of all calls, and of each class of them."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """By class."""
+        return of_each_class(PercentilesSerializer)
+
+
+class LatencySharesSerializer(serializers.Serializer):
+    """Whose the time was: of all calls, and of each class of them."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """By class."""
+        return of_each_class(SharesSerializer)
 
 
 class CompletenessSerializer(serializers.Serializer):
@@ -127,6 +154,7 @@ class SummarySerializer(serializers.Serializer):
         allow_null=True, help_text="(HIT + STALE + REVALIDATED) / (those + MISS); null when there were none."
     )
     latency = LatencySerializer()
+    latency_shares = LatencySharesSerializer()
     completeness = CompletenessSerializer()
 
 
