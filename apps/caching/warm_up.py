@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from apps.foundation import field_names
+from apps.foundation.path_templates import refusal_of_template
 from apps.httpcache import normalise_target
 from apps.httpcache.identity import is_credential
 
@@ -64,6 +65,8 @@ def url(value: object) -> str:
     found = field_names.text(value).strip()
     if not found or len(found) > 2000:
         raise ValueError("Between 1 and 2,000 characters.")
+    if refused := refusal_of_template(found):
+        raise ValueError(refused)
     try:
         parts = urlsplit(found)
         whole = parts.scheme in ("http", "https") and bool(parts.hostname)

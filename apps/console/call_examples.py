@@ -5,6 +5,7 @@ import shlex
 from django.conf import settings
 
 from apps.catalog.models import API
+from apps.foundation.path_templates import filled
 from apps.gateway.pipeline.authenticators.table import taken_by
 
 KEY = "YOUR_KEY"
@@ -27,8 +28,13 @@ def curl_of(
     headers: dict[str, str] | None = None,
     body: str = "",
 ) -> str:
-    """A ``curl`` that calls ``path`` of ``api`` as ``tenant/application``, its parts quoted for a shell."""
+    """A ``curl`` that calls ``path`` of ``api`` as ``tenant/application``, its parts quoted for a shell. Where ``path`` is of
+    an operation, like ``/items/{id}``, what the reader has to put there is ``YOUR_ID``.
+    """
     words = ["curl", "-i"]
+    path = filled(path, {})
+    if set("{}[]").intersection(path):
+        words.append("--globoff")  # to curl they are several URLs
     if method == "HEAD":
         words.append("-I")
     elif method != "GET":

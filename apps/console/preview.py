@@ -14,6 +14,7 @@ from apps.catalog.models import API
 from apps.console import number_format
 from apps.console.precedence import Winner, winners
 from apps.fleet.compile import compile_api
+from apps.foundation.path_templates import refusal_of_template
 from apps.gateway.call.withheld_keys import query_without_keys
 from apps.gateway.pipeline.authenticators.table import OPEN
 from apps.gateway.pipeline.cache_plan import fields_forwarded, plan_call
@@ -59,6 +60,8 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
     """Decide the sample (the fields of ``SampleForm``) twice: now, and ``age`` seconds later. ``policy`` need not be saved."""
     if refused := policy_errors(policy):
         return Preview(error=" ".join(message for messages in refused.values() for message in messages))
+    if refusal := refusal_of_template(str(sample["path"])):
+        return Preview(error=refusal)
     target = httpcache.normalise_target(str(sample["path"]).encode())
     if target is None:
         return Preview(error="The gateway refuses this path with 400.")

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from apps.foundation.path_templates import refusal_of_template
 from apps.httpcache import Headers
 
 METHODS = frozenset({"GET", "HEAD", "POST", "QUERY", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -42,6 +43,8 @@ def typed(url: str, method: str, headers: Sequence[tuple[str, str]], body: bytes
     method = method.strip().upper()
     if method not in METHODS:
         raise ValidationError({"method": f"One of {', '.join(sorted(METHODS))}."})
+    if refused := refusal_of_template(url):
+        raise ValidationError({"url": refused})
     scheme, host, target = _split(url.strip().partition("#")[0])
     fields = [_field(name.strip(), value.strip()) for name, value in headers]
     hosts = [value for name, value in fields if name == b"host"]

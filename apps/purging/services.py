@@ -17,6 +17,7 @@ from apps.catalog.models import API
 from apps.catalog.services import api_update
 from apps.foundation.errors import Unavailable
 from apps.foundation.hooks import Hook
+from apps.foundation.path_templates import refusal_of_template
 from apps.purging.policies import can_purge
 from apps.tenants.actors import Actor, user_of
 from apps.tenants.services import allow
@@ -140,6 +141,8 @@ def tags_meant(api: API, kind: PurgeKind | str, value: str) -> Sequence[str]:
         if not _HOLDERS[PurgeKind(kind)].match(value):
             raise ValidationError({"value": "A tenant is named like acme, an application like acme/bot."})
         return [httpcache.tag_of_grant(api.slug, value)]
+    if refused := refusal_of_template(value):
+        raise ValidationError({"value": f"{refused} What an operation answered is purged by operation."})
     paths = paths_of(api, value)
     if not paths:
         raise ValidationError({"value": "A path starts with a slash, like /items/1."})

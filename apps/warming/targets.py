@@ -10,6 +10,7 @@ from django.conf import settings
 from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API, HostName
 from apps.fleet.compile import compile_api
+from apps.foundation.path_templates import refusal_of_template
 from apps.gateway.config.worker_config import Routes
 from apps.httpcache import Target, normalise_target
 
@@ -60,6 +61,8 @@ class Targets:
 
         A path may have the API's listen path in front or not. Raises ``ValueError`` with a sentence for who wrote it.
         """
+        if refused := refusal_of_template(url):
+            raise ValueError(refused)
         try:
             parts = urlsplit(url)
             if parts.netloc and parts.scheme not in _GOES_WITHOUT_SAYING:

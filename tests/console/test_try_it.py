@@ -1,13 +1,28 @@
 """“Try it”: what an upstream may send, and what of it the console takes."""
 
+import shlex
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
+from django.urls import reverse
 
+from apps.caching.models import CachePolicy
+from apps.caching.warm_up import read_warm_up
+from apps.catalog.models import Operation
+from apps.catalog.openapi.examples import example_of
+from apps.console.call_examples import curl_of
+from apps.console.preview import preview
 from apps.console.try_it import SHOWN, call
+from apps.explain.lookup import explain
+from apps.foundation.path_templates import filled, placeholders
+from apps.purging.services import purge
+from apps.tenants.actors import PLATFORM
+from apps.warming.services import warm_up_start
+from tests.console.conftest import World, errors_of
 from tests.support.cast import Cast, make_api
 
 
@@ -15,8 +30,10 @@ class Sender(BaseHTTPRequestHandler):
     """Answers ``/products/endless`` without end, and everything else with a character set that there isn't."""
 
     sent = 0
+    asked = ""
 
     def do_GET(self) -> None:
+        Sender.asked = self.path
         self.send_response(200)
         self.send_header("content-type", "text/plain; charset=klingon")
         self.end_headers()
@@ -37,7 +54,7 @@ class Sender(BaseHTTPRequestHandler):
 @pytest.fixture
 def gateway(settings: Any) -> Iterator[None]:
     """Stands in for the gateway, which would pass the same bytes on."""
-    Sender.sent = 0
+    Sender.sent, Sender.asked = 0, ""
     with ThreadingHTTPServer(("127.0.0.1", 0), Sender) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -55,3 +72,104 @@ def test_an_answer_without_end_does_not_fill_the_consoles_memory(cast: Cast, gat
 
 def test_a_character_set_that_there_is_not_is_read_as_utf8(cast: Cast, gateway: None):
     assert call(make_api(cast.acme), "GET", "hello", (), "", None).body == "hello"
+
+
+# Parameters of the path
+
+
+@pytest.fixture
+def ada(world: World, browse: Any) -> Any:
+    """Ada's browser; ``products`` describes one operation."""
+    Operation.objects.create(
+        api=world.api,
+        method="GET",
+        path="/items/{id}/parts/{part}",
+        parameters=[
+            {"name": "id", "in": "path", "description": "Its number.", "schema": {"type": "integer", "example": 7}},
+            {"name": "part", "in": "path", "schema": {"type": "string"}},
+            {"name": "part", "in": "query", "example": "of the query"},
+        ],
+    )
+    return browse(world.people.ada)
+
+
+TEMPLATE = "/items/{id}/parts/{part}?all=1"
+
+
+def tried(ada: Any, world: World, **values: str) -> Any:
+    sent = {"application": world.application.pk, "method": "GET", "path": TEMPLATE}
+    return ada.post(reverse("console:try", args=["products"]), sent | values, headers={"HX-Request": "true"})
+
+
+def test_each_parameter_of_a_path_is_asked_for_with_the_value_that_the_document_suggests(world: World, ada: Any):
+    page = ada.get(reverse("console:try", args=["products"]), {"method": "GET", "path": TEMPLATE})
+    fields = {each.label: (each.value(), each.help_text) for each in page.context["form"].parameters}
+    assert fields == {"id": ("7", "Its number."), "part": ("", "")}
+    assert shlex.split(page.context["curl"])[-1].endswith("/products/items/7/parts/YOUR_PART?all=1")
+
+
+def test_a_parameter_without_a_value_is_an_error_beside_its_field_and_nothing_is_called(
+    world: World, ada: Any, gateway: None
+):
+    page = tried(ada, world, **{"in_path:id": "7"})
+    assert (page.status_code, Sender.asked) == (422, "")
+    assert errors_of(page) == {"in_path:part": ["The path has no value for {part} yet."]}
+    assert 'id="id_in_path:part_error"' in page.content.decode()
+
+
+def test_a_value_is_called_as_one_segment_of_the_path(world: World, ada: Any, gateway: None):
+    page = tried(ada, world, **{"in_path:id": "7", "in_path:part": "a/b {c}?"})
+    assert (page.status_code, Sender.asked) == (200, "/products/items/7/parts/a%2Fb%20%7Bc%7D%3F?all=1")
+    assert page.context["trial"].curl.endswith("/products/items/7/parts/a%2Fb%20%7Bc%7D%3F?all=1'")
+
+
+def test_an_example_has_a_place_to_fill_in_and_curl_takes_it_for_one_url(cast: Cast):
+    api = make_api(cast.acme)
+    assert curl_of(api, "/items/{item-id}").endswith("/products/items/YOUR_ITEM-ID")
+    assert shlex.split(curl_of(api, "/items?a[]=1"))[2] == "--globoff"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "suggested"),
+    [
+        ({"example": 7, "schema": {"default": 8}}, "7"),
+        ({"examples": {"one": {"$ref": "#/x"}, "two": {"value": "b"}}}, "b"),
+        ({"schema": {"examples": ["c", "d"]}}, "c"),
+        ({"schema": {"default": False}}, "false"),
+        ({"schema": {"enum": ["open", "closed"]}}, "open"),
+        ({"type": "integer", "default": 3}, "3"),
+        ({"schema": {"example": {"an": "object"}}}, ""),
+        ({"schema": {"$ref": "#/x"}, "examples": [], "enum": []}, ""),
+    ],
+)
+def test_a_parameter_suggests_its_example_its_default_or_the_first_that_it_may_be(
+    parameter: dict[str, Any], suggested: str
+):
+    assert example_of(parameter) == suggested
+
+
+def test_only_a_path_has_placeholders():
+    assert placeholders("/a/{b}/{c}.{b}?d={e}") == ["b", "c"]
+    assert placeholders("/a/{}/{b/c}/%7Bd%7D") == []
+    assert filled("/{a}{b}?{a}", {"a": "1"}) == "/1YOUR_B?{a}"
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda api: explain(actor=PLATFORM, url="/products/items/{id}"),
+        lambda api: purge(actor=PLATFORM, api=api, kind="path", value="/items/{id}"),
+        lambda api: purge(actor=PLATFORM, api=api, kind="prefix", value="/items/{id}"),
+        lambda api: warm_up_start(actor=PLATFORM, api=api, urls=["/items/{id}"]),
+        lambda api: read_warm_up({"urls": ["/items/{id}"]}),
+    ],
+    ids=["explain", "purge a path", "purge a prefix", "warm up", "the policy's warm-up"],
+)
+def test_whatever_takes_the_url_of_a_call_refuses_a_template(cast: Cast, take: Any):
+    with pytest.raises(ValidationError, match=r"Put a value in place of \{id\}"):
+        take(make_api(cast.acme))
+
+
+def test_a_sample_of_the_policy_editor_is_no_template_either(cast: Cast):
+    shown = preview(make_api(cast.acme), CachePolicy(), {"path": "/items/{id}", "method": "GET"})
+    assert "Put a value in place of {id}" in shown.error

@@ -197,30 +197,6 @@ class ChangePlanForm(ConsoleForm):
     plan = forms.ModelChoiceField(queryset=Plan.objects.all(), to_field_name="slug", empty_label=None)
 
 
-class TryForm(ConsoleForm):
-    """A real call to one API."""
-
-    application = forms.ModelChoiceField(
-        queryset=Application.objects.none(), empty_label=None, help_text="In whose name; it gets a key for 60 s."
-    )
-    method = forms.ChoiceField(
-        choices=[(method, method) for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")]
-    )
-    path = forms.CharField(required=False, max_length=2000, help_text="Below the listen path, with the query.")
-    headers = forms.CharField(
-        required=False,
-        widget=forms.Textarea({"rows": 2, "spellcheck": "false"}),
-        help_text="One Name: value per line.",
-    )
-    body = forms.CharField(
-        required=False, max_length=200_000, widget=forms.Textarea({"rows": 3, "spellcheck": "false"})
-    )
-
-    def __init__(self, *args: Any, applications: QuerySet[Application], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["application"].queryset = applications  # type: ignore[attr-defined]
-
-
 def in_the_future(moment: Any) -> Any:
     """``moment``, which must lie ahead where there is one."""
     if moment is not None and moment <= timezone.now():

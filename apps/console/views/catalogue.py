@@ -24,7 +24,8 @@ from apps.console.actions import FORM, Action, action
 from apps.console.call_examples import curl_of
 from apps.console.filters import CatalogueFilters
 from apps.console.form_responses import done, done_with_receipt, sent
-from apps.console.forms.access import AskForm, TryForm
+from apps.console.forms.access import AskForm
+from apps.console.forms.try_it import TryForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_catalogue_entry, an_api
 from apps.console.page_access import SignedInRequest, anyone, page
@@ -111,7 +112,7 @@ def try_it(request: SignedInRequest, api: API) -> HttpResponse:
     applications = applications_usable_by(user).filter(pk__in=granted)
     open_to_all = OPEN in api.authentication
     start = {"method": request.GET.get("method", "GET"), "path": request.GET.get("path", "")}
-    form = TryForm(sent(request), applications=applications, initial=start)
+    form = TryForm(sent(request), applications=applications, operations=api.operations.all(), initial=start)
     if open_to_all:
         del form.fields["application"]
     trial: Trial | None = None
@@ -124,7 +125,7 @@ def try_it(request: SignedInRequest, api: API) -> HttpResponse:
         "form": form,
         "trial": trial,
         "may_call": open_to_all or applications.exists(),
-        "curl": curl_of(api, form["path"].value() or "", method=form["method"].value() or "GET"),
+        "curl": curl_of(api, form.example_path, method=form["method"].value() or "GET"),
     }
-    template = "catalogue/trial.html" if request.htmx else "catalogue/try.html"
+    template = "catalogue/try_panel.html" if request.htmx else "catalogue/try.html"
     return render(request, template, context, status=422 if form.errors else 200)
