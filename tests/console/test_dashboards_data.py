@@ -240,6 +240,36 @@ def test_a_short_decision_can_still_be_seen_and_stays_on_the_picture():
     assert all(bar.width >= 1.5 and bar.x + bar.width <= WIDTH for bar in bars)
 
 
+def test_the_time_of_the_upstream_and_the_end_of_the_call_have_their_bars():
+    """Of a call whose upstream failed once, answered 100 ms after it was asked again, and took as long for its body."""
+    trace = [
+        ExplainedStep(stage, decision, ms, "")
+        for stage, decision, ms in (
+            ("cache", "not_found", 10.0),
+            ("forward", "attempt 1", 20.0),
+            ("upstream", "unreachable", 50.0),
+            ("forward", "attempt 2", 60.0),
+            ("upstream", "200", 160.0),
+        )
+    ]
+    bars = waterfall(trace, 260.0)
+    assert [(bar.step.decision, bar.took) for bar in bars if bar.of_upstream] == [
+        ("unreachable", 30.0),
+        ("200", 100.0),
+        ("last byte", 100.0),
+    ]
+    assert sum(bar.took for bar in bars) == 260.0
+    assert bars[-1].step.sentence.startswith("The rest of the upstream's response")
+
+
+def test_the_end_of_a_call_that_asked_no_upstream_is_not_the_upstreams():
+    bars = waterfall(steps(1.0), 3.0)
+    assert [(bar.step.decision, bar.took, bar.of_upstream) for bar in bars] == [
+        ("fresh", 1.0, False),
+        ("last byte", 2.0, False),
+    ]
+
+
 def test_a_call_without_a_duration_has_bars_all_the_same():
     assert [bar.took for bar in waterfall(steps(0.0, 0.0), 0.0)] == [0.0, 0.0]
     assert waterfall([], 0.0) == []

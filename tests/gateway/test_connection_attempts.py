@@ -181,6 +181,28 @@ async def test_what_was_surely_not_sent_is_sent_elsewhere_whatever_its_method(
     assert len(origin.heads) == 20
 
 
+async def test_the_trace_says_when_each_attempt_began_and_how_it_ended(
+    door: Door, origin: Served, published: Published
+) -> None:
+    origin.paths["/orders"] = ok(b"x")
+    assert (await door.call("/products/orders")).status == 200
+    published.change(api("products", upstreams=f"http://127.0.0.1:{free_port()}/", retries=1))
+    await until(lambda: door.gateway.config.epoch == 2)
+    assert (await door.call("/products/orders")).status == 502
+    answered, failed = door.calls()
+    told = [
+        ("forward", "attempt 1"),
+        ("upstream", "unreachable"),
+        ("forward", "attempt 2"),
+        ("upstream", "unreachable"),
+    ]
+    assert [(stage, decision) for stage, decision, _ in failed.trace][-4:] == told
+    assert [(stage, decision) for stage, decision, _ in answered.trace][-2:] == [told[0], ("upstream", "200")]
+    times = [ms for _, _, ms in answered.trace]
+    assert times == sorted(times)
+    assert times[-1] <= answered.duration
+
+
 async def test_what_may_have_been_sent_is_not_sent_again_by_a_method_that_is_not_idempotent(
     door: Door, origin: Served, published: Published
 ) -> None:

@@ -23,7 +23,7 @@ from apps.tenants.models import User
 class StepSerializer(serializers.Serializer):
     """One decision of the gateway."""
 
-    stage = serializers.CharField(help_text="Like route, authenticate, limit, cache or forward.")
+    stage = serializers.CharField(help_text="Like route, authenticate, limit, cache, forward or upstream.")
     decision = serializers.CharField()
     ms = Measured(help_text="From the start of the call.")
     sentence = serializers.CharField(help_text="The decision in words.")

@@ -99,6 +99,7 @@ class UpstreamCalls:
                 origin = origin_of(upstreams[attempt % len(upstreams)].url)
                 x.attempts += 1
                 x.upstream = origin.name
+                _note(x, "forward", f"attempt {x.attempts}")
                 try:
                     response = await self._client.send(
                         origin,
@@ -117,17 +118,24 @@ class UpstreamCalls:
                     sent_before = error.sent or error.sent_before
                     self._metrics.upstream_failed(api.slug, origin.name, error.kind)
                     if isinstance(error, DestinationRefused):
-                        x.trace += (("egress", error.reason, (monotonic() - x.began) * 1000),)
+                        _note(x, "egress", error.reason)
+                    else:
+                        _note(x, "upstream", error.kind)
                     again = not error.sent or (repeatable and not isinstance(error, TimedOut))
                     if attempt + 1 == tries or not again:
                         raise
                 else:
                     self._metrics.upstream_answered(origin.name)
                     x.upstream_status = response.status
+                    _note(x, "upstream", str(response.status))
                     return response
             raise AssertionError("unreachable")
         finally:
             x.upstream_duration = (monotonic() - x.upstream_began) * 1000
+
+
+def _note(x: Call, stage: str, decision: str) -> None:
+    x.trace += ((stage, decision, (monotonic() - x.began) * 1000),)
 
 
 def consumer_of(x: Call) -> str:
