@@ -31,6 +31,7 @@ __all__ = [
     "call_trace",
     "calls",
     "calls_visible_to",
+    "calls_with_id",
     "compare",
     "latest_completeness",
     "savings",
@@ -204,6 +205,17 @@ def calls(
     if path:
         found = found.filter(path__startswith=path)
     return found.order_by("-at", "-id")
+
+
+def calls_with_id(scope: VisibleCalls, identity: str, most: int) -> list[CallRecord]:
+    """The calls that have this call ID or request ID, exactly as written, newest first; several may have one request ID.
+
+    Two queries, each by an index of its own: asked as one and in order, a database may walk the whole log instead.
+    """
+    visible = CallRecord.objects.filter(scope.condition()).order_by()
+    found = {call.pk: call for call in visible.filter(call_id=identity)}
+    found |= {call.pk: call for call in visible.filter(request_id=identity)[:most]}
+    return sorted(found.values(), key=lambda call: (call.at, call.pk), reverse=True)[:most]
 
 
 def latest_completeness() -> Completeness:

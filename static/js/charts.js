@@ -46,6 +46,8 @@
   }
 
   const STROKES = { solid: "solid", dashed: [7, 3], dotted: [2, 3] };
+  // Lines of one colour differ in their points too, in the legend as in the chart: a dash is too short to be told in a legend.
+  const SYMBOLS = { solid: "circle", dashed: "triangle", dotted: "rect" };
 
   function seriesOf(data, line, axis) {
     const colour = css(`--c-${line.colour}`);
@@ -59,9 +61,9 @@
       itemStyle: { color: colour },
       lineStyle: { color: colour, width: line.stacked ? 1 : line.behind ? 1.5 : 2, type: line.behind ? [4, 4] : STROKES[line.stroke] },
       areaStyle: line.kind === "area" ? { color: colour, opacity: line.stacked ? 0.75 : 0.18 } : undefined,
-      symbol: "circle",
-      symbolSize: 5,
-      showSymbol: single,
+      symbol: line.behind ? "emptyCircle" : SYMBOLS[line.stroke],
+      symbolSize: line.stroke === "solid" ? 5 : 7,
+      showSymbol: single || line.stroke !== "solid",
       connectNulls: false,
       barMaxWidth: 24,
       cursor: "crosshair",
@@ -104,7 +106,7 @@
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: text },
       grid: { left: 8, right: 8, top: data.marks.length ? 28 : 16, bottom: 40, containLabel: true },
       legend: {
-        bottom: 4, type: "scroll", itemWidth: 18, itemHeight: 8,
+        bottom: 4, type: "scroll", itemWidth: 30, itemHeight: 9,
         data: data.series.map((line) => ({ name: line.name, icon: line.kind === "line" ? undefined : "roundRect" })),
         textStyle: { color: quiet }, pageTextStyle: { color: quiet }, pageIconColor: quiet, inactiveColor: rule,
       },

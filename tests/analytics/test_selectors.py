@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from math import floor
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.analytics import questions, selectors
@@ -191,6 +193,20 @@ def test_a_busy_minute_at_the_end_of_a_span_is_told_whole_at_the_same_cost(monke
         selectors.Question.asked(ALL, since=minute + timedelta(seconds=5), until=minute + timedelta(minutes=2))
     )
     assert told["calls"] == 6
+
+
+@pytest.mark.parametrize("scope", [ALL, VisibleCalls(tenants=frozenset({"acme"}), apis=frozenset({"orders"}))])
+def test_calls_with_an_id_are_found_by_an_index(scope):
+    log({"request_id": "mine"})
+    with CaptureQueriesContext(connection) as asked:
+        assert [call.request_id for call in selectors.calls_with_id(scope, "mine", 8)] == ["mine"]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # a table of one row is never worth an index
+        for query in [each["sql"] for each in asked]:
+            cursor.execute(f"EXPLAIN {'' if connection.vendor == 'postgresql' else 'QUERY PLAN '}{query}")
+            plan = str(cursor.fetchall())
+            assert not any(walk in plan for walk in ("SCAN", "Seq Scan", "calls_by_time")), plan
 
 
 def test_no_call_that_could_be_a_hit_means_no_hit_ratio():

@@ -18,6 +18,7 @@ from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.models import Invitation, Membership, Tenant, Token, User
 from apps.wire import redis_names
 from tests.console.conftest import errors_of, last_entry, text_of
+from tests.support.calls import make_calls
 from tests.support.cast import PASSWORD, confirm, make_api, make_application, make_subscription
 
 REGISTER = {
@@ -733,6 +734,14 @@ def test_an_audit_entry_shows_what_changed(world, browse):
 def test_the_search_finds_only_what_the_reader_may_see(world, browse):
     assert "Bot" in text_of(browse(world.people.alice).get("/search/?q=bot"))
     assert "Nothing found" in text_of(browse(world.people.charlie).get("/search/?q=bot"))
+
+
+def test_the_search_finds_a_call_by_either_of_its_ids_for_whom_may_see_it(world, browse):
+    wanted, again, _ = make_calls({"request_id": "from-the-log"}, {"request_id": "from-the-log"}, {})
+    for text, found in ((wanted, [wanted]), ("from-the-log", [again, wanted]), ("from-the", [])):
+        page = browse(world.people.alice).get("/search/", {"q": text}).content.decode()
+        assert re.findall(r'href="/calls/(\w+)/"', page) == found
+        assert "Nothing found" in text_of(browse(world.people.charlie).get("/search/", {"q": text}))
 
 
 def test_the_first_steps_are_ticked_off_as_they_are_done(cast, browse, state_redis):

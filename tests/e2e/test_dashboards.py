@@ -103,6 +103,32 @@ def test_nothing_is_wider_than_a_telephone(reader, address):
     expect(filters.get_by_label("API")).to_be_visible()
 
 
+@pytest.mark.parametrize("width", [768, 1000, 1280])
+def test_every_column_of_the_log_can_be_seen(reader, width):
+    """Long codes, callers and results, on a tablet and beside the side bar."""
+    long = {"application": f"globex/{'a-long-name-' * 4}", "code": "upstream_unreachable", "cache": "REVALIDATED"}
+    make_calls({"path": f"/products/{'item' * 30}", "reason": "stale_while_revalidate", "status": 502, **long})
+    reader.set_viewport_size({"width": width, "height": 900})
+    reader.goto("/calls/?span=1h")
+    table = reader.locator(".table-responsive")
+    assert table.evaluate("(element) => element.scrollWidth - element.clientWidth") == 0
+    expect(reader.get_by_role("columnheader")).to_have_count(6)
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_lines_of_a_chart_differ_in_more_than_their_colour(reader, name):
+    """In their points, which the legend shows: a dash is too short to be told there."""
+    reader.goto(f"/analytics/{name}/?span=1h")
+    expect(reader.locator("[data-chart] canvas").last).to_be_visible()
+    looks = reader.evaluate(
+        """() => [...document.querySelectorAll("[data-chart]")].map((element) =>
+            echarts.getInstanceByDom(element).getOption().series
+                .filter((line) => line.type === "line" && !line.stack)
+                .map((line) => JSON.stringify([line.symbol, Boolean(line.areaStyle)])))"""
+    )
+    assert all(len(set(lines)) == len(lines) for lines in looks), looks
+
+
 def test_a_new_call_appears_in_the_log_by_itself(reader):
     reader.goto("/calls/?span=1h")
     expect(reader.get_by_text("/products/new", exact=True)).to_have_count(0)

@@ -14,7 +14,7 @@ from apps.access.selectors import (
     requests_visible_to,
     subscriptions_visible_to,
 )
-from apps.analytics.selectors import Question, VisibleCalls, breakdown
+from apps.analytics.selectors import Question, VisibleCalls, breakdown, calls_with_id
 from apps.catalog.choices import SERVED
 from apps.catalog.selectors import apis_visible_to
 from apps.console import list_traffic
@@ -80,7 +80,7 @@ def _for_tenant(user: User) -> dict[str, Any]:
 
 @page(may=anyone)
 def search(request: SignedInRequest) -> HttpResponse:
-    """APIs, applications, tenants and people by name, of what the reader may see."""
+    """APIs, applications, tenants and people by name, and calls by either of their IDs, of what the reader may see."""
     text = request.GET.get("q", "").strip()
     found: dict[str, Any] = {}
     if text:
@@ -91,6 +91,7 @@ def search(request: SignedInRequest) -> HttpResponse:
             "applications": applications_visible_to(user).filter(named).select_related("tenant")[:SEARCHED],
             "tenants": tenants_visible_to(user).filter(named)[:SEARCHED],
             "users": users_visible_to(user).filter(Q(name__icontains=text) | Q(email__icontains=text))[:SEARCHED],
+            "calls": calls_with_id(VisibleCalls.of(user), text, SEARCHED),
         }
     return render(request, "overview/search.html", {"search_query": text, "nothing": not any(found.values()), **found})
 
