@@ -109,6 +109,9 @@ class OpenAPIDocument(models.Model):
     document = models.JSONField()
     version = models.CharField(max_length=16, help_text="Like 3.1.0 or 2.0.")
     imported_at = models.DateTimeField(auto_now=True)
+    warnings = models.JSONField(
+        default=list, blank=True, help_text="What isn't as OpenAPI has it: message, pointer, line and column of each."
+    )
 
     def __str__(self) -> str:
         return f"OpenAPI {self.version} of {self.api_id}"

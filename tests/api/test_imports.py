@@ -32,6 +32,34 @@ def test_the_console_says_it_above_the_form(busy, cast, client):
     assert "Other documents are being checked just now" in page.content.decode()
 
 
+FAULTY = b"openapi: 3.0.3\ninfo: {title: Shop}\npaths:\n  /items: {get: {responses: {200: {description: fine}}}}\n"
+WARNING = {"message": '"version" is a required property.', "pointer": "#/info", "line": 2, "column": 1}
+
+
+def test_rest_answers_with_what_is_wrong_in_a_document_that_it_took(cast, calls_as):
+    make_api(cast.platform)
+    imported = calls_as(cast.olga).post("/api/v1/apis/products/import/", FAULTY, content_type="application/yaml").json()
+    assert (imported["operations"], imported["warnings"]) == (1, [WARNING])
+
+
+def test_rest_names_the_place_that_refuses_a_document(cast, calls_as):
+    make_api(cast.platform)
+    broken = FAULTY.replace(b"/items", b"items")
+    refused = calls_as(cast.olga).post("/api/v1/apis/products/import/", broken, content_type="application/yaml")
+    assert refused.status_code == 400
+    assert "A path starts with a slash (line 4, column 3, #/paths/items)." in refused.content.decode()
+
+
+def test_the_console_lists_the_warnings_of_an_import(cast, client):
+    make_api(cast.platform)
+    client.force_login(cast.olga)
+    upload = {"document": SimpleUploadedFile("a.yaml", FAULTY)}
+    client.post(reverse("console:api_import", args=["products"]), upload)
+    page = client.get(reverse("console:api_operations", args=["products"])).content.decode()
+    assert "1 warning about the document" in page
+    assert "Line 2, column 1 · <code>#/info</code>" in page
+
+
 def test_the_console_says_that_a_document_is_being_checked(cast, client):
     make_api(cast.platform)
     client.force_login(cast.olga)

@@ -93,7 +93,7 @@ def test_a_refused_answer_is_told_beside_its_field_and_nothing_is_lost(
     ("content", "error"),
     [
         (b"openapi: 3.0.3\ninfo: [", "line"),
-        (json.dumps({"openapi": "3.0.3", "info": {"title": "No version"}, "paths": {}}).encode(), "version"),
+        (json.dumps({"openapi": "3.0.3", "info": {"title": "No paths"}, "paths": []}).encode(), "#/paths"),
         (b"x" * (5 * 2**20 + 1), "larger than 5 MiB"),
     ],
     ids=["no YAML", "no OpenAPI", "too large"],

@@ -271,12 +271,22 @@ class RollBackSerializer(CommentSerializer):
     number = serializers.IntegerField(min_value=1)
 
 
+class WarningSerializer(serializers.Serializer):
+    """What of a document isn't as OpenAPI has it. It was imported all the same."""
+
+    message = serializers.CharField()
+    pointer = serializers.CharField(help_text="JSON Pointer into the document, like #/paths/~1items/get.")
+    line = serializers.IntegerField(allow_null=True, help_text="In its text, from 1.")
+    column = serializers.IntegerField(allow_null=True, help_text="From 1.")
+
+
 class ImportedSerializer(WithReceipt, serializers.Serializer):
     """What an OpenAPI document described."""
 
     operations = serializers.IntegerField(help_text="One per path and method.")
     added = serializers.IntegerField()
     removed = serializers.IntegerField()
+    warnings = WarningSerializer(many=True, help_text="At most 100, and a last one that says so where there are more.")
 
 
 class HostRecordSerializer(serializers.Serializer):

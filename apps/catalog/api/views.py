@@ -92,8 +92,8 @@ class APIViewSet(Creatable, Updatable, Deletable):
         """Take the operations from an OpenAPI 3 or Swagger 2 document, which is the body (JSON or YAML)."""
         content: Any = request.data or b""  # bytes, by the parser; nothing without a body
         result = services.openapi_import(actor=self.actor, api=self.get_object(), content=content)
-        counts = {"operations": result.operations, "added": result.added, "removed": result.removed}
-        return Response(serializers.ImportedSerializer({**counts, "receipt": wait_for_receipt()}).data)
+        imported = {**result._asdict(), "receipt": wait_for_receipt()}
+        return Response(serializers.ImportedSerializer(imported).data)
 
     @extend_schema(responses=serializers.OperationSerializer(many=True), filters=False)
     @action(detail=True, filterset_class=None)

@@ -9,7 +9,7 @@ import resource
 import sys
 from typing import BinaryIO
 
-from apps.catalog.openapi.error_locations import DocumentRefused
+from apps.catalog.openapi.findings import DocumentRefused
 from apps.catalog.openapi.reading import understood
 
 LARGEST_ANSWER = 128 * 2**20
@@ -21,7 +21,7 @@ def answer(stream: BinaryIO) -> str:
     try:
         text = json.dumps({"description": vars(understood(stream.read()))})
     except DocumentRefused as refusal:
-        return json.dumps({"refused": list(refusal.args)})
+        return json.dumps({"refused": [str(refusal.finding)]})
     except MemoryError:
         return json.dumps({"refused": ["The document takes too much memory to be checked: split it."]})
     if len(text) > LARGEST_ANSWER:

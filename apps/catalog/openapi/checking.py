@@ -1,117 +1,93 @@
-"""Is it OpenAPI, and does every reference stay inside? Nothing is ever fetched or opened."""
+"""What of a document isn't as OpenAPI has it. Nothing is ever fetched or opened, and nothing of this refuses a document.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+``schemas`` are the OpenAPI Initiative's own (https://spec.openapis.org/oas/, Apache-2.0). They say what a document is made of, and
+nothing of what is in its samples: patterns are ECMA-262's, and a default that its schema forbids harms no gateway.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from jsonschema_path import SchemaPath
-from jsonschema_path.accessors import SchemaAccessor
-from openapi_spec_validator.shortcuts import get_validator_cls
-from openapi_spec_validator.validation.exceptions import ValidatorDetectError
+import jsonschema_rs
 
-from apps.catalog.openapi.error_locations import DocumentRefused, at, short, target
+from apps.catalog.openapi.findings import DocumentRefused, Finding, Place, quoted, target
 from apps.catalog.openapi.loading import version_of
 
-MOST_ERRORS = 10
-MOST_LOOKUPS = 600_000
 LONGEST_VERSION = 16
 
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _SAMPLES = frozenset({"example", "examples", "default", "enum", "const"})
+_VERSION = re.compile(r"(2\.0|3\.[012])(?![0-9])")
+_NO_REFERENCE = '"$ref" is a required property'
 
 
-def refuse_foreign_references(document: dict[str, Any]) -> None:
-    """Every reference stays in the document and finds something there, whatever the validator would make of it."""
-    found: list[str] = []
+def schema_of(document: dict[str, Any]) -> str:
+    """``2.0``, ``3.0``, ``3.1`` or ``3.2``: whose rules are the document's. Raises ``DocumentRefused``."""
+    if not document.keys() & {"openapi", "swagger"}:
+        raise DocumentRefused('The document has no field openapi: "3.…" or swagger: "2.0".')
+    version = version_of(document)
+    match = _VERSION.match(version)
+    if match is None or len(version) > LONGEST_VERSION:
+        place: Place = ("openapi" if "openapi" in document else "swagger",)
+        raise DocumentRefused(f"Version {quoted(version)} is not known: OpenAPI 3.0, 3.1, 3.2 or Swagger 2.0.", place)
+    return match[1]
 
-    def walk(value: Any, place: tuple[str, ...]) -> None:
+
+def faults(document: dict[str, Any], schema: str) -> Iterator[Finding]:
+    """What isn't as ``schema`` (one of ``schema_of``'s) has it, and references that name nothing here."""
+    yield from _references(document)
+    for error in _validator(schema).iter_errors(document):
+        yield from _told(error)
+
+
+def _references(document: dict[str, Any]) -> list[Finding]:
+    """Those that leave the document or find nothing there. Samples may hold anything."""
+    found: list[Finding] = []
+
+    def walk(value: Any, place: Place) -> None:
         if isinstance(value, dict):
             for key, item in value.items():
                 if key in _REFERENCES and isinstance(item, str):
                     if not _stays(key, item):
-                        found.append(f"{at((*place, key))}: {short(item)!r} leaves the document; only #/… is allowed.")
-                    elif key == "$ref" and not _SAMPLES.intersection(place) and target(document, item) is None:
-                        found.append(f"{at((*place, key))}: {short(item)!r} is not in the document.")
-                walk(item, (*place, key))
+                        found.append(
+                            Finding(f"{quoted(item)} leaves the document; only #/… is followed.", (*place, key))
+                        )
+                    elif key == "$ref" and target(document, item) is None:
+                        found.append(Finding(f"{quoted(item)} is not in the document.", (*place, key)))
+                elif key not in _SAMPLES:
+                    walk(item, (*place, key))
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 walk(item, (*place, str(index)))
 
     walk(document, ())
-    if found:
-        raise DocumentRefused(*found[:MOST_ERRORS])
+    return found
 
 
 def _stays(key: str, reference: str) -> bool:
     return reference.startswith("#/") or (key != "$ref" and reference.startswith("#"))
 
 
-class _Bounded(SchemaAccessor):
-    """Looks a limited number of parts up: the validator needs about 30 µs for each, while a user waits."""
-
-    lookups = 0
-
-    def get_resolved(self, parts: Sequence[Any]) -> Any:
-        """The part at ``parts``, references followed."""
-        self.lookups += 1
-        if self.lookups > MOST_LOOKUPS:
-            raise DocumentRefused("The document is too intricate to be checked: split it.")
-        return super().get_resolved(parts)
+@cache
+def _validator(schema: str) -> Any:
+    content = json.loads((Path(__file__).parent / "schemas" / f"{schema}.json").read_text())
+    # What is wrong is told by its place: a value may be as large as the document.
+    return jsonschema_rs.validator_for(content, validate_formats=False, offline=True, mask="This")
 
 
-class _Nowhere(Mapping[str, Callable[[str], Any]]):
-    """Handlers of every URL scheme, all of which refuse: the second fence, should a reference get past the first."""
-
-    def __contains__(self, scheme: object) -> bool:
-        return True
-
-    def __getitem__(self, scheme: str) -> Callable[[str], Any]:
-        return self._refuse
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    @staticmethod
-    def _refuse(url: str) -> Any:
-        raise DocumentRefused(f"{short(url)!r} leaves the document.")
+def _told(error: Any) -> Iterator[Finding]:
+    """``error``; of alternatives none of which fits, what is wrong with the one that fits best."""
+    branches = [branch for branch in getattr(error.kind, "context", ()) if branch]
+    if branches:
+        for inner in max(branches, key=_fit):
+            yield from _told(inner)
+    else:
+        yield Finding(f"{error.message}.", tuple(str(step) for step in error.instance_path))
 
 
-def validate(document: dict[str, Any]) -> None:
-    if not isinstance(document.get("openapi", document.get("swagger")), str):
-        raise DocumentRefused('The document has no field openapi: "3.…" or swagger: "2.0" (in quotes).')
-    try:
-        if len(version_of(document)) > LONGEST_VERSION:
-            raise ValidatorDetectError
-        kind = get_validator_cls(document)
-    except ValidatorDetectError:
-        raise DocumentRefused(
-            f"Version {short(version_of(document))!r} is not known: OpenAPI 3.0, 3.1, 3.2 or Swagger 2.0."
-        ) from None
-    validator = kind(SchemaPath(_Bounded.from_schema(document, handlers=_Nowhere(), resolved_cache_maxsize=4096)))
-    try:
-        # Not validator.iter_errors(): it keeps every document that it has ever seen in a cache.
-        errors = list(islice(validator.schema_validator.iter_errors(document), MOST_ERRORS))
-        if not errors:
-            errors = list(islice(validator.root_validator(validator.schema_path), MOST_ERRORS))
-    except DocumentRefused:
-        raise
-    except RecursionError:
-        raise DocumentRefused("References in the document go round in circles.") from None
-    except Exception as error:
-        # What the library raises on a broken document is not one family: unresolvable references, missing fields, …
-        raise DocumentRefused(
-            f"The document can't be checked: {short(str(error).partition(' within {')[0] or type(error).__name__)}"
-        ) from None
-    if errors:
-        raise DocumentRefused(*(_sentence(error) for error in errors))
-
-
-def _sentence(error: Any) -> str:
-    best = error
-    while best.context:  # of several alternatives, the one that fits best says what is wrong
-        best = max(best.context, key=lambda inner: len(inner.absolute_path))
-    place = at(tuple(str(part) for part in best.absolute_path))
-    return f"{place}: {short(best.message)}"
+def _fit(branch: list[Any]) -> tuple[bool, int]:
+    no_reference = any(error.message.startswith(_NO_REFERENCE) for error in branch)
+    return not no_reference, max(len(error.instance_path) for error in branch)

@@ -1,12 +1,17 @@
-"""What a checked document says: title, servers, operations."""
+"""What a document says: title, servers, operations. It is refused only for what has no sense without: paths, methods, references
+that lead to them. What else isn't as it should be is left out."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from apps.catalog.openapi.error_locations import DocumentRefused, short, target
-from apps.catalog.openapi.loading import MOST_CHARACTERS, version_of
+from apps.catalog.openapi.findings import DocumentRefused, Finding, Place, quoted, target
+from apps.catalog.openapi.loading import version_of
+from apps.catalog.openapi.plain_text import first_sentence
+from apps.catalog.openapi.yaml_values import MOST_CHARACTERS
 
 if TYPE_CHECKING:
     from apps.catalog.document import OperationFields
@@ -14,116 +19,200 @@ if TYPE_CHECKING:
 MOST_HOPS = 10
 MOST_SERVERS = 100
 LONGEST_URL = 500
+LONGEST_PATH = 300
 _TOO_MUCH = "The parameters and descriptions to which the document's operations refer stand for too much: split it."
-_NAMES = {dict: "object", list: "list", str: "text"}
-_Kind = TypeVar("_Kind", dict[str, Any], list[Any], str)
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_IN_PATH = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass
 class Description:
-    """What a document says. ``servers`` are absolute http(s) URLs; ``version`` is like 3.1.0 or 2.0."""
+    """What a document says. ``servers`` are absolute http(s) URLs; ``base_path`` is the first server's path where that one has no
+    host; ``version`` is like 3.1.0 or 2.0. ``warnings`` are findings as JSON."""
 
     title: str
     summary: str
     documentation: str
     version: str
     servers: list[str]
+    base_path: str
     operations: "list[OperationFields]"
     document: dict[str, Any] = field(repr=False)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
 
 
-def describe(document: dict[str, Any]) -> Description:
-    info = document["info"]
-    documentation = info.get("description") or ""
-    first_line = next(iter(documentation.strip().splitlines()), "")
-    return Description(
-        title=info["title"].strip()[:120],
-        summary=(info.get("summary") or first_line).strip()[:200],
+def describe(document: dict[str, Any]) -> tuple[Description, list[Finding]]:
+    """What ``document`` says, and what of its operations had to be left out. Raises ``DocumentRefused``."""
+    info = _object(document.get("info"))
+    documentation = _text(info.get("description"))
+    urls = _server_urls(document)
+    operations = _Operations(document)
+    description = Description(
+        title=_text(info.get("title")).strip()[:120],
+        summary=(_text(info.get("summary")).strip() or first_sentence(documentation))[:200],
         documentation=documentation,
         version=version_of(document),
-        servers=_servers(document),
-        operations=list(_operations(document)),
+        servers=[url for url in map(_absolute, urls) if url][:MOST_SERVERS],
+        base_path=_base_path(urls),
+        operations=list(operations),
         document=document,
     )
+    return description, operations.left_out
 
 
-def _servers(document: Mapping[str, Any]) -> list[str]:
+def _server_urls(document: Mapping[str, Any]) -> list[str]:
     if "swagger" in document:
-        host = document.get("host")
-        schemes = document.get("schemes") or ["https"]
-        urls = [f"{scheme}://{host}{document.get('basePath', '/')}" for scheme in schemes] if host else []
-    else:
-        urls = []
-        for server in document.get("servers") or []:
-            url = server["url"]
-            for name, variable in (server.get("variables") or {}).items():
-                default, place = str(variable["default"]), "{" + name + "}"
-                if len(url) + url.count(place) * len(default) > MOST_CHARACTERS:
-                    break
-                url = url.replace(place, default)
-            urls.append(url)
-    found = [url if url.endswith("/") else f"{url}/" for url in urls if url.startswith(("http://", "https://"))]
-    return [url for url in found if len(url) <= LONGEST_URL][:MOST_SERVERS]
+        host, base = _text(document.get("host")), _text(document.get("basePath")) or "/"
+        schemes = [each for each in _list(document.get("schemes")) if isinstance(each, str)] or ["https"]
+        return [f"{scheme}://{host}{base}" for scheme in schemes] if host else [base]
+    urls = []
+    for server in _list(document.get("servers")):
+        url = _text(_object(server).get("url"))
+        for name, variable in _object(_object(server).get("variables")).items():
+            default, place = str(_object(variable).get("default", "")), "{" + name + "}"
+            if len(url) + url.count(place) * len(default) > MOST_CHARACTERS:
+                break
+            url = url.replace(place, default)
+        urls.append(url)
+    return urls
 
 
-def _operations(document: dict[str, Any]) -> "Iterator[OperationFields]":
-    characters = 0
-    for path, given_item in (document.get("paths") or {}).items():
-        if path.startswith("x-"):
-            continue
-        item = _followed(document, given_item)
-        for method in _METHODS:
-            if item.get(method) is None:
+def _absolute(url: str) -> str | None:
+    """``url`` as an upstream's, if it is one."""
+    url = url if url.endswith("/") else f"{url}/"
+    return url if url.startswith(("http://", "https://")) and len(url) <= LONGEST_URL else None
+
+
+def _base_path(urls: list[str]) -> str:
+    first = urls[0] if urls else ""
+    if first.startswith("//") or "://" in first or len(first) > LONGEST_URL:
+        return ""
+    return "/" + urlsplit(first).path.strip("/") if first.strip("./") else ""
+
+
+class _Operations:
+    """The operations of a document, one after the other; ``left_out`` is complete after the last."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._characters = 0
+        self._ids: dict[str, str] = {}
+        self.left_out: list[Finding] = []
+
+    def __iter__(self) -> "Iterator[OperationFields]":
+        paths = self._document.get("paths")
+        if not isinstance(paths, dict):
+            raise DocumentRefused(
+                "The document has no object paths: there is nothing to import.", ("paths",) if paths is not None else ()
+            )
+        for path, given in paths.items():
+            place: Place = ("paths", path)
+            if path.startswith("x-") or given is None:
                 continue
-            if len(path) > 300:
-                raise DocumentRefused(f"paths.{path[:60]}…: at most 300 characters.")
-            at = f"paths.{path}.{method}"
-            operation = _as(dict, item[method], at)
-            parameters = {}
-            for given in [
-                *_as(list, item.get("parameters", []), f"paths.{path}.parameters"),
-                *_as(list, operation.get("parameters", []), f"{at}.parameters"),
-            ]:
-                parameter = _followed(document, _as(dict, given, f"{at}.parameters"))
-                key = tuple(_as(str, parameter.get(name, ""), f"{at}.parameters") for name in ("name", "in"))
-                parameters[key] = _with_schema(document, parameter)
-            fields: OperationFields = {
-                "method": method.upper(),
-                "path": path,
-                "operation_id": _as(str, operation.get("operationId", ""), f"{at}.operationId")[:120],
-                "summary": _as(str, operation.get("summary", ""), f"{at}.summary")[:300],
-                "description": _as(str, operation.get("description", ""), f"{at}.description"),
-                "deprecated": bool(operation.get("deprecated", False)),
-                "parameters": list(parameters.values()),
-            }
-            # What one reference names is in each operation that has it: 1,900 of them made 8 GB of 5 MB.
-            characters += len(json.dumps(fields, ensure_ascii=False))
-            if characters > MOST_CHARACTERS:
-                raise DocumentRefused(_TOO_MUCH)
-            yield fields
+            if not path.startswith("/"):
+                raise DocumentRefused("A path starts with a slash.", place)
+            if len(path) > LONGEST_PATH:
+                raise DocumentRefused(f"A path has at most {LONGEST_PATH} characters.", place)
+            item = self._followed(given, place)
+            for method in _METHODS:
+                if item.get(method) is not None:
+                    yield self._operation(path, method, item)
+
+    def _operation(self, path: str, method: str, item: dict[str, Any]) -> "OperationFields":
+        place: Place = ("paths", path, method)
+        operation = item[method]
+        if not isinstance(operation, dict):
+            raise DocumentRefused("An operation is an object.", place)
+        parameters: dict[tuple[str, str], dict[str, Any]] = {}
+        for given, where in ((item.get("parameters"), place[:-1]), (operation.get("parameters"), place)):
+            for index, each in enumerate(self._items(given, (*where, "parameters"))):
+                if parameter := self._parameter(each, (*where, "parameters", str(index))):
+                    parameters[parameter["name"], parameter["in"]] = parameter
+        fields: OperationFields = {
+            "method": method.upper(),
+            "path": path,
+            "operation_id": self._words(operation, "operationId", place)[:120],
+            "summary": self._words(operation, "summary", place)[:300],
+            "description": self._words(operation, "description", place),
+            "deprecated": bool(operation.get("deprecated", False)),
+            "parameters": list(parameters.values()),
+        }
+        # What one reference names is in each operation that has it: 1,900 of them made 8 GB of 5 MB.
+        self._characters += len(json.dumps(fields, ensure_ascii=False))
+        if self._characters > MOST_CHARACTERS:
+            raise DocumentRefused(_TOO_MUCH, place)
+        self._compare(fields, place)
+        return fields
+
+    def _compare(self, fields: "OperationFields", place: Place) -> None:
+        """The operation with the others, and with its own path."""
+        if name := fields["operation_id"]:
+            call = f"{fields['method']} {fields['path']}"
+            if (first := self._ids.setdefault(name, call)) != call:
+                self._leave_out(f"{first[:100]} has the operationId {quoted(name)} too.", (*place, "operationId"))
+        declared = {each["name"] for each in fields["parameters"] if each["in"] == "path"}
+        for name in _IN_PATH.findall(fields["path"]):
+            if name not in declared:
+                self._leave_out(f"The path's parameter {quoted(name)} is not described.", place)
+
+    def _parameter(self, given: object, place: Place) -> dict[str, Any] | None:
+        """What describes a parameter, with its own schema in place; ``None`` if nothing does.
+
+        References further inside stay: resolving all of them may have no end.
+        """
+        try:
+            parameter = self._followed(given, place)
+            schema = parameter.get("schema")
+            if isinstance(schema, dict):
+                parameter = parameter | {"schema": self._followed(schema, (*place, "schema"))}
+        except DocumentRefused as refusal:
+            self.left_out.append(refusal.finding)
+            return None
+        if not all(isinstance(parameter.get(name), str) for name in ("name", "in")):
+            self._leave_out("This parameter has no name, or isn't in anything: it is left out.", place)
+            return None
+        return parameter
+
+    def _followed(self, value: object, place: Place) -> dict[str, Any]:
+        """The object that ``value`` is or refers to. Raises ``DocumentRefused``."""
+        for _ in range(MOST_HOPS):
+            if not isinstance(value, dict):
+                raise DocumentRefused("This is no object.", place)
+            reference = value.get("$ref")
+            if not isinstance(reference, str):
+                return value
+            if not reference.startswith("#/"):
+                raise DocumentRefused(
+                    f"{quoted(reference)} leaves the document; only #/… is followed.", (*place, "$ref")
+                )
+            found = target(self._document, reference)
+            if not isinstance(found, dict):
+                raise DocumentRefused(f"{quoted(reference)} is not an object in the document.", (*place, "$ref"))
+            value = found
+        raise DocumentRefused(f"{quoted(str(reference))} refers to itself.", (*place, "$ref"))
+
+    def _items(self, value: object, place: Place) -> list[Any]:
+        if value is not None and not isinstance(value, list):
+            self._leave_out("This is no list: it is left out.", place)
+        return _list(value)
+
+    def _words(self, operation: dict[str, Any], name: str, place: Place) -> str:
+        value = operation.get(name)
+        if value is not None and not isinstance(value, str):
+            self._leave_out("This is no text: it is left out.", (*place, name))
+        return _text(value)
+
+    def _leave_out(self, why: str, place: Place) -> None:
+        self.left_out.append(Finding(why, place))
 
 
-def _as(kind: type[_Kind], value: object, at: str) -> _Kind:
-    """``value``, which is what the document's format says. What a reference names elsewhere was perhaps never checked."""
-    if not isinstance(value, kind):
-        raise DocumentRefused(f"{at}: this is no {_NAMES[kind]}.")
-    return value
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
-def _with_schema(document: dict[str, Any], parameter: dict[str, Any]) -> dict[str, Any]:
-    """``parameter`` with its own schema in place. References further inside stay: resolving all of them may have no end."""
-    schema = parameter.get("schema")
-    return parameter | {"schema": _followed(document, schema)} if isinstance(schema, dict) else parameter
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
-def _followed(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    for _ in range(MOST_HOPS):
-        reference = value.get("$ref")
-        if not isinstance(reference, str):
-            return value
-        found = target(document, reference)
-        if not isinstance(found, dict):
-            raise DocumentRefused(f"{short(reference)!r} is not an object in the document.")
-        value = found
-    raise DocumentRefused(f"{short(str(value.get('$ref')))!r} refers to itself.")
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,6 +1,8 @@
 """Import of OpenAPI documents: operations of an API, or a whole new one."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -10,6 +12,7 @@ from apps.audit.services import change
 from apps.catalog import openapi, validation
 from apps.catalog.document import APIFields, UpstreamFields
 from apps.catalog.models import API, OpenAPIDocument
+from apps.catalog.openapi.findings import Finding
 from apps.catalog.policies import can_create_api, can_edit_api
 from apps.catalog.services.apis import create
 from apps.catalog.services.revisions import private_upstreams, replace_operations
@@ -20,11 +23,13 @@ from apps.tenants.services import allow
 
 
 class ImportResult(NamedTuple):
-    """How many operations the API has now, and how many of them came and went."""
+    """How many operations the API has now, how many of them came and went, and what of the document isn't as it should be: message,
+    pointer, line and column of each."""
 
     operations: int
     added: int
     removed: int
+    warnings: list[dict[str, Any]]
 
 
 def openapi_import(*, actor: Actor, api: API, content: bytes) -> ImportResult:
@@ -33,7 +38,9 @@ def openapi_import(*, actor: Actor, api: API, content: bytes) -> ImportResult:
     Not in a transaction: the document may take a minute to be checked. ``Unavailable`` while others are being checked.
     """
     allow(can_edit_api(actor, api), "Only owners and developers of its tenant may change this API.")
-    return _take(actor, api, _read(content, api.tenant))
+    description = _read(content, api.tenant)
+    _note_base_path(description, [upstream.url for upstream in api.upstreams.all()])
+    return _take(actor, api, description)
 
 
 def api_create_from_openapi(
@@ -47,6 +54,8 @@ def api_create_from_openapi(
 ) -> API:
     """A new API, as a draft, from a document: its title, summary and first server, where nothing else is given.
 
+    A server without a host (``/v3``) is below ``upstream_url``, unless that has a path of its own.
+
     Not in a transaction, as ``openapi_import``.
     """
     allow(can_create_api(actor, tenant), "Only owners and developers of the tenant may register APIs for it.")
@@ -59,7 +68,7 @@ def api_create_from_openapi(
         listen_path=f"/{slug}/",
     )
     wanted.update(fields)
-    url = upstream_url or next(iter(description.servers), "")
+    url = _upstream(upstream_url, description)
     upstreams: list[UpstreamFields] = [{"url": url}] if url else []
     private = private_upstreams(actor, tenant, upstreams)
     comment = "Imported from an OpenAPI document"
@@ -67,6 +76,31 @@ def api_create_from_openapi(
         api = create(actor, tenant, slug, upstreams, None, (), comment, wanted, private)
         _take(actor, api, description)
     return api
+
+
+def _upstream(given: str, description: openapi.Description) -> str:
+    """``given``, with the path of a document whose server has no host; else the document's first server, if it has one."""
+    path = "" if description.servers else description.base_path
+    if given and path and urlsplit(given).path in ("", "/"):
+        given = f"{given.rstrip('/')}{path}/"
+        _note(description, f"The upstream is {given}: this path, at the address that was given.")
+    else:
+        _note_base_path(description, [given])
+    return given or next(iter(description.servers), "")
+
+
+def _note_base_path(description: openapi.Description, urls: Sequence[str]) -> None:
+    """Say so where the document's server is a path only, below which no upstream is."""
+    path = description.base_path
+    if path and not description.servers and not any(url.rstrip("/").endswith(path) for url in urls):
+        _note(
+            description, f"The server {path} has no host, and no upstream's URL ends with this path: calls may miss it."
+        )
+
+
+def _note(description: openapi.Description, message: str) -> None:
+    place = ("basePath",) if "swagger" in description.document else ("servers", "0", "url")
+    description.warnings.insert(0, Finding(message, place).as_json())
 
 
 def _read(content: bytes, tenant: Tenant) -> openapi.Description:
@@ -85,7 +119,12 @@ def _take(actor: Actor, api: API, description: openapi.Description) -> ImportRes
         after = set(api.operations.values_list("method", "path"))
         audit_entry.field("openapi", None, description.version)
         OpenAPIDocument.objects.update_or_create(
-            api=api, defaults={"document": description.document, "version": description.version}
+            api=api,
+            defaults={
+                "document": description.document,
+                "version": description.version,
+                "warnings": description.warnings,
+            },
         )
         audit_entry.affect("api", api.slug)
-    return ImportResult(len(after), len(after - before), len(before - after))
+    return ImportResult(len(after), len(after - before), len(before - after), description.warnings)

@@ -234,7 +234,7 @@ class DocumentForm(ConsoleForm):
 
     document = forms.FileField(
         label="OpenAPI document",
-        help_text="OpenAPI 3 or Swagger 2, as JSON or YAML, up to 5 MiB. References outside the document are refused.",
+        help_text="OpenAPI 3 or Swagger 2, as JSON or YAML, up to 5 MiB. References outside it are not followed.",
         widget=forms.ClearableFileInput({"accept": ".json,.yaml,.yml,application/json,application/yaml"}),
     )
 
@@ -254,7 +254,10 @@ class NewFromDocumentForm(DocumentForm):
         required=False, max_length=200, help_text="Where the gateway serves it; made of the title if empty."
     )
     upstream_url = forms.CharField(
-        required=False, max_length=500, label="Upstream", help_text="The document's first server if empty."
+        required=False,
+        max_length=500,
+        label="Upstream",
+        help_text="The document's first server if empty. The path of one without a host, like /v3, is added.",
     )
 
     def __init__(self, *args: Any, tenants: QuerySet[Tenant], **kwargs: Any) -> None:

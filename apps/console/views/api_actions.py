@@ -14,6 +14,7 @@ from apps.console.forms.apis import CommentForm, ConfirmForm, DocumentForm, Purg
 from apps.console.object_lookup import a_revision, an_api, an_api_transition
 from apps.console.page_access import SignedInRequest, of
 from apps.console.receipts import purge_with_receipt
+from apps.console.views.apis import warned
 from apps.purging.policies import can_purge
 from apps.purging.services import purge
 from apps.tenants.models import User
@@ -137,6 +138,8 @@ def import_document(request: SignedInRequest, api: API) -> Action:
         form=DocumentForm,
         service=lambda actor, document: openapi_import(actor=actor, api=api, content=document),
         answer=lambda result, _: done_with_receipt(
-            request, to, f"{result.operations} operations now: {result.added} new, {result.removed} removed"
+            request,
+            to,
+            f"{result.operations} operations now: {result.added} new, {result.removed} removed{warned(result.warnings)}",
         ),
     )

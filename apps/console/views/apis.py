@@ -1,10 +1,12 @@
 """APIs: the list, a new one, one out of an OpenAPI document."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 
 from apps.catalog.models import API
@@ -98,4 +100,10 @@ def import_new(request: SignedInRequest) -> Action:
 def _imported(request: SignedInRequest, api: API) -> HttpResponse:
     count = api.operations.count()
     to = reverse("console:api_operations", args=[api.slug])
-    return done(request, to, f"{api} is registered as a draft, with {count} operation{'' if count == 1 else 's'}.")
+    warnings = warned(api.openapi.warnings)
+    return done(request, to, f"{api} is registered as a draft, with {count} operation{pluralize(count)}{warnings}.")
+
+
+def warned(warnings: Sequence[object]) -> str:
+    """How a message about an import goes on where there are warnings; the operations' page lists them."""
+    return f", and {len(warnings)} warning{pluralize(len(warnings))} about the document" if warnings else ""
