@@ -1,6 +1,7 @@
 """Why one call was answered as it was: every decision that the gateway recorded, in words."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from apps.analytics.models import CallRecord
 from apps.egress.rules import REASONS as EGRESS
@@ -17,12 +18,12 @@ _SENTENCES = (
 
 @dataclass(frozen=True)
 class ExplainedStep:
-    """One decision. ``ms``: milliseconds since the head of the request was parsed."""
+    """One decision of the gateway."""
 
-    stage: str
+    stage: Annotated[str, "Like route, authenticate, limit, cache, forward or upstream."]
     decision: str
-    ms: float
-    sentence: str
+    ms: Annotated[float, "Milliseconds from the start of the call."]
+    sentence: Annotated[str, "The decision in words; empty: it speaks for itself."]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ tier holds now. What single workers hold besides is theirs to know.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -28,13 +29,11 @@ from apps.explain.typed_request import TypedRequest, typed
 from apps.fleet.compile import affected_by, compile_api, compile_operation_policies, compile_policy, credentials_of
 from apps.foundation.errors import Unavailable
 from apps.gateway.call import head_limits
-from apps.gateway.call.keyed_body import KEYED_BYTES
 from apps.gateway.call.problems import Problem
-from apps.gateway.call.withheld_keys import query_without_keys
 from apps.gateway.config.worker_config import Routes, bare_host
 from apps.gateway.pipeline.authenticators import Identified
 from apps.gateway.pipeline.authenticators.table import OPEN, presented_to, taken_by
-from apps.gateway.pipeline.cache_plan import fields_forwarded, plan_call
+from apps.gateway.pipeline.cache_plan import plan_call, request_typed
 from apps.gateway.pipeline.stages.authenticate import digest_of
 from apps.gateway.pipeline.stages.authorize import refusal_of
 from apps.gateway.pipeline.stages.route import relative_path
@@ -49,25 +48,18 @@ from apps.wire.redis_client import AWAY
 
 @dataclass(frozen=True)
 class Explanation(KeyOfCall):
-    """What would become of a request, and why.
-
-    ``result`` is ``HIT``, ``STALE``, ``REVALIDATED`` (the upstream would be asked whether the stored response is still
-    right), ``MISS``, ``BYPASS`` or ``REFUSED`` (it never reaches the cache); ``reason`` is a code of
-    ``apps.httpcache.Reason`` or of a refusal, ``sentence`` says it to people. ``forwarded`` is the path and query
-    that the upstream would see. ``api_key`` is the name and prefix of the key that the call would have, for those who
-    may see it. ``operation`` is the path pattern of the policy that decided, empty for the API's own.
-    """
+    """What would become of a request, and why."""
 
     api: str = ""
     method: str = ""
     url: str = ""
     application: str = ""
-    api_key: str = ""
-    result: str = ""
-    reason: str = ""
-    sentence: str = ""
-    forwarded: str = ""
-    operation: str = ""
+    api_key: Annotated[str, "Name and prefix of the key that the call would have, for those who may see it."] = ""
+    result: Annotated[str, "HIT, STALE, REVALIDATED, MISS, BYPASS, or REFUSED: it never reaches the cache."] = ""
+    reason: Annotated[str, "As in Cache-Status and in call records."] = ""
+    sentence: Annotated[str, "The reason in words."] = ""
+    forwarded: Annotated[str, "The path and query that the upstream would see."] = ""
+    operation: Annotated[str, "The path pattern whose policy decided; empty: the API's own."] = ""
 
 
 def explain(
@@ -124,7 +116,9 @@ def explain(
         served = structs.replace(
             served, policy=compile_policy(row, policy), operation_policies=compile_operation_policies(row, policy)
         )
-    plan = plan_call(served, _request(served, call, target), credential)
+    path = relative_path(served, target.path)
+    request = request_typed(served, call.method, call.scheme, call.host, path, target.query, call.headers, call.body)
+    plan = plan_call(served, request, credential)
     asked = replace(asked, operation=_operation(served, plan, rules))
     try:
         return _explained(asked, plan, VisibleEntries(actor, row, plan.owners))
@@ -201,20 +195,6 @@ def _refusal(record: snapshot.Credential | None, api: str, now: float) -> Proble
         return Problem.INVALID_CREDENTIAL
     refusal = refusal_of(record, api, now)
     return refusal[0] if refusal is not None else None
-
-
-def _request(api: snapshot.API, call: TypedRequest, target: httpcache.Target) -> httpcache.Request:
-    """What the pipeline's first stages make of the call: no client here is a trusted proxy."""
-    return httpcache.Request(
-        method=call.method,
-        scheme=call.scheme,
-        host=call.host,
-        path=relative_path(api, target.path),
-        query=query_without_keys(target.query),
-        headers=fields_forwarded(api, call.headers),
-        has_body=call.body is not None,
-        body=call.body if call.body is not None and len(call.body) <= KEYED_BYTES else None,
-    )
 
 
 def _operation(api: snapshot.API, plan: httpcache.RequestPlan, rules: CachePolicy) -> str:

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Annotated
 
 from apps import httpcache
 from apps.cachestore.inspection import CacheInspection
@@ -29,31 +31,27 @@ class KeyPart:
 
 @dataclass(frozen=True)
 class Difference:
-    """One part in which a stored response's key isn't the request's: ``wanted`` is the request's."""
+    """One part in which a stored response's key isn't the request's."""
 
     label: str
-    wanted: str
+    wanted: Annotated[str, "The request's."]
     stored: str
 
 
 @dataclass(frozen=True)
 class NearestEntry:
-    """A stored response, without its body: times in Unix seconds. ``state`` is ``fresh``, ``stale`` or ``purged``.
-
-    ``scope`` is among whom it may be shared, ``holder`` whose it is in words (tenant, application), as far as whoever
-    asks may know; ``rule`` is why it may be shared so.
-    """
+    """A stored response, without its body."""
 
     key: str
     status: int
-    state: str
-    stored_at: float
-    fresh_until: float
-    keep_until: float
-    size: int
-    scope: str
-    holder: str
-    rule: str
+    state: Annotated[str, "fresh, stale or purged."]
+    stored_at: datetime
+    fresh_until: datetime
+    keep_until: datetime
+    size: Annotated[int, "Bytes of body."]
+    scope: Annotated[str, "Among whom it may be shared: shared, tenant, application or subject."]
+    holder: Annotated[str, "Whose it is, as far as you may know; empty: everybody's."]
+    rule: Annotated[str, "Why it may be shared so."]
     tags: tuple[str, ...]
 
 
@@ -65,17 +63,14 @@ class Nearest:
 
     stored: NearestEntry
     differences: tuple[Difference, ...]
-    others: int
-    """How many more are stored under this path, as far as the reader may see them."""
+    others: Annotated[int, "How many more are stored under this path, as far as you may see them."]
 
 
 @dataclass(frozen=True)
 class KeyOfCall:
-    """A call's key: its text or name, its parts, what is stored under it, and another stored response; all but the first may
-    be missing.
-    """
+    """A call's cache key in parts, what is stored under it, and another stored response: as far as something of it is known."""
 
-    key: str = ""
+    key: Annotated[str, "What names it in Cache-Status, or in the call's record."] = ""
     parts: tuple[KeyPart, ...] = ()
     stored: NearestEntry | None = None
     nearest: Nearest | None = None
@@ -138,9 +133,9 @@ def stored_of(held: httpcache.StoredResponse, ended: bool, now: float) -> Neares
         key=entry.key.hex(),
         status=entry.status,
         state=state,
-        stored_at=entry.received_at,
-        fresh_until=entry.fresh_until,
-        keep_until=entry.keep_until,
+        stored_at=_time(entry.received_at),
+        fresh_until=_time(entry.fresh_until),
+        keep_until=_time(entry.keep_until),
         size=len(entry.body),
         scope=httpcache.SharingScope(entry.scope).name.lower(),
         # A subject's name is that of a key; its application says whose it is.
@@ -148,6 +143,11 @@ def stored_of(held: httpcache.StoredResponse, ended: bool, now: float) -> Neares
         rule=entry.rule,
         tags=entry.tags,
     )
+
+
+def _time(seconds: float) -> datetime:
+    """To the second, as it is shown."""
+    return datetime.fromtimestamp(int(seconds), UTC)
 
 
 def differences(parts: Shown, fields: Mapping[str, str], row: IndexedResponse) -> list[Difference]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Annotated
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -33,22 +34,22 @@ OK, DEGRADED, AWAY_NOW = "ok", "degraded", "away"
 class GatewayWorker:
     """One gateway worker, as it last said of itself. Times are datetimes of Redis's clock."""
 
-    worker: str
+    worker: Annotated[str, "Its name among all workers."]
     node: str
     number: int
     pid: int
     incarnation: int
-    epoch: int
-    lag: int
+    epoch: Annotated[int, "The last change of configuration that it has applied."]
+    lag: Annotated[int, "Changes that it is behind."]
     purge_clock: int
-    lease_left: float
-    in_flight: int
+    lease_left: Annotated[float, "Seconds that its trust lease still runs."]
+    in_flight: Annotated[int, "Calls that it is answering."]
     version: str
-    since: datetime
-    heard: datetime
-    alive: bool
-    troubled: tuple[str, ...]
-    refused: int
+    since: Annotated[datetime, "When it started."]
+    heard: Annotated[datetime, "When it last spoke."]
+    alive: Annotated[bool, "It spoke within the last seconds."]
+    troubled: Annotated[tuple[str, ...], "Upstreams that it can't reach."]
+    refused: Annotated[int, "Values that it refused because their seal is broken."]
 
 
 @dataclass(frozen=True)

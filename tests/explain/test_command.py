@@ -62,7 +62,7 @@ def test_a_call_that_never_reaches_the_cache_says_why(published, capsys):
     [
         (["products"], "Write a path"),
         (["/products/", "-H", "nonsense"], "not a header"),
-        (["/products/", "--as", "acme/nobody"], "no application acme/nobody"),
+        (["/products/", "--as", "acme/nobody"], "no such application"),
         (["/products/", "-X", "TRACE"], "One of"),
     ],
 )

@@ -26,7 +26,7 @@ from apps.fleet.compile import compile_api
 from apps.fleet.publisher import publish_pending
 from apps.foundation.errors import Unavailable
 from apps.gateway.gateway import Gateway
-from apps.gateway.pipeline.cache_plan import plan_call
+from apps.gateway.pipeline.cache_plan import plan_call, request_typed
 from apps.purging.services import policy_update
 from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import Role
@@ -56,7 +56,9 @@ def kept(url="/products/items", *, application=None, asked=(), said=("max-age=60
     api = compile_api(API.objects.get(slug="products"))
     target = httpcache.normalise_target(typed.target)
     credential, _ = module._credential(api, application, typed)
-    plan = plan_call(api, module._request(api, typed, target), credential)
+    path = target.path.removeprefix(b"/products")
+    request = request_typed(api, typed.method, typed.scheme, typed.host, path, target.query, typed.headers, typed.body)
+    plan = plan_call(api, request, credential)
     client = state.client()
     birth = state.redis_state(client).incarnation, int(client.get(redis_names.PURGE_CLOCK) or 0)
     headers = [("Cache-Control", *said)] + ([("Vary", vary)] if vary else []) + [("ETag", '"1"')]

@@ -2,6 +2,9 @@
 
 from typing import TypedDict, Unpack
 
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
 from apps.access.choices import LIVE
 from apps.access.models import Application
 from apps.access.policies import can_create_application, can_edit_application
@@ -22,6 +25,15 @@ class ApplicationFields(TypedDict, total=False):
 def named(application: Application) -> str:
     """``acme/bot``: how the file, the REST API and the audit log name an application."""
     return f"{application.tenant.slug}/{application.slug}"
+
+
+def application_named(name: str, among: QuerySet[Application]) -> Application:
+    """The one that ``named`` names so. Raises ``ValidationError`` with a sentence for who wrote it."""
+    tenant, _, slug = name.partition("/")
+    found = among.select_related("tenant").filter(tenant__slug=tenant, slug=slug).first()
+    if found is None:
+        raise ValidationError("There is no such application: write tenant/application, like acme/bot.")
+    return found
 
 
 def application_create(*, actor: Actor, tenant: Tenant, slug: str, name: str, description: str = "") -> Application:

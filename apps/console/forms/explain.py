@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.access.models import Application
+from apps.access.services.applications import application_named
 from apps.console.forms.fields import ConsoleForm, HeaderLinesField, helped
 
 METHODS = ("GET", "HEAD", "POST", "QUERY", "PUT", "PATCH", "DELETE")
@@ -52,13 +52,7 @@ class ApplicationField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         """The row."""
         text = super().to_python(value)
-        if not text:
-            return None
-        tenant, _, slug = text.partition("/")
-        found = self.applications.select_related("tenant").filter(tenant__slug=tenant, slug=slug).first()
-        if found is None:
-            raise ValidationError("There is no such application: write tenant/application, like acme/bot.")
-        return found
+        return application_named(text, self.applications) if text else None
 
 
 class ExplainForm(ConsoleForm):

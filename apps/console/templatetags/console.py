@@ -1,6 +1,6 @@
 """Tags and filters of the console's templates: figures, times, badges, icons, fields."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django import template
@@ -86,12 +86,6 @@ def part(label: str) -> str:
 def sharing(scope: str) -> str:
     """Among whom a stored response is shared."""
     return _SHARING.get(scope, scope)
-
-
-@register.filter
-def moment(seconds: float | None) -> datetime | None:
-    """Unix seconds as a time."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 @register.simple_tag

@@ -12,21 +12,13 @@ from rest_framework.response import Response
 from apps.analytics import selectors
 from apps.analytics.api.filtersets import scope_of
 from apps.analytics.api.serializers import CallSerializer
+from apps.analytics.explain import ExplainedStep
 from apps.analytics.models import CallRecord
-from apps.explain.api.lookup import KeyOfCallSerializer
+from apps.explain.nearest import KeyOfCall
 from apps.explain.recorded_call import key_of_call
-from apps.rest.fields import Measured
+from apps.rest.dataclass_serializers import serializer_of
 from apps.rest.views import ViaAPI
 from apps.tenants.models import User
-
-
-class StepSerializer(serializers.Serializer):
-    """One decision of the gateway."""
-
-    stage = serializers.CharField(help_text="Like route, authenticate, limit, cache, forward or upstream.")
-    decision = serializers.CharField()
-    ms = Measured(help_text="From the start of the call.")
-    sentence = serializers.CharField(help_text="The decision in words.")
 
 
 class ExplainSerializer(serializers.Serializer):
@@ -34,8 +26,8 @@ class ExplainSerializer(serializers.Serializer):
 
     call = CallSerializer()
     sentence = serializers.CharField(help_text="Why the cache did what it did.")
-    steps = StepSerializer(many=True)
-    key = KeyOfCallSerializer(
+    steps = serializer_of(ExplainedStep)(many=True)
+    key = serializer_of(KeyOfCall)(
         allow_null=True,
         help_text="The cache key in parts, and the nearest stored response; null: the cache was not asked.",
     )

@@ -7,10 +7,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from apps.fleet.api.serializers import GatewaySerializer
 from apps.fleet.selectors import GatewayWorker, gateways
+from apps.rest.dataclass_serializers import serializer_of
 from apps.rest.views import ViaAPI
 from apps.tenants.policies import is_administrator
+
+GatewaySerializer = serializer_of(GatewayWorker)
 
 
 class GatewayViewSet(ViaAPI, GenericViewSet):

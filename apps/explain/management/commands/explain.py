@@ -1,20 +1,22 @@
 """``manage.py explain URL``: what the cache would do with a request, and why."""
 
-import dataclasses
 import json
-import time
 from argparse import ArgumentParser
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
+from django.utils import timezone
 
 from apps.access.models import Application
+from apps.access.services.applications import application_named
 from apps.explain.lookup import Explanation, explain
 from apps.explain.nearest import NearestEntry
 from apps.explain.typed_request import header_of
 from apps.foundation.errors import Unavailable
+from apps.rest.dataclass_serializers import serializer_of
 from apps.tenants.actors import PLATFORM
 
 
@@ -37,6 +39,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, url: str, header: list[str], **options: Any) -> None:
         """Exit status: 0, or 1 where there is nothing to explain."""
         body: str | None = options["data"]
+        name: str | None = options["application"]
         try:
             found = explain(
                 actor=PLATFORM,
@@ -44,29 +47,19 @@ class Command(BaseCommand):
                 method=options["request"] or ("GET" if body is None else "POST"),
                 headers=[header_of(line) for line in header],
                 body=body.encode() if body is not None else None,
-                application=_application(options["application"]),
+                application=application_named(name, Application.objects.all()) if name else None,
             )
         except (ValidationError, Unavailable) as error:
             self.stderr.write(" ".join(error.messages) if isinstance(error, ValidationError) else str(error))
             raise SystemExit(1) from None
         if options["json"]:
-            self.stdout.write(json.dumps(dataclasses.asdict(found), indent=2))
+            self.stdout.write(json.dumps(serializer_of(Explanation)(found).data, indent=2))
         else:
-            self.stdout.write("\n".join(lines_of(found, time.time())))
+            self.stdout.write("\n".join(lines_of(found, timezone.now())))
 
 
-def _application(name: str | None) -> Application | None:
-    if name is None:
-        return None
-    tenant, _, slug = name.partition("/")
-    found = Application.objects.select_related("tenant").filter(tenant__slug=tenant, slug=slug).first()
-    if found is None:
-        raise ValidationError(f"There is no application {name}: write tenant/application, like acme/bot.")
-    return found
-
-
-def lines_of(found: Explanation, now: float) -> Iterable[str]:
-    """An explanation as text. ``now`` is Unix seconds."""
+def lines_of(found: Explanation, now: datetime) -> Iterable[str]:
+    """An explanation as text."""
     yield f"{found.method} {found.url}"
     yield f"{found.result} ({found.reason}): {found.sentence}"
     for label, value in (
@@ -93,8 +86,8 @@ def lines_of(found: Explanation, now: float) -> Iterable[str]:
             yield f"More are stored under this path: {found.nearest.others}."
 
 
-def _said(stored: NearestEntry, now: float) -> str:
+def _said(stored: NearestEntry, now: datetime) -> str:
     whose = f"{stored.holder}'s own" if stored.holder else stored.scope
-    left = stored.fresh_until - now
-    until = f"fresh for {left:.0f} s" if stored.state == "fresh" else stored.state
-    return f"{stored.status}, {stored.size} bytes, {until}, stored {now - stored.stored_at:.0f} s ago, {whose} ({stored.rule})"
+    left, age = stored.fresh_until - now, now - stored.stored_at
+    until = f"fresh for {left.total_seconds():.0f} s" if stored.state == "fresh" else stored.state
+    return f"{stored.status}, {stored.size} bytes, {until}, stored {age.total_seconds():.0f} s ago, {whose} ({stored.rule})"
