@@ -1,7 +1,6 @@
 """Errors outside of any view: problem documents below ``/api/``, pages elsewhere."""
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.views.defaults import page_not_found
 
 from apps.console.views import errors as pages
 from apps.rest import errors as problems
@@ -9,7 +8,7 @@ from apps.rest import errors as problems
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404."""
-    return problems.no_address() if request.path.startswith("/api/") else page_not_found(request, exception)
+    return problems.no_address() if request.path.startswith("/api/") else pages.not_found(request)
 
 
 def closed(request: HttpRequest) -> HttpResponse:

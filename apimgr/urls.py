@@ -30,5 +30,6 @@ urlpatterns = [
     path("", include("apps.console.urls")),
 ]
 
+handler403 = "apps.console.views.errors.refused"
 handler404 = "apimgr.errors.not_found"
 handler500 = "apimgr.errors.server_error"

@@ -14,7 +14,9 @@ from apps.access.selectors import (
 )
 from apps.catalog.choices import SERVED
 from apps.catalog.selectors import apis_editable_by
+from apps.tenants.choices import Role
 from apps.tenants.models import User
+from apps.tenants.policies import tenants_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class FirstStep:
 
 
 def first_steps(user: User) -> list[FirstStep]:
-    """The steps of this reader; an empty list when all are done."""
+    """The steps of this reader; an empty list when all are done, and for those who may only look."""
     steps = _of_administrator(user) if user.is_administrator else _of_tenant(user)
     return [] if all(step.done for step in steps) else steps
 
@@ -58,6 +60,8 @@ def _of_administrator(user: User) -> list[FirstStep]:
 
 
 def _of_tenant(user: User) -> list[FirstStep]:
+    if not tenants_of(user, Role.OWNER, Role.DEVELOPER).exists():
+        return []
     applications = applications_visible_to(user)
     return [
         FirstStep(

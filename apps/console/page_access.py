@@ -6,7 +6,7 @@ asks the policy (else 403), and marks the view with that policy, so that a test 
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeGuard, cast
 from urllib.parse import quote
 
 from django.conf import settings
@@ -17,6 +17,7 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from apps.console.who_may import who_may
 from apps.foundation.via import coming_by
 from apps.tenants.models import User
 from apps.tenants.sign_in import has_confirmed
@@ -32,9 +33,10 @@ class SignedInRequest(HttpRequest):
 
 
 class GuardedView(Protocol):
-    """A view that knows its policy."""
+    """A view that knows its policy. ``admit(user, **parameters)`` is what the address names, ``None`` for whom it is closed to."""
 
     policy: Policy
+    admit: Callable[..., tuple[Any, ...] | None]
 
     def __call__(self, request: HttpRequest, **kwargs: Any) -> HttpResponse: ...
 
@@ -74,6 +76,13 @@ def page(
     password or second factor in the last five minutes; others are asked for it first.
     """
 
+    def found(user: User, **kwargs: Any) -> tuple[Any, ...]:
+        return () if load is None else (load(user, **kwargs),)
+
+    def admit(user: User, **kwargs: Any) -> tuple[Any, ...] | None:
+        loaded = found(user, **kwargs)
+        return loaded if may(user, *loaded) else None
+
     def guard(view: Callable[..., HttpResponse]) -> GuardedView:
         @wraps(view)
         def guarded(request: HttpRequest, **kwargs: Any) -> HttpResponse:
@@ -81,20 +90,25 @@ def page(
                 return to_sign_in(request)
             if request.method not in methods:
                 return HttpResponseNotAllowed(methods)
-            loaded = () if load is None else (load(request.user, **kwargs),)
+            loaded = found(request.user, **kwargs)
             policy = may_post if may_post is not None and request.method == "POST" else may
             if not policy(request.user, *loaded):
-                raise PermissionDenied("You may not do this.")
+                raise PermissionDenied(who_may(request.user, policy, *loaded))
             if confirmed and not has_confirmed(request):
                 return to_confirmation(cast(SignedInRequest, request))
             with coming_by("console"):
                 return view(request, *loaded) if loaded else view(request, **kwargs)
 
         marked: Any = guarded
-        marked.policy = may
+        marked.policy, marked.admit = may, admit
         return marked
 
     return guard
+
+
+def is_page(view: Any) -> TypeGuard[GuardedView]:
+    """Whether ``view`` is guarded, as all of the console's own are."""
+    return hasattr(view, "admit")
 
 
 def to_sign_in(request: HttpRequest) -> HttpResponse:

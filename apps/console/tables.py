@@ -171,6 +171,16 @@ class SubscriptionTable(ConsoleTable):
     class Meta:
         order_by = "-since"
 
+    def render_application(self, record: Subscription) -> SafeString:
+        """Linked for those whose it is: its page is not for the API's side."""
+        application = record.application
+        name = (
+            link(application_url(application), application, "table-name text-reset")
+            if application.tenant_id in self.member_of
+            else format_html('<span class="table-name">{}</span>', application)
+        )
+        return format_html('{}<span class="cell-sub">{}</span>', name, application.tenant)
+
     def render_api(self, record: Subscription) -> SafeString | API:
         """Linked to where the reader may read of it."""
         api = record.api
