@@ -107,7 +107,7 @@ MIDDLEWARE = [
     "apimgr.transport.SecureCookies",
     "apimgr.transport.PlainCookies",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apimgr.static_files.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -344,7 +344,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"server_errors": {"()": "apimgr.log_filters.ServerErrors"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["server_errors"]}},
     "root": {
         "handlers": ["console"],
         "level": read("LOG_LEVEL", "INFO", parsers.words("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),

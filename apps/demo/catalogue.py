@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 PRODUCTS = 6_000
+DELIVERY = 500  # of a product that was sold out
 
 _ADJECTIVES = (
     "light sturdy folding waterproof silent warm compact solar woven padded steel bamboo vintage slim modular".split()
@@ -76,7 +77,7 @@ class Catalogue:
     def __init__(self, size: int = PRODUCTS) -> None:
         chance = random.Random(1871)  # noqa: S311 - reproducible goods, no secret
         self.products = [self._product(number, chance) for number in range(1, size + 1)]
-        self.orders: list[dict[str, int]] = []
+        self.orders = 0
         self.version = 1
         pieces = [_pieces(" ".join([*product.words, *product.traits])) for product in self.products]
         seen = Counter(piece for found in pieces for piece in found)
@@ -124,12 +125,11 @@ class Catalogue:
         return [product.described(language) for product in ranked[:count]]
 
     def order(self, product: Product, quantity: int) -> dict[str, int]:
-        """Sell. Raises ``ValueError`` when there is less in stock."""
+        """Sell, and restock what is sold out. Raises ``ValueError`` when there is less in stock."""
         if not 1 <= quantity <= product.stock:
             raise ValueError(f"{product.stock} left")
-        product.stock -= quantity
+        product.stock = product.stock - quantity or DELIVERY
         product.version += 1
         self.version += 1
-        placed = {"order": len(self.orders) + 1, "item": product.number, "quantity": quantity}
-        self.orders.append(placed)
-        return placed
+        self.orders += 1
+        return {"order": self.orders, "item": product.number, "quantity": quantity}

@@ -52,7 +52,7 @@ OFFERS: dict[str, Offer] = {
     "catalogue": Offer(
         origin_path="/",
         fields={
-            "name": "Catalogue",
+            "name": "Product catalogue",
             "summary": "Everything on sale, with what resembles it.",
             "documentation": "Products by category and one by one, in English and German (Accept-Language).\n\n"
             "An answer may be kept for as long as it says itself. An order drops what was kept of that product.",

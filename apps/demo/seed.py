@@ -31,7 +31,7 @@ from apps.tenants.services import HashedPassword, membership_set, tenant_create,
 PROVIDER, CONSUMER = "acme", "globex"
 TENANTS = {PROVIDER: "Acme Outfitters", CONSUMER: "Globex Travel"}
 CALLER = f"{CONSUMER}/mobile"
-CALL = "/catalogue/items/7"
+CALL = "/catalogue/items/4711"  # which no call of the demo's own asks for: the reader's first one is a MISS
 ORIGIN_HOST = "127.0.0.1"
 
 

@@ -1,10 +1,11 @@
-"""A few minutes of calls through the gateway, as the demo's applications would make them. Nothing is backdated.
+"""Calls through the gateway, as the demo's applications would make them. Nothing is backdated.
 
 Few things are asked for often and many seldom (Zipf's law), which is what makes a cache work; some calls fail, each in a way
 that the dashboards and the call log tell apart.
 """
 
 import asyncio
+import itertools
 import random
 from dataclasses import dataclass, field
 
@@ -13,8 +14,9 @@ import httpx
 from apps.demo.catalogue import CATEGORIES
 from apps.demo.credentials import Credentials
 
-RATE = 12.0  # calls a second
+RATE = 12.0  # calls a second, for the first MINUTES of a demo
 MINUTES = 4.0
+STEADY_RATE = 1.0  # for as long as it runs: enough for dashboards to move, too little to be felt
 ITEMS = 300
 AT_ONCE = 20  # calls that wait at the same time; beyond that a tick is left out
 TIMEOUT = 10.0
@@ -87,16 +89,21 @@ def next_call(chance: random.Random) -> DemoCall:
 
 
 async def send(
-    gateway: str, credentials: Credentials, *, rate: float = RATE, minutes: float = MINUTES, seed: int | None = None
+    gateway: str, credentials: Credentials, *, rate: float, minutes: float | None = None, seed: int | None = None
 ) -> int:
-    """Make ``rate`` calls a second for ``minutes``, at most ``AT_ONCE`` at a time. How many were answered."""
+    """Make at most ``rate`` calls a second for ``minutes`` (without them until it is cancelled), ``AT_ONCE`` at most at a time.
+
+    Returns how many were answered. An upstream that fails or is slow, and a gateway that is away, end nothing.
+    """
     chance = random.Random(seed)  # noqa: S311 - simulated traffic, no secret
     loop = asyncio.get_running_loop()
-    began, period, answered = loop.time(), 1 / rate, 0
+    due, answered = loop.time(), 0
+    count = None if minutes is None else int(rate * minutes * 60)
     running: set[asyncio.Task[bool]] = set()
     async with httpx.AsyncClient(base_url=gateway, timeout=TIMEOUT, trust_env=False) as client:
-        for number in range(int(rate * minutes * 60)):
-            await asyncio.sleep(max(0.0, began + number * period - loop.time()))
+        for _ in itertools.islice(itertools.count(), count):
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            due = max(due, loop.time() - 1) + 1 / rate  # never more than a second's calls are made up for
             finished = {task for task in running if task.done()}
             answered += sum(task.result() for task in finished)
             running -= finished

@@ -21,7 +21,7 @@ from apps.tenants.models import Tenant
 
 @dataclass(frozen=True)
 class Demo:
-    """A demo to run. ``is_new``: it was made at this start, so it gets its traffic."""
+    """A demo to run. ``is_new``: it was made at this start, so dashboards have nothing to show yet."""
 
     credentials: Credentials
     listener: socket.socket
@@ -42,13 +42,19 @@ class Demo:
             inherited=[descriptor],
         )
 
-    def traffic(self) -> ChildPlan:
-        """A few minutes of calls through the gateway: once, when it is new."""
-        return ChildPlan(name="demo", command=manage("demo", "--traffic", root=settings.BASE_DIR), once=True)
+    def traffic(self) -> list[ChildPlan]:
+        """Its calls through the gateway: a few for as long as it runs, and many for some minutes when it is new."""
+        plans = [ChildPlan(name="demo", command=manage("demo", "--steady", root=settings.BASE_DIR))]
+        if self.is_new:
+            first = manage("demo", "--traffic", root=settings.BASE_DIR)
+            plans.append(ChildPlan(name="demo first", command=first, once=True))
+        return plans
 
 
 def demo_prepare() -> Demo | None:
     """The demo of this installation: what an earlier start made, else a new one if nothing else is here, else none.
+
+    None either when somebody deleted its provider: there is nothing left to call.
 
     The origin keeps its port. When another process has it by now, it takes another, and its APIs' upstreams follow.
     """
@@ -62,6 +68,8 @@ def demo_prepare() -> Demo | None:
         except BaseException:
             listener.close()
             raise
+    if not Tenant.objects.filter(slug=PROVIDER).exists():
+        return None
     with contextlib.suppress(PortTaken):
         demo = Demo(credentials, _listen(credentials.origin_port), is_new=False)
         _open_way(credentials.origin_port)

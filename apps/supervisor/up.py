@@ -108,8 +108,8 @@ async def _serve(
     )
     await _ready(supervisor)
     log.plain(welcome(made, shown.credentials if shown else None, notice))
-    if shown and shown.is_new:
-        await supervisor.start([shown.traffic()])
+    if shown:
+        await supervisor.start(shown.traffic())
     await supervisor.stopping.wait()
 
 

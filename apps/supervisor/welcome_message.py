@@ -31,7 +31,7 @@ def welcome(made: FirstAdministrator | None, demo: Credentials | None, notice: s
         lines += ["", "  People of the demo (all with the password " + demo.password + ")"]
         lines += [f"    {person.email:<22} {person.role} of {person.tenant}" for person in demo.people]
         call = f"curl -i -H 'X-API-Key: {demo.key}' {gateway}{demo.call}"
-        note = "  A call (the second time it comes from the cache):"
+        note = "  A call: MISS the first time, HIT when you repeat it within a minute:"
     else:
         call, note = f"curl -i {gateway}/_gateway/readyz", "  Whether the gateway is ready:"
     return "\n".join([*lines, "", note, f"    {call}", "", "Ctrl-C stops it all.", ""])

@@ -23,7 +23,7 @@ from apps.catalog.choices import APIState
 from apps.catalog.egress import refused_upstreams
 from apps.catalog.models import API, Upstream
 from apps.demo import seed, traffic
-from apps.demo.catalogue import Catalogue
+from apps.demo.catalogue import PRODUCTS, Catalogue
 from apps.demo.credentials import FILE, Credentials, kept
 from apps.demo.origin import LARGEST_BODY, OriginRequest, Shop
 from apps.supervisor import demo
@@ -89,7 +89,13 @@ def test_an_order_changes_the_product_and_names_it(shop):
 )
 def test_an_order_that_makes_no_sense_is_refused(shop, body):
     assert shop.answer(ask("/items/7/orders", "POST", body=body)).status == 422
-    assert shop.catalogue.orders == []
+    assert shop.catalogue.orders == 0
+
+
+def test_what_is_sold_out_is_delivered_again(shop):
+    product = shop.catalogue.find(7)
+    shop.catalogue.order(product, product.stock)
+    assert product.stock > 0
 
 
 def test_similar_products_share_their_words(shop):
@@ -261,8 +267,9 @@ def test_the_command_makes_the_demo_once(data, capsys):
 
 
 def test_traffic_without_a_demo_is_refused(data):
-    with pytest.raises(CommandError, match="no demo"):
-        call_command("demo", "--traffic")
+    for option in ("--traffic", "--steady"):
+        with pytest.raises(CommandError, match="no demo"):
+            call_command("demo", option)
 
 
 def test_a_rate_out_of_bounds_is_refused(data, monkeypatch):
@@ -281,25 +288,62 @@ def test_calls_repeat_often_enough_for_a_cache_and_some_fail():
     assert any(call.method == "POST" for call in calls)
 
 
+def test_the_call_that_the_reader_is_shown_is_no_call_of_the_demos_own():
+    assert traffic.ITEMS < int(seed.CALL.rpartition("/")[2]) <= PRODUCTS
+
+
+@pytest.mark.django_db
+def test_calls_go_on_for_as_long_as_the_demo_runs_and_begin_with_many(data):
+    first = demo.demo_prepare()
+    first.listener.close()
+    second = demo.demo_prepare()
+    second.listener.close()
+    options = [[(plan.command.argv[-1], plan.once) for plan in each.traffic()] for each in (first, second)]
+    assert options == [[("--steady", False), ("--traffic", True)], [("--steady", False)]]
+
+
+@pytest.mark.django_db
+def test_a_demo_whose_provider_was_deleted_is_none(data):
+    demo.demo_prepare().listener.close()
+    Tenant.objects.filter(slug="acme").update(slug="gone")
+    assert demo.demo_prepare() is None
+
+
+CREDENTIALS = Credentials(
+    password="p",
+    people=[],
+    keys={name: f"key of {name}" for name in ("acme/storefront", "globex/mobile", "globex/reports")},
+    caller="globex/mobile",
+    call="/",
+    origin_port=1,
+)
+
+
 async def test_traffic_keeps_to_its_rate_and_uses_the_keys(origin):
-    credentials = Credentials(
-        password="p",
-        people=[],
-        keys={name: f"key of {name}" for name in ("acme/storefront", "globex/mobile", "globex/reports")},
-        caller="globex/mobile",
-        call="/",
-        origin_port=1,
-    )
     began = asyncio.get_running_loop().time()
-    answered = await traffic.send(origin, credentials, rate=100, minutes=20 / 6000, seed=1)
+    answered = await traffic.send(origin, CREDENTIALS, rate=100, minutes=20 / 6000, seed=1)
     assert answered == 20
     assert asyncio.get_running_loop().time() - began >= 0.19
+
+
+async def test_traffic_without_an_end_goes_on_until_it_is_stopped(origin, monkeypatch):
+    made: asyncio.Queue[str] = asyncio.Queue()
+
+    async def make(_client, _credentials, call):
+        made.put_nowait(call.path)
+        return False
+
+    monkeypatch.setattr(traffic, "_make", make)
+    task = asyncio.create_task(traffic.send(origin, CREDENTIALS, rate=1000, seed=1))
+    for _ in range(100):
+        await made.get()
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_traffic_outlives_a_gateway_that_is_away(origin):
     with listen("127.0.0.1", 0, use="nothing", variable="NOTHING") as closed:
         port = closed.getsockname()[1]
-    credentials = Credentials(
-        "p", [], dict.fromkeys(("acme/storefront", "globex/mobile", "globex/reports"), "k"), "c", "/", 1
-    )
-    assert await traffic.send(f"http://127.0.0.1:{port}", credentials, rate=200, minutes=10 / 12000, seed=1) == 0
+    assert await traffic.send(f"http://127.0.0.1:{port}", CREDENTIALS, rate=200, minutes=10 / 12000, seed=1) == 0

@@ -4,12 +4,14 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
+README = (settings.BASE_DIR / "README.md").read_text()
 EVERYWHERE = re.compile(r"in force on 2 of 2 workers, slowest [\d.,]+\sms")
 
 
@@ -161,6 +163,72 @@ def test_from_signing_in_to_a_hit_on_the_dashboard(running, open_console, upstre
 
     revoke(bob)
     assert {running.call("/bin/cache/60", key).status_code for _ in range(20)} == {401}
+
+
+def readme(pattern: str) -> str:
+    """What the README's first ten minutes say, so that the test does what is written."""
+    found = re.search(pattern, " ".join(README.partition("## The first ten minutes")[2].split()))
+    assert found, f"the README doesn't say {pattern}"
+    return found[1]
+
+
+def go_to(page: Page, first: str, *others: str) -> None:
+    """Follow links by the names that the README gives them, the first in the side bar."""
+    page.get_by_role("navigation", name="Main").get_by_role("link", name=first).click()
+    for name in others:
+        page.get_by_role("main").get_by_role("link").filter(has_text=re.compile(rf"\b{name}\b")).first.click()
+
+
+def filter_by_api(page: Page, api: str) -> None:
+    """Of analytics or of the log, only what is about this API."""
+    page.get_by_label("API", exact=True).fill(api)
+    page.get_by_role("button", name="Filter", exact=True).click()
+
+
+def test_the_readmes_first_ten_minutes_are_as_it_says(running, open_console, upstream, demo):
+    administrator = open_console()
+    go_to(administrator, readme(r"as the administrator\. \*\*(\w+)\*\* shows"))
+    expect(administrator.get_by_role("heading", name="Dashboards", level=1)).to_be_visible()
+
+    go_to(administrator, *readme(r"\*\*(APIs → [^*]+)\*\*").split(" → "))
+    for field in ("name", "listen path", "upstream"):
+        value = readme(rf"\b{field} `([^`]+)`").replace("http://127.0.0.1:9000/", upstream)
+        administrator.get_by_label(field.capitalize(), exact=True).fill(value)
+    administrator.get_by_label("Owner", exact=True).select_option(label=readme(r"owner \*([^*]+)\*"))
+    administrator.get_by_role("button", name=readme(r"Then \*\*(Register)\*\*"), exact=True).click()
+    administrator.get_by_role("link", name=readme(r"and \*\*(Publish)\*\*"), exact=True).click()
+    administrator.get_by_role("dialog").get_by_role("button", name="Publish").click()
+    expect(administrator.get_by_role("heading", level=1)).to_contain_text("Published")
+
+    developer = open_console(readme(r"sign in as `([^`]+)`"), demo.password)
+    go_to(developer, *readme(r"\*\*(Catalogue → [^*]+)\*\*").split(" → "))
+    developer.get_by_label("Application", exact=True).select_option(label=readme(r"application \*([^*]+)\*"))
+    plan = developer.get_by_label("Plan", exact=True).locator("option", has_text=readme(r"plan \*([^*]+)\*"))
+    developer.get_by_label("Plan", exact=True).select_option(plan.get_attribute("value"))
+    developer.get_by_label("Reason").fill("To see what comes back.")
+    developer.get_by_role("button", name=readme(r"a reason\. Then \*\*(Ask)\*\*"), exact=True).click()
+    expect(developer.get_by_role("heading", level=1)).to_contain_text("Mobile app → httpbin")
+
+    go_to(administrator, readme(r"As the administrator: \*\*(\w+)\*\*"))
+    row = administrator.get_by_role("row").filter(has_text="httpbin")
+    row.get_by_role("link", name=readme(r"and \*\*(Approve)\*\* in the row")).click()
+    administrator.get_by_role("dialog").get_by_role("button", name="Approve").click()
+    expect(administrator.get_by_role("status").get_by_text(EVERYWHERE)).to_be_visible()
+
+    assert demo.caller == "globex/mobile"
+    path = readme(r"Call `([^`]+)` twice")
+    assert [running.call(path, demo.key).headers["X-Cache"] for _ in "12"] == ["MISS", "HIT"]
+
+    go_to(developer, readme(r"\*\*(Calls)\*\*, with the same filter"))
+
+    def both_are_in_the_log() -> bool:
+        filter_by_api(developer, "httpbin")
+        return developer.locator("table.calls tbody tr").filter(has_text=path).count() == 2
+
+    wait_until(both_are_in_the_log, 30)
+    go_to(administrator, *readme(r"\*\*(Dashboards → \w+)\*\*").split(" → "))
+    filter_by_api(administrator, "httpbin")
+    expect(figure(administrator, "Hit ratio")).to_have_text(re.compile(r"50\s%"))
 
 
 def test_the_demo_comes_alive_by_itself(running, open_console):

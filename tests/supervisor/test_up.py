@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from http.cookies import SimpleCookie
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from django.conf import settings
 
 from tests.support.installation import Installation
 from tests.support.waiting import wait_until
@@ -84,14 +86,19 @@ def test_it_says_what_a_newcomer_needs(running):
         assert person in running.output
 
 
-def test_its_curl_works_as_it_stands_and_the_second_answer_comes_from_the_cache(running):
+def test_its_curl_works_as_it_stands_the_first_call_misses_and_the_second_hits(running):
     line = re.search(r"^ +(curl .*)$", running.output, re.MULTILINE)[1]
     name, *arguments = shlex.split(line)
     answers = [
         subprocess.run([name, "-s", *arguments], capture_output=True, text=True, timeout=30).stdout for _ in "12"
     ]
-    assert answers[0].startswith("HTTP/1.1 200")
-    assert re.search(r"(?i)^x-cache: HIT", answers[1], re.MULTILINE)
+    assert all(answer.startswith("HTTP/1.1 200") for answer in answers)
+    assert [re.search(r"(?i)^x-cache: (\w+)", answer, re.MULTILINE)[1] for answer in answers] == ["MISS", "HIT"]
+    assert urlsplit(shlex.split(line)[-1]).path in (settings.BASE_DIR / "README.md").read_text()
+
+
+def test_the_demos_calls_go_on(running):
+    assert len(running.pids("demo --steady")) == 1
 
 
 def test_the_token_opens_the_rest_api(running):
@@ -227,8 +234,48 @@ def test_a_second_up_with_the_same_data_is_refused(running):
     assert running.is_ready()
 
 
+def provoke_refusals(one: Installation) -> set[int]:
+    """Have the console refuse a call in each way that it has, and return the statuses."""
+    token = re.search(r"token     (\S+)", one.output)[1]
+    password = re.search(r"the password (\S+)\)", one.output)[1]
+    api = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=one.console, timeout=30, trust_env=False) as client:
+        refused = [
+            client.get("/nowhere/"),
+            client.get("/static/nowhere.css"),
+            client.get("/", headers={"host": "elsewhere.test"}),
+            client.get("/api/v1/tenants/"),
+            client.get("/api/v1/tenants/nowhere/", headers=api),
+            client.delete("/api/v1/analytics/summary/", headers=api),
+            client.post("/api/v1/tenants/", headers=api, json={"slug": "not a slug"}),
+            client.post("/api/v1/tenants/", headers=api, content=b"{", follow_redirects=True),
+            client.post("/accounts/login/", data={"login": "x"}),
+        ]
+        page = client.get("/accounts/login/").text
+        assert client.get(re.search(r'href="(/static/[^"]+\.css)', page)[1]).status_code == 200
+        csrf = {"csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        client.post("/accounts/login/", data={"login": "viewer@globex.test", "password": password, **csrf})
+        csrf = {"csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        refused += [
+            client.get("/users/"),
+            client.get("/apis/register/"),
+            client.post("/apis/register/", data=csrf),
+            client.put("/"),
+            client.post("/applications/new/", data=csrf),
+            client.get("/calls/", params={"cursor": "none"}),
+        ]
+        # More fields than Django takes: an operation of its kind "suspicious".
+        refused.append(client.post("/accounts/logout/", data={**csrf, **{f"field{n}": "" for n in range(2000)}}))
+    with socket.create_connection(("127.0.0.1", int(one.environment["CONSOLE_PORT"]))) as connection:
+        connection.sendall(b"no HTTP\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+    assert one.call("/nowhere/").status_code == 404
+    return {answer.status_code for answer in refused}
+
+
 def test_it_stops_in_time_leaves_nothing_and_keeps_its_data(installation):
     one = installation().start()
+    assert provoke_refusals(one) >= {400, 401, 403, 404, 405}
     secrets = {path.name: path.read_text() for path in (one.data / "secrets").iterdir()}
     assert len(one.processes()) >= 9
     began = time.monotonic()
@@ -237,6 +284,8 @@ def test_it_stops_in_time_leaves_nothing_and_keeps_its_data(installation):
     assert time.monotonic() - began < 10
     assert one.processes() == {}
     assert "state did not stop" not in one.output  # it closes its journal itself
+    # Neither a first start nor a refusal is news for whoever runs it.
+    assert not re.findall(r"(?i)^.*(?:warning|error|traceback).*$", one.output, re.MULTILINE)
 
     one.start()
     assert {path.name: path.read_text() for path in (one.data / "secrets").iterdir()} == secrets

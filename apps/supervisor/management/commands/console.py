@@ -33,7 +33,7 @@ class Command(BaseCommand):
             lifespan="off",
             access_log=False,
             log_config=None,
-            log_level="warning",
+            log_level="error",  # its warnings are about what clients sent
             server_header=False,
             # uvicorn believes X-Forwarded-For from loopback unless told otherwise.
             proxy_headers=bool(settings.TRUSTED_PROXIES),
