@@ -7,10 +7,12 @@ from apps.analytics.models import CallRecord
 from apps.egress.rules import REASONS as EGRESS
 from apps.gateway.call.problems import Problem
 from apps.httpcache.reasons import Reason
+from apps.wire.failure_causes import FailureCause
 
 _SENTENCES = (
     {problem.code: problem.detail for problem in Problem}
     | EGRESS
+    | {cause.code: cause.sentence for cause in FailureCause}
     | {reason.code: reason.sentence for reason in Reason}
     | {"gateway_crash": "The gateway died while it sent this response."}
 )
@@ -28,16 +30,17 @@ class ExplainedStep:
 
 @dataclass(frozen=True)
 class Trace:
-    """The decisions on a call, and the one sentence that says why it was answered so."""
+    """The decisions on a call; ``sentence`` says why it was answered so, ``failure`` why the last upstream call that failed did."""
 
     sentence: str
+    failure: str
     steps: tuple[ExplainedStep, ...]
 
 
 def call_trace(call: CallRecord) -> Trace:
     """What was decided on ``call``, from its record alone."""
     steps = tuple(ExplainedStep(stage, decision, ms, sentence_of(decision)) for stage, decision, ms in call.trace)
-    return Trace(sentence_of(call.code) or sentence_of(call.reason), steps)
+    return Trace(sentence_of(call.code) or sentence_of(call.reason), sentence_of(call.cause), steps)
 
 
 def sentence_of(code: str) -> str:

@@ -43,6 +43,9 @@ class CallRecord(models.Model):
     cache_key = models.CharField(
         max_length=32, blank=True, default="", help_text="A quarter of the key's digest; empty: none."
     )
+    cause = models.CharField(
+        max_length=32, blank=True, default="", help_text="Why the last upstream call that failed did; empty: none did."
+    )
 
     class Meta:
         ordering = ["-at", "-id"]
@@ -52,6 +55,7 @@ class CallRecord(models.Model):
             models.Index(fields=["tenant", "-at"], name="calls_of_a_tenant"),
             models.Index(fields=["application", "-at"], name="calls_of_an_application"),
             models.Index(fields=["request_id"], name="calls_by_request_id"),
+            models.Index(fields=["api", "-at"], condition=~models.Q(cause=""), name="failures_of_an_api"),
         ]
 
     def __str__(self) -> str:

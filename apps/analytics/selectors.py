@@ -174,6 +174,7 @@ def calls(
     operation: str = "",
     status: str = "",
     cache: str = "",
+    cause: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
     call_id: str = "",
@@ -190,6 +191,7 @@ def calls(
         "application": application,
         "operation": operation,
         "cache": cache,
+        "cause": cause,
         "call_id": call_id,
         "request_id": request_id,
     }

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from apps.caching.document import PolicyFields, cache_document, default_fields, in_words, read_policy, sensitivity
 from apps.caching.models import CachePolicy
 from apps.catalog.choices import SERVED, APIState
-from apps.catalog.models import API, SETTINGS
+from apps.catalog.models import API, SETTINGS, Upstream
 from apps.foundation import field_names
 from apps.foundation.declared_settings import Word, flat, nested, readers, word_of
 
@@ -22,10 +22,11 @@ HIDDEN = "(hidden)"
 
 
 class UpstreamFields(TypedDict, total=False):
-    """One upstream; ``weight`` is 1 unless said."""
+    """One upstream; ``weight`` is 1 unless said. ``ca``: certificates in PEM that alone vouch for it; absent: the usual ones."""
 
     url: str
     weight: int
+    ca: str
 
 
 class OperationFields(TypedDict, total=False):
@@ -55,7 +56,11 @@ class Parsed:
     deprecated: bool | None = None
 
 
-_UPSTREAM: dict[str, field_names.Reader] = {"url": field_names.text, "weight": field_names.integer}
+_UPSTREAM: dict[str, field_names.Reader] = {
+    "url": field_names.text,
+    "weight": field_names.integer,
+    "ca": field_names.text,
+}
 _HEALTH: dict[str, field_names.Reader] = {"active": field_names.off, "passive": field_names.off}
 
 _WORDS: dict[str, Word] = {name: word_of(setting) for name, setting in SETTINGS.items()}
@@ -129,12 +134,20 @@ def younger_defaults() -> APIFields:
     return {name: getattr(fresh, name) for name, setting in SETTINGS.items() if setting.younger}
 
 
+def upstream_document(row: Upstream) -> UpstreamFields:
+    """An upstream as it stands in a document."""
+    said = UpstreamFields(url=row.url, weight=row.weight)
+    if row.ca:
+        said["ca"] = row.ca
+    return said
+
+
 def configuration(api: API) -> dict[str, Any]:
     """What a revision keeps: all of the document that a roll-back restores."""
     return _in_place(
         nested({name: getattr(api, name) for name in SETTINGS}, _WORDS),
         {
-            "upstreams": [{"url": upstream.url, "weight": upstream.weight} for upstream in api.upstreams.all()],
+            "upstreams": [upstream_document(upstream) for upstream in api.upstreams.all()],
             "cache": cache_document(api.cache_policy),
             "sensitivity": str(api.cache_policy.sensitivity),
         },

@@ -67,11 +67,16 @@ SETTINGS: Mapping[str, APISetting] = settings_in(API)
 
 
 class Upstream(models.Model):
-    """One address that answers for an API; ``weight`` is its share of the calls."""
+    """One address that answers for an API; ``weight`` is its share of the calls, ``ca`` which certificates vouch for it."""
 
     api = models.ForeignKey(API, on_delete=models.CASCADE, related_name="upstreams")
     url = models.CharField(max_length=500)
     weight = models.PositiveIntegerField(default=1)
+    ca = models.TextField(
+        blank=True,
+        default="",
+        help_text="Certificates in PEM that alone vouch for it; empty: those that gateways trust.",
+    )
 
     class Meta:
         ordering = ["id"]

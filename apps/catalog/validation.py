@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from apps.catalog.certificates import read_certificates
 from apps.catalog.choices import APIState, HostState
 from apps.catalog.document import OperationFields, UpstreamFields
 from apps.catalog.models import API, SETTINGS, HostName
@@ -84,7 +85,17 @@ def upstreams_error(upstreams: Sequence[UpstreamFields]) -> Errors:
         seen.add(url)
         if not _within(weight, 1, LARGEST_WEIGHT):
             errors[f"upstreams.{index}.weight"] = [f"Between 1 and {LARGEST_WEIGHT}."]
+        if refusal := _ca_refusal(url, upstream.get("ca", "")):
+            errors[f"upstreams.{index}.ca"] = [refusal]
     return errors
+
+
+def _ca_refusal(url: str, ca: str) -> str | None:
+    try:
+        kept = read_certificates(ca)
+    except ValueError as refusal:
+        return str(refusal)
+    return "Only an https address is vouched for by certificates." if kept and not url.startswith("https:") else None
 
 
 def operations_error(operations: Sequence[OperationFields]) -> Errors:

@@ -181,7 +181,7 @@ def compile_api(row: APIRow) -> API:
         slug=row.slug,
         tenant=row.tenant.slug,
         revision=row.revision,
-        upstreams=tuple(Upstream(url=upstream.url, weight=upstream.weight) for upstream in row.upstreams.all()),
+        upstreams=tuple(Upstream(url=each.url, weight=each.weight, ca=each.ca) for each in row.upstreams.all()),
         concurrency=Concurrency(calls=row.concurrent_calls, queue=row.queued_calls, wait=row.queue_wait),
         policy=compile_policy(row, row.cache_policy),
         operations=tuple(

@@ -38,6 +38,7 @@ from apps.gateway.samples import samples_of
 from apps.gateway.upstream.calls import UpstreamCalls
 from apps.gateway.upstream.client import HTTP1Client, UpstreamClient
 from apps.gateway.upstream.concurrency import ConcurrencyLimits
+from apps.gateway.upstream.failure_log import FailureLog
 from apps.gateway.upstream.loop_detection import LoopDetection
 from apps.wire import api_keys
 from apps.wire.worker_reports import L1
@@ -101,7 +102,10 @@ class Gateway:
         self.concurrency = ConcurrencyLimits(asyncio.get_running_loop())
         self.client: UpstreamClient = client or HTTP1Client(asyncio.get_running_loop())
         self.loop_detection = LoopDetection(options.mac_key)
-        self.calls = UpstreamCalls(self.client, self.concurrency, self.loop_detection, self.config, self.metrics)
+        self.failure_log = FailureLog()
+        self.calls = UpstreamCalls(
+            self.client, self.concurrency, self.loop_detection, self.config, self.metrics, self.failure_log
+        )
         self.coalescer = Coalescer(self.store, self.calls, self.spawn)
         self.lookups = SharedLookups(self.store, self.coalescer.is_under_way)
         self.connections = ClientConnections(options.connections_per_client, options.connections)
@@ -172,6 +176,7 @@ class Gateway:
         while True:
             await asyncio.sleep(1.0)
             self.metrics.publish(monotonic())
+            self.failure_log.tell(monotonic())
             self.unknown_calls.flush()
             self.store.tidy(time())
             if isinstance(self.client, HTTP1Client):

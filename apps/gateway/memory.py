@@ -16,7 +16,15 @@ from apps.gateway.config import worker_config
 from apps.gateway.fetch import body_fanout, collected_bodies, owed_purges
 from apps.gateway.pipeline import graphql, pipeline
 from apps.gateway.records import metrics
-from apps.gateway.upstream import client, connection, connection_attempts, headers, loop_detection, resolver
+from apps.gateway.upstream import (
+    client,
+    connection,
+    connection_attempts,
+    failure_log,
+    headers,
+    loop_detection,
+    resolver,
+)
 from apps.httpcache import normalise, patterns
 from apps.httpcache.keys import _MEMO_LIMIT as KEY_BYTES
 from apps.wire import api_keys
@@ -88,6 +96,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.upstream.resolver:Resolver._running": _of(resolver.ALTOGETHER, 64),
     "apps.gateway.upstream.connection_attempts:AddressOrder._good": _of(connection_attempts.PLACES_KEPT, KIB),
     "apps.gateway.upstream.connection_attempts:AddressOrder._bad": _of(connection_attempts.PLACES_KEPT, KIB),
+    "apps.gateway.upstream.failure_log:FailureLog._lately": _of(failure_log.MOST, 256),
     "apps.gateway.upstream.client:HTTP1Client._idle": _of(client.IDLE_IN_ALL, 64 * KIB),
     # As many entries as administrators made things.
     "apps.cachestore.purges:PurgedTags._newest": MemoryUse(512, CONFIGURATION),
@@ -95,7 +104,10 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.config.egress:EgressTable._parts": MemoryUse(64 * KIB, CONFIGURATION),
     "apps.gateway.config.egress:EgressTable._guards": MemoryUse(64 * KIB, CONFIGURATION),
     "apps.egress.rules:Guard._own": MemoryUse(8 * KIB, CONFIGURATION),
-    "apps.gateway.records.metrics:Metrics._failures": MemoryUse(1 * KIB, CONFIGURATION),
+    "apps.gateway.records.metrics:Metrics._failures": MemoryUse(8 * KIB, CONFIGURATION),  # by cause
+    "apps.gateway.upstream.client:HTTP1Client._tls": MemoryUse(
+        256 * KIB, CONFIGURATION
+    ),  # by certificates of upstreams
     "apps.gateway.upstream.concurrency:ConcurrencyLimits.refused": MemoryUse(512, CONFIGURATION),
     "apps.gateway.config.worker_config:Routes._apis": MemoryUse(1 * MIB, CONFIGURATION),
     "apps.gateway.config.worker_config:Routes._owners": MemoryUse(1 * KIB, CONFIGURATION),

@@ -56,6 +56,7 @@ class SpooledCallRecord(msgspec.Struct, array_like=True, tag=1):
     flags: tuple[str, ...] = ()  # like local_share, collapsed, client_left
     trace: tuple[tuple[str, str, float], ...] = ()  # (stage, decision, milliseconds from the start)
     cache_key: str = ""  # a quarter of the cache key's digest, in hexadecimal; empty: the cache was not asked
+    cause: str = ""  # of its last failed upstream call: the code of a FailureCause
 
 
 class LossRecord(msgspec.Struct, array_like=True, tag=2):

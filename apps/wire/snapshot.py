@@ -9,7 +9,7 @@ import msgspec
 from apps.httpcache.patterns import matches, segments_of
 from apps.httpcache.policy import OFF, Policy
 
-EDITION = 2
+EDITION = 3
 """Which way the publisher of this version writes rows: raised whenever the same rows become other parts or records (a test
 knows). What an older version wrote is written anew: no gateway goes on by what that version left out.
 """
@@ -23,10 +23,11 @@ class HeaderRules(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Upstream(msgspec.Struct, frozen=True, array_like=True):
-    """One address of an API; ``weight`` is its share of the calls."""
+    """One address of an API; ``weight`` is its share of the calls; with ``ca`` (PEM) only these certificates vouch for it."""
 
     url: str
     weight: int = 1
+    ca: str = ""
 
 
 class Concurrency(msgspec.Struct, frozen=True, array_like=True):

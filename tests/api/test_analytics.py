@@ -43,6 +43,7 @@ def test_a_call_does_not_tell_where_its_upstream_is(cast, calls_as):
         ("status=4xx", {"gone"}),
         ("status=2xx", {"miss", "hit", "theirs"}),
         ("cache=HIT", {"hit"}),
+        ("cause=connection_refused", {"gone"}),
         ("request_id=gone", {"gone"}),
         ("path=/products/gone", {"gone"}),
         ("operation=GET /items/{id}&cache=HIT", {"hit"}),
@@ -53,7 +54,7 @@ def test_calls_are_filtered(cast, calls_as, filters, found):
     make_calls(
         {"request_id": "miss"},
         {"request_id": "hit", **HIT},
-        {"request_id": "gone", "status": 404, "path": "/products/gone"},
+        {"request_id": "gone", "status": 404, "path": "/products/gone", "cause": "connection_refused"},
         {"request_id": "theirs", "api": "orders", **GLOBEX},
     )
     answer = calls_as(cast.ada).get(f"/api/v1/calls/?{filters}")

@@ -7,6 +7,7 @@ from apps.catalog.choices import APIState
 from apps.catalog.document import to_document
 from apps.catalog.models import API
 from tests.support.cast import make_api, make_application, make_subscription
+from tests.support.certificates import self_signed
 
 SHOP = {
     "slug": "shop",
@@ -277,6 +278,24 @@ def test_upstreams_are_added_changed_and_removed(cast, calls_as):
     assert olga.delete(one).status_code == 204
     last = olga.get("/api/v1/upstreams/").json()["results"][0]["id"]
     assert olga.delete(f"/api/v1/upstreams/{last}/").status_code == 400
+
+
+def test_certificates_of_an_upstream_are_set_shown_and_kept_by_other_changes(cast, calls_as):
+    certificate = self_signed("backend.test")
+    make_api(cast.platform)
+    ada = calls_as(cast.ada)
+    made = ada.post("/api/v1/upstreams/", {"api": "products", "url": "https://backend.test/", "ca": certificate.pem})
+    assert (made.status_code, made.json()["ca"]) == (201, certificate.pem)
+    one = f"/api/v1/upstreams/{made.json()['id']}/"
+    assert ada.patch(one, {"weight": 7}).json()["ca"] == certificate.pem
+    assert ada.get("/api/v1/apis/products/").json()["upstreams"][1] == {
+        "url": "https://backend.test/",
+        "weight": 7,
+        "ca": certificate.pem,
+    }
+    refused = ada.patch(one, {"ca": certificate.key})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["ca"])
+    assert ada.patch(one, {"ca": ""}).json()["ca"] == ""
 
 
 def test_a_bad_upstream_is_an_error_of_that_field(cast, calls_as):

@@ -247,14 +247,14 @@ def test_the_time_of_the_upstream_and_the_end_of_the_call_have_their_bars():
         for stage, decision, ms in (
             ("cache", "not_found", 10.0),
             ("forward", "attempt 1", 20.0),
-            ("upstream", "unreachable", 50.0),
+            ("upstream", "connection_refused", 50.0),
             ("forward", "attempt 2", 60.0),
             ("upstream", "200", 160.0),
         )
     ]
     bars = waterfall(trace, 260.0)
     assert [(bar.step.decision, bar.took) for bar in bars if bar.of_upstream] == [
-        ("unreachable", 30.0),
+        ("connection_refused", 30.0),
         ("200", 100.0),
         ("last byte", 100.0),
     ]

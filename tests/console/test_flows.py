@@ -20,6 +20,7 @@ from apps.wire import redis_names
 from tests.console.conftest import errors_of, last_entry, text_of
 from tests.support.calls import make_calls
 from tests.support.cast import PASSWORD, confirm, make_api, make_application, make_subscription
+from tests.support.certificates import self_signed
 
 REGISTER = {
     "name": "Books",
@@ -37,6 +38,8 @@ def in_days(days: int) -> str:
     """A moment as a browser's control writes it."""
     return (timezone.now() + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M")
 
+
+CERTIFICATE = self_signed("localhost")
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://testserver/"}
 
@@ -176,15 +179,17 @@ def test_upstreams_are_changed_in_place(world, browse):
         "upstreams-INITIAL_FORMS": "1",
         "upstreams-0-url": "http://127.0.0.1:1/",
         "upstreams-0-weight": "1",
-        "upstreams-1-url": "http://127.0.0.1:2/",
+        "upstreams-1-url": "https://127.0.0.1:2/",
         "upstreams-1-weight": "3",
+        "upstreams-1-ca": CERTIFICATE.pem,
     }
     assert olga.post(address, fields).status_code == 302
     api = API.objects.get(slug="products")
-    assert [(each.url, each.weight) for each in api.upstreams.all()] == [
-        ("http://127.0.0.1:1/", 1),
-        ("http://127.0.0.1:2/", 3),
+    assert [(each.url, each.weight, each.ca) for each in api.upstreams.all()] == [
+        ("http://127.0.0.1:1/", 1, ""),
+        ("https://127.0.0.1:2/", 3, CERTIFICATE.pem),
     ]
+    assert CERTIFICATE.pem.strip() in olga.get(address).content.decode().replace("&#x27;", "'")
     assert api.connect_timeout == 3
     assert (api.concurrent_calls, api.queued_calls, api.queue_wait) == (64, 32, 0.5)
     assert api.request_headers["set"] == {"X-Region": "eu"}
@@ -204,10 +209,12 @@ def test_a_bad_upstream_is_named_beside_its_row(world, browse):
         "upstreams-INITIAL_FORMS": "1",
         "upstreams-0-url": "ftp://127.0.0.1/",
         "upstreams-0-weight": "1",
+        "upstreams-0-ca": CERTIFICATE.key,
     }
     answer = browse(world.people.olga).post(reverse("console:api_traffic", args=["products"]), fields)
     assert answer.status_code == 422
     assert answer.context["upstreams"][0].errors["url"]
+    assert "private key" in answer.context["upstreams"][0].errors["ca"][0]
 
 
 def test_a_revision_shows_what_it_changed_and_can_be_gone_back_to(world, browse):

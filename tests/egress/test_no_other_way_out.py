@@ -30,7 +30,7 @@ LISTED: dict[str, dict[str, str]] = {
         "import dns.exception": "names errors",
     },
     "apps/egress/rules.py": {"socket.socket": PROBE, ".connect": PROBE},
-    "apps/gateway/upstream/client.py": {".create_connection": GUARD},
+    "apps/gateway/upstream/client.py": dict.fromkeys((".create_connection", ".sock_connect", "socket.socket"), GUARD),
     "apps/gateway/server/worker.py": {"socket.socket": LISTENS},
     "apps/wire/redis_client.py": {".from_url": OPERATOR, "Sentinel": OPERATOR, "AsyncSentinel": OPERATOR},
     "apps/invalidation/consumer.py": {".create_connection": OPERATOR, "Connection": OPERATOR},

@@ -6,6 +6,7 @@ import pytest
 
 from apps.gateway.fetch.body_fanout import BodyFanout
 from apps.gateway.upstream.errors import Broken
+from apps.wire.failure_causes import FailureCause
 from tests.support.cost import STEEPEST, steepness
 
 PARTS = 8
@@ -41,8 +42,9 @@ async def test_a_part_stays_until_the_slowest_has_it_or_leaves() -> None:
     slow.leave()
     slow.leave()  # as often as it likes
     assert not body._parts
-    with pytest.raises(Broken):
+    with pytest.raises(Broken) as gone:
         await slow.read()
+    assert gone.value.cause is FailureCause.CLIENT_TOO_SLOW
     body.put(b"d")
     assert await fast.read() == b"d"
     assert dict(body._places) == {4: 1}

@@ -13,6 +13,7 @@ from apps.cachestore import fetch_lock, store
 from apps.gateway.fetch import fetch as coalescer
 from apps.gateway.gateway import Gateway
 from apps.httpcache.policy import Policy
+from apps.wire.failure_causes import FailureCause
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok, serving
 from tests.support.waiting import until
 
@@ -247,6 +248,8 @@ async def test_nobody_waits_twice_for_an_upstream_that_is_too_slow(
     assert {answer.status for answer in answers} == {504}
     assert waits(one) + waits(other) == 1
     assert origin.calls_to("/slow") == 1
+    causes = {record.cause for door in two for record in door.calls()}
+    assert causes == {FailureCause.RESPONSE_TIMEOUT.code, FailureCause.FAILED_ELSEWHERE.code}
 
 
 @pytest.mark.usefixtures("short_lease")

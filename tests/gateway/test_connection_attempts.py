@@ -192,9 +192,9 @@ async def test_the_trace_says_when_each_attempt_began_and_how_it_ended(
     answered, failed = door.calls()
     told = [
         ("forward", "attempt 1"),
-        ("upstream", "unreachable"),
+        ("upstream", "connection_refused"),
         ("forward", "attempt 2"),
-        ("upstream", "unreachable"),
+        ("upstream", "connection_refused"),
     ]
     assert [(stage, decision) for stage, decision, _ in failed.trace][-4:] == told
     assert [(stage, decision) for stage, decision, _ in answered.trace][-2:] == [told[0], ("upstream", "200")]

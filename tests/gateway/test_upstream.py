@@ -2,17 +2,12 @@
 
 import asyncio
 import contextlib
-import datetime
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from apps.egress.rules import ONE_MACHINE, Guard, rule_of
 from apps.gateway.call.request_body import BodyTooLarge
@@ -23,6 +18,7 @@ from apps.gateway.upstream.errors import Broken, DestinationRefused, TimedOut, U
 from apps.gateway.upstream.resolver import MOST_ADDRESSES
 from tests.gateway.house import Origin as Served
 from tests.gateway.house import ok
+from tests.support.certificates import self_signed
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
@@ -61,7 +57,7 @@ async def get(
 ) -> UpstreamResponse:
     options = {"guard": HERE, "fields": [], "body": None, "connect_timeout": 1.0, "read_timeout": 2.0, **changes}
     guard = options.pop("guard")
-    return await client.send(origin_of(url), guard, "acme", method, path, **options)
+    return await client.send(origin_of(url, options.pop("ca", "")), guard, "acme", method, path, **options)
 
 
 async def read_all(response: UpstreamResponse) -> bytes:
@@ -483,36 +479,10 @@ async def test_idle_connections_are_closed_after_a_while(
 # TLS
 
 
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A self-signed certificate for a host name."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_path, key_path = folder / "certificate.pem", folder / "key.pem"
-    certificate_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate_path, key_path
-
-
 @contextlib.asynccontextmanager
-async def tls_origin(folder: Path, name: str) -> AsyncIterator[tuple[int, Path]]:
-    certificate_path, key_path = certificate(folder, name)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate_path, key_path)
+async def tls_origin(folder: Path, name: str) -> AsyncIterator[tuple[int, str]]:
+    """Its port, and its self-signed certificate."""
+    certificate = self_signed(name)
     writers = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -520,9 +490,9 @@ async def tls_origin(folder: Path, name: str) -> AsyncIterator[tuple[int, Path]]
         await reader.readuntil(b"\r\n\r\n")
         writer.write(ok(b"over TLS"))
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=certificate.served_from(folder))
     try:
-        yield server.sockets[0].getsockname()[1], certificate_path
+        yield server.sockets[0].getsockname()[1], certificate.pem
     finally:
         server.close()
         for writer in writers:
@@ -532,8 +502,7 @@ async def tls_origin(folder: Path, name: str) -> AsyncIterator[tuple[int, Path]]
 
 async def test_a_tls_upstream_with_a_good_certificate_is_called(client: HTTP1Client, tmp_path: Path) -> None:
     async with tls_origin(tmp_path, "localhost") as (port, trusted):
-        client._tls = ssl.create_default_context(cafile=str(trusted))
-        assert await read_all(await get(client, f"https://localhost:{port}")) == b"over TLS"
+        assert await read_all(await get(client, f"https://localhost:{port}", ca=trusted)) == b"over TLS"
         await client.close()
 
 
@@ -543,7 +512,5 @@ async def test_a_tls_upstream_whose_certificate_is_not_its_own_is_unreachable(
 ) -> None:
     name = "elsewhere.test" if trusted_too else "localhost"
     async with tls_origin(tmp_path, name) as (port, trusted):
-        if trusted_too:
-            client._tls = ssl.create_default_context(cafile=str(trusted))
         with pytest.raises(Unreachable):
-            await get(client, f"https://localhost:{port}")
+            await get(client, f"https://localhost:{port}", ca=trusted if trusted_too else "")

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from apps.analytics import selectors
 from apps.rest.filters import StrictFilterSet
 from apps.rest.times import TimeFilter
+from apps.wire.failure_causes import FailureCause
 
 RESULTS = ("HIT", "MISS", "STALE", "REVALIDATED", "BYPASS")
 
@@ -31,6 +32,9 @@ class CallFilter(StrictFilterSet):
         validators=[RegexValidator(r"\A[1-5]([0-9][0-9]|xx)\Z", "Write a status like 404, or a class like 5xx.")],
     )
     cache = django_filters.ChoiceFilter(choices=[(result, result) for result in RESULTS])
+    cause = django_filters.ChoiceFilter(
+        choices=[(cause.code, cause.sentence) for cause in FailureCause], label="Why an upstream call of it failed."
+    )
     since = TimeFilter("at")
     until = TimeFilter("at")
     call_id = django_filters.CharFilter()

@@ -40,6 +40,7 @@ class CallSerializer(serializers.ModelSerializer):
             "code",
             "cache",
             "reason",
+            "cause",
             "cache_key",
             "duration",
             "upstream_duration",

@@ -36,6 +36,11 @@ class UpstreamWords(serializers.Serializer):
 
     url = serializers.CharField()
     weight = serializers.IntegerField(required=False, default=1, min_value=0)
+    ca = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        help_text="Certificates in PEM that alone vouch for it; without: the usual ones.",
+    )
 
 
 class HeaderWords(serializers.Serializer):
@@ -230,14 +235,14 @@ class UpstreamSerializer(WithReceipt, ObjectWords):
 
     class Meta:
         model = Upstream
-        fields = ["id", "api", "url", "weight", "receipt"]
+        fields = ["id", "api", "url", "weight", "ca", "receipt"]
 
     def create(self, validated_data: dict[str, Any]) -> Upstream:
         """One more."""
         return services.upstream_add(actor=self.caller, **validated_data)
 
     def update(self, instance: Upstream, validated_data: dict[str, Any]) -> Upstream:
-        """Another address or share."""
+        """Another address or share, or other certificates."""
         return services.upstream_update(actor=self.caller, upstream=instance, **validated_data)
 
 

@@ -10,6 +10,7 @@ from apps.audit.services import Change, change
 from apps.caching.document import PolicyFields
 from apps.caching.validation import policy_errors
 from apps.catalog import validation
+from apps.catalog.certificates import read_certificates
 from apps.catalog.choices import SERVED, APIState
 from apps.catalog.document import (
     APIFields,
@@ -18,6 +19,7 @@ from apps.catalog.document import (
     changes_without_secrets,
     configuration,
     differences,
+    upstream_document,
 )
 from apps.catalog.egress import errors_of_places, private_names
 from apps.catalog.models import API, Operation, Revision, Upstream
@@ -81,8 +83,7 @@ def write(
 ) -> None:
     """Save ``api`` with these values in place of its own. ``private`` is what ``private_upstreams`` found."""
     before = copy.deepcopy(configuration(api)) if api.pk else {}
-    listed = [(row.url, row.weight) for row in api.upstreams.all()] if api.pk else []
-    wanted = listed if upstreams is None else [(row.get("url", ""), row.get("weight", 1)) for row in upstreams]
+    listed = [upstream_document(row) for row in api.upstreams.all()] if api.pk else []
     api.put(fields)
     api.cache_policy.put(policy)
     wrong = validation.settings_errors(api)
@@ -91,7 +92,8 @@ def write(
     _check(api, wrong, upstreams, operations, alone=moved and not is_administrator(actor), may_forward=may_forward)
     if moved:
         settle_hosts(audit_entry, actor, api, served=api.state in SERVED)
-    _check_egress(actor, api, [url for url, _ in wanted], [url for url, _ in listed], private)
+    wanted = listed if upstreams is None else [_kept(row) for row in upstreams]
+    _check_egress(actor, api, [row["url"] for row in wanted], [row["url"] for row in listed], private)
     if api.state in SERVED and not wanted:
         raise ValidationError({"upstreams": ["A served API has at least one upstream."]})
 
@@ -184,7 +186,15 @@ def _foreign_error(api: API) -> field_names.Errors:
     return {"listen_path": [f"{told}: only a platform administrator may put one inside or around it."]}
 
 
-def _replace_upstreams(api: API, wanted: list[tuple[str, int]]) -> None:
+def _kept(upstream: UpstreamFields) -> UpstreamFields:
+    """An upstream that was checked, in the form in which it is kept."""
+    kept = UpstreamFields(url=upstream["url"], weight=upstream.get("weight", 1))
+    if ca := read_certificates(upstream.get("ca", "")):
+        kept["ca"] = ca
+    return kept
+
+
+def _replace_upstreams(api: API, wanted: list[UpstreamFields]) -> None:
     """As many as before: each row takes its place's values, so that an edited one keeps its id. Else rows are known by URL.
 
     Ids are the order, so rows are made anew where the ones that stay would not come first.
@@ -192,15 +202,16 @@ def _replace_upstreams(api: API, wanted: list[tuple[str, int]]) -> None:
     rows = list(api.upstreams.all())
     if len(rows) != len(wanted):
         by_url = {row.url: row for row in rows}
-        kept = [by_url[url] for url, _ in wanted if url in by_url]
-        in_front = [url for url, _ in wanted[: len(kept)]] == [row.url for row in kept]
+        urls = [fields["url"] for fields in wanted]
+        kept = [by_url[url] for url in urls if url in by_url]
+        in_front = urls[: len(kept)] == [row.url for row in kept]
         if not in_front or kept != sorted(kept, key=lambda row: row.pk):
             kept = []
         api.upstreams.exclude(pk__in=[row.pk for row in kept]).delete()
         rows = kept
     rows += [Upstream(api=api) for _ in wanted[len(rows) :]]
-    for row, (url, weight) in zip(rows, wanted, strict=True):
-        row.url, row.weight = url, weight
+    for row, fields in zip(rows, wanted, strict=True):
+        row.url, row.weight, row.ca = fields["url"], fields["weight"], fields.get("ca", "")
         row.full_clean()
         row.save()
 

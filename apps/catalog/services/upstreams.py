@@ -1,30 +1,29 @@
 """Upstreams one by one; each change saves the API, as a revision."""
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 
-from apps.catalog.document import UpstreamFields
+from apps.catalog.document import UpstreamFields, upstream_document
 from apps.catalog.models import API, Upstream
 from apps.catalog.services.apis import api_update
 from apps.foundation import field_names
 from apps.tenants.actors import Actor
 
 
-def upstream_add(*, actor: Actor, api: API, url: str, weight: int = 1) -> Upstream:
+def upstream_add(*, actor: Actor, api: API, url: str, weight: int = 1, ca: str = "") -> Upstream:
     """One more upstream, at the end of the list."""
-    _save(actor, api, [*_listed(api), {"url": url, "weight": weight}], comment=f"Added upstream {url}")
+    added = UpstreamFields(url=url, weight=weight, ca=ca)
+    _save(actor, api, [*_listed(api), added], comment=f"Added upstream {url}")
     return Upstream.objects.get(api=api, url=url)
 
 
-def upstream_update(*, actor: Actor, upstream: Upstream, url: str | None = None, weight: int | None = None) -> Upstream:
-    """Change one upstream's address or share."""
-    wanted = [
-        {"url": url or row.url, "weight": row.weight if weight is None else weight}
-        if row.pk == upstream.pk
-        else {"url": row.url, "weight": row.weight}
-        for row in upstream.api.upstreams.all()
-    ]
-    _save(actor, upstream.api, wanted, comment=f"Changed upstream {upstream.url}")  # type: ignore[arg-type]
-    return Upstream.objects.get(api=upstream.api, url=url or upstream.url)
+def upstream_update(*, actor: Actor, upstream: Upstream, **fields: Any) -> Upstream:
+    """Change one upstream's address, share or certificates: those ``fields`` of ``UpstreamFields`` that are named."""
+    changed: UpstreamFields = {**upstream_document(upstream), **fields}  # type: ignore[typeddict-item]
+    wanted = [changed if row["url"] == upstream.url else row for row in _listed(upstream.api)]
+    _save(actor, upstream.api, wanted, comment=f"Changed upstream {upstream.url}")
+    return Upstream.objects.get(api=upstream.api, url=changed["url"])
 
 
 def upstream_remove(*, actor: Actor, upstream: Upstream) -> None:
@@ -34,7 +33,7 @@ def upstream_remove(*, actor: Actor, upstream: Upstream) -> None:
 
 
 def _listed(api: API) -> list[UpstreamFields]:
-    return [UpstreamFields(url=row.url, weight=row.weight) for row in api.upstreams.all()]
+    return [upstream_document(row) for row in api.upstreams.all()]
 
 
 def _save(actor: Actor, api: API, upstreams: list[UpstreamFields], comment: str) -> None:

@@ -26,6 +26,7 @@ from apps.console.tables import api_link
 from apps.explain.recorded_call import key_of_call
 from apps.tenants.models import User
 from apps.tenants.selectors import tenants_visible_to
+from apps.wire.failure_causes import FailureCause
 
 #: Names that a filter suggests; others can be typed.
 SUGGESTED = 100
@@ -87,6 +88,7 @@ def call_log(request: SignedInRequest) -> HttpResponse:
         "presets": _presets(asked, "", "calls"),
         "unfiltered": replace(asked, filters={}).address("calls"),
         "results": [result for result, _ in RESULTS],
+        "causes": [cause.code for cause in FailureCause],
         "suggested": _suggested(request.user, asked),
         "first_call": "" if found.rows else _first_call(request.user, scope),
     }

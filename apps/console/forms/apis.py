@@ -218,6 +218,12 @@ class UpstreamForm(ConsoleForm):
         required=False, max_length=500, label="Address", widget=forms.TextInput({"spellcheck": "false"})
     )
     weight = forms.IntegerField(required=False, min_value=1, max_value=1000, initial=1, label="Share")
+    ca = forms.CharField(
+        required=False,
+        label="Certificates",
+        help_text="In PEM. Only these vouch for it then, in place of the authorities that the gateways trust.",
+        widget=text_area(6),
+    )
 
 
 UpstreamFormSet = forms.formset_factory(UpstreamForm, extra=2, max_num=100)

@@ -9,8 +9,9 @@ from django.urls import reverse
 
 from apps.access.choices import LIVE
 from apps.access.selectors import subscriptions_visible_to
+from apps.analytics.upstream_failures import failures_by_cause
 from apps.catalog.choices import LIFECYCLE, Transition
-from apps.catalog.document import UpstreamFields
+from apps.catalog.document import UpstreamFields, upstream_document
 from apps.catalog.egress import refused_upstreams
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import (
@@ -83,6 +84,7 @@ def overview(request: SignedInRequest, api: API) -> HttpResponse:
         traffic=lately,
         day=embedded_chart.last_day(request.user, api=api.slug),
         upstreams=upstreams,
+        failures=failures_by_cause(request.user, api.slug),
         policy_words=sentences(api.cache_policy),
         curl=curl_of(api),
     )
@@ -115,12 +117,15 @@ def access(request: SignedInRequest, api: API) -> HttpResponse:
 def traffic_tab(request: SignedInRequest, api: API) -> HttpResponse:
     """Upstreams, timeouts, limits, header rules."""
     form = TrafficForm(sent(request), initial=TrafficForm.shown_of(api, document_for(request.user, api)))
-    present = [{"url": upstream.url, "weight": upstream.weight} for upstream in api.upstreams.all()]
+    present = [upstream_document(upstream) for upstream in api.upstreams.all()]
     upstreams = UpstreamFormSet(sent(request), initial=present, prefix="upstreams")
     if request.method == "POST" and upstreams.is_valid():
         rows = [row for row in upstreams if row.cleaned_data.get("url")]
         wanted = [
-            UpstreamFields(url=row.cleaned_data["url"], weight=row.cleaned_data.get("weight") or 1) for row in rows
+            UpstreamFields(
+                url=row.cleaned_data["url"], weight=row.cleaned_data.get("weight") or 1, ca=row.cleaned_data["ca"]
+            )
+            for row in rows
         ]
 
         def save() -> Any:

@@ -26,6 +26,7 @@ class ExplainSerializer(serializers.Serializer):
 
     call = CallSerializer()
     sentence = serializers.CharField(help_text="Why the cache did what it did.")
+    failure = serializers.CharField(help_text="Why the last upstream call that failed did; empty: none did.")
     steps = serializer_of(ExplainedStep)(many=True)
     key = serializer_of(KeyOfCall)(
         allow_null=True,
@@ -51,5 +52,5 @@ class ExplainCallView(ViaAPI, GenericAPIView):
         trace = selectors.call_trace(call)
         actor = cast(User, request.user)
         key = key_of_call(actor=actor, api=call.api, path=call.path, cache_key=call.cache_key)
-        shown = {"call": call, "sentence": trace.sentence, "steps": trace.steps, "key": key}
+        shown = {"call": call, "sentence": trace.sentence, "failure": trace.failure, "steps": trace.steps, "key": key}
         return Response(ExplainSerializer(shown).data)

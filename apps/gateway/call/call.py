@@ -99,6 +99,8 @@ class Call:
     cache_status = b"apimgr;fwd=bypass"
     reason = ""
     code = ""
+    cause = ""
+    """Why the last upstream call that failed did: the code of a ``FailureCause``."""
     flags: tuple[str, ...] = ()
     trace: tuple[tuple[str, str, float], ...] = ()
     on_trust = False

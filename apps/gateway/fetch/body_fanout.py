@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, deque
 
 from apps.gateway.upstream.errors import Broken
+from apps.wire.failure_causes import FailureCause
 
 BACKLOG = 512 * 1024
 """Bytes that the slowest reader may be behind, once the parts aren't all kept."""
@@ -110,7 +111,7 @@ class BodyFanout:
     async def _read(self, reader: "FanoutReader") -> bytes:
         while True:
             if reader not in self._readers:
-                raise Broken("the caller was too slow for the others", sent=True)
+                raise Broken(FailureCause.CLIENT_TOO_SLOW, sent=True)
             index = reader.next - self._first
             if index < len(self._parts):
                 part = self._parts[index]

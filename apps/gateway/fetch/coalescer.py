@@ -23,6 +23,7 @@ from apps.gateway.fetch.revalidation import call_for_the_whole
 from apps.gateway.upstream.calls import UpstreamCalls, consumer_of
 from apps.gateway.upstream.errors import Broken, Busy, UpstreamError
 from apps.httpcache.serving import may_use
+from apps.wire.failure_causes import FailureCause
 
 TURNS = 3
 """How often a caller waits for a fetch of others whose response it then can't use, before it asks for itself."""
@@ -130,7 +131,7 @@ class Coalescer:
             with contextlib.suppress(UpstreamError), contextlib.closing(response):
                 while await response.read():
                     pass
-        x.attempts, x.upstream = whole.attempts, whole.upstream
+        x.attempts, x.upstream, x.cause = whole.attempts, whole.upstream, whole.cause
         x.upstream_status, x.upstream_duration = whole.upstream_status, whole.upstream_duration
         if whole.cache == b"STALE" and isinstance(x.decision, httpcache.Revalidate):
             return responses.from_store(
@@ -156,7 +157,9 @@ class Coalescer:
                 raise
         if heard is not None:
             self._start(fetch, fetch.run(heard), alone=True)
-        return await self._subscribe(fetch, x, False) or responses.failed(x, Broken("no response", sent=True))
+        return await self._subscribe(fetch, x, False) or responses.failed(
+            x, Broken(FailureCause.GATEWAY_FAILED, sent=True)
+        )
 
     async def _subscribe(
         self, fetch: UpstreamFetch, x: Call, collapsed: bool, *, asks_again: bool = False

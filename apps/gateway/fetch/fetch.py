@@ -56,6 +56,7 @@ from apps.gateway.upstream.calls import UpstreamCalls
 from apps.gateway.upstream.client import UpstreamResponse
 from apps.gateway.upstream.errors import Broken, Busy, TimedOut, UpstreamError
 from apps.httpcache.serving import may_end
+from apps.wire.failure_causes import FailureCause
 
 log = logging.getLogger(__name__)
 
@@ -171,11 +172,11 @@ class UpstreamFetch:
                 await self._conclude(heard)
         except asyncio.CancelledError:
             self._give_back(None)
-            self.resolve(FetchFailure(Broken("the gateway is stopping", sent=True)))
+            self.resolve(FetchFailure(Broken(FailureCause.GATEWAY_STOPPED, sent=True)))
             raise
         except Exception:
             log.exception("a fetch failed")
-            self.resolve(FetchFailure(Broken("the gateway failed", sent=True)))
+            self.resolve(FetchFailure(Broken(FailureCause.GATEWAY_FAILED, sent=True)))
         finally:
             self._give_back(self._ended)
             self._others.forget(self)
@@ -225,7 +226,7 @@ class UpstreamFetch:
         """Whether no caller needs the upstream's response now: its callers can have ``stored``, or there are none."""
         if self.background and not self.subscribers:
             return True
-        return isinstance(on_error(self.plan, stored, Busy(self.x.api.slug)), FromStore)
+        return isinstance(on_error(self.plan, stored, Busy()), FromStore)
 
     async def _conclude(self, heard: JudgedResponse) -> None:
         response, judged = heard.response, heard.judged
@@ -325,7 +326,7 @@ class UpstreamFetch:
             body.end(error)
             return
         except asyncio.CancelledError:
-            body.end(Broken("nobody waits for it", sent=True))
+            body.end(Broken(FailureCause.GATEWAY_STOPPED, sent=True))
             raise
         finally:
             collected_bodies.end(self)

@@ -15,6 +15,7 @@ from apps.gateway.fetch.results import EachAlone, FetchOutcome, FromStore, on_er
 from apps.gateway.fetch.revalidation import is_bounded
 from apps.gateway.upstream.errors import TimedOut
 from apps.httpcache.serving import may_use
+from apps.wire.failure_causes import FailureCause
 from apps.wire.snapshot import API
 
 TURNS = 3
@@ -130,7 +131,7 @@ def _failed_already(
     validation although what is stored may stand in: the bound of ``bounded`` counts attempts.
     """
     if state is LockState.TIMED_OUT and waited:
-        outcome = on_error(fetch.plan, known, TimedOut("another worker waited in vain", sent=True))
+        outcome = on_error(fetch.plan, known, TimedOut(FailureCause.FAILED_ELSEWHERE, sent=True))
         fetch.resolve(replace(outcome, elsewhere=True) if isinstance(outcome, FromStore) else outcome)
         return True
     if not is_bounded(fetch.plan, fetch.decision):

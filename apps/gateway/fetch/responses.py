@@ -101,7 +101,8 @@ def _say(
 
 
 def failed(x: Call, error: UpstreamError) -> GatewayResponse:
-    """The upstream's failure as the caller's response."""
+    """The upstream's failure as the caller's response; ``cause`` is in its record even where the call was another's."""
+    x.cause = error.cause.code
     if x.allowance is not None and x.plan is not None and not x.plan.charge_failures:
         x.allowance.refund()
     cache_status = httpcache.cache_status(forwarded=httpcache.Reason.UPSTREAM_FAILED)

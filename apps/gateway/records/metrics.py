@@ -31,7 +31,7 @@ TROUBLE = 10.0
 _HELP = {
     "apimgr_calls_total": ("counter", "Calls answered."),
     "apimgr_call_seconds": ("histogram", "Time from the parsed head to the last byte."),
-    "apimgr_upstream_failures_total": ("counter", "Upstream calls without a response."),
+    "apimgr_upstream_failures_total": ("counter", "Upstream calls without a whole response."),
     "apimgr_upstream_calls_in_flight": ("gauge", "Calls to upstreams under way, streamed responses among them."),
     "apimgr_upstream_calls_queued": ("gauge", "Calls that wait because as many as their API allows are under way."),
     "apimgr_upstream_calls_refused_total": ("counter", "Calls for which there was no place, in the queue neither."),
@@ -85,7 +85,7 @@ class Metrics:
         self._calls: dict[tuple[str, int, bytes], int] = {}
         self._seconds: dict[bytes, list[float]] = {}
         self._troubled: dict[str, float] = {}
-        self._failures: Counter[tuple[str, str]] = Counter()
+        self._failures: Counter[tuple[str, str, str]] = Counter()
         self._local_share = 0
         self._left = 0
         self._collapsed = 0
@@ -125,11 +125,11 @@ class Metrics:
         self._troubled = {name: at for name, at in self._troubled.items() if now - at < TROUBLE}
         return tuple(sorted(self._troubled))
 
-    def upstream_failed(self, api: str, upstream: str, kind: str) -> None:
-        """An upstream call failed; ``kind`` as ``UpstreamError`` has it."""
+    def upstream_failed(self, api: str, upstream: str, kind: str, cause: str) -> None:
+        """An upstream call failed; ``kind`` as ``UpstreamError`` has it, ``cause`` is the code of a ``FailureCause``."""
         if len(self._troubled) < MOST_TROUBLED:
             self._troubled[upstream] = monotonic()
-        self._failures[api, kind] += 1
+        self._failures[api, kind, cause] += 1
 
     def samples(self, now: float) -> list[Sample]:
         """This worker's numbers; ``now`` is monotonic."""
@@ -146,8 +146,9 @@ class Metrics:
                 found.append(("apimgr_call_seconds_bucket", (("cache", cache.decode()), ("le", bound), mine), running))
             found.append(("apimgr_call_seconds_sum", (("cache", cache.decode()), mine), times[-1]))
             found.append(("apimgr_call_seconds_count", (("cache", cache.decode()), mine), running))
-        for (api, kind), count in self._failures.items():
-            found.append(("apimgr_upstream_failures_total", (("api", api), ("kind", kind), mine), count))
+        for (api, kind, cause), count in self._failures.items():
+            labels = (("api", api), ("kind", kind), ("cause", cause), mine)
+            found.append(("apimgr_upstream_failures_total", labels, count))
         for name, value in (
             ("apimgr_local_share_calls_total", self._local_share),
             ("apimgr_collapsed_calls_total", self._collapsed),

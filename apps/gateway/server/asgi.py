@@ -315,7 +315,7 @@ async def parts(gateway: Gateway, x: Call, response: StreamedResponse) -> AsyncG
         _ended(x)
         gateway.record(x, response.status, x.sent, ENDED)
     except UpstreamError as error:
-        x.code, x.flags = Problem.UPSTREAM_INVALID.code, (*x.flags, "cut_short")
+        x.code, x.cause, x.flags = Problem.UPSTREAM_INVALID.code, error.cause.code, (*x.flags, "cut_short")
         _ended(x)
         gateway.record(x, response.status, x.sent, ENDED)
         raise CutShort from error
@@ -347,7 +347,8 @@ async def _send_buffered(
             if size > LARGEST_BUFFERED:
                 refused = refuse(x, Problem.UPSTREAM_INVALID, "The response is too large for HTTP/1.0.")
                 break
-    except UpstreamError:
+    except UpstreamError as error:
+        x.cause = error.cause.code
         refused = refuse(x, Problem.UPSTREAM_INVALID)
     finally:
         x.waits_for_reader = None

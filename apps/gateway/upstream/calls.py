@@ -12,17 +12,19 @@ from apps.gateway.records.metrics import Metrics
 from apps.gateway.upstream.client import REPEATABLE, UpstreamClient, UpstreamResponse, origin_of
 from apps.gateway.upstream.concurrency import WARM_UPS, ConcurrencyLimits, Slot
 from apps.gateway.upstream.errors import Broken, DestinationRefused, TimedOut, UpstreamError
+from apps.gateway.upstream.failure_log import FailureLog
 from apps.gateway.upstream.headers import ordered, upstream_fields, upstream_target
 from apps.gateway.upstream.loop_detection import LoopDetection
+from apps.wire.failure_causes import FailureCause
 
 
 class _ResponseInSlot:
     """An upstream's response whose end gives its call's place back. Between two parts its reader is waited for."""
 
-    __slots__ = ("_given_up", "_place", "_response", "_since", "_waited", "fields", "status")
+    __slots__ = ("_calls", "_given_up", "_place", "_response", "_since", "_waited", "_x", "fields", "status")
 
-    def __init__(self, response: UpstreamResponse, place: Slot) -> None:
-        self._response, self._place = response, place
+    def __init__(self, response: UpstreamResponse, place: Slot, calls: "UpstreamCalls", x: Call) -> None:
+        self._response, self._place, self._calls, self._x = response, place, calls, x
         self._given_up, self._waited, self._since = False, 0.0, monotonic()
         self.status, self.fields = response.status, response.fields
         place.held_by = self
@@ -33,9 +35,13 @@ class _ResponseInSlot:
 
     async def read(self) -> bytes:
         if self._given_up:
-            raise Broken("its place went to another", sent=True)
+            raise Broken(FailureCause.CLIENT_TOO_SLOW, sent=True)
         self._waited, self._since = self.seconds_waited(), 0.0
-        part = await self._response.read()
+        try:
+            part = await self._response.read()
+        except UpstreamError as error:
+            self._calls.failed(self._x, error)
+            raise
         self._since = monotonic()
         return part
 
@@ -61,9 +67,10 @@ class UpstreamCalls:
         loop_detection: LoopDetection,
         config: WorkerConfig,
         metrics: Metrics,
+        log: FailureLog,
     ) -> None:
         self._client, self._concurrency, self._loop_detection = client, concurrency, loop_detection
-        self._config, self._metrics = config, metrics
+        self._config, self._metrics, self._log = config, metrics, log
 
     async def ask(self, x: Call, conditional: httpcache.Headers = (), *, waits: bool = True) -> UpstreamResponse:
         """One call to the API's upstreams, with its retries; ``conditional`` are conditions on what is stored; ``waits``:
@@ -76,7 +83,7 @@ class UpstreamCalls:
             x.flags = (*x.flags, "queued")
         place.held_by = x.body
         try:
-            return _ResponseInSlot(await self._ask(x, conditional), place)
+            return _ResponseInSlot(await self._ask(x, conditional), place, self, x)
         except BaseException:
             place.leave()
             raise
@@ -96,7 +103,8 @@ class UpstreamCalls:
         tries, sent_before = 1 + api.retries, False
         try:
             for attempt in range(tries):
-                origin = origin_of(upstreams[attempt % len(upstreams)].url)
+                upstream = upstreams[attempt % len(upstreams)]
+                origin = origin_of(upstream.url, upstream.ca)
                 x.attempts += 1
                 x.upstream = origin.name
                 _note(x, "forward", f"attempt {x.attempts}")
@@ -116,11 +124,7 @@ class UpstreamCalls:
                 except UpstreamError as error:
                     error.sent_before |= sent_before
                     sent_before = error.sent or error.sent_before
-                    self._metrics.upstream_failed(api.slug, origin.name, error.kind)
-                    if isinstance(error, DestinationRefused):
-                        _note(x, "egress", error.reason)
-                    else:
-                        _note(x, "upstream", error.kind)
+                    self.failed(x, error)
                     again = not error.sent or (repeatable and not isinstance(error, TimedOut))
                     if attempt + 1 == tries or not again:
                         raise
@@ -132,6 +136,16 @@ class UpstreamCalls:
             raise AssertionError("unreachable")
         finally:
             x.upstream_duration = (monotonic() - x.upstream_began) * 1000
+
+    def failed(self, x: Call, error: UpstreamError) -> None:
+        """Note why this attempt failed, wherever someone may look: in the call's record and trace, metrics and log."""
+        x.cause = error.cause.code
+        if isinstance(error, DestinationRefused):
+            _note(x, "egress", error.reason)
+        else:
+            _note(x, "upstream", x.cause)
+        self._metrics.upstream_failed(x.api.slug, x.upstream, error.kind, x.cause)
+        self._log.failed(monotonic(), x.api.slug, x.upstream, error)
 
 
 def _note(x: Call, stage: str, decision: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import ssl
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,8 +12,17 @@ from urllib.parse import urlsplit
 from apps.egress.rules import Guard, address_of, allowed_addresses, reason_of
 from apps.gateway.upstream.connection import Connection, Fields, OnInterim, write_body
 from apps.gateway.upstream.connection_attempts import AddressOrder, first_connection
-from apps.gateway.upstream.errors import Broken, DestinationRefused, TimedOut, Unreachable, UpstreamError
-from apps.gateway.upstream.resolver import Resolver
+from apps.gateway.upstream.errors import (
+    Broken,
+    DestinationRefused,
+    TimedOut,
+    Unreachable,
+    UpstreamError,
+    cause_of_connecting,
+)
+from apps.gateway.upstream.resolver import NameFailed, Resolver
+from apps.gateway.upstream.trust import tls_context
+from apps.wire.failure_causes import FailureCause
 
 IDLE = 30.0
 """Seconds that an idle connection is kept."""
@@ -29,6 +38,9 @@ OLDEST = 60.0
 IDLE_PER_ORIGIN = 256
 """Idle connections to one origin that are kept."""
 
+CONTEXTS_KEPT = 64
+"""Settings of TLS that are kept ready: one for the certificates that the machine trusts, and one for each ``ca``."""
+
 IDLE_IN_ALL = 1024
 """Connections to all origins that are; beyond that, one that is given back is closed."""
 
@@ -40,13 +52,16 @@ response.
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an upstream's URL leads. ``base`` is its path without the last slash; ``authority`` goes into ``Host``."""
+    """Where an upstream's URL leads. ``base`` is its path without the last slash; ``authority`` goes into ``Host``; ``ca`` are the
+    certificates that vouch for it (PEM), empty: those that the machine trusts.
+    """
 
     scheme: str
     host: str
     port: int
     authority: bytes
     base: bytes
+    ca: str = ""
 
     @property
     def name(self) -> str:
@@ -55,9 +70,9 @@ class Origin:
 
 
 @lru_cache(maxsize=4096)
-def origin_of(url: str) -> Origin:
-    """The origin that an upstream's ``http`` or ``https`` URL names. Raises ``ValueError`` for another scheme or
-    without a host.
+def origin_of(url: str, ca: str = "") -> Origin:
+    """The origin that an upstream's ``http`` or ``https`` URL names, with the certificates that vouch for it. Raises ``ValueError``
+    for another scheme or without a host.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -68,7 +83,12 @@ def origin_of(url: str) -> Origin:
     authority = host if port == default else f"{host}:{port}"
     base = parts.path.rstrip("/")
     return Origin(
-        parts.scheme, parts.hostname, port, authority.encode("idna" if not host.isascii() else "ascii"), base.encode()
+        parts.scheme,
+        parts.hostname,
+        port,
+        authority.encode("idna" if not host.isascii() else "ascii"),
+        base.encode(),
+        ca,
     )
 
 
@@ -163,7 +183,8 @@ class _Response:
 PLATFORM = ""
 """In whose name the names of the platform's own places are looked up."""
 
-_Key = tuple[str, str, int]
+_Key = tuple[str, str, int, str]
+"""Scheme, host, port and the certificates that vouch for it: a connection is used only where its server was held to these."""
 
 
 class HTTP1Client:
@@ -179,7 +200,7 @@ class HTTP1Client:
         self._kept = 0
         self._resolver = Resolver(loop)
         self._order = AddressOrder()
-        self._tls: ssl.SSLContext | None = None
+        self._tls = lru_cache(maxsize=CONTEXTS_KEPT)(tls_context)
 
     async def send(
         self,
@@ -203,7 +224,7 @@ class HTTP1Client:
             lines.append(b"content-length: 0\r\n")
         lines.append(b"\r\n")
         head = b"".join(lines)
-        key = (origin.scheme, origin.host, origin.port)
+        key = (origin.scheme, origin.host, origin.port, origin.ca)
         repeatable = body is None and method in REPEATABLE
         connection = self._pooled(key, guard, repeatable)
         tried = connection is not None
@@ -224,7 +245,7 @@ class HTTP1Client:
         try:
             return await self._call(key, connection, head, method == "HEAD", body, chunked, read_timeout, on_interim)
         except UpstreamError:
-            self._order.failed(key, connection.address)
+            self._order.failed(key[:3], connection.address)
             raise
 
     async def close(self) -> None:
@@ -271,7 +292,7 @@ class HTTP1Client:
                 connection.abort()
                 continue
             if connection.guard is not guard:
-                _, host, port = key
+                _, host, port, _ = key
                 # Where the port is one of the platform's own under a name, that must be resolved: for a new connection.
                 if guard.own_names(port) or guard.refusal(host, port, address_of(connection.address)) is not None:
                     connection.abort()
@@ -324,7 +345,7 @@ class HTTP1Client:
                 try:
                     await asyncio.wait_for(asyncio.shield(response_head), patience)
                 except TimeoutError:
-                    raise TimedOut("the read timeout passed", sent=True) from None
+                    raise TimedOut(FailureCause.RESPONSE_TIMEOUT, sent=True) from None
             else:
                 response_head.result()
         finally:
@@ -334,36 +355,31 @@ class HTTP1Client:
                     await response_head
 
     async def _connect(self, origin: Origin, guard: Guard, tenant: str, patience: float) -> Connection:
+        progress = _Progress()
         try:
             async with asyncio.timeout(patience):
-                return await self._connect_any(origin, guard, tenant)
+                return await self._connect_any(origin, guard, tenant, progress)
         except TimeoutError:
-            raise TimedOut("the connect timeout passed", sent=False) from None
+            raise TimedOut(progress.late, sent=False) from None
 
-    async def _connect_any(self, origin: Origin, guard: Guard, tenant: str) -> Connection:
+    async def _connect_any(self, origin: Origin, guard: Guard, tenant: str, progress: "_Progress") -> Connection:
         try:
             found = await self._resolver.addresses(origin.host, tenant)
-        except OSError as error:
-            raise Unreachable(f"{origin.host} has no address", sent=False) from error
+        except NameFailed as error:
+            raise Unreachable(error.cause, sent=False) from error
         own: list[str] = []
         for host in guard.own_names(origin.port):
             with contextlib.suppress(OSError):  # away from here: nothing can be reached by that name
                 own += await self._resolver.addresses(host, PLATFORM, anew=True)  # a check goes by what is so now
         allowed, refusal = allowed_addresses(guard, origin.host, origin.port, found, own)
         if not allowed:
-            raise DestinationRefused(f"{origin.host}: {refusal}", reason_of(refusal))
-        tls = self._tls_context() if origin.scheme == "https" else None
+            raise DestinationRefused(refusal, reason_of(refusal))
+        progress.late = FailureCause.CONNECTION_TIMEOUT
         place = (origin.scheme, origin.host, origin.port)
 
         async def connect(address: str) -> Connection:
             try:
-                _, connection = await self._loop.create_connection(
-                    lambda: Connection(self._loop),
-                    address,
-                    origin.port,
-                    ssl=tls,
-                    server_hostname=origin.host if tls else None,
-                )
+                connection = await self._open(origin, address, progress)
             except (OSError, asyncio.CancelledError):  # ssl.SSLError is the former; of several, one that was too slow
                 self._order.failed(place, address)
                 raise
@@ -374,12 +390,35 @@ class HTTP1Client:
             connection = await first_connection(self._order.of(place, allowed), connect, Connection.abort)
         except OSError as last:
             self._resolver.forget(origin.host, tenant)  # it may have moved
-            raise Unreachable(f"{origin.name} can't be reached", sent=False) from last
+            raise Unreachable(cause_of_connecting(last), sent=False) from last
         self._order.connected(place, connection.address)
         return connection
 
-    def _tls_context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-            self._tls.set_alpn_protocols(["http/1.1"])
-        return self._tls
+    async def _open(self, origin: Origin, address: str, progress: "_Progress") -> Connection:
+        """A connection to one address. Raises ``OSError``."""
+        if origin.scheme != "https":
+            _, connection = await self._loop.create_connection(self._made, address, origin.port)
+            return connection
+        # In two steps, which tell a silent address from a server that doesn't speak TLS.
+        with contextlib.ExitStack() as undo:
+            sock = undo.enter_context(socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET))
+            sock.setblocking(False)
+            await self._loop.sock_connect(sock, (address, origin.port))
+            progress.late = FailureCause.TLS_TIMEOUT
+            _, connection = await self._loop.create_connection(
+                self._made, sock=sock, ssl=self._tls(origin.ca), server_hostname=origin.host
+            )
+            undo.pop_all()
+        return connection
+
+    def _made(self) -> Connection:
+        return Connection(self._loop)
+
+
+class _Progress:
+    """How far the making of a connection has come: ``late`` is what it means if time is up now."""
+
+    __slots__ = ("late",)
+
+    def __init__(self) -> None:
+        self.late = FailureCause.NAME_TIMEOUT

@@ -138,7 +138,7 @@ class _Queue:
         waiter = theirs.pop()
         self._taken(largest, theirs)
         if not waiter.done():
-            waiter.set_exception(Busy(self.api))
+            waiter.set_exception(Busy())
         return True
 
     def _taken(self, consumer: str, theirs: deque[_Waiter]) -> None:
@@ -167,10 +167,10 @@ class ConcurrencyLimits:
             return Slot(self, queue, consumer, False)
         if not waits or not queue.make_room(consumer):
             self.refused[api] += 1
-            raise Busy(api)
+            raise Busy
         waiter = self._loop.create_future()
         queue.add(consumer, waiter)
-        timer = self._loop.call_later(bounds.wait, _give_up, api, waiter)
+        timer = self._loop.call_later(bounds.wait, _give_up, waiter)
         if consumer != WARM_UPS:
             queue.displace(consumer)
         try:
@@ -200,6 +200,6 @@ class ConcurrencyLimits:
         return [(queue.api, queue.running, queue.size) for queue in self._queues.values()]
 
 
-def _give_up(api: str, waiter: _Waiter) -> None:
+def _give_up(waiter: _Waiter) -> None:
     if not waiter.done():
-        waiter.set_exception(Busy(api))
+        waiter.set_exception(Busy())

@@ -14,6 +14,7 @@ import httptools
 from apps.egress.rules import Guard
 from apps.gateway.call.withheld_keys import plants_session
 from apps.gateway.upstream.errors import Broken, TimedOut, UpstreamError
+from apps.wire.failure_causes import FailureCause
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -89,16 +90,16 @@ class Connection(asyncio.Protocol):
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if not self._is_whole_before(data, before):
-                self._fail(Broken("the response is not HTTP/1.1", sent=True))
+                self._fail(Broken(FailureCause.INVALID_RESPONSE, sent=True))
                 return
             # Its length is known, and what follows it belongs to no response (RFC 9112 §6.3): the connection ends here.
             self._keep_alive = False
         if not self.head_done and self.wire_bytes > HEAD_LIMIT:
-            self._fail(Broken("the head of the response is too large", sent=True))
+            self._fail(Broken(FailureCause.RESPONSE_HEAD_TOO_LARGE, sent=True))
         elif self.head_done:
             self._framing_bytes = self._framing_bytes + len(data) if self._body_bytes == before else 0
             if self._framing_bytes > HEAD_LIMIT and not self.complete:  # a trailer, which the parser keeps
-                self._fail(Broken("the trailer of the response is too large", sent=True))
+                self._fail(Broken(FailureCause.RESPONSE_HEAD_TOO_LARGE, sent=True))
             else:
                 self._wake()
 
@@ -115,7 +116,7 @@ class Connection(asyncio.Protocol):
             self.complete = True
             self._wake()
         else:
-            self._fail(Broken("the connection ended before the response did", sent=True))
+            self._fail(Broken(FailureCause.CLOSED_EARLY, sent=True))
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -198,14 +199,14 @@ class Connection(asyncio.Protocol):
     async def write(self, data: bytes, patience: float) -> None:
         """Write a part of the request's body, waiting while the upstream doesn't read. Raises ``TimedOut`` or ``Broken``."""
         if self.closed or self.transport.is_closing():
-            raise Broken("the connection ended while the request was sent", sent=True)
+            raise Broken(FailureCause.CLOSED_EARLY, sent=True)
         self.transport.write(data)
         if not self._writable.is_set():
             try:
                 async with asyncio.timeout(patience):
                     await self._writable.wait()
             except TimeoutError:
-                raise TimedOut("the upstream doesn't read the request", sent=True) from None
+                raise TimedOut(FailureCause.UPLOAD_TIMEOUT, sent=True) from None
 
     async def head(self, patience: float) -> None:
         """Wait until ``status`` and ``fields`` are there. Raises ``TimedOut`` or ``Broken``."""
@@ -265,7 +266,7 @@ class Connection(asyncio.Protocol):
             self._waiter = None
 
     def _time_out(self) -> None:
-        self._fail(TimedOut("the read timeout passed", sent=True))
+        self._fail(TimedOut(FailureCause.RESPONSE_TIMEOUT, sent=True))
 
     def _fail(self, error: UpstreamError) -> None:
         if self.error is None:

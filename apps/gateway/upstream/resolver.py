@@ -16,6 +16,8 @@ import threading
 from collections import Counter, deque
 
 from apps.egress.addresses import literal
+from apps.gateway.upstream.errors import cause_of_lookup
+from apps.wire.failure_causes import FailureCause
 
 OF_A_TENANT = 4
 """Names of one tenant that are looked up at once."""
@@ -40,9 +42,17 @@ class _LookUp:
 
     __slots__ = ("answer", "host", "tenant", "waiting")
 
-    def __init__(self, host: str, tenant: str, answer: "asyncio.Future[list[str] | OSError]") -> None:
+    def __init__(self, host: str, tenant: str, answer: "asyncio.Future[list[str] | NameFailed]") -> None:
         self.host, self.tenant, self.answer = host, tenant, answer
         self.waiting = 0
+
+
+class NameFailed(OSError):
+    """A name without an address; ``cause`` is why."""
+
+    def __init__(self, cause: FailureCause, why: str) -> None:
+        super().__init__(why)
+        self.cause = cause
 
 
 class Resolver:
@@ -53,11 +63,11 @@ class Resolver:
         self._asked: dict[_Key, _LookUp] = {}  # queued or under way
         self._queued: dict[str, deque[_LookUp]] = {}  # by tenant, the next to be served first
         self._running: Counter[str] = Counter()
-        self._known: dict[_Key, tuple[float, list[str] | OSError]] = {}  # until when, the oldest first
+        self._known: dict[_Key, tuple[float, list[str] | NameFailed]] = {}  # until when, the oldest first
 
     async def addresses(self, host: str, tenant: str, *, anew: bool = False) -> list[str]:
         """The addresses of ``host``, each once, for a call of one of the tenant's APIs; ``anew``: what was found before is not good
-        enough, nor is the first part of it. Raises ``OSError`` where it has none.
+        enough, nor is the first part of it. Raises ``NameFailed`` where it has none.
         """
         if (address := literal(host)) is not None:
             return [str(address)]
@@ -65,15 +75,15 @@ class Resolver:
         until, answer = self._known.get(key, (0.0, []))
         if anew or self._loop.time() >= until:
             answer = await self._ask(key)
-        if isinstance(answer, OSError):
-            raise OSError(str(answer)) from answer
+        if isinstance(answer, NameFailed):
+            raise NameFailed(answer.cause, str(answer)) from answer
         return answer if anew else answer[:MOST_ADDRESSES]
 
     def forget(self, host: str, tenant: str) -> None:
         """What was found of this name is of no use: the next call looks it up anew."""
         self._known.pop((tenant, host), None)
 
-    async def _ask(self, key: _Key) -> list[str] | OSError:
+    async def _ask(self, key: _Key) -> list[str] | NameFailed:
         """What a look-up finds that this call starts, or joins."""
         tenant, host = key
         look_up = self._asked.get(key)
@@ -109,27 +119,25 @@ class Resolver:
             # A daemon: a worker that ends doesn't wait for name servers.
             threading.Thread(target=self._look_up, args=(look_up,), name="resolve", daemon=True).start()
         except RuntimeError as error:
-            self._end(look_up, OSError(str(error)), remember=False)
+            self._end(look_up, NameFailed(FailureCause.NAME_FAILED, str(error)), remember=False)
 
     def _look_up(self, look_up: _LookUp) -> None:
         """In a thread of its own."""
-        answer: list[str] | OSError
+        answer: list[str] | NameFailed
         try:
             found = socket.getaddrinfo(look_up.host, None, type=socket.SOCK_STREAM)
-        except OSError as error:
-            answer = error
-        except UnicodeError as error:
-            answer = OSError(str(error))
+        except (OSError, UnicodeError) as error:
+            answer = NameFailed(cause_of_lookup(error), str(error))
         else:
             answer = list(dict.fromkeys(str(address[0]) for *_, address in found))
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._ended, look_up, answer)
 
-    def _ended(self, look_up: _LookUp, answer: list[str] | OSError) -> None:
+    def _ended(self, look_up: _LookUp, answer: list[str] | NameFailed) -> None:
         self._end(look_up, answer)
         self._start_some()
 
-    def _end(self, look_up: _LookUp, answer: list[str] | OSError, *, remember: bool = True) -> None:
+    def _end(self, look_up: _LookUp, answer: list[str] | NameFailed, *, remember: bool = True) -> None:
         del self._asked[look_up.tenant, look_up.host]
         self._running[look_up.tenant] -= 1
         if not self._running[look_up.tenant]:
@@ -139,8 +147,8 @@ class Resolver:
         if not look_up.answer.done():
             look_up.answer.set_result(answer)
 
-    def _remember(self, key: _Key, answer: list[str] | OSError) -> None:
-        if isinstance(answer, OSError):
+    def _remember(self, key: _Key, answer: list[str] | NameFailed) -> None:
+        if isinstance(answer, NameFailed):
             seconds = FAILURE_REMEMBERED
         else:
             seconds, answer = REMEMBERED, answer[:MOST_ADDRESSES]

@@ -64,6 +64,7 @@ class Recorder:
                     x.flags,
                     x.trace,
                     x.cache_plan.key_name,
+                    x.cause,
                 )
             )
         )
