@@ -15,6 +15,7 @@ _SENTENCES = (
     | {cause.code: cause.sentence for cause in FailureCause}
     | {reason.code: reason.sentence for reason in Reason}
     | {"gateway_crash": "The gateway died while it sent this response."}
+    | {"listen_path": "The caller was sent on to the listen path, which ends with a slash."}
 )
 
 

@@ -172,6 +172,10 @@ class Credential(msgspec.Struct, frozen=True, array_like=True):
     only_api: str | None = None
     apis: tuple[str, ...] | None = None
 
+    def is_over(self, at: float) -> bool:
+        """Whether it opens nothing any more at ``at`` (Unix seconds): it is revoked, or ended."""
+        return self.state == "revoked" or (self.expires_at is not None and self.expires_at <= at)
+
     def is_for(self, api: str) -> bool:
         """Whether it was made for this API."""
         return self.only_api in (None, api) and (self.apis is None or api in self.apis)

@@ -20,17 +20,19 @@ from apps.cachestore.purges import purge
 from apps.caching.models import CachePolicy
 from apps.catalog.models import API
 from apps.explain import lookup as module
+from apps.explain.head_stages import StoredConfig, stages, taken_in
 from apps.explain.lookup import explain
 from apps.fleet import state
-from apps.fleet.compile import compile_api
 from apps.fleet.publisher import publish_pending
 from apps.foundation.errors import Unavailable
 from apps.gateway.gateway import Gateway
-from apps.gateway.pipeline.cache_plan import plan_call, request_typed
+from apps.gateway.pipeline.stages import DependsOn
+from apps.gateway.pipeline.stages.cache import plan_of
 from apps.purging.services import policy_update
 from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import Role
 from apps.wire import redis_names
+from apps.wire.api_keys import make_key as make_key_text
 from tests.gateway.house import Origin, gateway_options, ok, serving
 from tests.httpcache.build import pairs
 from tests.support.cast import make_api, make_application, make_cast, make_key, make_subscription, make_user
@@ -53,12 +55,8 @@ def bots(cast, state_redis, cache_redis):
 def kept(url="/products/items", *, application=None, asked=(), said=("max-age=60",), vary=None, ago=0.0):
     """Store a response as a gateway would, ``ago`` seconds in the past."""
     typed = module.typed(url, "GET", list(asked), None)
-    api = compile_api(API.objects.get(slug="products"))
-    target = httpcache.normalise_target(typed.target)
-    credential, _ = module._credential(api, application, typed)
-    path = target.path.removeprefix(b"/products")
-    request = request_typed(api, typed.method, typed.scheme, typed.host, path, target.query, typed.headers, typed.body)
-    plan = plan_call(api, request, credential)
+    x, _ = taken_in(typed, StoredConfig(), application)
+    plan = plan_of(x)
     client = state.client()
     birth = state.redis_state(client).incarnation, int(client.get(redis_names.PURGE_CLOCK) or 0)
     headers = [("Cache-Control", *said)] + ([("Vary", vary)] if vary else []) + [("ETag", '"1"')]
@@ -290,6 +288,7 @@ def test_a_viewer_of_the_apis_tenant_asks_but_sees_no_other_tenants_entries(cast
 def test_a_call_without_a_key_is_refused_as_the_gateway_does(cast, bots):
     found = asked_by(cast.olga, None)
     assert (found.result, found.reason, found.parts) == ("REFUSED", "missing_credential", ())
+    assert asked_by(cast.olga, None, method="HEAD").sentence == found.sentence
 
 
 def test_a_key_among_the_headers_says_who_calls(cast, bots):
@@ -341,7 +340,13 @@ def test_which_key_it_is_is_for_those_who_may_see_it(cast, bots):
 
 @pytest.mark.parametrize(
     ("url", "reason"),
-    [("/nothing/here", "unknown_api"), ("/products/%00", "invalid_request"), ("/products/..%2Fa", "invalid_request")],
+    [
+        ("/nothing/here", "unknown_api"),
+        ("/products/%00", "invalid_request"),
+        ("/products/..%2Fa", "invalid_request"),
+        pytest.param("/products/" + make_key_text(), "invalid_request", id="a key in the address"),
+        ("/products", "listen_path"),
+    ],
 )
 def test_what_the_door_refuses_says_so(cast, bots, url, reason):
     found = asked_by(cast.olga, bots[0], url)
@@ -396,6 +401,8 @@ async def test_it_says_what_the_gateway_then_does(state_redis, cache_redis, tmp_
         application, key = await sync_to_async(prepare)()
         gateway = Gateway(gateway_options(tmp_path, settings.REDIS_URL, caches["responses"]))
         assert await gateway.start()
+        of_request = [type(each) for each in gateway.stages if each.depends_on in (DependsOn.HEAD, DependsOn.BODY)]
+        assert [type(each) for each in stages(StoredConfig(), None)] == of_request
         try:
             async with serving(gateway) as door:
                 for language, expected in (("de", "MISS"), ("de", "HIT"), ("fr", "MISS")):

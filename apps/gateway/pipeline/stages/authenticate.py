@@ -66,7 +66,7 @@ class Authenticate(Stage):
         x.credential = credential
         x.identified_until = identified.until
         x.on_trust = True
-        if credential.state == "revoked" or (credential.expires_at is not None and credential.expires_at <= x.at):
+        if credential.is_over(x.at):
             return _challenge(x, Problem.INVALID_CREDENTIAL)
         secret = presented.secret
         if secret is not None and not holds_secret(secret):  # what has our form is out already
