@@ -13,6 +13,7 @@ from apps.access.choices import (
     SubscriptionState,
 )
 from apps.catalog.models import API
+from apps.foundation import slugs
 from apps.foundation.constraints import Check, goes_with, known, not_negative
 from apps.tenants.models import Tenant
 
@@ -49,6 +50,10 @@ class Plan(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """Refuse a new one whose slug addresses need."""
+        slugs.refuse_reserved(self)
+
 
 class Application(models.Model):
     """A program of a tenant, which calls APIs with its keys."""
@@ -65,6 +70,10 @@ class Application(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse a new one whose slug addresses need."""
+        slugs.refuse_reserved(self)
 
 
 class APIKey(models.Model):

@@ -9,6 +9,7 @@ from django.db import models
 from apps.caching.models import CachePolicy
 from apps.catalog.choices import APIState, Approval, DebugHeaders, HostMethod, HostState
 from apps.catalog.settings import APISetting, APISettings, key_only, no_header_rules
+from apps.foundation import slugs
 from apps.foundation.constraints import goes_with, known, not_negative
 from apps.foundation.declared_settings import settings_in
 from apps.foundation.secrets import EncryptedJSONField
@@ -53,6 +54,10 @@ class API(APISettings):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse a new one whose slug addresses need."""
+        slugs.refuse_reserved(self)
 
     def put(self, values: Mapping[str, Any]) -> None:
         """Set these settings. Raises ``TypeError`` for what an API doesn't have."""

@@ -1,7 +1,7 @@
 """How a form's page answers: as a page or in a dialog, refusals beside their fields, the receipt at the end."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.contrib import messages
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -11,9 +11,11 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRedirect
 
+from apps.console.forms.fields import SluggedForm
 from apps.console.page_access import SignedInRequest
 from apps.fleet.receipts import wait_for_receipt
 from apps.foundation.errors import Conflict, Unavailable
+from apps.foundation.slugs import SlugTaken
 
 T = TypeVar("T")
 
@@ -48,6 +50,8 @@ def attempt(
         return None
     try:
         return service()
+    except SlugTaken as taken:
+        cast(SluggedForm, form).offer(taken)
     except ValidationError as invalid:
         for name, errors in _by_field(invalid).items():
             field = (names or {}).get(name, name)

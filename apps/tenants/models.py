@@ -8,6 +8,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from apps.foundation import slugs
 from apps.foundation.constraints import known
 from apps.tenants.choices import Role, TenantState, TokenScope
 
@@ -118,6 +119,10 @@ class Tenant(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse a new one whose slug addresses need."""
+        slugs.refuse_reserved(self)
 
 
 class InstallationEgress(models.Model):

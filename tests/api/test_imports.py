@@ -4,6 +4,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
+from apps.catalog.models import API
 from apps.catalog.openapi import reader_process
 from tests.support.cast import make_api
 
@@ -65,3 +66,27 @@ def test_the_console_says_that_a_document_is_being_checked(cast, client):
     client.force_login(cast.olga)
     page = client.get(reverse("console:api_import", args=["products"])).content.decode()
     assert 'data-busy="Reading and checking the document"' in page
+
+
+@pytest.mark.parametrize(
+    ("title", "free", "told"),
+    [
+        ("商品情報", "api-1", "No short name can be made of this name"),
+        ("Import", "import-2", "is a word of addresses"),
+        ("Products", "products-2", "makes this document a new revision of it"),
+    ],
+)
+def test_a_title_that_makes_no_short_name_is_offered_one(cast, client, title, free, told):
+    make_api(cast.platform)
+    client.force_login(cast.olga)
+
+    def sent(**typed: str):
+        upload = SimpleUploadedFile("a.json", DOCUMENT.replace(b"Shop", title.encode()))
+        return client.post(reverse("console:api_import_new"), {"document": upload, "tenant": "platform"} | typed)
+
+    asked = sent()
+    assert asked.status_code == 422
+    assert asked.context["form"]["slug"].value() == free
+    assert told in asked.content.decode()
+    assert sent(slug=free).status_code == 302
+    assert API.objects.get(slug=free).name == title

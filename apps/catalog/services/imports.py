@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils.text import slugify
 
 from apps.audit.services import change
 from apps.catalog import openapi, validation
@@ -16,7 +15,7 @@ from apps.catalog.openapi.findings import Finding
 from apps.catalog.policies import can_create_api, can_edit_api
 from apps.catalog.services.apis import create
 from apps.catalog.services.revisions import private_upstreams, replace_operations
-from apps.foundation import field_names
+from apps.foundation import field_names, slugs
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
 from apps.tenants.services import allow
@@ -60,7 +59,7 @@ def api_create_from_openapi(
     """
     allow(can_create_api(actor, tenant), "Only owners and developers of the tenant may register APIs for it.")
     description = _read(content, tenant)
-    slug = slug or slugify(description.title)[:64]
+    slug = slug or _slug(actor, description)
     wanted = APIFields(
         name=description.title or slug,
         summary=description.summary,
@@ -76,6 +75,21 @@ def api_create_from_openapi(
         api = create(actor, tenant, slug, upstreams, None, (), comment, wanted, private)
         _take(actor, api, description)
     return api
+
+
+def _slug(actor: Actor, description: openapi.Description) -> str:
+    """Made of the title. Raises ``SlugTaken``, which says so where the title is that of an API which the actor may import into."""
+    try:
+        return slugs.free_slug(description.title, API.objects.all())
+    except slugs.SlugTaken as taken:
+        there = API.objects.filter(slug=slugs.slug_of(description.title)).first()
+        if there is None or not can_edit_api(actor, there):
+            raise
+        raise slugs.SlugTaken(
+            f"Your API {there} has the short name {there.slug}. “Import again” on its Operations page makes this document a new"
+            f" revision of it; for another API, {taken.free} is free.",
+            taken.free,
+        ) from None
 
 
 def _upstream(given: str, description: openapi.Description) -> str:

@@ -11,7 +11,7 @@ from apps.access.choices import QuotaPeriod
 from apps.access.models import Application, Plan
 from apps.catalog.models import API
 from apps.console.forms.apis import TenantField
-from apps.console.forms.fields import ConsoleForm, DurationField, MomentField, SluggedForm, helped, text_area
+from apps.console.forms.fields import ConsoleForm, DurationField, MomentField, NamedForm, helped, text_area
 from apps.tenants.models import Tenant
 
 
@@ -22,7 +22,7 @@ class ApplicationForm(ConsoleForm):
     description = forms.CharField(required=False, widget=text_area(2))
 
 
-class NewApplicationForm(SluggedForm, ApplicationForm):
+class NewApplicationForm(NamedForm, ApplicationForm):
     """The same with what never changes afterwards."""
 
     tenant = TenantField()
@@ -31,6 +31,10 @@ class NewApplicationForm(SluggedForm, ApplicationForm):
     def __init__(self, *args: Any, tenants: QuerySet[Tenant], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["tenant"].offer(tenants)  # type: ignore[attr-defined]
+
+    def others(self) -> QuerySet:
+        """Those of the tenant."""
+        return Application.objects.filter(tenant=self.cleaned_data.get("tenant"))
 
 
 class KeyAPIsField(forms.ModelMultipleChoiceField):
@@ -128,8 +132,12 @@ class PlanForm(ConsoleForm):
         return {name: getattr(plan, name) for name in PlanForm.base_fields}
 
 
-class NewPlanForm(SluggedForm, PlanForm):
+class NewPlanForm(NamedForm, PlanForm):
     """The same with what never changes afterwards."""
+
+    def others(self) -> QuerySet:
+        """All plans."""
+        return Plan.objects.all()
 
 
 class AskForm(ConsoleForm):

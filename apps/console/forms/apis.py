@@ -15,6 +15,7 @@ from apps.console.forms.fields import (
     ConsoleForm,
     DurationField,
     HeadersField,
+    NamedForm,
     SluggedForm,
     WordsField,
     helped,
@@ -42,7 +43,7 @@ class TenantField(forms.ModelChoiceField):
             self.empty_label = None
 
 
-class RegisterForm(SluggedForm):
+class RegisterForm(NamedForm):
     """The least that makes an API, the rest with good defaults."""
 
     field_order = ["name", "listen_path", "upstream_url", "tenant", "slug"]
@@ -97,6 +98,10 @@ class RegisterForm(SluggedForm):
     def __init__(self, *args: Any, tenants: QuerySet[Tenant], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["tenant"].offer(tenants)  # type: ignore[attr-defined]
+
+    def others(self) -> QuerySet:
+        """All APIs."""
+        return API.objects.all()
 
     def clean_listen_path(self) -> str:
         """With the slashes that people leave out."""
@@ -252,8 +257,10 @@ class DocumentForm(ConsoleForm):
         return bytes(uploaded.read())
 
 
-class NewFromDocumentForm(DocumentForm):
-    """A new API out of an OpenAPI document."""
+class NewFromDocumentForm(SluggedForm, DocumentForm):
+    """A new API out of an OpenAPI document, whose title the service makes its slug of."""
+
+    field_order = ["document", "tenant", "slug", "listen_path", "upstream_url"]
 
     tenant = TenantField(label="Owner", help_text="The tenant whose members look after it.")
     listen_path = forms.CharField(
@@ -269,6 +276,7 @@ class NewFromDocumentForm(DocumentForm):
     def __init__(self, *args: Any, tenants: QuerySet[Tenant], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["tenant"].offer(tenants)  # type: ignore[attr-defined]
+        self.fields["slug"].help_text = "For addresses and files; made of the title if empty."
 
     def clean_listen_path(self) -> str | None:
         """With the slashes that people leave out."""

@@ -1,13 +1,15 @@
 """Fields that people write as they would say it: durations, lists of words, header rules."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.text import slugify
+from django.db.models import QuerySet
+from django.http import QueryDict
 
 from apimgr.environment import seconds
 from apps.explain.typed_request import header_of
+from apps.foundation import slugs
 from apps.foundation.field_names import LONGEST_DURATION, duration_text, size, size_text
 
 
@@ -26,21 +28,38 @@ class ConsoleForm(forms.Form):
 
 
 class SluggedForm(ConsoleForm):
-    """A form of a new object with a short name. ``name`` stands before it, because it may be made of that."""
+    """A form of a new object with a short name."""
 
     slug = forms.SlugField(
         required=False,
-        max_length=64,
+        max_length=slugs.LONGEST,
         label="Short name",
         help_text="For addresses and files; made of the name if empty.",
     )
 
-    def clean_slug(self) -> str:
-        """Made of the name if empty."""
-        slug = self.cleaned_data["slug"] or slugify(self.cleaned_data.get("name", ""))[:64]
-        if not slug:
-            raise ValidationError("Give a short name of letters, digits and dashes.")
-        return str(slug)
+    def offer(self, taken: slugs.SlugTaken) -> None:
+        """Say why a slug can't be had, and put the free one into the field."""
+        data = cast(QueryDict, self.data).copy()
+        data["slug"] = taken.free
+        self.data = data
+        self.add_error(None, taken)
+
+
+class NamedForm(SluggedForm):
+    """One of an object whose short name is made of its name where none is typed. ``name`` stands before it."""
+
+    def others(self) -> QuerySet:
+        """Objects whose slugs are taken."""
+        raise NotImplementedError
+
+    def clean(self) -> None:
+        """Make the slug; where that one can't be had, offer a free one."""
+        if self.cleaned_data.get("slug") or "slug" in self.errors or not (name := self.cleaned_data.get("name")):
+            return
+        try:
+            self.cleaned_data["slug"] = slugs.free_slug(name, self.others())
+        except slugs.SlugTaken as taken:
+            self.offer(taken)
 
 
 def helped(field: forms.Field, anchor: str) -> forms.Field:

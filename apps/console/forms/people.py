@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
-from apps.console.forms.fields import ConsoleForm, LinesField, MomentField, SluggedForm
+from apps.console.forms.fields import ConsoleForm, LinesField, MomentField, NamedForm
 from apps.tenants.choices import Role, TokenScope
 from apps.tenants.models import Tenant, User
 
@@ -28,8 +28,12 @@ class TenantForm(ConsoleForm):
     name = forms.CharField(max_length=120, help_text="The team, as others know it.")
 
 
-class NewTenantForm(SluggedForm, TenantForm):
+class NewTenantForm(NamedForm, TenantForm):
     """The same with what never changes afterwards."""
+
+    def others(self) -> QuerySet:
+        """All tenants."""
+        return Tenant.objects.all()
 
 
 class HostForm(ConsoleForm):
