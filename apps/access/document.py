@@ -7,7 +7,7 @@ from apps.foundation import field_names
 
 
 class PlanFields(TypedDict, total=False):
-    """Fields of a plan. ``None``: without that limit. Periods and leases in seconds."""
+    """Fields of a plan. ``None``: without that limit. Periods and leases in seconds; tenants by slug."""
 
     name: str
     description: str
@@ -18,6 +18,7 @@ class PlanFields(TypedDict, total=False):
     quota_period: str
     charge_failures: bool
     trust_lease: float | None
+    tenants: list[str]
 
 
 _PLAN: dict[str, field_names.Reader] = {
@@ -28,6 +29,7 @@ _PLAN: dict[str, field_names.Reader] = {
     "quota": field_names.optional(field_names.quota),
     "charge_failures": field_names.boolean,
     "trust_lease": field_names.optional(field_names.duration),
+    "tenants": field_names.many(field_names.text),
 }
 
 #: what a service calls a field -> what the document calls it
@@ -55,4 +57,5 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     document["quota"] = f"{plan.quota}/{plan.quota_period}" if plan.quota is not None else None
     document["charge_failures"] = plan.charge_failures
     document["trust_lease"] = None if plan.trust_lease is None else field_names.duration_text(plan.trust_lease)
+    document["tenants"] = list(plan.tenants)
     return document

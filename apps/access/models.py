@@ -37,6 +37,9 @@ class Plan(models.Model):
         blank=True,
         help_text="Seconds that known keys work while Redis is away; empty: the installation's; 0: not at all.",
     )
+    tenants = models.JSONField(
+        default=list, blank=True, help_text="Slugs of the only tenants that may ask for it; empty: all."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -53,6 +56,11 @@ class Plan(models.Model):
     def clean(self) -> None:
         """Refuse a new one whose slug addresses need."""
         slugs.refuse_reserved(self)
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether it limits nothing: neither how fast its subscriptions call nor how often."""
+        return self.rate_calls is None and self.quota is None
 
 
 class Application(models.Model):

@@ -81,8 +81,14 @@ def can_revoke_subscription(user: Actor | None, subscription: Subscription) -> b
 
 
 def plans_visible_to(user: Actor | None) -> QuerySet[Plan]:
-    """Everybody who is signed in: one picks a plan when asking for access."""
-    return Plan.objects.all() if is_signed_in(user) else Plan.objects.none()
+    """Those for everybody, and those for one's own tenants: one picks a plan when asking for access."""
+    if not is_signed_in(user):
+        return Plan.objects.none()
+    if is_administrator(user):
+        return Plan.objects.all()
+    own = set(tenants_of(user).values_list("slug", flat=True))
+    limited = Plan.objects.exclude(tenants=[])
+    return Plan.objects.filter(Q(tenants=[]) | Q(pk__in=[plan.pk for plan in limited if own & set(plan.tenants)]))
 
 
 def applications_visible_to(user: Actor | None) -> QuerySet[Application]:

@@ -21,6 +21,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9-]+\Z")
 _VALUE = re.compile(r"[\t\x20-\x7e]*\Z")
 _LISTEN_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+/)*\Z")
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+_SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _TAG = re.compile(r"[\w][\w .:/-]{0,39}\Z")
 
 #: what the gateway itself sets or removes on every call: rules can't touch it (RFC 9110 §7.6.1, RFC 9112 §6)
@@ -100,6 +101,14 @@ def check_tags(value: object) -> list[str]:
     if tags is None or len(tags) > 20 or not all(_TAG.match(tag) for tag in tags):
         raise ValueError("At most 20 tags of up to 40 letters, digits, spaces and . : / - characters.")
     return tags
+
+
+def check_plans(value: object) -> list[str]:
+    """A list of plans, by slug. Whether there are such plans is for the room that has them to say."""
+    slugs = _once(map(str.strip, value)) if are_texts(value) else None
+    if slugs is None or len(slugs) > 100 or not all(_SLUG.match(slug) for slug in slugs):
+        raise ValueError("A list of plans by their short names, at most 100.")
+    return slugs
 
 
 def check_authentication(value: object) -> list[str]:

@@ -24,6 +24,7 @@ __all__ = [
     "COUNT",
     "DURATION",
     "HEADER_RULES",
+    "PLANS",
     "SWITCH",
     "TEXT",
     "TEXTS",
@@ -75,6 +76,8 @@ TEXTS = Kind(field_names.many(field_names.text), list, compiled=tuple)
 """A list of names or the like, which have no spaces."""
 WORDS = Kind(field_names.many(field_names.text), list)
 """The same where they may have some."""
+PLANS = Kind(field_names.many(field_names.text), list, field_checks.check_plans)
+"""A list of plans, by slug."""
 AUTHENTICATION = Kind(
     field_names.many(field_names.one_of(list(WAYS), not_yet=("jwt", "introspection"))),
     list,
@@ -216,6 +219,32 @@ class APISettings(models.Model):
         anchor="approval",
         in_catalogue=True,
     ).of(models.CharField(max_length=12, choices=Approval.choices, default=Approval.MANUAL))
+    plans = APISetting(
+        PLANS,
+        Tab.SETTINGS,
+        "Plans",
+        help="Those that tenants may ask for. None chosen: all.",
+        description="Slugs of the plans that may be asked for; empty: all.",
+        anchor="plans",
+        in_catalogue=True,
+        younger=True,
+    ).of(models.JSONField(default=list, blank=True, help_text="Slugs of the plans that may be asked for; empty: all."))
+    automatic_plans = APISetting(
+        PLANS,
+        Tab.SETTINGS,
+        "Plans that are granted automatically",
+        help="Where access is granted automatically: those for which nobody decides. None chosen: all that have a limit.",
+        description="Slugs of the plans that automatic approval grants; empty: all that have a limit.",
+        anchor="plans",
+        in_catalogue=True,
+        younger=True,
+    ).of(
+        models.JSONField(
+            default=list,
+            blank=True,
+            help_text="Slugs of the plans that automatic approval grants; empty: all that have a limit.",
+        )
+    )
     connect_timeout = APISetting(
         DURATION,
         Tab.TRAFFIC,

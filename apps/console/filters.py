@@ -8,6 +8,7 @@ from django_filters import CharFilter, ChoiceFilter, ModelChoiceFilter
 
 from apps.access.choices import RequestState, SubscriptionState
 from apps.access.models import AccessRequest, Application, Plan, Subscription
+from apps.access.selectors import plans_visible_to
 from apps.audit.models import Entry
 from apps.caching.models import Purge
 from apps.catalog.choices import APIState
@@ -27,6 +28,11 @@ def tenants_of_reader(request: Any) -> QuerySet[Tenant]:
 def apis_of_reader(request: Any) -> QuerySet[API]:
     """The APIs that the reader may choose from."""
     return apis_visible_to(request.user)
+
+
+def plans_of_reader(request: Any) -> QuerySet[Plan]:
+    """The plans that the reader may choose from."""
+    return plans_visible_to(request.user)
 
 
 def text_in(*fields: str) -> Any:
@@ -98,7 +104,7 @@ class SubscriptionFilters(ConsoleFilterSet):
     q = CharFilter(method=text_in("application__name", "application__tenant__name", "api__name"), label="Search")
     state = ChoiceFilter(choices=SubscriptionState.choices, empty_label="Any state")
     api = ModelChoiceFilter(queryset=apis_of_reader, to_field_name="slug", empty_label="Any API", label="API")
-    plan = ModelChoiceFilter(queryset=Plan.objects.all(), to_field_name="slug", empty_label="Any plan")
+    plan = ModelChoiceFilter(queryset=plans_of_reader, to_field_name="slug", empty_label="Any plan")
 
     class Meta:
         model = Subscription

@@ -282,6 +282,56 @@ def test_an_api_that_approves_automatically_grants_at_once(cast, calls_as, shop)
     assert Subscription.objects.get().state == SubscriptionState.ACTIVE
 
 
+def test_a_plan_that_is_not_offered_is_refused_wherever_it_is_named(cast, calls_as, shop):
+    make_plan("gold")
+    bob, olga, ada = calls_as(cast.bob), calls_as(cast.olga), calls_as(cast.ada)
+    one = f"/api/v1/access-requests/{ask(bob, submit=False).json()['id']}/"
+    assert olga.patch("/api/v1/apis/products/", {"plans": ["gold"]}).status_code == 200
+    make_application(cast.platform, "own")
+    held = make_subscription(make_application(cast.globex), shop[0], Plan.objects.get(slug="gold"))
+    refusals = [
+        bob.post(f"{one}submit/"),
+        bob.patch(one, {"plan": "standard", "reason": "Other."}),
+        ask(olga, application="platform/own"),
+        olga.post("/api/v1/subscriptions/", {"application": "platform/own", "api": "products", "plan": "standard"}),
+        olga.patch(f"/api/v1/subscriptions/{held.pk}/", {"plan": "standard"}),
+        olga.patch("/api/v1/apis/products/", {"plans": ["standard", "platin"]}),
+        ada.patch("/api/v1/plans/gold/", {"tenants": ["nobody"]}),
+    ]
+    assert [each.status_code for each in refusals] == [400] * len(refusals)
+    fields = [list(each.json()["errors"]) for each in refusals]
+    assert fields == [*[["plan"]] * 5, ["plans"], ["tenants"]]
+    assert "does not offer the plan Standard" in refusals[0].json()["errors"]["plan"][0]
+    assert bob.patch(one, {"plan": "gold"}).json()["plan"] == "gold"
+    assert bob.post(f"{one}submit/").json()["state"] == "submitted"
+
+    assert olga.patch("/api/v1/apis/products/", {"plans": ["standard"]}).status_code == 200
+    late = olga.post(f"{one}approve/")
+    assert (late.status_code, late.json()["code"]) == (409, "conflict")
+    assert "does not offer the plan Gold" in late.json()["detail"]
+
+
+def test_a_plan_for_some_tenants_is_no_plan_to_the_others(cast, calls_as, shop):
+    ada, bob, charlie = calls_as(cast.ada), calls_as(cast.bob), calls_as(cast.charlie)
+    assert ada.patch("/api/v1/plans/standard/", {"tenants": ["acme"]}).json()["tenants"] == ["acme"]
+    assert "tenants" not in bob.get("/api/v1/plans/standard/").json()
+    assert charlie.get("/api/v1/plans/standard/").status_code == 404
+    make_application(cast.globex)
+    assert ask(charlie, application="globex/bot").json()["errors"].keys() == {"plan"}
+    assert ask(bob).json()["state"] == "submitted"
+
+
+def test_what_automatic_approval_is_not_for_waits_for_a_decision(cast, calls_as, shop):
+    make_plan("boundless", rate_calls=None, burst=None, quota=None)
+    olga = calls_as(cast.olga)
+    olga.patch("/api/v1/apis/products/", {"approval": "automatic"})
+    assert ask(calls_as(cast.bob), plan="boundless").json()["state"] == "submitted"
+    refused = olga.patch("/api/v1/apis/products/", {"automatic_plans": ["boundless"]})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["automatic_plans"])
+    told = calls_as(cast.charlie).get("/api/v1/apis/products/").json()
+    assert (told["plans"], told["automatic_plans"]) == ([], [])
+
+
 def test_nobody_decides_their_own_request(cast, calls_as, shop):
     bob, alice = calls_as(cast.bob), calls_as(cast.alice)
     one = f"/api/v1/access-requests/{ask(bob).json()['id']}/"

@@ -10,7 +10,7 @@ from apps.console.forms.apis import DocumentationForm, SettingsForm, TrafficForm
 from apps.wire import snapshot
 from tests.support.cast import make_api, make_tenant
 
-KEPT_FROM_GATEWAYS = {"name", "summary", "documentation", "tags", "approval"}
+KEPT_FROM_GATEWAYS = {"name", "summary", "documentation", "tags", "approval", "plans", "automatic_plans"}
 """What says nothing of how a call is handled."""
 
 SENT_OTHERWISE = {"concurrent_calls", "queued_calls", "queue_wait", "credential_headers"}

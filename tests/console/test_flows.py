@@ -11,15 +11,16 @@ from django.utils import timezone
 
 from apps.access.choices import KeyState, RequestState, SubscriptionState
 from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
-from apps.access.services import request_approve, request_ask, request_submit
+from apps.access.services import plan_update, request_approve, request_ask, request_submit
 from apps.caching.models import Purge
 from apps.catalog.models import API
+from apps.catalog.services import api_update
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.models import Invitation, Membership, Tenant, Token, User
 from apps.wire import redis_names
 from tests.console.conftest import errors_of, last_entry, text_of
 from tests.support.calls import make_calls
-from tests.support.cast import PASSWORD, confirm, make_api, make_application, make_subscription
+from tests.support.cast import PASSWORD, confirm, make_api, make_application, make_plan, make_subscription
 from tests.support.certificates import self_signed
 
 REGISTER = {
@@ -451,6 +452,60 @@ def test_a_plan_is_made_changed_and_deleted(world, browse):
     assert "The plan Big is changed: in force" in text_of(answer)
     ada.post(reverse("console:plan_delete", args=["big"]))
     assert not Plan.objects.filter(slug="big").exists()
+
+
+def test_who_asks_chooses_among_the_plans_that_are_offered(world, browse):
+    people, settings = world.people, reverse("console:api_settings", args=["products"])
+    (
+        make_plan("gold"),
+        make_plan("deal", tenants=["acme"]),
+        make_plan("boundless", rate_calls=None, burst=None, quota=None),
+    )
+    olga, bob = browse(people.olga), browse(people.bob)
+    form = olga.get(settings).context["form"]
+    assert [slug for slug, _ in form.fields["plans"].choices] == ["boundless", "gold", "standard"]
+    sent = {name: form[name].value() for name in form.fields} | {"hosts": "", "tags": "", "approval": "automatic"}
+    sent = {name: value for name, value in sent.items() if value not in (None, False)}
+    answer = olga.post(settings, sent | {"plans": ["gold", "boundless"], "automatic_plans": ["boundless"]})
+    assert "neither a rate limit nor a quota" in errors_of(answer)["automatic_plans"][0]
+    assert olga.post(settings, sent | {"plans": ["gold", "boundless"], "automatic_plans": []}).status_code == 302
+
+    world.subscription.delete()
+    ask = reverse("console:ask", args=["products"])
+    offered = [str(label) for _, label in bob.get(ask).context["form"].fields["plan"].choices]
+    assert offered == [
+        "Choose a plan",
+        "Boundless: no rate limit, no quota; somebody decides",
+        "Gold: 100 calls per s, 1,000,000 per month; granted at once",
+    ]
+    assert (
+        "Standard" not in text_of(bob.get(reverse("console:catalogue_entry", args=["products"]))).partition("Plans")[2]
+    )
+    wanted = {"application": world.application.pk, "reason": "For the shop."}
+    assert "plan" in errors_of(bob.post(ask, wanted | {"plan": "standard"}))
+    assert "is handed in" in text_of(bob.post(ask, wanted | {"plan": "boundless"}, follow=True))
+
+    asked = AccessRequest.objects.get(plan__slug="boundless")
+    assert "Boundless: no rate limit, no quota" in text_of(
+        olga.get(reverse("console:request_approve", args=[asked.pk]))
+    )
+    api_update(actor=people.olga, api=world.api, plans=["gold"])
+    assert "does not offer the plan Boundless" in text_of(olga.get(reverse("console:request", args=[asked.pk])))
+    late = olga.post(reverse("console:request_approve", args=[asked.pk]))
+    assert "does not offer the plan Boundless" in errors_of(late)["__all__"][0]
+
+
+def test_where_no_plan_is_left_the_page_says_so_in_place_of_a_form(world, browse):
+    plan_update(actor=world.people.ada, plan=world.plan, tenants=["globex"])
+    page = text_of(browse(world.people.bob).get(reverse("console:ask", args=["products"])))
+    assert "There is no plan for you" in page
+
+
+def test_an_administrator_keeps_a_plan_for_some_tenants(world, browse):
+    ada = browse(world.people.ada)
+    ada.post(reverse("console:plan_new"), PLAN | {"tenants": ["acme"]})
+    assert Plan.objects.get(slug="big").tenants == ["acme"]
+    assert ada.get(reverse("console:plan", args=["big"])).context["form"]["tenants"].value() == ["acme"]
 
 
 def test_a_plan_in_use_is_not_deleted(world, browse):

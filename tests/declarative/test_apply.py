@@ -280,3 +280,52 @@ def test_a_key_is_not_limited_to_what_is_not_there(apis, told):
     [problem] = refusal_of(LIMITED.replace("apis: [one]", f"apis: {apis}"))
     assert told in str(problem)
     assert not APIKey.objects.exists()
+
+
+PLANS = """
+version: 1
+tenants: [{slug: platform}, {slug: acme}]
+plans:
+  - {slug: standard, rate_limit: 100/s}
+  - {slug: deal, quota: 5000/day, tenants: [acme]}
+  - {slug: boundless}
+apis:
+  - slug: one
+    tenant: platform
+    listen_path: /one/
+    upstreams: [{url: "http://127.0.0.1:9000/"}]
+    approval: automatic
+    plans: [standard, deal]
+    automatic_plans: [standard]
+"""
+
+
+def test_which_plans_are_offered_to_whom_is_in_force_and_exported():
+    applied(PLANS)
+    assert Plan.objects.get(slug="deal").tenants == ["acme"]
+    api = API.objects.get(slug="one")
+    assert (api.plans, api.automatic_plans) == (["standard", "deal"], ["standard"])
+    text = as_yaml(export())
+    assert applied(text) == []
+    changed = applied(text.replace("automatic_plans:\n  - standard", "automatic_plans: []"))
+    assert changed == ["~ api one: automatic_plans ['standard'] → []"]
+
+
+def test_a_file_that_names_no_plans_offers_all_and_grants_those_with_a_limit():
+    applied(PLANS.replace("    plans: [standard, deal]\n    automatic_plans: [standard]\n", ""))
+    api = API.objects.get(slug="one")
+    assert (api.approval, api.plans, api.automatic_plans) == ("automatic", [], [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("plans: [standard, deal]", "plans: [standard, gold]", "plans: There is no plan gold"),
+        ("automatic_plans: [standard]", "automatic_plans: [boundless]", "automatic_plans: This API does not offer"),
+        ("tenants: [acme]", "tenants: [nobody]", "tenants: There is no tenant nobody"),
+    ],
+)
+def test_a_plan_or_tenant_that_is_not_there_is_told_with_its_line(old, new, told):
+    [problem] = refusal_of(PLANS.replace(old, new))
+    assert told in problem
+    assert not API.objects.exists()

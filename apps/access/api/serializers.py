@@ -8,6 +8,7 @@ from rest_framework import serializers
 from apps.access import selectors, services
 from apps.access.document import plan_document, read_plan
 from apps.access.models import AccessRequest, APIKey, Application, Plan, RequestComment, Subscription
+from apps.access.policies import can_manage_plans
 from apps.catalog.selectors import apis_visible_to
 from apps.foundation import field_names
 from apps.rest.fields import ApplicationField, NameField, PersonField, application_name
@@ -30,10 +31,17 @@ class PlanSerializer(WithReceipt, DocumentWords):
     trust_lease = serializers.CharField(
         required=False, allow_null=True, help_text="How long known keys work while Redis is away; null: the default."
     )
+    tenants = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Slugs of the only tenants that may ask for it; empty: all. Administrators alone see them.",
+    )
 
     def to_representation(self, instance: Plan) -> dict[str, Any]:
-        """Its document."""
+        """Its document. Whom a plan is for is no business of the others whom it is for."""
         document = plan_document(instance)
+        if not can_manage_plans(self.caller):
+            del document["tenants"]
         if hasattr(instance, "receipt"):
             document["receipt"] = ReceiptSerializer(instance.receipt).data
         return document

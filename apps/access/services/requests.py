@@ -20,11 +20,12 @@ from apps.access.choices import (
 )
 from apps.access.emails import tell_applicant, tell_approvers
 from apps.access.models import AccessRequest, Application, Plan, RequestComment, Subscription
+from apps.access.offers import check_offered, is_granted_automatically, refusal
 from apps.access.policies import can_cancel_request, can_decide_request, can_edit_request, can_request_access
 from apps.access.services.applications import named
 from apps.access.services.subscriptions import check_end, grant, put_under
 from apps.audit.services import Change, change
-from apps.catalog.choices import APIState, Approval
+from apps.catalog.choices import APIState
 from apps.catalog.models import API
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM, Actor, user_of
@@ -48,7 +49,7 @@ def request_create(
 ) -> AccessRequest:
     """Ask for access, or, when the application has a live subscription, for another plan; that one goes on unchanged until then.
 
-    With ``submit=False`` it stays a draft. An API that approves automatically grants it at once.
+    With ``submit=False`` it stays a draft. What its API approves automatically is granted at once (``offers``).
     ``Conflict`` while another request of this application for this API is open.
     """
     allow(can_request_access(actor, application), _APPLICANT)
@@ -56,7 +57,8 @@ def request_create(
         actor=actor, verb="request.create", target_type="request", tenant=application.tenant.slug
     ) as audit_entry:
         running = _running(application, api)
-        _check_askable(api, running, plan)
+        api, plan = API.objects.get(pk=api.pk), Plan.objects.get(pk=plan.pk)
+        _check_askable(application, api, running, plan)
         if open_one := AccessRequest.objects.filter(application=application, api=api, state__in=OPEN).first():
             raise Conflict(
                 f"{application} has asked for {api} already: that request is {open_one.get_state_display().lower()}."
@@ -92,7 +94,7 @@ def request_update(*, actor: Actor, access_request: AccessRequest, **fields: Unp
             setattr(row, name, after.strip() if isinstance(after, str) else after)
         if not audit_entry.changes:
             audit_entry.drop()
-        _check_askable(row.api, row.subscription, row.plan)
+        _check_askable(row.application, row.api, row.subscription, row.plan)
         row.full_clean()
         row.save()
     access_request.refresh_from_db()
@@ -106,10 +108,11 @@ def request_submit(*, actor: Actor, access_request: AccessRequest, comment: str 
     with _changing("request.submit", actor, access_request, comment) as audit_entry:
         row = _fresh(access_request)
         _move(audit_entry, actor, row, RequestVerb.SUBMIT, comment, submitted_at=timezone.now())
-        _check_askable(row.api, row.subscription, row.plan)
-        if row.api.approval == Approval.MANUAL:
+        _check_askable(row.application, row.api, row.subscription, row.plan)
+        automatic = is_granted_automatically(row.plan, row.api)
+        if not automatic:
             tell_approvers(row)
-    if row.api.approval == Approval.AUTOMATIC:
+    if automatic:
         request_approve(actor=PLATFORM, access_request=row, comment=GRANTED)
     access_request.refresh_from_db()
     return access_request
@@ -139,7 +142,8 @@ def request_approve(
 
     A running one keeps its end unless another is given.
     Works at the gateways with this change. ``Conflict`` when it isn't waiting any more: the message says who decided; and when it
-    was handed in anew since ``submitted_at``, of the request that the approver read: its plan and reason may be others.
+    was handed in anew since ``submitted_at``, of the request that the approver read: its plan and reason may be others. Also when
+    its plan is no longer offered.
     """
     allow(can_decide_request(actor, access_request), _APPROVER)
     check_end(expires_at)
@@ -153,6 +157,8 @@ def request_approve(
         _move(audit_entry, actor, row, RequestVerb.APPROVE, comment, **decision)
         if row.api.state == APIState.RETIRED:
             raise Conflict(f"{row.api} is retired: it takes no new subscriptions.")
+        if refused := refusal(row.plan, row.api, row.application.tenant):
+            raise Conflict(f"{refused} That has changed since it was asked for: ask back, or have it offered again.")
         running = _running(row.application, row.api)
         if running is None:
             running = grant(audit_entry, row.application, row.api, row.plan, expires_at)
@@ -217,11 +223,12 @@ def _too_late(row: AccessRequest, wish: str) -> str:
     return f"This request is {row.get_state_display().lower()}: {wish} is not possible."
 
 
-def _check_askable(api: API, running: Subscription | None, plan: Plan) -> None:
+def _check_askable(application: Application, api: API, running: Subscription | None, plan: Plan) -> None:
     if api.state != APIState.PUBLISHED and not (api.state == APIState.DEPRECATED and running):
         raise ValidationError({"api": f"{api} is {api.get_state_display().lower()}: it takes no new subscribers."})
     if running and running.plan_id == plan.pk:
         raise ValidationError({"plan": f"The application has access to {api} under {plan} already."})
+    check_offered(plan, api, application.tenant)
 
 
 def _check_comment(comment: str, refusal: str) -> None:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.access.choices import LIVE, SUBSCRIPTION_WORKFLOW, SubscriptionState, SubscriptionVerb
 from apps.access.models import Application, Plan, Subscription
+from apps.access.offers import check_offered
 from apps.access.policies import can_approve_for, can_manage_subscription, can_revoke_subscription
 from apps.access.services.applications import named
 from apps.audit.services import Change, change
@@ -15,6 +16,7 @@ from apps.catalog.models import API
 from apps.foundation.errors import Conflict
 from apps.httpcache import tag_of_grant
 from apps.tenants.actors import PLATFORM, Actor
+from apps.tenants.policies import is_administrator
 from apps.tenants.services import allow
 
 BATCH = 500
@@ -24,16 +26,22 @@ _REFUSAL = "Only an owner of the API's tenant may do this."
 def subscription_create(
     *, actor: Actor, application: Application, api: API, plan: Plan, expires_at: datetime | None = None
 ) -> Subscription:
-    """Grant access without a request. ``Conflict`` when a live subscription is there already."""
+    """Grant access without a request. ``Conflict`` when a live subscription is there already.
+
+    The plan is one that the application's tenant may have on this API; an administrator may grant any.
+    """
     allow(can_approve_for(actor, api), _REFUSAL)
     with changing("subscription.create", actor, application, api) as audit_entry:
+        _check_grantable(actor, application, api, plan)
         return grant(audit_entry, application, api, plan, expires_at)
 
 
 def subscription_change_plan(*, actor: Actor, subscription: Subscription, plan: Plan) -> Subscription:
-    """Put a live subscription under another plan, without a request."""
+    """Put a live subscription under another plan, without a request; which, is as in ``subscription_create``."""
     allow(can_manage_subscription(actor, subscription), _REFUSAL)
     with changing("subscription.change_plan", actor, subscription.application, subscription.api) as audit_entry:
+        if plan.pk != subscription.plan_id:
+            _check_grantable(actor, subscription.application, subscription.api, plan)
         if not put_under(audit_entry, subscription, plan):
             audit_entry.drop()
     return subscription
@@ -114,6 +122,11 @@ def check_end(expires_at: datetime | None) -> None:
     """Refuse an end that has passed."""
     if expires_at is not None and expires_at <= timezone.now():
         raise ValidationError({"expires_at": "This is in the past."})
+
+
+def _check_grantable(actor: Actor, application: Application, api: API, plan: Plan) -> None:
+    if not is_administrator(actor):
+        check_offered(Plan.objects.get(pk=plan.pk), API.objects.get(pk=api.pk), application.tenant)
 
 
 def changing(

@@ -63,6 +63,7 @@ _FIELDS: dict[Kind, Callable[..., serializers.Field]] = {
     kinds.COUNT: serializers.IntegerField,
     kinds.TEXTS: _texts,
     kinds.WORDS: _texts,
+    kinds.PLANS: _texts,
     kinds.AUTHENTICATION: _texts,
     kinds.HEADER_RULES: HeaderWords,
 }

@@ -22,6 +22,7 @@ from apps.catalog.document import (
     upstream_document,
 )
 from apps.catalog.egress import errors_of_places, private_names
+from apps.catalog.hooks import further_errors
 from apps.catalog.models import API, Operation, Revision, Upstream
 from apps.catalog.services.hosts import settle_hosts
 from apps.egress.rules import place_of
@@ -141,6 +142,8 @@ def _check(
         found |= validation.upstreams_error(upstreams)
     if operations is not None:
         found |= validation.operations_error(operations)
+    for more in further_errors(api) if not wrong else ():
+        found |= more
     if api.forward_credential and not may_forward:
         found["forward_credential"] = ["Only a platform administrator may have its upstreams see callers' X-API-Key."]
     # Our sentence about a field says more than Django's.

@@ -9,9 +9,12 @@ from django.utils import timezone
 
 from apps.access.choices import QuotaPeriod
 from apps.access.models import Application, Plan
+from apps.access.offers import is_granted_automatically
+from apps.catalog.choices import Approval
 from apps.catalog.models import API
 from apps.console.forms.apis import TenantField
 from apps.console.forms.fields import ConsoleForm, DurationField, MomentField, NamedForm, helped, text_area
+from apps.console.plan_words import plan_in_words
 from apps.tenants.models import Tenant
 
 
@@ -125,6 +128,21 @@ class PlanForm(ConsoleForm):
         ),
         "trust-lease",
     )
+    tenants = helped(
+        forms.ModelMultipleChoiceField(
+            queryset=Tenant.objects.all(),
+            to_field_name="slug",
+            required=False,
+            label="Only for",
+            help_text="The tenants that may ask for it. None chosen: all.",
+            widget=forms.CheckboxSelectMultiple,
+        ),
+        "plans",
+    )
+
+    def clean_tenants(self) -> list[str]:
+        """Their slugs."""
+        return [tenant.slug for tenant in self.cleaned_data["tenants"]]
 
     @staticmethod
     def initial_of(plan: Plan) -> dict[str, Any]:
@@ -140,6 +158,27 @@ class NewPlanForm(NamedForm, PlanForm):
         return Plan.objects.all()
 
 
+class PlanField(forms.ModelChoiceField):
+    """One of the plans that may be asked for, with what it allows; the only one is chosen already."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(queryset=Plan.objects.none(), to_field_name="slug", empty_label="Choose a plan", **options)
+        self.api: API | None = None
+
+    def offer(self, plans: QuerySet[Plan], api: API | None = None) -> None:
+        """Let the reader choose from these; those of an ``api`` that approves automatically say whether it does."""
+        self.queryset, self.api = plans, api
+        if len(found := list(plans[:2])) == 1:
+            self.initial, self.empty_label = found[0].slug, None
+
+    def label_from_instance(self, plan: Plan) -> str:
+        """Its name and its limits."""
+        said = plan_in_words(plan)
+        if self.api is None or self.api.approval != Approval.AUTOMATIC:
+            return said
+        return f"{said}; {'granted at once' if is_granted_automatically(plan, self.api) else 'somebody decides'}"
+
+
 class AskForm(ConsoleForm):
     """A request for access."""
 
@@ -148,31 +187,30 @@ class AskForm(ConsoleForm):
         empty_label="Choose an application",
         help_text="The program that will call.",
     )
-    plan = forms.ModelChoiceField(
-        queryset=Plan.objects.all(),
-        to_field_name="slug",
-        empty_label="Choose a plan",
-        help_text="How much it may call.",
-    )
+    plan = PlanField(help_text="How much it may call.")
     reason = forms.CharField(widget=text_area(3), help_text="What for, and how much: it helps the approver.")
 
-    def __init__(self, *args: Any, applications: QuerySet[Application], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, applications: QuerySet[Application], plans: QuerySet[Plan], api: API, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        for name, choices in (("application", applications), ("plan", Plan.objects.all())):
-            field = self.fields[name]
-            field.queryset = choices  # type: ignore[attr-defined]
-            found = list(choices[:2])
-            if len(found) == 1:
-                field.initial = found[0].pk if name == "application" else found[0].slug  # type: ignore[attr-defined]
-                field.empty_label = None  # type: ignore[attr-defined]
+        self.fields["plan"].offer(plans, api)  # type: ignore[attr-defined]
+        field = self.fields["application"]
+        field.queryset = applications  # type: ignore[attr-defined]
+        if len(found := list(applications[:2])) == 1:
+            field.initial, field.empty_label = found[0].pk, None  # type: ignore[attr-defined]
 
 
 class EditRequestForm(ConsoleForm):
     """What may still be changed of a request, and an answer to a question."""
 
-    plan = forms.ModelChoiceField(queryset=Plan.objects.all(), to_field_name="slug", empty_label=None)
+    plan = PlanField()
     reason = forms.CharField(widget=text_area(3))
     comment = forms.CharField(required=False, widget=text_area(3), label="Your answer")
+
+    def __init__(self, *args: Any, plans: QuerySet[Plan], api: API, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["plan"].offer(plans, api)  # type: ignore[attr-defined]
 
 
 class ApproveForm(ConsoleForm):
@@ -202,7 +240,11 @@ class WordForm(ConsoleForm):
 class ChangePlanForm(ConsoleForm):
     """Another plan for a running subscription."""
 
-    plan = forms.ModelChoiceField(queryset=Plan.objects.all(), to_field_name="slug", empty_label=None)
+    plan = PlanField()
+
+    def __init__(self, *args: Any, plans: QuerySet[Plan], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["plan"].offer(plans)  # type: ignore[attr-defined]
 
 
 def in_the_future(moment: Any) -> Any:

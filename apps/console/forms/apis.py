@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
+from apps.access.models import Plan
 from apps.caching.choices import CacheMode, PurgeKind
 from apps.catalog import settings as kinds
 from apps.catalog.choices import AUTHENTICATION, Approval
@@ -122,6 +123,7 @@ _FIELDS: FieldsByKind = {
     kinds.TEXT: _text,
     kinds.TEXTS: lambda _, **options: WordsField(**options),
     kinds.WORDS: lambda _, **options: WordsField(separators=",", **options),
+    kinds.PLANS: lambda _, **options: forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple, **options),
     kinds.AUTHENTICATION: _authentication,
 }
 
@@ -150,9 +152,14 @@ class RevisionForm(ConsoleForm):
 class SettingsForm(RevisionForm):
     """What an API is, and who may call it how."""
 
-    def __init__(self, *args: Any, may_forward: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, may_forward: bool, plans: QuerySet[Plan], **kwargs: Any) -> None:
+        """``plans`` are those that the reader may see; what is chosen already stays a choice."""
         super().__init__(*args, **kwargs)
         self.fields["forward_credential"].disabled = not may_forward
+        for name in ("plans", "automatic_plans"):
+            choices = {plan.slug: str(plan) for plan in plans} | {slug: slug for slug in self.initial.get(name, ())}
+            choices |= {plan.slug: str(plan) for plan in plans}
+            self.fields[name].choices = choices.items()  # type: ignore[attr-defined]
 
     @classmethod
     def initial_of(cls, api: API) -> dict[str, Any]:

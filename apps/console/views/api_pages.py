@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from apps.access.choices import LIVE
-from apps.access.selectors import subscriptions_visible_to
+from apps.access.selectors import plans_visible_to, subscriptions_visible_to
 from apps.analytics.upstream_failures import failures_by_cause
 from apps.catalog.choices import LIFECYCLE, Transition
 from apps.catalog.document import UpstreamFields, upstream_document
@@ -191,7 +191,8 @@ def _shown(value: object) -> str:
 def settings_tab(request: SignedInRequest, api: API) -> HttpResponse:
     """What it is, and who may call it how."""
     may_forward = is_administrator(request.user) or api.forward_credential
-    form = SettingsForm(sent(request), initial=SettingsForm.initial_of(api), may_forward=may_forward)
+    plans = plans_visible_to(request.user)
+    form = SettingsForm(sent(request), initial=SettingsForm.initial_of(api), may_forward=may_forward, plans=plans)
     if request.method == "POST" and attempted(
         form, lambda: api_update(actor=request.user, api=api, **form.arguments())
     ):

@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from apps.access.choices import LIVE, RequestState, Side
 from apps.access.models import AccessRequest
+from apps.access.offers import plans_offered
 from apps.access.selectors import (
     applications_usable_by,
     in_force,
-    plans_visible_to,
     requests_visible_to,
     subscriptions_visible_to,
 )
@@ -35,6 +35,7 @@ from apps.console.try_it import Trial, call
 from apps.console.views.applications import may_build
 from apps.gateway.pipeline.authenticators.table import OPEN
 from apps.tenants.models import User
+from apps.tenants.selectors import tenants_visible_to
 
 PER_PAGE = 24
 
@@ -66,7 +67,7 @@ def entry(request: SignedInRequest, api: API) -> HttpResponse:
             "api": api,
             "operations": api.operations.all(),
             "document": getattr(api, "openapi", None),
-            "plans": plans_visible_to(user),
+            "plans": plans_offered(api, tenants_visible_to(user)),
             "held": held,
             "asked": asked,
             "curl": curl_of(api),
@@ -84,16 +85,17 @@ def may_ask(user: User, *_: object) -> bool:
 def ask(request: SignedInRequest, api: API) -> Action:
     """Ask for access."""
     applications = applications_usable_by(request.user)
+    plans = plans_offered(api, {application.tenant for application in applications})
     return Action(
         heading=f"Ask for access to {api}",
         submit="Ask",
         back=reverse("console:catalogue_entry", args=[api.slug]),
         back_label=str(api),
-        form=partial(AskForm, applications=applications),
+        form=partial(AskForm, applications=applications, plans=plans, api=api),
         service=partial(request_create, api=api),
         answer=lambda asked, _: _asked(request, asked),
-        template="forms/form.html" if applications.exists() else "catalogue/ask.html",
-        context={"api": api, "may_build": may_build(request.user)},
+        template="forms/form.html" if applications and plans else "catalogue/ask.html",
+        context={"api": api, "applications": applications, "may_build": may_build(request.user)},
     )
 
 

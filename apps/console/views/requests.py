@@ -8,6 +8,7 @@ from django.shortcuts import render
 
 from apps.access.choices import OPEN, RequestState
 from apps.access.models import AccessRequest, Plan
+from apps.access.offers import plans_offered, refusal
 from apps.access.policies import (
     can_cancel_request,
     can_decide_request,
@@ -32,6 +33,7 @@ from apps.console.lists import listing
 from apps.console.object_lookup import a_request
 from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.pending_decisions import waiting_for
+from apps.console.plan_words import plan_in_words
 from apps.console.sides import SidedList
 from apps.console.tables import QueueTable, RequestTable, request_url
 from apps.tenants.models import User
@@ -69,6 +71,7 @@ def one(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
     }
     if may_decide:
         context["evidence"] = request_evidence(user, asked)
+        context["plan_refusal"] = refusal(asked.plan, asked.api, asked.application.tenant) if waiting else None
         context["usage"] = list_traffic.last_day(user, tenant=asked.application.tenant.slug)["now"]
     return render(request, "access/request.html", context)
 
@@ -81,7 +84,7 @@ def approve(request: SignedInRequest, asked: AccessRequest) -> Action:
         submit="Approve",
         back=request_url(asked),
         back_label=str(asked),
-        explain=f"{asked.application.tenant} gets the plan {asked.plan}, at once on every gateway.",
+        explain=f"{asked.application.tenant} gets this plan, at once on every gateway. {plan_in_words(asked.plan)}.",
         form=ApproveForm,
         initial={"submitted_at": asked.submitted_at and asked.submitted_at.isoformat()},
         service=partial(request_approve, access_request=asked),
@@ -147,7 +150,7 @@ def answer(request: SignedInRequest, asked: AccessRequest) -> Action:
         submit="Hand in",
         back=request_url(asked),
         back_label=str(asked),
-        form=EditRequestForm,
+        form=partial(EditRequestForm, plans=plans_offered(asked.api, [asked.application.tenant]), api=asked.api),
         initial={"plan": asked.plan.slug, "reason": asked.reason},
         service=hand_in,
         said="Your request is handed in.",

@@ -2,11 +2,13 @@
 
 from functools import partial
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from apps.access.models import Subscription
+from apps.access.models import Plan, Subscription
+from apps.access.offers import plans_offered
 from apps.access.policies import can_manage_subscription, can_revoke_subscription
 from apps.access.selectors import subscriptions_visible_to
 from apps.access.services import (
@@ -23,6 +25,7 @@ from apps.console.object_lookup import a_subscription
 from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.sides import SidedList
 from apps.console.tables import SubscriptionTable
+from apps.tenants.models import User
 
 SUBSCRIPTIONS = SidedList(caller="What you may call", provider="Who may call your APIs", everything="All subscriptions")
 
@@ -87,6 +90,13 @@ def revoke(request: SignedInRequest, held: Subscription) -> Action:
     )
 
 
+def _grantable(user: User, held: Subscription) -> QuerySet[Plan]:
+    """The plans that ``user`` may put it under, and the one that it has."""
+    if user.is_administrator:
+        return Plan.objects.all()
+    return plans_offered(held.api, [held.application.tenant]) | Plan.objects.filter(pk=held.plan_id)
+
+
 @action(load=a_subscription, may=can_manage_subscription)
 def change_plan(request: SignedInRequest, held: Subscription) -> Action:
     """Put it under another plan."""
@@ -95,7 +105,7 @@ def change_plan(request: SignedInRequest, held: Subscription) -> Action:
         submit="Change the plan",
         back=reverse("console:subscriptions"),
         back_label="Subscriptions",
-        form=ChangePlanForm,
+        form=partial(ChangePlanForm, plans=_grantable(request.user, held)),
         initial={"plan": held.plan.slug},
         service=partial(subscription_change_plan, subscription=held),
         said=lambda data: f"{held.application} calls {held.api} under {data['plan']}",
