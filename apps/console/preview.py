@@ -15,8 +15,9 @@ from apps.console import number_format
 from apps.console.precedence import Winner, winners
 from apps.fleet.compile import compile_api
 from apps.foundation.path_templates import refusal_of_template
+from apps.gateway.call.withheld_keys import query_without_keys
 from apps.gateway.pipeline.authenticators.table import OPEN
-from apps.gateway.pipeline.cache_plan import plan_call, request_typed
+from apps.gateway.pipeline.cache_plan import fields_forwarded, plan_call
 from apps.httpcache.policy import Policy
 from apps.wire.snapshot import API as Compiled
 from apps.wire.snapshot import Credential
@@ -68,8 +69,16 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
     compiled = compile_api(api)
     method, body = sample["method"], (sample.get("request_body") or "").encode() or None
     chosen = compiled.policy_for(method, target.path)
-    headers = headers_of(sample.get("request_headers") or ())
-    request = request_typed(compiled, method, "http", b"gateway", target.path, target.query, headers, body)
+    request = httpcache.Request(
+        method=method,
+        scheme="http",
+        host=b"gateway",
+        path=target.path,
+        query=query_without_keys(target.query),
+        headers=fields_forwarded(compiled, headers_of(sample.get("request_headers") or ())),
+        has_body=body is not None,
+        body=body,
+    )
     plan = plan_call(compiled, request, _caller(compiled, sample.get("application")))
     shown = Preview(policy=_policy_words(policy, compiled, chosen))
     if plan.bypass is None:

@@ -1,10 +1,6 @@
-"""What the cache means to do with a call to an API: for the pipeline, and for the explanation of a call without making
-it.
-"""
+"""What the cache means to do with a call to an API: for the pipeline, and for the preview of a policy that isn't in force yet."""
 
 from apps import httpcache
-from apps.gateway.call.keyed_body import KEYED_BYTES
-from apps.gateway.call.withheld_keys import query_without_keys
 from apps.gateway.pipeline import graphql
 from apps.gateway.pipeline.stages.route import fields_taken
 from apps.httpcache.policy import GRAPHQL
@@ -20,29 +16,9 @@ def plan_call(api: API, request: httpcache.Request, credential: Credential | Non
     return httpcache.plan_request(request, policy, identity_of(api, credential))
 
 
-def request_typed(
-    api: API,
-    method: str,
-    scheme: str,
-    host: bytes,
-    path: bytes,
-    query: bytes | None,
-    headers: httpcache.Headers,
-    body: bytes | None,
-) -> httpcache.Request:
-    """What the stages in front of the cache make of a call with this head, whose client is no trusted proxy: for the
-    explanation of a call without making it. ``path`` is below the listen path.
-    """
-    return httpcache.Request(
-        method=method,
-        scheme=scheme,
-        host=host,
-        path=path,
-        query=query_without_keys(query),
-        headers=fields_taken(api, headers, False),
-        has_body=body is not None,
-        body=body if body is not None and len(body) <= KEYED_BYTES else None,
-    )
+def fields_forwarded(api: API, headers: httpcache.Headers) -> httpcache.Headers:
+    """What of a sample's head may be forwarded to the API: as the pipeline leaves it to a caller who is no trusted proxy."""
+    return fields_taken(api, headers, False)
 
 
 def identity_of(api: API, credential: Credential | None) -> httpcache.Identity:
