@@ -101,13 +101,16 @@ class BesideColumn(Column):
         return self.form(self.read(row) if row is not None else None)
 
 
+HEADING = format_html('<span class="visually-hidden">{}</span>', "Actions")
+
+
 class ActionsColumn(Column):
     """What can be done with the row: a template with ``record``, and the tenants where the reader is owner or builder."""
 
     empty_values = ()
 
     def __init__(self, template: str) -> None:
-        super().__init__(verbose_name="", orderable=False, attrs={"td": {"class": "row-actions"}})
+        super().__init__(verbose_name=HEADING, orderable=False, attrs={"td": {"class": "row-actions"}})
         self.template = template
 
     def render(self, record: Model, table: Any) -> str:

@@ -72,7 +72,7 @@ GROUPS = (
             NavigationItem("Gateways", "server", "gateways", "w", administrators),
             NavigationItem("Egress", "route", "egress", "n", administrators),
             NavigationItem("Audit", "history", "audit", "x"),
-            NavigationItem("Settings", "settings", "settings", "e", administrators),
+            NavigationItem("Installation", "settings", "settings", "e", administrators),
         ),
     ),
 )

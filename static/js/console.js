@@ -122,7 +122,6 @@
 
   addEventListener("DOMContentLoaded", () => {
     times(); theme();
-    $$(".tabs [aria-current]").forEach((tab) => { tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2; });
     $$("dialog").forEach((element) => element.addEventListener("click", (event) => { if (event.target === element) element.close(); }));
     dialog()?.addEventListener("close", () => opener?.focus());
     $("[aria-invalid=true]")?.focus();

@@ -75,7 +75,7 @@ def test_the_map_is_drawn_for_who_asks_and_leads_to_the_calls(calls, world, brow
     assert link
     page = ada.get(link[1].replace("&amp;", "&")).content.decode()
     assert "How is latency spread?" in page
-    cell = re.search(r'<a href="(/calls/\?[^"]+)" tabindex="-1"><rect[^>]*fill-opacity="1.00"', page)
+    cell = re.search(r'<a href="(/calls/\?[^"]+)" tabindex="-1"[^>]*><rect[^>]*fill-opacity="1.00"', page)
     assert cell
     assert "api=products" in cell[1]
     assert ada.get(cell[1].replace("&amp;", "&")).status_code == 200

@@ -43,7 +43,7 @@ TABS = (
     ("api_operations", "Operations"),
     ("api_access", "Access"),
     ("api_cache", "Cache"),
-    ("api_traffic", "Traffic"),
+    ("api_traffic", "Upstreams"),
     ("api_documentation", "Documentation"),
     ("api_revisions", "Revisions"),
     ("api_settings", "Settings"),
@@ -140,7 +140,7 @@ def traffic_tab(request: SignedInRequest, api: API) -> HttpResponse:
             return True
 
         if attempted(form, save, TrafficForm.NAMES, beside_its_row):
-            return done_with_receipt(request, _slug(api, "api_traffic"), "The traffic settings are saved")
+            return done_with_receipt(request, _slug(api, "api_traffic"), "Upstreams, limits and headers are saved")
     return tabbed(
         request,
         api,
