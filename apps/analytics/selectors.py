@@ -29,6 +29,7 @@ __all__ = [
     "VisibleCalls",
     "breakdown",
     "call_trace",
+    "called",
     "calls",
     "calls_visible_to",
     "calls_with_id",
@@ -121,6 +122,17 @@ def breakdown(question: Question, *, by: By = "api", top: int = 10) -> list[dict
         {**dict(zip(columns, key, strict=True)), "name": key[-1], **_shown(figures, 0)}
         for key, figures in parts.items()
     ]
+
+
+def called(question: Question, *, by: str, top: int, only: str = "") -> dict[str, int]:
+    """The ``top`` names of one column with most calls, and how many each had; with ``only``, just that name. One query.
+
+    Calls without such a name (no known API, no key) are left out.
+    """
+    rows = question.roll_ups(question.level((by,)), question.buckets()).exclude(**{by: ""})
+    if only:
+        rows = rows.filter(**{by: only})
+    return dict(rows.values_list(by).annotate(n=Sum("calls")).order_by("-n", by)[:top])
 
 
 def sparklines(

@@ -162,13 +162,79 @@ def test_before_the_first_api_the_page_leads_to_the_apis(cast, reader):
     assert f'href="{reverse("console:apis")}"' in page
 
 
-def test_filters_suggest_what_one_may_see(cast, reader):
+def choices_of(answer, word: str) -> list[tuple[str, str]]:
+    """(value, text) of what a filter offers, as a browser without scripts has it."""
+    page = answer.content.decode()
+    [inside] = re.findall(
+        rf'<(?:select[^>]*name|datalist id)="(?:known-)?{word}"[^>]*>(.*?)</(?:select|datalist)>', page, re.S
+    )
+    return [(value, unescape(text)) for value, text in re.findall(r'<option value="([^"]+)"[^>]*>([^<]*)<', inside)]
+
+
+def test_filters_offer_what_one_may_see_by_name_with_its_calls(cast, reader):
     make_api(cast.platform)
+    make_api(cast.platform, "orders", name="All orders")
     make_application(cast.acme)
-    make_calls(GLOBEX)
-    page = reader(cast.charlie).get("/analytics/").content.decode()
-    assert '<option value="products">' in page
-    assert "acme/bot" not in page
+    make_calls(GLOBEX, GLOBEX, {"api": "orders", **GLOBEX, **HIT}, {})
+    charlie = reader(cast.charlie)
+    answer = charlie.get("/calls/")
+    assert choices_of(answer, "api") == [("products", "Products · 2 calls"), ("orders", "All orders (orders) · 1 call")]
+    assert choices_of(answer, "application") == [("globex/app", "globex/app · 3 calls")]
+    assert dict(choices_of(answer, "cache"))["HIT"] == "HIT · 1 call"
+    narrowed = charlie.get("/analytics/?api=orders")
+    assert dict(choices_of(narrowed, "api"))["products"] == "Products · 2 calls"
+    assert dict(choices_of(narrowed, "tenant"))["globex"] == "Globex · 1 call"
+    assert choices_of(narrowed, "operation")[0] == ("GET /items/{id}", "GET /items/{id} · 1 call")
+
+
+def test_where_there_are_more_names_than_are_offered_others_can_be_typed(cast, reader, monkeypatch):
+    monkeypatch.setattr("apps.console.analytics.filter_choices.MOST", 2)
+    make_calls({"api": "one"}, {"api": "two"}, {"api": "two"}, {"api": "three"}, {"api": "three"}, {"api": "three"})
+    answer = reader(cast.ada).get("/analytics/?api=one")
+    assert [value for value, _ in choices_of(answer, "api")] == ["three", "two"]
+    assert 'name="api" value="one" list="known-api"' in answer.content.decode()
+    assert "is called “one”" not in text_of(answer)
+
+
+@pytest.mark.parametrize("address", ["/analytics/", "/analytics/cache/", "/calls/"])
+@pytest.mark.parametrize(
+    ("word", "value", "said"),
+    [
+        ("api", "prodcuts", "No API that you may see is called “prodcuts”"),
+        ("tenant", "acmee", "No tenant that you may see is called “acmee”"),
+        ("application", "acme/bto", "No application that you may see is called “acme/bto”"),
+        ("operation", "GET /itemz", "No operation that you may see is called “GET /itemz”"),
+    ],
+)
+def test_a_name_that_nobody_knows_is_said_with_near_ones(cast, reader, address, word, value, said):
+    make_api(cast.platform)
+    make_calls({})
+    answer = reader(cast.ada).get(address, {word: value, "span": "1h"})
+    assert f"{said}, and none of that name was called in the last 1 h." in text_of(answer)
+    near = {"api": "products", "tenant": "acme", "application": "acme/bot", "operation": "GET /items/{id}"}[word]
+    [link] = re.findall(r"Near: <a href=\"([^\"]+)\">", answer.content.decode())
+    found = reader(cast.ada).get(unescape(link))
+    assert (value in text_of(found), near in text_of(found)) == (False, True)
+
+
+def test_a_cache_result_that_is_none_is_said(cast, reader):
+    make_calls({})
+    assert "No cache result that you may see is called “WARM”" in text_of(reader(cast.ada).get("/calls/?cache=WARM"))
+
+
+def test_a_name_that_one_may_not_see_is_as_one_that_nobody_has(cast, reader):
+    make_application(cast.acme)
+    make_calls(GLOBEX, {})
+    answers = [text_of(reader(cast.charlie).get("/calls/", {"application": name})) for name in ("acme/bot", "acme/bog")]
+    assert answers[0].replace("acme/bot", "") == answers[1].replace("acme/bog", "")
+
+
+def test_a_known_name_without_calls_is_not_taken_for_unknown(cast, reader):
+    make_api(cast.platform, "orders")
+    make_calls({})
+    answer = reader(cast.ada).get("/analytics/?api=orders")
+    assert "is called" not in text_of(answer).split("Show")[-1]
+    assert dict(choices_of(answer, "api"))["orders"].endswith("· 0 calls")
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)

@@ -8,28 +8,23 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.access.selectors import applications_visible_to
 from apps.analytics.models import CallRecord
 from apps.analytics.policies import can_view_call
 from apps.analytics.selectors import VisibleCalls, call_trace, calls, calls_visible_to
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API
-from apps.catalog.selectors import apis_visible_to, operations_visible_to
+from apps.catalog.selectors import apis_visible_to
 from apps.console.analytics.call_log import Page, page_of
-from apps.console.analytics.charts import RESULTS
 from apps.console.analytics.dashboards import DASHBOARDS, Panel, dashboard
-from apps.console.analytics.query_parameters import CALLS, FIGURES, PRESETS, AnalyticsQuery
+from apps.console.analytics.filter_choices import filters_of, unknown_names
+from apps.console.analytics.query_parameters import CALLS, PRESETS, AnalyticsQuery
 from apps.console.analytics.waterfall import waterfall
 from apps.console.call_examples import curl_of
 from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.tables import api_link
 from apps.explain.recorded_call import key_of_call
 from apps.tenants.models import User
-from apps.tenants.selectors import tenants_visible_to
 from apps.wire.failure_causes import FailureCause
-
-#: Names that a filter suggests; others can be typed.
-SUGGESTED = 100
 
 HEATED = "latency"
 """The dashboard that has a heat map, for who asks for it."""
@@ -42,13 +37,15 @@ def dashboards(request: SignedInRequest, name: str = "traffic") -> HttpResponse:
         raise Http404
     asked = AnalyticsQuery.of(request.GET.dict(), timezone.now())
     panel = Panel(request.user, asked)
+    filters = filters_of(request.user, asked)
     context = {
         "asked": asked,
         "name": name,
         "tabs": _tabs(asked),
         "presets": _presets(asked, name),
         "compared": panel.compared(),
-        "suggested": _suggested(request.user, asked),
+        "filters": filters,
+        "unknown": unknown_names(asked, filters, *_route(name)),
         "unfiltered": _dashboard_address(replace(asked, filters={}), name),
         "first_call": _first_call(request.user, panel.question.scope),
     }
@@ -71,6 +68,7 @@ def call_log(request: SignedInRequest) -> HttpResponse:
     """The calls that the reader may see, newest first, in pages that stay put while the log grows."""
     asked = AnalyticsQuery.of(request.GET.dict(), timezone.now(), CALLS)
     scope = VisibleCalls.of(request.user)
+    filters = filters_of(request.user, asked, log=True)
     refusal = asked.refusal
     found = Page([], "", True)
     try:
@@ -87,9 +85,10 @@ def call_log(request: SignedInRequest) -> HttpResponse:
         "first_page": asked.address("calls"),
         "presets": _presets(asked, "", "calls"),
         "unfiltered": replace(asked, filters={}).address("calls"),
-        "results": [result for result, _ in RESULTS],
+        "log": True,
+        "filters": filters,
         "causes": [cause.code for cause in FailureCause],
-        "suggested": _suggested(request.user, asked),
+        "unknown": unknown_names(asked, filters, "calls"),
         "first_call": "" if found.rows else _first_call(request.user, scope),
     }
     return render(request, "analytics/calls.html", context)
@@ -122,7 +121,12 @@ def _tabs(asked: AnalyticsQuery) -> list[tuple[str, str, str]]:
 
 
 def _dashboard_address(asked: AnalyticsQuery, word: str, **changes: str) -> str:
-    return asked.address("dashboards", **changes) if word == "traffic" else asked.address("dashboard", word, **changes)
+    return asked.address(*_route(word), **changes)
+
+
+def _route(word: str) -> tuple[str, ...]:
+    """The name of a dashboard's address, and its argument."""
+    return ("dashboards",) if word == "traffic" else ("dashboard", word)
 
 
 def _presets(asked: AnalyticsQuery, word: str, route: str = "") -> list[tuple[str, str, bool]]:
@@ -139,8 +143,7 @@ def _presets(asked: AnalyticsQuery, word: str, route: str = "") -> list[tuple[st
 
 def _links(asked: AnalyticsQuery, word: str) -> dict[str, str]:
     """Where a click and a drag on a chart lead; the script adds the span."""
-    route, *args = ("dashboards",) if word == "traffic" else ("dashboard", word)
-    return {"calls": asked.without_time("calls"), "here": asked.without_time(route, *args)}
+    return {"calls": asked.without_time("calls"), "here": asked.without_time(*_route(word))}
 
 
 def _named(scope: VisibleCalls, filters: dict[str, str]) -> dict[str, str]:
@@ -154,21 +157,6 @@ def _named(scope: VisibleCalls, filters: dict[str, str]) -> dict[str, str]:
 def _end(asked: AnalyticsQuery) -> Any:
     """When the log ends: a span up to now stays open for the calls of the next seconds."""
     return None if asked.window.preset else asked.window.until
-
-
-def _suggested(user: User, asked: AnalyticsQuery) -> dict[str, list[str]]:
-    """What the filters suggest. Three queries, four where an API is chosen."""
-    applications = applications_visible_to(user).values_list("tenant__slug", "slug")[:SUGGESTED]
-    suggested = {
-        "api": list(apis_visible_to(user).order_by("slug").values_list("slug", flat=True)[:SUGGESTED]),
-        "tenant": list(tenants_visible_to(user).order_by("slug").values_list("slug", flat=True)[:SUGGESTED]),
-        "application": [f"{tenant}/{slug}" for tenant, slug in applications],
-        "operation": [],
-    }
-    if api := asked.filters.get("api"):
-        operations = operations_visible_to(user).filter(api__slug=api).values_list("method", "path")[:SUGGESTED]
-        suggested["operation"] = [f"{method} {path}" for method, path in operations]
-    return {name: suggested[name] for name in FIGURES}
 
 
 def _first_call(user: User, scope: VisibleCalls) -> dict[str, str] | None:
