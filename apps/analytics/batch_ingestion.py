@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -30,7 +30,7 @@ _NUMBERS = (
 )
 _AT, _FLAGS, _TRACE = (_COLUMNS.index(name) for name in ("at", "flags", "trace"))
 _NAMES = ("api", "tenant", "application", "operation")
-_ROLL_UP_COLUMNS = ("id", "period", "bucket", "level", *_NAMES, "calls", "packed")
+_ROLL_UP_COLUMNS = ("id", "period", "bucket", "level", *_NAMES, "synthetic", "calls", "packed")
 #: Flags of rows that no figure counts.
 _IN_NO_FIGURE = frozenset((call_records.WARM_UP, call_records.SAMPLED))
 _TALLIED = 1000  # counts in a tally: several times as many as there are problems
@@ -293,6 +293,11 @@ def _text(value: str, longest: int) -> str:
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}")[:longest]
 
 
+def insert_calls(calls: Iterable[call_records.SpooledCallRecord]) -> None:
+    """Rows of the call log, and nothing else: raises what the database says of any of them."""
+    bulk_insert.insert(CallRecord, _COLUMNS, [_row(call) for call in calls])
+
+
 def _without_known_endings(items: list[_Item]) -> list[_Item]:
     """A call ends once: recovery may have ended one whose real end was shipped before its segment was deleted."""
     endings = [item.call.call_id for item in items if item.call.kind == call_records.ENDED]
@@ -315,7 +320,7 @@ def _insert(items: list[_Item], account: SettledNumbers) -> list[call_records.Sp
         return []
     try:
         with transaction.atomic():
-            bulk_insert.insert(CallRecord, _COLUMNS, [_row(item.call) for item in items])
+            insert_calls(item.call for item in items)
             return [item.call for item in items]
     except (OperationalError, InterfaceError):  # the database's trouble, not a row's
         raise
@@ -327,28 +332,39 @@ def _insert(items: list[_Item], account: SettledNumbers) -> list[call_records.Sp
         return _insert(items[:half], account) + _insert(items[half:], account)
 
 
+Names = tuple[str, str, str, str]
+"""API, tenant, application and operation of a call; unknown ones are empty."""
+
+
 def add_figures(
     calls: Iterable[call_records.SpooledCallRecord], tallies: Iterable[call_records.TallyRecord] = ()
 ) -> None:
     """Add the calls to the figures of their minutes, hours and days, at every level. Two queries per 500 rows of figures."""
-    by_minute: dict[tuple[int, tuple[str, str, str, str]], Figures] = defaultdict(Figures)
+    by_minute: dict[tuple[int, Names], Figures] = defaultdict(Figures)
     for call in calls:
         by_minute[down(call.at, Period.MINUTE), (call.api, call.tenant, call.application, call.operation)].count(call)
     for tally in tallies:
         for counts in tally.counts:
             by_minute[down(tally.at, Period.MINUTE), ("", "", "", "")].tally(*counts)
+    store_figures(by_minute)
+
+
+def store_figures(
+    counted: Mapping[tuple[int, Names], Figures], *, periods: Iterable[Period] = Period, synthetic: bool = False
+) -> None:
+    """Add figures of single buckets of the shortest of ``periods``, by their start, to the rows of all of them at every level."""
     by_level: dict[tuple[int, Level, tuple[str, ...]], Figures] = defaultdict(Figures)
-    for (minute, names), figures in by_minute.items():
+    for (start, names), figures in counted.items():
         for level, dimensions in DIMENSIONS.items():
             kept = tuple(name if of in dimensions else "" for of, name in zip(_NAMES, names, strict=True))
-            by_level[minute, level, kept].add(figures)
+            by_level[start, level, kept].add(figures)
     changes: dict[uuid.UUID, tuple[list[Any], list[Figures]]] = {}
-    for (minute, level, kept), figures in by_level.items():
-        for period in Period:
-            bucket = down(minute, period)
-            key = roll_up_id(period, bucket, level, kept)
+    for (start, level, kept), figures in by_level.items():
+        for period in periods:
+            bucket = down(start, period)
+            key = roll_up_id(period, bucket, level, kept, synthetic=synthetic)
             if key not in changes:
-                changes[key] = [key, period, moment(bucket), level, *kept], []
+                changes[key] = [key, period, moment(bucket), level, *kept, synthetic], []
             changes[key][1].append(figures)
     for chunk in _chunks(list(changes)):
         totals = {

@@ -1,11 +1,13 @@
 """What is counted of calls, for any group of them. Figures of parts add up to the figures of the whole."""
 
+from collections.abc import Collection
 from operator import attrgetter
 from typing import Any, Protocol
 
 import msgspec
 
 from apps.analytics.histograms import Histogram, bucket_of, merge, quantiles
+from apps.wire.call_records import SYNTHETIC
 
 #: Answered without waiting for the upstream.
 _FROM_CACHE = ("HIT", "STALE")
@@ -38,6 +40,10 @@ class Countable(Protocol):
     request_bytes: int
     response_bytes: int
 
+    @property
+    def flags(self) -> Collection[str]:
+        """What was noted of it."""
+
 
 class Figures(msgspec.Struct, array_like=True):
     """Counts and latency histograms of some calls. Times in milliseconds, sizes in bytes.
@@ -65,10 +71,12 @@ class Figures(msgspec.Struct, array_like=True):
         str, tuple[float, float]
     ] = {}  # class -> milliseconds in all, and those of them that were the upstream's
     why: dict[str, dict[str, int]] = {}  # of the results in UNANSWERED: reason -> calls
+    synthetic: int = 0  # calls among them that were made up
 
     def count(self, call: Countable) -> None:
         """Add one call."""
         self.calls += 1
+        self.synthetic += SYNTHETIC in call.flags
         self.request_bytes += call.request_bytes
         self.response_bytes += call.response_bytes
         self.upstream_calls += call.attempts
@@ -113,6 +121,7 @@ class Figures(msgspec.Struct, array_like=True):
     def add(self, other: "Figures") -> None:
         """Add the figures of other calls."""
         self.calls += other.calls
+        self.synthetic += other.synthetic
         self.request_bytes += other.request_bytes
         self.response_bytes += other.response_bytes
         self.upstream_calls += other.upstream_calls

@@ -62,12 +62,12 @@ class CallRecord(models.Model):
         return f"{self.call_id} {self.method} {self.path} {self.status}"
 
 
-def roll_up_id(period: int, bucket: float, level: str, names: Sequence[str]) -> uuid.UUID:
+def roll_up_id(period: int, bucket: float, level: str, names: Sequence[str], *, synthetic: bool = False) -> uuid.UUID:
     """The key of a row of figures, made of what it is about: a call alone says which rows it belongs to.
 
     ``bucket`` in Unix seconds; ``names`` are api, tenant, application and operation, those that the level doesn't fill empty.
     """
-    text = "\0".join((str(period), str(int(bucket)), level, *names))
+    text = "\0".join((str(period), str(int(bucket)), level, *names, *(["synthetic"] if synthetic else [])))
     return uuid.UUID(bytes=blake2b(text.encode(), digest_size=16).digest())
 
 
@@ -84,6 +84,9 @@ class RollUp(models.Model):
     operation = models.CharField(max_length=311, blank=True)
     calls = models.PositiveBigIntegerField()
     packed = models.BinaryField(help_text="Figures in msgpack.")
+    synthetic = models.BooleanField(
+        default=False, db_default=False, help_text="Of made-up calls, which never share a row with real ones."
+    )
 
     class Meta:
         ordering = ["bucket"]
@@ -91,6 +94,7 @@ class RollUp(models.Model):
             models.Index(fields=["level", "period", "bucket"], name="figures_by_time"),
             models.Index(fields=["level", "period", "api", "bucket"], name="figures_of_an_api"),
             models.Index(fields=["level", "period", "tenant", "bucket"], name="figures_of_a_tenant"),
+            models.Index(fields=["bucket"], name="synthetic_figures", condition=models.Q(synthetic=True)),
         ]
         constraints = [known("period", Period), known("level", Level)]
 
@@ -101,6 +105,20 @@ class RollUp(models.Model):
     def figures(self) -> Figures:
         """What was counted."""
         return decode(self.packed)
+
+
+class SyntheticEvent(models.Model):
+    """Something that happened in a made-up history: a mark on charts beside those of the audit log."""
+
+    at = models.DateTimeField()
+    api = models.CharField(max_length=64)
+    label = models.CharField(max_length=120)
+
+    class Meta:
+        ordering = ["at"]
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.api}"
 
 
 class Ingestion(models.Model):

@@ -8,7 +8,7 @@ from django.db.models import Count
 
 from apps.analytics.figures import SERVED_BY_CACHE
 from apps.analytics.models import CallRecord
-from apps.wire.call_records import QUERY
+from apps.wire.call_records import QUERY, SYNTHETIC
 
 _FORWARDED_READ = 20_000
 """Records read to learn which paths are called without a query."""
@@ -25,12 +25,13 @@ class Called(NamedTuple):
 def most_called(*, api: str, top: int, since: datetime) -> Sequence[Called]:
     """The ``top`` most called addresses of an API since a moment, as far as the cache takes part: successful GETs.
 
-    The log holds no query, which may be a secret: an address that was only ever forwarded with one isn't among them.
+    The log holds no query, which may be a secret: an address that was only ever forwarded with one isn't among them. Made-up calls
+    don't count.
     Two queries over the API's rows of that time.
     """
     asked = CallRecord.objects.filter(
         api=api, at__gte=since, method="GET", status__lt=400, cache__in=(*SERVED_BY_CACHE, "MISS")
-    )
+    ).exclude(call_id__startswith=SYNTHETIC)
     counted = asked.order_by().values_list("host", "path").annotate(n=Count("id")).order_by("-n", "host", "path")
     found = [Called(*row) for row in counted[: 2 * top]]
     with_query: set[tuple[str, str]] = set()

@@ -10,7 +10,7 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from apps.analytics.choices import LossCause, Period
-from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollUp, SetAside
+from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollUp, SetAside, SyntheticEvent
 from apps.wire import redis_names
 from apps.wire.redis_client import AWAY, connect
 
@@ -32,20 +32,21 @@ def delete_old(*, now: datetime | None = None, seconds: float = float("inf")) ->
         Period.DAY: settings.DAY_FIGURES_DAYS,
     }
     log = now - timedelta(days=settings.CALL_LOG_DAYS)
-    deleted = {"calls": _delete(CallRecord.objects.filter(at__lt=log).order_by("at"), until)}
+    deleted = {"calls": delete_in_steps(CallRecord.objects.filter(at__lt=log).order_by("at"), until)}
     for period, kept in days.items():
         old = RollUp.objects.filter(period=period, bucket__lt=now - timedelta(days=kept)).order_by()
-        deleted[f"figures by {period.label.lower()}"] = _delete(old, until)
-    deleted["set aside"] = _delete(SetAside.objects.filter(at__lt=log).order_by(), until)
+        deleted[f"figures by {period.label.lower()}"] = delete_in_steps(old, until)
+    deleted["set aside"] = delete_in_steps(SetAside.objects.filter(at__lt=log).order_by(), until)
     last = now - timedelta(days=settings.DAY_FIGURES_DAYS)
-    deleted["losses"] = _delete(Loss.objects.filter(at__lt=last).order_by(), until)
+    deleted["synthetic events"] = delete_in_steps(SyntheticEvent.objects.filter(at__lt=last).order_by(), until)
+    deleted["losses"] = delete_in_steps(Loss.objects.filter(at__lt=last).order_by(), until)
     _forget_nodes(now - _ACCOUNTS)
     deleted["incarnations"] = _close_accounts(now - _ACCOUNTS, until)
     return deleted
 
 
-def _delete(queryset: models.QuerySet, until: float) -> int:
-    """Delete the rows of ``queryset`` in steps. No other row depends on them."""
+def delete_in_steps(queryset: models.QuerySet, until: float = float("inf")) -> int:
+    """Delete the rows of ``queryset`` in steps, until that monotonic time at most. No other row depends on them."""
     total = 0
     while time.monotonic() < until:
         keys = list(queryset.values_list("pk", flat=True)[:STEP])

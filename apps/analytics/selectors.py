@@ -56,10 +56,10 @@ class Series:
 def summary(question: Question) -> dict[str, Any]:
     """The figures of a span, the open minute included.
 
-    ``{calls, errors, bytes, hit_ratio, latency: {all|hit|revalidated|miss|bypass|error: {p50, p95, p99}}, latency_shares: {the
-    same: {upstream, gateway}}, measured: {the same: calls}, completeness: {received, expected}, caches, statuses, upstream_calls,
-    upstream_mean}``: latency in milliseconds. Whose calls a lost record told of is not known:
-    ``expected`` counts every lost one.
+    ``{calls, synthetic, errors, bytes, hit_ratio, latency: {all|hit|revalidated|miss|bypass|error: {p50, p95, p99}},
+    latency_shares: {the same: {upstream, gateway}}, measured: {the same: calls}, completeness: {received, expected}, caches,
+    statuses, upstream_calls, upstream_mean}``: latency in milliseconds. Whose calls a lost record told of is not known:
+    ``expected`` counts every lost one. ``synthetic`` of the calls were made up, and are in no completeness.
     """
     figures = exactly(question)
     missing = completeness.missing_between(question.since, question.until)
@@ -237,7 +237,8 @@ def latest_completeness() -> Completeness:
     until = timezone.now()
     since = until - DEFAULT_SPAN
     question = Question.asked(ALL)
-    received = sum(count for (count,) in question.roll_ups(Level.ALL, question.buckets()).values_list("calls"))
+    rows = question.roll_ups(Level.ALL, question.buckets()).filter(synthetic=False)
+    received = sum(rows.values_list("calls", flat=True))
     causes = completeness.causes_between(since, until)
     under_way = completeness.under_way()
     return Completeness(
@@ -252,15 +253,17 @@ def latest_completeness() -> Completeness:
 
 
 def _shown(figures: Figures, missing: int) -> dict[str, Any]:
+    received = figures.calls - figures.synthetic
     return {
         "calls": figures.calls,
+        "synthetic": figures.synthetic,
         "errors": figures.errors,
         "bytes": figures.response_bytes,
         "hit_ratio": figures.hit_ratio,
         "latency": figures.latency(),
         "latency_shares": figures.latency_shares(),
         "measured": figures.measured(),
-        "completeness": {"received": figures.calls, "expected": figures.calls + missing},
+        "completeness": {"received": received, "expected": received + missing},
         "caches": dict(figures.caches),
         "statuses": figures.by_class(),
         "upstream_calls": figures.upstream_calls,

@@ -1,5 +1,6 @@
 """What analytics says beside the rows of a list, for the last 24 hours."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +26,11 @@ def by_application(user: User) -> dict[str, Any]:
     """Calls of each application, by ``tenant/slug``."""
     rows = breakdown(Question.asked(VisibleCalls.of(user), since=timezone.now() - DAY), by="application", top=MOST)
     return {row["name"]: row for row in rows}
+
+
+def synthetic_calls(rows: Mapping[str, Mapping[str, Any]]) -> int:
+    """How many of the calls that these rows count were made up."""
+    return sum(row["synthetic"] for row in rows.values())
 
 
 def refused_by_egress(user: User, api: str) -> int:

@@ -16,6 +16,9 @@ SAMPLED = "sampled"
 these calls.
 """
 
+SYNTHETIC = "synthetic"
+"""The flag of made-up calls: the demo's history, which no gateway served and no spool ever holds."""
+
 QUERY = "with_query"
 """The flag of calls that went upstream with a query, which the log doesn't hold."""
 

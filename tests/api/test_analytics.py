@@ -151,7 +151,16 @@ def test_a_call_is_explained_decision_by_decision(cast, calls_as):
 def test_a_summary_has_the_contract_s_shape(cast, calls_as):
     make_calls({}, HIT, HIT, HIT, {"status": 500, "cache": "BYPASS", "code": "upstream_unreachable"})
     told = calls_as(cast.ada).get("/api/v1/analytics/summary/").json()
-    assert set(told) == {"calls", "errors", "bytes", "hit_ratio", "latency", "latency_shares", "completeness"}
+    assert set(told) == {
+        "calls",
+        "synthetic",
+        "errors",
+        "bytes",
+        "hit_ratio",
+        "latency",
+        "latency_shares",
+        "completeness",
+    }
     assert (told["calls"], told["errors"], told["bytes"], told["hit_ratio"]) == (5, 1, 5000, 0.75)
     assert told["completeness"] == {"received": 5, "expected": 5}
     classes = {"all", "hit", "revalidated", "miss", "bypass", "error"}

@@ -147,6 +147,9 @@ class SummarySerializer(serializers.Serializer):
     """Figures of some calls."""
 
     calls = serializers.IntegerField()
+    synthetic = serializers.IntegerField(
+        help_text="Of these calls, how many were made up (manage.py demo --history): no client made them. 0 otherwise."
+    )
     errors = serializers.IntegerField(  # type: ignore[assignment]
         help_text="Answered with 4xx or 5xx."
     )

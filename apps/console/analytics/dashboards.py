@@ -17,7 +17,7 @@ from apps.analytics.selectors import (
 )
 from apps.console.analytics import breakdown_tables, charts
 from apps.console.analytics.charts import Chart
-from apps.console.analytics.event_marks import Mark, marks_in
+from apps.console.analytics.event_marks import Mark, marks_in, synthetic_marks_in
 from apps.console.analytics.heatmap import Map, map_of
 from apps.console.analytics.query_parameters import AnalyticsQuery
 from apps.tenants.models import User
@@ -53,9 +53,13 @@ class Panel:
         window = asked.window
         self.question = Question.asked(VisibleCalls.of(user), since=window.since, until=window.until, **asked.figures)
 
-    def marks(self) -> list[Mark]:
-        """What happened meanwhile."""
-        return marks_in(self._user, self.asked.window, self.asked.filters.get("api", ""))
+    def marks(self, shown: Series) -> list[Mark]:
+        """What happened meanwhile, in a made-up history too if ``shown`` tells of one."""
+        api = self.asked.filters.get("api", "")
+        marks = marks_in(self._user, self.asked.window, api)
+        if any(point["synthetic"] for point in shown.points):
+            marks += synthetic_marks_in(self.question.scope, self.asked.window, api)
+        return sorted(marks, key=lambda mark: mark.at)
 
     def now(self, step: int | None = None, **names: str) -> Series:
         """The span, by step of time: a fitting one, unless lines have to have the same."""
@@ -92,7 +96,7 @@ class Panel:
 def dashboard(name: str, panel: Panel) -> Dashboard:
     """The dashboard of that name."""
     now = panel.now()
-    return _MAKERS[name](panel, now, panel.before(now.step), panel.marks())
+    return _MAKERS[name](panel, now, panel.before(now.step), panel.marks(now))
 
 
 def _traffic(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:

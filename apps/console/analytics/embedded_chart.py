@@ -15,6 +15,6 @@ def last_day(user: User, **filters: str) -> dict[str, Any]:
     asked = AnalyticsQuery.of(filters, timezone.now())
     panel = Panel(user, asked)
     now = panel.now()
-    [chart] = charts.cache(now, panel.before(now.step), panel.marks())
+    [chart] = charts.cache(now, panel.before(now.step), panel.marks(now))
     links = {"calls": asked.without_time("calls"), "here": asked.without_time("dashboard", "cache")}
     return {"asked": asked, "chart": chart, "links": links}

@@ -34,7 +34,9 @@ def may_register(user: User) -> bool:
 def apis(request: SignedInRequest) -> HttpResponse:
     """The reader's APIs with their traffic."""
     rows = apis_configured_by(request.user).select_related("tenant")
-    context = listing(request, rows, APITable, APIFilters, beside=list_traffic.by_api(request.user))
+    traffic = list_traffic.by_api(request.user)
+    context = listing(request, rows, APITable, APIFilters, beside=traffic)
+    context["synthetic"] = list_traffic.synthetic_calls(traffic)
     return render(request, "apis/list.html", {**context, "may_register": may_register(request.user)})
 
 

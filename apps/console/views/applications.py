@@ -66,6 +66,7 @@ def applications(request: SignedInRequest) -> HttpResponse:
     )
     beside = list_traffic.by_application(request.user)
     context = listing(request, rows, ApplicationTable, ApplicationFilters, beside=beside)
+    context["synthetic"] = list_traffic.synthetic_calls(beside)
     return render(request, "access/applications.html", {**context, "may_build": may_build(request.user)})
 
 
