@@ -1,5 +1,6 @@
 """An API in the declarative file's words, both ways: what revisions keep, what export writes, what apply and REST read."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, TypeVar
@@ -9,7 +10,7 @@ from django.core.exceptions import ValidationError
 from apps.caching.document import PolicyFields, cache_document, default_fields, in_words, read_policy, sensitivity
 from apps.caching.models import CachePolicy
 from apps.catalog.choices import SERVED, APIState
-from apps.catalog.models import API, SETTINGS, Upstream
+from apps.catalog.models import API, SETTINGS, OpenAPIDocument, Operation, Upstream
 from apps.foundation import field_names
 from apps.foundation.declared_settings import Word, flat, nested, readers, word_of
 
@@ -39,6 +40,29 @@ class OperationFields(TypedDict, total=False):
     description: str
     deprecated: bool
     parameters: list[dict[str, Any]]
+
+
+def _parameter(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("Expected an OpenAPI parameter object.")
+    return value
+
+
+_OPERATION: dict[str, field_names.Reader] = {
+    "method": field_names.text,
+    "path": field_names.text,
+    "operation_id": field_names.text,
+    "summary": field_names.text,
+    "description": field_names.text,
+    "deprecated": field_names.boolean,
+    "parameters": field_names.many(_parameter),
+}
+
+
+def read_operations(value: object) -> list[OperationFields]:
+    """The ``operations`` of an entry of the declarative file. Raises ``ValidationError`` by path, or ``ValueError``."""
+    found: list[OperationFields] = field_names.many(lambda each: field_names.read(each, _OPERATION), 2000)(value)
+    return found
 
 
 APIFields = dict[str, Any]
@@ -152,6 +176,37 @@ def configuration(api: API) -> dict[str, Any]:
             "sensitivity": str(api.cache_policy.sensitivity),
         },
     )
+
+
+DESCRIBED = "described"
+"""The word of a revision that says what an API's operations were: no setting, and no part of a roll-back."""
+
+
+def described(api: API) -> dict[str, dict[str, str]]:
+    """Which OpenAPI document and operations ``api`` has, for its revisions and for plans of ``apply``. Two queries."""
+    told: dict[str, str] = {}
+    for version, digest in OpenAPIDocument.objects.filter(api=api).values_list("version", "digest"):
+        told["document"] = f"OpenAPI {version}, SHA-256 {digest[:12]}"
+    for method, path, summary in api.operations.values_list("method", "path", "summary"):
+        told[f"{method} {path}"] = summary or "without a summary"
+    return {DESCRIBED: told} if told else {}
+
+
+def operations_document(api: API) -> dict[str, Any]:
+    """What export writes of an API's operations: the document that they come from, as text, or else each of them."""
+    kept = OpenAPIDocument.objects.filter(api=api).first()
+    if kept is not None:
+        return {"openapi": json.dumps(kept.document, indent=1, sort_keys=True, ensure_ascii=False)}
+    defaults = Operation()
+    operations = [
+        {
+            name: value
+            for name in OperationFields.__annotations__
+            if (value := getattr(row, name)) != getattr(defaults, name) or name in ("method", "path")
+        }
+        for row in api.operations.all()
+    ]
+    return {"operations": operations} if operations else {}
 
 
 def to_document(api: API) -> dict[str, Any]:

@@ -118,6 +118,7 @@ class OpenAPIDocument(models.Model):
     api = models.OneToOneField(API, on_delete=models.CASCADE, related_name="openapi")
     document = models.JSONField()
     version = models.CharField(max_length=16, help_text="Like 3.1.0 or 2.0.")
+    digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the document as canonical JSON, hex.")
     imported_at = models.DateTimeField(auto_now=True)
     warnings = models.JSONField(
         default=list, blank=True, help_text="What isn't as OpenAPI has it: message, pointer, line and column of each."

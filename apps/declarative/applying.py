@@ -7,7 +7,7 @@ A plan line says what changed: it is the difference between an object's document
 from django.db import transaction
 
 from apps.declarative.entries import EGRESS_WORD, FileEntry, check_outline, entries_of
-from apps.declarative.making import STEPS, egress, prepare_passwords
+from apps.declarative.making import STEPS, egress, prepare_documents, prepare_passwords
 from apps.declarative.pruning import PRUNERS
 from apps.declarative.reader import FileSource
 from apps.declarative.run import FileRun
@@ -21,6 +21,7 @@ def apply(source: FileSource, *, prune: bool = False, dry_run: bool = False) -> 
     check_outline(source)
     run = FileRun(source)
     prepare_passwords(run, entries_of(source, "users") or [])
+    prepare_documents(run, entries_of(source, "apis") or [])
     with transaction.atomic():
         if EGRESS_WORD in source.data:
             egress(run, FileEntry((EGRESS_WORD,), source.data[EGRESS_WORD]))

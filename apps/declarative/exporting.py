@@ -9,7 +9,7 @@ from apps.access.choices import LIVE, KeyState
 from apps.access.document import plan_document
 from apps.access.models import Application, Plan, Subscription
 from apps.catalog.choices import HostState
-from apps.catalog.document import to_document
+from apps.catalog.document import operations_document, to_document
 from apps.catalog.models import API, HostName
 from apps.tenants.egress import administrators_rules
 from apps.tenants.models import Tenant, User
@@ -26,7 +26,7 @@ def export() -> dict[str, Any]:
         "users": [_user(user) for user in User.objects.filter(is_active=True).prefetch_related("memberships__tenant")],
         "plans": [plan_document(plan) for plan in Plan.objects.order_by("slug")],
         "apis": [
-            to_document(api)
+            _api(api)
             for api in API.objects.select_related("tenant", "cache_policy")
             .prefetch_related("upstreams")
             .order_by("slug")
@@ -52,6 +52,22 @@ def as_yaml(data: dict[str, Any]) -> str:
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+class _Lines(str):
+    """A text that stands in the file line by line."""
+
+
+_Dumper.add_representer(
+    _Lines, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+)
+
+
+def _api(api: API) -> dict[str, Any]:
+    described = operations_document(api)
+    if "openapi" in described:
+        described["openapi"] = _Lines(described["openapi"])
+    return to_document(api) | described
 
 
 def _tenant(tenant: Tenant) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Makes each kind of entry true, through the services that the console and the REST API call too."""
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,12 +16,22 @@ from apps.access.document import PlanFields, plan_document, read_plan
 from apps.access.models import APIKey, Application, Plan, Subscription
 from apps.catalog import services as catalog
 from apps.catalog.choices import SERVED, APIState, HostMethod, HostState
-from apps.catalog.document import Parsed, in_document_words, read_document, to_document
+from apps.catalog.document import (
+    OperationFields,
+    Parsed,
+    described,
+    in_document_words,
+    read_document,
+    read_operations,
+    to_document,
+)
 from apps.catalog.field_checks import normal_host
-from apps.catalog.models import API, HostName
+from apps.catalog.models import API, HostName, OpenAPIDocument
+from apps.catalog.validation import operations_error
 from apps.declarative import entries
 from apps.declarative.entries import FileEntry
 from apps.declarative.run import FileRun
+from apps.foundation import field_names
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
 from apps.tenants.egress import administrators_rules, egress_update, tenant_egress_update
@@ -158,40 +169,95 @@ def _read_plan(data: Any) -> PlanFields:
     return read_plan({word: value for word, value in data.items() if word != "slug"})
 
 
+def prepare_documents(run: FileRun, listed: list[FileEntry]) -> None:
+    """Read the OpenAPI documents that APIs don't have yet. It takes a while, and so before the transaction."""
+    for entry in listed:
+        if not isinstance(entry.data, dict) or "openapi" not in entry.data:
+            continue
+        given = entry.data["openapi"]
+        with run.blaming(entry, _in_the_word_openapi):
+            if "operations" in entry.data:
+                raise ValidationError({"operations": "They are those of openapi: leave one of the two out."})
+            if not isinstance(given, str | dict):
+                raise ValidationError({"openapi": "Expected an OpenAPI document: an object, or the text of one."})
+            text = given if isinstance(given, str) else json.dumps(given)
+            slug = _slug(run, entry)
+            kept = OpenAPIDocument.objects.filter(api__slug=slug).values_list("document", flat=True).first()
+            if description := catalog.openapi_read(text.encode(), kept):
+                run.documents[slug] = description
+
+
+def _in_the_word_openapi(error: ValidationError) -> ValidationError:
+    found = field_names.by_path(error)
+    return ValidationError({"openapi" if path == "document" else path: told for path, told in found.items()})
+
+
 def _apis(run: FileRun, listed: list[FileEntry]) -> None:
     for entry in listed:
         slug = _slug(run, entry)
-        owner, parsed = run.read(entry, _read_api)
+        owner, parsed, operations = run.read(entry, _read_api)
         run.once(entry, "API", slug)
         api = _served(slug)
         tenant = run.find(entry, "tenant", Tenant.objects.filter(slug=owner), f"tenant {owner}") if owner else None
         with run.blaming(entry, in_document_words):
             if api is None:
-                _api_create(run, entry, slug, tenant, parsed)
+                made = _api_create(run, entry, slug, tenant, parsed, operations)
+                _take_document(run, made)
                 continue
             if tenant is not None and tenant != api.tenant:
                 raise run.source.refuse(
                     (*entry.path, "tenant"), f"{slug} belongs to {api.tenant.slug}; its owner can't change"
                 )
-            before = to_document(api)
+            before = to_document(api) | described(api)
             catalog.api_update(
-                actor=PLATFORM, api=api, upstreams=parsed.upstreams, policy=parsed.policy, **parsed.fields
+                actor=PLATFORM,
+                api=api,
+                upstreams=parsed.upstreams,
+                policy=parsed.policy,
+                operations=operations,
+                **parsed.fields,
             )
+            _take_document(run, api)
             _move(api, parsed)
             after = _served(slug)
             if after is not None:
-                run.changed("api", slug, before, to_document(after))
+                run.changed("api", slug, before, to_document(after) | described(after))
 
 
-def _read_api(data: object) -> tuple[str | None, Parsed]:
-    """The owner and the rest of one entry of ``apis``."""
+def _take_document(run: FileRun, api: API) -> None:
+    if (description := run.documents.get(api.slug)) is not None:
+        catalog.openapi_take(actor=PLATFORM, api=api, description=description)
+
+
+def _read_api(data: object) -> tuple[str | None, Parsed, list[OperationFields] | None]:
+    """The owner, the settings and the operations of one entry of ``apis``."""
     if not isinstance(data, dict):
         raise ValueError("Expected an object with named fields.")
     owner = data.get("tenant")
-    return owner, read_document({word: data[word] for word in data if word not in ("slug", "tenant")}, whole=True)
+    settings = {word: data[word] for word in data if word not in ("slug", "tenant", "operations", "openapi")}
+    errors: field_names.Errors = {}
+    parsed = Parsed({})
+    operations: list[OperationFields] | None = None
+    if "operations" in data:
+        operations = field_names.attempt(errors, "operations", read_operations, data["operations"])
+        errors |= operations_error(operations or ())
+    try:
+        parsed = read_document(settings, whole=True)
+    except ValidationError as error:
+        errors |= field_names.by_path(error)
+    if errors:
+        raise ValidationError(dict(errors))
+    return owner, parsed, operations
 
 
-def _api_create(run: FileRun, entry: FileEntry, slug: str, tenant: Tenant | None, parsed: Parsed) -> None:
+def _api_create(
+    run: FileRun,
+    entry: FileEntry,
+    slug: str,
+    tenant: Tenant | None,
+    parsed: Parsed,
+    operations: list[OperationFields] | None,
+) -> API:
     missing = [
         word
         for word, given in (
@@ -205,11 +271,18 @@ def _api_create(run: FileRun, entry: FileEntry, slug: str, tenant: Tenant | None
         raise run.source.refuse(entry.path, f"a new API needs {' and '.join(missing)}")
     fields: Any = {"name": slug} | parsed.fields
     api = catalog.api_create(
-        actor=PLATFORM, tenant=tenant, slug=slug, upstreams=parsed.upstreams or [], policy=parsed.policy, **fields
+        actor=PLATFORM,
+        tenant=tenant,
+        slug=slug,
+        upstreams=parsed.upstreams or [],
+        policy=parsed.policy,
+        operations=operations or (),
+        **fields,
     )
     # Who writes an API into a file wants it served; a draft is `published: false`.
     _move(api, replace(parsed, published=parsed.published is not False))
     run.added("api", slug)
+    return api
 
 
 def _move(api: API, parsed: Parsed) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from apps.catalog.document import differences
+from apps.catalog.openapi import Description
 from apps.declarative.entries import FileEntry, blaming
 from apps.declarative.reader import FileSource
 from apps.tenants.services import HashedPassword
@@ -16,12 +17,13 @@ from apps.tenants.services import HashedPassword
 @dataclass
 class FileRun:
     """One run over a file: the lines so far, and what of each kind the file named. ``passwords`` are those of users, by address,
-    that have another now."""
+    that have another now, ``documents`` the OpenAPI documents of APIs, by slug, that have another."""
 
     source: FileSource
     lines: list[str] = field(default_factory=list)
     named: dict[str, set[Any]] = field(default_factory=dict)
     passwords: dict[str, HashedPassword] = field(default_factory=dict)
+    documents: dict[str, Description] = field(default_factory=dict)
 
     def blaming(
         self, entry: FileEntry, rename: Callable[[ValidationError], ValidationError] | None = None

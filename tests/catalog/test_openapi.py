@@ -12,7 +12,8 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from apps.audit.models import Entry
 from apps.catalog.models import API, OpenAPIDocument
 from apps.catalog.openapi import reading
-from apps.catalog.services import ImportResult, api_create_from_openapi, openapi_import
+from apps.catalog.selectors import revision_changes_for
+from apps.catalog.services import ImportResult, api_create_from_openapi, api_rollback, api_update, openapi_import
 from tests.support.cast import Cast, make_api
 
 SHOP = b"""
@@ -373,7 +374,26 @@ def test_an_import_replaces_the_operations_and_keeps_the_document(cast: Cast):
     assert entry.changes["operations added"] == [None, ["GET /pets", "POST /pets"]]
     changed = json.dumps(SWAGGER | {"paths": {"/cats": SWAGGER["paths"]["/pets"]}}).encode()
     assert openapi_import(actor=cast.olga, api=api, content=changed) == ImportResult(2, 2, 2, [])
-    assert API.objects.get(pk=api.pk).revision == 1
+    described = {"document": "OpenAPI 2.0, SHA-256 " + OpenAPIDocument.objects.get(api=api).digest[:12]}
+    newest, before = api.revisions.all()[:2]
+    assert newest.document["described"] == described | {"GET /cats": "All", "POST /cats": "without a summary"}
+    changes = revision_changes_for(cast.olga, newest)
+    assert changes["described.GET /cats"] == [None, "All"]
+    assert changes["described.GET /pets"] == ["All", None]
+    assert set(changes) == {
+        f"described.{each}" for each in {**newest.document["described"], **before.document["described"]}
+    }
+
+
+def test_a_document_that_differs_makes_a_revision_and_the_same_one_none(cast: Cast):
+    api = make_api(cast.platform)
+    for content, revision in ((SWAGGER, 2), (SWAGGER, 2), (SWAGGER | {"x-note": 1}, 3)):
+        openapi_import(actor=cast.olga, api=api, content=json.dumps(content).encode())
+        assert API.objects.get(pk=api.pk).revision == revision
+    restored = api_rollback(actor=cast.olga, api=api, number=1)
+    assert (restored.revision, restored.operations.count()) == (3, 2)
+    api_update(actor=cast.olga, api=restored, summary="Another")
+    assert set(revision_changes_for(cast.olga, api.revisions.first())) == {"summary"}
 
 
 def test_a_bad_document_changes_nothing(cast: Cast):

@@ -328,4 +328,72 @@ def test_a_file_that_names_no_plans_offers_all_and_grants_those_with_a_limit():
 def test_a_plan_or_tenant_that_is_not_there_is_told_with_its_line(old, new, told):
     [problem] = refusal_of(PLANS.replace(old, new))
     assert told in problem
+
+
+DESCRIBED = """version: 1
+tenants: [{slug: platform}]
+apis:
+  - slug: pets
+    tenant: platform
+    listen_path: /pets/
+    upstreams: [{url: "http://127.0.0.1:9000/"}]
+    %s
+"""
+DOCUMENT = """openapi:
+      openapi: 3.1.0
+      info: {title: Pets, version: "1"}
+      paths:
+        /pets: {get: {summary: All pets, parameters: [{name: q, in: query, schema: {type: string}}]}}"""
+OPERATIONS = (
+    "operations: [{method: GET, path: /pets, summary: All pets}, {method: POST, path: /pets, deprecated: true}]"
+)
+
+
+@pytest.mark.parametrize("described", [DOCUMENT, OPERATIONS])
+def test_operations_are_exported_and_are_the_same_elsewhere(described):
+    assert applied(DESCRIBED % described) == ["+ tenant platform", "+ api pets"]
+    exported, operations = as_yaml(export()), list(API.objects.get().operations.values("method", "path", "parameters"))
+    assert applied(exported) == []
+    API.objects.all().delete()
+    assert applied(exported) == ["+ api pets"]
+    assert as_yaml(export()) == exported
+    assert list(API.objects.get().operations.values("method", "path", "parameters")) == operations
+
+
+def test_a_plan_names_the_operations_that_come_and_go():
+    applied(DESCRIBED % OPERATIONS)
+    text = DESCRIBED % OPERATIONS.replace("POST", "PUT")
+    [line] = applied(text, dry_run=True)
+    assert line == (
+        "~ api pets: described.POST /pets without a summary → none, described.PUT /pets none → without a summary"
+    )
+    assert [line] == applied(text)
+    [line] = applied(DESCRIBED % DOCUMENT)
+    assert "described.document none → OpenAPI 3.1.0, SHA-256" in line
+    assert "described.PUT /pets without a summary → none" in line
+
+
+def test_an_openapi_document_may_be_text_and_is_exported_as_such():
+    applied(DESCRIBED % DOCUMENT)
+    text = yaml.safe_load(as_yaml(export()))["apis"][0]["openapi"]
+    assert text.splitlines()[:2] == ["{", ' "info": {']
+    assert "\n  openapi: |-\n" in as_yaml(export())
+    assert applied(DESCRIBED % ("openapi: " + repr(text.replace("\n", " ")))) == []
+
+
+@pytest.mark.parametrize(
+    ("described", "told"),
+    [
+        ("openapi: {openapi: 3.1.0, paths: []}", "no object paths"),
+        ("openapi: 7", "Expected an OpenAPI document"),
+        (OPERATIONS + "\n    openapi: {}", "leave one of the two out"),
+        ("operations: [{method: GOT, path: /a}]", "One of GET"),
+        ("operations: [{path: /a, what: 1}]", "Unknown word"),
+        ("operations: [{method: GET, path: /a, parameters: [7]}]", "Expected an OpenAPI parameter object"),
+    ],
+)
+def test_a_bad_description_of_operations_is_refused_on_its_line(described, told):
+    problems = refusal_of(DESCRIBED % described)
+    assert told in problems[0]
+    assert int(problems[0].split(":")[1]) >= 8
     assert not API.objects.exists()

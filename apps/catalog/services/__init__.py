@@ -12,7 +12,13 @@ from apps.catalog.services.apis import (
     api_update,
 )
 from apps.catalog.services.hosts import host_claim, host_grant, host_prove, host_recheck, host_remove
-from apps.catalog.services.imports import ImportResult, api_create_from_openapi, openapi_import
+from apps.catalog.services.imports import (
+    ImportResult,
+    api_create_from_openapi,
+    openapi_import,
+    openapi_read,
+    openapi_take,
+)
 from apps.catalog.services.upstreams import upstream_add, upstream_remove, upstream_update
 
 __all__ = [
@@ -33,6 +39,8 @@ __all__ = [
     "host_recheck",
     "host_remove",
     "openapi_import",
+    "openapi_read",
+    "openapi_take",
     "upstream_add",
     "upstream_remove",
     "upstream_update",

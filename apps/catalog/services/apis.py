@@ -12,7 +12,7 @@ from apps.caching.document import PolicyFields
 from apps.caching.models import CachePolicy
 from apps.catalog import policies
 from apps.catalog.choices import LIFECYCLE, SERVED, APIState, Transition
-from apps.catalog.document import APIFields, OperationFields, UpstreamFields, read_document, younger_defaults
+from apps.catalog.document import DESCRIBED, APIFields, OperationFields, UpstreamFields, read_document, younger_defaults
 from apps.catalog.models import API, Revision
 from apps.catalog.services.revisions import check_servable, private_upstreams, update, write
 from apps.foundation.errors import Conflict
@@ -96,7 +96,7 @@ def api_rollback(*, actor: Actor, api: API, number: int, comment: str = "") -> A
     revision = Revision.objects.filter(api=api, number=number).first()
     if revision is None:
         raise ValidationError({"number": f"{api} has no revision {number}."})
-    parsed = read_document(revision.document, whole=True)
+    parsed = read_document({word: value for word, value in revision.document.items() if word != DESCRIBED}, whole=True)
     parsed.fields = younger_defaults() | parsed.fields
     comment = comment or f"Back to revision {number}"
     return update(actor, api, "api.rollback", parsed.fields, parsed.upstreams, parsed.policy, None, comment, None)

@@ -1,5 +1,7 @@
 """Import of OpenAPI documents: operations of an API, or a whole new one."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -9,12 +11,13 @@ from django.db import transaction
 
 from apps.audit.services import change
 from apps.catalog import openapi, validation
-from apps.catalog.document import APIFields, UpstreamFields
+from apps.catalog.document import APIFields, UpstreamFields, configuration, described
 from apps.catalog.models import API, OpenAPIDocument
-from apps.catalog.openapi.findings import Finding
+from apps.catalog.openapi.findings import DocumentRefused, Finding
+from apps.catalog.openapi.loading import decode, load
 from apps.catalog.policies import can_create_api, can_edit_api
 from apps.catalog.services.apis import create
-from apps.catalog.services.revisions import private_upstreams, replace_operations
+from apps.catalog.services.revisions import keep_revision, private_upstreams, replace_operations
 from apps.foundation import field_names, slugs
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
@@ -39,6 +42,22 @@ def openapi_import(*, actor: Actor, api: API, content: bytes) -> ImportResult:
     allow(can_edit_api(actor, api), "Only owners and developers of its tenant may change this API.")
     description = _read(content, api.tenant)
     _note_base_path(description, [upstream.url for upstream in api.upstreams.all()])
+    return _take(actor, api, description)
+
+
+def openapi_read(content: bytes, kept: dict[str, Any] | None) -> openapi.Description | None:
+    """The document in ``content``, for ``openapi_take``; ``None`` if it is the one that is ``kept``. Not in a transaction."""
+    try:
+        if load(decode(content)) == kept:
+            return None
+    except DocumentRefused:
+        pass  # as the reader's process says too, with the place
+    return _checked(openapi.read_aside(content, "the declarative file"))
+
+
+def openapi_take(*, actor: Actor, api: API, description: openapi.Description) -> ImportResult:
+    """``openapi_import`` of a document that was read before, in a transaction that may be open."""
+    allow(can_edit_api(actor, api), "Only owners and developers of its tenant may change this API.")
     return _take(actor, api, description)
 
 
@@ -92,6 +111,11 @@ def _slug(actor: Actor, description: openapi.Description) -> str:
         ) from None
 
 
+def _digest(document: dict[str, Any]) -> str:
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
 def _upstream(given: str, description: openapi.Description) -> str:
     """``given``, with the path of a document whose server has no host; else the document's first server, if it has one."""
     path = "" if description.servers else description.base_path
@@ -118,7 +142,10 @@ def _note(description: openapi.Description, message: str) -> None:
 
 
 def _read(content: bytes, tenant: Tenant) -> openapi.Description:
-    description = openapi.read_aside(content, tenant.slug)
+    return _checked(openapi.read_aside(content, tenant.slug))
+
+
+def _checked(description: openapi.Description) -> openapi.Description:
     if errors := validation.operations_error(description.operations):
         raise ValidationError({"document": field_names.sentences(errors)})
     return description
@@ -128,6 +155,7 @@ def _take(actor: Actor, api: API, description: openapi.Description) -> ImportRes
     with change(
         actor=actor, verb="api.import", target_type="api", target=api.slug, tenant=api.tenant.slug
     ) as audit_entry:
+        kept = configuration(API.objects.select_related("cache_policy").get(pk=api.pk)) | described(api)
         before = set(api.operations.values_list("method", "path"))
         replace_operations(audit_entry, api, description.operations)
         after = set(api.operations.values_list("method", "path"))
@@ -137,8 +165,10 @@ def _take(actor: Actor, api: API, description: openapi.Description) -> ImportRes
             defaults={
                 "document": description.document,
                 "version": description.version,
+                "digest": _digest(description.document),
                 "warnings": description.warnings,
             },
         )
+        keep_revision(actor, api, kept, f"Imported OpenAPI {description.version}")
         audit_entry.affect("api", api.slug)
     return ImportResult(len(after), len(after - before), len(before - after), description.warnings)

@@ -18,6 +18,7 @@ from apps.catalog.document import (
     UpstreamFields,
     changes_without_secrets,
     configuration,
+    described,
     differences,
     upstream_document,
 )
@@ -83,7 +84,7 @@ def write(
     private: frozenset[str] = frozenset(),
 ) -> None:
     """Save ``api`` with these values in place of its own. ``private`` is what ``private_upstreams`` found."""
-    before = copy.deepcopy(configuration(api)) if api.pk else {}
+    before = copy.deepcopy(configuration(api)) | described(api) if api.pk else {}
     listed = [upstream_document(row) for row in api.upstreams.all()] if api.pk else []
     api.put(fields)
     api.cache_policy.put(policy)
@@ -104,20 +105,26 @@ def write(
     if wanted != listed:
         _replace_upstreams(api, wanted)
     redescribed = operations is not None and replace_operations(audit_entry, api, operations)
-    fresh = API.objects.select_related("cache_policy").get(pk=api.pk)
-    document = configuration(fresh)
-    changed = differences(before, document)
-    if changed:
-        api.revision += 1
-        API.objects.filter(pk=api.pk).update(revision=api.revision)
-        Revision.objects.create(
-            api=api, number=api.revision, document=document, comment=comment[:300], author=user_of(actor)
-        )
-    elif not redescribed:
+    changed = keep_revision(actor, api, before, comment)
+    if not changed and not redescribed:
         audit_entry.drop()
         return
     audit_entry.changes.update(changes_without_secrets(changed))
     audit_entry.affect("api", api.slug)
+
+
+def keep_revision(actor: Actor, api: API, before: Mapping[str, Any], comment: str) -> dict[str, list[Any]]:
+    """Keep what ``api`` is now as its newest revision, unless it is what it was ``before``; ``differences`` from that."""
+    fresh = API.objects.select_related("cache_policy").get(pk=api.pk)
+    document = configuration(fresh) | described(fresh)
+    changed = differences(before, document)
+    if changed:
+        api.revision = fresh.revision + 1
+        API.objects.filter(pk=api.pk).update(revision=api.revision)
+        Revision.objects.create(
+            api=api, number=api.revision, document=document, comment=comment[:300], author=user_of(actor)
+        )
+    return changed
 
 
 def _check(

@@ -116,7 +116,7 @@ def restore(request: SignedInRequest, revision: Revision) -> Action:
         submit="Roll back",
         back=reverse("console:api_revision", args=[api.slug, revision.number]),
         back_label=f"Revision {revision.number}",
-        explain="Its configuration becomes what it was then, as a new revision. Operations and documents stay.",
+        explain="Its configuration becomes what it was then, as a new revision. Operations and their document stay.",
         form=CommentForm,
         service=partial(api_rollback, api=api, number=revision.number),
         to=reverse("console:api_revisions", args=[api.slug]),
@@ -134,7 +134,7 @@ def import_document(request: SignedInRequest, api: API) -> Action:
         submit="Import",
         back=to,
         back_label=str(api),
-        explain="Operations that the document doesn't have are removed.",
+        explain="Operations that the document doesn't have are removed. A document that differs makes a new revision.",
         form=DocumentForm,
         service=lambda actor, document: openapi_import(actor=actor, api=api, content=document),
         answer=lambda result, _: done_with_receipt(
