@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
-from apps.access.choices import LIVE, KeyState, RequestState
+from apps.access.choices import LIVE, KeyState, RequestState, Side
 from apps.access.models import AccessRequest, Subscription
 from apps.access.policies import (
     applications_usable_by,
@@ -16,6 +16,9 @@ from apps.access.policies import (
     requests_visible_to,
     subscriptions_visible_to,
 )
+from apps.catalog.choices import APIState
+from apps.catalog.models import API
+from apps.catalog.selectors import apis_in_catalogue
 from apps.tenants.actors import Actor
 from apps.tenants.choices import Role
 from apps.tenants.policies import tenants_of
@@ -24,6 +27,7 @@ __all__ = [
     "Evidence",
     "applications_usable_by",
     "applications_visible_to",
+    "catalogue_of",
     "in_force",
     "keys_visible_to",
     "plans_visible_to",
@@ -32,6 +36,12 @@ __all__ = [
     "requests_visible_to",
     "subscriptions_visible_to",
 ]
+
+
+def catalogue_of(user: Actor | None) -> QuerySet[API]:
+    """What ``user`` may ask for, and the deprecated APIs that an application of theirs may call still."""
+    held = subscriptions_visible_to(user, Side.CALLER).filter(state__in=LIVE)
+    return apis_in_catalogue(user) | API.objects.filter(state=APIState.DEPRECATED, pk__in=held.values("api"))
 
 
 def in_force(now: datetime, prefix: str = "") -> Q:

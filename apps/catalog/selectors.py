@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from apps.audit.models import Entry
+from apps.catalog.choices import APIState
 from apps.catalog.document import changes_without_secrets, differences, to_document, without_secrets
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import (
@@ -22,6 +24,7 @@ __all__ = [
     "apis_editable_by",
     "apis_in_catalogue",
     "apis_visible_to",
+    "deprecation_of",
     "document_for",
     "hosts_visible_to",
     "operations_visible_to",
@@ -30,6 +33,13 @@ __all__ = [
     "revisions_visible_to",
     "upstreams_visible_to",
 ]
+
+
+def deprecation_of(api: API) -> Entry | None:
+    """When a deprecated API was deprecated, and with which comment. One query."""
+    if api.state != APIState.DEPRECATED:
+        return None
+    return Entry.objects.filter(verb="api.deprecate", target_type="api", target=api.slug).first()
 
 
 def document_for(user: Actor | None, api: API) -> dict[str, Any]:

@@ -346,7 +346,7 @@ def test_the_order_of_upstreams_is_the_one_that_was_given(cast: Cast):
     assert api.revision == 2
 
 
-def test_operations_are_replaced_as_a_whole_and_are_no_revision(cast: Cast):
+def test_operations_are_replaced_as_a_whole_and_are_a_revision(cast: Cast):
     api = create(cast, operations=[{"method": "GET", "path": "/items"}])
     api = services.api_update(
         actor=cast.olga,
@@ -354,7 +354,7 @@ def test_operations_are_replaced_as_a_whole_and_are_no_revision(cast: Cast):
         operations=[{"method": "GET", "path": "/items", "summary": "All"}, {"method": "POST", "path": "/items"}],
     )
     assert list(api.operations.values_list("method", "summary")) == [("GET", "All"), ("POST", "")]
-    assert api.revision == 1
+    assert api.revision == 2
     assert last().changes == {"operations added": [None, ["POST /items"]]}
     before = Entry.objects.count()
     services.api_update(

@@ -13,6 +13,7 @@ from apps.catalog import validation
 from apps.catalog.certificates import read_certificates
 from apps.catalog.choices import SERVED, APIState
 from apps.catalog.document import (
+    DESCRIBED,
     APIFields,
     OperationFields,
     UpstreamFields,
@@ -109,7 +110,8 @@ def write(
     if not changed and not redescribed:
         audit_entry.drop()
         return
-    audit_entry.changes.update(changes_without_secrets(changed))
+    settings = {path: pair for path, pair in changed.items() if path.partition(".")[0] != DESCRIBED}
+    audit_entry.changes.update(changes_without_secrets(settings))
     audit_entry.affect("api", api.slug)
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.console import number_format, status_labels
+from apps.console import markdown, number_format, status_labels
 from apps.httpcache import Reason
 
 register = template.Library()
@@ -36,6 +36,7 @@ register.filter("duration", number_format.duration)
 register.filter("counted", number_format.counted)
 register.filter("per", number_format.per)
 register.filter("past", status_labels.past)
+register.filter("markdown", markdown.rendered)
 
 
 @register.filter

@@ -35,7 +35,7 @@ STEPS: dict[Transition, tuple[str, str, str, str]] = {
     ),
     Transition.DEPRECATE: (
         "Deprecate {api}?",
-        "Callers go on as before; no new subscriptions are taken, and the catalogue says so.",
+        "Callers go on as before; no new subscriptions are taken, and the catalogue says so with your comment.",
         "Deprecate",
         "{api} is deprecated",
     ),

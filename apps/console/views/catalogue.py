@@ -12,6 +12,7 @@ from apps.access.models import AccessRequest
 from apps.access.offers import plans_offered
 from apps.access.selectors import (
     applications_usable_by,
+    catalogue_of,
     in_force,
     requests_visible_to,
     subscriptions_visible_to,
@@ -19,7 +20,7 @@ from apps.access.selectors import (
 from apps.access.services import request_create, trial_key_create
 from apps.catalog.models import API
 from apps.catalog.policies import can_view_api, can_view_configuration
-from apps.catalog.selectors import apis_in_catalogue
+from apps.catalog.selectors import deprecation_of
 from apps.console.actions import FORM, Action, action
 from apps.console.call_examples import curl_of
 from apps.console.filters import CatalogueFilters
@@ -42,8 +43,8 @@ PER_PAGE = 24
 
 @page(may=anyone)
 def catalogue(request: SignedInRequest) -> HttpResponse:
-    """Every API that may be asked for."""
-    rows = apis_in_catalogue(request.user).select_related("tenant").order_by("name")
+    """Every API that may be asked for, and deprecated ones for who calls them."""
+    rows = catalogue_of(request.user).select_related("tenant").order_by("name")
     context = listing(request, rows, APITable, CatalogueFilters, per_page=PER_PAGE)
     apis = [row.record for row in context["table"].page]
     held = subscriptions_visible_to(request.user, Side.CALLER).filter(api__in=apis, state__in=LIVE)
@@ -67,6 +68,7 @@ def entry(request: SignedInRequest, api: API) -> HttpResponse:
             "api": api,
             "operations": api.operations.all(),
             "document": getattr(api, "openapi", None),
+            "deprecation": deprecation_of(api),
             "plans": plans_offered(api, tenants_visible_to(user)),
             "held": held,
             "asked": asked,

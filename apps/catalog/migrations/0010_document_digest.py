@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0008_certificates_of_upstreams"),
+        ("catalog", "0009_plans_of_an_api"),
     ]
 
     operations = [
