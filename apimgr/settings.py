@@ -98,6 +98,7 @@ INSTALLED_APPS = [
     "apps.warming",
     "apps.invalidation",
     "apps.explain",
+    "apps.notifications",
     "apps.declarative",
     "apps.console",
     "apps.supervisor",
@@ -308,6 +309,8 @@ CELERY_BEAT_SCHEDULE = {
     "invalidation.retain": {"task": "invalidation.retain", "schedule": 3600.0, "options": {"expires": 3600}},
     "tenants.notify": {"task": "tenants.notify", "schedule": 3600.0, "options": {"expires": 3600}},
     "catalog.check_hosts": {"task": "catalog.check_hosts", "schedule": 10.0, "options": {"expires": 10}},
+    "notifications.send": {"task": "notifications.send", "schedule": 10.0, "options": {"expires": 10}},
+    "notifications.tend": {"task": "notifications.tend", "schedule": 3600.0, "options": {"expires": 3600}},
     "access.expire": {"task": "access.expire", "schedule": 15.0, "options": {"expires": 15}},
 }
 

@@ -16,6 +16,7 @@ rest_api = [
     path("", include("apps.warming.api.urls")),
     path("", include("apps.invalidation.api.urls")),
     path("", include("apps.explain.api.urls")),
+    path("", include("apps.notifications.api.urls")),
 ]
 
 urlpatterns = [

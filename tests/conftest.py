@@ -16,10 +16,11 @@ from django.conf import settings
 
 from apps.supervisor.valkey import EmbeddedValkey, ValkeyRole, ValkeySettings
 from tests.support.cast import cast
+from tests.support.letters import sent
 from tests.support.ports import free_port
 from tests.support.transactions import only_sql_in_transactions
 
-__all__ = ["cast", "only_sql_in_transactions"]
+__all__ = ["cast", "only_sql_in_transactions", "sent"]
 
 LONGEST = ("tests/system/", "tests/test_linear_work.py")
 """The modules that take longest."""

@@ -164,6 +164,8 @@ def test_an_upgrade_mends_what_the_constraints_would_refuse():
     mended = []
     try:
         for model, field in WITH_CHOICES:
+            if model not in old:  # it came with its constraints
+                continue
             row = row_of(old[model])
             type(row).objects.filter(pk=row.pk).update(
                 **{field.name: 7 if isinstance(field, models.IntegerField) else "x"}

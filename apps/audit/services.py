@@ -16,10 +16,13 @@ from apps.foundation.via import via
 committed: Hook[[], None] = Hook()
 """Called after the commit of changes that gateways must hear of."""
 
+recorded: Hook[[Entry, Any, Any], None] = Hook()
+"""Called in the transaction of each change that says what it is about: with its entry, who made it, and that object."""
+
 
 @dataclass
 class Change:
-    """What a service says of its change while it is making it."""
+    """What a service says of its change while it is making it. ``about`` is the object whose people are to hear of it."""
 
     verb: str
     target_type: str
@@ -28,6 +31,7 @@ class Change:
     comment: str = ""
     changes: dict[str, list[Any]] = field(default_factory=dict)
     affects: list[list[str]] = field(default_factory=list)
+    about: Any = None
     dropped: bool = False
 
     def drop(self) -> None:
@@ -88,6 +92,8 @@ def change(
             changes=audit_entry.changes,
             affects=audit_entry.affects,
         )
+        if audit_entry.about is not None:
+            recorded(entry, actor, audit_entry.about)
         if audit_entry.affects:
             transaction.on_commit(partial(_wake, entry.epoch), robust=True)
 

@@ -15,6 +15,8 @@ from apps.catalog.choices import APIState
 from apps.catalog.models import API
 from apps.catalog.selectors import apis_visible_to
 from apps.console.lists import ConsoleFilterSet
+from apps.notifications.choices import Group
+from apps.notifications.models import Notification
 from apps.tenants.choices import TenantState
 from apps.tenants.models import Tenant, User
 from apps.tenants.selectors import tenants_visible_to
@@ -171,3 +173,23 @@ class UserFilters(ConsoleFilterSet):
     class Meta:
         model = User
         fields: list[str] = []
+
+
+class NotificationFilters(ConsoleFilterSet):
+    """Notifications by kind, and whether they were read."""
+
+    group = ChoiceFilter(choices=Group.choices, empty_label="Everything", label="About")
+    unread = ChoiceFilter(
+        choices=[("true", "Unread")],
+        method="of_unread",
+        empty_label="Read and unread",
+        label="State",
+    )
+
+    class Meta:
+        model = Notification
+        fields: list[str] = []
+
+    def of_unread(self, queryset: QuerySet[Notification], name: str, value: str) -> QuerySet[Notification]:
+        """Those that weren't read."""
+        return queryset.filter(read_at=None)

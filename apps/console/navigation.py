@@ -11,13 +11,14 @@ from apps.tenants.models import User
 
 @dataclass(frozen=True)
 class NavigationItem:
-    """A page of the side bar. ``go`` is the letter that follows ``g``;"""
+    """A page of the side bar. ``go`` is the letter that follows ``g``; ``counted`` says what its number counts."""
 
     label: str
     icon: str
     route: str
     go: str
     may: Callable[[User], bool] = anyone
+    counted: str = "waiting"
 
     @property
     def url(self) -> str:
@@ -39,7 +40,13 @@ def members(user: User) -> bool:
 
 
 GROUPS = (
-    NavigationGroup("", (NavigationItem("Overview", "home", "overview", "o"),)),
+    NavigationGroup(
+        "",
+        (
+            NavigationItem("Overview", "home", "overview", "o"),
+            NavigationItem("Notifications", "bell", "notifications", "i", counted="unread"),
+        ),
+    ),
     NavigationGroup(
         "APIs",
         (

@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping
 from functools import cached_property
 from typing import Any
 
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -29,6 +30,7 @@ from apps.console.lists import first_letters
 from apps.console.sparkline import spark
 from apps.console.templatetags.console import state
 from apps.invalidation.choices import ForwardingState
+from apps.notifications.models import Notification
 from apps.tenants.choices import Role
 from apps.tenants.models import Membership, Tenant, User
 from apps.tenants.policies import is_administrator, tenants_of
@@ -420,3 +422,20 @@ class UserTable(ConsoleTable):
         """Where they are members, and as what."""
         roles = [f"{membership.tenant} ({membership.role})" for membership in record.memberships.all()]
         return ", ".join((["platform administrator"] if record.is_administrator else []) + roles) or number_format.DASH
+
+
+class NotificationTable(ConsoleTable):
+    """What the reader was notified of; unread ones have a mark and a button."""
+
+    title = Column(verbose_name="What", orderable=False)
+    tenant = Column("As a member of", accessor="tenant__name", orderable=False)
+    actor = Column("By", orderable=False)
+    at = TimeColumn(verbose_name="When")
+    actions = ActionsColumn("notifications/actions.html")
+
+    class Meta:
+        order_by = "-at"
+
+    def render_title(self, record: Notification) -> str:
+        """The change as a link to what it is about, with what was said of it."""
+        return render_to_string("notifications/title.html", {"record": record})

@@ -400,6 +400,7 @@ def _tenant_state(actor: Actor, tenant: Tenant, old: TenantState, new: TenantSta
             raise Conflict(f"{tenant} is {tenant.get_state_display().lower()} already.")
         tenant.state = new
         audit_entry.field("state", old.value, new.value)
+        audit_entry.about = tenant
         audit_entry.affect("tenant", tenant.slug)
         if new is TenantState.SUSPENDED:
             audit_entry.affect("stored", tag_of_tenant(tenant.slug))

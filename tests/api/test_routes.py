@@ -81,7 +81,7 @@ def test_a_stranger_sees_nothing_of_what_others_have(cast, calls_as, address, ev
 
 
 #: What he changes of himself, or makes for his own tenant, is his to change.
-OWN = ("/api/v1/applications/",)
+OWN = ("/api/v1/applications/", "/api/v1/notifications/read/")
 
 
 @pytest.fixture

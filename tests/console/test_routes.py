@@ -14,7 +14,19 @@ from tests.support.cast import make_user
 
 #: whoever is signed in may open these: their selectors scope what they hold, and what they name is public to users
 OPEN = {
-    *("overview", "search", "help", "account", "token_new", "apis", "requests", "subscriptions", "applications"),
+    *(
+        "overview",
+        "search",
+        "help",
+        "account",
+        "token_new",
+        "account_mails",
+        "notifications",
+        "apis",
+        "requests",
+        "subscriptions",
+        "applications",
+    ),
     *(
         "catalogue",
         "catalogue_entry",
@@ -129,7 +141,7 @@ def test_a_stranger_opens_only_what_is_everybodys(world, browse):
 def test_a_stranger_changes_nothing(world, browse):
     stranger = browse(make_user("sam@nowhere.test"), confirmed=True)
     before = Entry.objects.count()
-    for name in ROUTES.keys() - {"token_new", "account"}:
+    for name in ROUTES.keys() - {"token_new", "account", "account_mails", "notifications"}:
         assert stranger.post(address_of(name, world)).status_code in {403, 404, 405, 422, 200}, name
     assert Entry.objects.count() == before
 

@@ -1,7 +1,6 @@
 """An approver learns of an applicant what concerns the approver's own APIs, and how many others there are; in no room which."""
 
 import pytest
-from django.core import mail
 from django.urls import reverse
 from rest_framework.test import APIClient
 
@@ -15,13 +14,14 @@ from tests.console.conftest import World, text_of
 from tests.console.test_routes import ROUTES, address_of
 from tests.support.calls import HIT, make_calls
 from tests.support.cast import make_api, make_request, make_subscription, make_tenant, make_token, make_user
+from tests.support.letters import Sent
 
 HIDDEN = "hushhush"
 """The slug and name of what acme has elsewhere."""
 
 
 @pytest.fixture
-def elsewhere(world: World, django_capture_on_commit_callbacks) -> World:
+def elsewhere(world: World) -> World:
     """Acme calls another tenant's API too, was refused there once, has a key for it alone, and asks Olga for one more."""
     people = world.people
     rival = make_tenant("rival")
@@ -33,8 +33,7 @@ def elsewhere(world: World, django_capture_on_commit_callbacks) -> World:
     key_create(actor=people.bob, application=world.application, name="other", apis=[HIDDEN])
     make_calls({"api": HIDDEN, "path": f"/{HIDDEN}/items", "operation": ""}, HIT | {"api": HIDDEN})
     api_unpublish(actor=PLATFORM, api=api)  # so that the catalogue doesn't tell of it either
-    with django_capture_on_commit_callbacks(execute=True):
-        world.asked = make_request(people.bob, world.application, make_api(people.platform, "weather"))
+    world.asked = make_request(people.bob, world.application, make_api(people.platform, "weather"))
     return world
 
 
@@ -80,7 +79,7 @@ def test_no_route_of_the_rest_api_tells_an_approver_which(elsewhere):
     assert seen > 10
 
 
-def test_no_letter_tells_an_approver_which(elsewhere):
-    letters = [each for each in mail.outbox if "olga@platform.test" in each.recipients()]
+def test_no_letter_tells_an_approver_which(elsewhere, sent: Sent):
+    letters = [each for each in sent() if "olga@platform.test" in each.recipients()]
     assert letters
     assert not any(HIDDEN in (each.subject + str(each.body)).lower() for each in letters)

@@ -17,6 +17,8 @@ WAIT_FOR_THE_PLATFORM = {
     "analytics.retention",
     "fleet.reconcile",
     "invalidation.retain",
+    "notifications.send",
+    "notifications.tend",
     "tenants.notify",
     "warming.begin",
 }

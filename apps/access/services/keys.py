@@ -131,6 +131,7 @@ def key_revoke(*, actor: Actor, key: APIKey, comment: str = "") -> APIKey:
         if not revoked:
             raise Conflict(f"{key} is revoked already.")
         audit_entry.field("state", KeyState.ACTIVE.value, KeyState.REVOKED.value)
+        audit_entry.about = key
         audit_entry.affect("key", key.digest)
         audit_entry.affect("stored", tag_of_subject(subject_of_key(key.pk)))
     key.refresh_from_db()

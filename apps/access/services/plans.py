@@ -16,6 +16,8 @@ from apps.tenants.models import Tenant
 from apps.tenants.services import allow
 
 LARGEST = 10**12
+LIMITS = frozenset({"rate_calls", "rate_period", "burst", "quota", "quota_period", "charge_failures", "trust_lease"})
+"""What its subscribers hear of when it changes. For which other tenants a plan is, isn't theirs to know."""
 _REFUSAL = "Only a platform administrator may change plans."
 
 
@@ -34,6 +36,8 @@ def plan_update(*, actor: Actor, plan: Plan, **fields: Unpack[PlanFields]) -> Pl
     with change(actor=actor, verb="plan.update", target_type="plan", target=plan.slug) as audit_entry:
         plan = Plan.objects.get(pk=plan.pk)
         _write(audit_entry, plan, fields)
+        if audit_entry.changes.keys() & LIMITS:
+            audit_entry.about = plan
         if not audit_entry.changes:
             audit_entry.drop()
     return plan

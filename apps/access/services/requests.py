@@ -18,7 +18,6 @@ from apps.access.choices import (
     RequestState,
     RequestVerb,
 )
-from apps.access.emails import tell_applicant, tell_approvers
 from apps.access.models import AccessRequest, Application, Plan, RequestComment, Subscription
 from apps.access.offers import check_offered, is_granted_automatically, refusal
 from apps.access.policies import can_cancel_request, can_decide_request, can_edit_request, can_request_access
@@ -111,7 +110,7 @@ def request_submit(*, actor: Actor, access_request: AccessRequest, comment: str 
         _check_askable(row.application, row.api, row.subscription, row.plan)
         automatic = is_granted_automatically(row.plan, row.api)
         if not automatic:
-            tell_approvers(row)
+            audit_entry.about = row
     if automatic:
         request_approve(actor=PLATFORM, access_request=row, comment=GRANTED)
     access_request.refresh_from_db()
@@ -125,7 +124,7 @@ def request_ask(*, actor: Actor, access_request: AccessRequest, comment: str) ->
     with _changing("request.ask", actor, access_request, comment) as audit_entry:
         row = _fresh(access_request)
         _move(audit_entry, actor, row, RequestVerb.ASK, comment)
-        tell_applicant(row, RequestVerb.ASK, comment)
+        audit_entry.about = row
     access_request.refresh_from_db()
     return access_request
 
@@ -168,7 +167,7 @@ def request_approve(
                 audit_entry.field("expires_at", _iso(running.expires_at), _iso(expires_at))
                 Subscription.objects.filter(pk=running.pk).update(expires_at=expires_at)
         AccessRequest.objects.filter(pk=row.pk).update(subscription=running)
-        tell_applicant(row, RequestVerb.APPROVE, comment)
+        audit_entry.about = row
     access_request.refresh_from_db()
     return access_request
 
@@ -181,7 +180,7 @@ def request_reject(*, actor: Actor, access_request: AccessRequest, comment: str)
         row = _fresh(access_request)
         decision = {"decided_by": user_of(actor), "decided_at": timezone.now()}
         _move(audit_entry, actor, row, RequestVerb.REJECT, comment, **decision)
-        tell_applicant(row, RequestVerb.REJECT, comment)
+        audit_entry.about = row
     access_request.refresh_from_db()
     return access_request
 
@@ -190,7 +189,10 @@ def request_cancel(*, actor: Actor, access_request: AccessRequest, comment: str 
     """Take it back, before it is decided."""
     allow(can_cancel_request(actor, access_request), _APPLICANT)
     with _changing("request.cancel", actor, access_request, comment) as audit_entry:
-        _move(audit_entry, actor, _fresh(access_request), RequestVerb.CANCEL, comment)
+        row = _fresh(access_request)
+        _move(audit_entry, actor, row, RequestVerb.CANCEL, comment)
+        if row.submitted_at:  # a draft was its tenant's alone
+            audit_entry.about = row
     access_request.refresh_from_db()
     return access_request
 

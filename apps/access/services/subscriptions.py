@@ -33,7 +33,8 @@ def subscription_create(
     allow(can_approve_for(actor, api), _REFUSAL)
     with changing("subscription.create", actor, application, api) as audit_entry:
         _check_grantable(actor, application, api, plan)
-        return grant(audit_entry, application, api, plan, expires_at)
+        audit_entry.about = subscription = grant(audit_entry, application, api, plan, expires_at)
+    return subscription
 
 
 def subscription_change_plan(*, actor: Actor, subscription: Subscription, plan: Plan) -> Subscription:
@@ -42,6 +43,7 @@ def subscription_change_plan(*, actor: Actor, subscription: Subscription, plan: 
     with changing("subscription.change_plan", actor, subscription.application, subscription.api) as audit_entry:
         if plan.pk != subscription.plan_id:
             _check_grantable(actor, subscription.application, subscription.api, plan)
+        audit_entry.about = subscription
         if not put_under(audit_entry, subscription, plan):
             audit_entry.drop()
     return subscription
@@ -163,6 +165,7 @@ def _move(actor: Actor, subscription: Subscription, verb: SubscriptionVerb, comm
             label = SubscriptionState(before).label.lower()
             raise Conflict(f"The subscription is {label}: {verb.label.lower()} is not possible.")
         audit_entry.field("state", before, goal.value)
+        audit_entry.about = subscription
         audit_entry.affect("application", named(subscription.application))
         if verb is not SubscriptionVerb.RESUME:
             _forget_stored(audit_entry, subscription)

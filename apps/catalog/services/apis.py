@@ -128,6 +128,7 @@ def api_transition(*, actor: Actor, api: API, transition: Transition | str, comm
         if not moved:
             raise Conflict(f"{api} is {fresh.get_state_display().lower()}: {transition.label.lower()} is not possible.")
         audit_entry.field("state", before, goal.value)
+        audit_entry.about = fresh
         audit_entry.affect("api", api.slug)
     api.refresh_from_db()
     return api

@@ -6,6 +6,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from apps.console.forms.fields import ConsoleForm, LinesField, MomentField, NamedForm
+from apps.notifications.choices import Group
 from apps.tenants.choices import Role, TokenScope
 from apps.tenants.models import Tenant, User
 
@@ -130,3 +131,22 @@ class EgressForm(ConsoleForm):
         help_text="One a line: a network (10.0.0.0/8), a host name, or *.suffix for the names below it; :443 or :8000-8010 "
         "behind it for those ports alone.",
     )
+
+
+class MailForm(ConsoleForm):
+    """Which notifications come by e-mail."""
+
+    groups = forms.MultipleChoiceField(
+        choices=Group.choices, required=False, widget=forms.CheckboxSelectMultiple, label="Send me e-mails about"
+    )
+
+
+class ReadForm(ConsoleForm):
+    """Which notifications were read: one by its number, or ``all``. The cleaned value is what the service takes."""
+
+    read = forms.RegexField(r"^(all|[0-9]{1,18})\Z")
+
+    def clean_read(self) -> list[int] | None:
+        """The numbers; ``None`` for all."""
+        text = self.cleaned_data["read"]
+        return None if text == "all" else [int(text)]

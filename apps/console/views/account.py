@@ -14,6 +14,7 @@ from apps.console.form_responses import attempted, done, sent, show_once
 from apps.console.forms.people import ProfileForm, TokenForm
 from apps.console.object_lookup import a_token
 from apps.console.page_access import SignedInRequest, anyone, page
+from apps.notifications.selectors import mailed_groups
 from apps.tenants.models import Token
 from apps.tenants.policies import can_revoke_token
 from apps.tenants.selectors import memberships_visible_to, tokens_ending_soon, tokens_visible_to
@@ -37,6 +38,7 @@ def account(request: SignedInRequest) -> HttpResponse:
         "memberships": memberships_visible_to(user).filter(user=user),
         "tokens": tokens_visible_to(user).filter(user=user),
         "ending": tokens_ending_soon(user),
+        "mailed": mailed_groups(user),
     }
     return render(request, "account/account.html", context, status=422 if form.errors else 200)
 

@@ -1,0 +1,1 @@
+"""Notifications: whom a change concerns hears of it, in the console and by e-mail."""

@@ -1,0 +1,120 @@
+"""What people are notified of: a line for each kind of change, by its verb in the audit log.
+
+A change that says what it is ``about`` (``apps.audit.services.Change``) and has a line here reaches the people of the sides that
+the line names. What nobody is notified of is in ``SILENT``, with the reason; ``tests/notifications/test_kinds.py`` knows every
+verb of the services and fails for one that is in neither.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from apps.access.models import AccessRequest
+from apps.access.services.plans import LIMITS
+from apps.notifications.choices import Group
+
+
+class Side(Enum):
+    """Who hears of a change."""
+
+    CONSUMER = "owners and developers of the tenant that calls"
+    PROVIDER = "owners of the API's tenant; platform administrators where it has none"
+
+
+BOTH = (Side.CONSUMER, Side.PROVIDER)
+
+Changes = Mapping[str, list[Any]]
+
+
+def nothing(about: object, changes: Changes) -> str:
+    """No more than the title."""
+    return ""
+
+
+def reason(about: AccessRequest, changes: Changes) -> str:
+    """Why access is asked for, and under which plan."""
+    return f"{about.reason}\n\nPlan: {about.plan}."
+
+
+def granted(about: AccessRequest, changes: Changes) -> str:
+    """What was granted, and until when."""
+    until = f" It ends on {about.expires_at:%-d %B %Y, %H:%M} UTC." if about.expires_at else ""
+    return f"Plan: {about.plan}.{until}"
+
+
+def limits(about: object, changes: Changes) -> str:
+    """Each limit of a plan that changed, before and after."""
+    return "\n".join(
+        f"{name.replace('_', ' ').capitalize()}: {_shown(before)} → {_shown(after)}"
+        for name, (before, after) in changes.items()
+        if name in LIMITS
+    )
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of notification. ``title`` is formatted with the words of what it is about (``sides.words_of``)."""
+
+    group: Group
+    to: tuple[Side, ...]
+    title: str
+    detail: Callable[[Any, Changes], str] = nothing
+
+
+_SUBSCRIPTION = "The subscription of {application} to {api}"
+_REQUEST = "The request of {application} for access to {api}"
+
+KINDS: dict[str, Kind] = {
+    "request.submit": Kind(
+        Group.REQUESTS, (Side.PROVIDER,), "{tenant} asks for access to {api} for {application}", reason
+    ),
+    "request.ask": Kind(Group.REQUESTS, (Side.CONSUMER,), f"{_REQUEST} needs an answer from you"),
+    "request.approve": Kind(Group.REQUESTS, BOTH, f"{_REQUEST} was approved", granted),
+    "request.reject": Kind(Group.REQUESTS, BOTH, f"{_REQUEST} was rejected"),
+    "request.cancel": Kind(Group.REQUESTS, BOTH, f"{_REQUEST} was taken back"),
+    "subscription.create": Kind(Group.SUBSCRIPTIONS, BOTH, "{application} may call {api}, under the plan {plan}"),
+    "subscription.change_plan": Kind(Group.SUBSCRIPTIONS, BOTH, f"{_SUBSCRIPTION} is under the plan {{plan}} now"),
+    "subscription.suspend": Kind(Group.SUBSCRIPTIONS, BOTH, f"{_SUBSCRIPTION} was suspended: its calls are refused"),
+    "subscription.resume": Kind(Group.SUBSCRIPTIONS, BOTH, f"{_SUBSCRIPTION} was resumed"),
+    "subscription.revoke": Kind(Group.SUBSCRIPTIONS, BOTH, f"{_SUBSCRIPTION} was revoked: its calls are refused"),
+    "subscription.expire": Kind(Group.SUBSCRIPTIONS, BOTH, f"{_SUBSCRIPTION} has ended: its calls are refused"),
+    "subscription.ends_soon": Kind(Group.ENDS, BOTH, f"{_SUBSCRIPTION} ends on {{ends}}"),
+    "key.revoke": Kind(Group.SUBSCRIPTIONS, (Side.CONSUMER,), "The key {key} of {application} was revoked"),
+    "key.ends_soon": Kind(Group.ENDS, (Side.CONSUMER,), "The key {key} of {application} ends on {ends}"),
+    "plan.update": Kind(Group.SUBSCRIPTIONS, (Side.CONSUMER,), "The limits of the plan {plan} changed", limits),
+    "api.publish": Kind(Group.APIS, BOTH, "{api} is published"),
+    "api.unpublish": Kind(Group.APIS, BOTH, "{api} was taken from the gateways: calls to it are refused"),
+    "api.deprecate": Kind(Group.APIS, BOTH, "{api} is deprecated: it goes on, and takes no new subscriptions"),
+    "api.retire": Kind(Group.APIS, BOTH, "{api} was retired: calls to it are refused"),
+    "tenant.suspend": Kind(Group.SUBSCRIPTIONS, (Side.CONSUMER,), "{tenant} was suspended: its keys are refused"),
+    "tenant.resume": Kind(Group.SUBSCRIPTIONS, (Side.CONSUMER,), "{tenant} was resumed: its keys work again"),
+}
+
+SILENT: dict[str, str] = {
+    "request.create": "a draft is its tenant's own; the request counts once it is submitted",
+    "request.update": "it is read anew when it is submitted again",
+    "key.create": "the tenant's own work, and it takes nothing from anybody",
+    "key.import": "the tenant's own work, and it takes nothing from anybody",
+    "key.update": "the tenant's own work",
+    "key.rotate": "the tenant's own work; the old key goes on for its overlap",
+    "key.try": "a key of a minute",
+    "key.clean": "keys of a minute that are over",
+    "application.create": "the tenant's own work",
+    "application.update": "the tenant's own work",
+    "application.delete": "the tenant's own decision, and nothing is left to lead to",
+    "plan.create": "no application is under it yet",
+    "plan.delete": "no application was ever under it",
+    "api.create": "a draft that no application calls",
+    "api.import": "a draft that no application calls, or a save like others",
+    "api.update": "every save is a revision: the API's page lists them",
+    "api.rollback": "every save is a revision: the API's page lists them",
+    "api.delete": "only one without subscriptions can be deleted",
+    "tenant.create": "it has no members yet",
+    "tenant.update": "a name",
+    "tenant.delete": "nothing is left to lead to",
+}
