@@ -27,7 +27,7 @@ from apps.httpcache.bounded_table import Remembered
 from apps.httpcache.directives import ResponseDirectives
 from apps.httpcache.entry import Variants
 from apps.httpcache.patterns import template
-from apps.wire.snapshot import HeaderRules, Operation
+from apps.wire.snapshot import HeaderRules, Operation, Rewrite
 from tests.gateway.house import api
 from tests.support.cost import STEEPEST, steepness
 
@@ -398,6 +398,7 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
     "Reason | None": lambda text: None,
     "Problem": lambda text: Problem.INVALID_REQUEST,
     "CacheEntry | None": lambda text: None,
+    "collections.abc.Sequence[Rewrite]": lambda text: [Rewrite((None,), (0, "x"), rest=True, passes_rest=True)],
     "tuple[tuple[str, str], ...]": lambda text: API.operations,
     "collections.abc.Iterable[tuple[str, str]]": lambda text: [(each.method, each.path) for each in API.operations],
 }

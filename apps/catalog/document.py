@@ -90,7 +90,7 @@ _HEALTH: dict[str, field_names.Reader] = {"active": field_names.off, "passive": 
 _WORDS: dict[str, Word] = {name: word_of(setting) for name, setting in SETTINGS.items()}
 
 _BEHIND = {
-    "strip_listen_path": ("upstreams",),
+    "host_header": ("upstreams",),
     "concurrency": ("breaker", "health"),
     "body_limit": ("cache", "sensitivity"),
     "response_headers": ("published", "deprecated"),

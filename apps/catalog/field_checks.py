@@ -19,7 +19,7 @@ MOST_HEADERS = 32
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9-]+\Z")
 _VALUE = re.compile(r"[\t\x20-\x7e]*\Z")
-_LISTEN_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+/)*\Z")
+_LISTEN_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+/)*[A-Za-z0-9._~!$&'()*+,;=:@-]*\Z")
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _TAG = re.compile(r"[\w][\w .:/-]{0,39}\Z")
@@ -71,13 +71,13 @@ _MORE_PROXIES = re.compile(rb"client-cert|(?:client|connecting)-ip\Z")
 
 def check_listen_path(path: object) -> str:
     """Where an API is served."""
-    if not isinstance(path, str) or not path.startswith("/") or not path.endswith("/"):
-        raise ValueError("A listen path starts and ends with a slash, like /products/.")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ValueError("A listen path starts with a slash, like /products/ or /graphql.")
     if any(segment in {".", ".."} for segment in path.split("/")):
         raise ValueError("A listen path has no . or .. segments.")
     if not _LISTEN_PATH.match(path):
         raise ValueError("A listen path has letters, digits and -._~!$&'()*+,;=:@ between single slashes.")
-    if path.lower().startswith(RESERVED):
+    if f"{path.lower()}/".startswith(RESERVED):
         raise ValueError(f"{RESERVED} is the gateway's own.")
     return path
 
@@ -93,6 +93,22 @@ def check_hosts(hosts: object) -> list[str]:
         if not is_host(host):
             raise ValueError(f"{host!r} is not a host name (without scheme, port and path).")
     return names
+
+
+def check_host_header(value: object) -> str:
+    """The ``Host`` that upstreams get: a word for whose, or a name with or without a port."""
+    if not isinstance(value, str):
+        raise ValueError("One of upstream and preserve, or a host name.")
+    text = value.strip().lower()
+    name, colon, port = text.rpartition(":") if ":" in text and not text.endswith("]") else (text, "", "")
+    numbered = not colon or (port.isascii() and port.isdigit() and 0 < int(port) < 65536)
+    if text in ("upstream", "preserve"):
+        return text
+    if not numbered or not is_host(normal_host(name)):
+        raise ValueError(
+            f"{value!r} is neither upstream nor preserve, nor a host name like api.example.com or one with a port."
+        )
+    return f"{normal_host(name)}{colon}{port}"
 
 
 def check_tags(value: object) -> list[str]:

@@ -12,6 +12,7 @@ from django.db import models
 from apps.catalog import field_checks
 from apps.catalog.choices import AUTHENTICATION as WAYS
 from apps.catalog.choices import Approval, DebugHeaders
+from apps.catalog.rewrites import check_rewrite, compile_rewrite
 from apps.foundation import declared_settings, field_names
 from apps.foundation.declared_settings import CHOICE, COUNT, DURATION, SWITCH, Between, Kind
 from apps.foundation.secrets import EncryptedJSONField
@@ -25,6 +26,7 @@ __all__ = [
     "DURATION",
     "HEADER_RULES",
     "PLANS",
+    "REWRITES",
     "SWITCH",
     "TEXT",
     "TEXTS",
@@ -84,6 +86,13 @@ AUTHENTICATION = Kind(
     field_checks.check_authentication,
     tuple,
 )
+REWRITES = Kind(
+    field_names.many(lambda value: field_names.read(value, {"from": field_names.text, "to": field_names.text})),
+    list,
+    check_rewrite,
+    compile_rewrite,
+)
+"""A list of rules for paths."""
 HEADER_RULES = Kind(_read_header_rules, check=field_checks.check_header_rules, compiled=_compile_header_rules)
 
 
@@ -125,8 +134,8 @@ class APISettings(models.Model):
         TEXT,
         Tab.SETTINGS,
         "Listen path",
-        help="Where the gateway serves it, from slash to slash.",
-        description="Where the gateway serves it: /products/.",
+        help="Where the gateway serves it: /products/, or /graphql without a slash at the end, which is an endpoint itself.",
+        description="Where the gateway serves it: /products/, or /graphql for an endpoint without a slash at its end.",
         anchor="listen-path",
         own_check=field_checks.check_listen_path,
         in_catalogue=True,
@@ -149,6 +158,29 @@ class APISettings(models.Model):
         help="Otherwise the whole path is appended.",
         anchor="strip-listen-path",
     ).of(models.BooleanField(default=True))
+    rewrite = APISetting(
+        REWRITES,
+        Tab.SETTINGS,
+        "Other paths for the upstream",
+        help="One rule per line, like /old/{id} -> /new/{id} or /v1/** -> /v2/**; the first that fits counts.",
+        description="Rules {from, to}: paths that upstreams get in place of the callers'.",
+        anchor="rewrite",
+        younger=True,
+    ).of(models.JSONField(default=list, blank=True, help_text="Rules {from, to}, paths below the listen path."))
+    host_header = APISetting(
+        TEXT,
+        Tab.SETTINGS,
+        "Host of calls to the upstream",
+        help="upstream: that of its address; preserve: the caller's; or a name.",
+        description="Host of calls to upstreams: upstream (of its URL), preserve (the caller's), or a name.",
+        anchor="host-header",
+        own_check=field_checks.check_host_header,
+        younger=True,
+    ).of(
+        models.CharField(
+            max_length=260, default="upstream", help_text="Of calls to upstreams: upstream, preserve, or a name."
+        )
+    )
     authentication = APISetting(
         AUTHENTICATION,
         Tab.SETTINGS,

@@ -11,6 +11,7 @@ from apps.catalog.document import OperationFields, UpstreamFields
 from apps.catalog.models import API, SETTINGS, HostName
 from apps.egress.addresses import refusal_of_url
 from apps.foundation import field_names
+from apps.wire.listen_paths import stem_of
 
 Errors = dict[str, list[str]]
 
@@ -117,11 +118,13 @@ def operations_error(operations: Sequence[OperationFields]) -> Errors:
 
 
 def collision(api: API) -> API | None:
-    """Another API, not retired, on the same listen path and an overlapping set of hosts. One query.
+    """Another API, not retired, on the same listen path (with or without a slash at its end) and an overlapping set of hosts.
+    One query.
 
     Nested paths don't collide: the longest wins. Nor does a named host with "any host": the named one wins.
     """
-    others = API.objects.filter(listen_path=api.listen_path).exclude(state=APIState.RETIRED).exclude(pk=api.pk)
+    stem = stem_of(api.listen_path)
+    others = API.objects.filter(listen_path__in=(stem, f"{stem}/")).exclude(state=APIState.RETIRED).exclude(pk=api.pk)
     for other in others:
         if not (api.hosts or other.hosts) or set(api.hosts) & set(other.hosts):
             return other
@@ -136,8 +139,10 @@ def foreign_neighbour(api: API) -> API | None:
     tenants' APIs don't answer, so they are no neighbours there.
     """
     segments = api.listen_path.strip("/").split("/")
-    around = ["/" + "/".join(segments[: count + 1]) + "/" for count in range(len(segments))]
-    near = API.objects.filter(Q(listen_path__in=around) | Q(listen_path__startswith=api.listen_path))
+    stems = ["/" + "/".join(segments[: count + 1]) for count in range(len(segments))]
+    around = [*stems, *(f"{stem}/" for stem in stems)]
+    inside = f"{stem_of(api.listen_path)}/"
+    near = API.objects.filter(Q(listen_path__in=around) | Q(listen_path__startswith=inside))
     others = list(near.exclude(state=APIState.RETIRED).exclude(tenant=api.tenant_id))
     named = {host for each in (api, *others) for host in each.hosts}
     proved = HostName.objects.filter(state=HostState.PROVED, host__in=named) if named else ()
@@ -147,7 +152,7 @@ def foreign_neighbour(api: API) -> API | None:
         return bool(one.hosts) and all(owners.get(host) == one.tenant_id for host in one.hosts)
 
     for other in others:
-        nested = other.listen_path in around or other.listen_path.startswith(api.listen_path)
+        nested = other.listen_path in around or other.listen_path.startswith(inside)
         anywhere = (not api.hosts and not own(other)) or (not other.hosts and not own(api))
         if nested and (anywhere or set(api.hosts) & set(other.hosts)):
             return other

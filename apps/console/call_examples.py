@@ -7,6 +7,7 @@ from django.conf import settings
 from apps.catalog.models import API
 from apps.foundation.path_templates import filled
 from apps.gateway.pipeline.authenticators.table import taken_by
+from apps.wire.listen_paths import path_at
 
 KEY = "YOUR_KEY"
 APPLICATION = "YOUR_TENANT/YOUR_APPLICATION"
@@ -15,7 +16,7 @@ APPLICATION = "YOUR_TENANT/YOUR_APPLICATION"
 def gateway_address(api: API, path: str = "") -> str:
     """Where the gateway serves ``path`` of ``api``."""
     base = f"http://{api.hosts[0]}" if api.hosts else settings.GATEWAY_URL
-    return f"{base}{api.listen_path}{path.lstrip('/')}"
+    return f"{base}{path_at(api.listen_path, path)}"
 
 
 def curl_of(

@@ -15,6 +15,7 @@ from apps.console.call_examples import curl_of
 from apps.fleet.receipts import wait_for_receipt
 from apps.gateway.pipeline.authenticators.table import taken_by
 from apps.httpcache import Headers
+from apps.wire.listen_paths import path_at
 
 TIMEOUT = 30.0
 SHOWN = 64 * 1024
@@ -54,7 +55,7 @@ def call(api: API, method: str, path: str, headers: Headers, body: str, made: Ne
         sent[name] = value
     if api.hosts:
         sent["host"] = api.hosts[0]
-    address = f"{settings.GATEWAY_URL}{api.listen_path}{path.lstrip('/')}"
+    address = f"{settings.GATEWAY_URL}{path_at(api.listen_path, path)}"
     begun = time.perf_counter()
     try:
         with (

@@ -8,6 +8,7 @@ from apps.catalog.models import API
 from apps.explain.nearest import KeyOfCall, KeyPart, VisibleEntries, differences
 from apps.purging.policies import can_explain
 from apps.tenants.actors import Actor
+from apps.wire.listen_paths import is_at, path_below
 from apps.wire.redis_client import AWAY
 
 
@@ -19,9 +20,10 @@ def key_of_call(*, actor: Actor, api: str, path: str, cache_key: str) -> KeyOfCa
     if not cache_key:
         return None
     row = API.objects.select_related("tenant").filter(slug=api).first()
-    if row is None or not path.startswith(row.listen_path) or not can_explain(actor, row, None, subscribed=True):
+    called = path.encode("latin-1")
+    if row is None or not is_at(row.listen_path, called) or not can_explain(actor, row, None, subscribed=True):
         return None
-    below = path[len(row.listen_path) - 1 :].encode("latin-1")
+    below = path_below(row.listen_path, called)
     try:
         return _read(VisibleEntries(actor, row), below, cache_key)
     except AWAY:

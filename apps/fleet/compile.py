@@ -190,7 +190,8 @@ def compile_api(row: APIRow) -> API:
         ),
         operation_policies=compile_operation_policies(row, row.cache_policy),
         **{name: API_SETTINGS[name].compiled(getattr(row, name)) for name in _SENT_AS_THEY_ARE}
-        | {"api_key_header": row.api_key_header.lower(), "underscore_headers": _underscore_headers(row)},
+        | {"api_key_header": row.api_key_header.lower(), "underscore_headers": _underscore_headers(row)}
+        | {"host_header": "" if row.host_header == "upstream" else row.host_header},
     )
 
 
@@ -268,6 +269,8 @@ def _group(api: APIRow, policy: Policy) -> str:
         api.forward_credential,
         api.request_headers,
         api.response_headers,
+        *([api.rewrite] if api.rewrite else ()),
+        *([api.host_header] if api.host_header != "upstream" else ()),  # the usual one is no other rule than before
         [(field.name, getattr(policy, field.name)) for field in fields(Policy) if field.name not in NOT_DECISIVE],
     )
     return f"{api.pk}:{hashlib.blake2b(repr(decisive).encode(), digest_size=8).hexdigest()}"

@@ -13,6 +13,7 @@ from apps.fleet.compile import compile_api
 from apps.foundation.path_templates import refusal_of_template
 from apps.gateway.config.worker_config import Routes
 from apps.httpcache import Target, normalise_target
+from apps.wire.listen_paths import is_at, path_at, stem_of
 
 _GOES_WITHOUT_SAYING = {"http": ":80", "https": ":443"}
 
@@ -41,7 +42,7 @@ class Targets:
         self._routes = Routes()
         if self.compiled is not None:
             self._routes.put(self.compiled)
-            near = served.filter(listen_path__startswith=api.listen_path).exclude(pk=api.pk)
+            near = served.filter(listen_path__startswith=stem_of(api.listen_path)).exclude(pk=api.pk)
             for slug, tenant, listen_path, hosts in near.values_list("slug", "tenant__slug", "listen_path", "hosts"):
                 # What else they are doesn't matter here, and may be much.
                 other = {"slug": slug, "tenant": tenant, "listen_path": listen_path, "hosts": tuple(hosts)}
@@ -74,8 +75,8 @@ class Targets:
         if parts.netloc:
             places = [(parts.scheme.lower(), _host(parts.netloc.removesuffix(_GOES_WITHOUT_SAYING[parts.scheme])))]
         else:
-            if not path.startswith(self._api.listen_path):
-                path = self._api.listen_path + path.removeprefix("/")
+            if not is_at(self._api.listen_path, path.encode()):
+                path = path_at(self._api.listen_path, path)
             places = [(self.scheme, _host(host)) for host in self._api.hosts or [self._authority]]
         target = normalise_target((path + query).encode())
         if target is None:
@@ -89,7 +90,7 @@ class Targets:
         if self.compiled is None:
             raise ValueError(f"{self._api} isn't served: publish it first.")
         found = self._routes.find(host.encode(), target.path)
-        if found is None or not target.path.startswith(found.listen_path.encode()):
+        if found is None or not is_at(found.listen_path, target.path):
             raise ValueError(f"Calls to this URL don't reach {self._api}, which listens on {self._api.listen_path}.")
         if found is not self.compiled:
             raise ValueError(f"Calls to this URL reach another API than {self._api}.")

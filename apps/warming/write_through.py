@@ -27,7 +27,7 @@ from apps.fleet.receipts import ReceiptCount, wait_for_receipt
 from apps.foundation.errors import Conflict, Unavailable
 from apps.gateway.call.header_rules import ruled
 from apps.gateway.pipeline.cache_plan import plan_call
-from apps.gateway.pipeline.stages.route import operation_of
+from apps.gateway.pipeline.stages.route import operation_of, relative_path
 from apps.httpcache.entry import CacheEntry, PurgeClock, Variants
 from apps.tenants.actors import Actor
 from apps.tenants.services import allow
@@ -143,7 +143,7 @@ def _judge_call(
     now: float,
 ) -> _Judged:
     target = cast(httpcache.Target, httpcache.normalise_target(call.target.encode()))
-    path = target.path[len(api.listen_path) - 1 :]
+    path = relative_path(api, target.path)
     request = httpcache.Request("GET", call.scheme, call.host.encode(), path, target.query, request_headers)
     plan = plan_call(api, request, _CALLER)
     if plan.bypass is not None:

@@ -9,7 +9,7 @@ import msgspec
 from apps.httpcache.patterns import matches, segments_of
 from apps.httpcache.policy import OFF, Policy
 
-EDITION = 3
+EDITION = 4
 """Which way the publisher of this version writes rows: raised whenever the same rows become other parts or records (a test
 knows). What an older version wrote is written anew: no gateway goes on by what that version left out.
 """
@@ -28,6 +28,17 @@ class Upstream(msgspec.Struct, frozen=True, array_like=True):
     url: str
     weight: int = 1
     ca: str = ""
+
+
+class Rewrite(msgspec.Struct, frozen=True, array_like=True):
+    """Another path for calls with these ``segments`` below the listen path (``None``: any one), and with ``rest`` more behind
+    them. ``to`` has segments, as text or by their place; with ``passes_rest`` what is behind comes behind it.
+    """
+
+    segments: tuple[str | None, ...]
+    to: tuple[str | int, ...]
+    rest: bool = False
+    passes_rest: bool = False
 
 
 class Concurrency(msgspec.Struct, frozen=True, array_like=True):
@@ -82,6 +93,8 @@ class API(msgspec.Struct, frozen=True, array_like=True):
     operation_policies: tuple[OperationPolicy, ...] = ()
     concurrency: Concurrency = Concurrency()
     underscore_headers: tuple[str, ...] = ()
+    rewrite: tuple[Rewrite, ...] = ()
+    host_header: str = ""  # of calls to upstreams; empty: of the upstream's URL
 
     def policy_for(self, method: str, path: bytes) -> Policy:
         """The cache policy of a call: the first operation's that it falls under, else the API's own. ``path`` is

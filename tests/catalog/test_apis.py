@@ -150,6 +150,26 @@ def test_a_retired_api_frees_its_path_and_can_come_back_only_while_it_is_free(ca
 
 
 @pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("preserve", "preserve"),
+        (" Upstream ", "upstream"),
+        ("Shop.Test", "shop.test"),
+        ("shop.test:8443", "shop.test:8443"),
+    ],
+)
+def test_the_host_that_upstreams_get_is_a_word_or_a_name(cast: Cast, given: str, kept: str):
+    assert create(cast, host_header=given).host_header == kept
+
+
+@pytest.mark.parametrize(
+    "given", ["", "a b", "shop.test:", "shop.test:0", "shop.test:x", "http://shop.test", "a\r\nx: y"]
+)
+def test_what_can_be_no_host_header_is_refused(cast: Cast, given: str):
+    assert "host_header" in errors_of(lambda: create(cast, host_header=given))
+
+
+@pytest.mark.parametrize(
     ("mine", "theirs", "collide"),
     [
         ([], [], True),
@@ -168,6 +188,15 @@ def test_listen_paths_collide_on_overlapping_hosts(cast: Cast, mine: list[str], 
         create(cast, listen_path="/shop/", hosts=mine)
 
 
+@pytest.mark.parametrize(("theirs", "mine"), [("/shop/", "/shop"), ("/shop", "/shop/"), ("/shop", "/shop")])
+def test_a_listen_path_with_and_without_its_last_slash_is_one_place(cast: Cast, theirs: str, mine: str):
+    make_api(cast.platform, "theirs", listen_path=theirs)
+    refused = errors_of(lambda: create(cast, listen_path=mine))["listen_path"][0]
+    assert f"listens on {theirs} already" in refused
+    assert ("the same place" in refused) == (theirs != mine)
+    create(cast, listen_path="/shops")
+
+
 def test_nested_listen_paths_do_not_collide(cast: Cast):
     make_api(cast.platform, "outer", listen_path="/shop/")
     create(cast, listen_path="/shop/items/")
@@ -179,7 +208,9 @@ BAD = [
     ("slug", ""),
     ("name", ""),
     ("listen_path", "products/"),
-    ("listen_path", "/products"),
+    ("listen_path", "/products?"),
+    ("listen_path", "/_gateway"),
+    ("listen_path", "/products/.."),
     ("listen_path", ""),
     ("listen_path", "//"),
     ("listen_path", "/a//b/"),
@@ -431,7 +462,14 @@ def test_only_owners_of_its_tenant_move_an_api_through_its_life(cast: Cast):
 
 @pytest.mark.parametrize(
     ("path", "hosts"),
-    [("/shop/admin/", []), ("/shop/admin/v2/", ["api.test"]), ("/", []), ("/shop/", ["api.test"])],
+    [
+        ("/shop/admin/", []),
+        ("/shop/admin", []),
+        ("/shop/admin/v2/", ["api.test"]),
+        ("/", []),
+        ("/shop/", ["api.test"]),
+        ("/shop", ["api.test"]),
+    ],
 )
 def test_nobody_takes_calls_that_were_meant_for_another_tenants_api(cast: Cast, path: str, hosts: list[str]):
     make_api(cast.acme, "shop")

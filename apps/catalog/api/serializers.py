@@ -54,6 +54,10 @@ def _texts(**options: Any) -> serializers.Field:
     return serializers.ListField(child=serializers.CharField(), **options)
 
 
+def _rules(**options: Any) -> serializers.Field:
+    return serializers.ListField(child=serializers.DictField(child=serializers.CharField()), **options)
+
+
 #: kind of setting -> its field of the schema
 _FIELDS: dict[Kind, Callable[..., serializers.Field]] = {
     kinds.TEXT: serializers.CharField,
@@ -66,6 +70,7 @@ _FIELDS: dict[Kind, Callable[..., serializers.Field]] = {
     kinds.PLANS: _texts,
     kinds.AUTHENTICATION: _texts,
     kinds.HEADER_RULES: HeaderWords,
+    kinds.REWRITES: _rules,
 }
 
 

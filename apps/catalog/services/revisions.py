@@ -187,7 +187,8 @@ def _collision_error(api: API) -> field_names.Errors:
     if other is None:
         return {}
     hosts = " for the same hosts" if api.hosts else ""
-    return {"listen_path": [f"{other} ({other.slug}) listens on {api.listen_path}{hosts} already."]}
+    same = "" if other.listen_path == api.listen_path else f", which is the same place as {api.listen_path}"
+    return {"listen_path": [f"{other} ({other.slug}) listens on {other.listen_path}{hosts} already{same}."]}
 
 
 def _foreign_error(api: API) -> field_names.Errors:

@@ -20,10 +20,10 @@ def upstream_add(*, actor: Actor, api: API, url: str, weight: int = 1, ca: str =
 
 def upstream_update(*, actor: Actor, upstream: Upstream, **fields: Any) -> Upstream:
     """Change one upstream's address, share or certificates: those ``fields`` of ``UpstreamFields`` that are named."""
-    changed: UpstreamFields = {**upstream_document(upstream), **fields}  # type: ignore[typeddict-item]
-    wanted = [changed if row["url"] == upstream.url else row for row in _listed(upstream.api)]
+    rows = upstream.api.upstreams.all()
+    wanted: list[Any] = [{**upstream_document(row), **(fields if row.pk == upstream.pk else {})} for row in rows]
     _save(actor, upstream.api, wanted, comment=f"Changed upstream {upstream.url}")
-    return Upstream.objects.get(api=upstream.api, url=changed["url"])
+    return Upstream.objects.get(api=upstream.api, url=fields.get("url", upstream.url))
 
 
 def upstream_remove(*, actor: Actor, upstream: Upstream) -> None:

@@ -17,6 +17,7 @@ from apps.console.forms.fields import (
     DurationField,
     HeadersField,
     NamedForm,
+    RewritesField,
     SluggedForm,
     WordsField,
     helped,
@@ -44,6 +45,11 @@ class TenantField(forms.ModelChoiceField):
             self.empty_label = None
 
 
+def with_slashes(typed: str) -> str:
+    """A listen path as it was meant: a word alone is between slashes, and what begins with one is as it was written."""
+    return typed if typed.startswith("/") else f"/{typed.strip('/')}/".replace("//", "/")
+
+
 class RegisterForm(NamedForm):
     """The least that makes an API, the rest with good defaults."""
 
@@ -52,7 +58,8 @@ class RegisterForm(NamedForm):
     name = forms.CharField(max_length=120, help_text="What its callers know it by.")
     listen_path = helped(
         forms.CharField(
-            max_length=200, help_text="Where the gateway serves it, from slash to slash. The longest prefix wins."
+            max_length=200,
+            help_text="Where the gateway serves it, like /products/, or /graphql for an endpoint. The longest prefix wins.",
         ),
         "listen-path",
     )
@@ -106,7 +113,7 @@ class RegisterForm(NamedForm):
 
     def clean_listen_path(self) -> str:
         """With the slashes that people leave out."""
-        return f"/{self.cleaned_data['listen_path'].strip('/')}/".replace("//", "/")
+        return with_slashes(self.cleaned_data["listen_path"])
 
 
 def _text(setting: APISetting, **options: Any) -> forms.Field:
@@ -125,6 +132,7 @@ _FIELDS: FieldsByKind = {
     kinds.WORDS: lambda _, **options: WordsField(separators=",", **options),
     kinds.PLANS: lambda _, **options: forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple, **options),
     kinds.AUTHENTICATION: _authentication,
+    kinds.REWRITES: lambda _, **options: RewritesField(**options),
 }
 
 
@@ -287,8 +295,8 @@ class NewFromDocumentForm(SluggedForm, DocumentForm):
 
     def clean_listen_path(self) -> str | None:
         """With the slashes that people leave out."""
-        typed = self.cleaned_data["listen_path"].strip("/")
-        return f"/{typed}/" if typed else None
+        typed = self.cleaned_data["listen_path"]
+        return with_slashes(typed) if typed.strip("/") else None
 
 
 class CommentForm(ConsoleForm):

@@ -125,6 +125,23 @@ class LinesField(WordsField):
         return "\n".join(value) if isinstance(value, list | tuple) else value
 
 
+class RewritesField(LinesField):
+    """Rules for paths, a line like ``/old/{id} -> /new/{id}`` for each; its value is a list of ``{"from", "to"}``."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """The rules, a line for each."""
+        return super().prepare_value(
+            [f"{rule['from']} -> {rule['to']}" for rule in value] if isinstance(value, list) else value
+        )
+
+    def to_python(self, value: Any) -> Any:
+        """The rules."""
+        lines = [line.partition("->") for line in super().to_python(value)]
+        if any(not arrow for _, arrow, _ in lines):
+            raise forms.ValidationError("Write each rule like /old/{id} -> /new/{id}.")
+        return [{"from": wanted.strip(), "to": made.strip()} for wanted, _, made in lines]
+
+
 class HeaderLinesField(forms.CharField):
     """Headers of a message, one ``Name: value`` per line, repeated ones too; its value is a list of pairs."""
 

@@ -13,7 +13,7 @@ from apps.gateway.upstream.client import REPEATABLE, UpstreamClient, UpstreamRes
 from apps.gateway.upstream.concurrency import WARM_UPS, ConcurrencyLimits, Slot
 from apps.gateway.upstream.errors import Broken, DestinationRefused, TimedOut, UpstreamError
 from apps.gateway.upstream.failure_log import FailureLog
-from apps.gateway.upstream.headers import ordered, upstream_fields, upstream_target
+from apps.gateway.upstream.headers import host_field, ordered, upstream_fields, upstream_target
 from apps.gateway.upstream.loop_detection import LoopDetection
 from apps.wire.failure_causes import FailureCause
 
@@ -114,12 +114,13 @@ class UpstreamCalls:
                         self._config.egress.of(api.tenant),
                         api.tenant,
                         x.method,
-                        upstream_target(api, origin.base, plan.request.path, plan.query),
+                        upstream_target(api, origin.base, origin.path, plan.request.path, plan.query),
                         fields,
                         _body_to_send(x),
                         api.connect_timeout,
                         api.read_timeout,
                         x.interim,
+                        host_field(x) if api.host_header else b"",
                     )
                 except UpstreamError as error:
                     error.sent_before |= sent_before

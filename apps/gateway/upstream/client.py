@@ -52,8 +52,8 @@ response.
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an upstream's URL leads. ``base`` is its path without the last slash; ``authority`` goes into ``Host``; ``ca`` are the
-    certificates that vouch for it (PEM), empty: those that the machine trusts.
+    """Where an upstream's URL leads. ``base`` is its path without the last slash, ``path`` the path as it is written; ``authority``
+    goes into ``Host``; ``ca`` are the certificates that vouch for it (PEM), empty: those that the machine trusts.
     """
 
     scheme: str
@@ -62,6 +62,7 @@ class Origin:
     authority: bytes
     base: bytes
     ca: str = ""
+    path: bytes = b"/"
 
     @property
     def name(self) -> str:
@@ -89,6 +90,7 @@ def origin_of(url: str, ca: str = "") -> Origin:
         authority.encode("idna" if not host.isascii() else "ascii"),
         base.encode(),
         ca,
+        parts.path.encode() or b"/",
     )
 
 
@@ -126,13 +128,14 @@ class UpstreamClient(Protocol):
         connect_timeout: float,
         read_timeout: float,
         on_interim: OnInterim | None = None,
+        host: bytes = b"",
     ) -> UpstreamResponse:
         """Send a request for one of the ``tenant``'s APIs and wait for the head of its response, if ``guard`` lets it be sent
         there.
 
         ``fields`` hold everything but framing and ``Host``; with ``body`` they hold its ``content-length`` where that
         is known. Timeouts are seconds; the read timeout is between two arrivals. ``on_interim`` is called with interim
-        responses. Raises ``UpstreamError``, and whatever ``body`` raises.
+        responses. ``host`` is the ``Host`` field; empty: the origin's own. Raises ``UpstreamError``, and whatever ``body`` raises.
         """
 
     async def close(self) -> None:
@@ -214,9 +217,10 @@ class HTTP1Client:
         connect_timeout: float,
         read_timeout: float,
         on_interim: OnInterim | None = None,
+        host: bytes = b"",
     ) -> UpstreamResponse:
         chunked = body is not None and not any(name == b"content-length" for name, _ in fields)
-        lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode("ascii"), target, origin.authority)]
+        lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode("ascii"), target, host or origin.authority)]
         lines += [b"%b: %b\r\n" % field for field in fields]
         if chunked:
             lines.append(b"transfer-encoding: chunked\r\n")

@@ -13,10 +13,12 @@ from time import time
 from apps.gateway.call.call import Call
 from apps.gateway.call.header_rules import FRAMING, ruled
 from apps.gateway.call.responses import date
+from apps.gateway.upstream.rewriting import rewritten
 from apps.httpcache import CacheEntry
 from apps.httpcache.downstream import as_stored, passed_down
 from apps.httpcache.fields import end_to_end
 from apps.httpcache.stored_response import BODILESS
+from apps.wire.listen_paths import path_at
 from apps.wire.snapshot import API, HeaderRules, Upstream
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -135,12 +137,27 @@ def interim_fields(api: API, fields: Sequence[tuple[bytes, bytes]]) -> Fields:
     return end_to_end(tuple(fields), _OURS | _LIMITS | FRAMING, gone, {b"set-cookie", b"set-cookie2"})
 
 
-def upstream_target(api: API, base: bytes, path: bytes, query: bytes | None) -> bytes:
-    """The request target: the upstream's own path, then the call's (``path`` is below the listen path, with a
-    leading slash).
+def upstream_target(api: API, base: bytes, endpoint: bytes, path: bytes, query: bytes | None) -> bytes:
+    """The request target: the upstream's own path (``base``), then the call's (``path`` is below the listen path, with a leading
+    slash). The API's ``/`` is the path of the upstream's URL to the letter (``endpoint``), where the listen path has no slash at
+    its end.
     """
-    prefix = base if api.strip_listen_path else base + api.listen_path.rstrip("/").encode()
-    return prefix + path if query is None else b"%b%b?%b" % (prefix, path, query)
+    if api.rewrite:
+        path = rewritten(api.rewrite, path)
+    if api.strip_listen_path:
+        whole = base + path if path != b"/" or api.listen_path.endswith("/") else endpoint
+    else:
+        whole = base + path_at(api.listen_path, path.decode("latin-1")).encode("latin-1")
+    return whole if query is None else b"%b?%b" % (whole, query)
+
+
+PRESERVE = "preserve"
+"""The word of ``API.host_header`` for the client's own."""
+
+
+def host_field(x: Call) -> bytes:
+    """The ``Host`` that an API with a ``host_header`` sends: the client's, which is in the cache's key, or always the same."""
+    return x.told_host if x.api.host_header == PRESERVE else x.api.host_header.encode()
 
 
 def ordered(upstreams: Sequence[Upstream], chance: float) -> list[Upstream]:

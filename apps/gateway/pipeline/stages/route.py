@@ -18,6 +18,7 @@ from apps.httpcache.fields import HOP_BY_HOP, PROXY_FIELDS, NameTable
 from apps.httpcache.identity import folded
 from apps.httpcache.patterns import template
 from apps.wire.api_keys import holds_secret
+from apps.wire.listen_paths import is_at, path_below
 from apps.wire.snapshot import API
 from apps.wire.warm_up_token import HEADER
 
@@ -52,7 +53,7 @@ class Route(Stage):
 
     def __call__(self, x: Call) -> GatewayResponse | None:
         """Find the API. Refuses what isn't well-formed (400), what isn't published (404) and what has been here before
-        (508); sends ``/products`` to ``/products/`` (308).
+        (508); sends ``/products`` to ``/products/`` (308), or the other way round, as the API's listen path is written.
         """
         target = httpcache.normalise_target(x.target)
         if target is None:
@@ -75,8 +76,8 @@ class Route(Stage):
         x.query = query_without_keys(x.query)
         if self._loop_detection.has_been_here(x):
             return refuse(x, Problem.LOOP_DETECTED)
-        listen_path = api.listen_path.encode()
-        if x.path + b"/" == listen_path:
+        if not is_at(api.listen_path, x.path):
+            listen_path = api.listen_path.encode()
             location = listen_path if x.query is None else listen_path + b"?" + x.query
             x.reason = "listen_path"
             fields = ((b"location", location), (b"content-length", b"0"), (b"date", date()))
@@ -153,7 +154,7 @@ def is_proxy_field(name: bytes) -> bool:
 
 def relative_path(api: API, path: bytes) -> bytes:
     """The path below the API's listen path, with a leading slash."""
-    return path[len(api.listen_path) - 1 :]
+    return path_below(api.listen_path, path)
 
 
 def operation_of(api: API, method: str, path: bytes) -> str:
