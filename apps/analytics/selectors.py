@@ -39,6 +39,7 @@ __all__ = [
     "sparklines",
     "summary",
     "timeseries",
+    "unanswered",
 ]
 
 By = Literal["api", "tenant", "application", "operation", "status", "reason", "code", "cache"]
@@ -135,6 +136,17 @@ def called(question: Question, *, by: str, top: int, only: str = "") -> dict[str
     return dict(rows.values_list(by).annotate(n=Sum("calls")).order_by("-n", by)[:top])
 
 
+def unanswered(question: Question, *, top: int) -> list[dict[str, Any]]:
+    """Why calls weren't answered by the cache: ``{cache, name, calls}`` of the ``top`` reasons of MISS and BYPASS. One query."""
+    why = whole(question).why
+    rows: list[dict[str, Any]] = [
+        {"cache": cache, "name": name, "calls": calls}
+        for cache, counts in why.items()
+        for name, calls in counts.items()
+    ]
+    return sorted(rows, key=lambda row: (-row["calls"], row["cache"], row["name"]))[:top]
+
+
 def sparklines(
     question: Question,
     *,
@@ -186,6 +198,7 @@ def calls(
     operation: str = "",
     status: str = "",
     cache: str = "",
+    reason: str = "",
     cause: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
@@ -203,6 +216,7 @@ def calls(
         "application": application,
         "operation": operation,
         "cache": cache,
+        "reason": reason,
         "cause": cause,
         "call_id": call_id,
         "request_id": request_id,

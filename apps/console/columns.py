@@ -80,7 +80,10 @@ class NumberColumn(Column):
 
 
 class BesideColumn(Column):
-    """A number that isn't the row's own: from the mapping ``table.beside`` by ``key(record)``; a dash where there is none."""
+    """A number that isn't the row's own: from the mapping ``table.beside`` by ``key(record)``; a dash where there is none.
+
+    ``means`` says what it counts.
+    """
 
     empty_values = ()
 
@@ -89,11 +92,14 @@ class BesideColumn(Column):
         *,
         key: Callable[[Any], str],
         read: Callable[[Mapping[str, Any]], Any],
+        means: str,
         form: Callable[[Any], object] = number_format.number,
         **options: Any,
     ) -> None:
-        super().__init__(attrs=NUMERIC, orderable=False, **options)
-        self.key, self.read, self.form = key, read, form
+        super().__init__(
+            attrs={"td": NUMERIC["td"], "th": {**NUMERIC["th"], "title": means}}, orderable=False, **options
+        )
+        self.key, self.read, self.form, self.means = key, read, form, means
 
     def render(self, record: Any, table: Any) -> object:
         """The number as the console writes it."""

@@ -16,7 +16,7 @@ from apps.caching.models import Purge
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API, Revision
 from apps.catalog.policies import can_view_api, can_view_configuration
-from apps.console import number_format
+from apps.console import figure_words, number_format
 from apps.console.columns import (
     ActionsColumn,
     BesideColumn,
@@ -78,6 +78,11 @@ class ConsoleTable(Table):
         super().__init__(*args, **options)
         self.beside = beside or {}
 
+    @property
+    def explained(self) -> list[tuple[str, str]]:
+        """The head of each column of figures, and what they count."""
+        return [(each.header, each.column.means) for each in self.columns if isinstance(each.column, BesideColumn)]
+
     @cached_property
     def owner_of(self) -> Container[int]:
         """Tenants in which the reader is owner: asked once for all rows."""
@@ -105,20 +110,34 @@ def slug_of(api: API) -> str:
     return api.slug
 
 
+def hit_ratio(row: Mapping[str, Any] | None) -> object:
+    """An API's hit ratio with what is left out in sight, and its parts in a tooltip."""
+    return figure_words.hit_ratio_cell(row) if row else number_format.DASH
+
+
+def p95_of_all(row: Mapping[str, Any] | None) -> object:
+    """An API's latency, with the calls behind it and whose the time was in a tooltip."""
+    return figure_words.latency_cell(row, "all", "p95") if row else number_format.DASH
+
+
 class APITable(ConsoleTable):
     """APIs with the traffic of the last day."""
 
     name = NameColumn(verbose_name="Name", url=api_url, below=lambda api: api.listen_path)
     tenant = Column("Owner", accessor="tenant__name")
     state = StateColumn()
-    calls = BesideColumn(verbose_name="Calls, 24 h", key=slug_of, read=lambda row: row["calls"])
+    calls = BesideColumn(
+        verbose_name="Calls, 24 h", key=slug_of, read=lambda row: row["calls"], means=figure_words.CALLS
+    )
     hit_ratio = BesideColumn(
-        verbose_name="Hit ratio", key=slug_of, read=lambda row: row["hit_ratio"], form=number_format.percent
+        verbose_name="Hit ratio", key=slug_of, read=lambda row: row, form=hit_ratio, means=figure_words.HIT_RATIO
     )
     p95 = BesideColumn(
-        verbose_name="p95", key=slug_of, read=lambda row: row["latency"]["all"]["p95"], form=number_format.milliseconds
+        verbose_name="p95", key=slug_of, read=lambda row: row, form=p95_of_all, means=figure_words.latency("all")
     )
-    spark = BesideColumn(verbose_name="Trend", key=slug_of, read=lambda row: row.get("spark"), form=spark)
+    spark = BesideColumn(
+        verbose_name="Trend", key=slug_of, read=lambda row: row.get("spark"), form=spark, means=figure_words.TREND
+    )
 
     class Meta:
         order_by = "name"
@@ -222,7 +241,10 @@ class ApplicationTable(ConsoleTable):
     subscriptions = NumberColumn(verbose_name="May call", accessor="live_subscriptions")
     used = TimeColumn(verbose_name="Last call", accessor="last_used", none="never")
     calls = BesideColumn(
-        verbose_name="Calls, 24 h", key=lambda row: f"{row.tenant.slug}/{row.slug}", read=lambda row: row["calls"]
+        verbose_name="Calls, 24 h",
+        key=lambda row: f"{row.tenant.slug}/{row.slug}",
+        read=lambda row: row["calls"],
+        means=figure_words.CALLS,
     )
 
 

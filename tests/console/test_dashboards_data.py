@@ -145,7 +145,7 @@ def test_the_cache_s_chart_stacks_the_results_under_the_ratio(now, before):
 
 
 def test_hits_and_misses_share_one_logarithmic_scale(now, before):
-    hits, misses = charts.latency(now, before, [])
+    hits, misses, _ = charts.latency(now, before, [])
     assert (hits.log, hits.bottom, hits.top) == (True, 0.1, 100)
     assert (misses.log, misses.bottom, misses.top) == (True, 0.1, 100)
     assert [line.stroke for line in hits.lines[:3]] == ["solid", "dashed", "dotted"]

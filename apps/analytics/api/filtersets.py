@@ -32,6 +32,7 @@ class CallFilter(StrictFilterSet):
         validators=[RegexValidator(r"\A[1-5]([0-9][0-9]|xx)\Z", "Write a status like 404, or a class like 5xx.")],
     )
     cache = django_filters.ChoiceFilter(choices=[(result, result) for result in RESULTS])
+    reason = django_filters.CharFilter(label="Why the cache did what it did, like method.")
     cause = django_filters.ChoiceFilter(
         choices=[(cause.code, cause.sentence) for cause in FailureCause], label="Why an upstream call of it failed."
     )

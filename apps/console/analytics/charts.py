@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 from typing import Any, NamedTuple
 
 from apps.analytics.selectors import Series
-from apps.console import number_format
+from apps.console import figure_words, number_format
 from apps.console.analytics.event_marks import Mark
 
 Point = dict[str, Any]
@@ -27,6 +27,12 @@ CLASSES = (
     ("4xx", "pending"),
     ("5xx", "error"),
 )
+#: Classes of calls whose latency is drawn, and the question of each.
+WAITS = (
+    ("hit", "How long do hits take?"),
+    ("miss", "How long do misses take?"),
+    ("bypass", "How long do calls past the cache take?"),
+)
 #: percentile -> how its line is drawn: hits and misses keep their colour
 PERCENTILES = {"p50": "solid", "p95": "dashed", "p99": "dotted"}
 
@@ -35,7 +41,8 @@ PERCENTILES = {"p50": "solid", "p95": "dashed", "p99": "dotted"}
 class Line:
     """One series. ``colour`` is a meaning's name; ``kind``: area, line or bar; ``behind``: of the period before.
 
-    ``calls`` narrows the call log to what this series counts, as words of its address.
+    ``calls`` narrows the call log to what this series counts, as words of its address. ``means`` says what a ratio or a duration
+    is made of: neither is drawn without it. Raises ``ValueError`` for one that is.
     """
 
     name: str
@@ -47,6 +54,11 @@ class Line:
     behind: bool = False
     stroke: str = "solid"
     calls: dict[str, str] = field(default_factory=dict)
+    means: str = ""
+
+    def __post_init__(self) -> None:
+        if self.unit in ("ratio", "ms") and not self.means:
+            raise ValueError(f"{self.name} doesn't say what it means")
 
 
 class Row(NamedTuple):
@@ -117,6 +129,11 @@ class Chart:
             "marks": [{"at": _milliseconds(mark.at), "label": mark.label} for mark in self.marks],
         }
 
+    @property
+    def explained(self) -> list[tuple[str, str]]:
+        """The name of each ratio and duration, and what it is made of."""
+        return [(line.name, line.means) for line in self.lines if line.means]
+
     def columns(self) -> list[str]:
         """Heads of the table's columns, but the first."""
         return [line.name for line in self.lines]
@@ -185,7 +202,7 @@ def with_result(name: str) -> Callable[[Point], Number]:
 
 
 def percentile(kind: str, name: str) -> Callable[[Point], Number]:
-    """A percentile of the latency of hits or misses."""
+    """A percentile of the latency of a class of calls."""
     return lambda point: point["latency"][kind][name]
 
 
@@ -244,18 +261,31 @@ def cache(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
         for name, colour in RESULTS
         if any(values := counted(now, with_result(name)))
     ]
-    ratio = Line("Hit ratio", "text", counted(now, lambda point: point["hit_ratio"]), unit="ratio")
-    earlier = Line("Before", "quiet", behind(now, before, lambda point: point["hit_ratio"]), unit="ratio", behind=True)
+    ratio = Line(
+        "Hit ratio",
+        "text",
+        counted(now, lambda point: point["hit_ratio"]),
+        unit="ratio",
+        means=figure_words.HIT_RATIO,
+    )
+    earlier = Line(
+        "Before",
+        "quiet",
+        behind(now, before, lambda point: point["hit_ratio"]),
+        unit="ratio",
+        behind=True,
+        means=figure_words.BEFORE,
+    )
     lines = [*results, ratio, earlier]
     return [chart("cache", "What is the cache hit ratio?", now, lines, marks, top=1.0)]
 
 
 def latency(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
-    """How long callers wait, for hits and for misses: side by side on one logarithmic scale."""
+    """How long callers wait, for hits, misses and bypasses: side by side on one logarithmic scale."""
     every = [
         value
         for point in now.points
-        for kind in ("hit", "miss")
+        for kind, _ in WAITS
         for name in PERCENTILES
         if (value := point["latency"][kind][name])
     ]
@@ -274,6 +304,7 @@ def latency(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
                         unit="ms",
                         stroke=stroke,
                         calls={"cache": kind.upper()},
+                        means=figure_words.latency(kind, name),
                     )
                     for name, stroke in PERCENTILES.items()
                 ),
@@ -283,13 +314,14 @@ def latency(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
                     behind(now, before, percentile(kind, "p95")),
                     unit="ms",
                     behind=True,
+                    means=figure_words.BEFORE,
                 ),
             ],
             marks,
             log=True,
             **scale,
         )
-        for kind, question in (("hit", "How long do hits take?"), ("miss", "How long do misses take?"))
+        for kind, question in WAITS
     ]
 
 
@@ -301,8 +333,15 @@ def errors(now: Series, before: Series, marks: Sequence[Mark]) -> list[Chart]:
         if any(values := counted(now, in_class(name)))
     ]
     lines += [
-        Line("Share of calls", "text", counted(now, error_ratio), unit="ratio"),
-        Line("Share before", "quiet", behind(now, before, error_ratio), unit="ratio", behind=True),
+        Line("Share of calls", "text", counted(now, error_ratio), unit="ratio", means=figure_words.ERROR_SHARE),
+        Line(
+            "Share before",
+            "quiet",
+            behind(now, before, error_ratio),
+            unit="ratio",
+            behind=True,
+            means=figure_words.BEFORE,
+        ),
     ]
     return [chart("errors", "How many calls fail?", now, lines, marks)]
 

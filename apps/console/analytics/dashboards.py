@@ -14,6 +14,7 @@ from apps.analytics.selectors import (
     savings,
     sparklines,
     timeseries,
+    unanswered,
 )
 from apps.console.analytics import breakdown_tables, charts
 from apps.console.analytics.charts import Chart
@@ -84,6 +85,10 @@ class Panel:
         lines = sparklines(self.question, by=by, names=[row["name"] for row in rows])
         return [{**row, "spark": lines.get(row["name"])} for row in rows]
 
+    def unanswered(self) -> list[dict[str, Any]]:
+        """Why calls weren't answered by the cache."""
+        return unanswered(self.question, top=TOP)
+
     def saved(self) -> list[dict[str, Any]]:
         """What the cache saved."""
         return savings(self.question, top=TOP)
@@ -109,6 +114,7 @@ def _traffic(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Da
 def _cache(panel: Panel, now: Series, before: Series, marks: list[Mark]) -> Dashboard:
     tables = [
         breakdown_tables.ratios(panel.asked, panel.largest("api")),
+        breakdown_tables.unanswered(panel.asked, panel.unanswered()),
         breakdown_tables.reasons(panel.largest("reason", 12)),
         breakdown_tables.saved(panel.asked, panel.saved()),
     ]

@@ -9,6 +9,7 @@ from django.db.models.functions import Concat
 from django.utils.text import slugify
 
 from apps.access.selectors import applications_visible_to
+from apps.analytics.explain import sentence_of
 from apps.analytics.selectors import Question, VisibleCalls, breakdown, called
 from apps.catalog.selectors import apis_visible_to, operations_visible_to
 from apps.console import number_format
@@ -26,6 +27,7 @@ LABELS = {
     "application": "Application",
     "operation": "Operation",
     "cache": "Cache result",
+    "reason": "Reason",
 }
 
 
@@ -71,7 +73,7 @@ def filters_of(user: User, asked: AnalyticsQuery, *, log: bool = False) -> list[
     scope = VisibleCalls.of(user)
     words = [word for word in FIGURES if word != "operation" or asked.filters.keys() & {"api", "operation"}]
     filters = [_of_names(user, scope, asked, word) for word in words]
-    return [*filters, _of_results(scope, asked)] if log else filters
+    return [*filters, _of_results(scope, asked), _of_reasons(scope, asked)] if log else filters
 
 
 def unknown_names(asked: AnalyticsQuery, filters: list[Filter], route: str, *args: str) -> list[UnknownName]:
@@ -110,6 +112,14 @@ def _of_results(scope: VisibleCalls, asked: AnalyticsQuery) -> Filter:
     calls = {row["name"]: row["calls"] for row in breakdown(_question(scope, asked), by="cache")}
     choices = [Choice(result, _text(result, "", calls.get(result, 0))) for result, _ in RESULTS]
     return Filter("cache", value, choices, unknown=bool(value) and value not in dict(RESULTS))
+
+
+def _of_reasons(scope: VisibleCalls, asked: AnalyticsQuery) -> Filter:
+    value = asked.filters.get("reason", "")
+    calls = {row["name"]: row["calls"] for row in breakdown(_question(scope, asked), by="reason", top=MOST)}
+    names = [*calls, value] if sentence_of(value) and value not in calls else calls
+    choices = [Choice(name, _text(name, "", calls.get(name, 0))) for name in names]
+    return Filter("reason", value, choices, unknown=bool(value) and value not in names)
 
 
 def _question(scope: VisibleCalls, asked: AnalyticsQuery, without: str = "") -> Question:

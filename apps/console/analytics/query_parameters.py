@@ -22,7 +22,7 @@ LONGEST = timedelta(days=3660)
 
 #: Filters of figures, and the further ones of the call log.
 FIGURES = ("api", "tenant", "application", "operation")
-CALLS = (*FIGURES, "cache", "cause", "status", "path", "request_id", "call_id")
+CALLS = (*FIGURES, "cache", "reason", "cause", "status", "path", "request_id", "call_id")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.console import markdown, number_format, status_labels
+from apps.console import figure_words, markdown, number_format, status_labels
 from apps.httpcache import Reason
 
 register = template.Library()
@@ -27,6 +27,7 @@ _SHARING = {
 
 SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
 
+register.filter("hit_ratio_cell", figure_words.hit_ratio_cell)
 register.filter("number", number_format.number)
 register.filter("percent", number_format.percent)
 register.filter("ms", number_format.milliseconds)
@@ -43,6 +44,12 @@ register.filter("markdown", markdown.rendered)
 def dash(value: object) -> object:
     """The value, or a dash where there is none. 0 is a value."""
     return number_format.DASH if value is None or value == "" else value
+
+
+@register.filter
+def headlines(compared: dict[str, figure_words.Row]) -> list[figure_words.Figure]:
+    """The headline figures of a span (``now``) and the one before it (``before``)."""
+    return figure_words.headlines(compared["now"], compared["before"])
 
 
 @register.filter
