@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import TELEPHONE, Complaints, Open, sign_in
-from tests.e2e.test_pages import defects
+from tests.e2e.looks import defects
 from tests.support.installation import Installation
 from tests.support.waiting import wait_until
 

@@ -1,18 +1,42 @@
-"""Every page as an administrator and as a tenant's developer: light, dark, on a telephone, with the keyboard."""
+"""Every page that a link leads to, as everybody who uses the console: it opens, and is accessible, whole and readable.
 
+One picture of each is kept in the folder that SCREENSHOTS names, var/screenshots/ unless it is set.
+"""
+
+import os
+import re
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import pytest
+from django.urls import resolve
 from playwright.sync_api import Page, expect
 
+from apps.demo.credentials import Credentials
 from tests.e2e.conftest import DESKTOP, TELEPHONE, made
+from tests.e2e.looks import ALL, COLOURS, SHAPE, Rules, defects
 from tests.support.installation import EMAIL, PASSWORD
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
-LOOK = (Path(__file__).parent / "pages.js").read_text()
+SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or Path(__file__).parents[2] / "var" / "screenshots")
+#: what each person's pages are looked at in; the administrator sees most of them
+LOOKS: dict[str, list[tuple[str, int, Rules]]] = {
+    "administrator": [
+        ("light", 1360, ALL),
+        ("light", 768, SHAPE),
+        ("light", 375, ALL),
+        ("dark", 1360, COLOURS),
+        ("dark", 375, COLOURS),
+    ],
+    "developer": [("light", 1360, ALL), ("dark", 375, ALL)],
+}
+#: what pictures are kept of
+PICTURES = {("light", 1360), ("dark", 375)}
 
 FOCUSED = """() => {
     const element = document.activeElement;
@@ -25,33 +49,25 @@ OUTLINED = """() => {
 }"""
 
 UNFOLD = """() => document.querySelectorAll("details.fold").forEach((fold) => { fold.open = true; })"""
+LINKS = """() => [
+    ...[...document.querySelectorAll("a[href]")].map((link) => link.getAttribute("href")),
+    ...[...document.querySelectorAll("form:not([method=post])")].map((form) => form.getAttribute("action") ?? ""),
+    ...[...document.querySelectorAll("[hx-get]")].map((element) => element.getAttribute("hx-get")),
+].filter((address) => /^[/?]/.test(address))"""
 
-#: pages that no side bar and no tab leads to
-BESIDES = [
-    *("/account/", "/help/", "/search/?q=catalogue", "/applications/new/", "/applications/globex/mobile/"),
-    *("/catalogue/catalogue/", "/catalogue/catalogue/try/", "/catalogue/bestsellers/ask/", "/cache/explain/"),
-    *("/tenants/globex/hosts/", "/tenants/globex/hosts/new/"),
-    "/analytics/latency/?heat=1",
-]
-ADMINISTRATORS = [
-    "/apis/register/",
-    "/apis/import/",
-    "/plans/standard/",
-    "/plans/new/",
-    "/cache/purge/",
-    "/cache/warm-ups/new/",
-    "/apis/catalogue/cache/webhook/",
-    "/apis/catalogue/cache/cdn/",
-    "/users/invite/",
-    "/egress/edit/",
-    "/tenants/globex/egress/",
-]
+#: sign-in and second factor are allauth's, and what is below /api/ is no page
+ELSEWHERE = ("/accounts/", "/api/", "/static/")
 
 
 @pytest.fixture(params=["administrator", "developer"])
 def person(request, demo) -> tuple[str, str]:
     """Who looks: address and password."""
-    return (EMAIL, PASSWORD) if request.param == "administrator" else ("developer@globex.test", demo.password)
+    return address_and_password(request.param, demo)
+
+
+def address_and_password(who: str, demo: Credentials) -> tuple[str, str]:
+    """Of the administrator, or of a tenant's developer."""
+    return (EMAIL, PASSWORD) if who == "administrator" else ("developer@globex.test", demo.password)
 
 
 @pytest.fixture
@@ -63,77 +79,97 @@ def busy(running) -> None:
     wait_until(lambda: running.api("GET", "calls/").json()["results"], 30, what="calls of the demo")
 
 
-def addresses(page: Page, email: str) -> Iterator[str]:
-    """Every page: the side bar's, an API's tabs, the dashboards, and one of each thing that lists lead to."""
-    yield from hrefs(page, ".side [data-go]")
-    page.goto("/analytics/")
-    yield from hrefs(page, ".tabs a")
-    if email == EMAIL:
-        page.goto("/apis/catalogue/")
-        yield from hrefs(page, ".tabs a")
-        yield from ADMINISTRATORS
-    yield from BESIDES
-    for listed, link in (
-        ("/calls/", "table.calls a"),
-        ("/requests/", "#list a.table-name"),
-        ("/tenants/", "#list a.table-name"),
-        ("/audit/", "#list a.table-name"),
-        ("/cache/", "a[href^='/cache/warm-ups/'].table-name"),
-    ):
-        page.goto(listed)
-        yield from hrefs(page, link)[:1]
+@dataclass(frozen=True)
+class Visit:
+    """A page that a link led to."""
+
+    address: str
+    before: str
+    status: int
+
+    @property
+    def name(self) -> str:
+        """For its pictures."""
+        return re.sub(r"\W+", "-", self.address).strip("-") or "overview"
 
 
-def hrefs(page: Page, selector: str) -> list[str]:
-    """Where these links lead."""
-    return page.locator(selector).evaluate_all("links => links.map(link => link.getAttribute('href'))")
+def walk(page: Page) -> Iterator[Visit]:
+    """From the overview along all links, to a page of each kind; the browser shows the one that is told of.
 
-
-def defects(page: Page) -> list[str]:
-    """What is wrong with how the page looks now."""
-    seen = page.evaluate(LOOK)
-    found = [f"unreadable: {text}" for text in seen["faint"]]
-    if seen["headings"] != 1:
-        found.append(f"{seen['headings']} first headings")
-    if seen["wide"] > 0:
-        found.append(f"{seen['wide']} px too wide: {seen['beyond']}")
-    return found
-
-
-def walk(page: Page, email: str, schemes: tuple[str, ...]) -> list[str]:
-    """What is wrong with any page in any of the colour schemes."""
-    wrong = []
-    for address in dict.fromkeys(addresses(page, email)):
-        page.emulate_media(color_scheme=schemes[0])
-        answer = page.goto(address)
-        if answer is None or answer.status != 200:
-            wrong.append(f"{address}: {answer.status if answer else 'no response'}")
+    That every row of every list leads to an open page is tests/console/test_links.py's.
+    """
+    waiting, known, kinds = [("/", "")], {"/"}, set()
+    while waiting:
+        address, before = waiting.pop(0)
+        view = resolve(urlsplit(address).path)
+        dashboard = view.kwargs.get("name") if view.view_name == "console:dashboard" else ""
+        kind = (view.view_name, dashboard, "heat=" in address)
+        if kind in kinds:
             continue
-        page.evaluate(UNFOLD)
-        for scheme in schemes:
-            page.emulate_media(color_scheme=scheme)
-            expect(page.locator("html")).to_have_attribute("data-bs-theme", scheme)
-            wrong += [f"{address} {scheme}: {defect}" for defect in defects(page)]
-    return wrong
+        kinds.add(kind)
+        answer = page.goto(address)
+        yield Visit(address, before, answer.status if answer else 0)
+        for link in page.evaluate(LINKS):
+            further = urljoin(address, link).partition("#")[0]
+            if further not in known and not further.startswith(ELSEWHERE):
+                known.add(further)
+                waiting.append((further, address))
 
 
-def test_every_page_is_whole_and_readable_in_light_and_in_dark(open_console, person, busy):
-    page = open_console(*person, viewport=DESKTOP, reduced_motion="reduce")
-    wrong = walk(page, person[0], ("light", "dark"))
+def refused(visit: Visit) -> list[str]:
+    """What to say of a link that led to no page."""
+    return [] if visit.status == 200 else [f"{visit.before} leads to {visit.address}: {visit.status}"]
+
+
+def looked_at(page: Page, looks: list[tuple[str, int, Rules]], picture: Path) -> Iterator[str]:
+    """What is wrong with the page in each colour scheme and width; leaves its pictures beside ``picture``."""
+    page.evaluate(UNFOLD)
+    for scheme, width, rules in looks:
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator("html")).to_have_attribute("data-bs-theme", scheme)
+        page.set_viewport_size({"width": width, "height": DESKTOP["height"]})
+        yield from (f"{scheme}, {width} px: {defect}" for defect in defects(page, rules))
+        if (scheme, width) in PICTURES:
+            page.screenshot(path=picture.with_name(f"{picture.name}-{width}-{scheme}.png"), full_page=True)
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(DESKTOP)
+
+
+@pytest.mark.parametrize("who", LOOKS)
+def test_every_page_is_accessible_whole_and_readable_in_each_width_and_colour_scheme(who, open_console, demo, busy):
+    pictures = SCREENSHOTS / who
+    shutil.rmtree(pictures, ignore_errors=True)
+    wrong, seen = [], 0
+    page = open_console(*address_and_password(who, demo), reduced_motion="reduce")
+    for visit in walk(page):
+        wrong += refused(visit)
+        wrong += [f"{visit.address} {defect}" for defect in looked_at(page, LOOKS[who], pictures / visit.name)]
+        seen += 1
     assert not wrong, "\n".join(wrong)
+    assert seen > 30
 
 
-def test_every_page_fits_a_telephone(open_console, person, busy):
-    page = open_console(*person, viewport=TELEPHONE, has_touch=True, reduced_motion="reduce")
-    wrong = walk(page, person[0], ("dark",))
-    assert not wrong, "\n".join(wrong)
+@pytest.mark.parametrize(
+    "who",
+    ["owner@acme.test", "developer@acme.test", "viewer@acme.test", "owner@globex.test", "viewer@globex.test", "both"],
+)
+def test_every_link_opens(open_console, who, demo, busy, running):
+    if who == "both":
+        who = "both@acme.test"
+        made(running.api("POST", "users/", json={"email": who, "name": "Both", "password": demo.password}))
+        for tenant, role in (("acme", "viewer"), ("globex", "developer")):
+            made(running.api("POST", f"tenants/{tenant}/memberships/", json={"user": who, "role": role}))
+    page = open_console(who, demo.password, reduced_motion="reduce")
+    visits = list(walk(page))
+    assert not [said for visit in visits for said in refused(visit)]
+    assert len(visits) > 20
 
 
-def test_the_tab_that_is_open_is_in_sight_on_a_telephone(open_console):
+def test_every_tab_is_in_sight_on_a_telephone(open_console):
     page = open_console(EMAIL, PASSWORD, viewport=TELEPHONE, has_touch=True, reduced_motion="reduce")
-    for tab in ("traffic", "settings"):
-        page.goto(f"/apis/catalogue/{tab}/")
-        expect(page.locator(".tabs [aria-current]")).to_be_in_viewport(ratio=0.9)
+    page.goto("/apis/catalogue/")
+    for tab in page.locator(".tabs a").all():
+        expect(tab).to_be_in_viewport(ratio=0.9)
 
 
 def test_the_focus_is_seen_wherever_tab_leads(open_console, person):
