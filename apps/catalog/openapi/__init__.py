@@ -1,6 +1,6 @@
 """Reads an OpenAPI 3.x or Swagger 2 document that a user uploaded: hostile until shown otherwise.
 
-Bounded in bytes, parts and depth (YAML aliases count as what they stand for), no reference that leaves the document, and
+Bounded in bytes, parts and depth (YAML aliases count as what they stand for), no reference is followed out of the document, and
 nothing is ever fetched or opened: a ``$ref`` to a URL or a file is how such documents read a server's secrets. Services read it
 ``reader_process``, where its time and memory are bounded too.
 """
