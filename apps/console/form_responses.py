@@ -19,6 +19,9 @@ from apps.foundation.slugs import SlugTaken
 
 T = TypeVar("T")
 
+STAYS = "stays"
+"""The tag of a message that stands in the page: it is no toast, and doesn't leave by itself."""
+
 
 def sent(request: HttpRequest) -> QueryDict | None:
     """What was posted; ``None`` for a form that is only shown. A post without any field is one too."""
@@ -115,17 +118,19 @@ def show_once(request: SignedInRequest, body: str, *, title: str, heading: str =
     )
 
 
-def done(request: HttpRequest, to: str, text: str = "", level: int = messages.SUCCESS) -> HttpResponse:
-    """On to ``to`` with a message, whether a browser or htmx asked."""
+def done(
+    request: HttpRequest, to: str, text: str = "", level: int = messages.SUCCESS, *, stays: bool = False
+) -> HttpResponse:
+    """On to ``to`` with a message, whether a browser or htmx asked; one that ``stays`` is part of that page, like a receipt."""
     if text:
-        messages.add_message(request, level, text)
+        messages.add_message(request, level, text, extra_tags=STAYS if stays else "")
     if getattr(request, "htmx", False):
         return HttpResponseClientRedirect(to)
     return HttpResponseRedirect(to)
 
 
 def done_with_receipt(request: HttpRequest, to: str, text: str) -> HttpResponse:
-    """On to ``to``; the message ends with what the gateways said. Waits for them, 5 s at most."""
+    """On to ``to``, where the message stays: it ends with what the gateways said. Waits for them, 5 s at most."""
     receipt = wait_for_receipt()
     level = messages.SUCCESS if receipt.complete else messages.WARNING
-    return done(request, to, f"{text}: {receipt.sentence}.", level)
+    return done(request, to, f"{text}: {receipt.sentence}.", level, stays=True)

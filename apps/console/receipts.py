@@ -34,4 +34,4 @@ def purge_with_receipt(
         except (Conflict, ValidationError) as refused:
             level, reason = messages.WARNING, " ".join(getattr(refused, "messages", [str(refused)]))
             said += f" No warm-up was begun: {reason}"
-    return done(request, to, said, level)
+    return done(request, to, said, level, stays=True)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from apps.audit.models import Entry
 from apps.fleet import models, state
 from apps.fleet.publisher import PublicationFailed, current_epoch, publish_pending
 from apps.wire import redis_names
@@ -92,6 +93,12 @@ def wait_for_receipt(*, epoch: int | None = None, purge_clock: int | None = None
         pause_for(min(pause, left))
         pause = min(pause * 1.5, LONGEST_PAUSE)
     return _kept(waiting.receipt())
+
+
+def receipt_of(entry: Entry) -> models.Receipt | None:
+    """The first receipt that was made of a change, if somebody waited for one: that of a later change counts this one too."""
+    rows = models.Receipt.objects.order_by("epoch", "at")
+    return rows.filter(**{"epoch__gte" if entry.affects else "epoch": entry.epoch}).first()
 
 
 class _Waiting:

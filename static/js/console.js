@@ -82,9 +82,26 @@
     }
   });
 
-  // A form is sent once; what was typed is not lost by leaving without asking.
+  // What was typed into a large form (data-keep) isn't lost by leaving without asking. The browser is told only while something
+  // is unsaved: a page that listens is not kept for the way back. A form that came back refused is unsaved from the start.
+  const kept = new Map();
+  // Fields of a sample (data-passing) are never saved.
+  const typed = (form) => {
+    const passing = new Set($$("[data-passing] [name]", form).map((field) => field.name));
+    return JSON.stringify([...new FormData(form)].filter(([name]) => !passing.has(name)));
+  };
+  const ask = (event) => event.preventDefault();
+  function keep(begin) {
+    $$("form[data-keep]").forEach((form) => { if (begin) kept.set(form, $(".errors,.t-error,[role=alert]", form) ? null : typed(form)); });
+    const unsaved = [...kept].some(([form, before]) => form.isConnected && typed(form) !== before);
+    (unsaved ? addEventListener : removeEventListener)("beforeunload", ask);
+  }
+  ["input", "change", "htmx:afterSettle"].forEach((name) => document.addEventListener(name, (event) => { if (kept.size && event.target.closest?.("form[data-keep]")) keep(); }));
+
+  // A form is sent once.
   document.addEventListener("submit", (event) => {
     if (event.defaultPrevented) return;
+    if (kept.has(event.target)) removeEventListener("beforeunload", ask);
     document.documentElement.classList.add("is-busy");
     if (event.target.dataset.busy) wait(event.target);
   });
@@ -121,11 +138,11 @@
   });
 
   addEventListener("DOMContentLoaded", () => {
-    times(); theme();
+    times(); theme(); keep(true);
     $$("dialog").forEach((element) => element.addEventListener("click", (event) => { if (event.target === element) element.close(); }));
     dialog()?.addEventListener("close", () => opener?.focus());
     $("[aria-invalid=true]")?.focus();
-    // A plain confirmation leaves by itself; a refusal or a receipt stays until it is read.
+    // A plain confirmation leaves by itself; a refusal stays until it is read.
     $$("[data-fades]").forEach((toast) => setTimeout(() => { if (!toast.matches(":hover,:focus-within")) toast.remove(); }, 8000));
   });
 })();

@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Dialog, Locator, Page, expect
 
 from tests.e2e.conftest import made
 from tests.support.installation import PASSWORD
@@ -171,3 +171,34 @@ def test_what_matters_works_without_javascript(open_console, developer, upstream
     expect(ada.get_by_role("heading", level=1)).to_have_text("Let Plain caller call Plain?")
     ada.get_by_role("button", name="Approve").click()
     expect(ada.get_by_text("Plain caller may call Plain: in force on 2 of 2 workers")).to_be_visible()
+
+
+def test_what_was_typed_and_not_saved_is_not_left_without_asking(open_console, api):
+    page = open_console()
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    for tab, field in (("cache", "ttl"), ("settings", "summary"), ("traffic", "retries")):
+        address = f"/apis/{api}/{tab}/"
+        page.goto(address)
+        typed = page.locator(f"[name={field}]").first
+        before = typed.input_value()
+        typed.fill("7")
+        page.get_by_role("link", name="Catalogue", exact=True).click(no_wait_after=True)
+        expect(page.locator(f"[name={field}]").first).to_have_value("7")
+        assert page.url.endswith(address)
+        assert asked.pop() == "beforeunload"
+        typed.fill(before)
+        page.get_by_role("link", name="Catalogue", exact=True).click()
+        page.wait_for_url("**/catalogue/")
+        assert asked == []
+
+    page.goto(f"/apis/{api}/settings/")
+    page.locator("[name=summary]").fill("Kept.")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("main").get_by_text("The settings are saved: in force on 2 of 2 workers")).to_be_visible()
+    assert asked == []

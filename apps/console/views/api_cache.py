@@ -50,9 +50,9 @@ class Editor:
     warming: WarmUpSettingsForm
 
     @classmethod
-    def of(cls, request: SignedInRequest, api: API) -> "Editor":
-        """What the policy of ``api`` says, or what was typed over it."""
-        data, policy = sent(request), api.cache_policy
+    def of(cls, request: SignedInRequest, api: API, *, typed: bool = True) -> "Editor":
+        """What the policy of ``api`` says, or, with ``typed``, what was typed over it."""
+        data, policy = sent(request) if typed else None, api.cache_policy
         return cls(
             PolicyForm.of(api, data),
             operations_form(data, policy.operations, shared_already=policy.share_with_credentials),
@@ -183,14 +183,16 @@ def operation_rows(request: SignedInRequest, api: API) -> HttpResponse:
 
 @page(load=an_api, may=can_view_configuration, methods=FORM)
 def preview_page(request: SignedInRequest, api: API) -> HttpResponse:
-    """What a sample request would get under the policy as it is typed: nothing is saved."""
-    editor = Editor.of(request, api)
+    """What a sample request would get under the policy as it is typed, or as it is for those who only read it: nothing is saved."""
+    typed = can_edit_api(request.user, api)
+    editor = Editor.of(request, api, typed=typed)
     sample = sample_form(request, sent(request))
     outcome: Preview | None = None
     words: list[str] = []
-    if request.method == "POST" and editor.is_valid():
+    if request.method == "POST" and (not typed or editor.is_valid()):
         policy = api.cache_policy
-        policy.put(editor.fields())
+        if typed:
+            policy.put(editor.fields())
         words = sentences(policy)
         if sample.is_valid():
             outcome = preview(api, policy, sample.cleaned_data)

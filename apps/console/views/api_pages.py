@@ -33,6 +33,7 @@ from apps.console.page_access import SignedInRequest, of, page
 from apps.console.pending_decisions import waiting_for
 from apps.console.policy_sentences import sentences
 from apps.console.tables import QueueTable, RevisionTable, SubscriptionTable
+from apps.console.who_may import who_may
 from apps.tenants.policies import is_administrator
 
 FORM = ("GET", "HEAD", "POST")
@@ -53,14 +54,15 @@ TABS = (
 def tabbed(request: SignedInRequest, api: API, template: str, status: int = 200, **context: Any) -> HttpResponse:
     """A page of an API with its header: what may be done with it now, and the tabs."""
     user = request.user
-    may_publish = can_publish_api(user, api)
+    may_edit, may_publish = can_edit_api(user, api), can_publish_api(user, api)
     steps = [verb for verb, (starts, _) in LIFECYCLE.items() if may_publish and api.state in starts]
     frame = {
         "api": api,
         "tabs": [(reverse(f"console:{route}", args=[api.slug]), label, route) for route, label in TABS],
         "steps": [step for step in steps if step != Transition.PUBLISH],
         "can_publish": Transition.PUBLISH in steps,
-        "can_edit": can_edit_api(user, api),
+        "can_edit": may_edit,
+        "who_may_edit": lambda: "" if may_edit else who_may(user, can_edit_api, api),  # only some tabs ask
         "can_delete": can_delete_api(user, api),
     }
     return render(request, template, frame | context, status=status)

@@ -156,7 +156,9 @@ def delete(request: SignedInRequest, application: Application) -> Action:
     )
 
 
-def _show_key(request: SignedInRequest, made: NewKey, application: Application, note: str = "") -> HttpResponse:
+def _show_key(
+    request: SignedInRequest, made: NewKey, application: Application, old_key: APIKey | None = None
+) -> HttpResponse:
     receipt = wait_for_receipt()
     callable_now = application.subscriptions.filter(in_force(timezone.now())).select_related("api")
     good_for = callable_now if made.key.apis is None else callable_now.filter(api__slug__in=made.key.apis)
@@ -174,7 +176,8 @@ def _show_key(request: SignedInRequest, made: NewKey, application: Application, 
         curl=curl_of(api, key=made.secret, application=named(application)),
         may_call=held is not None or callable_now.exists(),
         receipt=receipt,
-        note=note,
+        old_key=old_key,
+        old_key_ended=old_key is not None and shown_state(old_key) == "expired",
     )
 
 
@@ -221,7 +224,6 @@ def key_apis(request: SignedInRequest, key: APIKey) -> Action:
 @action(load=a_key, may=of("application", can_manage_keys))
 def rotate(request: SignedInRequest, key: APIKey) -> Action:
     """A successor, with time to put it in place."""
-    note = f"The old key {key.prefix}… works until then, and no longer."
     return Action(
         heading=f"Replace the key {key.name}?",
         submit="Make its successor",
@@ -230,7 +232,7 @@ def rotate(request: SignedInRequest, key: APIKey) -> Action:
         explain=f"A new key takes the place of {key.prefix}…, and both work for a while.",
         form=RotateForm,
         service=partial(key_rotate, key=key),
-        answer=lambda made, _: _show_key(request, made, key.application, note),
+        answer=lambda made, _: _show_key(request, made, key.application, old_key=key),
     )
 
 

@@ -18,6 +18,7 @@ from apps.access.selectors import (
     subscriptions_visible_to,
 )
 from apps.access.services import request_create, trial_key_create
+from apps.catalog.choices import SERVED, APIState
 from apps.catalog.models import API
 from apps.catalog.policies import can_view_api, can_view_configuration
 from apps.catalog.selectors import deprecation_of
@@ -74,6 +75,9 @@ def entry(request: SignedInRequest, api: API) -> HttpResponse:
             "asked": asked,
             "curl": curl_of(api),
             "may_configure": can_view_configuration(user, api),
+            "may_ask": api.state == APIState.PUBLISHED and may_build(user),
+            "may_try": api.state in SERVED and may_try(user, api),
+            "may_build": may_build(user),
         },
     )
 
@@ -108,6 +112,11 @@ def _asked(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
     return done(request, request_url(asked), said)
 
 
+def may_try(user: User, api: API) -> bool:
+    """Users who build applications, which calls are made in the name of; everybody where an API takes calls without a key."""
+    return OPEN in api.authentication or may_build(user)
+
+
 @page(load=an_api, may=can_view_api, methods=FORM)
 def try_it(request: SignedInRequest, api: API) -> HttpResponse:
     """A real call through the gateway, in the name of one of the reader's applications."""
@@ -129,6 +138,8 @@ def try_it(request: SignedInRequest, api: API) -> HttpResponse:
         "form": form,
         "trial": trial,
         "may_call": open_to_all or applications.exists(),
+        "may_ask": api.state == APIState.PUBLISHED and may_build(user),
+        "may_try": may_try(user, api),
         "curl": curl_of(api, form.example_path, method=form["method"].value() or "GET"),
     }
     template = "catalogue/try_panel.html" if request.htmx else "catalogue/try.html"

@@ -22,6 +22,7 @@ from apps.console.lists import listing
 from apps.console.object_lookup import a_tenant
 from apps.console.page_access import SignedInRequest, administrators, anyone, page
 from apps.console.tables import AuditTable, tenant_url
+from apps.fleet.receipts import receipt_of
 from apps.fleet.selectors import gateways as gateways_now
 from apps.fleet.selectors import parts_state
 from apps.tenants.egress import administrators_rules, egress_update, open_to_all, tenant_egress_update
@@ -56,7 +57,8 @@ def an_entry(user: User, epoch: int) -> Entry:
 def audit_entry(request: SignedInRequest, entry: Entry) -> HttpResponse:
     """One decision, with what it changed."""
     changes = [(name, before, after) for name, (before, after) in entry.changes.items()]
-    return render(request, "platform/audit_entry.html", {"entry": entry, "changes": changes})
+    context = {"entry": entry, "changes": changes, "receipt": receipt_of(entry)}
+    return render(request, "platform/audit_entry.html", context)
 
 
 @page(may=administrators)
