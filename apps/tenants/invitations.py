@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from allauth.account.models import EmailAddress
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -92,7 +93,8 @@ def invitation_resend(*, actor: Actor, invitation: Invitation) -> Invitation:
 def invitation_link(*, actor: Actor, invitation: Invitation) -> str:
     """A new link, to be handed over where no mail arrives, for another seven days; the one before works no more.
 
-    Administrators alone, and not by a token: who has the link makes the account of that address, or sees that there is one.
+    Administrators alone, and not by a token: who has the link makes the account of that address, or sees that there is one. It
+    verifies no address.
     """
     tenant = invitation.tenant
     allow_by_hand(actor, "see the link of an invitation")
@@ -101,7 +103,7 @@ def invitation_link(*, actor: Actor, invitation: Invitation) -> str:
         if not Invitation.objects.filter(pk=invitation.pk).exists():
             raise Conflict(_LATE)
         invitation.invited_by = user_of(actor)
-        return emails.invitation_address(_renew(invitation))
+        return emails.invitation_address(_renew(invitation, shown=True))
 
 
 def invitation_cancel(*, actor: Actor, invitation: Invitation) -> None:
@@ -189,16 +191,17 @@ def _refuse_members(tenant: Tenant, address: str) -> None:
 def _send(invitation: Invitation) -> None:
     """Make a new link and have it sent. Raises ``ValidationError`` where the tenant has sent enough."""
     _refuse_floods(invitation)
-    secret = _renew(invitation)
+    secret = _renew(invitation, shown=False)
     if _mailed(timedelta(days=1)).filter(target=invitation.email).count() < MAILS_TO_AN_ADDRESS:
         emails.invite(invitation, secret)
     else:
         logger.warning("No invitation is sent to an address that got %d in a day.", MAILS_TO_AN_ADDRESS)
 
 
-def _renew(invitation: Invitation) -> str:
-    """Save it with a new link, whose secret this is."""
+def _renew(invitation: Invitation, *, shown: bool) -> str:
+    """Save it with a new link, whose secret this is: mailed, or ``shown`` to an administrator."""
     now, secret = timezone.now(), secrets.token_urlsafe(32)
+    invitation.link_shown = shown
     invitation.digest, invitation.sent_at, invitation.expires_at = digest_of(secret), now, now + LIFE
     invitation.full_clean()
     invitation.save()
@@ -225,6 +228,10 @@ def _refuse_floods(invitation: Invitation) -> None:
 
 
 def _join(audit_entry: Change, user: User, invitation: Invitation) -> Membership:
-    """The membership. A role that they were given meanwhile stays."""
+    """The membership; and the address as a verified one, where the link was mailed to it. A role that they were given meanwhile
+    stays.
+    """
+    if not invitation.link_shown:
+        EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})
     held = Membership.objects.filter(user=user, tenant=invitation.tenant).first()
     return held or set_role(audit_entry, invitation.tenant, user, invitation.role)

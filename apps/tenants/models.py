@@ -171,6 +171,10 @@ class Invitation(models.Model):
     invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(help_text="When the newest link was made.")
+    link_shown = models.BooleanField(
+        default=False,
+        help_text="Whether the newest link was shown to an administrator instead of mailed: then it verifies no address.",
+    )
     expires_at = models.DateTimeField()
 
     class Meta:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import connection
@@ -71,12 +72,14 @@ def test_who_has_an_account_accepts_in_their_session(cast: Cast):
     membership = invitations.invitation_accept(user=cast.charlie, invitation=invite(cast, cast.charlie.email))
     assert (membership.tenant, membership.role) == (cast.acme, Role.VIEWER)
     assert (last().verb, last().actor_email, last().tenant_slug) == ("invitation.accept", cast.charlie.email, "acme")
+    assert EmailAddress.objects.get(user=cast.charlie).verified
     assert not Invitation.objects.exists()
 
 
-def test_who_is_new_makes_an_account(cast: Cast):
+def test_who_is_new_makes_an_account_whose_address_is_verified(cast: Cast):
     user = invitations.invitation_accept_as_new(invitation=invite(cast), name="Nina", password="tulips in january")
     assert User.objects.get(email="nina@else.test").check_password("tulips in january")
+    assert EmailAddress.objects.get(user=user).verified
     assert Membership.objects.get(user=user).role == Role.VIEWER
     assert Entry.objects.get(verb="user.create", target="nina@else.test").tenant_slug == "", "no tenant's to know"
     assert last().verb == "invitation.accept"
@@ -163,6 +166,26 @@ def test_a_link_to_hand_over_is_for_administrators_to_see_and_not_by_a_token(cas
     invitations.invitation_cancel(actor=cast.alice, invitation=asked)
     with pytest.raises(Conflict):
         invitations.invitation_link(actor=cast.ada, invitation=asked)
+
+
+@pytest.mark.parametrize("sent_again", [False, True])
+def test_a_link_that_was_handed_over_verifies_no_address_until_one_is_mailed_again(cast: Cast, sent_again: bool):
+    asked = invite(cast)
+    invitations.invitation_link(actor=cast.ada, invitation=asked)
+    if sent_again:
+        invitations.invitation_resend(actor=cast.alice, invitation=asked)
+    asked.refresh_from_db()
+    user = invitations.invitation_accept_as_new(invitation=asked, name="Nina", password="tulips in january")
+    assert EmailAddress.objects.filter(user=user, verified=True).exists() is sent_again
+
+
+def test_a_handed_over_link_takes_no_verification_away(cast: Cast):
+    invitations.invitation_accept(user=cast.charlie, invitation=invite(cast, cast.charlie.email))
+    services.membership_remove(actor=PLATFORM, membership=Membership.objects.get(user=cast.charlie, tenant=cast.acme))
+    asked = invite(cast, cast.charlie.email)
+    invitations.invitation_link(actor=cast.ada, invitation=asked)
+    invitations.invitation_accept(user=cast.charlie, invitation=asked)
+    assert EmailAddress.objects.get(user=cast.charlie).verified
 
 
 @pytest.mark.parametrize("way", ["removed", "no owner any more", "deactivated"])
