@@ -139,7 +139,7 @@ def test_a_form_offers_a_free_short_name_and_takes_it(cast, client, route: str, 
     client.force_login(cast.ada)
     address, name = reverse(route), {"name": "商品情報"}
     initial = client.get(address).context["form"]
-    start = {field: "" if (value := initial[field].value()) is None else value for field in initial.fields}
+    start = {field: value for field in initial.fields if (value := initial[field].value()) is not None}
     asked = client.post(address, start | fields | name)
     assert asked.status_code == 422
     offered = asked.context["form"]["slug"].value()
