@@ -145,7 +145,7 @@ class Revision(models.Model):
         constraints = [models.UniqueConstraint(fields=["api", "number"], name="revisions_are_numbered")]
 
     def __str__(self) -> str:
-        return f"{self.api_id} r{self.number}"
+        return f"Revision {self.number}"
 
 
 class HostName(models.Model):

@@ -71,3 +71,10 @@ def test_what_is_another_tenants_looks_like_what_was_never_there(world, browse):
     assert "There is nothing here" in theirs
     assert back_of(pages[0]) == "/applications/"
     assert 'aria-label="Main"' in pages[0].content.decode()
+
+
+def test_the_way_back_to_a_revision_says_which_one(world, browse):
+    ruth = make_user("ruth@platform.test", world.people.platform, Role.VIEWER)
+    answer = browse(ruth).get(address_of("api_restore", world))
+    assert answer.status_code == 403
+    assert "Back to Revision 1" in text_of(answer)
