@@ -8,7 +8,7 @@ from django.db.models import Count
 
 from apps.analytics.figures import SERVED_BY_CACHE
 from apps.analytics.models import CallRecord
-from apps.wire.call_records import QUERY, SYNTHETIC
+from apps.wire.call_records import QUERY, SYNTHETIC_IDS
 
 _FORWARDED_READ = 20_000
 """Records read to learn which paths are called without a query."""
@@ -31,7 +31,7 @@ def most_called(*, api: str, top: int, since: datetime) -> Sequence[Called]:
     """
     asked = CallRecord.objects.filter(
         api=api, at__gte=since, method="GET", status__lt=400, cache__in=(*SERVED_BY_CACHE, "MISS")
-    ).exclude(call_id__startswith=SYNTHETIC)
+    ).exclude(call_id__startswith=SYNTHETIC_IDS)
     counted = asked.order_by().values_list("host", "path").annotate(n=Count("id")).order_by("-n", "host", "path")
     found = [Called(*row) for row in counted[: 2 * top]]
     with_query: set[tuple[str, str]] = set()

@@ -19,7 +19,7 @@ from apps.analytics.figures import Figures
 from apps.analytics.models import CallRecord, RollUp, SyntheticEvent
 from apps.analytics.retention import delete_in_steps
 from apps.analytics.time_windows import down
-from apps.wire.call_records import SYNTHETIC, SpooledCallRecord
+from apps.wire.call_records import SYNTHETIC_IDS, SpooledCallRecord
 
 LOG_DAYS = 1
 """Made-up calls of the last day have rows in the log, those of before only figures: a row each would be most of the work."""
@@ -72,7 +72,7 @@ def remove() -> int:
     calls = sum(made.filter(level=Level.ALL, period=Period.DAY).values_list("calls", flat=True))
     if span["first"]:
         within = CallRecord.objects.filter(at__gte=span["first"], at__lt=span["last"] + timedelta(days=1))
-        delete_in_steps(within.filter(call_id__startswith=f"{SYNTHETIC}-").order_by("at"))
+        delete_in_steps(within.filter(call_id__startswith=SYNTHETIC_IDS).order_by("at"))
     delete_in_steps(made.order_by("bucket"))
     SyntheticEvent.objects.all().delete()
     return calls

@@ -35,7 +35,7 @@ _CLASSES = {
 
 @dataclass(frozen=True)
 class Figure:
-    """One headline figure. ``means`` says what it counts; ``route`` names the dashboard that says more."""
+    """One headline figure, and its value in the span before. ``means`` says what it counts; ``dashboard`` names where more is."""
 
     label: str
     value: str

@@ -180,7 +180,7 @@ class SubscriptionTable(ConsoleTable):
         url=lambda row: application_url(row.application),
         below=lambda row: row.application.tenant.name,
         accessor="application__name",
-        linked=lambda row, table: row.application.tenant_id in table.member_of,
+        linked=lambda row, table: row.application.tenant_id in table.member_of,  # its page is not for the API's side
     )
     api = Column("API", accessor="api__name")
     plan = Column("Plan", accessor="plan__name")
@@ -191,16 +191,6 @@ class SubscriptionTable(ConsoleTable):
 
     class Meta:
         order_by = "-since"
-
-    def render_application(self, record: Subscription) -> SafeString:
-        """Linked for those whose it is: its page is not for the API's side."""
-        application = record.application
-        name = (
-            link(application_url(application), application, "table-name text-reset")
-            if application.tenant_id in self.member_of
-            else format_html('<span class="table-name">{}</span>', application)
-        )
-        return format_html('{}<span class="cell-sub">{}</span>', name, application.tenant)
 
     def render_api(self, record: Subscription) -> SafeString | API:
         """Linked to where the reader may read of it."""

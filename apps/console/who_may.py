@@ -6,7 +6,7 @@ The policy itself is asked about other people, so that the sentence can't say an
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, QuerySet
 
 from apps.tenants.choices import Role
 from apps.tenants.models import Membership, Tenant, User
@@ -48,12 +48,12 @@ def _tenants_of(each: Any) -> Iterable[Tenant]:
                 yield from _tenants_of(further)
 
 
-def _in_one_tenant() -> Any:
+def _in_one_tenant() -> QuerySet[Any, Any]:
     return User.objects.annotate(held=Count("memberships")).filter(held=1).values("pk")
 
 
-def _able(memberships: Any, policy: Callable[..., bool], loaded: tuple[Any, ...]) -> list[Membership]:
-    people = memberships.filter(Q(user__is_active=True) & Q(user__is_administrator=False)).order_by("tenant", "user")
+def _able(memberships: QuerySet[Membership], policy: Callable[..., bool], loaded: tuple[Any, ...]) -> list[Membership]:
+    people = memberships.filter(user__is_active=True, user__is_administrator=False).order_by("tenant", "user")
     return [each for each in people[:PEOPLE] if policy(each.user, *loaded)]
 
 

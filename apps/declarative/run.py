@@ -17,7 +17,8 @@ from apps.tenants.services import HashedPassword
 @dataclass
 class FileRun:
     """One run over a file: the lines so far, and what of each kind the file named. ``passwords`` are those of users, by address,
-    that have another now, ``documents`` the OpenAPI documents of APIs, by slug, that have another."""
+    that have another now, ``documents`` the OpenAPI documents of APIs, by slug, that have another.
+    """
 
     source: FileSource
     lines: list[str] = field(default_factory=list)

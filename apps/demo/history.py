@@ -14,7 +14,7 @@ from apps.analytics import synthetic
 from apps.analytics.synthetic import Added
 from apps.demo.traffic import ITEMS
 from apps.httpcache.reasons import Reason
-from apps.wire.call_records import CALL, SYNTHETIC, SpooledCallRecord
+from apps.wire.call_records import CALL, SYNTHETIC, SYNTHETIC_IDS, SpooledCallRecord
 from apps.wire.failure_causes import FailureCause
 
 PER_SECOND = 0.5
@@ -145,7 +145,7 @@ class History:
         upstream = self._upstream_time(operation, at, cache, code)
         has_failed = code == _DOWN[1] or reason == Reason.STALE_IF_ERROR.code
         self._number += 1
-        identity = f"{SYNTHETIC}-{self._number}"
+        identity = f"{SYNTHETIC_IDS}{self._number}"
         return SpooledCallRecord(
             kind=CALL,
             call_id=identity,

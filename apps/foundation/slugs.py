@@ -63,7 +63,8 @@ def slug_of(name: str) -> str:
 
 def free_slug(name: str, others: models.QuerySet) -> str:
     """``slug_of`` a new object's ``name``, which none of ``others`` has. Raises ``SlugTaken`` with the next one that is free where
-    that can't be had."""
+    that can't be had.
+    """
     kind = str(others.model._meta.model_name)
     wanted = slug_of(name)
     base = wanted or f"{kind}-1"

@@ -105,9 +105,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.config.egress:EgressTable._guards": MemoryUse(64 * KIB, CONFIGURATION),
     "apps.egress.rules:Guard._own": MemoryUse(8 * KIB, CONFIGURATION),
     "apps.gateway.records.metrics:Metrics._failures": MemoryUse(8 * KIB, CONFIGURATION),  # by cause
-    "apps.gateway.upstream.client:HTTP1Client._tls": MemoryUse(
-        256 * KIB, CONFIGURATION
-    ),  # by certificates of upstreams
+    "apps.gateway.upstream.client:HTTP1Client._tls": MemoryUse(256 * KIB, CONFIGURATION),  # by certificates
     "apps.gateway.upstream.concurrency:ConcurrencyLimits.refused": MemoryUse(512, CONFIGURATION),
     "apps.gateway.config.worker_config:Routes._apis": MemoryUse(1 * MIB, CONFIGURATION),
     "apps.gateway.config.worker_config:Routes._owners": MemoryUse(1 * KIB, CONFIGURATION),

@@ -19,6 +19,9 @@ these calls.
 SYNTHETIC = "synthetic"
 """The flag of made-up calls: the demo's history, which no gateway served and no spool ever holds."""
 
+SYNTHETIC_IDS = f"{SYNTHETIC}-"
+"""What their call IDs begin with, by which queries know them: flags are no column of their own."""
+
 QUERY = "with_query"
 """The flag of calls that went upstream with a query, which the log doesn't hold."""
 

@@ -1,5 +1,6 @@
 """What a document says: title, servers, operations. It is refused only for what has no sense without: paths, methods, references
-that lead to them. What else isn't as it should be is left out."""
+that lead to them. What else isn't as it should be is left out.
+"""
 
 import json
 import re
@@ -28,7 +29,8 @@ _IN_PATH = re.compile(r"\{([^{}]*)\}")
 @dataclass
 class Description:
     """What a document says. ``servers`` are absolute http(s) URLs; ``base_path`` is the first server's path where that one has no
-    host; ``version`` is like 3.1.0 or 2.0. ``warnings`` are findings as JSON."""
+    host; ``version`` is like 3.1.0 or 2.0. ``warnings`` are findings as JSON.
+    """
 
     title: str
     summary: str

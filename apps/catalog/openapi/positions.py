@@ -19,7 +19,8 @@ _decode = json.JSONDecoder().raw_decode
 
 def positions(text: str, places: Iterable[Place]) -> dict[Place, Position]:
     """Where each of ``places`` is in ``text``, which has been read before; what isn't there (a field that a YAML alias or merge
-    brings along) is where the nearest part around it is."""
+    brings along) is where the nearest part around it is.
+    """
     places = list(places)
     wanted: dict[str, Any] = {}
     for place in places:

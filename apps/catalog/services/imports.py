@@ -26,7 +26,8 @@ from apps.tenants.services import allow
 
 class ImportResult(NamedTuple):
     """How many operations the API has now, how many of them came and went, and what of the document isn't as it should be: message,
-    pointer, line and column of each."""
+    pointer, line and column of each.
+    """
 
     operations: int
     added: int

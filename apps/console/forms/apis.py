@@ -164,10 +164,10 @@ class SettingsForm(RevisionForm):
         """``plans`` are those that the reader may see; what is chosen already stays a choice."""
         super().__init__(*args, **kwargs)
         self.fields["forward_credential"].disabled = not may_forward
+        known = {plan.slug: str(plan) for plan in plans}
         for name in ("plans", "automatic_plans"):
-            choices = {plan.slug: str(plan) for plan in plans} | {slug: slug for slug in self.initial.get(name, ())}
-            choices |= {plan.slug: str(plan) for plan in plans}
-            self.fields[name].choices = choices.items()  # type: ignore[attr-defined]
+            others = {slug: slug for slug in self.initial.get(name, ()) if slug not in known}
+            self.fields[name].choices = (known | others).items()  # type: ignore[attr-defined]
 
     @classmethod
     def initial_of(cls, api: API) -> dict[str, Any]:
