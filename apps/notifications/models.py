@@ -35,12 +35,18 @@ class Notification(models.Model):
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     read_at = models.DateTimeField(null=True, blank=True)
     mail_due = models.BooleanField(default=True, help_text="Whether the e-mail about it is still to be sent.")
+    mailed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was taken into a letter: the same time for all of one letter."
+    )
 
     class Meta:
         ordering = ["-at", "-id"]
         indexes = [
             models.Index(fields=["user", "-at"], name="notifications_of_a_user"),
             models.Index(fields=["user", "id"], condition=models.Q(mail_due=True), name="notifications_to_send"),
+            models.Index(
+                fields=["user", "mailed_at"], condition=models.Q(mailed_at__isnull=False), name="letters_of_a_user"
+            ),
         ]
         constraints = [known("group", Group)]
 

@@ -16,7 +16,7 @@ from apps.access.models import APIKey, Subscription
 from apps.catalog import services as catalog
 from apps.notifications import services
 from apps.notifications.choices import Group
-from apps.notifications.emails import SPAN, send_due
+from apps.notifications.emails import LETTERS, LISTED, SPAN, send_due
 from apps.notifications.models import EndNotice, MutedMail, Notification
 from apps.notifications.selectors import notifications_visible_to, unread_count
 from apps.notifications.tasks import tend
@@ -182,7 +182,7 @@ def test_a_letter_holds_the_change_the_comment_and_the_link(scene: Scene, sent: 
     assert letters.keys() == {"alice@acme.test", "bob@acme.test"}
     letter = letters["bob@acme.test"]
     assert letter.subject == "The subscription of Bot to Products was suspended: its calls are refused"
-    assert "Platform: Too many errors." in letter.body
+    assert "Platform:\n> Too many errors.\n" in letter.body
     assert "http://127.0.0.1:8000/applications/acme/bot/" in letter.body
     assert sent() == [], "each is sent once"
 
@@ -193,6 +193,60 @@ def test_what_happens_at_once_is_one_letter(scene: Scene, sent: Sent):
     [letter] = [each for each in sent() if each.to == ["bob@acme.test"]]
     assert letter.subject.endswith("its calls are refused, and 1 more")
     assert "The key ci (" in letter.body
+
+
+def test_changes_that_others_make_in_a_loop_fill_no_mailbox(scene: Scene, sent: Sent):
+    def turn() -> None:
+        suspend(scene)
+        access.subscription_resume(actor=scene.people.olga, subscription=scene.subscription)
+
+    def to_bob() -> list[Any]:
+        return [letter for letter in sent() if letter.to == ["bob@acme.test"]]
+
+    for _ in range(LETTERS):
+        turn()
+        assert len(to_bob()) == 1
+    for _ in range(LISTED):
+        turn()
+        assert to_bob() == []
+    services.notifications_read(actor=scene.people.alice)
+    Notification.objects.exclude(mailed_at=None).update(mailed_at=timezone.now() - timedelta(hours=1))
+    [letter] = to_bob()
+    assert letter.subject.endswith(f", and {2 * LISTED - 1} more")
+    assert f"And {LISTED} more:\n\nhttp://127.0.0.1:8000/notifications/" in letter.body
+    assert letter.body.count("/applications/acme/bot/") == LISTED
+
+
+def test_a_group_without_letters_uses_none_of_them_up(scene: Scene, sent: Sent):
+    services.mails_choose(actor=scene.people.bob, groups=[Group.ENDS])
+    for _ in range(LETTERS):
+        suspend(scene)
+        access.subscription_resume(actor=scene.people.olga, subscription=scene.subscription)
+        sent()
+    ends_in(scene, 13)
+    tend()
+    assert "bob@acme.test" in {letter.to[0] for letter in sent()}
+
+
+def test_what_people_wrote_is_a_quotation_in_a_letter(scene: Scene, sent: Sent):
+    """A stranger's tenant asks for access: none of its words look like the platform's own."""
+    forged = "Because.\n\n\nThe key ci was revoked.\r\nhttps://evil.test/sign-in\u2028Sign in."
+    application = make_application(scene.people.acme, "other")
+    asked = access.request_create(
+        actor=scene.people.bob, application=application, api=scene.api, plan=scene.plan, reason=forged
+    )
+    [letter] = sent()
+    access.request_reject(actor=scene.people.olga, access_request=asked, comment=forged)
+    for body in [letter.body, *(letter.body for letter in sent())]:
+        lines = [line for line in body.splitlines() if "evil" in line or "revoked" in line or "Sign in." in line]
+        assert lines
+        assert all(line.startswith("> ") for line in lines), lines
+
+
+def test_who_was_deactivated_gets_no_letter(scene: Scene, sent: Sent):
+    suspend(scene)
+    tenants.user_deactivate(actor=scene.people.ada, user=scene.people.bob)
+    assert "bob@acme.test" not in {letter.to[0] for letter in sent()}
 
 
 def test_a_slow_mail_server_holds_a_run_for_seconds_and_the_next_one_goes_on(scene: Scene):
