@@ -1,28 +1,20 @@
 """What people are notified of: a line for each kind of change, by its verb in the audit log.
 
 A change that says what it is ``about`` (``apps.audit.services.Change``) and has a line here reaches the people of the sides that
-the line names. What nobody is notified of is in ``SILENT``, with the reason; ``tests/notifications/test_kinds.py`` knows every
-verb of the services and fails for one that is in neither.
+the line names; who these are is in ``sides.py``. What nobody is notified of is in ``SILENT``, with the reason;
+``tests/notifications/test_kinds.py`` knows every verb of the services and fails for one that is in neither.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
+from apps.access.choices import Side
 from apps.access.models import AccessRequest
 from apps.access.services.plans import LIMITS
 from apps.notifications.choices import Group
 
-
-class Side(Enum):
-    """Who hears of a change."""
-
-    CONSUMER = "owners and developers of the tenant that calls"
-    PROVIDER = "owners of the API's tenant; platform administrators where it has none"
-
-
-BOTH = (Side.CONSUMER, Side.PROVIDER)
+BOTH = (Side.CALLER, Side.PROVIDER)
 
 Changes = Mapping[str, list[Any]]
 
@@ -73,7 +65,7 @@ KINDS: dict[str, Kind] = {
     "request.submit": Kind(
         Group.REQUESTS, (Side.PROVIDER,), "{tenant} asks for access to {api} for {application}", reason
     ),
-    "request.ask": Kind(Group.REQUESTS, (Side.CONSUMER,), f"{_REQUEST} needs an answer from you"),
+    "request.ask": Kind(Group.REQUESTS, (Side.CALLER,), f"{_REQUEST} needs an answer from you"),
     "request.approve": Kind(Group.REQUESTS, BOTH, f"{_REQUEST} was approved", granted),
     "request.reject": Kind(Group.REQUESTS, BOTH, f"{_REQUEST} was rejected"),
     "request.cancel": Kind(Group.REQUESTS, BOTH, f"{_REQUEST} was taken back"),
@@ -84,15 +76,15 @@ KINDS: dict[str, Kind] = {
     "subscription.revoke": Kind(Group.SUBSCRIPTIONS, BOTH, f"{_SUBSCRIPTION} was revoked: its calls are refused"),
     "subscription.expire": Kind(Group.SUBSCRIPTIONS, BOTH, f"{_SUBSCRIPTION} has ended: its calls are refused"),
     "subscription.ends_soon": Kind(Group.ENDS, BOTH, f"{_SUBSCRIPTION} ends on {{ends}}"),
-    "key.revoke": Kind(Group.SUBSCRIPTIONS, (Side.CONSUMER,), "The key {key} of {application} was revoked"),
-    "key.ends_soon": Kind(Group.ENDS, (Side.CONSUMER,), "The key {key} of {application} ends on {ends}"),
-    "plan.update": Kind(Group.SUBSCRIPTIONS, (Side.CONSUMER,), "The limits of the plan {plan} changed", limits),
+    "key.revoke": Kind(Group.SUBSCRIPTIONS, (Side.CALLER,), "The key {key} of {application} was revoked"),
+    "key.ends_soon": Kind(Group.ENDS, (Side.CALLER,), "The key {key} of {application} ends on {ends}"),
+    "plan.update": Kind(Group.SUBSCRIPTIONS, (Side.CALLER,), "The limits of the plan {plan} changed", limits),
     "api.publish": Kind(Group.APIS, BOTH, "{api} is published"),
     "api.unpublish": Kind(Group.APIS, BOTH, "{api} was taken from the gateways: calls to it are refused"),
     "api.deprecate": Kind(Group.APIS, BOTH, "{api} is deprecated: it goes on, and takes no new subscriptions"),
     "api.retire": Kind(Group.APIS, BOTH, "{api} was retired: calls to it are refused"),
-    "tenant.suspend": Kind(Group.SUBSCRIPTIONS, (Side.CONSUMER,), "{tenant} was suspended: its keys are refused"),
-    "tenant.resume": Kind(Group.SUBSCRIPTIONS, (Side.CONSUMER,), "{tenant} was resumed: its keys work again"),
+    "tenant.suspend": Kind(Group.SUBSCRIPTIONS, (Side.CALLER,), "{tenant} was suspended: its keys are refused"),
+    "tenant.resume": Kind(Group.SUBSCRIPTIONS, (Side.CALLER,), "{tenant} was resumed: its keys work again"),
 }
 
 SILENT: dict[str, str] = {

@@ -13,11 +13,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
-from apps.access.choices import LIVE, KeyState
+from apps.access.choices import LIVE, KeyState, Side
 from apps.access.models import APIKey, Subscription
 from apps.audit.models import Entry
 from apps.notifications.choices import Group
-from apps.notifications.kinds import KINDS, Changes, Side
+from apps.notifications.kinds import KINDS, Changes
 from apps.notifications.models import EndNotice, MutedMail, Notification
 from apps.notifications.selectors import notifications_visible_to
 from apps.notifications.sides import About, Author, parties_of, people_of, words_of

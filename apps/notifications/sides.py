@@ -7,17 +7,17 @@ from itertools import groupby
 
 from django.db.models import QuerySet
 
-from apps.access.choices import LIVE
+from apps.access.choices import LIVE, Side
 from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
 from apps.catalog.models import API
-from apps.notifications.kinds import Side
 from apps.tenants.actors import Actor
 from apps.tenants.choices import Role
 from apps.tenants.models import Membership, Tenant, User
 
 About = Subscription | AccessRequest | APIKey | API | Plan | Tenant
 
-_ROLES = {Side.CONSUMER: (Role.OWNER, Role.DEVELOPER), Side.PROVIDER: (Role.OWNER,)}
+# Of the provider, platform administrators where it has no owner: see ``people_of``.
+_ROLES = {Side.CALLER: (Role.OWNER, Role.DEVELOPER), Side.PROVIDER: (Role.OWNER,)}
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,18 @@ def parties_of(about: About) -> list[Party]:
     """The tenants that ``about`` concerns, those that call first."""
     match about:
         case Subscription():
-            return [*_consumers([about.application]), _provider(about.api)]
+            return [*_callers([about.application]), _provider(about.api)]
         case AccessRequest():
-            both = [*_consumers([about.application]), _provider(about.api)]
+            both = [*_callers([about.application]), _provider(about.api)]
             return [replace(party, access_request=about) for party in both]
         case APIKey():
-            return _consumers([about.application])
+            return _callers([about.application])
         case API():
-            return [*_consumers(_calling(about.subscriptions.all())), _provider(about)]
+            return [*_callers(_calling(about.subscriptions.all())), _provider(about)]
         case Plan():
-            return _consumers(_calling(about.subscriptions.all()))
+            return _callers(_calling(about.subscriptions.all()))
         case Tenant():
-            return [Party(Side.CONSUMER, about)]
+            return [Party(Side.CALLER, about)]
 
 
 def words_of(about: About) -> dict[str, object]:
@@ -111,10 +111,10 @@ def _provider(api: API) -> Party:
     return Party(Side.PROVIDER, api.tenant, api=api)
 
 
-def _consumers(applications: Iterable[Application]) -> list[Party]:
+def _callers(applications: Iterable[Application]) -> list[Party]:
     ordered = sorted(applications, key=lambda each: (each.tenant_id, each.slug))
     return [
-        Party(Side.CONSUMER, (own := tuple(group))[0].tenant, applications=own)
+        Party(Side.CALLER, (own := tuple(group))[0].tenant, applications=own)
         for _, group in groupby(ordered, key=lambda each: each.tenant_id)
     ]
 

@@ -10,11 +10,11 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.access import services as access
-from apps.access.choices import REQUEST_WORKFLOW, SUBSCRIPTION_WORKFLOW
+from apps.access.choices import REQUEST_WORKFLOW, SUBSCRIPTION_WORKFLOW, Side
 from apps.access.models import AccessRequest, APIKey, Subscription
 from apps.catalog import services as catalog
 from apps.catalog.choices import LIFECYCLE
-from apps.notifications.kinds import KINDS, SILENT, Side
+from apps.notifications.kinds import KINDS, SILENT
 from apps.notifications.models import Notification
 from apps.notifications.services import ends_notify
 from apps.tenants import services as tenants
@@ -122,7 +122,7 @@ def test_the_people_of_each_side_are_notified_and_may_open_what_it_leads_to(
     scene: Scene, state_redis: object, kind: str
 ):
     MADE[kind](scene)
-    expected = {Side.CONSUMER: {"alice", "bob"}, Side.PROVIDER: {"olga"}}
+    expected = {Side.CALLER: {"alice", "bob"}, Side.PROVIDER: {"olga"}}
     assert scene.told(kind) == set().union(*(expected[side] for side in KINDS[kind].to))
     for row in Notification.objects.filter(kind=kind).select_related("user"):
         assert "{" not in row.title
