@@ -64,6 +64,10 @@ class Approval(models.TextChoices):
     AUTOMATIC = "automatic", "Granted at once"
 
 
+UPSTREAM_HOST = "upstream"
+"""The word of ``host_header`` for the host of the upstream's URL."""
+
+
 class DebugHeaders(models.TextChoices):
     """Who sees key and detail in Cache-Status."""
 

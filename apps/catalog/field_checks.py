@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
-from apps.catalog.choices import AUTHENTICATION
+from apps.catalog.choices import AUTHENTICATION, UPSTREAM_HOST
 from apps.httpcache.fields import PROXY_FIELDS
 from apps.httpcache.identity import folded
+from apps.wire.snapshot import CLIENT_HOST
 
 RESERVED = "/_gateway/"
 LONGEST_TIMEOUT = 3600.0
@@ -102,7 +103,7 @@ def check_host_header(value: object) -> str:
     text = value.strip().lower()
     name, colon, port = text.rpartition(":") if ":" in text and not text.endswith("]") else (text, "", "")
     numbered = not colon or (port.isascii() and port.isdigit() and 0 < int(port) < 65536)
-    if text in ("upstream", "preserve"):
+    if text in (UPSTREAM_HOST, CLIENT_HOST):
         return text
     if not numbered or not is_host(normal_host(name)):
         raise ValueError(

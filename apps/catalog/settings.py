@@ -11,7 +11,7 @@ from django.db import models
 
 from apps.catalog import field_checks
 from apps.catalog.choices import AUTHENTICATION as WAYS
-from apps.catalog.choices import Approval, DebugHeaders
+from apps.catalog.choices import UPSTREAM_HOST, Approval, DebugHeaders
 from apps.catalog.rewrites import check_rewrite, compile_rewrite
 from apps.foundation import declared_settings, field_names
 from apps.foundation.declared_settings import CHOICE, COUNT, DURATION, SWITCH, Between, Kind
@@ -178,7 +178,7 @@ class APISettings(models.Model):
         younger=True,
     ).of(
         models.CharField(
-            max_length=260, default="upstream", help_text="Of calls to upstreams: upstream, preserve, or a name."
+            max_length=260, default=UPSTREAM_HOST, help_text="Of calls to upstreams: upstream, preserve, or a name."
         )
     )
     authentication = APISetting(

@@ -19,7 +19,7 @@ from apps.access.models import APIKey, Subscription
 from apps.access.models import Plan as PlanRow
 from apps.caching.models import SETTINGS, CachePolicy
 from apps.caching.validation import with_operation
-from apps.catalog.choices import SERVED, HostState
+from apps.catalog.choices import SERVED, UPSTREAM_HOST, HostState
 from apps.catalog.field_checks import is_plain
 from apps.catalog.models import API as APIRow
 from apps.catalog.models import SETTINGS as API_SETTINGS
@@ -191,7 +191,7 @@ def compile_api(row: APIRow) -> API:
         operation_policies=compile_operation_policies(row, row.cache_policy),
         **{name: API_SETTINGS[name].compiled(getattr(row, name)) for name in _SENT_AS_THEY_ARE}
         | {"api_key_header": row.api_key_header.lower(), "underscore_headers": _underscore_headers(row)}
-        | {"host_header": "" if row.host_header == "upstream" else row.host_header},
+        | {"host_header": "" if row.host_header == UPSTREAM_HOST else row.host_header},
     )
 
 
@@ -269,8 +269,9 @@ def _group(api: APIRow, policy: Policy) -> str:
         api.forward_credential,
         api.request_headers,
         api.response_headers,
+        # The usual ones are left out: what was stored before there were others stays good.
         *([api.rewrite] if api.rewrite else ()),
-        *([api.host_header] if api.host_header != "upstream" else ()),  # the usual one is no other rule than before
+        *([api.host_header] if api.host_header != UPSTREAM_HOST else ()),
         [(field.name, getattr(policy, field.name)) for field in fields(Policy) if field.name not in NOT_DECISIVE],
     )
     return f"{api.pk}:{hashlib.blake2b(repr(decisive).encode(), digest_size=8).hexdigest()}"

@@ -15,6 +15,10 @@ knows). What an older version wrote is written anew: no gateway goes on by what 
 """
 
 
+CLIENT_HOST = "preserve"
+"""The word of ``API.host_header`` for the client's own ``Host``."""
+
+
 class HeaderRules(msgspec.Struct, frozen=True, array_like=True):
     """Headers to set (replacing what is there) and to remove."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from apps.access.choices import QuotaPeriod
@@ -14,7 +15,6 @@ from apps.catalog.choices import Approval
 from apps.catalog.models import API
 from apps.console.forms.apis import TenantField
 from apps.console.forms.fields import ConsoleForm, DurationField, MomentField, NamedForm, helped, text_area
-from apps.console.plan_words import plan_in_words
 from apps.tenants.models import Tenant
 
 
@@ -156,6 +156,11 @@ class NewPlanForm(NamedForm, PlanForm):
     def others(self) -> QuerySet:
         """All plans."""
         return Plan.objects.all()
+
+
+def plan_in_words(plan: Plan) -> str:
+    """Its name and its limits, for those who choose or decide."""
+    return f"{plan}: {render_to_string('access/plan_line.html', {'plan': plan}).strip()}"
 
 
 class PlanField(forms.ModelChoiceField):

@@ -16,7 +16,7 @@ IN_PATH = "in_path:"
 """What the names of the fields for parameters begin with."""
 
 MOST = 20
-"""Parameters that are asked for, more than the path of any operation has."""
+"""Parameters of a path that are asked for: one with more of them can't be tried."""
 
 
 class TryForm(ConsoleForm):

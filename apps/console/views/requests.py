@@ -28,12 +28,11 @@ from apps.catalog.policies import can_view_api
 from apps.console import list_traffic
 from apps.console.actions import Action, action
 from apps.console.filters import RequestFilters
-from apps.console.forms.access import ApproveForm, EditRequestForm, ReplyForm, WordForm
+from apps.console.forms.access import ApproveForm, EditRequestForm, ReplyForm, WordForm, plan_in_words
 from apps.console.lists import listing
 from apps.console.object_lookup import a_request
 from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.pending_decisions import waiting_for
-from apps.console.plan_words import plan_in_words
 from apps.console.sides import SidedList
 from apps.console.tables import QueueTable, RequestTable, request_url
 from apps.tenants.models import User

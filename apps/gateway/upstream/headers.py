@@ -19,7 +19,7 @@ from apps.httpcache.downstream import as_stored, passed_down
 from apps.httpcache.fields import end_to_end
 from apps.httpcache.stored_response import BODILESS
 from apps.wire.listen_paths import path_at
-from apps.wire.snapshot import API, HeaderRules, Upstream
+from apps.wire.snapshot import API, CLIENT_HOST, HeaderRules, Upstream
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -151,13 +151,9 @@ def upstream_target(api: API, base: bytes, endpoint: bytes, path: bytes, query: 
     return whole if query is None else b"%b?%b" % (whole, query)
 
 
-PRESERVE = "preserve"
-"""The word of ``API.host_header`` for the client's own."""
-
-
 def host_field(x: Call) -> bytes:
     """The ``Host`` that an API with a ``host_header`` sends: the client's, which is in the cache's key, or always the same."""
-    return x.told_host if x.api.host_header == PRESERVE else x.api.host_header.encode()
+    return x.told_host if x.api.host_header == CLIENT_HOST else x.api.host_header.encode()
 
 
 def ordered(upstreams: Sequence[Upstream], chance: float) -> list[Upstream]:
