@@ -10,9 +10,11 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from apps.access.models import Plan
+from apps.access.policies import plans_visible_to
 from apps.catalog.choices import Approval
 from apps.catalog.models import API
 from apps.foundation import field_names
+from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
 
 
@@ -45,12 +47,16 @@ def is_granted_automatically(plan: Plan, api: API) -> bool:
     return not api.automatic_plans or plan.slug in api.automatic_plans
 
 
-def plan_errors(api: API) -> field_names.Errors:
-    """What is wrong with the plans that ``api`` names, by field. No query where it names none."""
+def plan_errors(actor: Actor, api: API) -> field_names.Errors:
+    """What is wrong with the plans that ``api`` names, by field. A plan that ``actor`` may not see is none, unless it was named
+    before. No query where it names none.
+    """
     named = [*api.plans, *api.automatic_plans]
     if not named:
         return {}
-    known = {plan.slug: plan for plan in Plan.objects.filter(slug__in=named)}
+    known = {plan.slug: plan for plan in plans_visible_to(actor).filter(slug__in=named)}
+    if before := API.objects.filter(pk=api.pk).first():
+        known |= {plan.slug: plan for plan in Plan.objects.filter(slug__in=[*before.plans, *before.automatic_plans])}
     errors: field_names.Errors = {}
     for name in ("plans", "automatic_plans"):
         if unknown := [slug for slug in getattr(api, name) if slug not in known]:

@@ -258,7 +258,6 @@ class APISettings(models.Model):
         help="Those that tenants may ask for. None chosen: all.",
         description="Slugs of the plans that may be asked for; empty: all.",
         anchor="plans",
-        in_catalogue=True,
         younger=True,
     ).of(models.JSONField(default=list, blank=True, help_text="Slugs of the plans that may be asked for; empty: all."))
     automatic_plans = APISetting(
@@ -268,7 +267,6 @@ class APISettings(models.Model):
         help="Where access is granted automatically: those for which nobody decides. None chosen: all that have a limit.",
         description="Slugs of the plans that automatic approval grants; empty: all that have a limit.",
         anchor="plans",
-        in_catalogue=True,
         younger=True,
     ).of(
         models.JSONField(

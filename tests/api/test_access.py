@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -328,8 +329,31 @@ def test_what_automatic_approval_is_not_for_waits_for_a_decision(cast, calls_as,
     assert ask(calls_as(cast.bob), plan="boundless").json()["state"] == "submitted"
     refused = olga.patch("/api/v1/apis/products/", {"automatic_plans": ["boundless"]})
     assert (refused.status_code, list(refused.json()["errors"])) == (400, ["automatic_plans"])
-    told = calls_as(cast.charlie).get("/api/v1/apis/products/").json()
-    assert (told["plans"], told["automatic_plans"]) == ([], [])
+
+
+def test_a_plan_for_some_tenants_is_told_to_no_other_by_the_apis_that_name_it(cast, calls_as, shop):
+    """Neither where the catalogue tells of an API, nor by what an API's owner may name."""
+    make_plan("deal", tenants=["acme"])
+    ada, bob, charlie, olga = (calls_as(user) for user in (cast.ada, cast.bob, cast.charlie, cast.olga))
+    unknown = olga.patch("/api/v1/apis/products/", {"plans": ["standard", "nothing"]}).json()
+    for words in ({"plans": ["standard", "deal"]}, {"automatic_plans": ["deal"]}):
+        refused = olga.patch("/api/v1/apis/products/", words)
+        assert refused.status_code == 400
+        assert list(refused.json()["errors"].values()) == [
+            [each.replace("nothing", "deal") for each in unknown["errors"]["plans"]]
+        ]
+    named = {"plans": ["standard", "deal"], "automatic_plans": ["deal"]}
+    assert ada.patch("/api/v1/apis/products/", named).status_code == 200
+    assert olga.patch("/api/v1/apis/products/", {"summary": "What stood there stays."}).status_code == 200
+    browser = Client()
+    browser.force_login(cast.charlie)
+    for address in ("/api/v1/apis/products/", "/api/v1/apis/", "/catalogue/products/", "/catalogue/products/ask/"):
+        seen = browser.get(address)
+        assert (seen.status_code, "deal" in seen.content.decode().lower()) == (200, False), address
+    offered = {user: user.get("/api/v1/plans/?api=products").json()["results"] for user in (bob, charlie)}
+    assert [plan["slug"] for plan in offered[bob]] == ["deal", "standard"]
+    assert [plan["slug"] for plan in offered[charlie]] == ["standard"]
+    assert bob.get("/api/v1/plans/?api=nothing").json()["results"] == []
 
 
 def test_nobody_decides_their_own_request(cast, calls_as, shop):

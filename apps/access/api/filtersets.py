@@ -5,9 +5,12 @@ from django.db.models import QuerySet
 
 from apps.access import selectors
 from apps.access.choices import KeyState, RequestState, Side, SubscriptionState
-from apps.access.models import AccessRequest, Subscription
+from apps.access.models import AccessRequest, Plan, Subscription
+from apps.access.offers import plans_offered
+from apps.catalog.selectors import apis_visible_to
 from apps.rest.filters import ApplicationFilter as OfApplication
 from apps.rest.filters import StrictFilterSet
+from apps.tenants.selectors import tenants_visible_to
 
 _SIDE = "caller: of one's own applications; provider: for one's own APIs."
 
@@ -16,7 +19,17 @@ class PlanFilter(StrictFilterSet):
     """Of plans."""
 
     name = django_filters.CharFilter(lookup_expr="icontains")
+    api = django_filters.CharFilter(
+        method="offered_by", label="Slug of an API: those that one's own tenants may ask for on it."
+    )
     ordering = django_filters.OrderingFilter(fields=["name", "slug", "created_at"])
+
+    def offered_by(self, rows: QuerySet[Plan], name: str, slug: str) -> QuerySet[Plan]:
+        """Those that one may ask for on an API that one sees."""
+        user = self.request.user
+        api = apis_visible_to(user).filter(slug=slug).first()
+        offered = plans_offered(api, tenants_visible_to(user)) if api else Plan.objects.none()
+        return rows.filter(pk__in=offered.values("pk"))
 
 
 class ApplicationFilter(StrictFilterSet):

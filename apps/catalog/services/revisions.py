@@ -92,7 +92,8 @@ def write(
     wrong = validation.settings_errors(api)
     moved = (before.get("listen_path"), before.get("hosts")) != (api.listen_path, api.hosts)
     may_forward = is_administrator(actor) or before.get("forward_credential", False)
-    _check(api, wrong, upstreams, operations, alone=moved and not is_administrator(actor), may_forward=may_forward)
+    alone = moved and not is_administrator(actor)
+    _check(actor, api, wrong, upstreams, operations, alone=alone, may_forward=may_forward)
     if moved:
         settle_hosts(audit_entry, actor, api, served=api.state in SERVED)
     wanted = listed if upstreams is None else [_kept(row) for row in upstreams]
@@ -130,6 +131,7 @@ def keep_revision(actor: Actor, api: API, before: Mapping[str, Any], comment: st
 
 
 def _check(
+    actor: Actor,
     api: API,
     wrong: field_names.Errors,
     upstreams: Sequence[UpstreamFields] | None,
@@ -151,7 +153,7 @@ def _check(
         found |= validation.upstreams_error(upstreams)
     if operations is not None:
         found |= validation.operations_error(operations)
-    for more in further_errors(api) if not wrong else ():
+    for more in further_errors(actor, api) if not wrong else ():
         found |= more
     if api.forward_credential and not may_forward:
         found["forward_credential"] = ["Only a platform administrator may have its upstreams see callers' X-API-Key."]
