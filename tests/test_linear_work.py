@@ -140,7 +140,7 @@ def steep(work: Callable[[bytes], object], texts: dict[str, Callable[[int], byte
 
 _parser: Any = importlib.import_module("re._parser")
 _REPEATS = {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}
-_SAMPLES = 'a1 \t"\\,;=/%-.:+()[]{}_~!\x01\x80\n'
+_SAMPLES = 'a1 \t"\\,;=/%-.:+()[]{}_~!\x01\x80\n\x00'
 
 
 def _sample_of_set(items: list[Any]) -> str:
