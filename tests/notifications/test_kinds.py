@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.access import services as access
@@ -129,3 +130,15 @@ def test_the_people_of_each_side_are_notified_and_may_open_what_it_leads_to(
         browser = Client()
         browser.force_login(row.user)
         assert browser.get(row.path).status_code == 200, (row.user, row.path)
+
+
+def test_whoever_comments_on_a_step_reads_whom_it_is_brought_to(scene: Scene, state_redis: object):
+    """A word for the audit log alone may be one that no other tenant should read."""
+    ada = Client()
+    ada.force_login(scene.people.ada)
+    steps = [reverse("console:api_step", args=[scene.api.slug, step.value]) for step in LIFECYCLE]
+    switch = reverse("console:tenant_switch", args=["acme"])
+    for address in [*steps, reverse("console:key_revoke", args=[scene.key.pk]), switch]:
+        assert "who are notified" in ada.get(address).text, address
+    tenants.tenant_suspend(actor=scene.people.ada, tenant=scene.people.acme)
+    assert "who are notified" in ada.get(switch).text

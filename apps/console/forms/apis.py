@@ -300,9 +300,14 @@ class NewFromDocumentForm(SluggedForm, DocumentForm):
 
 
 class CommentForm(ConsoleForm):
-    """A step with a word about it."""
+    """A step with a word about it. ``readers``: whom a notification brings it to, beside the audit log."""
 
     comment = forms.CharField(required=False, max_length=300, label="Why", help_text="For the audit log.")
+
+    def __init__(self, *args: Any, readers: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if readers:
+            self.fields["comment"].help_text = f"For the audit log, and for {readers}, who are notified."
 
 
 class ConfirmForm(ConsoleForm):

@@ -66,7 +66,7 @@ def step(request: SignedInRequest, found: tuple[API, Transition]) -> Action:
         back_label=str(api),
         explain=explain.format(api=api),
         danger=transition not in HARMLESS,
-        form=CommentForm,
+        form=partial(CommentForm, readers="the people of all tenants that have a subscription"),
         service=partial(api_transition, api=api, transition=transition),
         said=said.format(api=api),
         receipt=True,

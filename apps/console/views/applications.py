@@ -246,7 +246,7 @@ def revoke(request: SignedInRequest, key: APIKey) -> Action:
         back_label=str(key.application),
         explain=f"Calls with {key.prefix}… are refused with 401 from now on. This can't be undone.",
         danger=True,
-        form=CommentForm,
+        form=partial(CommentForm, readers="owners and developers of the tenant"),
         service=partial(key_revoke, key=key),
         said=f"The key {key.name} is revoked",
         receipt=True,
