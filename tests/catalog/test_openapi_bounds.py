@@ -1,12 +1,13 @@
 """What an OpenAPI document may make of the console that imports it: no more than its own size, and no fault."""
 
 import json
+from time import thread_time
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 
-from apps.catalog.openapi import Description, reading
+from apps.catalog.openapi import Description, describing, reading
 
 MINIMAL: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "M", "version": "1"}, "paths": {}}
 YAML = """openapi: 3.1.0
@@ -139,3 +140,42 @@ def test_an_operation_elsewhere_that_is_none_is_refused():
 def test_a_version_is_as_long_as_versions_are():
     with pytest.raises(ValidationError):
         of(MINIMAL | {"openapi": "3.1." + "0" * 100})
+
+
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+HEAD = '{"openapi":"3.0.3","info":{"title":"M","version":"1"},"paths":{'
+REPEATED = {
+    "a name that stands there often": (HEAD + "}", ',"$ref":"http://x"', "}"),
+    "a path that stands there often": (HEAD, '"/a":{"get":{"x":0}},', '"/b":{}}}'),
+    "objects that are merged": (YAML.removesuffix("%s\n") + "{", "<<: {},", "}"),
+    "references to a long one": (
+        HEAD + '"/a":{"get":{"parameters":[{}',
+        ',{"$ref":"#/x"}',
+        ']}}},"x":{"$ref":"#/' + "/" * 100_000 + '"}}',
+    ),
+}
+"""Texts before, again and again, and behind."""
+
+
+@pytest.mark.parametrize("kind", REPEATED)
+def test_what_a_document_repeats_takes_time_as_it_is_long(kind: str):
+    """A name that stood there 60,000 times took a minute: its line was counted from the document's start each time."""
+
+    before, repeated, behind = REPEATED[kind]
+
+    def seconds(count: int) -> float:
+        content = f"{before}{repeated * count}{behind}".encode()
+        began = thread_time()
+        reading.read(content)
+        return thread_time() - began
+
+    seconds(10)  # the schema is read
+    assert min(seconds(30_000), seconds(30_000)) < 1.2
+
+
+def test_one_place_of_a_document_is_told_once():
+    """What is wrong with a path's parameters was told, and kept until then, for each of its methods; each name of its path."""
+    paths = {"/{a}/{b}/{c}": {"parameters": [0, 0], **{method: {} for method in _METHODS}}}
+    operations = describing._Operations(MINIMAL | {"paths": paths})
+    assert len(list(operations)) == 8
+    assert len(operations.left_out) == 10

@@ -82,6 +82,19 @@ def test_a_document_that_takes_too_much_memory_is_refused(monkeypatch):
         openapi.read_aside(b" " * 4 * 2**20, "acme")
 
 
+def test_a_document_whose_faults_take_too_much_memory_is_refused(monkeypatch):
+    """The validator holds each fault with all that is around it, and aborts where it is given no more memory: one was asked to try
+    again, and the log called it a fault of ours."""
+    monkeypatch.setattr(reader_process, "MEMORY", 300 * 2**20)
+    schema = '{"items":' * 55 + '{"type":7}' + "}" * 55
+    schemas = ",".join(f'"s{number}":{schema}' for number in range(150))
+    document = (
+        '{"openapi":"3.0.3","info":{"title":"M","version":"1"},"paths":{},"components":{"schemas":{%s}}}' % schemas
+    )
+    with pytest.raises(reader_process.ValidationError, match="takes too much memory to be checked: split it"):
+        openapi.read_aside(document.encode(), "acme")
+
+
 def test_a_fault_of_the_reader_itself_is_no_refusal(monkeypatch):
     monkeypatch.setattr(reader_process, "MEMORY", "no number")
     with pytest.raises(RuntimeError, match="ended with status 1"):

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,6 +25,9 @@ LONGEST_PATH = 300
 _TOO_MUCH = "The parameters and descriptions to which the document's operations refer stand for too much: split it."
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _IN_PATH = re.compile(r"\{([^{}]*)\}")
+
+_Parameters = dict[tuple[str, str], dict[str, Any]]
+"""Parameters by name and where they are: an operation's own stands in place of its path's."""
 
 
 @dataclass
@@ -96,13 +100,14 @@ class _Operations:
     """The operations of a document, one after the other; ``left_out`` is complete after the last."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self._document = document
+        self._target = cache(partial(target, document))  # thousands of places may refer to one
+        self._paths = document.get("paths")
         self._characters = 0
         self._ids: dict[str, str] = {}
         self.left_out: list[Finding] = []
 
     def __iter__(self) -> "Iterator[OperationFields]":
-        paths = self._document.get("paths")
+        paths = self._paths
         if not isinstance(paths, dict):
             raise DocumentRefused(
                 "The document has no object paths: there is nothing to import.", ("paths",) if paths is not None else ()
@@ -116,20 +121,17 @@ class _Operations:
             if len(path) > LONGEST_PATH:
                 raise DocumentRefused(f"A path has at most {LONGEST_PATH} characters.", place)
             item = self._followed(given, place)
-            for method in _METHODS:
-                if item.get(method) is not None:
-                    yield self._operation(path, method, item)
+            methods = [method for method in _METHODS if item.get(method) is not None]
+            of_all = self._parameters(item, place) if methods else {}
+            for method in methods:
+                yield self._operation(path, method, item[method], of_all)
 
-    def _operation(self, path: str, method: str, item: dict[str, Any]) -> "OperationFields":
+    def _operation(self, path: str, method: str, operation: object, of_all: _Parameters) -> "OperationFields":
+        """``of_all`` are the parameters of all of the path's operations."""
         place: Place = ("paths", path, method)
-        operation = item[method]
         if not isinstance(operation, dict):
             raise DocumentRefused("An operation is an object.", place)
-        parameters: dict[tuple[str, str], dict[str, Any]] = {}
-        for given, where in ((item.get("parameters"), place[:-1]), (operation.get("parameters"), place)):
-            for index, each in enumerate(self._items(given, (*where, "parameters"))):
-                if parameter := self._parameter(each, (*where, "parameters", str(index))):
-                    parameters[parameter["name"], parameter["in"]] = parameter
+        parameters = of_all | self._parameters(operation, place)
         fields: OperationFields = {
             "method": method.upper(),
             "path": path,
@@ -153,9 +155,18 @@ class _Operations:
             if (first := self._ids.setdefault(name, call)) != call:
                 self._leave_out(f"{first[:100]} has the operationId {quoted(name)} too.", (*place, "operationId"))
         declared = {each["name"] for each in fields["parameters"] if each["in"] == "path"}
-        for name in _IN_PATH.findall(fields["path"]):
-            if name not in declared:
-                self._leave_out(f"The path's parameter {quoted(name)} is not described.", place)
+        undescribed = [name for name in _IN_PATH.findall(fields["path"]) if name not in declared]
+        if undescribed:  # one of a place is told
+            self._leave_out(f"The path's parameter {quoted(undescribed[0])} is not described.", place)
+
+    def _parameters(self, holder: dict[str, Any], place: Place) -> _Parameters:
+        """Those of a path or of an operation."""
+        place = (*place, "parameters")
+        found: _Parameters = {}
+        for index, each in enumerate(self._items(holder.get("parameters"), place)):
+            if parameter := self._parameter(each, (*place, str(index))):
+                found[parameter["name"], parameter["in"]] = parameter
+        return found
 
     def _parameter(self, given: object, place: Place) -> dict[str, Any] | None:
         """What describes a parameter, with its own schema in place; ``None`` if nothing does.
@@ -187,7 +198,7 @@ class _Operations:
                 raise DocumentRefused(
                     f"{quoted(reference)} leaves the document; only #/… is followed.", (*place, "$ref")
                 )
-            found = target(self._document, reference)
+            found = self._target(reference)
             if not isinstance(found, dict):
                 raise DocumentRefused(f"{quoted(reference)} is not an object in the document.", (*place, "$ref"))
             value = found

@@ -43,7 +43,7 @@ def is_json(text: str) -> bool:
 
 
 def _in_json(text: str, wanted: dict[str, Any]) -> dict[Place, Position]:
-    found: dict[Place, Position] = {}
+    starts: dict[Place, int] = {}
 
     def blank(index: int) -> int:
         match = _WHITE.match(text, index)
@@ -64,8 +64,7 @@ def _in_json(text: str, wanted: dict[str, Any]) -> dict[Place, Position]:
                 index = blank(blank(index) + 1)  # the colon
             inner = wanted.get(key)
             if inner is not None:
-                line = text.count("\n", 0, start) + 1
-                found[(*place, key)] = (line, start - text.rfind("\n", 0, start))
+                starts[(*place, key)] = start
             index = blank(walk(index, inner or {}, (*place, key)))
             if text[index] == ",":
                 index = blank(index + 1)
@@ -73,7 +72,13 @@ def _in_json(text: str, wanted: dict[str, Any]) -> dict[Place, Position]:
         return index + 1
 
     walk(blank(0), wanted, ())
-    return found
+    return dict(zip(starts, _lines(text, starts.values()), strict=True))
+
+
+def _lines(text: str, starts: Iterable[int]) -> list[Position]:
+    """Lines and columns of these places in ``text``."""
+    # A name that stands there often is noted often: lines are counted at the end, once for each place.
+    return [(text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)) for start in starts]
 
 
 @dataclass(slots=True)

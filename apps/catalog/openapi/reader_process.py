@@ -84,6 +84,8 @@ def _answer(content: bytes) -> dict[str, Any]:
         return {"refused": [f"The document isn't checked after {PATIENCE:g} s: split it."]}
     if done.returncode == -signal.SIGXCPU:
         return {"refused": [f"The document takes more than {SECONDS} s to be checked: split it."]}
+    if done.returncode == -signal.SIGABRT:  # the validator, which is Rust, ends so where it is given no more memory
+        return {"refused": ["The document takes too much memory to be checked: split it."]}
     if done.returncode < 0:  # an operator's, or the system's for want of memory
         _log.error("Reading a document of %d bytes was ended by signal %d", len(content), -done.returncode)
         raise Unavailable("Checking the document was interrupted: try again, and if it happens again split it.")

@@ -8,7 +8,7 @@ looks like. An alias weighs what its anchor weighs, so a "billion laughs" docume
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -72,7 +72,7 @@ class _Open:
     depth: int = 0
     key: str | None = None
     merges: bool = False
-    merged: "list[dict[str, Any]] | None" = None
+    merged: list[dict[str, Any]] = field(default_factory=list)
 
 
 class _Builder:
@@ -128,7 +128,7 @@ class _Builder:
 
     def _end(self, event: yaml.Event) -> None:
         node = self._open.pop()
-        for merged in node.merged or ():
+        for merged in node.merged:
             for key, value in merged.items():
                 node.value.setdefault(key, value)
         depth = node.depth + 1
@@ -169,7 +169,7 @@ class _Builder:
             merged = value if isinstance(value, list) else [value]
             if not all(isinstance(each, dict) for each in merged):
                 raise self._refusal(event, "This is not YAML: << merges objects only.")
-            node.merged = [*(node.merged or ()), *merged]
+            node.merged.extend(merged)
         else:
             node.value[node.key] = value
         node.key, node.merges = None, False
