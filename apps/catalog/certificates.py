@@ -6,6 +6,9 @@ import ssl
 LARGEST = 16 * 1024
 """Bytes of them: some ten certificates. Gateways hold them with each upstream."""
 
+LARGEST_TOGETHER = 128 * 1024
+"""Bytes of those of all of an API's upstreams."""
+
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]*-----END CERTIFICATE-----")
 
 
@@ -23,9 +26,10 @@ def read_certificates(text: str) -> str:
     if not blocks or len(blocks) != text.count("-----BEGIN "):
         raise ValueError("Certificates in PEM, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----.")
     kept = "".join("\n".join(line.strip() for line in block.split("\n")) + "\n" for block in blocks)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for number, block in enumerate(blocks, start=1):
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=block)
+            context.load_verify_locations(cadata=block)
         except (ssl.SSLError, ValueError):
             raise ValueError(f"Certificate {number} can't be read.") from None
     return kept

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from apps.catalog.certificates import read_certificates
+from apps.catalog.certificates import LARGEST_TOGETHER, read_certificates
 from apps.catalog.choices import APIState, HostState
 from apps.catalog.document import OperationFields, UpstreamFields
 from apps.catalog.models import API, SETTINGS, HostName
@@ -73,6 +73,8 @@ def upstreams_error(upstreams: Sequence[UpstreamFields]) -> Errors:
     errors: Errors = {}
     if len(upstreams) > MOST_UPSTREAMS:
         return {"upstreams": [f"At most {MOST_UPSTREAMS} upstreams."]}
+    if sum(len(upstream.get("ca", "")) for upstream in upstreams) > LARGEST_TOGETHER:
+        return {"upstreams": [f"Their certificates have at most {LARGEST_TOGETHER // 1024} KiB together."]}
     seen: set[str] = set()
     for index, upstream in enumerate(upstreams):
         url, weight = upstream.get("url"), upstream.get("weight", 1)

@@ -77,7 +77,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.config.worker_config:WorkerConfig.unknown": MemoryUse(worker_config.UNKNOWN_BYTES),
     "apps.httpcache.patterns:template": MemoryUse(patterns.TEMPLATES_BYTES),
     "apps.httpcache.entity_tags:parse_path": _of(1024, 8 * KIB),
-    "apps.gateway.upstream.client:origin_of": _of(4096, 4 * KIB),
+    "apps.gateway.upstream.client:_origin_of": _of(4096, 4 * KIB),
     "apps.gateway.upstream.loop_detection:LoopDetection._member": _of(loop_detection.NAMES_KEPT, 256),
     "apps.egress.rules:rule_of": _of(4096, 2 * KIB),
     "apps.wire.api_keys:_hmac_key": _of(4, 1 * KIB),
@@ -105,7 +105,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.config.egress:EgressTable._guards": MemoryUse(64 * KIB, CONFIGURATION),
     "apps.egress.rules:Guard._own": MemoryUse(8 * KIB, CONFIGURATION),
     "apps.gateway.records.metrics:Metrics._failures": MemoryUse(8 * KIB, CONFIGURATION),  # by cause
-    "apps.gateway.upstream.client:HTTP1Client._tls": MemoryUse(256 * KIB, CONFIGURATION),  # by certificates
+    "apps.gateway.upstream.client:HTTP1Client._own_tls": MemoryUse(256 * KIB, CONFIGURATION),
     "apps.gateway.upstream.concurrency:ConcurrencyLimits.refused": MemoryUse(512, CONFIGURATION),
     "apps.gateway.config.worker_config:Routes._apis": MemoryUse(1 * MIB, CONFIGURATION),
     "apps.gateway.config.worker_config:Routes._owners": MemoryUse(1 * KIB, CONFIGURATION),

@@ -7,6 +7,7 @@ from apps.catalog import services
 from apps.catalog.certificates import LARGEST, read_certificates
 from apps.catalog.document import UpstreamFields
 from apps.catalog.models import API, Revision
+from apps.catalog.validation import upstreams_error
 from apps.declarative.exporting import export
 from apps.fleet.compile import compile_api
 from tests.catalog.test_apis import errors_of
@@ -56,6 +57,12 @@ def test_a_refusal_stands_beside_the_certificates_and_keeps_nothing(cast: Cast, 
 
 
 @pytest.mark.django_db
+def test_those_of_all_upstreams_together_are_bounded():
+    """Each is read while the API is being saved, and every gateway holds it: a hundred upstreams had 1.6 MB of them."""
+    upstreams = [UpstreamFields(url=f"https://{number}.test/", ca="#" * 15_000) for number in range(9)]
+    assert upstreams_error(upstreams) == {"upstreams": ["Their certificates have at most 128 KiB together."]}
+
+
 def test_they_reach_the_gateways_and_go_back_with_a_revision(cast: Cast):
     api = make_api(cast.platform)
     changed = services.api_update(actor=cast.ada, api=api, upstreams=[{"url": URL, "ca": f"ours:\n{ONE.pem}"}])

@@ -12,6 +12,7 @@ import pytest
 
 from apps.cachestore.purges import MAX_BYTES, PurgedTags
 from apps.cachestore.store import ResponseStore
+from apps.catalog.certificates import LARGEST
 from apps.gateway import memory
 from apps.gateway.config.worker_config import _size_of_credential
 from apps.gateway.fetch import owed_purges
@@ -23,7 +24,7 @@ from apps.gateway.records.metrics import Metrics
 from apps.gateway.server.http1 import HTTP1Connection
 from apps.gateway.server.worker import end_the_largest
 from apps.gateway.upstream import headers
-from apps.gateway.upstream.client import IDLE_IN_ALL, HTTP1Client, origin_of
+from apps.gateway.upstream.client import IDLE_IN_ALL, HTTP1Client, _origin_of, origin_of
 from apps.gateway.upstream.connection import Connection
 from apps.httpcache import entity_tags, keys, normalise, patterns
 from apps.httpcache.bounded_table import Recent, Remembered
@@ -123,7 +124,7 @@ def fill_nodes(count: int) -> None:
 
 def fill_origins(count: int) -> None:
     for number in range(count):
-        origin_of(f"http://{number:x}.{'a.' * 100}test/" + "p" * 250)
+        origin_of(f"http://{number:x}.{'a.' * 100}test/" + "p" * 250, f"{number:x}" + "A" * LARGEST)
 
 
 FILLS: dict[str, tuple[Any, Callable[[int], None]]] = {
@@ -135,7 +136,7 @@ FILLS: dict[str, tuple[Any, Callable[[int], None]]] = {
     "apps.httpcache.directives:_request_directives": (_request_directives, fill_directives),
     "apps.httpcache.entity_tags:parse_path": (entity_tags.parse_path, fill_steps),
     "apps.gateway.upstream.headers:_remembered_node": (headers._remembered_node, fill_nodes),
-    "apps.gateway.upstream.client:origin_of": (origin_of, fill_origins),
+    "apps.gateway.upstream.client:_origin_of": (_origin_of, fill_origins),
 }
 
 FILLED = 200

@@ -27,7 +27,7 @@ from tests.support.waiting import until
     ("url", "origin"),
     [
         ("http://a.test", Origin("http", "a.test", 80, b"a.test", b"")),
-        ("http://a.test:8080/base/", Origin("http", "a.test", 8080, b"a.test:8080", b"/base")),
+        ("http://a.test:8080/base/", Origin("http", "a.test", 8080, b"a.test:8080", b"/base", path=b"/base/")),
         ("https://a.test:443/", Origin("https", "a.test", 443, b"a.test", b"")),
         ("http://[::1]:9000/", Origin("http", "::1", 9000, b"[::1]:9000", b"")),
     ],
@@ -514,3 +514,22 @@ async def test_a_tls_upstream_whose_certificate_is_not_its_own_is_unreachable(
     async with tls_origin(tmp_path, name) as (port, trusted):
         with pytest.raises(Unreachable):
             await get(client, f"https://localhost:{port}", ca=trusted if trusted_too else "")
+
+
+async def test_no_number_of_own_certificates_has_those_of_the_machine_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Reading them takes some 50 ms, in which no call of any tenant goes on."""
+    read: list[str] = []
+
+    def tls_context(ca: str) -> object:
+        read.append(ca)
+        return object()
+
+    monkeypatch.setattr(client_module, "tls_context", tls_context)
+    made = HTTP1Client(asyncio.get_running_loop())
+    for number in range(2 * client_module.CONTEXTS_KEPT):
+        made._tls("")
+        made._tls(f"{number}")
+    assert read.count("") == 1
+    assert len(read) == 1 + 2 * client_module.CONTEXTS_KEPT

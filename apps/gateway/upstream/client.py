@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -39,7 +40,7 @@ IDLE_PER_ORIGIN = 256
 """Idle connections to one origin that are kept."""
 
 CONTEXTS_KEPT = 64
-"""Settings of TLS that are kept ready: one for the certificates that the machine trusts, and one for each ``ca``."""
+"""Settings of TLS with an upstream's own certificates that are kept ready, the last used ones."""
 
 IDLE_IN_ALL = 1024
 """Connections to all origins that are; beyond that, one that is given back is closed."""
@@ -70,11 +71,18 @@ class Origin:
         return f"{self.host}:{self.port}"
 
 
-@lru_cache(maxsize=4096)
 def origin_of(url: str, ca: str = "") -> Origin:
     """The origin that an upstream's ``http`` or ``https`` URL names, with the certificates that vouch for it. Raises ``ValueError``
     for another scheme or without a host.
     """
+    origin = _origin_of(url)
+    return (
+        replace(origin, ca=ca) if ca else origin
+    )  # certificates are forty times as long as a URL: they aren't remembered
+
+
+@lru_cache(maxsize=4096)
+def _origin_of(url: str) -> Origin:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is no http(s) URL")
@@ -89,8 +97,7 @@ def origin_of(url: str, ca: str = "") -> Origin:
         port,
         authority.encode("idna" if not host.isascii() else "ascii"),
         base.encode(),
-        ca,
-        parts.path.encode() or b"/",
+        path=parts.path.encode() or b"/",
     )
 
 
@@ -203,7 +210,8 @@ class HTTP1Client:
         self._kept = 0
         self._resolver = Resolver(loop)
         self._order = AddressOrder()
-        self._tls = lru_cache(maxsize=CONTEXTS_KEPT)(tls_context)
+        self._own_tls = lru_cache(maxsize=CONTEXTS_KEPT)(tls_context)
+        self._machine_tls: ssl.SSLContext | None = None
 
     async def send(
         self,
@@ -414,6 +422,14 @@ class HTTP1Client:
             )
             undo.pop_all()
         return connection
+
+    def _tls(self, ca: str) -> ssl.SSLContext:
+        if ca:
+            return self._own_tls(ca)
+        # Read once and kept: it takes some 50 ms, and no number of upstreams with certificates of their own may have it read again.
+        if self._machine_tls is None:
+            self._machine_tls = tls_context("")
+        return self._machine_tls
 
     def _made(self) -> Connection:
         return Connection(self._loop)
