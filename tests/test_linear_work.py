@@ -43,6 +43,7 @@ DATA_PLANE = (
     "apps.invalidation.signatures",
     "apps.wire.bounded_wait",
     "apps.wire.call_records",
+    "apps.wire.host_names",
     "apps.wire.snapshot",
     "apps.wire.warm_up_token",
 )

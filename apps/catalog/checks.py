@@ -9,6 +9,7 @@ from django.db import DatabaseError
 from apps.catalog.choices import SERVED, APIState, HostMethod, HostState
 from apps.catalog.egress import all_refused_upstreams
 from apps.catalog.field_checks import is_plain
+from apps.catalog.hosts import own_name_below
 from apps.catalog.models import API, HostName, Operation
 from apps.egress.rules import NOT_ALLOWED
 from apps.tenants.egress import open_to_all
@@ -52,7 +53,8 @@ def apis_forward_what_they_were_allowed_to(app_configs: Sequence[Any] | None, **
 
 @register(deploy=True)
 def host_names_have_one_tenant(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Hosts that APIs of two tenants name, and those that count as one tenant's because its API named them at the upgrade."""
+    """Hosts that APIs of two tenants name, those that count as one tenant's because its API named them at the upgrade, and
+    wildcards that came to reach a name of the installation when its settings changed."""
     try:
         owners = {name.host: name for name in _proved()}
         apis = list(API.objects.filter(state__in=SERVED).select_related("tenant").order_by("slug"))
@@ -60,6 +62,13 @@ def host_names_have_one_tenant(app_configs: Sequence[Any] | None, **kwargs: Any)
         return []
     found: list[CheckMessage] = []
     for host, name in owners.items():
+        if own := own_name_below(host):
+            told = (
+                f"{host} belongs to the tenant {name.tenant.slug} and reaches {own}, a name of this installation: APIs of other"
+                " tenants don't answer there."
+            )
+            hint = "Have the tenant's APIs name their hosts one by one, and give the wildcard up."
+            found.append(Warning(told, hint=hint, id="catalog.W007"))
         others = [api.slug for api in apis if api.tenant_id != name.tenant_id and host in api.hosts]
         if others:
             told = f"{host} belongs to the tenant {name.tenant.slug}, and APIs of others name it: {_named(others)}."

@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 from apps.catalog.choices import AUTHENTICATION, UPSTREAM_HOST
 from apps.httpcache.fields import PROXY_FIELDS
 from apps.httpcache.identity import folded
+from apps.wire.host_names import is_wildcard
 from apps.wire.snapshot import CLIENT_HOST
 
 RESERVED = "/_gateway/"
@@ -84,15 +85,15 @@ def check_listen_path(path: object) -> str:
 
 
 def check_hosts(hosts: object) -> list[str]:
-    """A list of host names."""
+    """A list of host names, and of wildcards over them."""
     if not are_texts(hosts):
         raise ValueError("A list of host names.")
     if len(hosts) > 100:
         raise ValueError("At most 100 hosts.")
     names = _once(map(normal_host, hosts))
     for host in names:
-        if not is_host(host):
-            raise ValueError(f"{host!r} is not a host name (without scheme, port and path).")
+        if refused := refusal_of_host(host):
+            raise ValueError(refused)
     return names
 
 
@@ -247,6 +248,17 @@ def is_host(host: str) -> bool:
             return False
         return True
     return 0 < len(host) <= 253 and all(_HOST_LABEL.match(label) for label in host.split("."))
+
+
+def refusal_of_host(host: str) -> str | None:
+    """Why this is neither a host name, in the form that is stored, nor a wildcard over host names."""
+    if "*" not in host:
+        return None if is_host(host) else f"{host!r} is not a host name (without scheme, port and path)."
+    parent = host.removeprefix("*.")
+    is_domain = "." in parent and is_host(parent) and not parent.startswith("[") and not parent[-1].isdigit()
+    if is_wildcard(host) and is_domain and len(host) <= 253:
+        return None
+    return f"{host!r} is not a wildcard: * stands for one whole first label, with two or more behind it, as in *.example.com."
 
 
 def are_texts(value: object) -> TypeGuard[list[str]]:

@@ -12,12 +12,13 @@ from django.utils.crypto import salted_hmac
 
 from apps.catalog.field_checks import normal_host
 from apps.tenants.models import Tenant
+from apps.wire.host_names import is_wildcard, wildcard_of
 from apps.wire.snapshot import PROOF_PATH
 
 
 def record_name(host: str) -> str:
-    """The name of the TXT record that proves ``host``."""
-    return f"_apimgr.{host}"
+    """The name of the TXT record that proves ``host``; of a wildcard: at the domain whose names it reaches."""
+    return f"_apimgr.{host.removeprefix('*.')}"
 
 
 def proof(tenant: Tenant, host: str) -> str:
@@ -29,7 +30,8 @@ def proof(tenant: Tenant, host: str) -> str:
 def instructions(tenant: Tenant, host: str) -> str:
     """What to publish to prove ``host``, in a sentence."""
     value = proof(tenant, host)
-    return f"a DNS record TXT {record_name(host)} with the value {value}, or a file at {PROOF_PATH} on the host with this line"
+    record = f"a DNS record TXT {record_name(host)} with the value {value}"
+    return record if is_wildcard(host) else f"{record}, or a file at {PROOF_PATH} on the host with this line"
 
 
 def is_shared(host: str) -> bool:
@@ -37,8 +39,15 @@ def is_shared(host: str) -> bool:
     prove it."""
     if is_address(host) or host == "localhost" or host.endswith(".localhost") or "." not in host:
         return True
-    urls = (settings.GATEWAY_URL, settings.CONSOLE_URL)
-    return host in {normal_host(each) for each in (*map(_host_of, urls), *settings.ALLOWED_HOSTS)}
+    return host in _own_names() or own_name_below(host) is not None
+
+
+def own_name_below(wildcard: str) -> str | None:
+    """A name of the installation itself that ``wildcard`` reaches: everybody's APIs answer there. ``None``: there is none, or
+    this is no wildcard."""
+    if not is_wildcard(wildcard):
+        return None
+    return next((own for own in sorted(_own_names()) if wildcard in (wildcard_of(own), f"*{own}")), None)
 
 
 def is_address(host: str) -> bool:
@@ -48,6 +57,11 @@ def is_address(host: str) -> bool:
     except ValueError:
         return host.rpartition(".")[2].isdigit()
     return True
+
+
+def _own_names() -> set[str]:
+    urls = (settings.GATEWAY_URL, settings.CONSOLE_URL)
+    return {normal_host(each) for each in (*map(_host_of, urls), *settings.ALLOWED_HOSTS)}
 
 
 def _host_of(url: str) -> str:

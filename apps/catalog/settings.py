@@ -146,7 +146,7 @@ class APISettings(models.Model):
         TEXTS,
         Tab.SETTINGS,
         "Hosts",
-        help="Only these Host names; empty: any.",
+        help="Only these Host names; *.example.com: any one label in front of .example.com. Empty: any.",
         anchor="hosts",
         own_check=field_checks.check_hosts,
         in_catalogue=True,

@@ -14,6 +14,7 @@ from apps.catalog.choices import HostMethod, HostState
 from apps.catalog.host_proofs import ProofResult, find_proof
 from apps.catalog.hosts import proof
 from apps.catalog.models import HostName
+from apps.catalog.selectors import may_be_proved_by_file
 from apps.catalog.services.hosts import PATIENCE, host_prove
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
@@ -52,10 +53,13 @@ def check_due(now: datetime) -> int:
     if not taken:
         return 0
     guards = {row.tenant_id: guard_of(row.tenant) for row in taken}
+    by_file = {row.pk: may_be_proved_by_file(row) for row in taken}
+
+    def look(row: HostName) -> ProofResult:
+        return find_proof(row.host, proof(row.tenant, row.host), guards[row.tenant_id], by_file=by_file[row.pk])
+
     with ThreadPoolExecutor(min(AT_ONCE, len(taken))) as pool:
-        found = list(
-            pool.map(lambda row: find_proof(row.host, proof(row.tenant, row.host), guards[row.tenant_id]), taken)
-        )
+        found = list(pool.map(look, taken))
     for row, finding in zip(taken, found, strict=True):
         _note(row, finding)
     return len(taken)

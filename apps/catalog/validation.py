@@ -6,9 +6,10 @@ from typing import Any
 from django.db.models import Q
 
 from apps.catalog.certificates import LARGEST_TOGETHER, read_certificates
-from apps.catalog.choices import APIState, HostState
+from apps.catalog.choices import APIState
 from apps.catalog.document import OperationFields, UpstreamFields
-from apps.catalog.models import API, SETTINGS, HostName
+from apps.catalog.models import API, SETTINGS
+from apps.catalog.selectors import host_owners
 from apps.egress.addresses import refusal_of_url
 from apps.foundation import field_names
 from apps.wire.listen_paths import stem_of
@@ -146,12 +147,10 @@ def foreign_neighbour(api: API) -> API | None:
     inside = f"{stem_of(api.listen_path)}/"
     near = API.objects.filter(Q(listen_path__in=around) | Q(listen_path__startswith=inside))
     others = list(near.exclude(state=APIState.RETIRED).exclude(tenant=api.tenant_id))
-    named = {host for each in (api, *others) for host in each.hosts}
-    proved = HostName.objects.filter(state=HostState.PROVED, host__in=named) if named else ()
-    owners = {name.host: name.tenant_id for name in proved}
+    owners = host_owners(host for each in (api, *others) for host in each.hosts)
 
     def own(one: API) -> bool:
-        return bool(one.hosts) and all(owners.get(host) == one.tenant_id for host in one.hosts)
+        return bool(one.hosts) and all(host in owners and owners[host].tenant_id == one.tenant_id for host in one.hosts)
 
     for other in others:
         nested = other.listen_path in around or other.listen_path.startswith(inside)

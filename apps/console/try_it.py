@@ -11,7 +11,7 @@ from django.conf import settings
 from apps.access.services import NewKey
 from apps.access.services.applications import named
 from apps.catalog.models import API
-from apps.console.call_examples import curl_of
+from apps.console.call_examples import curl_of, example_host
 from apps.fleet.receipts import wait_for_receipt
 from apps.gateway.pipeline.authenticators.table import taken_by
 from apps.httpcache import Headers
@@ -43,10 +43,10 @@ class Trial:
     error: str = ""
 
 
-def call(api: API, method: str, path: str, headers: Headers, body: str, made: NewKey | None) -> Trial:
-    """Call ``path`` of ``api`` through the gateway. Never raises for what the network does."""
+def call(api: API, method: str, path: str, headers: Headers, body: str, made: NewKey | None, host: str = "") -> Trial:
+    """Call ``path`` of ``api`` through the gateway, at ``host`` or one for an example. Never raises for what the network does."""
     sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name not in REFUSED}
-    trial = Trial(curl=curl_of(api, path, method=method, headers=sent, body=body))
+    trial = Trial(curl=curl_of(api, path, method=method, headers=sent, body=body, host=host))
     if made is not None:
         wait_for_receipt()  # a gateway that doesn't know the key yet would answer 401
         name, value = taken_by(tuple(api.authentication))[0].example(
@@ -54,7 +54,7 @@ def call(api: API, method: str, path: str, headers: Headers, body: str, made: Ne
         )
         sent[name] = value
     if api.hosts:
-        sent["host"] = api.hosts[0]
+        sent["host"] = host or example_host(api)
     address = f"{settings.GATEWAY_URL}{path_at(api.listen_path, path)}"
     begun = time.perf_counter()
     try:

@@ -37,6 +37,7 @@ from apps.gateway.pipeline.stages.validate import Validate
 from apps.gateway.upstream.loop_detection import LoopDetection
 from apps.wire import snapshot
 from apps.wire.events import Position
+from apps.wire.host_names import wildcard_of
 
 
 class StoredConfig(WorkerConfig):
@@ -60,8 +61,9 @@ class StoredConfig(WorkerConfig):
             self.rows[row.slug] = row
             self.put(self._compiled(row))
         name = bare_host(host).decode("latin-1")
-        for owner in HostName.objects.filter(state=HostState.PROVED, host=name).values_list("tenant__slug", flat=True):
-            self.routes.own(name, owner)
+        proved = HostName.objects.filter(state=HostState.PROVED, host__in=[name, wildcard_of(name)])
+        for owned, owner in proved.values_list("host", "tenant__slug"):
+            self.routes.own(owned, owner)
         return super().route(host, path)
 
     def _compiled(self, row: API) -> snapshot.API:

@@ -110,6 +110,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.config.worker_config:Routes._apis": MemoryUse(1 * MIB, CONFIGURATION),
     "apps.gateway.config.worker_config:Routes._owners": MemoryUse(1 * KIB, CONFIGURATION),
     "apps.gateway.config.worker_config:Routes._paths": MemoryUse(4 * KIB, CONFIGURATION),
+    "apps.gateway.config.worker_config:Routes._wildcards": MemoryUse(1 * KIB, CONFIGURATION),
     "apps.gateway.config.worker_config:WorkerConfig.plans": MemoryUse(1 * KIB, CONFIGURATION),
     "apps.gateway.config.worker_config:WorkerConfig.refused": MemoryUse(512, CONFIGURATION),
     # For each connection, each call and each fetch under way.

@@ -13,6 +13,7 @@ from apps.fleet.compile import compile_api
 from apps.foundation.path_templates import refusal_of_template
 from apps.gateway.config.worker_config import Routes
 from apps.httpcache import Target, normalise_target
+from apps.wire.host_names import is_wildcard
 from apps.wire.listen_paths import is_at, path_at, stem_of
 
 _GOES_WITHOUT_SAYING = {"http": ":80", "https": ":443"}
@@ -59,6 +60,7 @@ class Targets:
 
     def of(self, url: str) -> list[WarmUpCall]:
         """What one URL means: itself, if it is whole; a path means each of the API's hosts, or the gateway's own address.
+        What is below a wildcard is not known here: it is to be named.
 
         A path may have the API's listen path in front or not. Raises ``ValueError`` with a sentence for who wrote it.
         """
@@ -77,7 +79,12 @@ class Targets:
         else:
             if not is_at(self._api.listen_path, path.encode()):
                 path = path_at(self._api.listen_path, path)
-            places = [(self.scheme, _host(host)) for host in self._api.hosts or [self._authority]]
+            names = [host for host in self._api.hosts if not is_wildcard(host)]
+            if self._api.hosts and not names:
+                raise ValueError(
+                    f"Write a whole URL: a path doesn't say which host of {', '.join(self._api.hosts)} is meant."
+                )
+            places = [(self.scheme, _host(host)) for host in names or [self._authority]]
         target = normalise_target((path + query).encode())
         if target is None:
             raise ValueError("The gateway refuses this path with 400.")

@@ -145,7 +145,9 @@ may publish an API could prove any name that leads to the gateways.
 
 
 class HostOwner(msgspec.Struct, frozen=True, array_like=True):
-    """A host name (lower case, ASCII, no port) of a tenant: other tenants' APIs answer there only where they name it."""
+    """A host name (lower case, ASCII, no port) of a tenant, or a wildcard: other tenants' APIs answer there only where they
+    name it.
+    """
 
     host: str
     tenant: str

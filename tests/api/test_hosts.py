@@ -64,3 +64,16 @@ def test_an_api_on_a_host_that_is_not_proved_is_not_published(cast, calls_as):
     refused = olga.post("/api/v1/apis/shop/publish/")
     assert refused.status_code == 400
     assert "TXT _apimgr.shop.test" in refused.json()["errors"]["hosts"][0]
+
+
+def test_a_wildcard_is_proved_by_its_record_and_named_by_an_api(cast, calls_as):
+    made = calls_as(cast.bob).post(HOSTS, {"tenant": "acme", "host": "*.Acme.Test"}).json()
+    proved_by = proof(cast.acme, "*.acme.test")
+    assert (made["host"], made["file"]) == ("*.acme.test", None)
+    assert made["record"] == {"type": "TXT", "name": "_apimgr.acme.test", "value": proved_by}
+    ada = calls_as(cast.ada)
+    body = {"slug": "wild", "name": "Wild", "tenant": "acme", "listen_path": "/wild/"}
+    for hosts, status in ((["*.test"], 400), (["*.acme.test"], 201)):
+        answer = ada.post("/api/v1/apis/", body | {"hosts": hosts, "upstreams": [{"url": "http://127.0.0.1:9/"}]})
+        assert answer.status_code == status, answer.content
+    assert ada.get("/api/v1/apis/wild/").json()["hosts"] == ["*.acme.test"]

@@ -219,7 +219,7 @@ def test_a_name_too_long_for_a_record_is_answered_like_any_other(names: NameServ
 def noting(looked: list[str]) -> Any:
     """A look that finds nothing and notes at what."""
 
-    def look_at(host: str, *_: Any) -> host_proofs.ProofResult:
+    def look_at(host: str, *_: Any, **__: Any) -> host_proofs.ProofResult:
         looked.append(host)
         return host_proofs.ProofResult(None, "")
 
@@ -255,6 +255,43 @@ class TestTheTask:
         name.refresh_from_db()
         assert (name.state, "has another value" in name.finding) == (HostState.PENDING, True)
 
+    def test_a_wildcard_is_proved_by_the_record_of_its_domain_alone(self, cast: Cast, names: NameServer, host: Host):
+        name = self.claim(cast, "*.acme.test")
+        host.says(proof(cast.acme, "*.acme.test").encode())
+        names.records["_apimgr.acme.test"] = [f'"{proof(cast.acme, "acme.test")}"']
+        tasks.check_due(datetime.now(UTC))
+        name.refresh_from_db()
+        assert (name.state, host.asked) == (HostState.PENDING, [])
+        assert name.finding.endswith("has another value. Only the record counts for this name.")
+        names.records["_apimgr.acme.test"].append(f'"{proof(cast.acme, "*.acme.test")}"')
+        services.host_recheck(actor=cast.alice, host=name)
+        tasks.check_due(datetime.now(UTC))
+        name.refresh_from_db()
+        assert (name.state, name.method) == (HostState.PROVED, HostMethod.DNS)
+
+    def test_a_file_takes_no_name_from_another_tenants_wildcard_and_a_record_does(
+        self, cast: Cast, names: NameServer, host: Host
+    ):
+        services.host_grant(actor=cast.ada, tenant=cast.globex, host="*.acme.test")
+        name = self.claim(cast)
+        host.says(proof(cast.acme, HOST).encode())
+        tasks.check_due(datetime.now(UTC))
+        name.refresh_from_db()
+        assert (name.state, host.asked) == (HostState.PENDING, [])
+        names.records[f"_apimgr.{HOST}"] = [f'"{proof(cast.acme, HOST)}"']
+        services.host_recheck(actor=cast.alice, host=name)
+        tasks.check_due(datetime.now(UTC))
+        name.refresh_from_db()
+        assert name.state == HostState.PROVED
+
+    def test_a_file_proves_a_name_below_the_tenants_own_wildcard(self, cast: Cast, names: NameServer, host: Host):
+        services.host_grant(actor=cast.ada, tenant=cast.acme, host="*.acme.test")
+        name = self.claim(cast)
+        host.says(proof(cast.acme, HOST).encode())
+        tasks.check_due(datetime.now(UTC))
+        name.refresh_from_db()
+        assert (name.state, name.method) == (HostState.PROVED, HostMethod.FILE)
+
     def test_a_name_that_another_proved_first_stays_a_claim(self, cast: Cast, names: NameServer, host: Host):
         name = self.claim(cast)
         services.host_grant(actor=cast.ada, tenant=cast.globex, host=HOST)
@@ -266,7 +303,7 @@ class TestTheTask:
     def test_claims_are_looked_at_less_often_as_they_age_and_then_when_somebody_asks(
         self, cast: Cast, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(tasks, "find_proof", lambda *_: host_proofs.ProofResult(None, "Not yet."))
+        monkeypatch.setattr(tasks, "find_proof", lambda *_, **__: host_proofs.ProofResult(None, "Not yet."))
         name = self.claim(cast)
         waits = []
         now = name.created_at

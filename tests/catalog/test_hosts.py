@@ -20,7 +20,7 @@ from apps.fleet.compile import affected_by, all_parts, parts_of
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
 from apps.tenants.services import tenant_create, tenant_delete
-from apps.wire.snapshot import HostOwner
+from apps.wire.snapshot import PROOF_PATH, HostOwner
 from tests.catalog.test_apis import errors_of
 from tests.support.cast import Cast, make_api
 
@@ -167,7 +167,24 @@ def test_claims_are_made_once_by_owners_and_developers(cast: Cast):
         services.host_recheck(actor=cast.vera, host=first)
 
 
-@pytest.mark.parametrize("host", ["http://a.test", "a.test:80", "a/b.test", "", "*.acme.test", "ü" * 64 + ".test"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://a.test",
+        "a.test:80",
+        "a/b.test",
+        "",
+        "*.test",
+        "*",
+        "a*.acme.test",
+        "*.*.acme.test",
+        "a.*.test",
+        "*acme.test",
+        "*.0.0.1",
+        "*.[::1.2]",
+        "ü" * 64 + ".test",
+    ],
+)
 def test_what_is_no_host_name_is_refused(cast: Cast, host: str):
     assert "host" in errors_of(lambda: services.host_claim(actor=cast.alice, tenant=cast.acme, host=host))
 
@@ -254,6 +271,130 @@ def test_each_sees_the_names_of_the_own_tenants(cast: Cast):
     services.host_claim(actor=cast.charlie, tenant=cast.globex, host="globex.test")
     seen = {user.email: [name.host for name in hosts_visible_to(user)] for user in (cast.vera, cast.charlie, cast.ada)}
     assert list(seen.values()) == [["shop.acme.test"], ["globex.test"], ["globex.test", "shop.acme.test"]]
+
+
+# Wildcards
+
+
+def publish(actor: Any, tenant: Any, slug: str, *named: str, **fields: Any) -> API:
+    return services.api_publish(actor=actor, api=draft(actor, tenant, slug, hosts=list(named), **fields))
+
+
+def test_a_wildcard_is_kept_in_the_form_of_a_host(cast: Cast):
+    claim = services.host_claim(actor=cast.alice, tenant=cast.acme, host=" *.Bücher.Test. ")
+    assert claim.host == "*.xn--bcher-kva.test"
+    assert draft(cast.alice, cast.acme, hosts=["*.BÜCHER.test", "*.bücher.test."]).hosts == [claim.host]
+
+
+def test_an_api_that_names_an_unproved_wildcard_is_not_published(cast: Cast):
+    api = draft(cast.alice, cast.acme, hosts=["*.acme.test"])
+    prove(cast.acme, "acme.test")
+    told = str(errors_of(lambda: services.api_publish(actor=cast.alice, api=api))["hosts"])
+    assert "TXT _apimgr.acme.test" in told
+    assert hosts.proof(cast.acme, "*.acme.test") in told
+    assert PROOF_PATH not in told
+    prove(cast.acme, "*.acme.test")
+    assert services.api_publish(actor=cast.alice, api=api).state == "published"
+    assert errors_of(lambda: draft(cast.alice, cast.acme, "two", listen_path="/mine", hosts=["*.acme.test"]))
+    assert draft(cast.alice, cast.acme, "three", listen_path="/mine", hosts=["shop.acme.test"]).slug == "three"
+
+
+def test_a_name_below_the_own_wildcard_needs_no_proof_and_is_the_tenants_as_soon_as_it_is_served(cast: Cast):
+    wildcard = prove(cast.acme, "*.acme.test")
+    api = draft(cast.alice, cast.acme, hosts=["shop.acme.test"])
+    assert owner_of("shop.acme.test") is None
+    services.api_publish(actor=cast.alice, api=api)
+    assert owner_of("shop.acme.test") == "acme"
+    assert ["host", "shop.acme.test"] in Entry.objects.latest("epoch").affects
+    services.host_remove(actor=cast.alice, host=wildcard)
+    assert owner_of("shop.acme.test") == "acme", "no served API stands on a host that others may take"
+
+
+@pytest.mark.parametrize("name", ["acme.test", "a.shop.acme.test"])
+def test_a_wildcard_proves_neither_its_domain_nor_two_labels(cast: Cast, name: str):
+    prove(cast.acme, "*.acme.test")
+    assert "isn't proved" in str(errors_of(lambda: publish(cast.alice, cast.acme, "mine", name)))
+
+
+def test_nobody_names_a_host_below_another_tenants_wildcard_until_it_is_proved(cast: Cast):
+    prove(cast.acme, "*.acme.test")
+    for named in ("shop.acme.test", "*.acme.test"):
+        told = errors_of(lambda named=named: draft(cast.charlie, cast.globex, hosts=[named]))
+        assert "belongs to another tenant" in str(told["hosts"])
+    prove(cast.globex, "shop.acme.test")
+    assert publish(cast.charlie, cast.globex, "shop", "shop.acme.test").state == "published"
+
+
+@pytest.mark.parametrize("wildcard_first", [True, False])
+def test_a_proved_name_and_another_tenants_wildcard_stand_beside_each_other_in_either_order(
+    cast: Cast, wildcard_first: bool
+):
+    claims = [(cast.acme, "*.acme.test"), (cast.globex, "shop.acme.test")]
+    for tenant, host in claims if wildcard_first else reversed(claims):
+        prove(tenant, host)
+    orders = [(cast.alice, cast.acme, "all", "*.acme.test"), (cast.charlie, cast.globex, "one", "shop.acme.test")]
+    for order in orders if wildcard_first else reversed(orders):
+        assert publish(*order, listen_path="/same/").state == "published"
+    assert (owner_of("*.acme.test"), owner_of("shop.acme.test")) == ("acme", "globex")
+    told = errors_of(lambda: draft(cast.alice, cast.acme, hosts=["shop.acme.test"]))
+    assert "belongs to another tenant" in str(told["hosts"])
+
+
+@pytest.mark.parametrize("wildcard_first", [True, False])
+def test_what_an_administrator_publishes_is_granted_below_a_wildcard_too_in_either_order(
+    cast: Cast, wildcard_first: bool
+):
+    orders = [(cast.acme, "all", "*.acme.test"), (cast.globex, "one", "shop.acme.test")]
+    for order in orders if wildcard_first else reversed(orders):
+        publish(cast.ada, *order)
+    assert (owner_of("*.acme.test"), owner_of("shop.acme.test")) == ("acme", "globex")
+
+
+def test_not_even_an_administrator_has_an_api_name_another_tenants_wildcard(cast: Cast):
+    prove(cast.acme, "*.acme.test")
+    told = errors_of(lambda: draft(cast.ada, cast.globex, hosts=["*.acme.test"]))
+    assert told == {"hosts": ["*.acme.test belongs to another tenant, at whose hosts no other's wildcard answers."]}
+
+
+def test_a_wildcard_that_a_served_api_names_is_not_given_up(cast: Cast):
+    wildcard = prove(cast.acme, "*.acme.test")
+    publish(cast.alice, cast.acme, "mine", "*.acme.test")
+    with pytest.raises(ValidationError, match="take it from there first"):
+        services.host_remove(actor=cast.alice, host=wildcard)
+    with pytest.raises(ValidationError, match="take it from there first"):
+        services.host_grant(actor=cast.ada, tenant=cast.globex, host="*.acme.test")
+
+
+@pytest.mark.parametrize("own", [["api.shared.test"], [".shared.test"]])
+def test_a_wildcard_over_the_installations_own_names_becomes_nobodys(cast: Cast, settings: Any, own: list[str]):
+    settings.ALLOWED_HOSTS = own
+    for attempt in (
+        lambda: services.host_claim(actor=cast.alice, tenant=cast.acme, host="*.shared.test"),
+        lambda: services.host_grant(actor=cast.ada, tenant=cast.acme, host="*.shared.test"),
+    ):
+        assert f"reaches {own[0]}" in str(errors_of(attempt)["host"])
+    api = draft(cast.alice, cast.acme, hosts=["*.shared.test"])
+    assert "only a platform administrator" in str(errors_of(lambda: services.api_publish(actor=cast.alice, api=api)))
+    assert services.api_publish(actor=cast.ada, api=api).state == "published"
+    assert not HostName.objects.exists()
+    assert services.host_claim(actor=cast.alice, tenant=cast.acme, host="*.acme.shared.test").state == "pending"
+
+
+def test_the_check_names_a_wildcard_that_reaches_a_name_which_the_installation_took_later(cast: Cast, settings: Any):
+    prove(cast.acme, "*.acme.test")
+    assert host_names_have_one_tenant(None) == []
+    settings.CONSOLE_URL = "https://console.acme.test"
+    (told,) = host_names_have_one_tenant(None)
+    assert told.id == "catalog.W007"
+    assert "*.acme.test belongs to the tenant acme and reaches console.acme.test" in told.msg
+
+
+def test_on_an_own_wildcard_other_tenants_apis_are_no_neighbours(cast: Cast):
+    make_api(cast.platform, "shop")
+    prove(cast.acme, "*.acme.test")
+    for slug, path in (("root", "/"), ("inner", "/shop/admin/"), ("same", "/shop/")):
+        assert publish(cast.alice, cast.acme, slug, "*.acme.test", listen_path=path).state == "published"
+    assert draft(cast.alice, cast.acme, "one", listen_path="/shop/one/", hosts=["www.acme.test"]).slug == "one"
 
 
 def upgrade() -> None:

@@ -919,6 +919,18 @@ def test_only_an_administrator_is_offered_to_send_x_api_key_on(world, browse):
         assert api.forward_credential is offered
 
 
+def test_a_wildcard_is_written_in_the_form_and_a_false_one_refused_beside_its_field(world, browse):
+    ada, address = browse(world.people.ada), reverse("console:api_settings", args=["products"])
+    form = ada.get(address).context["form"]
+    fields = {name: value for name, value in form.initial.items() if value} | {"tags": "shop"}
+    refused = ada.post(address, fields | {"hosts": "*.test"})
+    assert refused.status_code == 422
+    assert "stands for one whole first label" in errors_of(refused)["hosts"][0]
+    assert ada.post(address, fields | {"hosts": "*.Shop.test, www.shop.test"}).status_code == 302
+    assert API.objects.get(slug="products").hosts == ["*.shop.test", "www.shop.test"]
+    assert "*.shop.test" in ada.get(address).content.decode()
+
+
 def test_a_header_that_goes_on_anyhow_is_refused_beside_its_field(world, browse):
     olga, address = browse(world.people.olga), reverse("console:api_settings", args=["products"])
     fields = {name: value for name, value in olga.get(address).context["form"].initial.items() if value}

@@ -21,6 +21,16 @@ def test_a_claim_shows_what_to_publish_and_what_was_found(world: World, browse):
     assert "There is no TXT record." in bob.get(reverse("console:tenant_hosts", args=["acme"])).content.decode()
 
 
+def test_of_a_wildcard_the_record_alone_is_shown(world: World, browse):
+    bob = browse(world.people.bob)
+    bob.post(reverse("console:tenant_host_new", args=["acme"]), {"host": "*.Pay.Acme.Test"})
+    HostName.objects.exclude(host="*.pay.acme.test").delete()
+    page = bob.get(reverse("console:tenant_hosts", args=["acme"])).content.decode()
+    for part in ("*.pay.acme.test", "_apimgr.pay.acme.test", proof(world.people.acme, "*.pay.acme.test")):
+        assert part in page
+    assert "apimgr-host.txt" not in page
+
+
 def test_a_refusal_stands_beside_the_field(world: World, browse):
     refused = browse(world.people.bob).post(reverse("console:tenant_host_new", args=["acme"]), {"host": "10.0.0.1"})
     assert refused.status_code == 422

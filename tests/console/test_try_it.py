@@ -12,7 +12,8 @@ from django.urls import reverse
 
 from apps.caching.models import CachePolicy
 from apps.caching.warm_up import read_warm_up
-from apps.catalog.models import Operation
+from apps.catalog import services
+from apps.catalog.models import API, Operation
 from apps.catalog.openapi.examples import example_of
 from apps.console.call_examples import curl_of
 from apps.console.preview import preview
@@ -31,9 +32,10 @@ class Sender(BaseHTTPRequestHandler):
 
     sent = 0
     asked = ""
+    host = ""
 
     def do_GET(self) -> None:
-        Sender.asked = self.path
+        Sender.asked, Sender.host = self.path, self.headers["host"]
         self.send_response(200)
         self.send_header("content-type", "text/plain; charset=klingon")
         self.end_headers()
@@ -54,7 +56,7 @@ class Sender(BaseHTTPRequestHandler):
 @pytest.fixture
 def gateway(settings: Any) -> Iterator[None]:
     """Stands in for the gateway, which would pass the same bytes on."""
-    Sender.sent, Sender.asked = 0, ""
+    Sender.sent, Sender.asked, Sender.host = 0, "", ""
     with ThreadingHTTPServer(("127.0.0.1", 0), Sender) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -121,6 +123,23 @@ def test_a_value_is_called_as_one_segment_of_the_path(world: World, ada: Any, ga
     page = tried(ada, world, **{"in_path:id": "7", "in_path:part": "a/b {c}?"})
     assert (page.status_code, Sender.asked) == (200, "/products/items/7/parts/a%2Fb%20%7Bc%7D%3F?all=1")
     assert page.context["trial"].curl.endswith("/products/items/7/parts/a%2Fb%20%7Bc%7D%3F?all=1'")
+
+
+def test_an_example_names_a_host_or_has_a_place_for_one(cast: Cast):
+    api = make_api(cast.acme, hosts=["*.acme.test"])
+    assert curl_of(api).endswith("http://YOUR_NAME.acme.test/products/")
+    api = services.api_update(actor=PLATFORM, api=api, hosts=["*.acme.test", "shop.acme.test"])
+    assert curl_of(api).endswith("http://shop.acme.test/products/")
+
+
+def test_below_a_wildcard_the_call_goes_to_the_host_that_was_typed(world: World, ada: Any, gateway: None):
+    assert "host" not in ada.get(reverse("console:try", args=["products"])).context["form"].fields
+    services.api_update(actor=PLATFORM, api=API.objects.get(slug="products"), hosts=["*.acme.test"])
+    for refused in ("", "acme.test", "a.b.acme.test", "*.acme.test", "a b.acme.test", "evil.test"):
+        assert "host" in errors_of(tried(ada, world, host=refused))
+    page = tried(ada, world, host="Shop.Acme.test", **{"in_path:id": "7", "in_path:part": "a"})
+    assert (page.status_code, Sender.host) == (200, "shop.acme.test")
+    assert "http://shop.acme.test/products/" in page.context["trial"].curl
 
 
 def test_an_example_has_a_place_to_fill_in_and_curl_takes_it_for_one_url(cast: Cast):

@@ -97,3 +97,23 @@ def test_pruning_takes_what_a_list_lacks_and_no_api_needs(state_redis):
     )
     assert lines == ["- host 10.0.0.1 of acme", "- host shop.acme.test of acme"]
     assert owned() == {"pay.globex.test": "globex"}
+
+
+def test_wildcards_are_granted_and_exported_as_they_stand_in_the_file(state_redis):
+    text = SHOP.replace("10.0.0.1", "'*.Acme.test'").replace(", 127.0.0.1]", ", '*.Globex.test']")
+    assert "+ host *.acme.test of acme" in applied(text)
+    assert owned() == {
+        "*.acme.test": "acme",
+        "shop.acme.test": "acme",
+        "*.globex.test": "globex",
+        "pay.globex.test": "globex",
+    }
+    assert API.objects.get().hosts == ["pay.globex.test", "*.globex.test"]
+    exported = as_yaml(export())
+    assert yaml.safe_load(exported)["apis"][0]["hosts"] == ["pay.globex.test", "*.globex.test"]
+    assert applied(text, prune=True) == applied(exported, prune=True) == []
+
+
+def test_what_is_no_wildcard_is_refused_where_it_stands():
+    with pytest.raises(FileError, match="stands for one whole first label"):
+        applied(SHOP.replace(", 127.0.0.1]", ", '*.test']"))

@@ -372,6 +372,14 @@ def test_the_longest_listen_path_and_the_host_decide_as_in_the_gateway(cast, bot
     assert list(found.values()) == ["inner", "products", "inner", "hosted"]
 
 
+def test_a_wildcard_and_whose_its_names_are_decide_as_in_the_gateway(cast, bots):
+    make_api(cast.acme, "wild", hosts=["*.acme.test"], listen_path="/products/")
+    make_api(cast.globex, "theirs", hosts=["shop.acme.test"], listen_path="/other/")
+    found = {host: explain(actor=cast.ada, url=f"http://{host}/products/a").api for host in (
+        "www.acme.test", "WWW.acme.test:80", "acme.test", "shop.acme.test", "a.www.acme.test")}  # fmt: skip
+    assert list(found.values()) == ["wild", "wild", "products", "", "products"]
+
+
 def test_without_redis_it_says_so(cast, bots, monkeypatch):
     def away(*args):
         raise ConnectionError

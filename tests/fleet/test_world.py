@@ -150,6 +150,98 @@ def test_a_host_is_its_name_alone(host, name):
     assert bare_host(host) == name
 
 
+# Wildcards
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "slug"),
+    [
+        (b"shop.a.test", b"/p/1", "exact"),
+        (b"SHOP.A.test.:8080", b"/p/1", "exact"),
+        (b"www.a.test", b"/p/1", "wild"),
+        (b"WWW.A.Test.:8080", b"/p/1", "wild"),
+        (b"xn--bcher-kva.a.test", b"/p/1", "wild"),
+        (b"*.a.test", b"/p/1", "wild"),
+        (b"a.test", b"/p/1", "any"),
+        (b".a.test", b"/p/1", "any"),
+        (b"x.www.a.test", b"/p/1", "any"),
+        (b"wwwa.test", b"/p/1", "any"),
+        (b"www.a.test.evil.test", b"/p/1", "any"),
+        (b"1.2.3.4", b"/p/1", "any"),
+        (b"[::ffff:1.2.3.4]:80", b"/p/1", "any"),
+        (b"localhost", b"/p/1", "any"),
+        (b"", b"/p/1", "any"),
+        (b"www.b\xc3\xbccher.test", b"/p/1", "any"),
+        (b"www.xn--bcher-kva.test", b"/p/1", "idna"),
+        (b"shop.a.test", b"/p/q/1", "any-longer"),
+        (b"www.a.test", b"/p/q/r/1", "wild-longest"),
+        (b"shop.a.test", b"/p/q/r/1", "wild-longest"),
+        (b"b.test", b"/p/q/r/1", "any-longer"),
+    ],
+)
+def test_the_longest_path_wins_and_there_a_name_beats_a_wildcard_and_a_wildcard_any(host, path, slug):
+    table = routes(
+        api("any", "/p/"),
+        api("wild", "/p/", ("*.a.test",)),
+        api("exact", "/p/", ("shop.a.test",)),
+        api("idna", "/p/", ("*.xn--bcher-kva.test",)),
+        api("any-longer", "/p/q/"),
+        api("wild-longest", "/p/q/r/", ("*.a.test",)),
+    )
+    assert found(table, path, host) == slug
+
+
+def test_a_wildcard_that_goes_leaves_nothing():
+    table = routes(api("wild", "/p/", ("*.a.test",)), api("any", "/p/"))
+    assert found(table, b"/p/", b"www.a.test") == "wild"
+    table.own("*.b.test", "acme")
+    table.drop("wild")
+    assert found(table, b"/p/", b"www.a.test") == "any"
+    assert found(table, b"/p/", b"www.b.test") is None
+    table.disown("*.b.test")
+    assert found(table, b"/p/", b"www.b.test") == "any"
+    assert table._wildcards == set()
+
+
+@pytest.mark.parametrize("last", ["host", "wildcard", "api"])
+def test_a_wildcard_takes_no_name_of_another_tenant_whatever_comes_last(last):
+    steps = {
+        "host": lambda table: table.own("shop.a.test", "globex"),
+        "wildcard": lambda table: table.own("*.a.test", "acme"),
+        "api": lambda table: table.put(api("wild", "/p/", ("*.a.test",), tenant="acme")),
+    }
+    table = routes(api("mine", "/mine/", tenant="acme"), api("any", "/any/", tenant="globex"))
+    for step in sorted(steps, key=lambda name: name == last):
+        steps[step](table)
+    assert found(table, b"/p/", b"www.a.test") == "wild"
+    assert found(table, b"/p/", b"shop.a.test") is None, "although its tenant has nothing there"
+    assert found(table, b"/mine/", b"shop.a.test") is None
+    assert found(table, b"/any/", b"shop.a.test") == "any"
+    assert found(table, b"/any/", b"www.a.test") is None
+    assert found(table, b"/mine/", b"www.a.test") == "mine"
+    assert found(table, PROOF_PATH.encode(), b"www.a.test") is None
+    table.put(api("other", "/p/", ("shop.a.test",), tenant="globex"))
+    assert found(table, b"/p/", b"shop.a.test") == "other"
+
+
+def test_a_wildcard_of_another_tenant_answers_at_nobodys_hosts_alone():
+    table = routes(api("wild", "/p/", ("*.a.test",), tenant="globex"), api("any", "/p/", tenant="acme"))
+    assert found(table, b"/p/", b"www.a.test") == "wild"
+    table.own("*.a.test", "acme")
+    assert found(table, b"/p/", b"www.a.test") == "any"
+    assert found(table, b"/p/", b"*.a.test") == "any"
+
+
+@pytest.mark.parametrize(("wildcards", "asked"), [(False, 1), (True, 2)])
+def test_a_look_up_asks_for_the_name_and_for_one_wildcard_at_most_and_without_wildcards_for_none(wildcards, asked):
+    table = routes(api("a", "/p/", ("shop.a.test",)), *([api("b", "/q/", ("*.a.test",))] if wildcards else ()))
+    table._owners = CountingDict(table._owners | {b"x.test": "acme"})
+    hosts = table._paths[b"/p"] = CountingDict(table._paths[b"/p"])
+    assert found(table, b"/p/", b"a.b.c.d.e.www.a.test") is None
+    assert table._owners.asked == asked
+    assert hosts.asked == asked + 1  # and for APIs without a host
+
+
 def credential(digest: str) -> Credential:
     return Credential(1, digest, "active", "acme", "acme/bot", {})
 

@@ -54,6 +54,33 @@ async def test_nobody_proves_a_free_host_through_an_api(door: Door, origin: Orig
     assert not origin.heads
 
 
+async def test_two_hosts_below_one_wildcard_share_no_stored_response(door: Door, origin: Origin, published: Published):
+    origin.paths["/x"] = ok(b"first", "cache-control: max-age=60")
+    published.change(open_api("wild", origin, "acme", hosts=("*.acme.test",)), HostOwner("*.acme.test", "acme"))
+    await until(lambda: door.gateway.config.epoch == 2)
+    assert await on(door, "a.acme.test", "/wild/x") == (200, b"first")
+    origin.paths["/x"] = ok(b"second", "cache-control: max-age=60")
+    assert await on(door, "b.acme.test", "/wild/x") == (200, b"second")
+    assert await on(door, "A.acme.test", "/wild/x") == (200, b"first")
+    for host in ("acme.test", "x.a.acme.test"):
+        assert (await on(door, host, "/wild/x"))[0] == 404
+    assert len(origin.heads) == 2
+
+
+async def test_a_name_that_another_tenant_proves_is_taken_from_the_wildcard_and_from_what_was_remembered(
+    lane: Door, origin: Origin, published: Published
+):
+    origin.paths["/x"] = ok(b"x", "cache-control: max-age=60")
+    published.change(open_api("wild", origin, "acme", hosts=("*.acme.test",)), HostOwner("*.acme.test", "acme"))
+    await until(lambda: lane.gateway.config.epoch == 2)
+    for _ in range(2):
+        assert (await on(lane, "shop.acme.test", "/wild/x"))[0] == 200
+    published.change(HostOwner("shop.acme.test", "globex"))
+    await until(lambda: lane.gateway.config.epoch == 3)
+    assert (await on(lane, "shop.acme.test", "/wild/x"))[0] == 404
+    assert (await on(lane, "www.acme.test", "/wild/x"))[0] == 200
+
+
 @pytest.mark.parametrize("target", ["/nothing", "/products/items", "/products", "/_gateway/livez", "/_gateway/metrics"])
 async def test_the_gateways_own_responses_set_no_cookies(door: Door, target: str):
     assert "set-cookie" not in await door.call(target, key=None)

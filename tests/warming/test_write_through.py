@@ -16,7 +16,7 @@ from apps.audit.models import Entry
 from apps.cachestore import purges, store
 from apps.cachestore.backend import close_clients
 from apps.cachestore.store import ResponseStore
-from apps.catalog.services import api_update
+from apps.catalog.services import api_update, host_grant
 from apps.fleet.publisher import publish_pending
 from apps.foundation.errors import Conflict, Unavailable
 from apps.foundation.field_names import by_path
@@ -256,6 +256,24 @@ def test_a_path_is_stored_for_each_of_the_apis_hosts(cast, state_redis, cache_re
     assert pushed.urls == ("http://a.test/products/items/1", "http://b.test/products/items/1")
     worker = Worker(runner, state_redis)
     assert [worker.body(api, host=host) for host in ("a.test", "b.test")] == [b"pushed", b"pushed"]
+
+
+def test_below_a_wildcard_a_whole_url_says_which_host_is_meant(cast, state_redis, cache_redis, runner):
+    api = make_api(cast.platform, hosts=["*.a.test"])
+    publish_pending()
+    assert "which host of *.a.test is meant" in str(errors_of(api, url="/items/1")["url"])
+    assert "don't reach" in str(errors_of(api, url="http://a.test/products/items/1")["url"])
+    pushed = push(api, "http://www.a.test/products/items/1")
+    worker = Worker(runner, state_redis)
+    assert (worker.body(api, host="www.a.test"), worker.body(api, host="x.a.test")) == (b"pushed", None)
+    purge(actor=PLATFORM, api=api, kind="path", value="http://x.a.test/products/items/1")
+    worker.hear()
+    assert worker.body(api, host="www.a.test") is None, "a URL is purged at all hosts of the API"
+    api = api_update(actor=PLATFORM, api=api, hosts=["*.a.test", "b.test"])
+    assert push(api, "/items/1").urls == ("http://b.test/products/items/1",)
+    host_grant(actor=PLATFORM, tenant=cast.globex, host="www.a.test")
+    with pytest.raises(ValidationError, match="don't reach"):
+        push(api, pushed.urls[0])
 
 
 def test_a_path_without_hosts_is_the_gateways_own_address(products):

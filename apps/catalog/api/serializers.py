@@ -23,6 +23,7 @@ from apps.rest.fields import NameField, PersonField
 from apps.rest.receipts import WithReceipt
 from apps.rest.serializers import CommentSerializer, DocumentWords, ObjectWords
 from apps.tenants.selectors import tenants_visible_to
+from apps.wire.host_names import is_wildcard
 from apps.wire.snapshot import PROOF_PATH
 
 #: What users who may ask for access see of an API; the rest is its configuration.
@@ -345,9 +346,11 @@ class HostSerializer(WithReceipt, ObjectWords):
         """What to put into the DNS."""
         return {"type": "TXT", "name": hosts.record_name(name.host), "value": hosts.proof(name.tenant, name.host)}
 
-    @extend_schema_field(HostFileSerializer)
-    def get_file(self, name: HostName) -> dict[str, str]:
-        """Or what to serve there."""
+    @extend_schema_field(HostFileSerializer(allow_null=True))
+    def get_file(self, name: HostName) -> dict[str, str] | None:
+        """Or what to serve there; not for a wildcard, which only the record proves."""
+        if is_wildcard(name.host):
+            return None
         return {"path": PROOF_PATH, "line": hosts.proof(name.tenant, name.host)}
 
     def create(self, validated_data: dict[str, Any]) -> HostName:

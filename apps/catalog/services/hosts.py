@@ -8,13 +8,15 @@ from django.utils import timezone
 from apps.audit.services import Change, change
 from apps.catalog import hosts, policies, validation
 from apps.catalog.choices import SERVED, HostMethod, HostState
-from apps.catalog.field_checks import is_host, normal_host
+from apps.catalog.field_checks import normal_host, refusal_of_host
 from apps.catalog.models import API, HostName
+from apps.catalog.selectors import host_owners
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
 from apps.tenants.policies import is_administrator
 from apps.tenants.services import allow
+from apps.wire.host_names import is_wildcard
 
 MOST_PENDING = 100
 """Names that a tenant may claim without having proved them: each is looked for again and again."""
@@ -35,6 +37,7 @@ def host_claim(*, actor: Actor, tenant: Tenant, host: str) -> HostName:
             audit_entry.drop()
             return found
         _refuse_owned(tenant, name)
+        _refuse_over_own_names(name)
         if hosts.is_shared(name):
             raise ValidationError({"host": f"{name} can't be proved: only a platform administrator can grant it."})
         if HostName.objects.filter(tenant=tenant, state=HostState.PENDING).count() >= MOST_PENDING:
@@ -58,6 +61,7 @@ def host_grant(*, actor: Actor, tenant: Tenant, host: str, comment: str = "") ->
     """Have ``host`` belong to the tenant because an administrator says so, from another one that no longer uses it too."""
     allow(is_administrator(actor), "Only a platform administrator may grant host names.")
     name = _checked(host)
+    _refuse_over_own_names(name)
     with change(
         actor=actor, verb="host.grant", target_type="host", target=name, tenant=tenant.slug, comment=comment
     ) as audit_entry:
@@ -103,26 +107,32 @@ def host_remove(*, actor: Actor, host: HostName) -> None:
 def settle_hosts(audit_entry: Change, actor: Actor, api: API, *, served: bool) -> None:
     """Check that ``api`` may be where it is. Raises ``ValidationError`` on ``hosts`` or ``listen_path``.
 
-    No API names another tenant's host, and a ``served`` one no host that its tenant hasn't proved. What an administrator
-    publishes is granted by that; it may stand on other tenants' hosts, too.
+    No API names another tenant's host, and a ``served`` one no host that its tenant hasn't proved. A host below its tenant's
+    wildcard becomes the tenant's by name as soon as an API of it is served there. What an administrator publishes is granted by
+    that; it may stand on other tenants' hosts, too, but name no wildcard of theirs, where it would not answer.
     """
-    proved = HostName.objects.filter(host__in=api.hosts, state=HostState.PROVED) if api.hosts else ()
-    owners = {name.host: name.tenant_id for name in proved}
-    free = [host for host in api.hosts if host not in owners]
+    owners = host_owners(api.hosts)
+    foreign = [host for host, row in owners.items() if row.tenant_id != api.tenant_id]
     if is_administrator(actor):
-        for host in free if served else ():
-            if not hosts.is_shared(host):
+        if wildcards := [host for host in foreign if is_wildcard(host)]:
+            raise ValidationError(
+                {"hosts": f"{wildcards[0]} belongs to another tenant, at whose hosts no other's wildcard answers."}
+            )
+        for host in api.hosts if served else ():
+            if (host not in owners or owners[host].host != host) and not hosts.is_shared(host):
                 _settle(audit_entry, api.tenant, host, HostMethod.ADMINISTRATOR)
         return
-    for host, owner in owners.items():
-        if owner != api.tenant_id:
-            raise ValidationError({"hosts": _OTHERS.format(host)})
+    if foreign:
+        raise ValidationError({"hosts": _OTHERS.format(foreign[0])})
     if not served:
         return
     if refused := validation.shared_path_error(api):
         raise ValidationError({"listen_path": refused})
-    if free:
+    if free := [host for host in api.hosts if host not in owners]:
         raise ValidationError({"hosts": [_unproved(api.tenant, host) for host in free]})
+    for host, row in owners.items():
+        if row.host != host:
+            _settle(audit_entry, api.tenant, host, HostMethod(row.method))
 
 
 def _unproved(tenant: Tenant, host: str) -> str:
@@ -136,9 +146,15 @@ def _unproved(tenant: Tenant, host: str) -> str:
 
 def _checked(host: str) -> str:
     name = normal_host(host)
-    if not is_host(name):
-        raise ValidationError({"host": f"{host!r} is not a host name (without scheme, port and path)."})
+    if refused := refusal_of_host(name):
+        raise ValidationError({"host": refused})
     return name
+
+
+def _refuse_over_own_names(host: str) -> None:
+    if own := hosts.own_name_below(host):
+        told = f"{host} reaches {own}, a name of the installation where everybody's APIs answer"
+        raise ValidationError({"host": f"{told}: name the hosts one by one, or take a domain of their own for them."})
 
 
 def _refuse_owned(tenant: Tenant, host: str) -> None:

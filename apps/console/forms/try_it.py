@@ -7,10 +7,12 @@ from django.db.models import QuerySet
 from django.forms import BoundField
 
 from apps.access.models import Application
+from apps.catalog.field_checks import is_host, normal_host
 from apps.catalog.models import Operation
 from apps.catalog.openapi.examples import example_of
 from apps.console.forms.fields import ConsoleForm
 from apps.foundation.path_templates import filled, placeholders
+from apps.wire.host_names import is_among, is_wildcard
 
 IN_PATH = "in_path:"
 """What the names of the fields for parameters begin with."""
@@ -20,7 +22,8 @@ MOST = 20
 
 
 class TryForm(ConsoleForm):
-    """A real call to one API. A path like ``/items/{id}`` has a field for ``id``, and can't be called without its value."""
+    """A real call to one API. A path like ``/items/{id}`` has a field for ``id``, and can't be called without its value.
+    Where one of the API's ``hosts`` is a wildcard, it asks for the host that is called."""
 
     application = forms.ModelChoiceField(
         queryset=Application.objects.none(), empty_label=None, help_text="In whose name; it gets a key for 60 s."
@@ -28,6 +31,7 @@ class TryForm(ConsoleForm):
     method = forms.ChoiceField(
         choices=[(method, method) for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")]
     )
+    host = forms.CharField(max_length=253)
     path = forms.CharField(required=False, max_length=2000, help_text="Below the listen path, with the query.")
     headers = forms.CharField(
         required=False,
@@ -39,9 +43,20 @@ class TryForm(ConsoleForm):
     )
 
     def __init__(
-        self, *args: Any, applications: QuerySet[Application], operations: QuerySet[Operation], **kwargs: Any
+        self,
+        *args: Any,
+        applications: QuerySet[Application],
+        operations: QuerySet[Operation],
+        hosts: list[str],
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._hosts = hosts
+        if any(map(is_wildcard, hosts)):
+            self.fields["host"].initial = next((host for host in hosts if not is_wildcard(host)), "")
+            self.fields["host"].help_text = f"One of {', '.join(hosts)}."
+        else:
+            del self.fields["host"]
         self.fields["application"].queryset = applications  # type: ignore[attr-defined]
         path = str(self["path"].value() or "")
         self._names = placeholders(path)
@@ -73,6 +88,13 @@ class TryForm(ConsoleForm):
         """The path for an example, with the values that stand in the fields."""
         values = {name: str(self[f"{IN_PATH}{name}"].value() or "") for name in self._names[:MOST]}
         return filled(str(self["path"].value() or ""), values)
+
+    def clean_host(self) -> str:
+        """The host to call: one at which this API is served."""
+        host = normal_host(self.cleaned_data["host"])
+        if is_wildcard(host) or not is_host(host) or not is_among(host, self._hosts):
+            raise forms.ValidationError(f"The API isn't served there. Write one of {', '.join(self._hosts)}.")
+        return host
 
     def clean(self) -> dict[str, Any]:
         """``path`` is the one to call."""

@@ -125,14 +125,17 @@ def try_it(request: SignedInRequest, api: API) -> HttpResponse:
     applications = applications_usable_by(user).filter(pk__in=granted)
     open_to_all = OPEN in api.authentication
     start = {"method": request.GET.get("method", "GET"), "path": request.GET.get("path", "")}
-    form = TryForm(sent(request), applications=applications, operations=api.operations.all(), initial=start)
+    form = TryForm(
+        sent(request), applications=applications, operations=api.operations.all(), hosts=api.hosts, initial=start
+    )
     if open_to_all:
         del form.fields["application"]
     trial: Trial | None = None
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         key = None if open_to_all else trial_key_create(actor=user, application=data["application"], api=api)
-        trial = call(api, data["method"], data["path"], headers_of(data["headers"]), data["body"], key)
+        headers = headers_of(data["headers"])
+        trial = call(api, data["method"], data["path"], headers, data["body"], key, data.get("host", ""))
     context = {
         "api": api,
         "form": form,

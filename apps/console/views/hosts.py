@@ -17,6 +17,7 @@ from apps.console.forms.people import GrantHostForm, HostForm
 from apps.console.object_lookup import a_host, a_tenant
 from apps.console.page_access import SignedInRequest, administrators, of, page
 from apps.tenants.models import Tenant
+from apps.wire.host_names import is_wildcard
 from apps.wire.snapshot import PROOF_PATH
 
 
@@ -30,7 +31,12 @@ def hosts(request: SignedInRequest, found: Tenant) -> HttpResponse:
     """A tenant's host names, and what proves those that aren't proved yet."""
     names = list(hosts_visible_to(request.user).filter(tenant=found))
     pending = [
-        {"name": name, "record": record_name(name.host), "value": proof(found, name.host)}
+        {
+            "name": name,
+            "record": record_name(name.host),
+            "value": proof(found, name.host),
+            "by_file": not is_wildcard(name.host),
+        }
         for name in names
         if name.state == HostState.PENDING
     ]
@@ -55,7 +61,7 @@ def host_new(request: SignedInRequest, found: Tenant) -> Action:
         explain="Other tenants' APIs don't answer on a host that is proved to be yours, and can't name it.",
         form=HostForm,
         service=partial(host_claim, tenant=found),
-        said=lambda data: f"Publish the record or the file: {data['host']} is looked for.",
+        said=lambda data: f"Publish what proves {data['host']}: it is looked for.",
     )
 
 

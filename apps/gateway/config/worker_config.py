@@ -14,6 +14,7 @@ from apps.gateway.config.egress import EgressTable
 from apps.gateway.config.trust_lease import TrustLease
 from apps.httpcache.bounded_table import Recent
 from apps.wire.events import Position
+from apps.wire.host_names import is_wildcard, wildcard_over
 from apps.wire.snapshot import API, PROOF_PATH, Credential, Egress, HostOwner, Part, Plan
 
 CREDENTIALS_BYTES = 64 * 2**20
@@ -58,16 +59,19 @@ class Routes:
 
     A table of listen paths, each with a table of hosts (``b""``: any). A look-up tries the call's path cut after
     each of its first segments, longest first, and never more cuts than the deepest listen path has. On a tenant's host
-    "any" means that tenant's APIs; what names the host was put there by an administrator where it is another's.
+    "any" means that tenant's APIs; what names the host was put there by an administrator where it is another's. A wildcard is
+    a key like a name: a look-up asks for the name, and where there are wildcards for the one over it.
     """
 
-    __slots__ = ("_apis", "_depth", "_owners", "_paths")
+    __slots__ = ("_apis", "_depth", "_owners", "_paths", "_wildcards")
 
     def __init__(self) -> None:
         self._apis: dict[str, API] = {}
         self._owners: dict[bytes, str] = {}
         self._paths: dict[bytes, dict[bytes, tuple[API, ...]]] = {}
         self._depth = 0
+        self._wildcards: set[str] = set()
+        """Slugs of the APIs that name one, and those that are a tenant's: while there are none, no call pays for them."""
 
     def find(self, host: bytes, path: bytes) -> API | None:
         """See ``WorkerConfig.route``."""
@@ -76,19 +80,33 @@ class Routes:
         if extra > 0:  # deeper than any listen path: skip what can't match
             cut = b"/".join(path.split(b"/", self._depth + 1)[: self._depth + 1])
         paths = self._paths
-        owner = self._owners.get(bare_host(host)) if self._owners else None
+        owner = self._owner_at(bare_host(host)) if self._owners else None
         if path == PROOF and owner is None:
             return None
         while True:
             hosts = paths.get(cut)
             if hosts is not None:
-                found = (len(hosts) > (b"" in hosts) and hosts.get(bare_host(host))) or hosts.get(b"", ())
-                for api in found:
-                    if owner is None or api.hosts or api.tenant == owner:
-                        return api
+                named = self._named(hosts, bare_host(host), owner) if len(hosts) > (b"" in hosts) else None
+                found = named or _of_owner(hosts.get(b"", ()), owner)
+                if found is not None:
+                    return found
             if not cut:
                 return None
             cut = cut[: cut.rfind(b"/")]
+
+    def _owner_at(self, name: bytes) -> str | None:
+        """Whose a name is: its own owner goes before the one of the wildcard over it."""
+        owner = self._owners.get(name)
+        if owner is None and self._wildcards:
+            owner = self._owners.get(wildcard_over(name))
+        return owner
+
+    def _named(self, hosts: dict[bytes, tuple[API, ...]], name: bytes, owner: str | None) -> API | None:
+        """The API among ``hosts`` that names ``name``, or else a wildcard over it. A wildcard reaches no other tenant's names."""
+        wildcard = wildcard_over(name) if self._wildcards else b""
+        if name != wildcard and (found := hosts.get(name)):  # a Host that is spelled with * is a name like any other
+            return found[0]
+        return _of_owner(hosts.get(wildcard, ()), owner) if wildcard else None
 
     def put(self, api: API) -> None:
         """Serve an API, in place of what stood under its slug. Touches its own listen paths only."""
@@ -97,6 +115,8 @@ class Routes:
         key = _path_key(api)
         self._depth = max(self._depth, key.count(b"/"))
         hosts = self._paths.setdefault(key, {})
+        if any(map(is_wildcard, api.hosts)):
+            self._wildcards.add(api.slug)
         for host in _host_keys(api):
             # Two APIs in one place are refused by the catalogue, but may meet here while one takes over from the other.
             hosts[host] = tuple(sorted((*hosts.get(host, ()), api), key=lambda each: each.slug))
@@ -106,6 +126,7 @@ class Routes:
         api = self._apis.pop(slug, None)
         if api is None:
             return
+        self._wildcards.discard(slug)
         key = _path_key(api)
         hosts = self._paths[key]
         for host in _host_keys(api):
@@ -122,12 +143,15 @@ class Routes:
         return self._apis.get(slug)
 
     def own(self, host: str, tenant: str) -> None:
-        """Have a host name belong to a tenant."""
+        """Have a host name, or all that a wildcard reaches and nobody else has, belong to a tenant."""
         self._owners[host.encode()] = tenant
+        if is_wildcard(host):
+            self._wildcards.add(host)
 
     def disown(self, host: str) -> None:
         """Let it have no owner."""
         self._owners.pop(host.encode(), None)
+        self._wildcards.discard(host)
 
     def owner(self, host: str) -> HostOwner | None:
         """Whose a host name is."""
@@ -136,6 +160,11 @@ class Routes:
 
     def __len__(self) -> int:
         return len(self._apis)
+
+
+def _of_owner(apis: Iterable[API], owner: str | None) -> API | None:
+    """The first that answers where ``owner`` alone does; ``None``: any may."""
+    return next((api for api in apis if owner is None or api.tenant == owner), None)
 
 
 def _path_key(api: API) -> bytes:
@@ -204,7 +233,7 @@ class WorkerConfig:
 
     def route(self, host: bytes, path: bytes) -> API | None:
         """The API that serves ``path`` (normalised, without query) at ``host`` (the ``Host`` field): the longest
-        listen path on a segment boundary that accepts the host; a named host beats any.
+        listen path on a segment boundary that accepts the host; a named host beats a wildcard, and both beat any.
 
         ``/products`` finds the API of ``/products/``, so that the caller can be sent there.
         """

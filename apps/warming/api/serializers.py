@@ -61,7 +61,8 @@ class PushSerializer(Words):
 
     api = NameField(visible=apis_configured_by)
     url = serializers.CharField(
-        max_length=2000, help_text="A path like /items/1?lang=en, for each of the API's hosts; or a whole URL."
+        max_length=2000,
+        help_text="A path like /items/1?lang=en, for each of the API's hosts but wildcards; or a whole URL.",
     )
     status = serializers.IntegerField(min_value=200, max_value=599, required=False, default=200)
     headers = HeaderLines(required=False, default=(), help_text="The response's: Cache-Control, ETag, Surrogate-Key …")
