@@ -54,7 +54,8 @@ class StoredConfig(WorkerConfig):
 
     def route(self, host: bytes, path: bytes) -> snapshot.API | None:
         """As a gateway, among the served APIs with whose listen path this path begins."""
-        whole = path + b"/"
+        longest = API._meta.get_field("listen_path").max_length or 0
+        whole = (path + b"/")[: longest + 1]  # no stem that is longer is a listen path's
         stems = [whole[:at].decode("latin-1") for at, byte in enumerate(whole) if byte == ord("/")]
         rows = API.objects.filter(state__in=SERVED, listen_path__in=[*stems, *(f"{stem}/" for stem in stems)])
         for row in rows.select_related("tenant", "cache_policy").prefetch_related("upstreams", "operations"):
