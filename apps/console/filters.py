@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django_filters import CharFilter, ChoiceFilter, ModelChoiceFilter
+from django_filters.fields import ModelChoiceField
 
 from apps.access.choices import RequestState, SubscriptionState
 from apps.access.models import AccessRequest, Application, Plan, Subscription
@@ -14,6 +15,7 @@ from apps.caching.models import Purge
 from apps.catalog.choices import APIState
 from apps.catalog.models import API
 from apps.catalog.selectors import apis_visible_to
+from apps.console.forms.fields import NamedWithSlug
 from apps.console.lists import ConsoleFilterSet
 from apps.notifications.choices import Group
 from apps.notifications.models import Notification
@@ -52,6 +54,16 @@ def text_in(*fields: str) -> Any:
 def with_tag(queryset: QuerySet[API], name: str, value: str) -> QuerySet[API]:
     """APIs with this tag; tags are a JSON list, which both databases can read as text."""
     return queryset.annotate(tags_text=Cast("tags", TextField())).filter(tags_text__contains=f'"{value}"')
+
+
+class APIFilterField(NamedWithSlug, ModelChoiceField):
+    """Which API, or any."""
+
+
+class APIFilter(ModelChoiceFilter):
+    """One of the APIs that the reader may choose from."""
+
+    field_class = APIFilterField
 
 
 class APIFilters(ConsoleFilterSet):
@@ -93,7 +105,7 @@ class RequestFilters(ConsoleFilterSet):
 
     q = CharFilter(method=text_in("application__name", "api__name", "reason"), label="Search")
     state = ChoiceFilter(choices=RequestState.choices, empty_label="Any state")
-    api = ModelChoiceFilter(queryset=apis_of_reader, to_field_name="slug", empty_label="Any API", label="API")
+    api = APIFilter(queryset=apis_of_reader, to_field_name="slug", empty_label="Any API", label="API")
 
     class Meta:
         model = AccessRequest
@@ -105,7 +117,7 @@ class SubscriptionFilters(ConsoleFilterSet):
 
     q = CharFilter(method=text_in("application__name", "application__tenant__name", "api__name"), label="Search")
     state = ChoiceFilter(choices=SubscriptionState.choices, empty_label="Any state")
-    api = ModelChoiceFilter(queryset=apis_of_reader, to_field_name="slug", empty_label="Any API", label="API")
+    api = APIFilter(queryset=apis_of_reader, to_field_name="slug", empty_label="Any API", label="API")
     plan = ModelChoiceFilter(queryset=plans_of_reader, to_field_name="slug", empty_label="Any plan")
 
     class Meta:

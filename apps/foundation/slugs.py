@@ -78,3 +78,8 @@ def free_slug(name: str, others: models.QuerySet) -> str:
         raise SlugTaken(f"No short name can be made of this name: {free} is free.", free)
     why = "is a word of addresses" if wanted in RESERVED[kind] else "is there already"
     raise SlugTaken(f"{wanted} {why}: {free} is free.", free)
+
+
+def named(name: str, slug: str) -> str:
+    """What tells an object from others of its name: with the slug in parentheses, unless that is the name's own."""
+    return name if slug_of(name) == slug else f"{name} ({slug})"

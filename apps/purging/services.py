@@ -126,8 +126,10 @@ def tags_meant(api: API, kind: PurgeKind | str, value: str) -> Sequence[str]:
         if value:
             raise ValidationError({"value": "A purge of the whole API names nothing else."})
         return [httpcache.tag_of_api(api.slug)]
-    if not value or len(value) > LONGEST_VALUE:
-        raise ValidationError({"value": f"Between 1 and {LONGEST_VALUE:,} characters."})
+    if not value:
+        raise ValidationError({"value": "Say which: only a purge of the whole API names nothing."})
+    if len(value) > LONGEST_VALUE:
+        raise ValidationError({"value": f"At most {LONGEST_VALUE:,} characters."})
     if kind == PurgeKind.TAG:
         if any(character <= " " or character == "\x7f" for character in value):
             raise ValidationError({"value": "A tag has no spaces and no controls."})

@@ -11,6 +11,9 @@ from apps.console import figure_words
 from apps.console.analytics.charts import Line
 from apps.console.analytics.dashboards import DASHBOARDS, Panel, dashboard
 from apps.console.analytics.query_parameters import AnalyticsQuery
+from apps.console.templatetags.console import reason
+from apps.gateway.call.problems import Problem
+from apps.httpcache import Reason
 from tests.console.conftest import text_of
 from tests.support.calls import HIT, make_calls
 
@@ -102,3 +105,8 @@ def test_a_call_past_the_cache_says_why_and_leads_to_the_others(world, browse):
     assert "The cache did not answer this call: responses to this method are not cached." in text_of(page)
     [link] = re.findall(r'<a href="([^"]+)">Calls with this reason</a>', page.content.decode())
     assert re.findall(r'call-path">([^<]+)<', ada.get(unescape(link)).content.decode()) == ["/two", "/one"]
+
+
+@pytest.mark.parametrize("code", [each.code for each in (*Problem, *Reason)])
+def test_each_reason_is_a_sentence_on_every_page(code):
+    assert reason(code).endswith(".")

@@ -129,6 +129,21 @@ def test_a_step_of_an_apis_life_asks_names_it_and_ends_with_its_receipt(world, b
     assert (last_entry().verb, last_entry().comment) == (f"api.{step}", "Time to go.")
 
 
+def test_apis_of_one_name_are_told_apart_wherever_one_is_chosen(world, browse):
+    make_api(world.people.platform, slug="products-2", name="Products", listen_path="/products-2/")
+    olga = browse(world.people.olga)
+    for page in ("subscriptions", "requests", "purge", "warm_up_new"):
+        read = text_of(olga.get(reverse(f"console:{page}")))
+        assert "Products (products-2)" in read, page
+
+
+def test_a_plan_of_one_call_says_call(world, browse):
+    Plan.objects.filter(pk=world.plan.pk).update(rate_calls=1, rate_period=2.0)
+    assert "1 call per 2" in text_of(
+        browse(world.people.ada).get(reverse("console:catalogue_entry", args=["products"]))
+    )
+
+
 def test_a_step_that_is_not_possible_any_more_says_so(world, browse):
     answer = browse(world.people.olga).post(reverse("console:api_step", args=["products", "publish"]))
     assert answer.status_code == 422

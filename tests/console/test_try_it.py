@@ -15,6 +15,7 @@ from apps.caching.warm_up import read_warm_up
 from apps.catalog import services
 from apps.catalog.models import API, Operation
 from apps.catalog.openapi.examples import example_of
+from apps.catalog.validation import METHODS
 from apps.console.call_examples import curl_of
 from apps.console.preview import preview
 from apps.console.try_it import SHOWN, call
@@ -101,6 +102,20 @@ TEMPLATE = "/items/{id}/parts/{part}?all=1"
 def tried(ada: Any, world: World, **values: str) -> Any:
     sent = {"application": world.application.pk, "method": "GET", "path": TEMPLATE}
     return ada.post(reverse("console:try", args=["products"]), sent | values, headers={"HX-Request": "true"})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_operation_is_offered_to_be_tried_where_its_method_can_be(world: World, ada: Any, method: str):
+    Operation.objects.update(method=method)
+    form = ada.get(reverse("console:try", args=["products"])).context["form"]
+    page = ada.get(reverse("console:catalogue_entry", args=["products"])).content.decode()
+    assert (f"?method={method}&amp;" in page) == (method in dict(form.fields["method"].choices))
+
+
+def test_a_call_that_was_not_made_is_not_called_unsaved(world: World, ada: Any):
+    page = tried(ada, world, **{"in_path:id": ""}).content.decode()
+    assert "Nothing was sent: " in page
+    assert "Nothing was saved" not in page
 
 
 def test_each_parameter_of_a_path_is_asked_for_with_the_value_that_the_document_suggests(world: World, ada: Any):

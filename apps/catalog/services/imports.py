@@ -106,7 +106,7 @@ def _slug(actor: Actor, description: openapi.Description) -> str:
         if there is None or not can_edit_api(actor, there):
             raise
         raise slugs.SlugTaken(
-            f"Your API {there} has the short name {there.slug}. “Import again” on its Operations page makes this document a new"
+            f"Your API {there} has the short name {there.slug}. Importing on its Operations page makes this document a new"
             f" revision of it; for another API, {taken.free} is free.",
             taken.free,
         ) from None

@@ -14,7 +14,7 @@ from apps.catalog.selectors import apis_visible_to, operations_visible_to
 from apps.console import number_format
 from apps.console.analytics.charts import RESULTS
 from apps.console.analytics.query_parameters import FIGURES, AnalyticsQuery
-from apps.foundation.slugs import slug_of
+from apps.foundation.slugs import named
 from apps.tenants.models import User
 from apps.tenants.selectors import tenants_visible_to
 
@@ -154,5 +154,5 @@ def _existing(user: User, asked: AnalyticsQuery, word: str) -> QuerySet:
 
 
 def _text(value: str, name: str, calls: int) -> str:
-    shown = name if name and slug_of(name) == value else f"{name} ({value})" if name else value
+    shown = named(name, value) if name else value
     return f"{shown} · {number_format.counted(calls, 'call')}"

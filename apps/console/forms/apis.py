@@ -13,6 +13,7 @@ from apps.catalog.models import API, SETTINGS
 from apps.catalog.settings import APISetting, Tab
 from apps.console.forms.declared import USUAL, FieldsByKind, field_of
 from apps.console.forms.fields import (
+    APIField,
     ConsoleForm,
     DurationField,
     HeadersField,
@@ -363,9 +364,7 @@ class PurgeForm(ConsoleForm):
 class PurgeAnyForm(PurgeForm):
     """What to purge, of which API."""
 
-    api = forms.ModelChoiceField(
-        queryset=API.objects.none(), to_field_name="slug", label="API", empty_label="Choose an API"
-    )
+    api = APIField(API.objects.none(), empty_label="Choose an API")
     field_order = ["api", "kind", "value", "soft", "warm_up"]
 
     def __init__(self, *args: Any, apis: QuerySet[API], **kwargs: Any) -> None:

@@ -27,6 +27,21 @@ class ConsoleForm(forms.Form):
         return self.cleaned_data
 
 
+class NamedWithSlug:
+    """Of a field that offers objects of which two may have one name: the short name tells them apart."""
+
+    def label_from_instance(self, found: Any) -> str:
+        """Like ``Product catalogue (catalogue)``."""
+        return slugs.named(found.name, found.slug)
+
+
+class APIField(NamedWithSlug, forms.ModelChoiceField):
+    """Which API."""
+
+    def __init__(self, queryset: QuerySet, **options: Any) -> None:
+        super().__init__(queryset, to_field_name="slug", label="API", **options)
+
+
 class SluggedForm(ConsoleForm):
     """A form of a new object with a short name."""
 

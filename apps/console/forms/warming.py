@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from apps.caching.warm_up import MOST, USUAL_RATE, read_warm_up
 from apps.catalog.models import API
-from apps.console.forms.fields import ConsoleForm, DurationField, HeadersField, LinesField, helped
+from apps.console.forms.fields import APIField, ConsoleForm, DurationField, HeadersField, LinesField, helped
 from apps.foundation.field_names import by_path, duration_text
 
 UNSAID: tuple[Any, ...] = (None, "", [], {}, False)
@@ -44,9 +44,7 @@ class WarmUpForm(ConsoleForm):
 class WarmUpAnyForm(WarmUpForm):
     """The same, of which API."""
 
-    api = forms.ModelChoiceField(
-        queryset=API.objects.none(), to_field_name="slug", label="API", empty_label="Choose an API"
-    )
+    api = APIField(API.objects.none(), empty_label="Choose an API")
     field_order = ["api", "top", "urls", "rate", "headers"]
 
     def __init__(self, *args: Any, apis: QuerySet[API], **kwargs: Any) -> None:

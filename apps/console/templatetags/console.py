@@ -11,12 +11,10 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.analytics.explain import sentence_of
 from apps.console import figure_words, markdown, number_format, status_labels
-from apps.httpcache import Reason
 
 register = template.Library()
-
-_SENTENCES = {each.code: each.sentence for each in Reason}
 
 _SHARING = {
     "shared": "every caller",
@@ -73,9 +71,8 @@ def get(mapping: dict[Any, Any], key: Any) -> Any:
 
 @register.filter
 def reason(code: str) -> str:
-    """The sentence of a cache decision's code; a refusal's code as words."""
-    sentence = _SENTENCES.get(code)
-    return sentence or code.replace("_", " ").capitalize() or number_format.DASH
+    """The sentence of a cache decision's or a refusal's code; one that has none, as words."""
+    return sentence_of(code) or code.replace("_", " ").capitalize() or number_format.DASH
 
 
 @register.filter
