@@ -673,6 +673,7 @@ def test_an_administrator_adds_a_member_who_gets_a_link_to_choose_a_password(
     assert link
     form = client.get(link[1], follow=True)
     assert "Choose a password" in text_of(form)
+    assert "at least 10 characters" in text_of(form)
     set_at = form.redirect_chain[-1][0]
     client.post(set_at, {"password1": "tulips in january", "password2": "tulips in january"})
     assert User.objects.get(email="dora@acme.test").check_password("tulips in january")

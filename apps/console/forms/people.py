@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.contrib.auth.password_validation import password_validators_help_texts
 from django.db.models import QuerySet
 
 from apps.console.forms.fields import ConsoleForm, LinesField, MomentField, NamedForm
@@ -85,6 +86,10 @@ class NewcomerForm(ConsoleForm):
     password = forms.CharField(
         strip=False, max_length=1_000, widget=forms.PasswordInput({"autocomplete": "new-password"})
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].help_text = " ".join(password_validators_help_texts())
 
 
 class ProfileForm(ConsoleForm):
