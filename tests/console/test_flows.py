@@ -576,6 +576,7 @@ def test_somebody_new_accepts_with_a_name_and_a_password(world, client, link_to)
     link = link_to("dora@else.test")
     page = client.get(link)
     assert "Alice invites you to become a member of Acme (developer)." in text_of(page)
+    assert "at least 10 characters" in text_of(page)
     refused = client.post(link, {"name": "Dora", "password": "12345"})
     assert refused.status_code == 422
     assert errors_of(refused)["password"]
