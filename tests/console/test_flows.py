@@ -546,6 +546,11 @@ def test_a_purge_that_redis_does_not_hear_is_refused_and_says_so(world, browse):
     assert "nothing was purged" in errors_of(answer)["__all__"][0]
 
 
+def test_a_purge_says_which_kinds_need_a_value(world, browse):
+    page = text_of(browse(world.people.olga).get(reverse("console:purge")))
+    assert "Path, prefix or tag needed, but for the whole API" in " ".join(page.split())
+
+
 def test_a_purge_without_its_value_is_refused_beside_the_field(world, browse):
     answer = browse(world.people.olga).post(reverse("console:purge"), {"api": "products", "kind": "path"})
     assert answer.status_code == 422

@@ -44,3 +44,6 @@ def test_every_page_that_made_up_calls_change_says_so(world, browse, who):
     }
     assert {"overview", "apis", "dashboards", "dashboard", "calls"} <= changed.keys()
     assert [name for name, text in changed.items() if MADE_UP not in text] == []
+    beside_received = "all that were written; made-up calls aren't counted here"
+    assert [name for name in ("dashboards", "dashboard") if beside_received not in changed[name]] == []
+    assert beside_received not in without["dashboards"]

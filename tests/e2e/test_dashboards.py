@@ -115,6 +115,18 @@ def test_every_column_of_the_log_can_be_seen(reader, width):
     expect(reader.get_by_role("columnheader")).to_have_count(6)
 
 
+def test_every_column_of_the_tables_of_each_dashboard_can_be_seen(reader):
+    """Where two tables stand beside each other, too."""
+    hidden = {}
+    for name in DASHBOARDS:
+        reader.goto(f"/analytics/{name}/?span=1h&api=products")
+        hidden[name] = reader.locator(".table-responsive").evaluate_all(
+            "(tables) => tables.map((table) => table.scrollWidth - table.clientWidth)"
+        )
+    assert all(hidden.values())
+    assert {name: found for name, found in hidden.items() if any(found)} == {}
+
+
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_lines_of_a_chart_differ_in_more_than_their_colour(reader, name):
     """In their points, which the legend shows: a dash is too short to be told there."""

@@ -131,3 +131,42 @@ def test_a_second_factor_is_taken_off_by_another_administrator_alone_and_by_hand
     with pytest.raises(PermissionDenied, match="No token may"):
         services.user_remove_second_factor(actor=cast.ada, user=secured)
     assert Authenticator.objects.filter(user=secured).count() == 2
+
+
+def shown(browser: Client, name: str) -> str:
+    page = browser.get(reverse(name))
+    assert page.status_code == 200, page["Location"]
+    return str(page.text)
+
+
+def headings(page: str) -> list[str]:
+    return [" ".join(found.split()) for found in re.findall(r"<h[1-6][^>]*>(.*?)</h[1-6]>", page, re.S)]
+
+
+def test_each_page_of_a_second_factor_has_its_own_heading_and_one_primary_button(cast: Cast, state_redis: object):
+    browser = Client()
+    browser.post("/accounts/login/", {"login": cast.bob.email, "password": PASSWORD})
+    confirm(browser)
+    pages = {name: shown(browser, name) for name in ("mfa_index", "mfa_activate_totp")}
+    auth.TOTP.activate(cast.bob, auth.generate_totp_secret())
+    pages["mfa_generate_recovery_codes"] = shown(browser, "mfa_generate_recovery_codes")
+    RecoveryCodes.activate(cast.bob)
+    pages |= {name: shown(browser, name) for name in ("mfa_deactivate_totp", "mfa_view_recovery_codes")}
+    for name, page in pages.items():
+        [heading] = re.findall(r"<h1>(.*?)</h1>", page)
+        assert heading != "Your account", name
+        own = headings(page[page.index("<h1>") :])
+        assert own == [found.capitalize() for found in own], name
+        assert len(re.findall(r'class="btn btn-(primary|danger)"', page)) == 1, name
+    for name in ("mfa_index", "mfa_generate_recovery_codes", "mfa_view_recovery_codes"):
+        assert "signs you in once" in pages[name], name
+
+
+def test_who_signs_in_with_a_second_factor_reads_what_it_may_be(secured: User, state_redis: object):
+    browser = Client()
+    page = browser.post("/accounts/login/", {"login": secured.email, "password": PASSWORD}, follow=True).text
+    assert headings(page) == ["Your second factor"]
+    assert "one of your recovery codes" in page
+    assert page.count("btn-primary") == 1
+    code = RecoveryCodes(Authenticator.objects.get(user=secured, type="recovery_codes")).get_unused_codes()[0]
+    assert browser.post(reverse("mfa_authenticate"), {"code": code})["Location"] == "/"

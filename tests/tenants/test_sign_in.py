@@ -19,6 +19,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from apps.foundation.resilient_cache import SteadyCache
 from apps.tenants import services
@@ -239,3 +240,10 @@ def test_a_letter_that_nobody_wrote_is_not_sent(cast: Cast):
     with pytest.raises(ValueError, match="no letter"):
         get_adapter().send_mail("account/email/login_code", "vera@acme.test", {})
     assert mail.outbox == []
+
+
+@pytest.mark.parametrize("name", ["account_login", "account_reset_password"])
+def test_an_e_mail_address_is_called_so_in_every_place(db: None, name: str):
+    page = Client().get(reverse(name)).text
+    assert "E-mail address" in page
+    assert "Email address" not in page

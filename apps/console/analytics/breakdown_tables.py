@@ -28,6 +28,10 @@ class Column:
     number: bool = True
 
 
+MOST_BESIDE_ANOTHER = 5
+"""Columns of a table that fits into half the width of a page."""
+
+
 @dataclass(frozen=True)
 class BreakdownTable:
     """A question and the rows that answer it."""
@@ -35,6 +39,11 @@ class BreakdownTable:
     question: str
     columns: Sequence[Column]
     rows: Sequence[Row]
+
+    @property
+    def wide(self) -> bool:
+        """Whether it needs the whole width of the page for all of its columns to be seen."""
+        return len(self.columns) > MOST_BESIDE_ANOTHER
 
     @property
     def explained(self) -> list[tuple[str, str]]:

@@ -86,6 +86,7 @@ class Chart:
     log: bool = False
     top: float | None = None
     bottom: float | None = None
+    synthetic: bool = False
 
     @property
     def empty(self) -> bool:
@@ -164,6 +165,7 @@ def chart(key: str, question: str, now: Series, lines: list[Line], marks: Sequen
         received=sum(point["completeness"]["received"] for point in now.points),
         expected=sum(point["completeness"]["expected"] for point in now.points),
         marks=marks,
+        synthetic=any(point["synthetic"] for point in now.points),
         **options,
     )
 

@@ -22,6 +22,7 @@ from apps.console.forms.fields import (
     SluggedForm,
     WordsField,
     helped,
+    needed,
     text_area,
 )
 from apps.gateway.pipeline.authenticators.api_key import APIKeys
@@ -336,11 +337,14 @@ class PurgeForm(ConsoleForm):
     """What to purge of one API."""
 
     kind = forms.ChoiceField(choices=PurgeKind.choices, label="What", widget=forms.RadioSelect, initial=PurgeKind.API)
-    value = forms.CharField(
-        required=False,
-        max_length=2000,
-        label="Path, prefix or tag",
-        help_text="Like /items/7 (below the listen path), a tag, GET /items/{id}, the tenant acme or the application acme/bot.",
+    value = needed(
+        forms.CharField(
+            required=False,
+            max_length=2000,
+            label="Path, prefix or tag",
+            help_text="Like /items/7 (below the listen path), a tag, GET /items/{id}, the tenant acme or the application acme/bot.",
+        ),
+        "needed, but for the whole API",
     )
     soft = forms.BooleanField(
         required=False,

@@ -83,6 +83,12 @@ def helped(field: forms.Field, anchor: str) -> forms.Field:
     return field
 
 
+def needed(field: forms.Field, when: str) -> forms.Field:
+    """``field``, which another field's value may require, with ``when`` beside its label in place of *optional*."""
+    field.needed = when  # type: ignore[attr-defined]
+    return field
+
+
 class DurationField(forms.CharField):
     """A duration such as ``60s`` or ``15m``; its value is seconds (``None`` when empty and not required)."""
 
