@@ -356,3 +356,25 @@ def test_the_owner_of_an_api_sees_the_calls_to_it(cast, reader):
     make_api(cast.platform)
     [call] = make_calls({})
     assert reader(cast.olga).get(f"/calls/{call}/").status_code == 200
+
+
+def test_the_overview_calls_apis_by_name_and_tells_those_of_one_name_apart(cast, reader):
+    make_api(cast.acme)
+    make_api(cast.acme, "acme-orders", name="Orders")
+    make_api(cast.globex, "orders")
+    make_calls(
+        *({"api": slug, "status": 502, "at": time.time()} for slug in ("acme-orders", "orders", "products", "gone"))
+    )
+    page = reader(cast.ada).get("/").content.decode()
+    for title in ("Slowest APIs", "Most failing APIs"):
+        card = page[page.index(title) :].split("</section>")[0]
+        shown = set(re.findall(r'<a class="table-name[^>]*>(.*?)</a>', card))
+        assert shown == {"Orders (acme-orders)", "Orders (orders)", "Products", "gone"}
+
+
+def test_apis_are_offered_by_name_in_any_case(cast, reader):
+    for slug, name in (("zebra", "Zebra"), ("ant", "ant"), ("bee", "Bee")):
+        make_api(cast.acme, slug, name=name)
+    for page in ("purge", "warm_up_new"):
+        offered = reader(cast.ada).get(reverse(f"console:{page}")).context["form"].fields["api"].queryset
+        assert [api.name for api in offered] == ["ant", "Bee", "Zebra"]

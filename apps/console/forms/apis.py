@@ -21,6 +21,7 @@ from apps.console.forms.fields import (
     RewritesField,
     SluggedForm,
     WordsField,
+    by_name,
     helped,
     needed,
     text_area,
@@ -373,4 +374,4 @@ class PurgeAnyForm(PurgeForm):
 
     def __init__(self, *args: Any, apis: QuerySet[API], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["api"].queryset = apis  # type: ignore[attr-defined]
+        self.fields["api"].queryset = by_name(apis)  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from typing import Any, cast
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.db.models.functions import Lower
 from django.http import QueryDict
 
 from apimgr.environment import seconds
@@ -33,6 +34,11 @@ class NamedWithSlug:
     def label_from_instance(self, found: Any) -> str:
         """Like ``Product catalogue (catalogue)``."""
         return slugs.named(found.name, found.slug)
+
+
+def by_name(apis: QuerySet) -> QuerySet:
+    """``apis`` in the order in which they are offered: by name, in any case."""
+    return apis.order_by(Lower("name"), "slug")
 
 
 class APIField(NamedWithSlug, forms.ModelChoiceField):

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from apps.caching.warm_up import MOST, USUAL_RATE, read_warm_up
 from apps.catalog.models import API
-from apps.console.forms.fields import APIField, ConsoleForm, DurationField, HeadersField, LinesField, helped
+from apps.console.forms.fields import APIField, ConsoleForm, DurationField, HeadersField, LinesField, by_name, helped
 from apps.foundation.field_names import by_path, duration_text
 
 UNSAID: tuple[Any, ...] = (None, "", [], {}, False)
@@ -49,7 +49,7 @@ class WarmUpAnyForm(WarmUpForm):
 
     def __init__(self, *args: Any, apis: QuerySet[API], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["api"].queryset = apis  # type: ignore[attr-defined]
+        self.fields["api"].queryset = by_name(apis)  # type: ignore[attr-defined]
 
 
 class WarmUpSettingsForm(ConsoleForm):

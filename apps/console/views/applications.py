@@ -39,6 +39,7 @@ from apps.console.filters import ApplicationFilters
 from apps.console.form_responses import done, show_once
 from apps.console.forms.access import ApplicationForm, KeyAPIsForm, KeyForm, NewApplicationForm, RotateForm
 from apps.console.forms.apis import CommentForm, ConfirmForm
+from apps.console.forms.fields import by_name
 from apps.console.lists import listing
 from apps.console.object_lookup import a_key, an_application
 from apps.console.page_access import SignedInRequest, anyone, of, page
@@ -200,7 +201,7 @@ def _callable_apis(user: User, application: Application, *more: str) -> QuerySet
     """What a key of the application can be limited to: the APIs that it may call, and ``more`` by slug."""
     callable_by = Q(subscriptions__application=application, subscriptions__state__in=LIVE)
     seen = API.objects.filter(callable_by, pk__in=apis_visible_to(user).values("pk"))
-    return API.objects.filter(Q(pk__in=seen.values("pk")) | Q(slug__in=more)).order_by("name")
+    return by_name(API.objects.filter(Q(pk__in=seen.values("pk")) | Q(slug__in=more)))
 
 
 @action(load=a_key, may=of("application", can_manage_keys))

@@ -1,5 +1,6 @@
 """The overview, the search, the help page."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from apps.access.selectors import (
 )
 from apps.analytics.selectors import Question, VisibleCalls, breakdown, calls_with_id
 from apps.catalog.choices import SERVED
+from apps.catalog.models import API
 from apps.catalog.selectors import apis_visible_to
 from apps.console import list_traffic
 from apps.console.first_steps import first_steps
@@ -50,13 +52,25 @@ def _for_administrator(user: User) -> dict[str, Any]:
     rows = [
         row for row in breakdown(Question.asked(VisibleCalls.of(user)), by="api", top=list_traffic.MOST) if row["calls"]
     ]
+    slowest = sorted(rows, key=lambda row: row["latency"]["all"]["p95"] or 0, reverse=True)[:SHOWN]
+    failing = sorted((row for row in rows if row["errors"]), key=lambda row: row["errors"], reverse=True)[:SHOWN]
+    titles = _titles({row["name"] for row in [*slowest, *failing]})
     return {
         "waiting": waiting[:SHOWN],
         "waiting_count": waiting.count(),
-        "slowest": sorted(rows, key=lambda row: row["latency"]["all"]["p95"] or 0, reverse=True)[:SHOWN],
-        "failing": sorted((row for row in rows if row["errors"]), key=lambda row: row["errors"], reverse=True)[:SHOWN],
+        "slowest": [{**row, "title": titles[row["name"]]} for row in slowest],
+        "failing": [{**row, "title": titles[row["name"]]} for row in failing],
         "parts": parts_state(),
     }
+
+
+def _titles(slugs: set[str]) -> dict[str, str]:
+    """What to call the APIs that calls name: by name, with the slug where others have the same; by slug once they are deleted."""
+    names = API.objects.filter(slug__in=slugs).values("name")
+    found = dict(API.objects.filter(name__in=names).values_list("slug", "name"))
+    count = Counter(found.values())
+    titles = {slug: name if count[name] == 1 else f"{name} ({slug})" for slug, name in found.items()}
+    return {slug: titles.get(slug, slug) or "no API" for slug in slugs}
 
 
 def _for_tenant(user: User) -> dict[str, Any]:
