@@ -4,6 +4,8 @@
 ``shop.example.com``, and neither ``example.com`` nor ``a.shop.example.com``. So over each name there is one wildcard at most.
 """
 
+from collections.abc import Sequence
+
 
 def wildcard_over(name: bytes) -> bytes:
     """The wildcard that reaches ``name`` (lower case, without port); ``b""`` where none can. Over a wildcard it is itself."""
@@ -21,6 +23,6 @@ def is_wildcard(host: str) -> bool:
     return host.startswith("*")
 
 
-def is_among(host: str, hosts: list[str] | tuple[str, ...]) -> bool:
+def is_among(host: str, hosts: Sequence[str]) -> bool:
     """Whether one of an API's ``hosts`` is ``host``, or a wildcard over it."""
     return host in hosts or wildcard_of(host) in hosts
