@@ -88,7 +88,9 @@ def test_a_document_whose_faults_take_too_much_memory_is_refused(monkeypatch):
     monkeypatch.setattr(reader_process, "MEMORY", 300 * 2**20)
     schema = '{"items":' * 55 + '{"type":7}' + "}" * 55
     schemas = ",".join(f'"s{number}":{schema}' for number in range(150))
-    document = json.dumps({**json.loads(SMALL), "components": {"schemas": json.loads(f"{{{schemas}}}")}})
+    document = json.dumps(
+        {**json.loads(SMALL), "openapi": "3.0.3", "components": {"schemas": json.loads(f"{{{schemas}}}")}}
+    )
     with pytest.raises(reader_process.ValidationError, match="takes too much memory to be checked: split it"):
         openapi.read_aside(document.encode(), "acme")
 

@@ -280,7 +280,7 @@ def test_a_developer_may_edit_an_own_api_but_not_publish_it(cast: Cast):
 #: who reads a right or memberships off a user: the console (its sessions are no tokens), and what acts for the platform
 READS_BY_ITSELF = (
     *("apps/console/", "apps/tenants/", "apps/supervisor/first_start.py", "apps/declarative/"),
-    "apps/rest/errors.py",
+    *("apps/rest/errors.py", "apps/notifications/sides.py"),
 )
 
 

@@ -32,7 +32,7 @@ class NotificationViewSet(Resource):
         found.refresh_from_db()
         return self.answer(found)
 
-    @extend_schema(request=None, responses=serializers.ReadSerializer)
+    @extend_schema(operation_id="notifications_read_all_create", request=None, responses=serializers.ReadSerializer)
     @action(detail=False, methods=["post"], url_path="read", filterset_class=None, pagination_class=None)
     def read_all(self, request: Request) -> Response:
         """Mark all as read."""
