@@ -114,7 +114,7 @@ def under_way(running, command):
         newest = warm_up(running)
         return newest if newest and newest["state"] == "running" and newest["done"] >= 2 else None
 
-    return wait_until(found, 40, what="the warm-up to be under way")
+    return wait_until(found, 90, what="the warm-up to be under way")
 
 
 def test_when_the_process_is_killed_another_goes_on(warm):
