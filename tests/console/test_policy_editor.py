@@ -487,6 +487,7 @@ def test_every_link_to_the_help_page_has_its_place_there(world, browse):
 
     root = Path(__file__).parents[2]
     sources = "\n".join(path.read_text() for path in (root / "apps/console/forms").glob("*.py"))
+    sources = re.sub(r"order_by\(.*\)", "", sources)  # which ends like a field with a place there
     wanted = set(re.findall(r'^\s+"([a-z-]+)",\n\s+\)$', sources, flags=re.M)) | set(
         re.findall(r'\), "([a-z-]+)"\n?\s*\)', sources)
     )
