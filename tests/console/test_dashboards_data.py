@@ -108,6 +108,7 @@ def point(index: int, step: int = 60, start: datetime = NOW, gap: bool = False, 
     return {
         "at": start + timedelta(seconds=step * index),
         "gap": gap,
+        "synthetic": 0,
         "calls": figures.calls,
         "errors": figures.errors,
         "bytes": figures.response_bytes,
