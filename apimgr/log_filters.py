@@ -5,9 +5,9 @@ from http import HTTPStatus
 
 
 class ServerErrors(logging.Filter):
-    """Of what Django says of responses, only those that tell of a fault of ours: the client of any other was told already.
+    """Keeps Django's log records about responses only where the status is 500 or more.
 
-    Django logs each with a ``status_code``, refusals as warnings and some with a traceback: anybody could fill a log with them.
+    Django logs every refusal (4xx) as a warning, some with a traceback, so that any client could fill the log.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -41,7 +41,7 @@ def plans_offered(api: API, tenants: Collection[Tenant]) -> QuerySet[Plan]:
 
 
 def is_granted_automatically(plan: Plan, api: API) -> bool:
-    """Whether a request for ``plan`` needs nobody's decision. A plan without any limit always does."""
+    """Whether a request for ``plan`` is approved automatically. A plan without any limit never is."""
     if api.approval != Approval.AUTOMATIC or plan.is_unlimited:
         return False
     return not api.automatic_plans or plan.slug in api.automatic_plans

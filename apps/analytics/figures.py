@@ -15,7 +15,7 @@ _FROM_CACHE = ("HIT", "STALE")
 SERVED_BY_CACHE = ("HIT", "STALE", "REVALIDATED")
 #: Results of calls that went to the upstream for their response: why is counted for each.
 UNANSWERED = ("MISS", "BYPASS")
-#: Classes of calls whose latency is told, beside that of ``all``. Each call is in one of the first four or in ``OWN``, and in
+#: Classes of calls with a latency of their own, beside that of ``all``. Each call is in one of the first four or in ``OWN``, and in
 #: ``error`` besides when it was answered with 4xx or 5xx.
 CLASSES = ("hit", "revalidated", "miss", "bypass", "error")
 #: The class of calls that the gateway answered by itself, without cache and upstream: mostly refusals.

@@ -65,7 +65,7 @@ class Approval(models.TextChoices):
 
 
 UPSTREAM_HOST = "upstream"
-"""The word of ``host_header`` for the host of the upstream's URL."""
+"""The value of ``host_header`` that sends the host of the upstream's URL."""
 
 
 class DebugHeaders(models.TextChoices):

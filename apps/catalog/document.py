@@ -179,7 +179,7 @@ def configuration(api: API) -> dict[str, Any]:
 
 
 DESCRIBED = "described"
-"""The word of a revision that says what an API's operations were: no setting, and no part of a roll-back."""
+"""The key of a revision under which an API's operations are described: for comparing revisions, not restored by a roll-back."""
 
 
 def described(api: API) -> dict[str, dict[str, str]]:

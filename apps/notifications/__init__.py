@@ -1,1 +1,1 @@
-"""Notifications: whom a change concerns hears of it, in the console and by e-mail."""
+"""Notifications: a change is told to the users whom it concerns, in the console and by e-mail."""

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class NotificationsConfig(AppConfig):
-    """Tell: whom a change concerns hears of it, in the console and by e-mail."""
+    """Notify the users whom a change concerns, in the console and by e-mail."""
 
     name = "apps.notifications"
 

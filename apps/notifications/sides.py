@@ -1,4 +1,4 @@
-"""Who hears of a change: the people of the two sides of what it is about, each led to a page that they may open."""
+"""Recipients of a notification: users of both sides of a change, each with a link to a page that they may open."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator

@@ -16,7 +16,7 @@ knows). What an older version wrote is written anew: no gateway goes on by what 
 
 
 CLIENT_HOST = "preserve"
-"""The word of ``API.host_header`` for the client's own ``Host``."""
+"""The value of ``API.host_header`` that passes the client's own ``Host`` on."""
 
 
 class HeaderRules(msgspec.Struct, frozen=True, array_like=True):
