@@ -27,10 +27,10 @@ from apps.demo.catalogue import PRODUCTS, Catalogue
 from apps.demo.credentials import FILE, Credentials, kept
 from apps.demo.origin import LARGEST_BODY, OriginRequest, Shop
 from apps.supervisor import demo
-from apps.supervisor.ports import listen
 from apps.tenants.actors import PLATFORM
 from apps.tenants.models import Membership, Tenant, User
 from apps.tenants.services import tenant_create
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 
@@ -212,7 +212,11 @@ def test_a_seed_that_fails_leaves_nothing(data, monkeypatch):
 
 
 @pytest.mark.django_db
-def test_the_demo_is_made_once_and_keeps_its_port(data):
+def test_the_demo_is_made_once_and_keeps_its_port(data, monkeypatch):
+    chosen = demo._listen
+    monkeypatch.setattr(
+        demo, "_listen", lambda port: chosen(port or free_port())
+    )  # no other connection takes it meanwhile
     first = demo.demo_prepare()
     first.listener.close()
     second = demo.demo_prepare()
@@ -344,6 +348,4 @@ async def test_traffic_without_an_end_goes_on_until_it_is_stopped(origin, monkey
 
 
 async def test_traffic_outlives_a_gateway_that_is_away(origin):
-    with listen("127.0.0.1", 0, use="nothing", variable="NOTHING") as closed:
-        port = closed.getsockname()[1]
-    assert await traffic.send(f"http://127.0.0.1:{port}", CREDENTIALS, rate=200, minutes=10 / 12000, seed=1) == 0
+    assert await traffic.send(f"http://127.0.0.1:{free_port()}", CREDENTIALS, rate=200, minutes=10 / 12000, seed=1) == 0

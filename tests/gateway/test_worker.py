@@ -16,6 +16,7 @@ from django.conf import settings
 
 from apps.foundation.child_command import Command, manage
 from tests.gateway.house import KEY, Origin, Published, ok, read_answer
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 
@@ -126,10 +127,8 @@ async def test_a_worker_that_is_idle_stops_soon_and_says_goodbye(workers: Worker
 
 
 async def test_a_worker_without_anything_to_load_starts_and_is_not_ready(tmp_path: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="apimgr-") as data, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+    port, log = free_port(), tmp_path / "log"
+    with tempfile.TemporaryDirectory(prefix="apimgr-") as data, log.open("wb") as errors:
         command = manage("gateway", "--worker", "0", root=settings.BASE_DIR)
         environment = {
             **{name: value for name, value in os.environ.items() if name != "REDIS_URL"},
@@ -137,10 +136,11 @@ async def test_a_worker_without_anything_to_load_starts_and_is_not_ready(tmp_pat
             "APIMGR_DATA": data,
             "GATEWAY_PORT": str(port),
         }
-        process = spawn(command, environment, stderr=subprocess.DEVNULL)
+        process = spawn(command, environment, stderr=errors)
         try:
 
             async def answers() -> int:
+                assert process.poll() is None, log.read_text()
                 try:
                     reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 except OSError:
