@@ -12,8 +12,26 @@ class Side(models.TextChoices):
     PROVIDER = "provider"
 
 
+class CredentialKind(models.TextChoices):
+    """What an application can be known by. The authenticators of the gateway look for records of these kinds."""
+
+    API_KEY = "api_key", "API key"
+    CLIENT_ID = "client_id", "Client ID"
+    CERTIFICATE = "certificate", "Certificate"
+    SIGNING_KEY = "signing_key", "Signing key"
+
+
+class ClientAuthentication(models.TextChoices):
+    """How the gateway proves to an introspection server who it is."""
+
+    NONE = "none", "Not at all"
+    BASIC = "basic", "Client secret in Basic"
+    POST = "post", "Client secret in the body"
+    PRIVATE_KEY_JWT = "private_key_jwt", "A JWT signed with a private key"
+
+
 class KeyState(models.TextChoices):
-    """Whether a key opens anything."""
+    """Whether a credential opens anything."""
 
     ACTIVE = "active"
     REVOKED = "revoked"

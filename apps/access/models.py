@@ -1,4 +1,4 @@
-"""Applications and their keys, plans, access requests, subscriptions."""
+"""Applications and their credentials, issuers of tokens, plans, access requests, subscriptions."""
 
 from django.conf import settings
 from django.db import models
@@ -6,6 +6,8 @@ from django.db import models
 from apps.access.choices import (
     LIVE,
     OPEN,
+    ClientAuthentication,
+    CredentialKind,
     KeyState,
     QuotaPeriod,
     RequestState,
@@ -15,6 +17,7 @@ from apps.access.choices import (
 from apps.catalog.models import API
 from apps.foundation import slugs
 from apps.foundation.constraints import Check, goes_with, known, not_negative
+from apps.foundation.secrets import EncryptedJSONField
 from apps.tenants.models import Tenant
 
 
@@ -84,13 +87,118 @@ class Application(models.Model):
         slugs.refuse_reserved(self)
 
 
-class APIKey(models.Model):
-    """A key of an application. Only its HMAC is kept; the secret is shown once, at its creation."""
+class Issuer(models.Model):
+    """Who issues tokens (JWT) that APIs accept. One without a tenant is the platform's: any API may name it; a tenant's issuer
+    is for that tenant's own APIs.
+    """
+
+    slug = models.SlugField(max_length=64, unique=True)
+    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="issuers")
+    issuer = models.CharField(max_length=512, help_text="What its tokens say in iss.")
+    discovery = models.BooleanField(
+        default=False, help_text="Its keys are found by its OpenID Connect or OAuth metadata (RFC 8414)."
+    )
+    jwks_url = models.CharField(max_length=2048, blank=True, help_text="Where its keys are (RFC 7517).")
+    jwks = models.JSONField(null=True, blank=True, help_text="Its public keys themselves, as a JWK set.")
+    secret = EncryptedJSONField(
+        null=True, blank=True, row=("slug",), help_text="The secret shared with it, for HS algorithms alone."
+    )
+    algorithms = models.JSONField(default=list, help_text="The only algorithms that its signatures may have.")
+    audience = models.JSONField(default=list, blank=True, help_text="Of these aud must name one; empty: any audience.")
+    client_claim = models.CharField(
+        max_length=128,
+        default="azp",
+        help_text="The claim that names the client, which an application has as a client ID.",
+    )
+    leeway = models.FloatField(default=30.0, help_text="Seconds by which clocks may differ.")
+    dpop = models.BooleanField(
+        default=False,
+        help_text="Its tokens are bound to a key of the client, which proves it with each call (RFC 9449).",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["slug"]
+        constraints = [not_negative("leeway")]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    def clean(self) -> None:
+        """Refuse a new one whose slug addresses need."""
+        slugs.refuse_reserved(self)
+
+
+class Introspection(models.Model):
+    """A server that says what an opaque token is worth (RFC 7662). One without a tenant is the platform's, as with issuers."""
+
+    slug = models.SlugField(max_length=64, unique=True)
+    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="introspections")
+    url = models.CharField(max_length=2048)
+    client_id = models.CharField(max_length=255, blank=True, help_text="As whom the gateway asks.")
+    client_authentication = models.CharField(
+        max_length=16, choices=ClientAuthentication.choices, default=ClientAuthentication.BASIC
+    )
+    secret = EncryptedJSONField(
+        null=True,
+        blank=True,
+        row=("slug",),
+        help_text="The client secret, or the private key (PEM) of private_key_jwt.",
+    )
+    client_claim = models.CharField(
+        max_length=128, default="client_id", help_text="What of the response names the client."
+    )
+    cache = models.FloatField(
+        default=30.0, help_text="Seconds that a token which is active is remembered, never past its exp."
+    )
+    negative_cache = models.FloatField(default=5.0, help_text="Seconds that one which isn't active is remembered.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["slug"]
+        constraints = [
+            known("client_authentication", ClientAuthentication),
+            not_negative("cache", "negative_cache"),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    def clean(self) -> None:
+        """Refuse a new one whose slug addresses need."""
+        slugs.refuse_reserved(self)
+
+
+class Credential(models.Model):
+    """What an application is known by: an API key, of which only the HMAC is kept and whose secret is shown once, at its creation;
+    a client ID in tokens; a certificate; a key that signs requests.
+    """
 
     application = models.ForeignKey(Application, on_delete=models.CASCADE, related_name="keys")
+    kind = models.CharField(max_length=16, choices=CredentialKind.choices, default=CredentialKind.API_KEY)
     name = models.CharField(max_length=64)
-    prefix = models.CharField(max_length=16, help_text="The first characters, to recognise it by.")
-    digest = models.CharField(max_length=64, unique=True, help_text="HMAC-SHA-256 with the installation's pepper, hex.")
+    prefix = models.CharField(max_length=16, blank=True, help_text="The first characters, to recognise a key by.")
+    identifier = models.CharField(
+        max_length=255,
+        blank=True,
+        help_text="What is no secret: a client ID, a certificate's fingerprint, a signing key's ID.",
+    )
+    issuer = models.ForeignKey(
+        Issuer,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="client_ids",
+        help_text="Of a client ID: the tenant's issuer that knows it; null: the platform's issuers.",
+    )
+    digest = models.CharField(
+        max_length=64,
+        unique=True,
+        help_text="HMAC-SHA-256 with the installation's pepper of what gateways find it by, hex.",
+    )
+    secret = EncryptedJSONField(
+        null=True, blank=True, row=("digest",), help_text="Of a signing key, which gateways need whole."
+    )
     state = models.CharField(max_length=8, choices=KeyState.choices, default=KeyState.ACTIVE)
     api = models.ForeignKey(
         API, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="Good for this API alone."
@@ -114,11 +222,19 @@ class APIKey(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        verbose_name = "API key"
-        constraints = [known("state", KeyState), goes_with("revoked_at", models.Q(state=KeyState.REVOKED))]
+        constraints = [
+            known("kind", CredentialKind),
+            known("state", KeyState),
+            goes_with("revoked_at", models.Q(state=KeyState.REVOKED)),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.prefix}…)"
+        return f"{self.name} ({self.shown})"
+
+    @property
+    def shown(self) -> str:
+        """What people recognise it by."""
+        return f"{self.prefix}…" if self.kind == CredentialKind.API_KEY else self.identifier
 
 
 class Subscription(models.Model):

@@ -7,7 +7,7 @@ approvers) decide.
 from django.db.models import Q, QuerySet
 
 from apps.access.choices import Side
-from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
+from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
 from apps.catalog.models import API
 from apps.tenants.actors import Actor
 from apps.tenants.choices import Role
@@ -101,9 +101,9 @@ def applications_usable_by(user: Actor | None) -> QuerySet[Application]:
     return Application.objects.filter(tenant__in=tenants_of(user, Role.OWNER, Role.DEVELOPER)).select_related("tenant")
 
 
-def keys_visible_to(user: Actor | None) -> QuerySet[APIKey]:
+def keys_visible_to(user: Actor | None) -> QuerySet[Credential]:
     """Those of one's own tenants, without the passing ones of "Try it"."""
-    return APIKey.objects.filter(application__tenant__in=tenants_of(user), api=None).select_related(
+    return Credential.objects.filter(application__tenant__in=tenants_of(user), api=None).select_related(
         "application__tenant", "created_by", "successor"
     )
 

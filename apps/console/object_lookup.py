@@ -3,7 +3,7 @@
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
-from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
+from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
 from apps.access.selectors import (
     applications_visible_to,
     keys_visible_to,
@@ -78,7 +78,7 @@ def an_application(user: User, tenant: str, slug: str) -> Application:
     return get_object_or_404(applications_visible_to(user).select_related("tenant"), tenant__slug=tenant, slug=slug)
 
 
-def a_key(user: User, number: int) -> APIKey:
+def a_key(user: User, number: int) -> Credential:
     """A key of one of the reader's applications."""
     return get_object_or_404(keys_visible_to(user).select_related("application__tenant"), pk=number)
 

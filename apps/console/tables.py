@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_tables2 import Column, Table
 
-from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
+from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
 from apps.audit.models import Entry
 from apps.caching.models import Purge
 from apps.catalog.choices import SERVED
@@ -256,7 +256,7 @@ class KeyTable(ConsoleTable):
         """The first characters, as they look in the key."""
         return format_html("<code>{}…</code>", value)
 
-    def render_name(self, record: APIKey) -> SafeString:
+    def render_name(self, record: Credential) -> SafeString:
         """The name, and what it is limited to."""
         limits = [str(record.api)] if record.api_id is not None else record.apis
         if limits is None:

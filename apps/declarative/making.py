@@ -13,7 +13,7 @@ from apps.access import services as access
 from apps.access.choices import LIVE, KeyState, SubscriptionState
 from apps.access.document import WORDS as PLAN_WORDS
 from apps.access.document import PlanFields, plan_document, read_plan
-from apps.access.models import APIKey, Application, Plan, Subscription
+from apps.access.models import Application, Credential, Plan, Subscription
 from apps.catalog import services as catalog
 from apps.catalog.choices import SERVED, APIState, HostMethod, HostState
 from apps.catalog.document import (
@@ -331,7 +331,7 @@ def _key(run: FileRun, entry: FileEntry, application: Application, name: str) ->
     if secret is not None and "secret_env" in said:
         raise run.source.refuse(entry.path, "give secret or secret_env, not both")
     secret = _from_environment(run, entry, said.get("secret_env"), "secret_env") if secret is None else secret
-    same_name = APIKey.objects.filter(application=application, name=said["name"], state=KeyState.ACTIVE, api=None)
+    same_name = Credential.objects.filter(application=application, name=said["name"], state=KeyState.ACTIVE, api=None)
     if secret is None:
         if not same_name:
             raise run.source.refuse(
@@ -341,7 +341,7 @@ def _key(run: FileRun, entry: FileEntry, application: Application, name: str) ->
             _bind(run, entry, key, name)
         run.named.setdefault("key", set()).update(same_name.values_list("pk", flat=True))
         return
-    existing = APIKey.objects.filter(digest=digest(settings.KEY_PEPPER, secret)).first()
+    existing = Credential.objects.filter(digest=digest(settings.KEY_PEPPER, secret)).first()
     if existing and (existing.application_id != application.pk or existing.state != KeyState.ACTIVE or existing.api_id):
         raise run.source.refuse(
             entry.path, "this secret was used before, by another key or one that is revoked: make a new one"
@@ -368,7 +368,7 @@ def _key(run: FileRun, entry: FileEntry, application: Application, name: str) ->
     run.named.setdefault("key", set()).add(existing.pk)
 
 
-def _bind(run: FileRun, entry: FileEntry, key: APIKey, name: str) -> None:
+def _bind(run: FileRun, entry: FileEntry, key: Credential, name: str) -> None:
     """Have a key be good for the APIs that the file names for it, where it does."""
     if "apis" in entry.data:
         before = {"apis": key.apis}

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 
 from apps.access import services as access
 from apps.access.choices import LIVE, KeyState
-from apps.access.models import APIKey, Application, Plan, Subscription
+from apps.access.models import Application, Credential, Plan, Subscription
 from apps.catalog import services as catalog
 from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API, HostName
@@ -47,7 +47,7 @@ def _prune_subscriptions(run: FileRun) -> None:
 
 
 def _prune_applications(run: FileRun) -> None:
-    keys = APIKey.objects.select_related("application__tenant").filter(
+    keys = Credential.objects.select_related("application__tenant").filter(
         application__in=run.named.get("applications with keys", set()), state=KeyState.ACTIVE, api=None
     )
     _prune(

@@ -12,7 +12,7 @@ from django.utils import timezone
 from msgspec import structs
 
 from apps.access.choices import KeyState
-from apps.access.models import APIKey, Application, Plan
+from apps.access.models import Application, Credential, Introspection, Issuer, Plan
 from apps.access.selectors import in_force
 from apps.access.services.applications import named
 from apps.cachestore.purges import PurgedTags
@@ -36,6 +36,7 @@ from apps.gateway.pipeline.stages.route import Route
 from apps.gateway.pipeline.stages.validate import Validate
 from apps.gateway.upstream.loop_detection import LoopDetection
 from apps.wire import snapshot
+from apps.wire.api_keys import identifier_digest
 from apps.wire.events import Position
 from apps.wire.host_names import wildcard_of
 
@@ -64,7 +65,7 @@ class StoredConfig(WorkerConfig):
         name = bare_host(host).decode("latin-1")
         proved = HostName.objects.filter(state=HostState.PROVED, host__in=[name, wildcard_of(name)])
         for owned, owner in proved.values_list("host", "tenant__slug"):
-            self.routes.own(owned, owner)
+            self.snapshot.routes.own(owned, owner)
         return super().route(host, path)
 
     def _compiled(self, row: API) -> snapshot.API:
@@ -83,6 +84,16 @@ class StoredConfig(WorkerConfig):
         """The plan's limits."""
         return compiler.compile_plan(Plan.objects.get(slug=slug))
 
+    def issuer(self, slug: str) -> snapshot.Issuer | None:
+        """As it stands in the database."""
+        row = Issuer.objects.select_related("tenant").filter(slug=slug).first()
+        return None if row is None else compiler.compile_issuer(row)
+
+    def introspection(self, slug: str) -> snapshot.Introspection | None:
+        """As it stands in the database."""
+        row = Introspection.objects.select_related("tenant").filter(slug=slug).first()
+        return None if row is None else compiler.compile_introspection(row)
+
 
 class TypedBody:
     """A body that is here as a whole: to the stages both the call's body and what was read of it."""
@@ -99,10 +110,11 @@ def stages(
     config: StoredConfig, application: Application | None
 ) -> tuple[Callable[[Call], WholeResponse | Need | None], ...]:
     """Those of a gateway whose outcome depends on the request alone, in their order."""
-    master, digest = settings.ENTRY_MAC_KEY, partial(digest_of, settings.KEY_PEPPER)
+    master, pepper = settings.ENTRY_MAC_KEY, settings.KEY_PEPPER
+    digests = partial(digest_of, pepper), partial(identifier_digest, pepper)
     return (
         Route(config, LoopDetection(master), trusts=lambda client: False),
-        partial(_as, application, config) if application else Authenticate(config, digest, _known, master),
+        partial(_as, application, config) if application else Authenticate(config, *digests, _known, master),
         Authorize(config),
         PlanCache(),
         Validate(),
@@ -138,7 +150,7 @@ def _as(application: Application, config: StoredConfig, x: Call) -> WholeRespons
     """
     if not taken_by(x.api.authentication):
         return None
-    keys = APIKey.objects.filter(application=application, state=KeyState.ACTIVE, api=None).order_by("-created_at")
+    keys = Credential.objects.filter(application=application, state=KeyState.ACTIVE, api=None).order_by("-created_at")
     usable = keys.filter(in_force(timezone.now())).values_list("digest", "apis")
     able = (digest for digest, apis in usable if apis is None or x.api.slug in apis)
     digest = next(able, None) or keys.values_list("digest", flat=True).first()

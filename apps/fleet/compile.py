@@ -5,6 +5,7 @@ A name whose row is gone, or isn't served any more, compiles to ``None``: a tomb
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -15,8 +16,11 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from apps.access.choices import LIVE, KeyState
-from apps.access.models import APIKey, Subscription
+from apps.access.models import Credential as CredentialRow
+from apps.access.models import Introspection as IntrospectionRow
+from apps.access.models import Issuer as IssuerRow
 from apps.access.models import Plan as PlanRow
+from apps.access.models import Subscription
 from apps.caching.models import SETTINGS, CachePolicy
 from apps.caching.validation import with_operation
 from apps.catalog.choices import SERVED, UPSTREAM_HOST, HostState
@@ -24,6 +28,7 @@ from apps.catalog.field_checks import is_plain
 from apps.catalog.models import API as APIRow
 from apps.catalog.models import SETTINGS as API_SETTINGS
 from apps.catalog.models import HostName
+from apps.foundation.secrets import SealedValue
 from apps.httpcache.identity import is_credential
 from apps.httpcache.patterns import parse_pattern, precedence
 from apps.httpcache.policy import Policy
@@ -37,6 +42,8 @@ from apps.wire.snapshot import (
     Egress,
     Grant,
     HostOwner,
+    Introspection,
+    Issuer,
     Operation,
     OperationPolicy,
     Part,
@@ -63,12 +70,14 @@ class _Key(NamedTuple):
     application: str
     tenant: str
     tenant_state: str
+    kind: str
+    secret: SealedValue | None
 
     @staticmethod
     def columns() -> tuple[str, ...]:
         """Where they are, seen from a key."""
         own = ("pk", "digest", "state", "expires_at", "api__slug", "apis", "application_id")
-        return (*own, "application__slug", "application__tenant__slug", "application__tenant__state")
+        return (*own, "application__slug", "application__tenant__slug", "application__tenant__state", "kind", "secret")
 
 
 @dataclass(frozen=True)
@@ -84,25 +93,26 @@ class Affected:
     stored: frozenset[str] = frozenset()
     egress: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
+    issuers: frozenset[str] = frozenset()
+    introspections: frozenset[str] = frozenset()
 
     @property
     def nothing(self) -> bool:
         """Whether no gateway needs to hear of it."""
-        keys = self.digests or self.applications or self.tenants
-        return not (self.apis or self.plans or keys or self.stored or self.egress or self.hosts)
+        return not any(getattr(self, field.name) for field in fields(self))
 
 
 class UnknownKind(ValueError):
     """A change concerns something that this version doesn't know: a newer one made it, on the same database."""
 
 
-_KINDS = ("api", "plan", "key", "application", "tenant", "stored", "egress", "host")
+_KINDS = ("api", "plan", "key", "application", "tenant", "stored", "egress", "host", "issuer", "introspection")
 
 
 def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
     """The pairs of audit entries: ``api``, ``plan`` and ``tenant`` by slug, ``application`` by ``tenant/slug``,
     ``key`` by digest, ``stored`` by tag, ``egress`` by a tenant's slug (empty: of all),
-    ``host`` by name.
+    ``host`` by name, ``issuer`` and ``introspection`` by slug.
 
     Raises ``UnknownKind`` for any other kind: nothing of a change may be lost silently.
     """
@@ -120,6 +130,8 @@ def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
         stored=frozenset(found["stored"]),
         egress=frozenset(found["egress"]),
         hosts=frozenset(found["host"]),
+        issuers=frozenset(found["issuer"]),
+        introspections=frozenset(found["introspection"]),
     )
 
 
@@ -140,6 +152,13 @@ def parts_of(affected: Affected) -> dict[str, Part | None]:
         parts |= {f"egress:{row.slug}": compile_egress(row) for row in Tenant.objects.filter(slug__in=slugs)}
     for hosts in _chunks(sorted(affected.hosts)):
         parts |= {f"host:{row.host}": compile_host(row) for row in _hosts().filter(host__in=hosts)}
+    parts |= {f"issuer:{slug}": None for slug in affected.issuers}
+    for slugs in _chunks(sorted(affected.issuers)):
+        parts |= {f"issuer:{row.slug}": compile_issuer(row) for row in _issuers().filter(slug__in=slugs)}
+    parts |= {f"introspection:{slug}": None for slug in affected.introspections}
+    for slugs in _chunks(sorted(affected.introspections)):
+        found = _introspections().filter(slug__in=slugs)
+        parts |= {f"introspection:{row.slug}": compile_introspection(row) for row in found}
     return parts
 
 
@@ -168,6 +187,10 @@ def all_parts() -> Iterator[dict[str, Part]]:
         yield {f"egress:{row.slug}": Egress(row.slug, tuple(row.egress)) for row in tenants}
     for hosts in _by_pk(_hosts()):
         yield {f"host:{row.host}": compile_host(row) for row in hosts}
+    for issuers in _by_pk(_issuers()):
+        yield {f"issuer:{row.slug}": compile_issuer(row) for row in issuers}
+    for introspections in _by_pk(_introspections()):
+        yield {f"introspection:{row.slug}": compile_introspection(row) for row in introspections}
 
 
 def all_credentials() -> Iterator[dict[str, Credential | None]]:
@@ -306,6 +329,39 @@ def compile_host(row: HostName) -> HostOwner:
     return HostOwner(host=row.host, tenant=row.tenant.slug)
 
 
+def compile_issuer(row: IssuerRow) -> Issuer:
+    """Who issues tokens. Reads its tenant."""
+    return Issuer(
+        slug=row.slug,
+        tenant=row.tenant.slug if row.tenant else "",
+        issuer=row.issuer,
+        algorithms=tuple(row.algorithms),
+        audience=tuple(row.audience),
+        client_claim=row.client_claim,
+        leeway=row.leeway,
+        jwks=json.dumps(row.jwks) if row.jwks else "",
+        jwks_url=row.jwks_url,
+        discovery=row.discovery,
+        secret=row.secret or "",
+        dpop=row.dpop,
+    )
+
+
+def compile_introspection(row: IntrospectionRow) -> Introspection:
+    """A server that says what opaque tokens are worth. Reads its tenant."""
+    return Introspection(
+        slug=row.slug,
+        tenant=row.tenant.slug if row.tenant else "",
+        url=row.url,
+        client_id=row.client_id,
+        client_authentication=row.client_authentication,
+        secret=row.secret or "",
+        client_claim=row.client_claim,
+        cache=row.cache,
+        negative_cache=row.negative_cache,
+    )
+
+
 def _compiled(keys: Iterable[_Key]) -> dict[str, Credential | None]:
     """Credential records of some keys: one more query, for the live subscriptions of their applications."""
     keys = list(keys)
@@ -330,7 +386,17 @@ def _credential(key: _Key, grants: dict[str, Grant]) -> Credential:
         expires_at=_unix(key.expires_at),
         only_api=key.only_api,
         apis=None if key.apis is None else tuple(key.apis),
+        kind=key.kind,
+        secret=_opened(key),
     )
+
+
+def _opened(key: _Key) -> str:
+    if key.secret is None:
+        return ""
+    row = CredentialRow(digest=key.digest)
+    row.__dict__["secret"] = key.secret
+    return str(row.secret)
 
 
 def _apis() -> QuerySet[APIRow]:
@@ -342,12 +408,20 @@ def _hosts() -> QuerySet[HostName]:
     return HostName.objects.filter(state=HostState.PROVED).select_related("tenant")
 
 
+def _issuers() -> QuerySet[IssuerRow]:
+    return IssuerRow.objects.select_related("tenant")
+
+
+def _introspections() -> QuerySet[IntrospectionRow]:
+    return IntrospectionRow.objects.select_related("tenant")
+
+
 def _keys_where(condition: Q) -> Iterator[dict[str, Credential | None]]:
     """Records of the keys that ``condition`` picks, in chunks by primary key like ``_by_pk``. Plain columns, no model
     instances: a million keys take a minute rather than ten."""
     last = 0
     while True:
-        rows = APIKey.objects.filter(condition, pk__gt=last).order_by("pk").values_list(*_Key.columns())[:CHUNK]
+        rows = CredentialRow.objects.filter(condition, pk__gt=last).order_by("pk").values_list(*_Key.columns())[:CHUNK]
         chunk = [_Key(*row) for row in rows]
         if not chunk:
             return

@@ -15,7 +15,7 @@ from typing import TypeGuard
 from django.db import DatabaseError
 from django.db.models import F, Max
 
-from apps.access.models import APIKey
+from apps.access.models import Credential as CredentialRow
 from apps.audit.models import Entry, Epoch
 from apps.caching.models import Purge
 from apps.catalog.models import API
@@ -67,7 +67,7 @@ def publish_pending(*, thorough: bool = False) -> tuple[int, int]:
                 if _push_some(redis, held, deadline):
                     continue
             elif not redis.exists(redis_names.REFILLER):
-                if not thorough and APIKey.objects.count() + API.objects.count() > INLINE:
+                if not thorough and CredentialRow.objects.count() + API.objects.count() > INLINE:
                     raise PublicationFailed("The state Redis must be filled anew; the reconciler does it.")
                 refill()
                 continue

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from time import monotonic, time
 
@@ -45,6 +45,9 @@ from apps.wire.worker_reports import L1
 
 DIGESTS_KEPT = 20_000
 """Keys whose HMAC is remembered, so that a hit doesn't compute it."""
+
+IDENTIFIERS_KEPT = 4096
+"""The same of client IDs and the like, of which there are fewer: many callers share one."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -110,6 +113,9 @@ class Gateway:
         self.lookups = SharedLookups(self.store, self.coalescer.is_under_way)
         self.connections = ClientConnections(options.connections_per_client, options.connections)
         self._digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
+        self._digest_of_identifier = lru_cache(maxsize=DIGESTS_KEPT)(
+            partial(api_keys.identifier_digest, options.key_pepper)
+        )
         self._trusted = networks_of(options.trusted_proxies)
         self.trusts = lru_cache(maxsize=4096)(self._trusts) if self._trusted else _trusts_none
         self.metrics_readers = MetricsReaders(options.metrics_networks, self.trusts)
@@ -121,7 +127,7 @@ class Gateway:
         self.own_endpoints = OwnEndpoints(self.config, self.metrics_readers, self.metrics, lambda: self.stopping)
         self.stages: tuple[Stage, ...] = (
             Route(self.config, self.loop_detection, self.trusts),
-            Authenticate(self.config, self.digest, self.subscriber.lookup, options.mac_key),
+            Authenticate(self.config, self.digest, self._digest_of_identifier, self.subscriber.lookup, options.mac_key),
             Authorize(self.config),
             PlanCache(),
             Limit(self.allowances),

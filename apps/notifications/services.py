@@ -14,7 +14,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from apps.access.choices import LIVE, KeyState, Side
-from apps.access.models import APIKey, Subscription
+from apps.access.models import Credential, Subscription
 from apps.audit.models import Entry
 from apps.notifications.choices import Group
 from apps.notifications.kinds import KINDS, Changes
@@ -43,7 +43,9 @@ def ends_notify(*, now: datetime) -> int:
 
     Not of those that were made for a shorter time than twice that, nor of a key that has a successor.
     """
-    keys = APIKey.objects.filter(state=KeyState.ACTIVE, api=None, successor=None).select_related("application__tenant")
+    keys = Credential.objects.filter(state=KeyState.ACTIVE, api=None, successor=None).select_related(
+        "application__tenant"
+    )
     subscriptions = Subscription.objects.filter(state__in=LIVE)
     related = ("application__tenant", "api__tenant", "plan")
     return _ends_notify("key.ends_soon", keys, now) + _ends_notify(
@@ -84,7 +86,7 @@ def _ending(kind: str, rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
     return soon.filter(~Exists(noticed)).order_by("expires_at")[:BATCH]
 
 
-def _end_notify(kind: str, about: APIKey | Subscription, ends_at: datetime) -> bool:
+def _end_notify(kind: str, about: Credential | Subscription, ends_at: datetime) -> bool:
     """Notify of one end, unless another worker did so in the meantime."""
     try:
         with transaction.atomic():

@@ -8,13 +8,13 @@ from itertools import groupby
 from django.db.models import QuerySet
 
 from apps.access.choices import LIVE, Side
-from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
+from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
 from apps.catalog.models import API
 from apps.tenants.actors import Actor
 from apps.tenants.choices import Role
 from apps.tenants.models import Membership, Tenant, User
 
-About = Subscription | AccessRequest | APIKey | API | Plan | Tenant
+About = Subscription | AccessRequest | Credential | API | Plan | Tenant
 
 # Of the provider, platform administrators where it has no owner: see ``people_of``.
 _ROLES = {Side.CALLER: (Role.OWNER, Role.DEVELOPER), Side.PROVIDER: (Role.OWNER,)}
@@ -44,7 +44,7 @@ def parties_of(about: About) -> list[Party]:
         case AccessRequest():
             both = [*_callers([about.application]), _provider(about.api)]
             return [replace(party, access_request=about) for party in both]
-        case APIKey():
+        case Credential():
             return _callers([about.application])
         case API():
             return [*_callers(_calling(about.subscriptions.all())), _provider(about)]
@@ -60,7 +60,7 @@ def words_of(about: About) -> dict[str, object]:
         case Subscription() | AccessRequest():
             application = about.application
             words = {"application": application, "tenant": application.tenant, "api": about.api, "plan": about.plan}
-        case APIKey():
+        case Credential():
             words = {"key": about, "application": about.application}
         case API():
             words = {"api": about}

@@ -50,6 +50,14 @@ def digest(pepper: bytes, secret: str) -> str:
     return hmac.digest(_hmac_key(pepper), secret.encode("utf-8", "surrogateescape"), hashlib.sha256).hex()
 
 
+def identifier_digest(pepper: bytes, kind: str, namespace: str, identifier: bytes) -> str:
+    """What the record of another kind of credential is found by: a client ID, a certificate's fingerprint, a signing key's ID.
+    Of another HMAC key than ``digest`` for each kind, so that no text imported as an API key can stand for one of these.
+    """
+    text = namespace.encode() + b" " + identifier  # namespaces are slugs, which have no blanks
+    return hmac.digest(_identifier_key(pepper, kind), text, hashlib.sha256).hex()
+
+
 def holds_secret(value: bytes) -> bool:
     """Whether a field, a path or a query has a secret of this platform in it: a key, a token of its REST API, or a session
     of its console, whose cookie a browser sends to the gateway too where both have one host name. By form, right or wrong
@@ -73,6 +81,11 @@ def shown_prefix(secret: str) -> str:
 def _hmac_key(pepper: bytes) -> bytes:
     # A key of its own, so that the pepper serves no second end (MACs of the snapshot are derived from it too).
     return hashlib.blake2b(b"api key", key=hashlib.sha256(pepper).digest(), digest_size=32).digest()
+
+
+@lru_cache(maxsize=16)
+def _identifier_key(pepper: bytes, kind: str) -> bytes:
+    return hashlib.blake2b(b"credential " + kind.encode(), key=hashlib.sha256(pepper).digest(), digest_size=32).digest()
 
 
 def _checksum(body: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from apps.httpcache.patterns import matches, segments_of
 from apps.httpcache.policy import OFF, Policy
 
-EDITION = 4
+EDITION = 5
 """Which way the publisher of this version writes rows: raised whenever the same rows become other parts or records (a test
 knows). What an older version wrote is written anew: no gateway goes on by what that version left out.
 """
@@ -53,6 +53,25 @@ class Concurrency(msgspec.Struct, frozen=True, array_like=True):
     calls: int = 512
     queue: int = 512
     wait: float = 2.0
+
+
+class ScopeRule(msgspec.Struct, frozen=True, array_like=True):
+    """Scopes that tokens need for some calls of an API besides its own; no ``methods`` means all."""
+
+    methods: tuple[str, ...]
+    pattern: tuple[str, ...]
+    scopes: tuple[str, ...]
+
+
+class TokenRules(msgspec.Struct, frozen=True, array_like=True):
+    """Which tokens (JWT) an API takes: those of ``issuers`` (slugs) that have all ``required_scopes``, and of each of
+    ``required_claims`` one of the values named.
+    """
+
+    issuers: tuple[str, ...] = ()
+    required_scopes: tuple[str, ...] = ()
+    required_claims: tuple[tuple[str, tuple[str | int | float | bool, ...]], ...] = ()
+    operations: tuple[ScopeRule, ...] = ()
 
 
 class Operation(msgspec.Struct, frozen=True, array_like=True):
@@ -99,6 +118,8 @@ class API(msgspec.Struct, frozen=True, array_like=True):
     underscore_headers: tuple[str, ...] = ()
     rewrite: tuple[Rewrite, ...] = ()
     host_header: str = ""  # of calls to upstreams; empty: of the upstream's URL
+    jwt: TokenRules = TokenRules()
+    introspection: str = ""  # slug; empty: none
 
     def policy_for(self, method: str, path: bytes) -> Policy:
         """The cache policy of a call: the first operation's that it falls under, else the API's own. ``path`` is
@@ -153,14 +174,63 @@ class HostOwner(msgspec.Struct, frozen=True, array_like=True):
     tenant: str
 
 
-Part = API | Plan | Egress | HostOwner
+class Issuer(msgspec.Struct, frozen=True, array_like=True):
+    """Who issues tokens. ``tenant`` is empty where it is the platform's; an API of another tenant doesn't take a tenant's.
+
+    Its keys are in ``jwks`` (JSON), or found at ``jwks_url`` or, with ``discovery``, by its metadata. ``audience``: ``aud`` must
+    name one of these; empty: any. ``namespace`` is in which client IDs are looked up: the slug of a tenant's issuer, or empty.
+    """
+
+    slug: str
+    tenant: str
+    issuer: str
+    algorithms: tuple[str, ...]
+    audience: tuple[str, ...]
+    client_claim: str
+    leeway: float
+    jwks: str = ""
+    jwks_url: str = ""
+    discovery: bool = False
+    secret: str = ""
+    dpop: bool = False
+
+    @property
+    def namespace(self) -> str:
+        """In which its client IDs are looked up."""
+        return self.slug if self.tenant else ""
+
+
+class Introspection(msgspec.Struct, frozen=True, array_like=True):
+    """A server that says what opaque tokens are worth (RFC 7662). ``client_authentication`` is ``none``, ``basic``, ``post`` or
+    ``private_key_jwt``; ``secret`` the client's secret or private key (PEM); ``cache`` and ``negative_cache`` are seconds.
+    """
+
+    slug: str
+    tenant: str
+    url: str
+    client_id: str
+    client_authentication: str
+    secret: str
+    client_claim: str
+    cache: float
+    negative_cache: float
+
+    @property
+    def namespace(self) -> str:
+        """In which its client IDs are looked up: those of a tenant's under its slug, of the platform's under none."""
+        return self.slug if self.tenant else ""
+
+
+Part = API | Plan | Egress | HostOwner | Issuer | Introspection
 """What the snapshot is made of; each under a name like ``api:products``."""
 
-KINDS: dict[str, type[API] | type[Plan] | type[Egress] | type[HostOwner]] = {
+KINDS: dict[str, type[Part]] = {
     "api": API,
     "plan": Plan,
     "egress": Egress,
     "host": HostOwner,
+    "issuer": Issuer,
+    "introspection": Introspection,
 }
 """Types of parts, by what their names begin with."""
 
@@ -175,10 +245,10 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Credential(msgspec.Struct, frozen=True, array_like=True):
-    """One key: whose it is and what it may call. ``grants`` is by API slug; ``only_api`` narrows a passing key to one API,
-    ``apis`` any other to some; ``None``: to none in particular.
+    """One key, client ID, certificate or signing key: whose it is and what it may call. ``grants`` is by API slug; ``only_api``
+    narrows a passing key to one API, ``apis`` any other to some; ``None``: to none in particular.
 
-    ``state`` is ``active``, ``revoked`` or ``tenant_suspended``.
+    ``state`` is ``active``, ``revoked`` or ``tenant_suspended``. ``secret`` is a signing key's.
     """
 
     key_id: int
@@ -190,6 +260,8 @@ class Credential(msgspec.Struct, frozen=True, array_like=True):
     expires_at: float | None = None
     only_api: str | None = None
     apis: tuple[str, ...] | None = None
+    kind: str = "api_key"
+    secret: str = ""
 
     def is_over(self, at: float) -> bool:
         """Whether it opens nothing any more at ``at`` (Unix seconds): it is revoked, or ended."""

@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 
 from apps.access import services
 from apps.access.document import plan_document, read_plan
-from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
+from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
 from apps.audit.models import Entry
 from tests.support.cast import Cast, make_api, make_application, make_key, make_plan, make_request, make_subscription
 
@@ -124,7 +124,7 @@ def test_a_deleted_application_takes_its_keys_from_the_gateways(cast: Cast):
     make_subscription(bot, api)
     make_request(cast.bob, bot, api, make_plan("large"))
     services.application_delete(actor=cast.bob, application=bot)
-    assert [model.objects.count() for model in (APIKey, Subscription, AccessRequest)] == [0, 0, 0]
+    assert [model.objects.count() for model in (Credential, Subscription, AccessRequest)] == [0, 0, 0]
     assert last().verb == "application.delete"
     assert {tuple(pair) for pair in last().affects} == {
         *(("key", digest) for digest in digests),

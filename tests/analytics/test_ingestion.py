@@ -8,7 +8,7 @@ import pytest
 import redis
 from django.db import OperationalError, connection
 
-from apps.access.models import APIKey
+from apps.access.models import Credential
 from apps.analytics import batch_ingestion, ingestion, selectors, stream
 from apps.analytics.batch_ingestion import ingest_batch
 from apps.analytics.ingestion import ingest, ingest_from
@@ -292,14 +292,14 @@ def test_the_last_use_of_a_key_is_noted_once_a_minute(state: redis.Redis, django
     at = time.time()
     push(state, batch(1, 2, key_id=key.pk, at=at))
     ingest_from(state)
-    noted = APIKey.objects.get(pk=key.pk).last_used_at
+    noted = Credential.objects.get(pk=key.pk).last_used_at
     assert abs(noted.timestamp() - at) < 0.01
     push(state, batch(3, key_id=key.pk, at=at + 59))
     ingest_from(state)
-    assert APIKey.objects.get(pk=key.pk).last_used_at == noted
+    assert Credential.objects.get(pk=key.pk).last_used_at == noted
     push(state, batch(4, key_id=key.pk, at=at + 61))
     ingest_from(state)
-    assert APIKey.objects.get(pk=key.pk).last_used_at > noted
+    assert Credential.objects.get(pk=key.pk).last_used_at > noted
 
 
 def test_the_settled_intervals_are_told_with_the_acknowledgement(state: redis.Redis):

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.access.choices import KeyState, RequestState, SubscriptionState
-from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
+from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
 from apps.audit.models import Entry
 from apps.wire.api_keys import digest
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_request, make_subscription
@@ -117,7 +117,7 @@ def test_the_secret_of_a_key_is_in_the_answer_to_its_creation_and_nowhere_else(c
     made = bob.post("/api/v1/keys/", {"application": "acme/bot", "name": "ci"})
     assert made.status_code == 201
     secret = made.json()["secret"]
-    key = APIKey.objects.get()
+    key = Credential.objects.get()
     assert key.digest == digest(settings.KEY_PEPPER, secret)
     assert made.json()["prefix"] == key.prefix
     assert "receipt" in made.json()
@@ -134,7 +134,7 @@ def test_a_key_with_an_expiry_expires(cast, calls_as):
     until = timezone.now() + timedelta(days=1)
     made = bob.post("/api/v1/keys/", {"application": "acme/bot", "name": "ci", "expires_at": until.isoformat()})
     assert made.status_code == 201
-    assert APIKey.objects.get().expires_at == until
+    assert Credential.objects.get().expires_at == until
     past = bob.post("/api/v1/keys/", {"application": "acme/bot", "name": "old", "expires_at": "2001-01-01T00:00:00Z"})
     assert (past.status_code, list(past.json()["errors"])) == (400, ["expires_at"])
 
@@ -163,7 +163,7 @@ def test_a_key_is_rotated_with_an_overlap(cast, calls_as):
     old.refresh_from_db()
     assert old.successor_id == rotated.json()["id"]
     assert timedelta(minutes=119) < old.expires_at - timezone.now() <= timedelta(hours=2)
-    assert APIKey.objects.get(pk=old.successor_id).digest == digest(settings.KEY_PEPPER, rotated.json()["secret"])
+    assert Credential.objects.get(pk=old.successor_id).digest == digest(settings.KEY_PEPPER, rotated.json()["secret"])
 
 
 def test_an_overlap_that_is_no_duration_is_refused(cast, calls_as):

@@ -4,7 +4,7 @@ from time import thread_time
 
 import pytest
 
-from apps.access.models import APIKey
+from apps.access.models import Credential
 from apps.access.services import key_create, key_update
 from apps.analytics.models import CallRecord
 from apps.catalog.models import API
@@ -123,7 +123,7 @@ def test_a_key_that_is_limited_to_other_apis_is_refused_and_one_that_is_for_this
 ):
     make_api(cast.platform, "weather")
     asked, alice = {"url": "/products/items", "application": "acme/bot"}, calls_as(cast.alice)
-    key = APIKey.objects.get()
+    key = Credential.objects.get()
     key_update(actor=cast.alice, key=key, apis=["weather"])
     said = alice.post(PATH, asked).json()
     assert (said["result"], said["reason"]) == ("REFUSED", "key_not_for_api")

@@ -4,7 +4,7 @@ import pytest
 from django.db import transaction
 from django.db.models import Model
 
-from apps.access.models import APIKey, Application
+from apps.access.models import Application, Credential
 from apps.audit import services
 from apps.audit.models import Entry, Epoch
 from apps.audit.services import change
@@ -132,7 +132,7 @@ def test_the_longest_targets_have_room():
         "host": longest(HostName, "host"),
         "invitation": longest(Invitation, "email"),
         "token": longest(User, "email") + len(": ") + longest(Token, "name"),
-        "key": slug + len(":  (…)") + longest(APIKey, "name") + longest(APIKey, "prefix"),
+        "key": slug + len(":  (…)") + longest(Credential, "name") + longest(Credential, "prefix"),
         "subscription": slug + len(" → ") + longest(API, "slug"),
     }
     assert {kind: length for kind, length in targets.items() if length > longest(Entry, "target")} == {}

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.access.choices import KeyState, RequestState, SubscriptionState
-from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
+from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
 from apps.access.services import plan_update, request_approve, request_ask, request_submit
 from apps.caching.models import Purge
 from apps.catalog.models import API
@@ -415,7 +415,7 @@ def test_an_application_is_made_and_its_first_key_shown_once(world, browse):
     assert "no-store" in shown["Cache-Control"]
     later = bob.get(reverse("console:application", args=["acme", "night-shop"]))
     assert secret[1] not in later.content.decode()
-    assert APIKey.objects.get(application__slug="night-shop").prefix in text_of(later)
+    assert Credential.objects.get(application__slug="night-shop").prefix in text_of(later)
 
 
 def test_a_key_is_replaced_with_an_overlap(world, browse):
@@ -447,7 +447,7 @@ def test_an_application_is_deleted_by_its_name_with_its_keys(world, browse):
     alice, address = browse(world.people.alice), reverse("console:application_delete", args=["acme", "bot"])
     assert alice.post(address, {"confirm": "other"}).status_code == 422
     alice.post(address, {"confirm": "bot"})
-    assert not APIKey.objects.filter(pk=world.key.key.pk).exists()
+    assert not Credential.objects.filter(pk=world.key.key.pk).exists()
 
 
 # Plans
@@ -966,7 +966,7 @@ def test_a_key_is_limited_when_it_is_made_and_changed_later(world, browse):
     address = reverse("console:key_new", args=["acme", "bot"])
     assert [str(api) for api in alice.get(address).context["form"].fields["apis"].queryset] == ["Products"]
     assert alice.post(address, {"name": "small", "apis": ["products"]}).status_code == 200
-    key = APIKey.objects.get(name="small")
+    key = Credential.objects.get(name="small")
     assert key.apis == ["products"]
     assert "only products" in text_of(alice.get(reverse("console:application", args=["acme", "bot"])))
     lonely = make_application(world.people.acme, "lonely")

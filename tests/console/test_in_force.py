@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.access.models import APIKey, Subscription
+from apps.access.models import Credential, Subscription
 from tests.console.conftest import World, text_of
 from tests.support.cast import make_api, make_key, make_subscription
 
@@ -17,7 +17,7 @@ from tests.support.cast import make_api, make_key, make_subscription
 def bob(world: World, browse: Any) -> Client:
     """Bob's browser, where the newest key of acme's application ended and its newest subscription is suspended."""
     ended = make_key(world.application, "ended").key
-    APIKey.objects.filter(pk=ended.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    Credential.objects.filter(pk=ended.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
     make_subscription(world.application, make_api(world.people.platform, "weather"), state="suspended")
     return browse(world.people.bob)
 

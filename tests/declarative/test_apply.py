@@ -5,7 +5,7 @@ import yaml
 from django.conf import settings
 
 from apps.access.choices import KeyState, SubscriptionState
-from apps.access.models import APIKey, Application, Plan, Subscription
+from apps.access.models import Application, Credential, Plan, Subscription
 from apps.audit.models import Entry
 from apps.catalog.choices import APIState
 from apps.catalog.models import API
@@ -52,7 +52,7 @@ def test_the_documented_example_makes_the_whole_platform():
     api = API.objects.get(slug="products")
     assert (api.state, api.retries, api.cache_policy.stale_if_error) == (APIState.PUBLISHED, 1, 600.0)
     assert User.objects.get(email="ann@acme.test").check_password("correct horse battery")
-    assert APIKey.objects.get().digest == digest(settings.KEY_PEPPER, "a-key-of-another-form-0001")
+    assert Credential.objects.get().digest == digest(settings.KEY_PEPPER, "a-key-of-another-form-0001")
     assert Subscription.objects.get().state == SubscriptionState.ACTIVE
     assert Plan.objects.get().rate_calls == 100
 
@@ -117,7 +117,7 @@ def test_an_exported_file_applied_again_keeps_the_keys_and_changes_nothing():
     exported = as_yaml(export())
     assert "a-key-of-another-form" not in exported
     assert applied(exported, prune=True) == []
-    assert APIKey.objects.get().state == KeyState.ACTIVE
+    assert Credential.objects.get().state == KeyState.ACTIVE
 
 
 def test_an_exported_file_makes_the_same_platform_elsewhere_but_for_the_secrets():
@@ -139,7 +139,9 @@ def test_a_new_secret_under_the_same_name_replaces_the_key():
     applied(EXAMPLE)
     lines = applied(EXAMPLE.replace("secret_env: BOT_KEY", 'secret: "another-secret-0002-long"'))
     assert lines == ["~ key acme/bot/ci: secret"]
-    assert APIKey.objects.get(state=KeyState.ACTIVE).digest == digest(settings.KEY_PEPPER, "another-secret-0002-long")
+    assert Credential.objects.get(state=KeyState.ACTIVE).digest == digest(
+        settings.KEY_PEPPER, "another-secret-0002-long"
+    )
 
 
 def test_a_subscription_is_suspended_resumed_and_revoked_by_its_state():
@@ -255,15 +257,15 @@ applications:
 
 def test_a_key_is_limited_to_the_apis_that_the_file_names():
     applied(LIMITED)
-    assert {key.name: key.apis for key in APIKey.objects.all()} == {"ci": ["one"], "all": None}
+    assert {key.name: key.apis for key in Credential.objects.all()} == {"ci": ["one"], "all": None}
     assert applied(LIMITED) == []
     assert applied(as_yaml(export())) == []
     [line] = applied(LIMITED.replace("apis: [one]", "apis: [two, one]"))
     assert line.startswith("~ key acme/bot/ci")
-    assert APIKey.objects.get(name="ci").apis == ["one", "two"]
+    assert Credential.objects.get(name="ci").apis == ["one", "two"]
     [line] = applied(LIMITED.replace(", apis: [one]", ", apis: null"))
     assert line.startswith("~ key acme/bot/ci")
-    assert APIKey.objects.get(name="ci").apis is None
+    assert Credential.objects.get(name="ci").apis is None
 
 
 def test_what_the_file_says_of_headers_is_in_force_and_exported():
@@ -279,7 +281,7 @@ def test_what_the_file_says_of_headers_is_in_force_and_exported():
 def test_a_key_is_not_limited_to_what_is_not_there(apis, told):
     [problem] = refusal_of(LIMITED.replace("apis: [one]", f"apis: {apis}"))
     assert told in str(problem)
-    assert not APIKey.objects.exists()
+    assert not Credential.objects.exists()
 
 
 PLANS = """

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from apps.access.choices import KeyState
-from apps.access.models import APIKey
+from apps.access.models import Credential
 from apps.caching.models import Purge
 from apps.catalog.models import Operation
 from apps.fleet.publisher import publish_pending
@@ -164,7 +164,7 @@ def test_revoke_ends_one_key_and_leaves_the_others():
     status, output, _ = run("revoke", str(one.key.pk))
     assert status == 0
     assert "in force" in output
-    assert list(APIKey.objects.filter(state=KeyState.ACTIVE)) == [other.key]
+    assert list(Credential.objects.filter(state=KeyState.ACTIVE)) == [other.key]
 
 
 def test_revoking_twice_or_an_unknown_key_ends_with_1():

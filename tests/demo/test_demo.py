@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from apps.access.choices import RequestState, SubscriptionState
-from apps.access.models import AccessRequest, APIKey, Subscription
+from apps.access.models import AccessRequest, Credential, Subscription
 from apps.audit.models import Entry
 from apps.catalog.choices import APIState
 from apps.catalog.egress import refused_upstreams
@@ -192,7 +192,7 @@ def test_the_seed_is_in_the_audit_log_and_no_secret_is(data):
     told = json.dumps([[entry.target, entry.comment, entry.changes] for entry in Entry.objects.all()])
     assert Entry.objects.filter(verb="api.publish").count() == API.objects.count()
     assert not any(secret in told for secret in [credentials.password, *credentials.keys.values()])
-    assert APIKey.objects.count() == len(credentials.keys)
+    assert Credential.objects.count() == len(credentials.keys)
 
 
 @pytest.mark.django_db

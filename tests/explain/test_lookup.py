@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps import httpcache
-from apps.access.models import APIKey
+from apps.access.models import Credential
 from apps.access.services import key_create, trial_key_create
 from apps.cachestore import path_index
 from apps.cachestore.backend import close_clients
@@ -315,7 +315,7 @@ def test_an_application_without_a_key_cant_call(cast, bots):
 
 
 def ended(key):
-    APIKey.objects.filter(pk=key.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    Credential.objects.filter(pk=key.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
     return key
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from apps.access import services as access
-from apps.access.models import APIKey
+from apps.access.models import Credential
 from apps.catalog import services as catalog
 from apps.catalog.models import API
 from apps.fleet.compile import (
@@ -200,7 +200,7 @@ def test_a_policy_changed_by_the_caching_service_is_compiled_too():
     api = make_api(make_tenant("platform"))
     caching.policy_update(actor=PLATFORM, api=api, mode="off")
     assert compiled().policy.mode == "off"
-    assert APIKey.objects.count() == 0
+    assert Credential.objects.count() == 0
 
 
 OPERATIONS = [

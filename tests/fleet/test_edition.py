@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from apps.access.models import APIKey
+from apps.access.models import Credential
 from apps.fleet import state
 from apps.fleet.compile import all_credentials, all_parts
 from apps.fleet.publisher import publish_pending
@@ -95,7 +95,7 @@ def catalogue() -> None:
     bot = make_application(acme)
     make_subscription(bot, api, make_plan(rate_calls=10, burst=20, quota=1000))
     make_key(bot)
-    APIKey.objects.update(apis=["products"])
+    Credential.objects.update(apis=["products"])
 
 
 def rows() -> dict[str, Any]:

@@ -207,7 +207,7 @@ def test_a_long_backlog_goes_in_batches(valkey, workers, monkeypatch):
     assert publish_pending() == (2, Epoch.objects.get().n)
     assert len(state.client().xrange(redis_names.EVENTS)) - before == 4  # 11 entries, 3 at a time
     worker = workers()
-    assert len(worker.config.routes) == 5
+    assert len(worker.config.snapshot.routes) == 5
 
 
 def test_a_change_of_many_keys_goes_in_steps_and_has_workers_look_all_of_them_up(valkey, workers, monkeypatch):
@@ -312,7 +312,7 @@ def test_many_publishers_at_once_agree(valkey, workers, monkeypatch):
     for thread in threads:
         thread.join()
     assert ends == [(2, goal)] * 4
-    wait_until(lambda: len(worker.config.routes) == 15)
+    wait_until(lambda: len(worker.config.snapshot.routes) == 15)
     events = [int(fields[b"n"]) for _, fields in state.client().xrange(redis_names.EVENTS)]
     assert events == list(range(goal + 1))  # each change once, in order
     assert Epoch.objects.get().incarnation == 2  # filled once, and never needlessly again

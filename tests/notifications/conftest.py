@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from apps.access.models import APIKey, Application, Plan, Subscription
+from apps.access.models import Application, Credential, Plan, Subscription
 from apps.catalog.models import API
 from apps.notifications.models import Notification
 from tests.support.cast import Cast, make_api, make_application, make_key, make_plan, make_subscription
@@ -18,7 +18,7 @@ class Scene:
     api: API
     plan: Plan
     application: Application
-    key: APIKey
+    key: Credential
     subscription: Subscription
 
     def told(self, kind: str = "") -> set[str]:

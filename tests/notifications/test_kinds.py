@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.access import services as access
 from apps.access.choices import REQUEST_WORKFLOW, SUBSCRIPTION_WORKFLOW, Side
-from apps.access.models import AccessRequest, APIKey, Subscription
+from apps.access.models import AccessRequest, Credential, Subscription
 from apps.catalog import services as catalog
 from apps.catalog.choices import LIFECYCLE
 from apps.notifications.kinds import KINDS, SILENT
@@ -62,7 +62,7 @@ def suspended(scene: Scene) -> Subscription:
 def ending(scene: Scene, days: int, made: int = 100) -> None:
     """Key and subscription end in some days, and were made some days ago."""
     now = timezone.now()
-    for rows in (APIKey.objects.all(), Subscription.objects.all()):
+    for rows in (Credential.objects.all(), Subscription.objects.all()):
         rows.update(created_at=now - timedelta(days=made), expires_at=now + timedelta(days=days))
 
 

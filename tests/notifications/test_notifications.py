@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.access import services as access
-from apps.access.models import APIKey, Subscription
+from apps.access.models import Credential, Subscription
 from apps.catalog import services as catalog
 from apps.notifications import services
 from apps.notifications.choices import Group
@@ -303,7 +303,7 @@ def test_what_was_read_in_the_console_already_is_not_sent(scene: Scene, sent: Se
 
 def ends_in(scene: Scene, days: float, made: int = 100) -> None:
     now = timezone.now()
-    for rows in (APIKey.objects.filter(pk=scene.key.pk), Subscription.objects.all()):
+    for rows in (Credential.objects.filter(pk=scene.key.pk), Subscription.objects.all()):
         rows.update(created_at=now - timedelta(days=made), expires_at=now + timedelta(days=days))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.access import services
-from apps.access.models import APIKey
+from apps.access.models import Credential
 from apps.access.selectors import keys_visible_to
 from apps.audit.models import Entry
 from apps.catalog.services import api_unpublish
@@ -56,7 +56,7 @@ def test_a_digest_depends_on_the_pepper_and_on_the_key():
 
 def test_a_secret_is_in_the_answer_to_its_creation_and_nowhere_else(cast: Cast):
     key, secret = services.key_create(actor=cast.bob, application=make_application(cast.acme), name="ci")
-    row = APIKey.objects.values().get(pk=key.pk)
+    row = Credential.objects.values().get(pk=key.pk)
     assert row["digest"] == api_keys.digest(settings.KEY_PEPPER, secret)
     assert secret.startswith(row["prefix"])
     assert secret not in str(row)
@@ -80,7 +80,7 @@ def test_a_key_that_could_not_travel_in_a_header_or_is_too_short_is_refused(cast
     with pytest.raises(ValidationError) as refused:
         services.key_import(actor=cast.bob, application=make_application(cast.acme), name="old", secret=secret)
     assert "secret" in refused.value.message_dict
-    assert not APIKey.objects.exists()
+    assert not Credential.objects.exists()
 
 
 def test_a_key_of_ours_with_a_wrong_checksum_is_not_imported(cast: Cast):
@@ -107,7 +107,7 @@ def test_rotation_keeps_the_old_key_for_the_overlap_and_leaves_others_alone(cast
     assert old.expires_at is not None
     assert timedelta(hours=2) <= old.expires_at - before < timedelta(hours=2, seconds=30)
     assert new.expires_at is None
-    assert APIKey.objects.get(pk=other.pk).expires_at is None
+    assert Credential.objects.get(pk=other.pk).expires_at is None
     assert last().affects == [["key", old.digest], ["key", new.digest]]
 
 
@@ -128,15 +128,15 @@ def test_what_is_revoked_expired_or_rotated_is_not_rotated_again(cast: Cast):
     rotated, revoked, expired = (make_key(bot, name).key for name in ("a", "b", "c"))
     services.key_rotate(actor=cast.bob, key=rotated)
     services.key_revoke(actor=cast.bob, key=revoked)
-    APIKey.objects.filter(pk=expired.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
-    count = APIKey.objects.count()
+    Credential.objects.filter(pk=expired.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    count = Credential.objects.count()
     for key in (rotated, revoked, expired):
         with pytest.raises(Conflict):
             services.key_rotate(actor=cast.bob, key=key)
     for overlap in (timedelta(seconds=-1), timedelta(days=366)):
         with pytest.raises(ValidationError):
             services.key_rotate(actor=cast.bob, key=make_key(bot, "d").key, overlap=overlap)
-    assert APIKey.objects.count() == count + 2
+    assert Credential.objects.count() == count + 2
 
 
 def test_revoking_one_key_leaves_the_application_s_others(cast: Cast):
@@ -144,7 +144,7 @@ def test_revoking_one_key_leaves_the_application_s_others(cast: Cast):
     key, other = make_key(bot).key, make_key(bot, "other").key
     services.key_revoke(actor=cast.bob, key=key, comment="Leaked")
     assert (key.state, key.revoked_at is not None) == ("revoked", True)
-    assert APIKey.objects.get(pk=other.pk).state == "active"
+    assert Credential.objects.get(pk=other.pk).state == "active"
     assert (last().verb, last().comment) == ("key.revoke", "Leaked")
     assert last().affects == [["key", key.digest], ["stored", f"s:key:{key.pk}"]]
     with pytest.raises(Conflict):
@@ -167,7 +167,7 @@ def test_viewers_and_strangers_manage_no_keys(cast: Cast):
             from apps.catalog.models import API
 
             API.objects.all().delete()
-    assert APIKey.objects.get() == key
+    assert Credential.objects.get() == key
 
 
 def test_an_end_in_the_past_is_refused(cast: Cast):
@@ -205,7 +205,7 @@ def test_trial_keys_are_forgotten_an_hour_after_their_end(cast: Cast):
     kept = make_key(bot).key
     assert services.trial_keys_clean(now=timezone.now() + timedelta(minutes=30)) == 0
     assert services.trial_keys_clean(now=timezone.now() + timedelta(hours=2)) == 1
-    assert list(APIKey.objects.all()) == [kept]
+    assert list(Credential.objects.all()) == [kept]
     assert (last().verb, last().affects) == ("key.clean", [["key", key.digest]])
 
 
@@ -214,10 +214,10 @@ def test_a_key_is_limited_to_apis_and_its_successor_too(cast: Cast):
     make_api(cast.platform, "weather")
     bot = make_application(cast.acme)
     key = services.key_create(actor=cast.bob, application=bot, name="ci", apis=["weather", "products", "weather"]).key
-    assert APIKey.objects.get(pk=key.pk).apis == ["products", "weather"]
+    assert Credential.objects.get(pk=key.pk).apis == ["products", "weather"]
     assert last().changes["apis"] == [None, ["products", "weather"]]
     services.key_update(actor=cast.bob, key=key, apis=["weather"])
-    assert APIKey.objects.get(pk=key.pk).apis == ["weather"]
+    assert Credential.objects.get(pk=key.pk).apis == ["weather"]
     entry = last()
     assert (entry.verb, entry.tenant_slug, entry.changes) == (
         "key.update",
@@ -227,7 +227,7 @@ def test_a_key_is_limited_to_apis_and_its_successor_too(cast: Cast):
     assert entry.affects == [["key", key.digest]]
     assert services.key_rotate(actor=cast.bob, key=key).key.apis == ["weather"]
     services.key_update(actor=cast.bob, key=key, apis=None)
-    assert APIKey.objects.get(pk=key.pk).apis is None
+    assert Credential.objects.get(pk=key.pk).apis is None
     newest = last()
     services.key_update(actor=cast.bob, key=key, apis=None)
     assert last() == newest
@@ -248,7 +248,7 @@ def test_what_a_key_cannot_be_limited_to(cast: Cast):
     services.key_revoke(actor=cast.bob, key=key)
     with pytest.raises(Conflict):
         services.key_update(actor=cast.bob, key=key, apis=["products"])
-    assert APIKey.objects.get(pk=key.pk).apis is None
+    assert Credential.objects.get(pk=key.pk).apis is None
 
 
 def test_an_api_that_is_hidden_again_stays_named_until_somebody_takes_it_out(cast: Cast):

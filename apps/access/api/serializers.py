@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from apps.access import selectors, services
 from apps.access.document import plan_document, read_plan
-from apps.access.models import AccessRequest, APIKey, Application, Plan, RequestComment, Subscription
+from apps.access.models import AccessRequest, Application, Credential, Plan, RequestComment, Subscription
 from apps.access.policies import can_manage_plans
 from apps.catalog.selectors import apis_visible_to
 from apps.foundation import field_names
@@ -112,7 +112,7 @@ class KeySerializer(WithReceipt, ObjectWords):
     )
 
     class Meta:
-        model = APIKey
+        model = Credential
         fields = [
             "id",
             "application",
@@ -131,7 +131,7 @@ class KeySerializer(WithReceipt, ObjectWords):
         ]
         read_only_fields = ["prefix", "state", "revoked_at", "last_used_at"]
 
-    def create(self, validated_data: dict[str, Any]) -> APIKey:
+    def create(self, validated_data: dict[str, Any]) -> Credential:
         """A new key, or the given one."""
         secret = validated_data.get("secret")
         if secret is None:
@@ -140,13 +140,13 @@ class KeySerializer(WithReceipt, ObjectWords):
         vars(key)["secret"] = secret
         return key
 
-    def update(self, instance: APIKey, validated_data: dict[str, Any]) -> APIKey:
+    def update(self, instance: Credential, validated_data: dict[str, Any]) -> Credential:
         """Which APIs it is good for."""
         apis = validated_data.get("apis", instance.apis)
         return services.key_update(actor=self.caller, key=instance, apis=apis)
 
 
-def shown_once(made: services.NewKey) -> APIKey:
+def shown_once(made: services.NewKey) -> Credential:
     """The key with its secret on it, for the one response that shows it."""
     vars(made.key)["secret"] = made.secret
     return made.key

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from apps.access import selectors, services
 from apps.access.api import filtersets, serializers
-from apps.access.models import AccessRequest, APIKey, Application, Plan, Subscription
+from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
 from apps.rest.fields import application_terms
 from apps.rest.views import Creatable, Deletable, Updatable, verb
 
@@ -59,7 +59,7 @@ class KeyViewSet(Creatable, Updatable):
     filterset_class = filtersets.KeyFilter
     lookup_value_regex = r"\d{1,18}"
 
-    def get_queryset(self) -> QuerySet[APIKey]:
+    def get_queryset(self) -> QuerySet[Credential]:
         """Those of one's own applications."""
         return selectors.keys_visible_to(self.request.user).select_related("application__tenant", "api")
 

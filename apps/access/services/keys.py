@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from apps.access.choices import KeyState
-from apps.access.models import APIKey, Application
+from apps.access.models import Application, Credential
 from apps.access.policies import can_manage_keys
 from apps.access.services.applications import named
 from apps.audit.services import Change, change
@@ -33,7 +33,7 @@ _REFUSAL = "Only owners and developers of its tenant may manage this application
 class NewKey(NamedTuple):
     """A key and its secret, which is nowhere else."""
 
-    key: APIKey
+    key: Credential
     secret: str
 
 
@@ -58,7 +58,7 @@ def key_import(
     secret: str,
     expires_at: datetime | None = None,
     apis: Sequence[str] | None = None,
-) -> APIKey:
+) -> Credential:
     """A key that exists elsewhere: any form, 16 visible ASCII characters or more (it travels in a header)."""
     allow(can_manage_keys(actor, application), _REFUSAL)
     if not api_keys.SHORTEST <= len(secret) <= api_keys.LONGEST:
@@ -70,13 +70,13 @@ def key_import(
     return _make(actor, "key.import", application, name, secret, expires_at, apis=apis).key
 
 
-def key_update(*, actor: Actor, key: APIKey, apis: Sequence[str] | None) -> APIKey:
+def key_update(*, actor: Actor, key: Credential, apis: Sequence[str] | None) -> Credential:
     """Have a key be good for ``apis`` (slugs) alone, or with ``None`` for whatever its application may call; in force as the
     receipt says. ``Conflict`` when it is revoked.
     """
     allow(can_manage_keys(actor, key.application), _REFUSAL)
     with _changing("key.update", actor, key.application, key) as audit_entry:
-        fresh = APIKey.objects.get(pk=key.pk)
+        fresh = Credential.objects.get(pk=key.pk)
         if fresh.state == KeyState.REVOKED:
             raise Conflict(f"{fresh} is revoked: make a new key instead.")
         wanted = _bound_to(actor, apis, fresh.apis)
@@ -85,12 +85,12 @@ def key_update(*, actor: Actor, key: APIKey, apis: Sequence[str] | None) -> APIK
         else:
             audit_entry.field("apis", fresh.apis, wanted)
             audit_entry.affect("key", fresh.digest)
-            APIKey.objects.filter(pk=key.pk).update(apis=wanted)
+            Credential.objects.filter(pk=key.pk).update(apis=wanted)
     key.refresh_from_db()
     return key
 
 
-def key_rotate(*, actor: Actor, key: APIKey, overlap: timedelta = OVERLAP) -> NewKey:
+def key_rotate(*, actor: Actor, key: Credential, overlap: timedelta = OVERLAP) -> NewKey:
     """A successor with the same name; the old key works for ``overlap`` longer. Other keys are left alone.
 
     ``Conflict`` when the key is revoked, expired or already has a successor.
@@ -101,7 +101,7 @@ def key_rotate(*, actor: Actor, key: APIKey, overlap: timedelta = OVERLAP) -> Ne
     now = timezone.now()
     ends = now + overlap
     with _changing("key.rotate", actor, key.application, key) as audit_entry:
-        old = APIKey.objects.select_related("application__tenant").get(pk=key.pk)
+        old = Credential.objects.select_related("application__tenant").get(pk=key.pk)
         if old.state == KeyState.REVOKED:
             raise Conflict(f"{old} is revoked: make a new key instead.")
         if old.expires_at and old.expires_at <= now:
@@ -122,12 +122,14 @@ def key_rotate(*, actor: Actor, key: APIKey, overlap: timedelta = OVERLAP) -> Ne
     return NewKey(new, secret)
 
 
-def key_revoke(*, actor: Actor, key: APIKey, comment: str = "") -> APIKey:
+def key_revoke(*, actor: Actor, key: Credential, comment: str = "") -> Credential:
     """End a key for good. Other keys of the application are left alone. ``Conflict`` when it is revoked already."""
     allow(can_manage_keys(actor, key.application), _REFUSAL)
     now = timezone.now()
     with _changing("key.revoke", actor, key.application, key, comment) as audit_entry:
-        revoked = APIKey.objects.filter(pk=key.pk, state=KeyState.ACTIVE).update(state=KeyState.REVOKED, revoked_at=now)
+        revoked = Credential.objects.filter(pk=key.pk, state=KeyState.ACTIVE).update(
+            state=KeyState.REVOKED, revoked_at=now
+        )
         if not revoked:
             raise Conflict(f"{key} is revoked already.")
         audit_entry.field("state", KeyState.ACTIVE.value, KeyState.REVOKED.value)
@@ -146,7 +148,7 @@ def trial_key_create(*, actor: Actor, application: Application, api: API) -> New
 
 def trial_keys_clean(*, now: datetime) -> int:
     """Forget the keys of "Try it" that ended an hour ago; how many."""
-    old = APIKey.objects.filter(api__isnull=False, expires_at__lt=now - timedelta(hours=1))
+    old = Credential.objects.filter(api__isnull=False, expires_at__lt=now - timedelta(hours=1))
     if not old.exists():
         return 0
     with change(actor=PLATFORM, verb="key.clean", target_type="key") as audit_entry:
@@ -154,7 +156,7 @@ def trial_keys_clean(*, now: datetime) -> int:
         for digest in digests:
             audit_entry.affect("key", digest)
         audit_entry.field("keys", len(digests), 0)
-        APIKey.objects.filter(digest__in=digests).delete()
+        Credential.objects.filter(digest__in=digests).delete()
     return len(digests)
 
 
@@ -172,7 +174,7 @@ def _make(
         raise ValidationError({"expires_at": "This is in the past."})
     key = _row(actor, application, name, secret, expires_at, only, _bound_to(actor, apis, None))
     with _changing(verb, actor, application, key) as audit_entry:
-        if APIKey.objects.filter(digest=key.digest).exists():
+        if Credential.objects.filter(digest=key.digest).exists():
             raise ValidationError({"secret": "This key exists already."})
         key.full_clean()
         key.save()
@@ -194,8 +196,8 @@ def _row(
     expires_at: datetime | None,
     only: API | None = None,
     apis: list[str] | None = None,
-) -> APIKey:
-    return APIKey(
+) -> Credential:
+    return Credential(
         application=application,
         name=name,
         prefix=api_keys.shown_prefix(secret),
@@ -223,7 +225,7 @@ def _bound_to(actor: Actor, apis: Sequence[str] | None, before: list[str] | None
 
 
 def _changing(
-    verb: str, actor: Actor, application: Application, key: APIKey, comment: str = ""
+    verb: str, actor: Actor, application: Application, key: Credential, comment: str = ""
 ) -> AbstractContextManager[Change]:
     return change(
         actor=actor,

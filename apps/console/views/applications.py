@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.access.choices import LIVE, KeyState
-from apps.access.models import APIKey, Application
+from apps.access.models import Application, Credential
 from apps.access.policies import can_edit_application, can_manage_keys, can_view_application
 from apps.access.selectors import (
     applications_visible_to,
@@ -117,7 +117,7 @@ def _context(request: SignedInRequest, application: Application) -> dict[str, An
     }
 
 
-def shown_state(key: APIKey) -> str:
+def shown_state(key: Credential) -> str:
     """The state of a key as people see it: an active one past its end is expired."""
     if key.state == KeyState.ACTIVE and key.expires_at and key.expires_at <= timezone.now():
         return "expired"
@@ -158,7 +158,7 @@ def delete(request: SignedInRequest, application: Application) -> Action:
 
 
 def _show_key(
-    request: SignedInRequest, made: NewKey, application: Application, old_key: APIKey | None = None
+    request: SignedInRequest, made: NewKey, application: Application, old_key: Credential | None = None
 ) -> HttpResponse:
     receipt = wait_for_receipt()
     callable_now = application.subscriptions.filter(in_force(timezone.now())).select_related("api")
@@ -205,7 +205,7 @@ def _callable_apis(user: User, application: Application, *more: str) -> QuerySet
 
 
 @action(load=a_key, may=of("application", can_manage_keys))
-def key_apis(request: SignedInRequest, key: APIKey) -> Action:
+def key_apis(request: SignedInRequest, key: Credential) -> Action:
     """Which APIs a key is good for."""
     named = key.apis or ()
     return Action(
@@ -223,7 +223,7 @@ def key_apis(request: SignedInRequest, key: APIKey) -> Action:
 
 
 @action(load=a_key, may=of("application", can_manage_keys))
-def rotate(request: SignedInRequest, key: APIKey) -> Action:
+def rotate(request: SignedInRequest, key: Credential) -> Action:
     """A successor, with time to put it in place."""
     return Action(
         heading=f"Replace the key {key.name}?",
@@ -238,7 +238,7 @@ def rotate(request: SignedInRequest, key: APIKey) -> Action:
 
 
 @action(load=a_key, may=of("application", can_manage_keys))
-def revoke(request: SignedInRequest, key: APIKey) -> Action:
+def revoke(request: SignedInRequest, key: Credential) -> Action:
     """End a key, on every gateway, now."""
     return Action(
         heading=f"Revoke the key {key.name}?",

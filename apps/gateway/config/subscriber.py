@@ -41,14 +41,13 @@ import msgspec
 
 from apimgr import __version__
 from apps.gateway.config.disk_copy import DiskCopyReader
-from apps.gateway.config.egress import EgressTable
 from apps.gateway.config.event_stream import EventStream, Heartbeat, NotFilled, end, heartbeat_of, read_parts, still_in
-from apps.gateway.config.worker_config import UNKNOWN, Routes, Unknown, WorkerConfig, keep
+from apps.gateway.config.worker_config import UNKNOWN, Snapshot, Unknown, WorkerConfig
 from apps.wire import redis_names
 from apps.wire.events import Event, Position
 from apps.wire.redis_client import AWAY, Client, connect_async
 from apps.wire.sealing import BrokenSeal, unseal
-from apps.wire.snapshot import KINDS, Credential, Part, Plan
+from apps.wire.snapshot import KINDS, Credential, Part
 from apps.wire.worker_reports import BEAT, L1, NO_L1, Report, node_name, worker_id
 
 logger = logging.getLogger(__name__)
@@ -173,17 +172,17 @@ class ConfigSubscriber:
 
     async def load(self, client: Client, at: Position) -> None:
         """Read the whole snapshot, then swap it in."""
-        routes, plans, egress, refused = Routes(), dict[str, Plan](), self.config.egress.empty(), set[str]()
+        snapshot, refused = self.config.snapshot.empty(), set[str]()
         async for page in read_parts(client, at.incarnation):
             for part in self._open(at.incarnation, page.items(), refused).values():
-                keep(part, routes, plans, egress)
+                snapshot.put(part)
         for name in refused:
             if (held := self.config.part(name)) is not None:
-                keep(held, routes, plans, egress)
+                snapshot.put(held)
         purges = await client.hgetall(redis_names.PURGES)
         clock = int(await client.get(redis_names.PURGE_CLOCK) or 0)
         await still_in(client, at.incarnation)
-        self._replace(at, routes, plans, egress, refused)
+        self._replace(at, snapshot, refused)
         self._load_purges(at.incarnation, clock, purges)
 
     async def apply(self, client: Client, events: Sequence[Event], after: Position) -> None:
@@ -276,11 +275,9 @@ class ConfigSubscriber:
     def _open_one(self, incarnation: int, name: str, sealed: bytes) -> Part:
         return unseal(self._mac_key, incarnation, name, sealed, KINDS[name.partition(":")[0]])
 
-    def _replace(
-        self, at: Position, routes: Routes, plans: dict[str, Plan], egress: EgressTable, refused: set[str]
-    ) -> None:
+    def _replace(self, at: Position, snapshot: Snapshot, refused: set[str]) -> None:
         config = self.config
-        config.routes, config.plans, config.egress, config.refused = routes, plans, egress, refused
+        config.snapshot, config.refused = snapshot, refused
         config.forget_all_keys()
         for flight in self._flights.values():
             flight.dirty = True
@@ -370,10 +367,10 @@ class ConfigSubscriber:
         if copy is None:
             disk.let_go()
             return
-        routes, plans, egress, refused = Routes(), dict[str, Plan](), self.config.egress.empty(), set[str]()
+        snapshot, refused = self.config.snapshot.empty(), set[str]()
         for part in self._open(copy.position.incarnation, copy.parts, refused).values():
-            keep(part, routes, plans, egress)
-        self._replace(copy.position, routes, plans, egress, refused)
+            snapshot.put(part)
+        self._replace(copy.position, snapshot, refused)
         self._load_purges(copy.position.incarnation, copy.clock, copy.purges)
         self.config.moved(copy.position)
         now = time.monotonic()

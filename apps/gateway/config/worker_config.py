@@ -9,13 +9,13 @@ import enum
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
-from apps.egress.rules import Place
+from apps.egress.rules import Guard, Place
 from apps.gateway.config.egress import EgressTable
 from apps.gateway.config.trust_lease import TrustLease
 from apps.httpcache.bounded_table import Recent
 from apps.wire.events import Position
 from apps.wire.host_names import is_wildcard, wildcard_over
-from apps.wire.snapshot import API, PROOF_PATH, Credential, Egress, HostOwner, Part, Plan
+from apps.wire.snapshot import API, PROOF_PATH, Credential, Egress, HostOwner, Introspection, Issuer, Part, Plan
 
 CREDENTIALS_BYTES = 64 * 2**20
 """Bytes of credential records that a worker holds, 50,000 and more of the usual ones; one more costs the longest unused
@@ -183,16 +183,65 @@ def bare_host(host: bytes) -> bytes:
     return name.partition(b":")[0].rstrip(b".")
 
 
-def keep(part: Part, routes: Routes, plans: dict[str, Plan], egress: EgressTable) -> None:
-    """Put a part of the snapshot into the table of its kind."""
-    if isinstance(part, API):
-        routes.put(part)
-    elif isinstance(part, Egress):
-        egress.put(part)
-    elif isinstance(part, HostOwner):
-        routes.own(part.host, part.tenant)
-    else:
-        plans[part.slug] = part
+class Snapshot:
+    """The parts of a snapshot, each in the table of its kind."""
+
+    __slots__ = ("egress", "introspections", "issuers", "plans", "routes")
+
+    def __init__(self, egress: EgressTable) -> None:
+        self.egress = egress
+        self.routes = Routes()
+        self.plans: dict[str, Plan] = {}
+        self.issuers: dict[str, Issuer] = {}
+        self.introspections: dict[str, Introspection] = {}
+
+    def empty(self) -> "Snapshot":
+        """Without parts yet, for the same worker."""
+        return Snapshot(self.egress.empty())
+
+    def put(self, part: Part) -> None:
+        """Have a part in place of what stood under its slug."""
+        if isinstance(part, API):
+            self.routes.put(part)
+        elif isinstance(part, Egress):
+            self.egress.put(part)
+        elif isinstance(part, HostOwner):
+            self.routes.own(part.host, part.tenant)
+        elif isinstance(part, Issuer):
+            self.issuers[part.slug] = part
+        elif isinstance(part, Introspection):
+            self.introspections[part.slug] = part
+        else:
+            self.plans[part.slug] = part
+
+    def part(self, name: str) -> Part | None:
+        """The part ``name``, like ``api:products``."""
+        kind, _, slug = name.partition(":")
+        if kind == "api":
+            return self.routes.get(slug)
+        if kind == "egress":
+            return self.egress.get(slug)
+        if kind == "host":
+            return self.routes.owner(slug)
+        if kind == "issuer":
+            return self.issuers.get(slug)
+        return self.introspections.get(slug) if kind == "introspection" else self.plans.get(slug)
+
+    def drop(self, name: str) -> None:
+        """Have the part ``name`` no more."""
+        kind, _, slug = name.partition(":")
+        if kind == "api":
+            self.routes.drop(slug)
+        elif kind == "egress":
+            self.egress.drop(slug)
+        elif kind == "host":
+            self.routes.disown(slug)
+        elif kind == "issuer":
+            self.issuers.pop(slug, None)
+        elif kind == "introspection":
+            self.introspections.pop(slug, None)
+        else:
+            self.plans.pop(slug, None)
 
 
 class WorkerConfig:
@@ -205,14 +254,12 @@ class WorkerConfig:
 
     def __init__(self, purges: Purges, trust_lease: float, own_places: Iterable[Place] = ()) -> None:
         self.purges = purges
-        self.egress = EgressTable(own_places)
+        self.snapshot = Snapshot(EgressTable(own_places))
         self.trust_lease = TrustLease(trust_lease)
         self.position: Position | None = None
         self.version = 0
         self.workers = 1
         self.refused: set[str] = set()
-        self.routes = Routes()
-        self.plans: dict[str, Plan] = {}
         self.credentials: Recent[str, Credential] = Recent(CREDENTIALS_BYTES, _size_of_credential)
         self.unknown: Recent[str, bool] = Recent(UNKNOWN_BYTES, lambda digest, _: UNKNOWN_SIZE)
 
@@ -237,11 +284,23 @@ class WorkerConfig:
 
         ``/products`` finds the API of ``/products/``, so that the caller can be sent there.
         """
-        return self.routes.find(host, path)
+        return self.snapshot.routes.find(host, path)
 
     def plan(self, slug: str) -> Plan | None:
         """The plan's limits."""
-        return self.plans.get(slug)
+        return self.snapshot.plans.get(slug)
+
+    def egress(self, tenant: str) -> Guard:
+        """Where calls of a tenant's APIs may lead."""
+        return self.snapshot.egress.of(tenant)
+
+    def issuer(self, slug: str) -> Issuer | None:
+        """Who issues tokens, under this slug."""
+        return self.snapshot.issuers.get(slug)
+
+    def introspection(self, slug: str) -> Introspection | None:
+        """The server that says what opaque tokens are worth, under this slug."""
+        return self.snapshot.introspections.get(slug)
 
     def credential(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN] | None:
         """The key with this digest; ``UNKNOWN`` when there is no such key; ``None`` when it must be looked up first."""
@@ -266,28 +325,15 @@ class WorkerConfig:
 
     def put(self, part: Part) -> None:
         """Have a part of the snapshot in place of what stood under its slug."""
-        keep(part, self.routes, self.plans, self.egress)
+        self.snapshot.put(part)
 
     def part(self, name: str) -> Part | None:
         """The part ``name``, like ``api:products``."""
-        kind, _, slug = name.partition(":")
-        if kind == "egress":
-            return self.egress.get(slug)
-        if kind == "host":
-            return self.routes.owner(slug)
-        return self.routes.get(slug) if kind == "api" else self.plans.get(slug)
+        return self.snapshot.part(name)
 
     def drop(self, name: str) -> None:
         """Have the part ``name`` (like ``api:products``) no more."""
-        kind, _, slug = name.partition(":")
-        if kind == "api":
-            self.routes.drop(slug)
-        elif kind == "egress":
-            self.egress.drop(slug)
-        elif kind == "host":
-            self.routes.disown(slug)
-        else:
-            self.plans.pop(slug, None)
+        self.snapshot.drop(name)
 
     def moved(self, position: Position) -> None:
         """Everything up to ``position`` is applied."""

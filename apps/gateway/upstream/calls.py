@@ -111,7 +111,7 @@ class UpstreamCalls:
                 try:
                     response = await self._client.send(
                         origin,
-                        self._config.egress.of(api.tenant),
+                        self._config.egress(api.tenant),
                         api.tenant,
                         x.method,
                         upstream_target(api, origin.base, origin.path, plan.request.path, plan.query),

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from apps.access import services
-from apps.access.models import APIKey
+from apps.access.models import Credential
 from apps.fleet.receipts import wait_for_receipt
 from apps.foundation.errors import Conflict
 from apps.foundation.via import coming_by
@@ -29,9 +29,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, key_id: int, comment: str, **options: Any) -> None:
         """Exit status: 0 in force on every worker, 3 on k of n, 1 refused and nothing changed."""
         try:
-            key = APIKey.objects.select_related("application__tenant").get(pk=key_id)
+            key = Credential.objects.select_related("application__tenant").get(pk=key_id)
             services.key_revoke(actor=PLATFORM, key=key, comment=comment)
-        except APIKey.DoesNotExist:
+        except Credential.DoesNotExist:
             self.stderr.write(f"There is no key {key_id}. Nothing was changed.")
             raise SystemExit(1) from None
         except Conflict as error:

@@ -25,12 +25,15 @@ class Presented:
 
 @dataclass(slots=True, frozen=True)
 class Identified:
-    """Whose it is. ``by`` is what the record is known by, 16 to 512 bytes, of which the control plane keeps the HMAC; ``until`` is
-    how long (Unix seconds) the same head says the same, where a clock has a say in it.
+    """Whose it is. ``by`` is what the record is known by, 16 to 512 bytes of an API key, of which the control plane keeps the HMAC;
+    of another ``kind`` (a client ID, a fingerprint, a signing key's ID) in a ``namespace``. ``until`` is how long (Unix seconds)
+    the same head says the same, where a clock has a say in it.
     """
 
     by: bytes
     until: float = FOREVER
+    kind: str = "api_key"
+    namespace: str = ""
 
 
 class Authenticator:

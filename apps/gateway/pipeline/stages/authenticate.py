@@ -17,7 +17,8 @@ from apps.wire.api_keys import holds_secret
 
 
 class Authenticate(Stage):
-    """Checks keys. ``digest`` gives what a key is known by, ``look_up`` brings the credential of a digest into ``config`` or raises
+    """Checks keys and the like. ``digest`` gives what a key is known by, ``digest_of_identifier`` what another kind of credential
+    is (by kind, namespace and identifier), ``look_up`` brings the credential of a digest into ``config`` or raises
     ``CredentialUnknown``, and ``mac_key`` is the key under which configuration travels.
     """
 
@@ -28,10 +29,12 @@ class Authenticate(Stage):
         self,
         config: WorkerConfig,
         digest: Callable[[bytes], str | None],
+        digest_of_identifier: Callable[[str, str, bytes], str],
         look_up: Callable[[str], Awaitable[object]],
         mac_key: bytes,
     ) -> None:
         self._config, self._digest, self._look_up, self._mac_key = config, digest, look_up, mac_key
+        self._digest_of_identifier = digest_of_identifier
 
     def __call__(self, x: Call) -> GatewayResponse | Need | None:
         """Check the secret, and remove every key from what is forwarded. Refuses with 401 what is missing, malformed, unknown,
@@ -51,9 +54,12 @@ class Authenticate(Stage):
             return identified
         if isinstance(identified, Problem):
             return not_ready(x) if identified is Problem.NOT_READY else _challenge(x, identified)
-        digest = self._digest(identified.by)
-        if digest is None:
-            return _challenge(x, Problem.INVALID_CREDENTIAL)
+        if identified.kind == "api_key":
+            digest = self._digest(identified.by)
+            if digest is None:
+                return _challenge(x, Problem.INVALID_CREDENTIAL)
+        else:
+            digest = self._digest_of_identifier(identified.kind, identified.namespace, identified.by)
         if not self._config.trust_lease.valid(x.began):
             return not_ready(x)
         credential = self._config.credential(digest)
