@@ -21,6 +21,7 @@ import pytest
 from apps import httpcache
 from apps.gateway.call.header_rules import ruled
 from apps.gateway.call.problems import Problem
+from apps.gateway.pipeline.authenticators.token_faults import TokenFault
 from apps.gateway.pipeline.stages.route import fields_taken
 from apps.httpcache import CacheEntry, Identity, Policy, Request, RequestPlan, ResponseHead, StoredResponse
 from apps.httpcache.bounded_table import Remembered
@@ -398,6 +399,7 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
     "Credential | None": lambda text: None,
     "Reason | None": lambda text: None,
     "Problem": lambda text: Problem.INVALID_REQUEST,
+    "TokenFault": lambda text: TokenFault.MALFORMED,
     "CacheEntry | None": lambda text: None,
     "collections.abc.Sequence[Rewrite]": lambda text: [Rewrite((None,), (0, "x"), rest=True, passes_rest=True)],
     "tuple[tuple[str, str], ...]": lambda text: API.operations,

@@ -6,12 +6,14 @@ from typing import Annotated
 from apps.analytics.models import CallRecord
 from apps.egress.rules import REASONS as EGRESS
 from apps.gateway.call.problems import Problem
+from apps.gateway.pipeline.authenticators.token_faults import TokenFault
 from apps.httpcache.reasons import Reason
 from apps.wire.failure_causes import FailureCause
 
 _SENTENCES = (
     {problem.code: problem.detail for problem in Problem}
     | EGRESS
+    | {fault.code: fault.sentence for fault in TokenFault}
     | {cause.code: cause.sentence for cause in FailureCause}
     | {reason.code: reason.sentence for reason in Reason}
     | {"gateway_crash": "The gateway died while it sent this response."}

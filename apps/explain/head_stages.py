@@ -27,6 +27,7 @@ from apps.gateway.call.keyed_body import KEYED_BYTES
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.responses import WholeResponse, refuse
 from apps.gateway.config.worker_config import UNKNOWN, Unknown, WorkerConfig, bare_host
+from apps.gateway.pipeline.authenticators.sources import Sources
 from apps.gateway.pipeline.authenticators.table import taken_by
 from apps.gateway.pipeline.stages import Need
 from apps.gateway.pipeline.stages.authenticate import Authenticate, digest_of, not_ready
@@ -114,7 +115,9 @@ def stages(
     digests = partial(digest_of, pepper), partial(identifier_digest, pepper)
     return (
         Route(config, LoopDetection(master), trusts=lambda client: False),
-        partial(_as, application, config) if application else Authenticate(config, *digests, _known, master),
+        partial(_as, application, config)
+        if application
+        else Authenticate(config, *digests, _known, master, Sources(config)),
         Authorize(config),
         PlanCache(),
         Validate(),

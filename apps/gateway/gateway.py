@@ -18,6 +18,7 @@ from apps.gateway.fetch.invalidation import Invalidation
 from apps.gateway.fetch.lookups import SharedLookups
 from apps.gateway.limits.allowances import Allowances
 from apps.gateway.limits.client_limits import ClientConnections
+from apps.gateway.pipeline.authenticators.sources import Sources
 from apps.gateway.pipeline.client_address import address_of, is_within, networks_of
 from apps.gateway.pipeline.metrics_access import MetricsReaders
 from apps.gateway.pipeline.own_endpoints import OwnEndpoints
@@ -38,6 +39,7 @@ from apps.gateway.samples import samples_of
 from apps.gateway.upstream.calls import UpstreamCalls
 from apps.gateway.upstream.client import HTTP1Client, UpstreamClient
 from apps.gateway.upstream.concurrency import ConcurrencyLimits
+from apps.gateway.upstream.exchange import Exchange
 from apps.gateway.upstream.failure_log import FailureLog
 from apps.gateway.upstream.loop_detection import LoopDetection
 from apps.wire import api_keys
@@ -113,7 +115,7 @@ class Gateway:
         self.lookups = SharedLookups(self.store, self.coalescer.is_under_way)
         self.connections = ClientConnections(options.connections_per_client, options.connections)
         self._digest = lru_cache(maxsize=DIGESTS_KEPT)(lambda value: digest_of(options.key_pepper, value))
-        self._digest_of_identifier = lru_cache(maxsize=DIGESTS_KEPT)(
+        self._digest_of_identifier = lru_cache(maxsize=IDENTIFIERS_KEPT)(
             partial(api_keys.identifier_digest, options.key_pepper)
         )
         self._trusted = networks_of(options.trusted_proxies)
@@ -123,11 +125,19 @@ class Gateway:
         self.invalidation = Invalidation(
             options.redis_url, self.store.purges, self.config, self.subscriber.worker, self.spawn
         )
+        self.sources = Sources(self.config, Exchange(self.client, self.config), self.spawn)
         self.stopping = False
         self.own_endpoints = OwnEndpoints(self.config, self.metrics_readers, self.metrics, lambda: self.stopping)
         self.stages: tuple[Stage, ...] = (
             Route(self.config, self.loop_detection, self.trusts),
-            Authenticate(self.config, self.digest, self._digest_of_identifier, self.subscriber.lookup, options.mac_key),
+            Authenticate(
+                self.config,
+                self.digest,
+                self._digest_of_identifier,
+                self.subscriber.lookup,
+                options.mac_key,
+                self.sources,
+            ),
             Authorize(self.config),
             PlanCache(),
             Limit(self.allowances),

@@ -120,9 +120,18 @@ _OF_POLICY = {
 }
 
 
-def subject_of_key(key_id: int) -> str:
-    """The subject that a key stands for, where nothing distinguishes its callers."""
-    return f"key:{key_id}"
+def subject_of_key(key_id: int, caller: str = "") -> str:
+    """The subject that a key stands for; with a ``caller``, the one of these who calls with it, under a name that doesn't tell
+    who that is.
+    """
+    key = f"key:{key_id}"
+    return f"{key}/{hashlib.sha256(caller.encode()).hexdigest()[:32]}" if caller else key
+
+
+def subjects_over(subject: str) -> tuple[str, ...]:
+    """A subject, and the key that it calls with."""
+    key, slash, _ = subject.partition("/")
+    return (subject, key) if slash else (subject,)
 
 
 def base_scope(policy: Policy, identity: Identity) -> SharingScope:

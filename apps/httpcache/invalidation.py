@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 from apps.httpcache.entity_tags import ANY
 from apps.httpcache.entry import CacheEntry, Selecting
 from apps.httpcache.fields import first
+from apps.httpcache.identity import subjects_over
 from apps.httpcache.keys import variant_key
 from apps.httpcache.messages import Request, ResponseHead
 from apps.httpcache.normalise import normalise_target
@@ -80,7 +81,7 @@ def tag_of_grant(api: str, holder: str) -> str:
 
 
 def tag_of_subject(subject: str) -> str:
-    """Every response that is this subject's own."""
+    """Every response that is this subject's own; of a key, that of all who call with it."""
     return f"s:{subject}"
 
 
@@ -105,7 +106,8 @@ def tags_of(entry: CacheEntry) -> tuple[str, ...]:
         tag_of_path(api, entry.path),
         *dict.fromkeys(prefixes),
         *(f"k:{api}:{key}" for key in entry.tags),
-        *(f"{kind}:{name}" for kind, name in zip("tos", holder, strict=False) if name),
+        *(f"{kind}:{name}" for kind, name in zip("to", holder, strict=False) if name),
+        *(tag_of_subject(each) for subject in holder[2:] for each in subjects_over(subject) if each),
         *(f"g:{api}:{name}" for name in holder[:2] if name),
         tag_of_representation(api, entry.key, entry.selecting),
     )

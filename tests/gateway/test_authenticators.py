@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
-from apps.gateway.pipeline.authenticators import Authenticator, Identified, Presented, table
-from apps.gateway.pipeline.authenticators.table import AUTHENTICATORS, OPEN, presented_to, secret_fields
+from apps.gateway.pipeline.authenticators import Authenticator, Identified, Presented, Refused, table
+from apps.gateway.pipeline.authenticators.sources import Sources
+from apps.gateway.pipeline.authenticators.table import AUTHENTICATORS, OPEN, secret_fields
 from apps.gateway.pipeline.stages import Need
 from apps.wire.api_keys import make_key
 from apps.wire.snapshot import API
@@ -30,27 +32,34 @@ def test_no_two_ways_have_one_word():
 @pytest.mark.parametrize("way", AUTHENTICATORS, ids=lambda way: way.word)
 @pytest.mark.parametrize("key_header", ["X-API-Key", "X-Acme-Key"])
 def test_a_way_reads_what_it_shows_to_callers(way: Authenticator, key_header: str):
-    found = presented_to(api(authentication=(way.word,), api_key_header=key_header), lines(way, key_header))
+    found = way.find(api(authentication=(way.word,), api_key_header=key_header), lines(way, key_header))
     assert found is not None
-    assert found[0] is way
-    assert found[1].secret == SECRET.encode()
+    assert found.secret == SECRET.encode()
 
 
 @pytest.mark.parametrize("way", AUTHENTICATORS, ids=lambda way: way.word)
 def test_what_is_said_twice_is_no_secret(way: Authenticator):
-    found = presented_to(api(authentication=(way.word,)), lines(way) * 2)
+    found = way.find(api(authentication=(way.word,)), lines(way) * 2)
     assert found is not None
-    assert found[1].secret is None
+    assert found.secret is None
 
 
 @pytest.mark.parametrize("way", AUTHENTICATORS, ids=lambda way: way.word)
-def test_its_fields_never_go_on_where_it_is_taken_and_are_looked_into_where_it_is_not(way: Authenticator):
+def test_its_fields_never_go_on_where_it_is_taken_and_are_looked_into_for_keys_where_it_is_not(way: Authenticator):
     ((name, value),) = lines(way)
     taken, _ = secret_fields(api(authentication=(way.word,)))
     assert name in taken
     withheld, readers = secret_fields(api(authentication=(OPEN,)))
     assert withheld == frozenset()
-    assert readers[name].secret_in(value) == SECRET.encode()
+    assert way.secret_in(value) == SECRET.encode()
+    assert not way.secret_is_key or readers[name].secret_in(value) == SECRET.encode()
+
+
+@pytest.mark.parametrize("way", AUTHENTICATORS, ids=lambda way: way.word)
+def test_keys_never_go_on_and_tokens_do_where_an_administrator_says_so(way: Authenticator):
+    ((name, _),) = lines(way)
+    withheld, _ = secret_fields(api(authentication=(way.word,), forward_credential=True))
+    assert (name in withheld) is way.secret_is_key
 
 
 @pytest.mark.parametrize("way", AUTHENTICATORS, ids=lambda way: way.word)
@@ -83,7 +92,7 @@ class Badges(Authenticator):
     usual = frozenset({b"x-badge"})
 
     def __init__(self) -> None:
-        self.known: dict[bytes, Identified | Problem] = {}
+        self.known: dict[bytes, Identified | Refused] = {}
         self.asked: list[bytes] = []
 
     def secret_in(self, value: bytes) -> bytes | None:
@@ -92,16 +101,16 @@ class Badges(Authenticator):
     def challenge(self, api: API) -> bytes:
         return b"Badge"
 
-    def identify(self, api: API, presented: Presented, now: float) -> Identified | Need | Problem:
+    def identify(self, x: Call, presented: Presented, sources: Sources) -> Identified | Need | Refused:
         badge = presented.secret
         if badge is None:
-            return Problem.INVALID_CREDENTIAL
+            return Refused(Problem.INVALID_CREDENTIAL)
         return self.known.get(badge) or Need(lambda: self._ask(badge))
 
     async def _ask(self, badge: bytes) -> None:
         self.asked.append(badge)
-        answers = {b"anna": Identified(KEY.encode(), time() + 60), b"otto": Problem.NOT_READY}
-        self.known[badge] = answers.get(badge, Problem.INVALID_CREDENTIAL)
+        answers = {b"anna": Identified(KEY.encode(), time() + 60), b"otto": Refused(Problem.NOT_READY)}
+        self.known[badge] = answers.get(badge, Refused(Problem.INVALID_CREDENTIAL))
 
 
 @pytest.fixture
@@ -133,6 +142,6 @@ async def test_a_head_is_remembered_as_long_as_it_says_who_calls(
     badges.known[b"anna"] = Identified(KEY.encode(), time() + seconds)
     # The first one waits for the record, and is not remembered.
     statuses = [(await lane.call("/products/items", key=None, x_badge="anna")).status for _ in range(2)]
-    badges.known[b"anna"] = Problem.INVALID_CREDENTIAL
+    badges.known[b"anna"] = Refused(Problem.INVALID_CREDENTIAL)
     statuses.append((await lane.call("/products/items", key=None, x_badge="anna")).status)
     assert statuses == [200, 200, again]

@@ -8,6 +8,7 @@ from apps.httpcache import (
     ResponseHead,
     on_unsafe,
     paths_meant,
+    subject_of_key,
     tag_of_api,
     tag_of_application,
     tag_of_grant,
@@ -100,6 +101,13 @@ def test_what_is_not_shared_by_all_ends_with_the_grant_of_its_holder(scope, name
         tag_of_subject("ann"),
     }
     assert tags & found == named
+
+
+def test_what_a_keys_caller_has_of_its_own_ends_with_the_key_too():
+    caller = subject_of_key(7, "ann")
+    the_plan = plan(policy=Policy(api="products", scope="subject"), identity=Identity("acme", "acme/bot", caller))
+    found = tags_of(stored([("Cache-Control", "max-age=60")], the_plan=the_plan).entry)
+    assert {tag_of_subject(caller), tag_of_subject("key:7")} <= set(found)
 
 
 def test_a_holder_without_a_name_has_no_tag():

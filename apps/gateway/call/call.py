@@ -71,6 +71,8 @@ class Call:
     credential: Credential | None = None
     identified_until = float("inf")
     """Until when (Unix seconds) this head says who calls."""
+    subject = ""
+    """Who calls among those with one credential, where the way of saying so tells them apart."""
     grant: Grant | None = None
     plan: Plan | None = None
     cache_plan = NO_PLAN
@@ -99,6 +101,8 @@ class Call:
     cache_status = b"apimgr;fwd=bypass"
     reason = ""
     code = ""
+    why = ""
+    """Why a stage refused the call, where a closed list of reasons says more than its code."""
     cause = ""
     """Why the last upstream call that failed did: the code of a ``FailureCause``."""
     flags: tuple[str, ...] = ()

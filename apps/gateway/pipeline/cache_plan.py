@@ -8,12 +8,16 @@ from apps.httpcache.request_body import KEYED_BY_BODY
 from apps.wire.snapshot import API, Credential
 
 
-def plan_call(api: API, request: httpcache.Request, credential: Credential | None) -> httpcache.RequestPlan:
-    """The plan of ``request``, whose path is below the API's listen path, and which holds only what may be forwarded."""
+def plan_call(
+    api: API, request: httpcache.Request, credential: Credential | None, subject: str = ""
+) -> httpcache.RequestPlan:
+    """The plan of ``request``, whose path is below the API's listen path, and which holds only what may be forwarded. ``subject``
+    is who calls with the credential, where that is known.
+    """
     policy = api.policy_for(request.method, request.path)
     if policy.body == GRAPHQL:
         _read_graphql(request, policy)
-    return httpcache.plan_request(request, policy, identity_of(api, credential))
+    return httpcache.plan_request(request, policy, identity_of(api, credential, subject))
 
 
 def fields_forwarded(api: API, headers: httpcache.Headers) -> httpcache.Headers:
@@ -21,14 +25,14 @@ def fields_forwarded(api: API, headers: httpcache.Headers) -> httpcache.Headers:
     return fields_taken(api, headers, False)
 
 
-def identity_of(api: API, credential: Credential | None) -> httpcache.Identity:
+def identity_of(api: API, credential: Credential | None, subject: str = "") -> httpcache.Identity:
     """Who calls, and what the upstream learns of it."""
     if credential is None:
         return httpcache.ANONYMOUS
     # An upstream that sees credentials of its callers may answer each of them differently.
     told = httpcache.SharingScope.SUBJECT if api.forward_credential else httpcache.SharingScope.SHARED
     return httpcache.Identity(
-        credential.tenant, credential.application, httpcache.subject_of_key(credential.key_id), told
+        credential.tenant, credential.application, httpcache.subject_of_key(credential.key_id, subject), told
     )
 
 

@@ -128,7 +128,7 @@ class Pipeline:
             if type(outcome) is Need:
                 break
             place += 1
-            decision = x.code or describe(x)
+            decision = (x.why or x.code) if x.code else describe(x)
             if decision:
                 trace += ((name, decision, (monotonic() - x.began) * 1000),)
             if outcome is not None:

@@ -3,15 +3,21 @@
 offers, the calls that it shows and makes, and what explains a call go by these methods.
 
 A way says where in a head something stands, and by what the record of the caller is known, which the control plane keeps. For most
-that is a secret; a way that has to ask another server first says so with ``Need``, as stages do.
+that is a secret; a way that has to ask another server first says so with ``Need``, as stages do. Ways hold nothing themselves: what
+a worker has and remembers for them is in its ``sources``.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
 from apps.gateway.pipeline.stages import FOREVER, Need
 from apps.httpcache.messages import Headers
 from apps.wire.snapshot import API, Credential
+
+if TYPE_CHECKING:
+    from apps.gateway.pipeline.authenticators.sources import Sources
 
 
 @dataclass(slots=True, frozen=True)
@@ -27,13 +33,30 @@ class Presented:
 class Identified:
     """Whose it is. ``by`` is what the record is known by, 16 to 512 bytes of an API key, of which the control plane keeps the HMAC;
     of another ``kind`` (a client ID, a fingerprint, a signing key's ID) in a ``namespace``. ``until`` is how long (Unix seconds)
-    the same head says the same, where a clock has a say in it.
+    the same head says the same, where a clock has a say in it. ``subject`` tells apart those who call with one credential.
     """
 
     by: bytes
     until: float = FOREVER
     kind: str = "api_key"
     namespace: str = ""
+    subject: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Refused:
+    """Why it isn't known whose it is. ``why`` is the code of a closed list, for the call's trace; ``detail`` what the caller reads
+    instead of the problem's own; ``challenge`` what ``WWW-Authenticate`` says instead of the way's own.
+    """
+
+    problem: Problem
+    why: str = ""
+    detail: str | None = None
+    challenge: bytes = b""
+    retry_after: int = 5
+    """Seconds after which a call may be made again that can't be decided now (503)."""
+    passes: bool = False
+    """Another way that the API takes may know it."""
 
 
 class Authenticator:
@@ -47,13 +70,16 @@ class Authenticator:
     usual: frozenset[bytes]
     """The request fields (in lower case) in which it stands unless an API says otherwise."""
 
+    secret_is_key = True
+    """Whether its secrets are keys of the platform, which no upstream may see, also where an API doesn't take this way."""
+
     def fields(self, key_header: str) -> frozenset[bytes]:
         """Those in which it stands at an API with this header for keys. They never reach the upstreams of one that takes it."""
         return self.usual
 
     def secret_in(self, value: bytes) -> bytes | None:
         """The secret that a value of such a field holds; ``None``: it can hold none. Where an API doesn't take this way, the
-        field goes on unless that is the secret of a credential here.
+        field goes on unless that is a key of the platform.
         """
         raise NotImplementedError
 
@@ -67,9 +93,9 @@ class Authenticator:
         """The same of the values of its fields, of which there is one at least."""
         return Presented(self.secret_in(values[0]) if len(values) == 1 else None)
 
-    def identify(self, api: API, presented: Presented, now: float) -> "Identified | Need | Problem":
-        """Whose it is: a problem where no credential has it (``INVALID_CREDENTIAL``), or that can't be known (``NOT_READY``)."""
-        return Problem.INVALID_CREDENTIAL if presented.secret is None else Identified(presented.secret)
+    def identify(self, x: Call, presented: Presented, sources: "Sources") -> Identified | Need | Refused:
+        """Whose it is. After ``Need`` it is asked again."""
+        return Refused(Problem.INVALID_CREDENTIAL) if presented.secret is None else Identified(presented.secret)
 
     def is_whose(self, presented: Presented, credential: Credential) -> bool:
         """Whether the record of the secret is that of whom the caller says to be. Asked with nothing that a caller can time."""

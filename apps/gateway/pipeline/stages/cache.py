@@ -48,7 +48,7 @@ def plan_of(x: Call) -> httpcache.RequestPlan:
         has_body=x.body is not None,
         body=x.read_ahead.whole if x.read_ahead is not None else None,
     )
-    return plan_call(api, request, x.credential)
+    return plan_call(api, request, x.credential, x.subject)
 
 
 class Cache(Stage):

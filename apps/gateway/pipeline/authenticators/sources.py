@@ -1,0 +1,20 @@
+"""What ways of saying who calls may ask of the worker that they run in."""
+
+from collections.abc import Callable, Coroutine
+
+from apps.gateway.config.worker_config import WorkerConfig
+from apps.gateway.upstream.exchange import Exchange
+
+
+class Sources:
+    """One per worker. ``exchange`` asks other servers, ``spawn`` does so beside the calls; without them (``None``) nothing is
+    fetched: what isn't known then can't be checked.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        exchange: Exchange | None = None,
+        spawn: Callable[[Coroutine[None, None, None]], object] | None = None,
+    ) -> None:
+        self.config, self.exchange, self.spawn = config, exchange, spawn
