@@ -13,7 +13,7 @@ from apps.access.services.applications import named
 from apps.catalog.models import API
 from apps.console.call_examples import curl_of, example_host
 from apps.fleet.receipts import wait_for_receipt
-from apps.gateway.pipeline.authenticators.table import taken_by
+from apps.gateway.pipeline.authenticators.table import way_of_keys
 from apps.httpcache import Headers
 from apps.wire.listen_paths import path_at
 
@@ -47,11 +47,10 @@ def call(api: API, method: str, path: str, headers: Headers, body: str, made: Ne
     """Call ``path`` of ``api`` through the gateway, at ``host`` or one for an example. Never raises for what the network does."""
     sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name not in REFUSED}
     trial = Trial(curl=curl_of(api, path, method=method, headers=sent, body=body, host=host))
-    if made is not None:
+    way = way_of_keys(api.authentication)
+    if made is not None and way is not None:
         wait_for_receipt()  # a gateway that doesn't know the key yet would answer 401
-        name, value = taken_by(tuple(api.authentication))[0].example(
-            api.api_key_header, named(made.key.application), made.secret
-        )
+        name, value = way.example(api.api_key_header, named(made.key.application), made.secret)
         sent[name] = value
     if api.hosts:
         sent["host"] = host or example_host(api)

@@ -52,7 +52,7 @@ def test_its_fields_never_go_on_where_it_is_taken_and_are_looked_into_for_keys_w
     withheld, readers = secret_fields(api(authentication=(OPEN,)))
     assert withheld == frozenset()
     assert way.secret_in(value) == SECRET.encode()
-    assert not way.secret_is_key or readers[name].secret_in(value) == SECRET.encode()
+    assert not way.secret_is_key or SECRET.encode() in [each.secret_in(value) for each in readers[name]]
 
 
 @pytest.mark.parametrize("way", AUTHENTICATORS, ids=lambda way: way.word)

@@ -83,14 +83,20 @@ class Authenticator:
         """
         raise NotImplementedError
 
+    def find_in(self, x: Call) -> Presented | None:
+        """What the caller says of itself in a call; ``None``: nothing. For ways that look at more than fields."""
+        return self.find(x.api, x.headers)
+
     def find(self, api: API, headers: Headers) -> Presented | None:
-        """What the caller says of itself by these fields; ``None``: nothing."""
+        """The same of the call's fields."""
         fields = self.fields(api.api_key_header)
         values = [value for name, value in headers if name in fields]
         return self.read(values) if values else None
 
     def read(self, values: list[bytes]) -> Presented | None:
-        """The same of the values of its fields, of which there is one at least."""
+        """The same of the values of its fields, of which there is one at least. Ways may share a field: ``None`` where this
+        one isn't spoken in it.
+        """
         return Presented(self.secret_in(values[0]) if len(values) == 1 else None)
 
     def identify(self, x: Call, presented: Presented, sources: "Sources") -> Identified | Need | Refused:

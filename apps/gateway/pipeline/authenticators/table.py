@@ -1,12 +1,14 @@
 """Every way in which callers say who they are, and what follows from those that an API takes."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from apps.gateway.pipeline.authenticators import Authenticator
 from apps.gateway.pipeline.authenticators.api_key import KEY_FIELD, APIKeys
+from apps.gateway.pipeline.authenticators.basic import Basic
 from apps.wire.snapshot import API
 
-AUTHENTICATORS: tuple[Authenticator, ...] = (APIKeys(),)
+AUTHENTICATORS: tuple[Authenticator, ...] = (APIKeys(), Basic())
 """The one place where they are named."""
 
 OPEN = "none"
@@ -20,9 +22,18 @@ def taken_by(authentication: tuple[str, ...]) -> tuple[Authenticator, ...]:
     return tuple([_BY_WORD[word] for word in authentication if word in _BY_WORD])
 
 
-def secret_fields(api: API) -> tuple[frozenset[bytes], dict[bytes, Authenticator]]:
+def way_of_keys(authentication: Iterable[str]) -> Authenticator | None:
+    """The first way among the words of an API in which an API key can be given; ``None``: it takes none."""
+    return next((way for way in taken_by(tuple(authentication)) if way.secret_is_key), None)
+
+
+Readers = dict[bytes, tuple[Authenticator, ...]]
+"""By field, the ways in which it may hold a key."""
+
+
+def secret_fields(api: API) -> tuple[frozenset[bytes], Readers]:
     """The fields in which secrets travel: those that never reach the API's upstreams, and those that do unless their value
-    holds the secret of a credential here, as this way reads it.
+    holds the secret of a credential here, as one of these ways reads it.
 
     Where an API takes a secret, nothing else can stand. Where an administrator has set ``forward_credential``, the usual field for
     keys goes on beside that, and tokens of others do. An open API takes none, and its upstream may have keys of its own.
@@ -33,11 +44,14 @@ def secret_fields(api: API) -> tuple[frozenset[bytes], dict[bytes, Authenticator
 @lru_cache(maxsize=256)
 def _secret_fields(
     authentication: tuple[str, ...], key_header: str, forwards: bool
-) -> tuple[frozenset[bytes], dict[bytes, Authenticator]]:
+) -> tuple[frozenset[bytes], Readers]:
     withheld: frozenset[bytes] = frozenset()
     if taken := taken_by(authentication):
         withheld = withheld.union(*(each.fields(key_header) for each in taken if each.secret_is_key or not forwards))
         withheld |= set() if forwards else {KEY_FIELD}
-    keys = [each for each in AUTHENTICATORS if each.secret_is_key]
-    read_by = {name: each for each in keys for name in each.fields(key_header) | each.usual}
-    return withheld, {name: each for name, each in read_by.items() if name not in withheld}
+    readers: Readers = {}
+    for each in AUTHENTICATORS:
+        if each.secret_is_key:
+            for name in (each.fields(key_header) | each.usual) - withheld:
+                readers[name] = (*readers.get(name, ()), each)
+    return withheld, readers

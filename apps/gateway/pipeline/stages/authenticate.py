@@ -97,7 +97,7 @@ class Authenticate(Stage):
         """
         passed = None
         for way in taken_by(x.api.authentication):
-            presented = way.find(x.api, x.headers)
+            presented = way.find_in(x)
             if presented is None:
                 continue
             identified = way.identify(x, presented, self._sources)
@@ -112,9 +112,12 @@ class Authenticate(Stage):
         """
         _, readers = secret_fields(x.api)
         holding = set()
-        for pair in x.request_headers if readers else ():
-            way = readers.get(pair[0])
-            secret = way.secret_in(pair[1]) if way is not None else None
+        held = [
+            (pair, way.secret_in(pair[1]))
+            for pair in (x.request_headers if readers else ())
+            for way in readers.get(pair[0], ())
+        ]
+        for pair, secret in held:
             digest = self._digest(secret) if secret is not None else None
             if digest is None:
                 continue
