@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
+from django.conf import settings
+
 from apps.catalog.choices import AUTHENTICATION, UPSTREAM_HOST
 from apps.httpcache.fields import PROXY_FIELDS
 from apps.httpcache.identity import folded
@@ -18,6 +20,7 @@ RESERVED = "/_gateway/"
 LONGEST_TIMEOUT = 3600.0
 MOST_HEADERS = 32
 
+_PARAMETER = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9-]+\Z")
 _VALUE = re.compile(r"[\t\x20-\x7e]*\Z")
@@ -145,6 +148,22 @@ def check_key_header(value: object) -> str:
         raise ValueError("This is not a header name.")
     if value.lower() in FRAMING | {"cookie", "authorization", "content-type", "accept"}:
         raise ValueError(f"{value} has another meaning: choose a header of its own, like X-API-Key.")
+    return value
+
+
+def check_key_parameter(value: object) -> str:
+    """The query parameter in which callers may send their key; empty: none."""
+    if not isinstance(value, str) or (value and not _PARAMETER.fullmatch(value)):
+        raise ValueError("A parameter's name has up to 64 letters, digits and -._~ here.")
+    return value
+
+
+def check_key_cookie(value: object) -> str:
+    """The cookie in which callers may send their key; empty: none."""
+    if not isinstance(value, str) or (value and (not _TOKEN.match(value) or len(value) > 64)):
+        raise ValueError("This is not the name of a cookie.")
+    if value in {settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME}:
+        raise ValueError("This cookie is the console's own.")
     return value
 
 

@@ -197,6 +197,42 @@ class APISettings(models.Model):
         own_check=field_checks.check_key_header,
         in_catalogue=True,
     ).of(models.CharField(max_length=64, default="X-API-Key"))
+    api_key_query = APISetting(
+        TEXT,
+        Tab.SETTINGS,
+        "Query parameter of the key",
+        help="Also here, where the header has none: for callers that can set none. Empty: not there.",
+        description="Query parameter in which keys may stand too; empty: none.",
+        anchor="places-of-keys",
+        own_check=field_checks.check_key_parameter,
+        in_catalogue=True,
+        younger=True,
+    ).of(models.CharField(max_length=64, blank=True, help_text="Query parameter in which keys may stand; empty: none."))
+    api_key_cookie = APISetting(
+        TEXT,
+        Tab.SETTINGS,
+        "Cookie of the key",
+        help="Also here, where neither header nor query has one. Empty: not there.",
+        description="Cookie in which keys may stand too; empty: none.",
+        anchor="places-of-keys",
+        own_check=field_checks.check_key_cookie,
+        in_catalogue=True,
+        younger=True,
+    ).of(models.CharField(max_length=64, blank=True, help_text="Cookie in which keys may stand; empty: none."))
+    api_key_basic_user = APISetting(
+        SWITCH,
+        Tab.SETTINGS,
+        "The key as the user of Basic, without a password",
+        help="As some client libraries send it.",
+        description="Whether keys may be the user of Authorization: Basic, with an empty password.",
+        anchor="places-of-keys",
+        in_catalogue=True,
+        younger=True,
+    ).of(
+        models.BooleanField(
+            default=False, help_text="Keys may be the user of Authorization: Basic, with an empty password."
+        )
+    )
     forward_credential = APISetting(
         SWITCH,
         Tab.SETTINGS,

@@ -15,9 +15,9 @@ from apps.console import number_format
 from apps.console.precedence import Winner, winners
 from apps.fleet.compile import compile_api
 from apps.foundation.path_templates import refusal_of_template
-from apps.gateway.call.withheld_keys import query_without_keys
 from apps.gateway.pipeline.authenticators.table import OPEN
 from apps.gateway.pipeline.cache_plan import fields_forwarded, plan_call
+from apps.gateway.pipeline.stages.route import query_taken
 from apps.httpcache.policy import Policy
 from apps.wire.snapshot import API as Compiled
 from apps.wire.snapshot import Credential
@@ -74,7 +74,7 @@ def preview(api: API, policy: CachePolicy, sample: Mapping[str, Any]) -> Preview
         scheme="http",
         host=b"gateway",
         path=target.path,
-        query=query_without_keys(target.query),
+        query=query_taken(compiled, target.query),
         headers=fields_forwarded(compiled, headers_of(sample.get("request_headers") or ())),
         has_body=body is not None,
         body=body,

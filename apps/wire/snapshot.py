@@ -9,7 +9,7 @@ import msgspec
 from apps.httpcache.patterns import matches, segments_of
 from apps.httpcache.policy import OFF, Policy
 
-EDITION = 5
+EDITION = 6
 """Which way the publisher of this version writes rows: raised whenever the same rows become other parts or records (a test
 knows). What an older version wrote is written anew: no gateway goes on by what that version left out.
 """
@@ -120,6 +120,9 @@ class API(msgspec.Struct, frozen=True, array_like=True):
     host_header: str = ""  # of calls to upstreams; empty: of the upstream's URL
     jwt: TokenRules = TokenRules()
     introspection: str = ""  # slug; empty: none
+    api_key_query: str = ""  # parameter, cookie: where keys may stand besides the header; empty: nowhere
+    api_key_cookie: str = ""
+    api_key_basic_user: bool = False
 
     def policy_for(self, method: str, path: bytes) -> Policy:
         """The cache policy of a call: the first operation's that it falls under, else the API's own. ``path`` is

@@ -73,8 +73,10 @@ class Authenticator:
     secret_is_key = True
     """Whether its secrets are keys of the platform, which no upstream may see, also where an API doesn't take this way."""
 
-    def fields(self, key_header: str) -> frozenset[bytes]:
-        """Those in which it stands at an API with this header for keys. They never reach the upstreams of one that takes it."""
+    def fields(self, key_header: str, basic_user: bool) -> frozenset[bytes]:
+        """Those in which it stands at an API with this header for keys, and perhaps keys as the user of ``Basic``. They never
+        reach the upstreams of one that takes it.
+        """
         return self.usual
 
     def secret_in(self, value: bytes) -> bytes | None:
@@ -89,7 +91,7 @@ class Authenticator:
 
     def find(self, api: API, headers: Headers) -> Presented | None:
         """The same of the call's fields."""
-        fields = self.fields(api.api_key_header)
+        fields = self.fields(api.api_key_header, api.api_key_basic_user)
         values = [value for name, value in headers if name in fields]
         return self.read(values) if values else None
 

@@ -20,7 +20,7 @@ class Basic(Authenticator):
 
     def secret_in(self, value: bytes) -> bytes | None:
         pair = user_and_password(value)
-        return pair[1] if pair is not None else None
+        return pair[1] or pair[0] if pair is not None else None
 
     def read(self, values: list[bytes]) -> Presented | None:
         if not any(is_basic(value) for value in values):

@@ -27,6 +27,16 @@ def way_of_keys(authentication: Iterable[str]) -> Authenticator | None:
     return next((way for way in taken_by(tuple(authentication)) if way.secret_is_key), None)
 
 
+def key_parameter(api: API) -> bytes:
+    """The query parameter in which the API takes keys; empty: none."""
+    return api.api_key_query.encode() if APIKeys.word in api.authentication else b""
+
+
+def key_cookie(api: API) -> bytes:
+    """The cookie in which the API takes keys; empty: none."""
+    return api.api_key_cookie.encode() if APIKeys.word in api.authentication else b""
+
+
 Readers = dict[bytes, tuple[Authenticator, ...]]
 """By field, the ways in which it may hold a key."""
 
@@ -38,20 +48,20 @@ def secret_fields(api: API) -> tuple[frozenset[bytes], Readers]:
     Where an API takes a secret, nothing else can stand. Where an administrator has set ``forward_credential``, the usual field for
     keys goes on beside that, and tokens of others do. An open API takes none, and its upstream may have keys of its own.
     """
-    return _secret_fields(api.authentication, api.api_key_header, api.forward_credential)
+    return _secret_fields(api.authentication, api.api_key_header, api.api_key_basic_user, api.forward_credential)
 
 
 @lru_cache(maxsize=256)
 def _secret_fields(
-    authentication: tuple[str, ...], key_header: str, forwards: bool
+    authentication: tuple[str, ...], key_header: str, basic_user: bool, forwards: bool
 ) -> tuple[frozenset[bytes], Readers]:
     withheld: frozenset[bytes] = frozenset()
     if taken := taken_by(authentication):
-        withheld = withheld.union(*(each.fields(key_header) for each in taken if each.secret_is_key or not forwards))
-        withheld |= set() if forwards else {KEY_FIELD}
+        of_ways = [each.fields(key_header, basic_user) for each in taken if each.secret_is_key or not forwards]
+        withheld = withheld.union(*of_ways) | (set() if forwards else {KEY_FIELD})
     readers: Readers = {}
     for each in AUTHENTICATORS:
         if each.secret_is_key:
-            for name in (each.fields(key_header) | each.usual) - withheld:
+            for name in (each.fields(key_header, basic_user) | each.usual) - withheld:
                 readers[name] = (*readers.get(name, ()), each)
     return withheld, readers

@@ -6,12 +6,13 @@ from apps import httpcache
 from apps.gateway.call.call import HOST_BYTES, Call
 from apps.gateway.call.head_limits import HOST
 from apps.gateway.call.header_rules import OF_OWN_RESPONSES, ruled
+from apps.gateway.call.named_values import without_crumb, without_parameter
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.responses import GatewayResponse, date, refuse
 from apps.gateway.call.withheld_keys import query_without_keys, without_keys
 from apps.gateway.config.worker_config import WorkerConfig
 from apps.gateway.pipeline.authenticators.api_key import KEY_FIELD
-from apps.gateway.pipeline.authenticators.table import secret_fields
+from apps.gateway.pipeline.authenticators.table import key_cookie, key_parameter, secret_fields
 from apps.gateway.pipeline.stages import DependsOn, Stage
 from apps.gateway.upstream.loop_detection import LoopDetection
 from apps.httpcache.fields import HOP_BY_HOP, PROXY_FIELDS, NameTable
@@ -73,7 +74,7 @@ class Route(Stage):
             return refuse(
                 x, Problem.INVALID_REQUEST, "A key stands in the address, which others read: it belongs in a header."
             )
-        x.query = query_without_keys(x.query)
+        x.query = query_taken(api, x.query)
         if self._loop_detection.has_been_here(x):
             return refuse(x, Problem.LOOP_DETECTED)
         if not is_at(api.listen_path, x.path):
@@ -120,7 +121,16 @@ def fields_taken(api: API, headers: httpcache.Headers, trusted: bool) -> httpcac
         taken = [
             pair for pair in headers if (_WHO_MAY[pair[0]] == _ANYBODY or pair[0] in allowed) and pair[0] not in kept
         ]
-    return without_keys(tuple(taken))
+    cookie = key_cookie(api)
+    return without_keys(without_crumb(tuple(taken), cookie) if cookie else tuple(taken))
+
+
+def query_taken(api: API, query: bytes | None) -> bytes | None:
+    """The query of a call as it may go on to the API: without the parameter of its keys, and those with a secret of this
+    platform. ``None``: there is none.
+    """
+    parameter = key_parameter(api)
+    return query_without_keys(without_parameter(query, parameter) if parameter else query)
 
 
 _ANYBODY, _ONLY_PROXIES = 1, 2
