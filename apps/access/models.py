@@ -204,6 +204,15 @@ class Credential(models.Model):
         API, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="Good for this API alone."
     )
     apis = models.JSONField(null=True, blank=True, help_text="Slugs of the only APIs that it is for; null: any.")
+    methods = models.JSONField(null=True, blank=True, help_text="The only methods that it is for; null: any.")
+    operations = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="The only calls that it is for, as {methods, path} below a listen path; null: any.",
+    )
+    addresses = models.JSONField(
+        null=True, blank=True, help_text="Networks of the only clients that may use it; null: any."
+    )
     successor = models.OneToOneField(
         "self",
         null=True,

@@ -45,6 +45,7 @@ def entry(table: dict[str, field_names.Reader], *required: str) -> field_names.R
 
 
 _MEMBERSHIP = entry({"tenant": field_names.text, "role": field_names.one_of(Role.values)}, "tenant", "role")
+_KEY_OPERATION = entry({"path": field_names.text, "methods": field_names.many(field_names.text)}, "path")
 _KEY = entry(
     {
         "name": field_names.text,
@@ -52,6 +53,9 @@ _KEY = entry(
         "secret_env": field_names.text,
         "expires_at": field_names.optional(moment),
         "apis": field_names.optional(field_names.many(field_names.text)),
+        "methods": field_names.optional(field_names.many(field_names.text)),
+        "operations": field_names.optional(field_names.many(_KEY_OPERATION)),
+        "addresses": field_names.optional(field_names.many(field_names.text)),
     },
     "name",
 )

@@ -8,6 +8,7 @@ from django.db.models import Prefetch
 from apps.access.choices import LIVE, KeyState
 from apps.access.document import plan_document
 from apps.access.models import Application, Plan, Subscription
+from apps.access.services.key_bounds import BOUNDS
 from apps.catalog.choices import HostState
 from apps.catalog.document import operations_document, to_document
 from apps.catalog.models import API, HostName
@@ -91,7 +92,7 @@ def _application(application: Application) -> dict[str, Any]:
     keys = [
         {"name": key.name}
         | ({"expires_at": key.expires_at.isoformat()} if key.expires_at else {})
-        | ({} if key.apis is None else {"apis": key.apis})
+        | {bound: kept for bound in BOUNDS if (kept := getattr(key, bound)) is not None}
         for key in application.keys.all()
         if key.state == KeyState.ACTIVE and key.api_id is None
     ]

@@ -14,6 +14,7 @@ from apps.access.choices import LIVE, KeyState, SubscriptionState
 from apps.access.document import WORDS as PLAN_WORDS
 from apps.access.document import PlanFields, plan_document, read_plan
 from apps.access.models import Application, Credential, Plan, Subscription
+from apps.access.services.key_bounds import BOUNDS
 from apps.catalog import services as catalog
 from apps.catalog.choices import SERVED, APIState, HostMethod, HostState
 from apps.catalog.document import (
@@ -355,7 +356,7 @@ def _key(run: FileRun, entry: FileEntry, application: Application, name: str) ->
                 name=said["name"],
                 secret=secret,
                 expires_at=said.get("expires_at"),
-                apis=said.get("apis"),
+                **{bound: said[bound] for bound in BOUNDS if bound in said},
             )
             for key in replaced:
                 access.key_revoke(actor=PLATFORM, key=key, comment="Replaced by the declarative file.")
@@ -369,12 +370,13 @@ def _key(run: FileRun, entry: FileEntry, application: Application, name: str) ->
 
 
 def _bind(run: FileRun, entry: FileEntry, key: Credential, name: str) -> None:
-    """Have a key be good for the APIs that the file names for it, where it does."""
-    if "apis" in entry.data:
-        before = {"apis": key.apis}
+    """Have a key be good for what the file names for it, where it does."""
+    bounds = {bound: entry.data[bound] for bound in BOUNDS if bound in entry.data}
+    if bounds:
+        before = {bound: getattr(key, bound) for bound in bounds}
         with run.blaming(entry):
-            access.key_update(actor=PLATFORM, key=key, apis=entry.data["apis"])
-        run.changed("key", name, before, {"apis": key.apis})
+            access.key_update(actor=PLATFORM, key=key, **bounds)
+        run.changed("key", name, before, {bound: getattr(key, bound) for bound in bounds})
 
 
 def _subscriptions(run: FileRun, listed: list[FileEntry]) -> None:

@@ -44,6 +44,7 @@ from apps.wire.snapshot import (
     HostOwner,
     Introspection,
     Issuer,
+    KeyOperation,
     Operation,
     OperationPolicy,
     Part,
@@ -72,12 +73,16 @@ class _Key(NamedTuple):
     tenant_state: str
     kind: str
     secret: SealedValue | None
+    methods: list[str] | None
+    operations: list[dict[str, Any]] | None
+    addresses: list[str] | None
 
     @staticmethod
     def columns() -> tuple[str, ...]:
         """Where they are, seen from a key."""
         own = ("pk", "digest", "state", "expires_at", "api__slug", "apis", "application_id")
-        return (*own, "application__slug", "application__tenant__slug", "application__tenant__state", "kind", "secret")
+        owner = ("application__slug", "application__tenant__slug", "application__tenant__state")
+        return (*own, *owner, "kind", "secret", "methods", "operations", "addresses")
 
 
 @dataclass(frozen=True)
@@ -262,9 +267,7 @@ def compile_operation_policies(api: APIRow, row: CachePolicy) -> tuple[Operation
     """
     compiled = []
     for each in row.operations:
-        methods = tuple(each.get("methods", ()))
-        if "GET" in methods and "HEAD" not in methods:
-            methods = (*methods, "HEAD")
+        methods = with_head(each.get("methods", ()))
         policy = compile_policy(api, with_operation(row, dict(each) | ({"methods": methods} if methods else {})))
         compiled.append(OperationPolicy(methods=methods, pattern=parse_pattern(each["path"]), policy=policy))
     return tuple(compiled)
@@ -388,7 +391,19 @@ def _credential(key: _Key, grants: dict[str, Grant]) -> Credential:
         apis=None if key.apis is None else tuple(key.apis),
         kind=key.kind,
         secret=_opened(key),
+        methods=with_head(key.methods or ()),
+        operations=tuple(
+            KeyOperation(with_head(each.get("methods", ())), parse_pattern(each["path"]))
+            for each in key.operations or ()
+        ),
+        addresses=tuple(key.addresses or ()),
     )
+
+
+def with_head(methods: Iterable[str]) -> tuple[str, ...]:
+    """Methods as gateways get them: where there is GET, HEAD is meant too, whose response is made of the one to GET."""
+    named = tuple(methods)
+    return (*named, "HEAD") if "GET" in named and "HEAD" not in named else named
 
 
 def _opened(key: _Key) -> str:

@@ -24,6 +24,7 @@ from apps.gateway.pipeline.metrics_access import MetricsReaders
 from apps.gateway.pipeline.own_endpoints import OwnEndpoints
 from apps.gateway.pipeline.pipeline import Pipeline
 from apps.gateway.pipeline.stages import Stage
+from apps.gateway.pipeline.stages.addresses import Addresses
 from apps.gateway.pipeline.stages.authenticate import Authenticate, digest_of
 from apps.gateway.pipeline.stages.authorize import Authorize
 from apps.gateway.pipeline.stages.cache import Cache, PlanCache
@@ -139,6 +140,7 @@ class Gateway:
                 self.sources,
             ),
             Authorize(self.config),
+            Addresses(self.trusts),
             PlanCache(),
             Limit(self.allowances),
             Validate(),

@@ -247,11 +247,21 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
     expires_at: float | None = None
 
 
+class KeyOperation(msgspec.Struct, frozen=True, array_like=True):
+    """Calls that a key is good for: ``pattern`` as ``httpcache.patterns`` parses it, below a listen path; no ``methods`` means
+    all.
+    """
+
+    methods: tuple[str, ...]
+    pattern: tuple[str, ...]
+
+
 class Credential(msgspec.Struct, frozen=True, array_like=True):
     """One key, client ID, certificate or signing key: whose it is and what it may call. ``grants`` is by API slug; ``only_api``
     narrows a passing key to one API, ``apis`` any other to some; ``None``: to none in particular.
 
-    ``state`` is ``active``, ``revoked`` or ``tenant_suspended``. ``secret`` is a signing key's.
+    ``state`` is ``active``, ``revoked`` or ``tenant_suspended``. ``secret`` is a signing key's. Without ``methods``, ``operations``
+    or ``addresses`` (networks of clients) there is no bound of that kind.
     """
 
     key_id: int
@@ -265,6 +275,9 @@ class Credential(msgspec.Struct, frozen=True, array_like=True):
     apis: tuple[str, ...] | None = None
     kind: str = "api_key"
     secret: str = ""
+    methods: tuple[str, ...] = ()
+    operations: tuple[KeyOperation, ...] = ()
+    addresses: tuple[str, ...] = ()
 
     def is_over(self, at: float) -> bool:
         """Whether it opens nothing any more at ``at`` (Unix seconds): it is revoked, or ended."""
@@ -273,6 +286,17 @@ class Credential(msgspec.Struct, frozen=True, array_like=True):
     def is_for(self, api: str) -> bool:
         """Whether it was made for this API."""
         return self.only_api in (None, api) and (self.apis is None or api in self.apis)
+
+    def allows(self, method: str, path: bytes) -> bool:
+        """Whether one of its operations is this call, where it has any. ``path`` is below the listen path, and normalised: no dots
+        in it lead an origin elsewhere.
+        """
+        if not self.operations:
+            return True
+        segments = segments_of(path)
+        return any(
+            (not each.methods or method in each.methods) and matches(each.pattern, segments) for each in self.operations
+        )
 
 
 class Incarnation(msgspec.Struct, frozen=True, array_like=True):

@@ -98,7 +98,12 @@ def catalogue() -> None:
     bot = make_application(acme)
     make_subscription(bot, api, make_plan(rate_calls=10, burst=20, quota=1000))
     make_key(bot)
-    Credential.objects.update(apis=["products"])
+    Credential.objects.update(
+        apis=["products"],
+        methods=["GET", "POST"],
+        operations=[{"path": "/items/{id}", "methods": ["GET"]}, {"path": "/search/**"}],
+        addresses=["10.0.0.0/8"],
+    )
 
 
 def rows() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from apps.gateway.pipeline.stages import DependsOn, Stage
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok
 from tests.support.waiting import until
 
-STAGES = 6
+STAGES = 7
 """As many as a worker has."""
 
 PLACES = range(STAGES + 1)
@@ -195,6 +195,7 @@ async def test_each_stage_says_what_it_depends_on(gateway: Gateway) -> None:
         "route": "HEAD",
         "authenticate": "HEAD",
         "authorize": "HEAD",
+        "addresses": "ADDRESS",
         "plan_cache": "HEAD",
         "limit": "CALL",
         "validate": "BODY",

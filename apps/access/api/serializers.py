@@ -9,6 +9,7 @@ from apps.access import selectors, services
 from apps.access.document import plan_document, read_plan
 from apps.access.models import AccessRequest, Application, Credential, Plan, RequestComment, Subscription
 from apps.access.policies import can_manage_plans
+from apps.access.services.key_bounds import BOUNDS
 from apps.catalog.selectors import apis_visible_to
 from apps.foundation import field_names
 from apps.rest.fields import ApplicationField, NameField, PersonField, application_name
@@ -90,6 +91,15 @@ class ApplicationSerializer(WithReceipt, ObjectWords):
         return services.application_update(actor=self.caller, application=instance, **validated_data)
 
 
+class KeyOperationSerializer(Words):
+    """Calls that a key is good for."""
+
+    path = serializers.CharField(max_length=500, help_text="Below the listen path, like /items/{id} or /items/**.")
+    methods = serializers.ListField(
+        child=serializers.CharField(max_length=16), required=False, help_text="Without them: all."
+    )
+
+
 class KeySerializer(WithReceipt, ObjectWords):
     """A key. ``secret`` is in the response to its creation and nowhere else, ever."""
 
@@ -102,10 +112,29 @@ class KeySerializer(WithReceipt, ObjectWords):
         allow_null=True,
         help_text="Slugs of the only APIs that it is good for; null: all that its application may call.",
     )
+    methods = serializers.ListField(
+        child=serializers.CharField(max_length=16),
+        required=False,
+        allow_null=True,
+        help_text="The only methods that it is good for, like GET; null: any.",
+    )
+    operations = KeyOperationSerializer(
+        many=True,
+        required=False,
+        allow_null=True,
+        help_text="The only operations that it is good for; null: any.",
+    )
+    addresses = serializers.ListField(
+        child=serializers.CharField(max_length=64),
+        required=False,
+        allow_null=True,
+        help_text="Networks of the only clients that may use it, like 10.0.0.0/8; null: any.",
+    )
     successor = serializers.IntegerField(
         source="successor_id", read_only=True, allow_null=True, help_text="The key that replaces it."
     )
     secret = serializers.CharField(
+        source="shown_secret",
         required=False,
         trim_whitespace=False,
         help_text="Leave it out and a key is made, which is better. A given one is taken as it is.",
@@ -120,7 +149,7 @@ class KeySerializer(WithReceipt, ObjectWords):
             "prefix",
             "state",
             "api",
-            "apis",
+            *BOUNDS,
             "successor",
             "created_at",
             "expires_at",
@@ -133,23 +162,21 @@ class KeySerializer(WithReceipt, ObjectWords):
 
     def create(self, validated_data: dict[str, Any]) -> Credential:
         """A new key, or the given one."""
-        secret = validated_data.get("secret")
+        secret = validated_data.pop("shown_secret", None)
         if secret is None:
-            return shown_once(services.key_create(actor=self.caller, **validated_data))
-        key = services.key_import(actor=self.caller, **validated_data)
-        vars(key)["secret"] = secret
-        return key
+            return shown_once(*services.key_create(actor=self.caller, **validated_data))
+        return shown_once(services.key_import(actor=self.caller, secret=secret, **validated_data), secret)
 
     def update(self, instance: Credential, validated_data: dict[str, Any]) -> Credential:
-        """Which APIs it is good for."""
-        apis = validated_data.get("apis", instance.apis)
-        return services.key_update(actor=self.caller, key=instance, apis=apis)
+        """What it is good for."""
+        bounds = {name: validated_data[name] for name in BOUNDS if name in validated_data}
+        return services.key_update(actor=self.caller, key=instance, **bounds)
 
 
-def shown_once(made: services.NewKey) -> Credential:
-    """The key with its secret on it, for the one response that shows it."""
-    vars(made.key)["secret"] = made.secret
-    return made.key
+def shown_once(key: Credential, secret: str) -> Credential:
+    """The key with its secret on it, for the one response that shows it. What the row itself holds is never shown."""
+    vars(key)["shown_secret"] = secret
+    return key
 
 
 class RotateSerializer(Words):

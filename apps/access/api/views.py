@@ -68,7 +68,9 @@ class KeyViewSet(Creatable, Updatable):
         """Make its successor, which is the response; the old one works on for the overlap."""
         key = self.get_object()
         overlap = timedelta(seconds=self.body(serializers.RotateSerializer)["overlap"])
-        return self.answer(serializers.shown_once(services.key_rotate(actor=self.actor, key=key, overlap=overlap)), 201)
+        return self.answer(
+            serializers.shown_once(*services.key_rotate(actor=self.actor, key=key, overlap=overlap)), 201
+        )
 
     @verb()
     def revoke(self, request: Request, pk: str) -> Response:

@@ -1,9 +1,9 @@
 """API keys: made, imported, rotated, revoked. A secret leaves here once, in the response to its creation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -13,9 +13,10 @@ from apps.access.choices import KeyState
 from apps.access.models import Application, Credential
 from apps.access.policies import can_manage_keys
 from apps.access.services.applications import named
+from apps.access.services.key_bounds import BOUNDS, Bounds, checked
 from apps.audit.services import Change, change
 from apps.catalog.models import API
-from apps.catalog.policies import apis_visible_to, can_view_api
+from apps.catalog.policies import can_view_api
 from apps.foundation.errors import Conflict
 from apps.httpcache import subject_of_key, tag_of_subject
 from apps.tenants.actors import PLATFORM, Actor, user_of
@@ -24,7 +25,6 @@ from apps.wire import api_keys
 
 OVERLAP = timedelta(hours=24)
 LONGEST_OVERLAP = timedelta(days=365)
-MOST_APIS = 100
 TRIAL = timedelta(seconds=60)
 TRIAL_NAME = "Try it"
 _REFUSAL = "Only owners and developers of its tenant may manage this application's keys."
@@ -43,11 +43,11 @@ def key_create(
     application: Application,
     name: str,
     expires_at: datetime | None = None,
-    apis: Sequence[str] | None = None,
+    **bounds: Unpack[Bounds],
 ) -> NewKey:
-    """A new key of 256 random bits; good for ``apis`` (slugs) alone, where they are given."""
+    """A new key of 256 random bits; good for what ``bounds`` say alone, where they are given."""
     allow(can_manage_keys(actor, application), _REFUSAL)
-    return _make(actor, "key.create", application, name, api_keys.make_key(), expires_at, apis=apis)
+    return _make(actor, "key.create", application, name, api_keys.make_key(), expires_at, bounds=bounds)
 
 
 def key_import(
@@ -57,7 +57,7 @@ def key_import(
     name: str,
     secret: str,
     expires_at: datetime | None = None,
-    apis: Sequence[str] | None = None,
+    **bounds: Unpack[Bounds],
 ) -> Credential:
     """A key that exists elsewhere: any form, 16 visible ASCII characters or more (it travels in a header)."""
     allow(can_manage_keys(actor, application), _REFUSAL)
@@ -67,25 +67,27 @@ def key_import(
         raise ValidationError({"secret": "A key has visible ASCII characters only: it travels in a header."})
     if api_keys.looks_like_ours(secret) and not api_keys.checksum_ok(secret):
         raise ValidationError({"secret": "This looks like a key of this platform, but its checksum is wrong."})
-    return _make(actor, "key.import", application, name, secret, expires_at, apis=apis).key
+    return _make(actor, "key.import", application, name, secret, expires_at, bounds=bounds).key
 
 
-def key_update(*, actor: Actor, key: Credential, apis: Sequence[str] | None) -> Credential:
-    """Have a key be good for ``apis`` (slugs) alone, or with ``None`` for whatever its application may call; in force as the
-    receipt says. ``Conflict`` when it is revoked.
+def key_update(*, actor: Actor, key: Credential, **bounds: Unpack[Bounds]) -> Credential:
+    """Have a key be good for what ``bounds`` say alone, or with ``None`` for whatever its application may call; what isn't named
+    stays. In force as the receipt says. ``Conflict`` when it is revoked.
     """
     allow(can_manage_keys(actor, key.application), _REFUSAL)
     with _changing("key.update", actor, key.application, key) as audit_entry:
         fresh = Credential.objects.get(pk=key.pk)
         if fresh.state == KeyState.REVOKED:
             raise Conflict(f"{fresh} is revoked: make a new key instead.")
-        wanted = _bound_to(actor, apis, fresh.apis)
-        if wanted == fresh.apis:
+        before = {name: getattr(fresh, name) for name in BOUNDS}
+        changed = {name: kept for name, kept in checked(actor, bounds, before).items() if kept != before[name]}
+        if not changed:
             audit_entry.drop()
         else:
-            audit_entry.field("apis", fresh.apis, wanted)
+            for name, kept in changed.items():
+                audit_entry.field(name, before[name], kept)
             audit_entry.affect("key", fresh.digest)
-            Credential.objects.filter(pk=key.pk).update(apis=wanted)
+            Credential.objects.filter(pk=key.pk).update(**changed)
     key.refresh_from_db()
     return key
 
@@ -109,7 +111,7 @@ def key_rotate(*, actor: Actor, key: Credential, overlap: timedelta = OVERLAP) -
         if old.successor_id:
             raise Conflict(f"{old} was rotated already: rotate its successor.")
         secret = api_keys.make_key()
-        new = _row(actor, old.application, old.name, secret, None, apis=old.apis)
+        new = _row(actor, old.application, old.name, secret, None, bounds={name: getattr(old, name) for name in BOUNDS})
         new.save()
         old.successor = new
         audit_entry.field("expires_at", _iso(old.expires_at), _iso(min(old.expires_at or ends, ends)))
@@ -168,11 +170,11 @@ def _make(
     secret: str,
     expires_at: datetime | None,
     only: API | None = None,
-    apis: Sequence[str] | None = None,
+    bounds: Bounds | None = None,
 ) -> NewKey:
     if expires_at is not None and expires_at <= timezone.now():
         raise ValidationError({"expires_at": "This is in the past."})
-    key = _row(actor, application, name, secret, expires_at, only, _bound_to(actor, apis, None))
+    key = _row(actor, application, name, secret, expires_at, only, checked(actor, bounds or {}, {}))
     with _changing(verb, actor, application, key) as audit_entry:
         if Credential.objects.filter(digest=key.digest).exists():
             raise ValidationError({"secret": "This key exists already."})
@@ -182,8 +184,9 @@ def _make(
         audit_entry.field("expires_at", None, _iso(expires_at))
         if only:
             audit_entry.field("api", None, only.slug)
-        if key.apis is not None:
-            audit_entry.field("apis", None, key.apis)
+        for bound in BOUNDS:
+            if (kept := getattr(key, bound)) is not None:
+                audit_entry.field(bound, None, kept)
         audit_entry.affect("key", key.digest)
     return NewKey(key, secret)
 
@@ -195,7 +198,7 @@ def _row(
     secret: str,
     expires_at: datetime | None,
     only: API | None = None,
-    apis: list[str] | None = None,
+    bounds: Mapping[str, Any] | None = None,
 ) -> Credential:
     return Credential(
         application=application,
@@ -205,23 +208,8 @@ def _row(
         created_by=user_of(actor),
         expires_at=expires_at,
         api=only,
-        apis=apis,
+        **(bounds or {}),
     )
-
-
-def _bound_to(actor: Actor, apis: Sequence[str] | None, before: list[str] | None) -> list[str] | None:
-    """The slugs as they are kept. Only APIs that ``actor`` may see can be named, and those that were named ``before``."""
-    if apis is None:
-        return None
-    wanted = sorted(set(apis))
-    if not wanted:
-        raise ValidationError({"apis": "Name at least one API; null lets the key call all that its application may."})
-    if len(wanted) > MOST_APIS:
-        raise ValidationError({"apis": f"At most {MOST_APIS} APIs."})
-    known = {*apis_visible_to(actor).filter(slug__in=wanted).values_list("slug", flat=True), *(before or ())}
-    if unknown := [slug for slug in wanted if slug not in known]:
-        raise ValidationError({"apis": f"There is no API {unknown[0]!r}, or you may not see it."})
-    return wanted
 
 
 def _changing(

@@ -342,9 +342,11 @@ class WorkerConfig:
 
 
 def _size_of_credential(digest: str, credential: Credential) -> int:
-    """The bytes that a credential record needs here: itself, its grants with the texts in them, and the APIs that it is for."""
+    """The bytes that a credential record needs here: itself, its grants with the texts in them, and what bounds it."""
     grants = credential.grants
     texts = len(credential.tenant) + len(credential.application) + sum(map(len, grants))
     texts += sum(len(grant.plan) + len(grant.state) for grant in grants.values())
-    apis = credential.apis or ()
-    return 1024 + 400 * len(grants) + texts + 64 * len(apis) + sum(map(len, apis))
+    bounds = [*(credential.apis or ()), *credential.methods, *credential.addresses]
+    for operation in credential.operations:
+        bounds += [*operation.methods, *operation.pattern, ""]
+    return 1024 + 400 * len(grants) + texts + 64 * len(bounds) + sum(map(len, bounds)) + 2 * len(credential.secret)

@@ -34,6 +34,11 @@ def address_of(text: str) -> Address | None:
         return None
 
 
+def client_of(x: Call, trusts: Callable[[str], bool]) -> Address | None:
+    """The address of a call's client: the connection's, or behind a trusted proxy what that says. ``None``: nobody knows."""
+    return client_behind(x, trusts) if trusts(x.client) else address_of(x.client)
+
+
 def client_behind(x: Call, trusts: Callable[[str], bool]) -> Address | None:
     """The nearest address in ``X-Forwarded-For`` that isn't a trusted proxy's: what stands before it is hearsay."""
     way = b",".join(value for name, value in x.headers if name == b"x-forwarded-for").decode("latin-1")

@@ -6,6 +6,8 @@ from apps.gateway.call.responses import GatewayResponse, refuse
 from apps.gateway.config.worker_config import WorkerConfig
 from apps.gateway.pipeline.stages import FOREVER, DependsOn, Stage
 from apps.gateway.pipeline.stages.authenticate import not_ready
+from apps.gateway.pipeline.stages.route import relative_path
+from apps.httpcache.fields import UNKEYED_ECHOES, without
 from apps.wire.snapshot import Credential
 
 
@@ -23,9 +25,12 @@ class Authorize(Stage):
         credential, api = x.credential, x.api
         if credential is None:
             return None
-        refusal = refusal_of(credential, api.slug, x.at)
+        refusal = refusal_of(credential, api.slug, x.at) or refusal_of_bounds(credential, x)
         if refusal is not None:
             return refuse(x, *refusal)
+        if credential.methods or credential.operations:
+            # By these an origin would take the call for one that the key is not good for.
+            x.request_headers = without(x.request_headers, UNKEYED_ECHOES)
         x.grant = grant = credential.grants[api.slug]
         plan = x.plan = self._config.plan(grant.plan)
         # Without its plan a subscription's limits aren't known; with a plan of shorter trust, its keys aren't either.
@@ -53,4 +58,13 @@ def refusal_of(credential: Credential, api: str, at: float) -> tuple[Problem, st
         return Problem.NOT_SUBSCRIBED, None
     if grant.state != "active":
         return Problem.NOT_SUBSCRIBED, "The subscription is suspended."
+    return None
+
+
+def refusal_of_bounds(credential: Credential, x: Call) -> tuple[Problem, str] | None:
+    """Why a credential is not for this method or operation: the problem, and which of its bounds says so."""
+    if credential.methods and x.method not in credential.methods:
+        return Problem.KEY_NOT_FOR_API, "This key is good for other methods only."
+    if not credential.allows(x.method, relative_path(x.api, x.path)):
+        return Problem.KEY_NOT_FOR_API, "This key is good for other operations only."
     return None
