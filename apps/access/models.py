@@ -256,6 +256,9 @@ class Subscription(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    comment = models.TextField(
+        blank=True, help_text="What was said when it was suspended, resumed or revoked last: both sides see it."
+    )
 
     class Meta:
         ordering = ["-created_at"]

@@ -15,7 +15,7 @@ from apps.caching.models import Purge
 from apps.catalog.choices import APIState
 from apps.catalog.models import API
 from apps.catalog.selectors import apis_visible_to
-from apps.console.forms.fields import NamedWithSlug
+from apps.console.forms.fields import NamedWithSlug, by_name
 from apps.console.lists import ConsoleFilterSet
 from apps.notifications.choices import Group
 from apps.notifications.models import Notification
@@ -31,7 +31,7 @@ def tenants_of_reader(request: Any) -> QuerySet[Tenant]:
 
 def apis_of_reader(request: Any) -> QuerySet[API]:
     """The APIs that the reader may choose from."""
-    return apis_visible_to(request.user)
+    return by_name(apis_visible_to(request.user))
 
 
 def plans_of_reader(request: Any) -> QuerySet[Plan]:

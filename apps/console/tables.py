@@ -192,6 +192,12 @@ class SubscriptionTable(ConsoleTable):
     class Meta:
         order_by = "-since"
 
+    def render_state(self, record: Subscription) -> SafeString:
+        """With what was said when it came to be so."""
+        badge = state(record.state)
+        said = first_letters(record.comment, 100)
+        return format_html('{}<span class="cell-sub">{}</span>', badge, said) if said else badge
+
     def render_api(self, record: Subscription) -> SafeString | API:
         """Linked to where the reader may read of it."""
         api = record.api

@@ -49,17 +49,31 @@
   // Lines of one colour differ in their points too, in the legend as in the chart: a dash is too short to be told in a legend.
   const SYMBOLS = { solid: "circle", dashed: "triangle", dotted: "rect" };
 
+  // What is stacked differs in its pattern too, in the legend as in the chart. Only gaps are hatched like "/".
+  const dots = (gap, size) => ({ symbol: "circle", symbolSize: size, dashArrayX: [[0, gap], [gap, 0]], dashArrayY: [gap / 2, 0], rotation: 0 });
+  const stripes = (rotation, gap) => ({ symbol: "rect", symbolSize: 1, dashArrayX: [1, 0], dashArrayY: [2, gap], rotation });
+  const PATTERNS = {
+    hit: null, revalidated: dots(8, 0.5), stale: stripes(0, 5), miss: stripes(Math.PI / 4, 6), bypass: stripes(Math.PI / 2, 6),
+    draft: dots(14, 0.4), active: null, pending: stripes(0, 5), error: stripes(Math.PI / 4, 6),
+    "series-1": null, "series-2": stripes(0, 5), "series-3": dots(8, 0.5), "series-4": stripes(Math.PI / 2, 6), "series-5": stripes(Math.PI / 4, 6),
+  };
+  const patternOf = (line) => {
+    const pattern = line.stacked && PATTERNS[line.colour];
+    return pattern ? { ...pattern, color: css("--tblr-bg-surface") } : undefined;
+  };
+
   function seriesOf(data, line, axis) {
     const colour = css(`--c-${line.colour}`);
     const single = data.at.length < 3;
+    const decal = patternOf(line);
     return {
       name: line.name,
       type: line.kind === "bar" ? "bar" : "line",
       yAxisIndex: axis,
       stack: line.stacked ? "all" : undefined,
       data: data.at.map((at, index) => [at, line.values[index]]),
-      itemStyle: { color: colour },
-      lineStyle: { color: colour, width: line.stacked ? 1 : line.behind ? 1.5 : 2, type: line.behind ? [4, 4] : STROKES[line.stroke] },
+      itemStyle: { color: colour, decal },
+      lineStyle: { color: colour, decal, width: line.stacked ? 1 : line.behind ? 1.5 : 2, type: line.behind ? [4, 4] : STROKES[line.stroke] },
       areaStyle: line.kind === "area" ? { color: colour, opacity: line.stacked ? 0.75 : 0.18 } : undefined,
       symbol: line.behind ? "emptyCircle" : SYMBOLS[line.stroke],
       symbolSize: line.stroke === "solid" ? 5 : 7,

@@ -88,7 +88,8 @@
   // Fields of a sample (data-passing) are never saved.
   const typed = (form) => {
     const passing = new Set($$("[data-passing] [name]", form).map((field) => field.name));
-    return JSON.stringify([...new FormData(form)].filter(([name]) => !passing.has(name)));
+    const values = [...new FormData(form)].filter(([name]) => !passing.has(name));
+    return JSON.stringify(values.map(([name, value]) => [name, value instanceof File ? [value.name, value.size] : value]));
   };
   const ask = (event) => event.preventDefault();
   function keep(begin) {

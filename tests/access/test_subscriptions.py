@@ -39,9 +39,9 @@ def test_after_a_revocation_a_new_one_can_be_granted(cast: Cast):
 def test_suspended_resumed_and_revoked_with_what_was_said(cast: Cast):
     subscription = make_subscription(make_application(cast.acme), make_api(cast.platform))
     services.subscription_suspend(actor=cast.olga, subscription=subscription, comment="Abuse")
-    assert (subscription.state, last().comment) == ("suspended", "Abuse")
+    assert (subscription.state, subscription.comment, last().comment) == ("suspended", "Abuse", "Abuse")
     services.subscription_resume(actor=cast.olga, subscription=subscription)
-    assert subscription.state == "active"
+    assert (subscription.state, subscription.comment) == ("active", "")
     services.subscription_revoke(actor=cast.alice, subscription=subscription, comment="Not needed")
     assert (subscription.state, last().verb) == ("revoked", "subscription.revoke")
     with pytest.raises(Conflict) as late:

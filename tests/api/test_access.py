@@ -413,7 +413,7 @@ def test_a_subscription_is_suspended_resumed_and_revoked(cast, calls_as):
     one = f"/api/v1/subscriptions/{subscription.pk}/"
     for action, state in (("suspend", "suspended"), ("resume", "active"), ("revoke", "revoked")):
         moved = olga.post(f"{one}{action}/", {"comment": "So."})
-        assert (moved.status_code, moved.json()["state"]) == (200, state)
+        assert (moved.status_code, moved.json()["state"], moved.json()["comment"]) == (200, state, "So.")
         assert "receipt" in moved.json()
     late = olga.post(f"{one}resume/")
     assert (late.status_code, late.json()["code"]) == (409, "conflict")

@@ -10,12 +10,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from apps.catalog.models import API
 from apps.console.analytics.call_log import PER_PAGE
 from apps.console.analytics.dashboards import DASHBOARDS
 from apps.purging.services import policy_update
 from apps.tenants.actors import PLATFORM
 from tests.support.calls import HIT, make_calls
-from tests.support.cast import make_api, make_application
+from tests.support.cast import make_api, make_application, make_request, make_subscription
 
 GLOBEX = {"tenant": "globex", "application": "globex/app"}
 PAGES = ["/analytics/", *(f"/analytics/{name}/" for name in DASHBOARDS), "/calls/"]
@@ -178,7 +179,7 @@ def test_filters_offer_what_one_may_see_by_name_with_its_calls(cast, reader):
     make_calls(GLOBEX, GLOBEX, {"api": "orders", **GLOBEX, **HIT}, {})
     charlie = reader(cast.charlie)
     answer = charlie.get("/calls/")
-    assert choices_of(answer, "api") == [("products", "Products · 2 calls"), ("orders", "All orders (orders) · 1 call")]
+    assert choices_of(answer, "api") == [("orders", "All orders (orders) · 1 call"), ("products", "Products · 2 calls")]
     assert choices_of(answer, "application") == [("globex/app", "globex/app · 3 calls")]
     assert dict(choices_of(answer, "cache"))["HIT"] == "HIT · 1 call"
     narrowed = charlie.get("/analytics/?api=orders")
@@ -378,3 +379,10 @@ def test_apis_are_offered_by_name_in_any_case(cast, reader):
     for page in ("purge", "warm_up_new"):
         offered = reader(cast.ada).get(reverse(f"console:{page}")).context["form"].fields["api"].queryset
         assert [api.name for api in offered] == ["ant", "Bee", "Zebra"]
+    api, application = API.objects.get(slug="bee"), make_application(cast.globex)
+    make_request(cast.charlie, application, api)
+    make_subscription(application, api)
+    make_calls({"api": "bee"}, {"api": "zebra"}, {"api": "zebra"})
+    for address in ("/requests/", "/subscriptions/", "/analytics/"):
+        offered = [value for value, _ in choices_of(reader(cast.ada).get(address), "api")]
+        assert offered == ["ant", "bee", "zebra"], address

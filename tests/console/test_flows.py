@@ -285,6 +285,16 @@ def test_a_bad_document_is_refused_beside_its_field(world, browse, content):
     )
     assert answer.status_code == 422
     assert "document" in errors_of(answer)
+    assert "Choose the file again" in text_of(answer)
+
+
+def test_a_form_that_comes_back_says_that_its_file_is_gone(world, browse):
+    olga, address = browse(world.people.olga), reverse("console:api_import_new")
+    assert "Choose the file again" not in text_of(olga.get(address))
+    named = {"document": openapi("b.yaml", DOCUMENT), "tenant": "platform", "slug": "products"}
+    refused = olga.post(address, named)
+    assert set(errors_of(refused)) == {"slug"}
+    assert "Choose the file again" in text_of(refused)
 
 
 # Access
@@ -393,6 +403,16 @@ def test_a_subscription_is_suspended_resumed_and_revoked(world, browse, steps, s
         assert ": in force" in text_of(answer)
     world.subscription.refresh_from_db()
     assert world.subscription.state == state
+
+
+def test_what_was_said_of_a_suspension_stands_in_both_sides_lists(world, browse):
+    suspend = reverse("console:subscription_suspend", args=[world.subscription.pk])
+    browse(world.people.olga).post(suspend, {"comment": "Too many calls: <b>call us</b>."})
+    for reader, side in ((world.people.alice, "caller"), (world.people.olga, "provider")):
+        answer = browse(reader).get(f"{reverse('console:subscriptions')}?side={side}")
+        assert "Suspended Too many calls: <b>call us</b>." in text_of(answer)
+    browse(world.people.olga).post(reverse("console:subscription_resume", args=[world.subscription.pk]))
+    assert "Too many calls" not in text_of(browse(world.people.alice).get(reverse("console:subscriptions")))
 
 
 def test_a_caller_may_give_a_subscription_up_but_not_resume_it(world, browse):

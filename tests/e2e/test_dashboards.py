@@ -141,6 +141,21 @@ def test_lines_of_a_chart_differ_in_more_than_their_colour(reader, name):
     assert all(len(set(lines)) == len(lines) for lines in looks), looks
 
 
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_what_is_stacked_differs_in_more_than_its_colour(reader, name):
+    """In its pattern, in the legend as in the chart."""
+    make_calls({"cache": "STALE", "status": 304}, {"cache": "REVALIDATED", "status": 404}, {"application": "acme/bot"})
+    reader.goto(f"/analytics/{name}/?span=1h")
+    expect(reader.locator("[data-chart] canvas").last).to_be_visible()
+    patterns = reader.evaluate(
+        """() => [...document.querySelectorAll("[data-chart]")].map((element) =>
+            echarts.getInstanceByDom(element).getOption().series
+                .filter((line) => line.stack)
+                .map((line) => JSON.stringify((line.type === "bar" ? line.itemStyle : line.lineStyle).decal ?? null)))"""
+    )
+    assert all(len(set(each)) == len(each) for each in patterns), patterns
+
+
 def test_a_new_call_appears_in_the_log_by_itself(reader):
     reader.goto("/calls/?span=1h")
     expect(reader.get_by_text("/products/new", exact=True)).to_have_count(0)

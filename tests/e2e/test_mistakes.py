@@ -109,6 +109,7 @@ def test_a_document_that_can_t_be_read_is_told_beside_its_field(open_console, de
     page.locator("[name=upstream_url]").fill("http://127.0.0.1:9/")
     page.get_by_role("button", name="Import").click()
     expect(errors_of(page, "OpenAPI document")).to_contain_text(error)
+    expect(page.get_by_text("Choose the file again")).to_be_visible()
     expect(page.locator("[name=upstream_url]")).to_have_value("http://127.0.0.1:9/")
     expect(page.get_by_label("Owner")).to_have_value("makers")
 
@@ -182,8 +183,9 @@ def test_what_was_typed_and_not_saved_is_not_left_without_asking(open_console, a
         dialog.dismiss()
 
     page.on("dialog", stay)
-    for tab, field in (("cache", "ttl"), ("settings", "summary"), ("traffic", "retries")):
-        address = f"/apis/{api}/{tab}/"
+    fields = {"cache/": "ttl", "settings/": "summary", "traffic/": "retries", "cache/cdn/": "base_url"}
+    for tab, field in fields.items():
+        address = f"/apis/{api}/{tab}"
         page.goto(address)
         typed = page.locator(f"[name={field}]").first
         before = typed.input_value()
@@ -197,6 +199,13 @@ def test_what_was_typed_and_not_saved_is_not_left_without_asking(open_console, a
         page.wait_for_url("**/catalogue/")
         assert asked == []
 
+    page.goto("/apis/import/")
+    document = page.get_by_label("OpenAPI document")
+    document.set_input_files({"name": "shop.yaml", "mimeType": "application/yaml", "buffer": b"openapi: 3.1.0"})
+    page.get_by_role("link", name="Catalogue", exact=True).click(no_wait_after=True)
+    expect(document).to_have_value(re.compile("shop.yaml$"))
+    assert asked.pop() == "beforeunload"
+    document.set_input_files([])
     page.goto(f"/apis/{api}/settings/")
     page.locator("[name=summary]").fill("Kept.")
     page.get_by_role("button", name="Save", exact=True).click()

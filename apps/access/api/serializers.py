@@ -279,8 +279,19 @@ class SubscriptionSerializer(WithReceipt, ObjectWords):
 
     class Meta:
         model = Subscription
-        fields = ["id", "application", "api", "plan", "state", "created_at", "changed_at", "expires_at", "receipt"]
-        read_only_fields = ["state"]
+        fields = [
+            "id",
+            "application",
+            "api",
+            "plan",
+            "state",
+            "comment",
+            "created_at",
+            "changed_at",
+            "expires_at",
+            "receipt",
+        ]
+        read_only_fields = ["state", "comment"]
 
     def create(self, validated_data: dict[str, Any]) -> Subscription:
         """Grant access without a request: for those who decide requests."""

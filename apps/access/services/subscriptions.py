@@ -159,7 +159,7 @@ def _move(actor: Actor, subscription: Subscription, verb: SubscriptionVerb, comm
     ) as audit_entry:
         before = Subscription.objects.values_list("state", flat=True).get(pk=subscription.pk)
         moved = Subscription.objects.filter(pk=subscription.pk, state__in=sources).update(
-            state=goal, changed_at=timezone.now()
+            state=goal, comment=comment, changed_at=timezone.now()
         )
         if not moved:
             label = SubscriptionState(before).label.lower()

@@ -1,4 +1,4 @@
-"""What the filter bar offers: names with their calls, the most called first. And what to say of a name that nobody knows."""
+"""What the filter bar offers: names with their calls, in the order of the names. And what to say of a name that nobody knows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from apps.tenants.models import User
 from apps.tenants.selectors import tenants_visible_to
 
 MOST = 100
-"""Names that a filter offers. Where there are more, others can be typed."""
+"""Names that a filter offers. Where there are more, it is those that were called most, and others can be typed."""
 
 LABELS = {
     "api": "API",
@@ -93,17 +93,18 @@ def unknown_names(asked: AnalyticsQuery, filters: list[Filter], route: str, *arg
 
 
 def _of_names(user: User, scope: VisibleCalls, asked: AnalyticsQuery, word: str) -> Filter:
-    """By name: what was called, then what exists and wasn't."""
+    """What was called, and what exists and wasn't."""
     value = asked.filters.get(word, "")
     question = _question(scope, asked, without=word)
     calls = called(question, by=word, top=MOST + 1)
     existing = _existing(user, asked, word)
     names = dict(existing.values_list("value", "name")[: MOST + 1])
-    values = [*calls, *(name for name in sorted(names) if name not in calls)]
+    values = [*calls, *(name for name in names if name not in calls)]
     unknown = bool(value) and value not in values
     if unknown:  # it may still be one of those that there was no room for
         unknown = not existing.filter(value=value).exists() and not called(question, by=word, top=1, only=value)
-    choices = [Choice(each, _text(each, names.get(each, ""), calls.get(each, 0))) for each in values[:MOST]]
+    offered = sorted(values[:MOST], key=lambda each: _place(word, each, names.get(each, "")))
+    choices = [Choice(each, _text(each, names.get(each, ""), calls.get(each, 0))) for each in offered]
     return Filter(word, value, choices, unknown=unknown, typed=len(values) > MOST)
 
 
@@ -151,6 +152,12 @@ def _existing(user: User, asked: AnalyticsQuery, word: str) -> QuerySet:
         .annotate(value=named, name=Value(""))
         .order_by("path", "method")
     )
+
+
+def _place(word: str, value: str, name: str) -> tuple[str, str]:
+    """Where a name stands among the others: in any case; an operation by its path."""
+    method, _, path = value.partition(" ") if word == "operation" else ("", "", name or value)
+    return path.casefold(), method or value
 
 
 def _text(value: str, name: str, calls: int) -> str:
