@@ -293,7 +293,7 @@ def test_a_form_that_comes_back_says_that_its_file_is_gone(world, browse):
     assert "Choose the file again" not in text_of(olga.get(address))
     named = {"document": openapi("b.yaml", DOCUMENT), "tenant": "platform", "slug": "products"}
     refused = olga.post(address, named)
-    assert set(errors_of(refused)) == {"slug"}
+    assert "slug" in errors_of(refused)
     assert "Choose the file again" in text_of(refused)
 
 

@@ -21,6 +21,8 @@ LONGEST_VERSION = 16
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _SAMPLES = frozenset({"example", "examples", "default", "enum", "const"})
 _VERSION = re.compile(r"(2\.0|3\.[012])(?![0-9])")
+_TAGS = (["in"], ["type"])
+_ONE_CHOICE = re.compile(r'This is not one of "[^"]*"')
 _NO_REFERENCE = '"$ref" is a required property'
 
 
@@ -88,6 +90,8 @@ def _told(error: Any) -> Iterator[Finding]:
         yield Finding(f"{error.message}.", tuple(str(step) for step in error.instance_path))
 
 
-def _fit(branch: list[Any]) -> tuple[bool, int]:
+def _fit(branch: list[Any]) -> tuple[bool, bool, int]:
     no_reference = any(error.message.startswith(_NO_REFERENCE) for error in branch)
-    return not no_reference, max(len(error.instance_path) for error in branch)
+    # Of parameters and security schemes, an alternative for each ``in`` or ``type``: that of another one is not what was meant.
+    of_another = any(error.instance_path[-1:] in _TAGS and _ONE_CHOICE.fullmatch(error.message) for error in branch)
+    return not no_reference, not of_another, max(len(error.instance_path) for error in branch)

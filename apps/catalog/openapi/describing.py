@@ -25,6 +25,7 @@ LONGEST_PATH = 300
 _TOO_MUCH = "The parameters and descriptions to which the document's operations refer stand for too much: split it."
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _IN_PATH = re.compile(r"\{([^{}]*)\}")
+_UNFILLED = re.compile(r"[{}]")
 
 _Parameters = dict[tuple[str, str], dict[str, Any]]
 """Parameters by name and where they are: an operation's own stands in place of its path's."""
@@ -51,7 +52,8 @@ def describe(document: dict[str, Any]) -> tuple[Description, list[Finding]]:
     """What ``document`` says, and what of its operations had to be left out. Raises ``DocumentRefused``."""
     info = _object(document.get("info"))
     documentation = _text(info.get("description"))
-    urls = _server_urls(document)
+    servers = list(_servers(document))
+    urls = [url for url, _ in servers if not _UNFILLED.search(url)]
     operations = _Operations(document)
     description = Description(
         title=_text(info.get("title")).strip()[:120],
@@ -63,24 +65,33 @@ def describe(document: dict[str, Any]) -> tuple[Description, list[Finding]]:
         operations=list(operations),
         document=document,
     )
-    return description, operations.left_out
+    unfilled = [
+        Finding(f"{quoted(url)} has a placeholder without a value: no upstream is made of it.", place)
+        for url, place in servers
+        if _UNFILLED.search(url)
+    ]
+    return description, unfilled + operations.left_out
 
 
-def _server_urls(document: Mapping[str, Any]) -> list[str]:
+def _servers(document: Mapping[str, Any]) -> Iterator[tuple[str, Place]]:
+    """The address of each server with its variables' defaults in, and where the document says it."""
     if "swagger" in document:
-        host, base = _text(document.get("host")), _text(document.get("basePath")) or "/"
-        schemes = [each for each in _list(document.get("schemes")) if isinstance(each, str)] or ["https"]
-        return [f"{scheme}://{host}{base}" for scheme in schemes] if host else [base]
-    urls = []
-    for server in _list(document.get("servers")):
+        host, base = _text(document.get("host")), f"/{_text(document.get('basePath')).lstrip('/')}"
+        if not host:
+            yield base, ("basePath",)
+            return
+        host = host.rpartition("://")[2].rstrip("/")  # some write a whole address
+        for scheme in [each for each in _list(document.get("schemes")) if isinstance(each, str)] or ["https"]:
+            yield f"{scheme}://{host}{base}", ("host",) if _UNFILLED.search(host) else ("basePath",)
+        return
+    for index, server in enumerate(_list(document.get("servers"))):
         url = _text(_object(server).get("url"))
         for name, variable in _object(_object(server).get("variables")).items():
             default, place = str(_object(variable).get("default", "")), "{" + name + "}"
             if len(url) + url.count(place) * len(default) > MOST_CHARACTERS:
                 break
             url = url.replace(place, default)
-        urls.append(url)
-    return urls
+        yield url, ("servers", str(index), "url")
 
 
 def _absolute(url: str) -> str | None:
