@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("access", "0005_credentials")]
+    dependencies = [("access", "0006_key_bounds")]
 
     operations = [
         migrations.AddField(
