@@ -1,5 +1,5 @@
 # Each target makes what it needs: a fresh clone with Python 3.11 or newer is enough.
-.PHONY: run install test e2e lint bench lock
+.PHONY: run install test soak e2e lint bench lock
 .DEFAULT_GOAL := run
 
 PYTHON ?= python3
@@ -25,6 +25,9 @@ $(stamp):
 
 test: $(stamp) ## The whole test suite, in as many processes as TEST_PROCESSES says; starts what it needs
 	$(python) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+
+soak: $(stamp) ## The property tests with fifty times as many examples (SOAK says how many times); an hour and more
+	SOAK=$${SOAK:-50} $(python) -m pytest -n $(TEST_PROCESSES) -m hypothesis
 
 e2e: $(stamp) ## The browser tests, with Debian's Chromium
 	$(python) -m pytest tests/e2e -m e2e

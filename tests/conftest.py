@@ -16,6 +16,7 @@ from django.conf import settings
 
 from apps.supervisor.valkey import EmbeddedValkey, ValkeyRole, ValkeySettings
 from tests.support.cast import cast
+from tests.support.examples import examples
 from tests.support.letters import sent
 from tests.support.ports import free_port
 from tests.support.transactions import only_sql_in_transactions
@@ -39,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes says something of the machine: no test is about that.
-    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.register_profile("untimed", deadline=None, max_examples=examples(100))
     hypothesis.settings.load_profile("untimed")
     if config.getoption("--random-order") == "":
         config.option.random_order = str(random.randrange(10**6))

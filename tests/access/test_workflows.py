@@ -24,8 +24,11 @@ from apps.catalog.services import api_transition
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
 from tests.support.cast import Cast, make_api, make_application, make_request, make_subscription
+from tests.support.examples import examples
 
-walks = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+walks = settings(
+    max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 def test_the_tables_speak_of_every_verb_and_leave_no_ended_request_or_subscription():

@@ -31,6 +31,7 @@ from apps.httpcache import (
     response_from,
 )
 from tests.httpcache.build import NOW, plan, respond
+from tests.support.examples import examples
 
 UNREACHABLE_GRACE = 60
 POLICY = {"api": "products", "client_directives": "honour", "entity_tags": (("items[*].id", "item:"),)}
@@ -315,4 +316,4 @@ class Interleavings(RuleBasedStateMachine):
 
 
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=150, stateful_step_count=30)
+TestInterleavings.settings = settings(max_examples=examples(150), stateful_step_count=30)

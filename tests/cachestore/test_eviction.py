@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from apps.cachestore import eviction
 from apps.cachestore.eviction import FENCED, PREFIX, UNIT, Bounds, EvictionItem
 from apps.cachestore.fair_share import Account
+from tests.support.examples import examples
 
 NOW = 1_800_000_000.0
 UNBOUND = Bounds()
@@ -269,7 +270,7 @@ steps = st.lists(
 
 @given(steps)
 @settings(
-    max_examples=30,
+    max_examples=examples(30),
     phases=(Phase.explicit, Phase.generate),  # a smaller example is not worth five minutes of a server
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -14,6 +14,7 @@ from apps.catalog.models import API
 from apps.catalog.services import api_create, api_deprecate, api_update
 from apps.tenants.actors import PLATFORM
 from tests.support.cast import Cast, make_api
+from tests.support.examples import examples
 
 durations = st.integers(1, 10_000).map(lambda n: n / 10)
 names = st.from_regex(r"[a-z][a-z-]{0,8}[a-z]", fullmatch=True)
@@ -61,7 +62,7 @@ policies = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=fields, policy=policies)
 def test_what_is_written_is_read_back(cast: Cast, values: dict[str, Any], policy: dict[str, Any]):
     API.objects.all().delete()

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from apps.gateway.gateway import Gateway
 from apps.gateway.server.http1 import HTTP1Connection
 from tests.gateway.house import KEY, OTHER_KEY, Answered, Door, Origin, ok, read_answer, read_body, serving
+from tests.support.examples import SOAK, examples
 
 UPGRADE = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
 KEYS = {"ann": KEY, "bob": OTHER_KEY}
@@ -284,8 +285,8 @@ def assert_only_whole_heads(wire: Wire) -> None:
 
 
 BOUNDED = settings(
-    max_examples=100,
-    derandomize=True,
+    max_examples=examples(100),
+    derandomize=SOAK == 1,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
