@@ -96,6 +96,7 @@ SILENT: dict[str, str] = {
     "key.rotate": "the tenant's own work; the old key goes on for its overlap",
     "key.try": "a key of a minute",
     "key.clean": "keys of a minute that are over",
+    "certificate.add": "the tenant's own work, and it takes nothing from anybody",
     "application.create": "the tenant's own work",
     "application.update": "the tenant's own work",
     "application.delete": "the tenant's own decision, and nothing is left to lead to",

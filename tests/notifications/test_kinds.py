@@ -23,7 +23,7 @@ from tests.notifications.conftest import Scene
 from tests.support.cast import make_application, make_plan, make_request
 
 APPS = Path(__file__).parents[2] / "apps"
-NOUNS = "request|subscription|key|application|plan|api|tenant"
+NOUNS = "request|subscription|key|application|plan|api|tenant|certificate|signing_key"
 
 
 def verbs() -> set[str]:

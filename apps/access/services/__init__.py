@@ -1,6 +1,7 @@
 """Changing applications, keys, plans, requests and subscriptions. Errors as in ``apps.foundation.errors``."""
 
 from apps.access.services.applications import application_create, application_delete, application_update
+from apps.access.services.certificates import certificate_add
 from apps.access.services.keys import (
     NewKey,
     key_create,
@@ -35,6 +36,7 @@ __all__ = [
     "application_create",
     "application_delete",
     "application_update",
+    "certificate_add",
     "key_create",
     "key_import",
     "key_revoke",

@@ -63,6 +63,8 @@ class Call:
     # What the first stages find out, and may be remembered for the next call with this head.
     host = b""
     told_host = b""
+    by_proxy = False
+    """A trusted proxy brought it."""
     path = b""
     query: bytes | None = None
     request_headers: Fields = ()

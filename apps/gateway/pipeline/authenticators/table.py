@@ -6,9 +6,10 @@ from functools import lru_cache
 from apps.gateway.pipeline.authenticators import Authenticator
 from apps.gateway.pipeline.authenticators.api_key import KEY_FIELD, APIKeys
 from apps.gateway.pipeline.authenticators.basic import Basic
+from apps.gateway.pipeline.authenticators.mtls import ClientCertificates
 from apps.wire.snapshot import API
 
-AUTHENTICATORS: tuple[Authenticator, ...] = (APIKeys(), Basic())
+AUTHENTICATORS: tuple[Authenticator, ...] = (APIKeys(), Basic(), ClientCertificates())
 """The one place where they are named."""
 
 OPEN = "none"

@@ -83,7 +83,7 @@ class Route(Stage):
             x.reason = "listen_path"
             fields = ((b"location", location), (b"content-length", b"0"), (b"date", date()))
             return GatewayResponse(308, ruled(fields, api.response_headers, OF_OWN_RESPONSES), b"")
-        trusted = self._trusts(x.client)
+        trusted = x.by_proxy = self._trusts(x.client)
         headers = fields_taken(api, x.headers, trusted)
         x.told_host = x.host
         if trusted:

@@ -1,0 +1,56 @@
+"""What adding a credential that is known by an identifier has in common: a certificate, a key that signs requests."""
+
+from typing import NoReturn
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from apps.access.choices import KeyState
+from apps.access.models import Application, Credential
+from apps.access.policies import can_manage_keys
+from apps.access.services.applications import named
+from apps.access.services.key_bounds import BOUNDS, Bounds, checked
+from apps.audit.services import change
+from apps.tenants.actors import Actor, user_of
+from apps.tenants.services import allow
+from apps.wire.api_keys import identifier_digest
+
+
+def credential_add(
+    actor: Actor, verb: str, credential: Credential, bounds: Bounds, field: str, noun: str
+) -> Credential:
+    """Save a new credential, whose kind, application, name and identifier are set, and tell the gateways. ``field`` is what its
+    maker calls the identifier, ``noun`` what a sentence does. ``ValidationError`` where it exists, also where it was revoked.
+    """
+    application: Application = credential.application
+    allow(can_manage_keys(actor, application), f"Only owners and developers of its tenant may add a {noun}.")
+    for bound, kept in checked(actor, bounds, {}).items():
+        setattr(credential, bound, kept)
+    credential.digest = identifier_digest(settings.KEY_PEPPER, credential.kind, "", credential.identifier.encode())
+    credential.created_by = user_of(actor)
+    with change(
+        actor=actor,
+        verb=verb,
+        target_type="key",
+        target=f"{named(application)}: {credential}",
+        tenant=application.tenant.slug,
+    ) as audit_entry:
+        held = Credential.objects.filter(digest=credential.digest).first()
+        if held is not None:
+            _refuse_held(held, field, noun)
+        credential.full_clean()
+        credential.save()
+        audit_entry.field("name", None, credential.name)
+        audit_entry.field("identifier", None, credential.identifier)
+        if credential.expires_at is not None:
+            audit_entry.field("expires_at", None, credential.expires_at.isoformat())
+        for bound in BOUNDS:
+            audit_entry.field(bound, None, getattr(credential, bound))
+        audit_entry.affect("key", credential.digest)
+    return credential
+
+
+def _refuse_held(held: Credential, field: str, noun: str) -> NoReturn:
+    if held.state == KeyState.ACTIVE:
+        raise ValidationError({field: f"An application has this {noun} already."})
+    raise ValidationError({field: f"This {noun} was revoked here: make a new one."})
