@@ -28,7 +28,7 @@ from apps.httpcache.bounded_table import Remembered
 from apps.httpcache.directives import ResponseDirectives
 from apps.httpcache.entry import Variants
 from apps.httpcache.patterns import template
-from apps.wire.snapshot import HeaderRules, Operation, Rewrite
+from apps.wire.snapshot import HeaderRules, Operation, Rewrite, ScopeRule, TokenRules
 from tests.gateway.house import api
 from tests.support.cost import STEEPEST, steepness
 
@@ -335,6 +335,10 @@ API = api(
     operations=tuple(
         Operation("*", path) for path in ("/{a}{b}{c}{d}/y", "/{a}-{b}-{c}/y", "/{a}a{b}a{c}", "/x/{a}.{b}", "/{a}")
     ),
+    jwt=TokenRules(
+        required_claims=(("tier", ("gold", "silver")),),
+        operations=(ScopeRule((), ("*", "x", "**"), ("read", "write")),),
+    ),
 )
 
 
@@ -344,6 +348,12 @@ def headers_of(text: bytes) -> httpcache.Headers:
 
 def requests_of(text: bytes) -> Request:
     return Request("POST", "http", b"api.test", b"/" + text, text, headers_of(text), has_body=True, body=text)
+
+
+def claims_of(text: bytes) -> dict[str, object]:
+    """Claims of a token, with a text alone, and with one that is a list."""
+    said = text.decode("latin-1")
+    return {"scope": said, "scp": said.split(","), "tier": said.split(" ")}
 
 
 ARGUMENTS: dict[str, Callable[[bytes], object]] = {
@@ -361,6 +371,7 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
     "frozenset[bytes]": lambda text: frozenset({text}),
     "tuple[str, ...]": lambda text: (text.decode("latin-1"),),
     "collections.abc.Sequence[str]": lambda text: text.decode("latin-1").split("/"),
+    "collections.abc.Iterable[str]": lambda text: text.decode("latin-1").split(" "),
     "collections.abc.Collection[str]": lambda text: {text.decode("latin-1")},
     "collections.abc.Sequence[tuple[str, str]]": lambda text: [("accept", text.decode("latin-1"))],
     "list[tuple[bytes, bytes | None]]": lambda text: [(b"no-cache", text), (b"max-age", text), (b"private", text)],
@@ -373,6 +384,9 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
     "collections.abc.Mapping[str, collections.abc.Mapping[str, str]]": lambda text: {
         "a": {"url": text.decode("latin-1")}
     },
+    "frozenset[str]": lambda text: frozenset(text.decode("latin-1").split(",")),
+    "collections.abc.Mapping[str, Any]": claims_of,
+    "collections.abc.Mapping[str, str | int | float | bool | collections.abc.Sequence[str | int | float | bool]]": claims_of,
     Request.__name__: requests_of,
     ResponseHead.__name__: lambda text: ResponseHead(200, headers_of(text)),
     f"{ResponseHead.__name__} | None": lambda text: ResponseHead(200, headers_of(text)),
@@ -400,6 +414,7 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
     "Reason | None": lambda text: None,
     "Problem": lambda text: Problem.INVALID_REQUEST,
     "TokenFault": lambda text: TokenFault.MALFORMED,
+    "TokenRules": lambda text: API.jwt,
     "CacheEntry | None": lambda text: None,
     "collections.abc.Sequence[Rewrite]": lambda text: [Rewrite((None,), (0, "x"), rest=True, passes_rest=True)],
     "tuple[tuple[str, str], ...]": lambda text: API.operations,

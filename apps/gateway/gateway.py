@@ -18,6 +18,7 @@ from apps.gateway.fetch.invalidation import Invalidation
 from apps.gateway.fetch.lookups import SharedLookups
 from apps.gateway.limits.allowances import Allowances
 from apps.gateway.limits.client_limits import ClientConnections
+from apps.gateway.pipeline.authenticators.introspection.asking import Introspector
 from apps.gateway.pipeline.authenticators.sources import Sources
 from apps.gateway.pipeline.client_address import address_of, is_within, networks_of
 from apps.gateway.pipeline.metrics_access import MetricsReaders
@@ -126,7 +127,8 @@ class Gateway:
         self.invalidation = Invalidation(
             options.redis_url, self.store.purges, self.config, self.subscriber.worker, self.spawn
         )
-        self.sources = Sources(self.config, Exchange(self.client, self.config), self.spawn)
+        exchange = Exchange(self.client, self.config)
+        self.sources = Sources(self.config, exchange, self.spawn, Introspector(exchange, self.spawn, self.trusts))
         self.stopping = False
         self.own_endpoints = OwnEndpoints(self.config, self.metrics_readers, self.metrics, lambda: self.stopping)
         self.stages: tuple[Stage, ...] = (

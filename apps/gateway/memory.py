@@ -15,6 +15,7 @@ from apps.gateway.call.keyed_body import KEYED_BYTES
 from apps.gateway.config import worker_config
 from apps.gateway.fetch import body_fanout, collected_bodies, owed_purges
 from apps.gateway.pipeline import graphql, pipeline
+from apps.gateway.pipeline.authenticators.introspection import asking, failed_tokens
 from apps.gateway.pipeline.stages import addresses
 from apps.gateway.records import metrics
 from apps.gateway.upstream import (
@@ -57,6 +58,11 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.gateway:Gateway._digest_of_identifier": _of(gateway.IDENTIFIERS_KEPT, 1024),
     "apps.wire.api_keys:_identifier_key": _of(16, 256),
     "apps.gateway.gateway:Gateway.trusts": _of(4096, 128),
+    "apps.gateway.pipeline.authenticators.introspection.asking:Introspector._good": MemoryUse(asking.GOOD_BYTES),
+    "apps.gateway.pipeline.authenticators.introspection.asking:Introspector._failed": MemoryUse(asking.FAILED_BYTES),
+    "apps.gateway.pipeline.authenticators.introspection.failed_tokens:FailedTokens._owed": MemoryUse(
+        failed_tokens.MEMORY
+    ),
     "apps.gateway.upstream.headers:_remembered_node": _of(4096, 4 * headers.LONGEST_ADDRESS),
     "apps.httpcache.normalise:_remembered": _of(4096, 6 * normalise._REMEMBERED),
     "apps.httpcache.normalise:_selected": _of(2048, 3 * normalise._REMEMBERED),
@@ -118,6 +124,9 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.config.worker_config:Snapshot.plans": MemoryUse(1 * KIB, CONFIGURATION),
     "apps.gateway.config.worker_config:Snapshot.issuers": MemoryUse(64 * KIB, CONFIGURATION),
     "apps.gateway.config.worker_config:Snapshot.introspections": MemoryUse(16 * KIB, CONFIGURATION),
+    "apps.gateway.pipeline.authenticators.introspection.asking:Introspector._servers": MemoryUse(
+        32 * KIB, CONFIGURATION
+    ),
     "apps.gateway.config.worker_config:WorkerConfig.refused": MemoryUse(512, CONFIGURATION),
     # For each connection, each call and each fetch under way.
     "apps.gateway.limits.client_limits:ClientConnections._held": MemoryUse(512, CONNECTION),
@@ -125,6 +134,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.server.http1:HTTP1Connection._under_way": MemoryUse(4 * KIB, CALL),
     "apps.gateway.call.keyed_body:ReadAhead._parts": MemoryUse(KEYED_BYTES + 256 * KIB, CALL),
     "apps.gateway.gateway:Gateway._tasks": MemoryUse(4 * KIB, CALL),
+    "apps.gateway.pipeline.authenticators.introspection.asking:Introspector._under_way": MemoryUse(4 * KIB, CALL),
     "apps.gateway.limits.allowances:Allowances._tasks": MemoryUse(4 * KIB, CALL),
     "apps.gateway.config.subscriber:ConfigSubscriber._flights": MemoryUse(4 * KIB, CALL),
     "apps.gateway.fetch.lookups:SharedLookups._by_key": MemoryUse(1 * KIB, CALL),

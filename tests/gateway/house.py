@@ -24,7 +24,7 @@ from apps.gateway.server.worker import Server
 from apps.httpcache.policy import Policy
 from apps.wire import api_keys, redis_names
 from apps.wire.call_records import SpooledCallRecord, decode
-from apps.wire.snapshot import API, Credential, Egress, Grant, HeaderRules, HostOwner, Plan, Upstream
+from apps.wire.snapshot import API, KINDS, Credential, Egress, Grant, HeaderRules, HostOwner, Part, Plan, Upstream
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
@@ -79,13 +79,21 @@ def credential(
     return Credential(**fields)
 
 
+def name_of(part: Part) -> str:
+    """Under which name a part of the snapshot is kept, like ``api:products``."""
+    if isinstance(part, Egress):
+        return f"egress:{part.tenant}"
+    kind = next(kind for kind, made in KINDS.items() if isinstance(part, made))
+    return f"{kind}:{part.host if isinstance(part, HostOwner) else part.slug}"
+
+
 class Published:
     """What the control plane has pushed into a state Valkey, and pushes next."""
 
     def __init__(self, client: redis.Redis) -> None:
         self.client = client
 
-    def everything(self, *things: API | Plan | Credential | Egress | HostOwner) -> None:
+    def everything(self, *things: Part | Credential) -> None:
         """Fill an empty state. Unless ``things`` say otherwise, upstreams may be on this machine."""
         things = (Egress("", ONE_MACHINE), *things)
         self.client.set(redis_names.REFILLER, "test", px=15000)
@@ -93,29 +101,22 @@ class Published:
         assert state.fill(self.client, "test", 1, parts, records)
         assert state.switch(self.client, "test", 1, 1, 0)
 
-    def change(self, *things: API | Plan | Credential | Egress | HostOwner) -> None:
-        """Publish new or changed things."""
+    def change(self, *things: Part | Credential, gone: tuple[str, ...] = ()) -> None:
+        """Publish new or changed things, and that the parts of the names in ``gone`` are no more."""
         held = state.redis_state(self.client)
         assert held is not None
         parts, records = self._sorted(things)
+        parts |= dict.fromkeys(gone)
         assert state.push(self.client, held, parts, records, n=held.n + 1, names_of=(tuple(parts), tuple(records)))
 
-    def _sorted(
-        self, things: tuple[API | Plan | Credential | Egress | HostOwner, ...]
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _sorted(self, things: tuple[Part | Credential, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
         parts: dict[str, Any] = {}
         records: dict[str, Any] = {}
         for thing in things:
-            if isinstance(thing, API):
-                parts[f"api:{thing.slug}"] = thing
-            elif isinstance(thing, Egress):
-                parts[f"egress:{thing.tenant}"] = thing
-            elif isinstance(thing, HostOwner):
-                parts[f"host:{thing.host}"] = thing
-            elif isinstance(thing, Plan):
-                parts[f"plan:{thing.slug}"] = thing
-            else:
+            if isinstance(thing, Credential):
                 records[thing.digest] = thing
+            else:
+                parts[name_of(thing)] = thing
         return parts, records
 
 

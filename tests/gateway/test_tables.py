@@ -6,6 +6,7 @@ import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import time
 from typing import Any
 
 import pytest
@@ -20,6 +21,9 @@ from apps.gateway.fetch.owed_purges import OwedPurges
 from apps.gateway.gateway import Gateway
 from apps.gateway.memory import TABLES
 from apps.gateway.pipeline import graphql
+from apps.gateway.pipeline.authenticators.introspection import asking
+from apps.gateway.pipeline.authenticators.introspection.responses import TokenInfo
+from apps.gateway.pipeline.authenticators.token_faults import TokenFault
 from apps.gateway.records.metrics import Metrics
 from apps.gateway.server.http1 import HTTP1Connection
 from apps.gateway.server.worker import end_the_largest
@@ -31,6 +35,7 @@ from apps.httpcache.bounded_table import Recent, Remembered
 from apps.httpcache.directives import _request_directives, request_directives
 from apps.wire.snapshot import Credential, Grant
 from tests.gateway.house import Door, Origin, gateway_options, ok
+from tests.gateway.introspection_server import server_part
 from tests.support.tables import modules_loaded_by, names_of_tables, tables_of
 from tests.support.waiting import until
 
@@ -274,6 +279,27 @@ def test_keys_that_wait_for_a_purge_wait_once() -> None:
     assert len(owed) == 2
     assert owed.take() == ("api", ("p:api:/a", "p:api:/b"))
     assert owed.take() is None
+
+
+@pytest.mark.parametrize("fault", [None, TokenFault.INACTIVE])
+async def test_what_is_known_of_opaque_tokens_keeps_to_its_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: TokenFault | None
+) -> None:
+    for name in ("GOOD_BYTES", "FAILED_BYTES"):
+        monkeypatch.setattr(asking, name, 2**20)
+    gateway = Gateway(gateway_options(tmp_path, "redis://127.0.0.1:1/0", None))
+    introspector = gateway.sources.introspector
+    assert introspector is not None
+    server = server_part("http://127.0.0.1/")
+
+    def fill() -> None:
+        for number in range(5000):
+            text = b"" if fault else b'{"active": true, "client_id": "%d"}' % number
+            key = introspector._key(server, b"%d" % number)
+            introspector._remember(key, TokenInfo(time() + 60, text, fault), "127.0.0.1")
+
+    assert 2**20 / 8 < grown_by(fill) <= 2**20
+    await gateway.stop()
 
 
 async def test_the_digests_of_long_keys_are_not_kept(tmp_path: Path) -> None:

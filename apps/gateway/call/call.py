@@ -86,6 +86,8 @@ class Call:
     stage = 0
     read_ahead: ReadAhead | None = None
     unavailable = False
+    token_info: Any = None
+    """What another server said of the call's token, for this call: an ``introspection.TokenInfo``, or why it said nothing."""
     allowance: "Allowance | None" = None
     limit_lines = b""
     shared_looked = False

@@ -54,7 +54,7 @@ class Refused:
     detail: str | None = None
     challenge: bytes = b""
     retry_after: int = 5
-    """Seconds after which a call may be made again that can't be decided now (503)."""
+    """Seconds after which a call may be made again that can't be decided now (503), or came too often (429)."""
     passes: bool = False
     """Another way that the API takes may know it."""
 

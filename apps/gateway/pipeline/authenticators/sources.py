@@ -3,12 +3,13 @@
 from collections.abc import Callable, Coroutine
 
 from apps.gateway.config.worker_config import WorkerConfig
+from apps.gateway.pipeline.authenticators.introspection.asking import Introspector
 from apps.gateway.upstream.exchange import Exchange
 
 
 class Sources:
-    """One per worker. ``exchange`` asks other servers, ``spawn`` does so beside the calls; without them (``None``) nothing is
-    fetched: what isn't known then can't be checked.
+    """One per worker. ``exchange`` asks other servers, ``spawn`` does so beside the calls, ``introspector`` knows opaque tokens;
+    without them (``None``) nothing is fetched: what isn't known then can't be checked.
     """
 
     def __init__(
@@ -16,5 +17,7 @@ class Sources:
         config: WorkerConfig,
         exchange: Exchange | None = None,
         spawn: Callable[[Coroutine[None, None, None]], object] | None = None,
+        introspector: Introspector | None = None,
     ) -> None:
         self.config, self.exchange, self.spawn = config, exchange, spawn
+        self.introspector = introspector

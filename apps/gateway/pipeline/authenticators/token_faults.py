@@ -23,6 +23,7 @@ class TokenFault(Enum):
         "The token is encrypted, nested, or has extensions that are not supported here.",
     )
     WRONG_TYPE = "token_wrong_type", "The token is of another type than access tokens are."
+    BOUND = "token_bound", "The token is bound to a key of its client, which can't be proved here."
 
     # Whose it is.
     UNKNOWN_ISSUER = "token_unknown_issuer", "This API takes no tokens of the token's issuer."
@@ -30,6 +31,20 @@ class TokenFault(Enum):
     WRONG_ALGORITHM = "token_wrong_algorithm", "The token is signed with an algorithm that its issuer may not use."
     UNKNOWN_KEY = "token_unknown_key", "The token's issuer has no such key."
     WRONG_SIGNATURE = "token_wrong_signature", "The token's signature is wrong."
+
+    # What an introspection server says of it, if it does.
+    INACTIVE = "token_inactive", "The token is not active."
+    SERVER_UNKNOWN = "introspection_unknown", "The server that knows this API's tokens is unknown here."
+    NOT_ASKED = "introspection_not_asked", "What the token is worth is asked by gateways alone, when a call comes."
+    SERVER_AWAY = "introspection_away", "The server that knows this API's tokens can't be asked at the moment."
+    SERVER_BUSY = "introspection_busy", "Too many tokens wait for the server that knows this API's tokens."
+    SERVER_REFUSES = "introspection_refused", "The server that knows this API's tokens doesn't let the gateway ask."
+    SERVER_INVALID = "introspection_invalid", "The response of the server that knows this API's tokens is invalid."
+    NO_KEY_TO_ASK = (
+        "introspection_key_unusable",
+        "The gateway's key for the server that knows this API's tokens is unusable.",
+    )
+    TOO_MANY_FAILED = "introspection_too_many_failed", "Too many tokens that open nothing came from this address."
 
     # What it says.
     NO_END = "token_no_end", "The token doesn't say when it expires."

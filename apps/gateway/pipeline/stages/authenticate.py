@@ -164,6 +164,8 @@ def _refused(x: Call, refused: Refused) -> GatewayResponse:
     problem, x.why = refused.problem, refused.why
     if problem is Problem.NOT_READY:
         return not_ready(x, refused.detail, refused.retry_after)
+    if problem is Problem.RATE_LIMITED:
+        return refuse(x, problem, refused.detail, ((b"retry-after", b"%d" % refused.retry_after),))
     ways = [each.challenge(x.api) for each in taken_by(x.api.authentication)] if problem.status == 401 else []
     if refused.challenge:
         scheme = refused.challenge.partition(b" ")[0]
