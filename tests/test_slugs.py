@@ -30,6 +30,8 @@ KINDS = {
     ("api", "v1", "cdns"): "api",
     ("api", "v1", "purge-webhooks"): "api",
     ("api", "v1", "plans"): "plan",
+    ("api", "v1", "issuers"): "issuer",
+    ("api", "v1", "introspections"): "introspection",
     ("api", "v1", "tenants"): "tenant",
     ("api", "v1", "applications"): "tenant",
     ("api", "v1", "applications", PARAMETER): "application",
@@ -64,7 +66,7 @@ def test_words_that_addresses_have_in_the_place_of_a_slug_are_reserved_for_its_k
         parts = segments(pattern)
         for index, part in enumerate(parts):
             beside[tuple(parts[:index])].add(part)
-    found: dict[str, set[str]] = {kind: set() for kind in KINDS.values()}
+    found: dict[str, set[str]] = {kind: set() for kind in slugs.RESERVED}
     assert {before for before, words in beside.items() if PARAMETER in words} == set(KINDS)
     for before in KINDS:
         found[KINDS[before]] |= {word for word in beside[before] if re.fullmatch(r"[-a-zA-Z0-9_]+", word)}

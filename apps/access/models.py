@@ -238,7 +238,7 @@ class Credential(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.shown})"
+        return self.name if self.name == self.shown else f"{self.name} ({self.shown})"
 
     @property
     def shown(self) -> str:

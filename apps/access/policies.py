@@ -7,7 +7,7 @@ approvers) decide.
 from django.db.models import Q, QuerySet
 
 from apps.access.choices import Side
-from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
+from apps.access.models import AccessRequest, Application, Credential, Introspection, Issuer, Plan, Subscription
 from apps.catalog.models import API
 from apps.tenants.actors import Actor
 from apps.tenants.choices import Role
@@ -38,6 +38,35 @@ def can_edit_application(user: Actor | None, application: Application) -> bool:
 def can_manage_keys(user: Actor | None, application: Application) -> bool:
     """Owners and developers of its tenant: make, import, rotate, revoke."""
     return can_create_application(user, application.tenant)
+
+
+def can_add_issuer(user: Actor | None, tenant: Tenant | None) -> bool:
+    """Owners and developers of the tenant whose APIs will take its tokens; administrators the platform's (``None``)."""
+    return is_administrator(user) if tenant is None else has_role(user, tenant, Role.OWNER, Role.DEVELOPER)
+
+
+def can_edit_issuer(user: Actor | None, issuer: Issuer) -> bool:
+    """Owners and developers of its tenant; administrators the platform's. They see what of it is no secret."""
+    return can_add_issuer(user, issuer.tenant)
+
+
+def can_add_introspection(user: Actor | None, tenant: Tenant | None) -> bool:
+    """Owners and developers of the tenant whose APIs will ask it; administrators the platform's (``None``)."""
+    return can_add_issuer(user, tenant)
+
+
+def can_edit_introspection(user: Actor | None, server: Introspection) -> bool:
+    """Owners and developers of its tenant; administrators the platform's."""
+    return can_add_introspection(user, server.tenant)
+
+
+def can_add_client_id(user: Actor | None, application: Application, issuer: Issuer | None) -> bool:
+    """Who manages the application's keys, of an issuer of its own tenant. Of the platform's issuers (``None``) and of another
+    tenant's, administrators: whoever claims a client ID there gets what its tokens open.
+    """
+    if issuer is None or issuer.tenant_id != application.tenant_id:
+        return is_administrator(user)
+    return can_manage_keys(user, application)
 
 
 def can_request_access(user: Actor | None, application: Application) -> bool:
@@ -106,6 +135,20 @@ def keys_visible_to(user: Actor | None) -> QuerySet[Credential]:
     return Credential.objects.filter(application__tenant__in=tenants_of(user), api=None).select_related(
         "application__tenant", "created_by", "successor"
     )
+
+
+def issuers_visible_to(user: Actor | None) -> QuerySet[Issuer]:
+    """The platform's, whose tokens any API may take, and those of one's own tenants."""
+    return Issuer.objects.filter(_own_or_platform(user)).select_related("tenant")
+
+
+def introspections_visible_to(user: Actor | None) -> QuerySet[Introspection]:
+    """The platform's, which any API may ask, and those of one's own tenants."""
+    return Introspection.objects.filter(_own_or_platform(user)).select_related("tenant")
+
+
+def _own_or_platform(user: Actor | None) -> Q:
+    return Q(tenant=None) | Q(tenant__in=tenants_of(user)) if is_signed_in(user) else Q(pk__in=())
 
 
 def requests_visible_to(user: Actor | None, side: Side | None = None) -> QuerySet[AccessRequest]:

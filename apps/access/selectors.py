@@ -2,26 +2,30 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Q, QuerySet
 
 from apps.access.choices import LIVE, KeyState, RequestState, Side
-from apps.access.models import AccessRequest, Subscription
+from apps.access.models import AccessRequest, Introspection, Issuer, Subscription
 from apps.access.policies import (
     applications_usable_by,
     applications_visible_to,
+    introspections_visible_to,
+    issuers_visible_to,
     keys_visible_to,
     plans_visible_to,
     requests_decidable_by,
     requests_visible_to,
     subscriptions_visible_to,
 )
+from apps.access.token_documents import introspection_document, issuer_document
 from apps.catalog.choices import APIState
 from apps.catalog.models import API
 from apps.catalog.selectors import apis_in_catalogue
 from apps.tenants.actors import Actor
 from apps.tenants.choices import Role
-from apps.tenants.policies import tenants_of
+from apps.tenants.policies import is_administrator, tenants_of
 
 __all__ = [
     "Evidence",
@@ -29,6 +33,10 @@ __all__ = [
     "applications_visible_to",
     "catalogue_of",
     "in_force",
+    "introspection_document_for",
+    "introspections_visible_to",
+    "issuer_document_for",
+    "issuers_visible_to",
     "keys_visible_to",
     "plans_visible_to",
     "request_evidence",
@@ -50,6 +58,29 @@ def in_force(now: datetime, prefix: str = "") -> Q:
     """
     endless, later = Q(**{f"{prefix}expires_at": None}), Q(**{f"{prefix}expires_at__gt": now})
     return Q(**{f"{prefix}state": KeyState.ACTIVE.value}) & (endless | later)
+
+
+def issuer_document_for(user: Actor | None, issuer: Issuer) -> dict[str, Any]:
+    """An issuer that ``user`` sees, in the declarative file's words: of the platform's, what callers need who get tokens there;
+    the rest is for administrators. No secret, but whether there is one.
+    """
+    document = {"slug": issuer.slug, "tenant": None} | issuer_document(issuer)
+    if issuer.tenant_id is None and not is_administrator(user):
+        return {word: document[word] for word in _OF_THE_PLATFORMS if word in document}
+    return document | {"has_secret": issuer.secret is not None}
+
+
+_OF_THE_PLATFORMS = ("slug", "tenant", "issuer", "algorithms", "audience", "client_claim", "dpop")
+
+
+def introspection_document_for(user: Actor | None, server: Introspection) -> dict[str, Any]:
+    """An introspection server that ``user`` sees, in the declarative file's words: of the platform's, the name by which APIs have
+    it asked. No secret, but whether there is one.
+    """
+    document = {"slug": server.slug, "tenant": None} | introspection_document(server)
+    if server.tenant_id is None and not is_administrator(user):
+        return {word: document[word] for word in ("slug", "tenant")}
+    return document | {"has_secret": server.secret is not None}
 
 
 @dataclass

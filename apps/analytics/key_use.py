@@ -1,4 +1,4 @@
-"""When each key was last used, as far as call records say."""
+"""When each key, or other credential, was last used, as far as call records say."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -31,6 +31,9 @@ LIFECYCLE: dict[Transition, tuple[tuple[APIState, ...], APIState]] = {
     Transition.RETIRE: ((APIState.DRAFT, APIState.PUBLISHED, APIState.DEPRECATED), APIState.RETIRED),
 }
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+"""Of operations."""
+
 SERVED = (APIState.PUBLISHED, APIState.DEPRECATED)
 
 

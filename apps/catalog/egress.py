@@ -47,15 +47,16 @@ class RefusedUpstream(NamedTuple):
 
 
 def errors_of_places(
-    actor: Actor, tenant: Tenant, urls: Mapping[str, str], private: frozenset[str]
+    actor: Actor, tenant: Tenant | None, urls: Mapping[str, str], private: frozenset[str]
 ) -> dict[str, list[str]]:
-    """Why ``actor`` may not have a tenant's calls lead to new places, by the key under which ``urls`` has them: what rules refuse,
-    and private places of other tenants, which only an administrator may share. ``private`` is what ``private_names`` found."""
+    """Why ``actor`` may not have a tenant's calls (``None``: the platform's own) lead to new places, by the key under which
+    ``urls`` has them: what rules refuse, and private places of other tenants, which only an administrator may share. ``private``
+    is what ``private_names`` found."""
     if not urls:
         return {}
     guard = guard_of(tenant)
     found = _refusals(guard, urls)
-    if found or is_administrator(actor):
+    if found or tenant is None or is_administrator(actor):
         return found
     return _shared_with_others(tenant, guard, urls, private)
 
@@ -77,7 +78,7 @@ def _shared_with_others(
     addresses. One query, where a place is private."""
     wanted = {key: place for key, url in urls.items() if (place := place_of(url)) is not None}
     names = frozenset(private)
-    mine = {key: _one(place) for key, place in wanted.items() if place[0] in names or _is_private(place, guard)}
+    mine = {key: _one(place) for key, place in wanted.items() if place[0] in names or is_private(place, guard)}
     if not mine:
         return {}
     taken = _others(tenant) & set(mine.values())
@@ -157,7 +158,8 @@ def _refused(slug: str, tenant: str, url: str, why: str) -> RefusedUpstream:
     return RefusedUpstream(slug, tenant, url, why, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
-def _is_private(place: Place, guard: Guard) -> bool:
+def is_private(place: Place, guard: Guard) -> bool:
+    """Whether a place is this machine's, or in a private network, as far as its text and the guard's rules tell."""
     host, _ = place
     if (address := literal(host)) is not None:
         return not is_public(address)

@@ -13,6 +13,13 @@ from apps.catalog import field_checks
 from apps.catalog.choices import AUTHENTICATION as WAYS
 from apps.catalog.choices import UPSTREAM_HOST, Approval, DebugHeaders
 from apps.catalog.rewrites import check_rewrite, compile_rewrite
+from apps.catalog.token_rules import (
+    check_token_rules,
+    compile_token_rules,
+    no_token_rules,
+    read_token_rules,
+    write_token_rules,
+)
 from apps.foundation import declared_settings, field_names
 from apps.foundation.declared_settings import CHOICE, COUNT, DURATION, SWITCH, Between, Kind
 from apps.foundation.secrets import EncryptedJSONField
@@ -30,6 +37,7 @@ __all__ = [
     "SWITCH",
     "TEXT",
     "TEXTS",
+    "TOKEN_RULES",
     "WORDS",
     "APISetting",
     "APISettings",
@@ -81,7 +89,7 @@ WORDS = Kind(field_names.many(field_names.text), list)
 PLANS = Kind(field_names.many(field_names.text), list, field_checks.check_plans)
 """A list of plans, by slug."""
 AUTHENTICATION = Kind(
-    field_names.many(field_names.one_of(list(WAYS), not_yet=("jwt", "introspection"))),
+    field_names.many(field_names.one_of(list(WAYS), not_yet=tuple({"jwt", "introspection"} - WAYS.keys()))),
     list,
     field_checks.check_authentication,
     tuple,
@@ -93,6 +101,8 @@ REWRITES = Kind(
     compile_rewrite,
 )
 """A list of rules for paths."""
+TOKEN_RULES = Kind(read_token_rules, write_token_rules, check_token_rules, compile_token_rules)
+"""What is demanded of tokens."""
 HEADER_RULES = Kind(_read_header_rules, check=field_checks.check_header_rules, compiled=_compile_header_rules)
 
 
@@ -189,6 +199,35 @@ class APISettings(models.Model):
         anchor="authentication",
         in_catalogue=True,
     ).of(models.JSONField(default=key_only))
+    jwt = APISetting(
+        TOKEN_RULES,
+        Tab.SETTINGS,
+        "Tokens",
+        help="Whose tokens are taken, and which scopes and claims they need.",
+        description="Issuers of the tokens that it takes, and the scopes and claims that a token needs.",
+        anchor="authentication",
+        in_catalogue=True,
+        younger=True,
+    ).of(
+        models.JSONField(
+            default=no_token_rules,
+            blank=True,
+            help_text="Issuers of the tokens that it takes, and the scopes and claims that a token needs.",
+        )
+    )
+    introspection = APISetting(
+        TEXT,
+        Tab.SETTINGS,
+        "Introspection server",
+        help="Which server is asked about opaque tokens.",
+        description="Slug of the introspection server that is asked about opaque tokens; empty: none.",
+        anchor="authentication",
+        younger=True,
+    ).of(
+        models.CharField(
+            max_length=64, blank=True, help_text="Slug of the server that is asked about opaque tokens; empty: none."
+        )
+    )
     api_key_header = APISetting(
         TEXT,
         Tab.SETTINGS,

@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import Q
 
 from apps.catalog.certificates import LARGEST_TOGETHER, read_certificates
-from apps.catalog.choices import APIState
+from apps.catalog.choices import METHODS, APIState
 from apps.catalog.document import OperationFields, UpstreamFields
 from apps.catalog.models import API, SETTINGS
 from apps.catalog.selectors import host_owners
@@ -45,7 +45,6 @@ OF_A_HOST = frozenset(
 LARGEST_WEIGHT = 1000
 MOST_UPSTREAMS = 100
 MOST_OPERATIONS = 2000
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
 def settings_errors(api: API) -> Errors:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from apps.access import token_documents
 from apps.access.choices import SubscriptionState
 from apps.declarative.reader import FileError, FileSource, Path
 from apps.foundation import field_names
@@ -60,6 +61,17 @@ _KEY = entry(
     "name",
 )
 
+
+def _client_id(value: object) -> dict[str, Any]:
+    """A client ID of the platform's issuers, or one with the tenant's issuer that knows it."""
+    if isinstance(value, dict):
+        found: dict[str, Any] = _CLIENT_ID(value)
+        return found
+    return {"client_id": field_names.text(value)}
+
+
+_CLIENT_ID = entry({"client_id": field_names.text, "issuer": field_names.text}, "client_id")
+
 EGRESS = entry({"allow": field_names.many(field_names.text)}, "allow")
 TENANT = entry(
     {"slug": field_names.text, "name": field_names.text, "egress": EGRESS, "hosts": field_names.many(field_names.text)},
@@ -75,6 +87,9 @@ USER = entry(
     },
     "email",
 )
+_OWN = {"slug": field_names.text, "tenant": field_names.optional(field_names.text)}
+ISSUER = entry(_OWN | token_documents.ISSUER | {"secret_env": field_names.text}, "slug")
+INTROSPECTION = entry(_OWN | token_documents.INTROSPECTION | {"client_secret_env": field_names.text}, "slug")
 APPLICATION = entry(
     {
         "tenant": field_names.text,
@@ -82,6 +97,7 @@ APPLICATION = entry(
         "name": field_names.text,
         "description": field_names.text,
         "keys": field_names.many(_KEY),
+        "client_ids": field_names.many(_client_id),
     },
     "tenant",
     "slug",
@@ -100,7 +116,7 @@ SUBSCRIPTION = entry(
 )
 
 #: The lists of the file, in the order in which they are made true: each names only what stands before it.
-LISTS = ("tenants", "users", "plans", "apis", "applications", "subscriptions")
+LISTS = ("tenants", "users", "issuers", "introspections", "plans", "apis", "applications", "subscriptions")
 
 #: What is no list, and made true before them.
 EGRESS_WORD = "egress"

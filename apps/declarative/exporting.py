@@ -5,10 +5,11 @@ from typing import Any
 import yaml
 from django.db.models import Prefetch
 
-from apps.access.choices import LIVE, KeyState
+from apps.access.choices import LIVE, CredentialKind, KeyState
 from apps.access.document import plan_document
-from apps.access.models import Application, Plan, Subscription
+from apps.access.models import Application, Credential, Introspection, Issuer, Plan, Subscription
 from apps.access.services.key_bounds import BOUNDS
+from apps.access.token_documents import introspection_document, issuer_document
 from apps.catalog.choices import HostState
 from apps.catalog.document import operations_document, to_document
 from apps.catalog.models import API, HostName
@@ -25,6 +26,8 @@ def export() -> dict[str, Any]:
         **({"egress": {"allow": allowed}} if allowed else {}),
         "tenants": [_tenant(tenant) for tenant in Tenant.objects.prefetch_related(Prefetch("hosts", proved))],
         "users": [_user(user) for user in User.objects.filter(is_active=True).prefetch_related("memberships__tenant")],
+        "issuers": [issuer_document(issuer) for issuer in Issuer.objects.select_related("tenant")],
+        "introspections": [introspection_document(each) for each in Introspection.objects.select_related("tenant")],
         "plans": [plan_document(plan) for plan in Plan.objects.order_by("slug")],
         "apis": [
             _api(api)
@@ -34,7 +37,7 @@ def export() -> dict[str, Any]:
         ],
         "applications": [
             _application(application)
-            for application in Application.objects.select_related("tenant").prefetch_related("keys")
+            for application in Application.objects.select_related("tenant").prefetch_related("keys__issuer")
         ],
         "subscriptions": [
             _subscription(subscription)
@@ -89,20 +92,27 @@ def _user(user: User) -> dict[str, Any]:
 
 
 def _application(application: Application) -> dict[str, Any]:
+    active = [row for row in application.keys.all() if row.state == KeyState.ACTIVE and row.api_id is None]
     keys = [
         {"name": key.name}
         | ({"expires_at": key.expires_at.isoformat()} if key.expires_at else {})
         | {bound: kept for bound in BOUNDS if (kept := getattr(key, bound)) is not None}
-        for key in application.keys.all()
-        if key.state == KeyState.ACTIVE and key.api_id is None
+        for key in active
+        if key.kind == CredentialKind.API_KEY
     ]
+    client_ids = [_client_id(row) for row in active if row.kind == CredentialKind.CLIENT_ID]
     return {
         "tenant": application.tenant.slug,
         "slug": application.slug,
         "name": application.name,
         "description": application.description,
         "keys": keys,
+        **({"client_ids": client_ids} if client_ids else {}),
     }
+
+
+def _client_id(row: Credential) -> str | dict[str, str]:
+    return {"client_id": row.identifier, "issuer": row.issuer.slug} if row.issuer else row.identifier
 
 
 def _subscription(subscription: Subscription) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """Makes each kind of entry true, through the services that the console and the REST API call too."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 
 from apps.access import services as access
-from apps.access.choices import LIVE, KeyState, SubscriptionState
+from apps.access.choices import LIVE, CredentialKind, KeyState, SubscriptionState
 from apps.access.document import WORDS as PLAN_WORDS
 from apps.access.document import PlanFields, plan_document, read_plan
 from apps.access.models import Application, Credential, Plan, Subscription
@@ -29,7 +29,7 @@ from apps.catalog.document import (
 from apps.catalog.field_checks import normal_host
 from apps.catalog.models import API, HostName, OpenAPIDocument
 from apps.catalog.validation import operations_error
-from apps.declarative import entries
+from apps.declarative import entries, token_sources
 from apps.declarative.entries import FileEntry
 from apps.declarative.run import FileRun
 from apps.foundation import field_names
@@ -102,7 +102,7 @@ def prepare_passwords(run: FileRun, listed: list[FileEntry]) -> None:
     """Hash the passwords that users don't have yet. Slow, and so before the transaction."""
     for entry in listed:
         said = run.read(entry, entries.USER)
-        password = _from_environment(run, entry, said.get("password_env"), "password_env")
+        password = run.from_environment(entry, said.get("password_env"), "password_env")
         email = said["email"].strip().lower()
         user = User.objects.filter(email__iexact=email).first()
         if password is not None and (user is None or not user.check_password(password)):
@@ -322,6 +322,10 @@ def _applications(run: FileRun, listed: list[FileEntry]) -> None:
                 run.changed("application", name, before, fields)
         for index, key in enumerate(said.get("keys", ())):
             _key(run, FileEntry((*entry.path, "keys", index), key), application, f"{name}/{key['name']}")
+        for index, client in enumerate(said.get("client_ids", ())):
+            token_sources.client_id(run, FileEntry((*entry.path, "client_ids", index), client), application, name)
+        if "client_ids" in said:
+            run.named.setdefault("applications with client IDs", set()).add(application.pk)
         if "keys" in said:
             run.named.setdefault("applications with keys", set()).add(application.pk)
 
@@ -331,8 +335,8 @@ def _key(run: FileRun, entry: FileEntry, application: Application, name: str) ->
     secret = said.get("secret")
     if secret is not None and "secret_env" in said:
         raise run.source.refuse(entry.path, "give secret or secret_env, not both")
-    secret = _from_environment(run, entry, said.get("secret_env"), "secret_env") if secret is None else secret
-    same_name = Credential.objects.filter(application=application, name=said["name"], state=KeyState.ACTIVE, api=None)
+    secret = run.from_environment(entry, said.get("secret_env"), "secret_env") if secret is None else secret
+    same_name = active_keys().filter(application=application, name=said["name"])
     if secret is None:
         if not same_name:
             raise run.source.refuse(
@@ -367,6 +371,11 @@ def _key(run: FileRun, entry: FileEntry, application: Application, name: str) ->
     else:
         _bind(run, entry, existing, name)
     run.named.setdefault("key", set()).add(existing.pk)
+
+
+def active_keys() -> QuerySet[Credential]:
+    """API keys of all applications, without the passing ones of "Try it"."""
+    return Credential.objects.filter(kind=CredentialKind.API_KEY, state=KeyState.ACTIVE, api=None)
 
 
 def _bind(run: FileRun, entry: FileEntry, key: Credential, name: str) -> None:
@@ -441,16 +450,6 @@ def _slug(run: FileRun, entry: FileEntry) -> str:
     return str(slug)
 
 
-def _from_environment(run: FileRun, entry: FileEntry, variable: str | None, word: str) -> str | None:
-    """The value of the environment variable that the file names. Raises ``FileError`` when it isn't set."""
-    if variable is None:
-        return None
-    value = os.environ.get(variable)
-    if not value:
-        raise run.source.refuse((*entry.path, word), f"the environment variable {variable} is not set")
-    return value
-
-
 def in_plan_words(error: ValidationError) -> ValidationError:
     """A service's error by field of a plan, by the file's word instead."""
     if not hasattr(error, "error_dict"):
@@ -461,6 +460,8 @@ def in_plan_words(error: ValidationError) -> ValidationError:
 STEPS: dict[str, Callable[[FileRun, list[FileEntry]], None]] = {
     "tenants": _tenants,
     "users": _users,
+    "issuers": token_sources.issuers,
+    "introspections": token_sources.introspections,
     "plans": _plans,
     "apis": _apis,
     "applications": _applications,

@@ -4,15 +4,18 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 
 from apps.access import services as access
-from apps.access.choices import LIVE, KeyState
-from apps.access.models import Application, Credential, Plan, Subscription
+from apps.access.choices import LIVE
+from apps.access.models import Application, Credential, Introspection, Issuer, Plan, Subscription
 from apps.catalog import services as catalog
 from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API, HostName
 from apps.declarative.entries import blaming
+from apps.declarative.making import active_keys
 from apps.declarative.run import FileRun
+from apps.declarative.token_sources import active_client_ids
 from apps.tenants import services as tenants
 from apps.tenants.actors import PLATFORM
 from apps.tenants.models import Membership, Tenant, User
@@ -47,16 +50,14 @@ def _prune_subscriptions(run: FileRun) -> None:
 
 
 def _prune_applications(run: FileRun) -> None:
-    keys = Credential.objects.select_related("application__tenant").filter(
-        application__in=run.named.get("applications with keys", set()), state=KeyState.ACTIVE, api=None
-    )
-    _prune(
+    keys = active_keys().filter(application__in=run.named.get("applications with keys", set()))
+    _prune_credentials(run, "key", keys.exclude(pk__in=run.named.get("key", set())), lambda key: key.name)
+    client_ids = active_client_ids().filter(application__in=run.named.get("applications with client IDs", set()))
+    _prune_credentials(
         run,
-        "key",
-        keys.exclude(pk__in=run.named.get("key", set())),
-        lambda key: f"{key.application.tenant.slug}/{key.application.slug}/{key.name}",
-        lambda key: access.key_revoke(actor=PLATFORM, key=key, comment="Not in the declarative file."),
-        "applications",
+        "client ID",
+        client_ids.exclude(pk__in=run.named.get("client ID row", set())),
+        lambda client_id: client_id.identifier,
     )
     named = run.named.get("application", set())
     rows = [row for row in Application.objects.select_related("tenant") if f"{row.tenant.slug}/{row.slug}" not in named]
@@ -66,6 +67,17 @@ def _prune_applications(run: FileRun) -> None:
         rows,
         lambda row: f"{row.tenant.slug}/{row.slug}",
         lambda row: access.application_delete(actor=PLATFORM, application=row),
+        "applications",
+    )
+
+
+def _prune_credentials(run: FileRun, kind: str, rows: QuerySet[Credential], shown: Callable[[Credential], str]) -> None:
+    _prune(
+        run,
+        kind,
+        rows.select_related("application__tenant"),
+        lambda row: f"{row.application.tenant.slug}/{row.application.slug}/{shown(row)}",
+        lambda row: access.key_revoke(actor=PLATFORM, key=row, comment="Not in the declarative file."),
         "applications",
     )
 
@@ -129,6 +141,20 @@ PRUNERS: dict[str, Callable[[FileRun], None]] = {
     "applications": _prune_applications,
     "apis": lambda run: _prune_by_slug(
         run, "api", API.objects.all(), "apis", lambda api: catalog.api_delete(actor=PLATFORM, api=api)
+    ),
+    "introspections": lambda run: _prune_by_slug(
+        run,
+        "introspection server",
+        Introspection.objects.select_related("tenant"),
+        "introspections",
+        lambda server: access.introspection_delete(actor=PLATFORM, server=server),
+    ),
+    "issuers": lambda run: _prune_by_slug(
+        run,
+        "issuer",
+        Issuer.objects.select_related("tenant"),
+        "issuers",
+        lambda issuer: access.issuer_delete(actor=PLATFORM, row=issuer),
     ),
     "plans": lambda run: _prune_by_slug(
         run, "plan", Plan.objects.all(), "plans", lambda plan: access.plan_delete(actor=PLATFORM, plan=plan)

@@ -1,5 +1,6 @@
 """One run over a declarative file: what it changed so far, and what the file named."""
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -61,6 +62,15 @@ class FileRun:
         if row is None:
             raise self.source.refuse((*entry.path, word), f"there is no {what}")
         return row
+
+    def from_environment(self, entry: FileEntry, variable: str | None, word: str) -> str | None:
+        """The value of the environment variable that the file names. Raises ``FileError`` when it isn't set."""
+        if variable is None:
+            return None
+        value = os.environ.get(variable)
+        if not value:
+            raise self.source.refuse((*entry.path, word), f"the environment variable {variable} is not set")
+        return value
 
 
 def shown(value: object) -> str:

@@ -16,6 +16,8 @@ LONGEST = 64
 RESERVED: Mapping[str, frozenset[str]] = {
     "api": frozenset({"import", "register"}),
     "application": frozenset(),
+    "introspection": frozenset(),
+    "issuer": frozenset(),
     "plan": frozenset({"new"}),
     "tenant": frozenset({"new"}),
 }

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from django.db.models import QuerySet
 
-from apps.access.choices import LIVE, Side
+from apps.access.choices import LIVE, CredentialKind, Side
 from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
 from apps.catalog.models import API
 from apps.tenants.actors import Actor
@@ -18,6 +18,14 @@ About = Subscription | AccessRequest | Credential | API | Plan | Tenant
 
 # Of the provider, platform administrators where it has no owner: see ``people_of``.
 _ROLES = {Side.CALLER: (Role.OWNER, Role.DEVELOPER), Side.PROVIDER: (Role.OWNER,)}
+
+_CALLED: dict[str, str] = {
+    CredentialKind.API_KEY: "key",
+    CredentialKind.CLIENT_ID: "client ID",
+    CredentialKind.CERTIFICATE: "certificate",
+    CredentialKind.SIGNING_KEY: "signing key",
+}
+"""What a sentence calls a credential."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +64,13 @@ def parties_of(about: About) -> list[Party]:
 
 def words_of(about: About) -> dict[str, object]:
     """What a title may name of ``about``."""
+    words: dict[str, object]
     match about:
         case Subscription() | AccessRequest():
             application = about.application
             words = {"application": application, "tenant": application.tenant, "api": about.api, "plan": about.plan}
         case Credential():
-            words = {"key": about, "application": about.application}
+            words = {"key": about, "credential": _CALLED[about.kind], "application": about.application}
         case API():
             words = {"api": about}
         case Plan():

@@ -26,8 +26,10 @@ def administrators_rules() -> list[str]:
     return list(_installation().allow)
 
 
-def guard_of(tenant: Tenant) -> Guard:
-    """What holds for the calls of a tenant's APIs. One query."""
+def guard_of(tenant: Tenant | None) -> Guard:
+    """What holds for the calls of a tenant's APIs; ``None``: for the platform's own. One query."""
+    if tenant is None:
+        return Guard([rule_of(text) for text in allowed_to_all()], settings.OWN_PLACES)
     return guards_of([tenant])[tenant.pk]
 
 

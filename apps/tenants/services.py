@@ -217,7 +217,7 @@ def tenant_resume(*, actor: Actor, tenant: Tenant, comment: str = "") -> Tenant:
 
 
 def tenant_delete(*, actor: Actor, tenant: Tenant) -> None:
-    """Remove a tenant that owns no API and no application."""
+    """Remove a tenant that owns no API, no application, no issuer and no introspection server."""
     allow(policies.can_delete_tenant(actor, tenant), "Only a platform administrator may delete tenants.")
     slug = tenant.slug
     with change(actor=actor, verb="tenant.delete", target_type="tenant", target=slug, tenant=slug) as audit_entry:
@@ -226,7 +226,9 @@ def tenant_delete(*, actor: Actor, tenant: Tenant) -> None:
         try:
             tenant.delete()
         except ProtectedError as error:
-            raise ValidationError(f"{tenant} still owns {len(error.protected_objects)} APIs or applications.") from None
+            raise ValidationError(
+                f"{tenant} still owns {len(error.protected_objects)} APIs, applications, issuers or introspection servers."
+            ) from None
         audit_entry.affect("tenant", slug)
         # The next tenant with this slug is another one.
         audit_entry.affect("stored", tag_of_tenant(slug))

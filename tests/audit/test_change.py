@@ -133,6 +133,7 @@ def test_the_longest_targets_have_room():
         "invitation": longest(Invitation, "email"),
         "token": longest(User, "email") + len(": ") + longest(Token, "name"),
         "key": slug + len(":  (…)") + longest(Credential, "name") + longest(Credential, "prefix"),
+        "client ID": slug + len(": ") + longest(Credential, "identifier"),
         "subscription": slug + len(" → ") + longest(API, "slug"),
     }
     assert {kind: length for kind, length in targets.items() if length > longest(Entry, "target")} == {}

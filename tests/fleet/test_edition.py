@@ -11,11 +11,23 @@ import msgspec
 import pytest
 
 from apps.access.models import Credential
+from apps.access.services import client_id_add
+from apps.catalog.services import api_update
 from apps.fleet import state
 from apps.fleet.compile import all_credentials, all_parts
 from apps.fleet.publisher import publish_pending
+from apps.tenants.actors import PLATFORM
 from apps.wire import redis_names
-from tests.support.cast import make_api, make_application, make_key, make_plan, make_subscription, make_tenant
+from tests.support.cast import (
+    make_api,
+    make_application,
+    make_introspection,
+    make_issuer,
+    make_key,
+    make_plan,
+    make_subscription,
+    make_tenant,
+)
 from tests.support.waiting import wait_until
 
 GOLDEN = Path(__file__).parent / "edition.json"
@@ -95,9 +107,15 @@ def catalogue() -> None:
             "operations": [{"path": "/items/{id}", "methods": ["GET"], "ttl": 5.0, "headers": ["X_Item"]}],
         },
     )
+    make_issuer("own", platform, jwks_url="https://id.corp.test/keys", leeway=5.0)
+    make_introspection("own", platform, client_id="gw", secret="made-up")
+    rules = {"required_scopes": ["read"], "required_claims": {"tier": ["gold", 1]}, "issuers": ["own"]}
+    rules |= {"operations": [{"methods": ["GET"], "path": "/items/{id}", "required_scopes": ["items"]}]}
+    api_update(actor=PLATFORM, api=api, jwt=rules, introspection="own")
     bot = make_application(acme)
     make_subscription(bot, api, make_plan(rate_calls=10, burst=20, quota=1000))
     make_key(bot)
+    client_id_add(actor=PLATFORM, application=bot, client_id="bot-client")
     Credential.objects.update(
         apis=["products"],
         methods=["GET", "POST"],
@@ -109,7 +127,7 @@ def catalogue() -> None:
 def rows() -> dict[str, Any]:
     """What they become, without what differs from run to run and from place to place."""
     parts = [part for each in all_parts() for part in each.items() if part[0] != "egress:"]
-    records = [("key", record) for each in all_credentials() for record in each.values()]
+    records = [(f"key ({record.kind})", record) for each in all_credentials() for record in each.values() if record]
     return {name: told(made) for name, made in [*parts, *records]}
 
 

@@ -15,7 +15,7 @@ from django.db.models import DateTimeField, Model
 from django.utils import timezone
 
 from apps.access import services as access
-from apps.access.models import AccessRequest, Application, Plan, Subscription
+from apps.access.models import AccessRequest, Application, Introspection, Issuer, Plan, Subscription
 from apps.access.services import NewKey
 from apps.catalog import services as catalog
 from apps.catalog.models import API
@@ -24,6 +24,7 @@ from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import Role, TokenScope
 from apps.tenants.models import Tenant, User
 from apps.tenants.services import NewToken
+from tests.support.public_keys import EC_KEY
 
 PASSWORD = "correct horse battery staple"
 """Everybody's."""
@@ -165,6 +166,20 @@ def make_plan(slug: str = "standard", **fields: Any) -> Plan:
 def make_application(tenant: Tenant, slug: str = "bot") -> Application:
     """An application."""
     return access.application_create(actor=PLATFORM, tenant=tenant, slug=slug, name=slug.title())
+
+
+def make_issuer(slug: str = "corp", tenant: Tenant | None = None, **fields: Any) -> Issuer:
+    """An issuer of the platform, or of ``tenant``, with a public key (ES256), unless its keys are elsewhere."""
+    usual: dict[str, Any] = {"issuer": "https://id.corp.test/", "algorithms": ["ES256"], "audience": ["apimgr"]}
+    if not fields.keys() & {"jwks_url", "discovery", "secret"}:
+        usual["jwks"] = {"keys": [EC_KEY]}
+    return access.issuer_create(actor=PLATFORM, slug=slug, tenant=tenant, **(usual | fields))
+
+
+def make_introspection(slug: str = "legacy", tenant: Tenant | None = None, **fields: Any) -> Introspection:
+    """An introspection server of the platform, or of ``tenant``, which gateways ask without a name."""
+    usual: dict[str, Any] = {"url": "https://id.corp.test/introspect"}
+    return access.introspection_create(actor=PLATFORM, slug=slug, tenant=tenant, **(usual | fields))
 
 
 def make_key(application: Application, name: str = "ci", expires_at: datetime | None = None) -> NewKey:

@@ -4,7 +4,7 @@ import django_filters
 from django.db.models import QuerySet
 
 from apps.access import selectors
-from apps.access.choices import KeyState, RequestState, Side, SubscriptionState
+from apps.access.choices import CredentialKind, KeyState, RequestState, Side, SubscriptionState
 from apps.access.models import AccessRequest, Plan, Subscription
 from apps.access.offers import plans_offered
 from apps.catalog.selectors import apis_visible_to
@@ -41,11 +41,23 @@ class ApplicationFilter(StrictFilterSet):
     ordering = django_filters.OrderingFilter(fields=[("tenant__slug", "tenant"), "slug", "name", "created_at"])
 
 
+class IssuerFilter(StrictFilterSet):
+    """Of issuers and introspection servers."""
+
+    tenant = django_filters.CharFilter("tenant__slug")
+    platform = django_filters.BooleanFilter("tenant", lookup_expr="isnull", label="The platform's, or tenants' own.")
+    slug = django_filters.CharFilter()
+    ordering = django_filters.OrderingFilter(fields=["slug", "created_at"])
+
+
 class KeyFilter(StrictFilterSet):
-    """Of keys."""
+    """Of keys and other credentials."""
 
     application = OfApplication()
     tenant = django_filters.CharFilter("application__tenant__slug")
+    kind = django_filters.ChoiceFilter(choices=CredentialKind.choices)
+    identifier = django_filters.CharFilter()
+    issuer = django_filters.CharFilter("issuer__slug")
     state = django_filters.ChoiceFilter(choices=KeyState.choices)
     prefix = django_filters.CharFilter()
     name = django_filters.CharFilter()

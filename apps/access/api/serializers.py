@@ -1,11 +1,13 @@
 """Plans, applications, keys, access requests and subscriptions as the REST API shows and takes them."""
 
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
 from apps.access import selectors, services
+from apps.access.choices import CredentialKind
 from apps.access.document import plan_document, read_plan
 from apps.access.models import AccessRequest, Application, Credential, Plan, RequestComment, Subscription
 from apps.access.policies import can_manage_plans
@@ -101,10 +103,20 @@ class KeyOperationSerializer(Words):
 
 
 class KeySerializer(WithReceipt, ObjectWords):
-    """A key. ``secret`` is in the response to its creation and nowhere else, ever."""
+    """What an application is known by: an API key, or by ``kind`` a client ID in tokens. ``secret`` is in the response to a key's
+    creation and nowhere else, ever.
+    """
 
-    fixed = frozenset({"application", "name", "expires_at", "secret"})
+    fixed = frozenset({"application", "kind", "name", "identifier", "issuer", "expires_at", "secret"})
     application = ApplicationField(visible=selectors.applications_visible_to)
+    kind = serializers.ChoiceField(CredentialKind.choices, required=False, default=CredentialKind.API_KEY)
+    name = serializers.CharField(max_length=64, required=False, help_text="Needed of a key; a client ID has its own.")
+    issuer = NameField(
+        visible=selectors.issuers_visible_to,
+        required=False,
+        allow_null=True,
+        help_text="Of a client ID: the tenant's issuer that knows it; null: the platform's issuers.",
+    )
     api = NameField(allow_null=True)
     apis = serializers.ListField(
         child=serializers.CharField(max_length=64),
@@ -134,7 +146,7 @@ class KeySerializer(WithReceipt, ObjectWords):
         source="successor_id", read_only=True, allow_null=True, help_text="The key that replaces it."
     )
     secret = serializers.CharField(
-        source="shown_secret",
+        source="shown_secret",  # never the column, which holds what signing keys are checked with
         required=False,
         trim_whitespace=False,
         help_text="Leave it out and a key is made, which is better. A given one is taken as it is.",
@@ -145,8 +157,11 @@ class KeySerializer(WithReceipt, ObjectWords):
         fields = [
             "id",
             "application",
+            "kind",
             "name",
             "prefix",
+            "identifier",
+            "issuer",
             "state",
             "api",
             *BOUNDS,
@@ -161,16 +176,48 @@ class KeySerializer(WithReceipt, ObjectWords):
         read_only_fields = ["prefix", "state", "revoked_at", "last_used_at"]
 
     def create(self, validated_data: dict[str, Any]) -> Credential:
-        """A new key, or the given one."""
-        secret = validated_data.pop("shown_secret", None)
-        if secret is None:
-            return shown_once(*services.key_create(actor=self.caller, **validated_data))
-        return shown_once(services.key_import(actor=self.caller, secret=secret, **validated_data), secret)
+        """A new key, or the given one, or a client ID."""
+        make = _MAKERS.get(validated_data.pop("kind"))
+        if make is None:
+            raise serializers.ValidationError({"kind": ["Here keys and client IDs are made."]})
+        if "shown_secret" in validated_data:
+            validated_data["secret"] = validated_data.pop("shown_secret")
+        return make(self.caller, validated_data)
 
     def update(self, instance: Credential, validated_data: dict[str, Any]) -> Credential:
         """What it is good for."""
         bounds = {name: validated_data[name] for name in BOUNDS if name in validated_data}
         return services.key_update(actor=self.caller, key=instance, **bounds)
+
+
+def _make_key(actor: Any, fields: dict[str, Any]) -> Credential:
+    _check_fields(fields, {"name"}, {"identifier", "issuer"})
+    if "secret" not in fields:
+        return shown_once(*services.key_create(actor=actor, **fields))
+    return shown_once(services.key_import(actor=actor, **fields), fields["secret"])
+
+
+def _add_client_id(actor: Any, fields: dict[str, Any]) -> Credential:
+    _check_fields(fields, {"identifier"}, {"name", "secret"})
+    try:
+        return services.client_id_add(actor=actor, client_id=fields.pop("identifier"), **fields)
+    except ValidationError as refusal:
+        found = {"identifier" if name == "client_id" else name: told for name, told in refusal.message_dict.items()}
+        raise ValidationError(found) from None
+
+
+def _check_fields(fields: Mapping[str, Any], needed: Set[str], foreign: Set[str]) -> None:
+    """Refuse a body without what a kind of credential needs, or with what is another kind's."""
+    errors = {name: ["This field is required."] for name in sorted(needed - fields.keys())}
+    errors |= {name: ["This kind of credential has none."] for name in sorted(foreign & fields.keys())}
+    if errors:
+        raise serializers.ValidationError(errors)
+
+
+_MAKERS: dict[str, Callable[[Any, dict[str, Any]], Credential]] = {
+    CredentialKind.API_KEY: _make_key,
+    CredentialKind.CLIENT_ID: _add_client_id,
+}
 
 
 def shown_once(key: Credential, secret: str) -> Credential:

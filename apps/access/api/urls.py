@@ -1,4 +1,4 @@
-"""Routes of plans, applications, keys, access requests and subscriptions, below ``/api/v1/``."""
+"""Routes of plans, issuers, applications, credentials, access requests and subscriptions, below ``/api/v1/``."""
 
 from rest_framework.routers import SimpleRouter
 
@@ -6,6 +6,8 @@ from apps.access.api import views
 
 router = SimpleRouter()
 router.register("plans", views.PlanViewSet, "api-plan")
+router.register("issuers", views.IssuerViewSet, "api-issuer")
+router.register("introspections", views.IntrospectionViewSet, "api-introspection")
 router.register("applications", views.ApplicationViewSet, "api-application")
 router.register("keys", views.KeyViewSet, "api-key")
 router.register("access-requests", views.AccessRequestViewSet, "api-access-request")

@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.access import selectors, services
-from apps.access.api import filtersets, serializers
-from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
+from apps.access.api import filtersets, serializers, token_serializers
+from apps.access.models import AccessRequest, Application, Credential, Introspection, Issuer, Plan, Subscription
 from apps.rest.fields import application_terms
 from apps.rest.views import Creatable, Deletable, Updatable, verb
 
@@ -28,6 +28,38 @@ class PlanViewSet(Creatable, Updatable, Deletable):
     def remove(self, found: Plan) -> None:
         """Remove an unused plan."""
         services.plan_delete(actor=self.actor, plan=found)
+
+
+class IssuerViewSet(Creatable, Updatable, Deletable):
+    """Who issues tokens that APIs take. Its keys are public, and its secret is never shown."""
+
+    serializer_class = token_serializers.IssuerSerializer
+    filterset_class = filtersets.IssuerFilter
+    lookup_field = "slug"
+
+    def get_queryset(self) -> QuerySet[Issuer]:
+        """The platform's, and those of one's own tenants."""
+        return selectors.issuers_visible_to(self.request.user)
+
+    def remove(self, found: Issuer) -> None:
+        """Remove one whose tokens no API takes, with its client IDs."""
+        services.issuer_delete(actor=self.actor, row=found)
+
+
+class IntrospectionViewSet(Creatable, Updatable, Deletable):
+    """Who is asked what an opaque token is worth. Its client secret is never shown."""
+
+    serializer_class = token_serializers.IntrospectionSerializer
+    filterset_class = filtersets.IssuerFilter
+    lookup_field = "slug"
+
+    def get_queryset(self) -> QuerySet[Introspection]:
+        """The platform's, and those of one's own tenants."""
+        return selectors.introspections_visible_to(self.request.user)
+
+    def remove(self, found: Introspection) -> None:
+        """Remove one that no API asks."""
+        services.introspection_delete(actor=self.actor, server=found)
 
 
 class ApplicationViewSet(Creatable, Updatable, Deletable):
@@ -53,7 +85,7 @@ class ApplicationViewSet(Creatable, Updatable, Deletable):
 
 
 class KeyViewSet(Creatable, Updatable):
-    """Keys of one's own applications. A secret is in the response to its creation and nowhere else."""
+    """Keys and other credentials of one's own applications. A secret is in the response to its creation and nowhere else."""
 
     serializer_class = serializers.KeySerializer
     filterset_class = filtersets.KeyFilter
@@ -61,7 +93,7 @@ class KeyViewSet(Creatable, Updatable):
 
     def get_queryset(self) -> QuerySet[Credential]:
         """Those of one's own applications."""
-        return selectors.keys_visible_to(self.request.user).select_related("application__tenant", "api")
+        return selectors.keys_visible_to(self.request.user).select_related("application__tenant", "api", "issuer")
 
     @verb(request=serializers.RotateSerializer)
     def rotate(self, request: Request, pk: str) -> Response:

@@ -1,7 +1,10 @@
-"""Changing applications, keys, plans, requests and subscriptions. Errors as in ``apps.foundation.errors``."""
+"""Changing applications, credentials, issuers, plans, requests and subscriptions. Errors as in ``apps.foundation.errors``."""
 
 from apps.access.services.applications import application_create, application_delete, application_update
 from apps.access.services.certificates import certificate_add
+from apps.access.services.client_ids import client_id_add
+from apps.access.services.introspections import introspection_create, introspection_delete, introspection_update
+from apps.access.services.issuers import issuer_create, issuer_delete, issuer_update
 from apps.access.services.keys import (
     NewKey,
     key_create,
@@ -37,6 +40,13 @@ __all__ = [
     "application_delete",
     "application_update",
     "certificate_add",
+    "client_id_add",
+    "introspection_create",
+    "introspection_delete",
+    "introspection_update",
+    "issuer_create",
+    "issuer_delete",
+    "issuer_update",
     "key_create",
     "key_import",
     "key_revoke",

@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 
 from django.core.exceptions import ValidationError
 
+from apps.catalog.choices import METHODS
 from apps.catalog.policies import apis_visible_to
-from apps.catalog.validation import METHODS
 from apps.httpcache.patterns import parse_pattern
 from apps.tenants.actors import Actor
 

@@ -9,11 +9,12 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from apps.access.choices import KeyState
+from apps.access.choices import CredentialKind, KeyState
 from apps.access.models import Application, Credential
 from apps.access.policies import can_manage_keys
 from apps.access.services.applications import named
 from apps.access.services.key_bounds import BOUNDS, Bounds, checked
+from apps.access.services.subscriptions import check_end
 from apps.audit.services import Change, change
 from apps.catalog.models import API
 from apps.catalog.policies import can_view_api
@@ -71,14 +72,14 @@ def key_import(
 
 
 def key_update(*, actor: Actor, key: Credential, **bounds: Unpack[Bounds]) -> Credential:
-    """Have a key be good for what ``bounds`` say alone, or with ``None`` for whatever its application may call; what isn't named
-    stays. In force as the receipt says. ``Conflict`` when it is revoked.
+    """Have a credential be good for what ``bounds`` say alone, or with ``None`` for whatever its application may call; what
+    isn't named stays. In force as the receipt says. ``Conflict`` when it is revoked.
     """
     allow(can_manage_keys(actor, key.application), _REFUSAL)
     with _changing("key.update", actor, key.application, key) as audit_entry:
         fresh = Credential.objects.get(pk=key.pk)
         if fresh.state == KeyState.REVOKED:
-            raise Conflict(f"{fresh} is revoked: make a new key instead.")
+            raise Conflict(f"{fresh} is revoked: make a new one instead.")
         before = {name: getattr(fresh, name) for name in BOUNDS}
         changed = {name: kept for name, kept in checked(actor, bounds, before).items() if kept != before[name]}
         if not changed:
@@ -95,7 +96,7 @@ def key_update(*, actor: Actor, key: Credential, **bounds: Unpack[Bounds]) -> Cr
 def key_rotate(*, actor: Actor, key: Credential, overlap: timedelta = OVERLAP) -> NewKey:
     """A successor with the same name; the old key works for ``overlap`` longer. Other keys are left alone.
 
-    ``Conflict`` when the key is revoked, expired or already has a successor.
+    ``Conflict`` when the key is revoked, expired or already has a successor, and for other credentials than API keys.
     """
     allow(can_manage_keys(actor, key.application), _REFUSAL)
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
@@ -104,6 +105,8 @@ def key_rotate(*, actor: Actor, key: Credential, overlap: timedelta = OVERLAP) -
     ends = now + overlap
     with _changing("key.rotate", actor, key.application, key) as audit_entry:
         old = Credential.objects.select_related("application__tenant").get(pk=key.pk)
+        if old.kind != CredentialKind.API_KEY:
+            raise Conflict(f"{old} is no API key: nothing of it can be made anew here.")
         if old.state == KeyState.REVOKED:
             raise Conflict(f"{old} is revoked: make a new key instead.")
         if old.expires_at and old.expires_at <= now:
@@ -125,7 +128,7 @@ def key_rotate(*, actor: Actor, key: Credential, overlap: timedelta = OVERLAP) -
 
 
 def key_revoke(*, actor: Actor, key: Credential, comment: str = "") -> Credential:
-    """End a key for good. Other keys of the application are left alone. ``Conflict`` when it is revoked already."""
+    """End a credential of any kind for good. Others of the application are left alone. ``Conflict`` when it is revoked already."""
     allow(can_manage_keys(actor, key.application), _REFUSAL)
     now = timezone.now()
     with _changing("key.revoke", actor, key.application, key, comment) as audit_entry:
@@ -172,8 +175,7 @@ def _make(
     only: API | None = None,
     bounds: Bounds | None = None,
 ) -> NewKey:
-    if expires_at is not None and expires_at <= timezone.now():
-        raise ValidationError({"expires_at": "This is in the past."})
+    check_end(expires_at)
     key = _row(actor, application, name, secret, expires_at, only, checked(actor, bounds or {}, {}))
     with _changing(verb, actor, application, key) as audit_entry:
         if Credential.objects.filter(digest=key.digest).exists():
@@ -215,11 +217,12 @@ def _row(
 def _changing(
     verb: str, actor: Actor, application: Application, key: Credential, comment: str = ""
 ) -> AbstractContextManager[Change]:
+    called = key if key.kind == CredentialKind.API_KEY else key.shown
     return change(
         actor=actor,
         verb=verb,
         target_type="key",
-        target=f"{named(application)}: {key.name} ({key.prefix}…)",
+        target=f"{named(application)}: {called}",
         tenant=application.tenant.slug,
         comment=comment,
     )

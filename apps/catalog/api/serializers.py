@@ -51,6 +51,27 @@ class HeaderWords(serializers.Serializer):
     remove = serializers.ListField(child=serializers.CharField(), required=False)
 
 
+class OperationScopesWords(serializers.Serializer):
+    """Scopes that a token needs for some calls, besides the API's own."""
+
+    methods = serializers.ListField(child=serializers.CharField(), required=False, help_text="None: all.")
+    path = serializers.CharField(help_text="Below the listen path, like /items/{id} or /admin/**.")
+    required_scopes = serializers.ListField(child=serializers.CharField())
+
+
+class TokenRulesWords(serializers.Serializer):
+    """Which tokens are taken. Meant whole: what it doesn't name is empty."""
+
+    issuers = serializers.ListField(child=serializers.CharField(), required=False, help_text="Slugs of issuers.")
+    required_scopes = serializers.ListField(child=serializers.CharField(), required=False, help_text="All of them.")
+    required_claims = serializers.DictField(
+        child=serializers.ListField(child=serializers.JSONField()),
+        required=False,
+        help_text="By name of a claim, the values of which a token has one.",
+    )
+    operations = OperationScopesWords(many=True, required=False)
+
+
 def _texts(**options: Any) -> serializers.Field:
     return serializers.ListField(child=serializers.CharField(), **options)
 
@@ -72,6 +93,7 @@ _FIELDS: dict[Kind, Callable[..., serializers.Field]] = {
     kinds.AUTHENTICATION: _texts,
     kinds.HEADER_RULES: HeaderWords,
     kinds.REWRITES: _rules,
+    kinds.TOKEN_RULES: TokenRulesWords,
 }
 
 

@@ -136,6 +136,7 @@ _FIELDS: FieldsByKind = {
     kinds.PLANS: lambda _, **options: forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple, **options),
     kinds.AUTHENTICATION: _authentication,
     kinds.REWRITES: lambda _, **options: RewritesField(**options),
+    kinds.TOKEN_RULES: lambda _, **options: forms.JSONField(widget=text_area(4), **options),
 }
 
 

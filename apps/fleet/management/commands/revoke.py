@@ -1,4 +1,4 @@
-"""``manage.py revoke KEY_ID``: end a key, with the receipt."""
+"""``manage.py revoke KEY_ID``: end a credential, with the receipt."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -14,14 +14,14 @@ from apps.tenants.actors import PLATFORM
 
 
 class Command(BaseCommand):
-    """The other keys of its application go on working."""
+    """The other credentials of its application go on working."""
 
-    help = "Revoke an API key and print the receipt."
+    help = "Revoke an API key, or another credential of an application, and print the receipt."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Which key."""
+        """Which credential."""
         parser.add_argument(
-            "key_id", type=int, metavar="KEY_ID", help="The key's id, as the console and the REST API show it."
+            "key_id", type=int, metavar="KEY_ID", help="Its id, as the console and the REST API show it."
         )
         parser.add_argument("--comment", default="")
 

@@ -1,0 +1,86 @@
+"""Client IDs: as whom tokens name an application. Revoked by ``key_revoke``, like any credential."""
+
+import hashlib
+import re
+from datetime import datetime
+from typing import Unpack
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from apps.access.choices import CredentialKind, KeyState
+from apps.access.models import Application, Credential, Issuer
+from apps.access.policies import can_add_client_id, keys_visible_to
+from apps.access.services.applications import named
+from apps.access.services.key_bounds import Bounds, checked
+from apps.access.services.subscriptions import check_end
+from apps.audit.services import change
+from apps.foundation.errors import Conflict
+from apps.tenants.actors import Actor, user_of
+from apps.tenants.services import allow
+from apps.wire.api_keys import identifier_digest
+
+_CLIENT_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?\Z")  # RFC 6749 appendix A.1
+_REFUSAL = (
+    "Only owners and developers of the application's tenant may add client IDs of the tenant's own issuers; those of the platform's"
+    " and of other tenants' issuers, only an administrator."
+)
+
+
+def client_id_add(
+    *,
+    actor: Actor,
+    application: Application,
+    client_id: str,
+    issuer: Issuer | None = None,
+    expires_at: datetime | None = None,
+    **bounds: Unpack[Bounds],
+) -> Credential:
+    """Have tokens that name ``client_id`` be the application's: those of ``issuer``, or without it of all the platform's issuers.
+    Good for what ``bounds`` say alone, where they are given.
+
+    ``Conflict`` where the client ID is an application's already. One that was revoked may be claimed anew, by any.
+    """
+    of_tenant = issuer if issuer is not None and issuer.tenant_id is not None else None
+    allow(can_add_client_id(actor, application, of_tenant), _REFUSAL)
+    if not _CLIENT_ID.match(client_id):
+        raise ValidationError({"client_id": "A client ID has up to 255 visible ASCII characters."})
+    check_end(expires_at)
+    kept = checked(actor, bounds, {})
+    namespace = of_tenant.slug if of_tenant else ""
+    digest = identifier_digest(settings.KEY_PEPPER, CredentialKind.CLIENT_ID.value, namespace, client_id.encode())
+    with change(
+        actor=actor,
+        verb="client_id.add",
+        target_type="key",
+        target=f"{named(application)}: {client_id}",
+        tenant=application.tenant.slug,
+    ) as audit_entry:
+        held = Credential.objects.select_related("application__tenant").filter(digest=digest).first()
+        if held is not None and held.state == KeyState.ACTIVE:
+            seen = keys_visible_to(actor).filter(pk=held.pk).exists()
+            holder = f"{named(held.application)}'s" if seen else "another application's"
+            raise Conflict(f"{client_id} is {holder} already: a client ID names one application.")
+        if held is not None:
+            # It stays in the list of what was revoked, and is found by nothing any more.
+            Credential.objects.filter(pk=held.pk).update(digest=hashlib.sha256(f"was {held.pk}".encode()).hexdigest())
+        row = Credential(
+            application=application,
+            kind=CredentialKind.CLIENT_ID,
+            name=client_id[:64],
+            identifier=client_id,
+            issuer=of_tenant,
+            digest=digest,
+            created_by=user_of(actor),
+            expires_at=expires_at,
+            **kept,
+        )
+        row.full_clean()
+        row.save()
+        audit_entry.field("client_id", None, client_id)
+        audit_entry.field("issuer", None, namespace or None)
+        audit_entry.field("expires_at", None, expires_at.isoformat() if expires_at else None)
+        for bound, value in kept.items():
+            audit_entry.field(bound, None, value)
+        audit_entry.affect("key", digest)
+    return row
