@@ -191,6 +191,14 @@ class Credential(models.Model):
         related_name="client_ids",
         help_text="Of a client ID: the tenant's issuer that knows it; null: the platform's issuers.",
     )
+    introspection = models.ForeignKey(
+        Introspection,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="client_ids",
+        help_text="Of a client ID: the tenant's introspection server that knows it, in place of an issuer.",
+    )
     digest = models.CharField(
         max_length=64,
         unique=True,

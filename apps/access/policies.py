@@ -60,9 +60,9 @@ def can_edit_introspection(user: Actor | None, server: Introspection) -> bool:
     return can_add_introspection(user, server.tenant)
 
 
-def can_add_client_id(user: Actor | None, application: Application, issuer: Issuer | None) -> bool:
-    """Who manages the application's keys, of an issuer of its own tenant. Of the platform's issuers (``None``) and of another
-    tenant's, administrators: whoever claims a client ID there gets what its tokens open.
+def can_add_client_id(user: Actor | None, application: Application, issuer: Issuer | Introspection | None) -> bool:
+    """Who manages the application's keys, of an issuer or introspection server of its own tenant. Of the platform's (``None``) and
+    of another tenant's, administrators: whoever claims a client ID there gets what its tokens open.
     """
     if issuer is None or issuer.tenant_id != application.tenant_id:
         return is_administrator(user)

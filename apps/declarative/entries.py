@@ -63,14 +63,16 @@ _KEY = entry(
 
 
 def _client_id(value: object) -> dict[str, Any]:
-    """A client ID of the platform's issuers, or one with the tenant's issuer that knows it."""
+    """A client ID of the platform's issuers, or one with the tenant's issuer or introspection server that knows it."""
     if isinstance(value, dict):
         found: dict[str, Any] = _CLIENT_ID(value)
         return found
     return {"client_id": field_names.text(value)}
 
 
-_CLIENT_ID = entry({"client_id": field_names.text, "issuer": field_names.text}, "client_id")
+_CLIENT_ID = entry(
+    {"client_id": field_names.text, "issuer": field_names.text, "introspection": field_names.text}, "client_id"
+)
 
 EGRESS = entry({"allow": field_names.many(field_names.text)}, "allow")
 TENANT = entry(

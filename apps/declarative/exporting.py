@@ -37,7 +37,9 @@ def export() -> dict[str, Any]:
         ],
         "applications": [
             _application(application)
-            for application in Application.objects.select_related("tenant").prefetch_related("keys__issuer")
+            for application in Application.objects.select_related("tenant").prefetch_related(
+                "keys__issuer", "keys__introspection"
+            )
         ],
         "subscriptions": [
             _subscription(subscription)
@@ -112,7 +114,11 @@ def _application(application: Application) -> dict[str, Any]:
 
 
 def _client_id(row: Credential) -> str | dict[str, str]:
-    return {"client_id": row.identifier, "issuer": row.issuer.slug} if row.issuer else row.identifier
+    if row.issuer:
+        return {"client_id": row.identifier, "issuer": row.issuer.slug}
+    if row.introspection:
+        return {"client_id": row.identifier, "introspection": row.introspection.slug}
+    return row.identifier
 
 
 def _subscription(subscription: Subscription) -> dict[str, Any]:

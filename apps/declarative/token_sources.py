@@ -1,6 +1,6 @@
 """Makes true what the file says of issuers, introspection servers and the client IDs of applications."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 
@@ -13,6 +13,8 @@ from apps.declarative.entries import FileEntry
 from apps.declarative.run import FileRun
 from apps.tenants.actors import PLATFORM
 from apps.tenants.models import Tenant
+
+Known = TypeVar("Known", Issuer, Introspection)
 
 
 def issuers(run: FileRun, listed: list[FileEntry]) -> None:
@@ -56,18 +58,35 @@ def introspections(run: FileRun, listed: list[FileEntry]) -> None:
 
 
 def client_id(run: FileRun, entry: FileEntry, application: Application, name: str) -> None:
-    """One of an application's ``client_ids``: ``{client_id, issuer}``. ``name`` is ``tenant/application``."""
-    identifier, slug = entry.data["client_id"], entry.data.get("issuer")
-    issuer = run.find(entry, "issuer", Issuer.objects.filter(slug=slug), f"issuer {slug}") if slug else None
-    if issuer is not None and issuer.tenant_id is None:
-        issuer = None
-    run.once(entry, "client ID", (issuer and issuer.slug, identifier))
-    held = active_client_ids().filter(application=application, identifier=identifier, issuer=issuer).first()
+    """One of an application's ``client_ids``: with the ``issuer`` or the server ``introspection`` that knows it. ``name`` is
+    ``tenant/application``.
+    """
+    identifier = entry.data["client_id"]
+    issuer = _known_to(run, entry, "issuer", Issuer)
+    introspection = _known_to(run, entry, "introspection", Introspection)
+    run.once(entry, "client ID", (issuer and issuer.slug, introspection and introspection.slug, identifier))
+    rows = active_client_ids().filter(application=application, identifier=identifier)
+    held = rows.filter(issuer=issuer, introspection=introspection).first()
     if held is None:
         with run.blaming(entry):
-            held = access.client_id_add(actor=PLATFORM, application=application, client_id=identifier, issuer=issuer)
+            held = access.client_id_add(
+                actor=PLATFORM,
+                application=application,
+                client_id=identifier,
+                issuer=issuer,
+                introspection=introspection,
+            )
         run.added("client ID", f"{name}/{identifier}")
     run.named.setdefault("client ID row", set()).add(held.pk)
+
+
+def _known_to(run: FileRun, entry: FileEntry, word: str, model: type[Known]) -> Known | None:
+    """The tenant's issuer or server that an entry names; ``None``: the platform's, whose client IDs are in one namespace."""
+    slug = entry.data.get(word)
+    if slug is None:
+        return None
+    found: Known = run.find(entry, word, model._default_manager.filter(slug=slug), f"{word} {slug}")
+    return found if found.tenant_id is not None else None
 
 
 def active_client_ids() -> QuerySet[Credential]:

@@ -220,8 +220,8 @@ class Introspection(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def namespace(self) -> str:
-        """In which its client IDs are looked up: those of a tenant's under its slug, of the platform's under none."""
-        return self.slug if self.tenant else ""
+        """In which its client IDs are looked up: those of the platform's servers are those of its issuers."""
+        return f"introspection:{self.slug}" if self.tenant else ""
 
 
 Part = API | Plan | Egress | HostOwner | Issuer | Introspection

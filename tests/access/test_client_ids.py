@@ -6,13 +6,13 @@ from django.core.exceptions import PermissionDenied, ValidationError
 
 from apps.access.choices import CredentialKind, KeyState
 from apps.access.models import Credential
-from apps.access.services import client_id_add, key_revoke, key_rotate, key_update
+from apps.access.services import client_id_add, introspection_delete, key_revoke, key_rotate, key_update
 from apps.audit.models import Entry
-from apps.fleet.compile import all_credentials
+from apps.fleet.compile import all_credentials, compile_introspection, compile_issuer
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
 from apps.wire.api_keys import identifier_digest
-from tests.support.cast import make_api, make_application, make_issuer, make_subscription
+from tests.support.cast import make_api, make_application, make_introspection, make_issuer, make_subscription
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +54,29 @@ def test_members_add_those_of_their_tenants_issuers_and_administrators_those_of_
             client_id_add(actor=actor, application=bot, client_id="more", issuer=issuer)
     assert client_id_add(actor=cast.ada, application=bot, client_id="bot", issuer=platforms).issuer is None
     assert client_id_add(actor=cast.ada, application=bot, client_id="bot", issuer=others).issuer == others
+
+
+def test_those_of_a_tenants_introspection_server_are_apart_from_its_issuers(cast):
+    issuer, server, bot = (
+        make_issuer("own", cast.acme),
+        make_introspection("own", cast.acme),
+        make_application(cast.acme),
+    )
+    row = client_id_add(actor=cast.bob, application=bot, client_id="bot", introspection=server)
+    assert row.digest == found_by(compile_introspection(server).namespace, "bot")
+    other = client_id_add(actor=cast.bob, application=bot, client_id="bot", issuer=issuer)
+    assert other.digest == found_by(compile_issuer(issuer).namespace, "bot") != row.digest
+    with pytest.raises(ValidationError, match="name one"):
+        client_id_add(actor=cast.bob, application=bot, client_id="x", issuer=issuer, introspection=server)
+    with pytest.raises(PermissionDenied):
+        client_id_add(actor=cast.bob, application=bot, client_id="x", introspection=make_introspection("all"))
+    introspection_delete(actor=cast.bob, server=server)
+    assert Entry.objects.first().affects == [
+        ["key", row.digest],
+        ["stored", f"s:key:{row.pk}"],
+        ["introspection", "own"],
+    ]
+    assert list(Credential.objects.all()) == [other]
 
 
 def test_a_client_id_names_one_application_and_whose_it_is_is_for_those_who_see_it(cast):

@@ -74,7 +74,7 @@ def test_administrators_make_the_platforms_and_owners_and_developers_their_tenan
         ({"client_authentication": "none"}, "secret", "there is no client secret"),
         ({"client_authentication": "private_key_jwt"}, "secret", "private key in PEM"),
         (
-            {"client_authentication": "private_key_jwt", "secret": pem(ec.generate_private_key(ec.SECP384R1()))},
+            {"client_authentication": "private_key_jwt", "secret": pem(ec.generate_private_key(ec.SECP256K1()))},
             "secret",
             "P-256",
         ),

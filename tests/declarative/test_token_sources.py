@@ -33,6 +33,7 @@ introspections:
     client_secret_env: GW_SECRET
     cache: 30s
     negative_cache: 5s
+  - {{slug: own, tenant: acme, url: "https://own.test/introspect"}}
 apis:
   - slug: orders
     tenant: platform
@@ -41,7 +42,10 @@ apis:
     jwt: {{issuers: [corp], required_scopes: [read], required_claims: {{tier: [gold, silver], active: true}}}}
     introspection: legacy
 applications:
-  - {{tenant: acme, slug: bot, keys: [], client_ids: [bot-client, {{client_id: bot, issuer: shared}}]}}
+  - tenant: acme
+    slug: bot
+    keys: []
+    client_ids: [bot-client, {{client_id: bot, issuer: shared}}, {{client_id: bot, introspection: own}}]
 """
 
 
@@ -58,13 +62,15 @@ def test_the_file_makes_issuers_servers_and_client_ids_before_what_names_them():
         "+ issuer corp",
         "+ issuer shared",
         "+ introspection server legacy",
+        "+ introspection server own",
         "+ api orders",
         "+ application acme/bot",
         "+ client ID acme/bot/bot-client",
         "+ client ID acme/bot/bot",
+        "+ client ID acme/bot/bot",
     ]
     assert Issuer.objects.get(slug="shared").secret == "a secret of thirty-two bytes or so"
-    assert Introspection.objects.get().secret == "the client's secret"
+    assert Introspection.objects.get(slug="legacy").secret == "the client's secret"
     assert API.objects.get().jwt["required_claims"] == {"tier": ["gold", "silver"], "active": [True]}
 
 
@@ -102,14 +108,15 @@ def test_a_changed_field_is_one_line_that_says_from_what_to_what():
 
 def test_what_the_lists_do_not_name_goes_only_with_prune():
     applied(FILE)
-    without = FILE.replace("client_ids: [bot-client, {client_id: bot, issuer: shared}]", "client_ids: [bot-client]")
+    without = FILE.replace(", {client_id: bot, issuer: shared}", "")
     assert applied(without) == []
     assert applied(without, prune=True) == ["- client ID acme/bot/bot"]
-    assert Credential.objects.get(identifier="bot").state == KeyState.REVOKED
+    assert Credential.objects.get(issuer__slug="shared").state == KeyState.REVOKED
     nothing = "version: 1\napis: []\nissuers: []\nintrospections: []\n"
     assert applied(nothing, prune=True) == [
         "- api orders",
         "- introspection server legacy",
+        "- introspection server own",
         "- issuer corp",
         "- issuer shared",
     ]

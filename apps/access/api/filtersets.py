@@ -58,6 +58,7 @@ class KeyFilter(StrictFilterSet):
     kind = django_filters.ChoiceFilter(choices=CredentialKind.choices)
     identifier = django_filters.CharFilter()
     issuer = django_filters.CharFilter("issuer__slug")
+    introspection = django_filters.CharFilter("introspection__slug")
     state = django_filters.ChoiceFilter(choices=KeyState.choices)
     prefix = django_filters.CharFilter()
     name = django_filters.CharFilter()

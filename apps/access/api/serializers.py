@@ -107,7 +107,7 @@ class KeySerializer(WithReceipt, ObjectWords):
     creation and nowhere else, ever.
     """
 
-    fixed = frozenset({"application", "kind", "name", "identifier", "issuer", "expires_at", "secret"})
+    fixed = frozenset({"application", "kind", "name", "identifier", "issuer", "introspection", "expires_at", "secret"})
     application = ApplicationField(visible=selectors.applications_visible_to)
     kind = serializers.ChoiceField(CredentialKind.choices, required=False, default=CredentialKind.API_KEY)
     name = serializers.CharField(max_length=64, required=False, help_text="Needed of a key; a client ID has its own.")
@@ -116,6 +116,12 @@ class KeySerializer(WithReceipt, ObjectWords):
         required=False,
         allow_null=True,
         help_text="Of a client ID: the tenant's issuer that knows it; null: the platform's issuers.",
+    )
+    introspection = NameField(
+        visible=selectors.introspections_visible_to,
+        required=False,
+        allow_null=True,
+        help_text="Of a client ID: the tenant's introspection server that knows it, in place of an issuer.",
     )
     api = NameField(allow_null=True)
     apis = serializers.ListField(
@@ -162,6 +168,7 @@ class KeySerializer(WithReceipt, ObjectWords):
             "prefix",
             "identifier",
             "issuer",
+            "introspection",
             "state",
             "api",
             *BOUNDS,
@@ -191,7 +198,7 @@ class KeySerializer(WithReceipt, ObjectWords):
 
 
 def _make_key(actor: Any, fields: dict[str, Any]) -> Credential:
-    _check_fields(fields, {"name"}, {"identifier", "issuer"})
+    _check_fields(fields, {"name"}, {"identifier", "issuer", "introspection"})
     if "secret" not in fields:
         return shown_once(*services.key_create(actor=actor, **fields))
     return shown_once(services.key_import(actor=actor, **fields), fields["secret"])

@@ -93,7 +93,9 @@ class KeyViewSet(Creatable, Updatable):
 
     def get_queryset(self) -> QuerySet[Credential]:
         """Those of one's own applications."""
-        return selectors.keys_visible_to(self.request.user).select_related("application__tenant", "api", "issuer")
+        return selectors.keys_visible_to(self.request.user).select_related(
+            "application__tenant", "api", "issuer", "introspection"
+        )
 
     @verb(request=serializers.RotateSerializer)
     def rotate(self, request: Request, pk: str) -> Response:

@@ -4,7 +4,8 @@ import re
 from typing import Any, Unpack
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, SECP521R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -14,6 +15,7 @@ from apps.access.choices import ClientAuthentication
 from apps.access.jwk_sets import LONGEST_RSA, SHORTEST_RSA
 from apps.access.models import Introspection
 from apps.access.policies import can_add_introspection, can_edit_introspection
+from apps.access.services.client_ids import client_ids_end
 from apps.access.token_documents import IntrospectionFields
 from apps.access.token_servers import private_hosts, refusal_of_address
 from apps.access.tokens_of_apis import apis_asking
@@ -78,13 +80,14 @@ def introspection_update(
 
 
 def introspection_delete(*, actor: Actor, server: Introspection) -> None:
-    """Remove a server. ``Conflict`` while an API asks it."""
+    """Remove a server with the client IDs that are known to it. ``Conflict`` while an API asks it."""
     allow(can_edit_introspection(actor, server), _REFUSAL)
     with _changing("introspection.delete", actor, server) as audit_entry:
         if naming := apis_asking(server):
             raise Conflict(
                 f"These APIs ask {server}: {', '.join(map(str, naming))}. Take it out of their settings first."
             )
+        client_ids_end(audit_entry, server)
         audit_entry.affect("introspection", server.slug)
         server.delete()
 
@@ -152,7 +155,11 @@ def _client_errors(server: Introspection) -> field_names.Errors:
     return (
         {}
         if _is_private_key(secret)
-        else {"secret": [f"An unencrypted private key in PEM: RSA of {SHORTEST_RSA} bits or more, P-256, or Ed25519."]}
+        else {
+            "secret": [
+                f"An unencrypted private key in PEM: RSA of {SHORTEST_RSA} bits or more, P-256, P-384, P-521, or EdDSA."
+            ]
+        }
     )
 
 
@@ -163,6 +170,6 @@ def _is_private_key(pem: str) -> bool:
         return False
     if isinstance(key, RSAPrivateKey):
         return SHORTEST_RSA <= key.key_size <= LONGEST_RSA
-    return isinstance(key, Ed25519PrivateKey) or (
-        isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1)
-    )
+    if isinstance(key, EllipticCurvePrivateKey):
+        return isinstance(key.curve, SECP256R1 | SECP384R1 | SECP521R1)
+    return isinstance(key, Ed25519PrivateKey | Ed448PrivateKey)

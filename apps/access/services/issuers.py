@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from apps.access.jwk_sets import SIGNATURES, check_jwk_set, described_keys
 from apps.access.models import Issuer
 from apps.access.policies import can_add_issuer, can_edit_issuer
+from apps.access.services.client_ids import client_ids_end
 from apps.access.token_documents import ANY, IssuerFields
 from apps.access.token_servers import private_hosts, refusal_of_address
 from apps.access.tokens_of_apis import apis_taking_tokens_of
@@ -15,7 +16,6 @@ from apps.catalog.document import HIDDEN
 from apps.catalog.egress import errors_of_places
 from apps.foundation import field_names
 from apps.foundation.errors import Conflict
-from apps.httpcache import subject_of_key, tag_of_subject
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
 from apps.tenants.services import allow
@@ -73,11 +73,7 @@ def issuer_delete(*, actor: Actor, row: Issuer) -> None:
             raise Conflict(
                 f"These APIs take tokens of {row}: {', '.join(map(str, naming))}. Take it out of their settings first."
             )
-        known = list(row.client_ids.values_list("pk", "digest"))
-        audit_entry.field("client_ids", len(known), 0)
-        for pk, digest in known:
-            audit_entry.affect("key", digest)
-            audit_entry.affect("stored", tag_of_subject(subject_of_key(pk)))
+        client_ids_end(audit_entry, row)
         audit_entry.affect("issuer", row.slug)
         row.delete()
 

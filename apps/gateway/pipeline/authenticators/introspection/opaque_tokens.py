@@ -72,11 +72,7 @@ async def _ask(x: Call, introspector: Introspector, server: Introspection, token
 def server_of(api: API, config: WorkerConfig) -> Introspection | None:
     """The server that says what tokens are worth at an API: the platform's, or one of the API's own tenant."""
     server = config.introspection(api.introspection)
-    if server is None or server.tenant not in ("", api.tenant):
-        return None
-    # Client IDs are kept under slugs of issuers: where another tenant's has this one, they are that tenant's.
-    issuer = config.issuer(server.namespace) if server.namespace else None
-    return server if issuer is None or issuer.tenant in ("", server.tenant) else None
+    return server if server is not None and server.tenant in ("", api.tenant) else None
 
 
 def _identified(server: Introspection, token: bytes, claims: dict[str, Any], until: float) -> Identified | Refused:
