@@ -14,7 +14,7 @@ from apps.audit.models import Entry
 from apps.fleet.compile import affected_by, credentials_of
 from apps.gateway.pipeline.authenticators.mtls import fingerprint_of
 from tests.support.cast import Cast, make_application
-from tests.support.certificates import NOW, der, make_certificate, pem
+from tests.support.client_certificates import NOW, der, make_certificate, pem
 
 CERTIFICATE = make_certificate()
 

@@ -13,7 +13,7 @@ from apps.gateway.pipeline.authenticators.mtls import fingerprint_of
 from apps.wire.api_keys import identifier_digest
 from apps.wire.snapshot import Credential, Grant
 from tests.gateway.house import KEY, Answered, Door, Origin, Published, api, credential, ok, serving
-from tests.support.certificates import NOW, der, make_certificate
+from tests.support.client_certificates import NOW, der, make_certificate
 from tests.support.waiting import until
 
 CERTIFICATE = make_certificate()
