@@ -15,6 +15,7 @@ from apps.gateway.call.keyed_body import KEYED_BYTES
 from apps.gateway.config import worker_config
 from apps.gateway.fetch import body_fanout, collected_bodies, owed_purges
 from apps.gateway.pipeline import graphql, pipeline
+from apps.gateway.pipeline.authenticators import used_nonces
 from apps.gateway.pipeline.authenticators.introspection import asking, failed_tokens
 from apps.gateway.pipeline.stages import addresses
 from apps.gateway.records import metrics
@@ -69,6 +70,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.httpcache.normalise:_sorted": _of(2048, 3 * normalise._REMEMBERED),
     "apps.httpcache.normalise:_preferences": _of(512, 8 * normalise._REMEMBERED),
     "apps.httpcache.keys:_remembered": _of(4096, KEY_BYTES + 1024),
+    "apps.gateway.pipeline.authenticators.used_nonces:UsedNonces._calls": MemoryUse(used_nonces.NONCES_BYTES),
     "apps.gateway.pipeline.authenticators.table:_secret_fields": _of(256, 2 * KIB),
     "apps.gateway.pipeline.stages.addresses:_networks": _of(addresses.REMEMBERED, 48 * KIB),
     "apps.httpcache.directives:_request_directives": _of(256, 1024),

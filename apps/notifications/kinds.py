@@ -96,6 +96,8 @@ SILENT: dict[str, str] = {
     "key.rotate": "the tenant's own work; the old key goes on for its overlap",
     "key.try": "a key of a minute",
     "key.clean": "keys of a minute that are over",
+    "signing_key.create": "the tenant's own work, and it takes nothing from anybody",
+    "signing_key.import": "the tenant's own work, and it takes nothing from anybody",
     "certificate.add": "the tenant's own work, and it takes nothing from anybody",
     "client_id.add": "the tenant's own work, and it takes nothing from anybody",
     "issuer.create": "no API takes its tokens yet",

@@ -25,6 +25,7 @@ from apps.access.services.requests import (
     request_submit,
     request_update,
 )
+from apps.access.services.signing_keys import NewSigningKey, signing_key_create, signing_key_import
 from apps.access.services.subscriptions import (
     subscription_change_plan,
     subscription_create,
@@ -36,6 +37,7 @@ from apps.access.services.subscriptions import (
 
 __all__ = [
     "NewKey",
+    "NewSigningKey",
     "application_create",
     "application_delete",
     "application_update",
@@ -62,6 +64,8 @@ __all__ = [
     "request_reject",
     "request_submit",
     "request_update",
+    "signing_key_create",
+    "signing_key_import",
     "subscription_change_plan",
     "subscription_create",
     "subscription_resume",

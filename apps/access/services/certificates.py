@@ -45,10 +45,10 @@ def read_client_certificate(text: str, now: datetime) -> x509.Certificate:
     """The one certificate in ``text`` (PEM), if a client can be known by it. Raises ``ValidationError`` with what to do."""
     try:
         (read,) = x509.load_pem_x509_certificates(read_certificates(text).encode() or b" ")
-    except ValueError as refusal:
+    except ValueError as error:
         told = (
-            str(refusal)
-            if "private key" in str(refusal)
+            str(error)
+            if "private key" in str(error)
             else "One certificate in PEM: the client's own, without its chain."
         )
         raise ValidationError({"certificate": told}) from None

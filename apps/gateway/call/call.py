@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from apps.cachestore.fetch_lock import LockAttempt
@@ -85,6 +86,8 @@ class Call:
     """Those that this call runs through, as the pipeline keeps them; ``stage`` is the place of the one to go on with."""
     stage = 0
     read_ahead: ReadAhead | None = None
+    body_digests: Mapping[str, bytes] = MappingProxyType({})
+    """By algorithm what its body has to hash to, as its caller signed it."""
     unavailable = False
     token_info: Any = None
     """What another server said of the call's token, for this call: an ``introspection.TokenInfo``, or why it said nothing."""

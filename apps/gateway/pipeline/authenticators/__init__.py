@@ -7,7 +7,8 @@ that is a secret; a way that has to ask another server first says so with ``Need
 a worker has and remembers for them is in its ``sources``.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from apps.gateway.call.call import Call
@@ -27,6 +28,8 @@ class Presented:
     secret: bytes | None
     user: bytes = b""
     """Whose secret it is, where the way has a place for that."""
+    digests: Mapping[str, bytes] = field(default_factory=dict)
+    """By algorithm what the body of the call has to hash to, where that is part of it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -108,6 +111,12 @@ class Authenticator:
     def is_whose(self, presented: Presented, credential: Credential) -> bool:
         """Whether the record of the secret is that of whom the caller says to be. Asked with nothing that a caller can time."""
         return True
+
+    def is_used(self, x: Call, presented: Presented, sources: "Sources") -> bool:
+        """Whether another call was let in by it, where it is good for one. Asked of what is right in all else, perhaps more than
+        once for a call.
+        """
+        return False
 
     def challenge(self, api: API) -> bytes:
         """What ``WWW-Authenticate`` says of it."""

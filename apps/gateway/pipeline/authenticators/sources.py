@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 
 from apps.gateway.config.worker_config import WorkerConfig
 from apps.gateway.pipeline.authenticators.introspection.asking import Introspector
+from apps.gateway.pipeline.authenticators.used_nonces import UsedNonces
 from apps.gateway.upstream.exchange import Exchange
 
 
@@ -21,3 +22,4 @@ class Sources:
     ) -> None:
         self.config, self.exchange, self.spawn = config, exchange, spawn
         self.introspector = introspector
+        self.used_nonces = UsedNonces()

@@ -6,11 +6,18 @@ from functools import lru_cache
 from apps.gateway.pipeline.authenticators import Authenticator
 from apps.gateway.pipeline.authenticators.api_key import KEY_FIELD, APIKeys
 from apps.gateway.pipeline.authenticators.basic import Basic
+from apps.gateway.pipeline.authenticators.http_signature import HTTPSignatures
 from apps.gateway.pipeline.authenticators.introspection.opaque_tokens import OpaqueTokens
 from apps.gateway.pipeline.authenticators.mtls import ClientCertificates
 from apps.wire.snapshot import API
 
-AUTHENTICATORS: tuple[Authenticator, ...] = (APIKeys(), OpaqueTokens(), Basic(), ClientCertificates())
+AUTHENTICATORS: tuple[Authenticator, ...] = (
+    APIKeys(),
+    OpaqueTokens(),
+    Basic(),
+    ClientCertificates(),
+    HTTPSignatures(),
+)
 """The one place where they are named."""
 
 OPEN = "none"

@@ -82,6 +82,12 @@ class Authenticate(Stage):
         x.on_trust = True
         if credential.is_over(x.at):
             return _unknown(x, identified)
+        if way.is_used(x, presented, self._sources):
+            return _refused(
+                x, Refused(Problem.INVALID_CREDENTIAL, "used_before", "This was used for another call before.")
+            )
+        if presented.digests:
+            x.body_digests = presented.digests
         secret = presented.secret
         goes_on = api.forward_credential and not way.secret_is_key
         if secret is not None and not goes_on and not holds_secret(secret):  # what has our form is out already
