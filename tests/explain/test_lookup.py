@@ -21,6 +21,7 @@ from apps.cachestore.inspection import CacheInspection
 from apps.cachestore.purges import purge
 from apps.caching.models import CachePolicy
 from apps.catalog.models import API
+from apps.catalog.services import api_update
 from apps.explain import lookup as module
 from apps.explain.head_stages import StoredConfig, stages, taken_in
 from apps.explain.lookup import explain
@@ -37,7 +38,15 @@ from apps.wire import redis_names
 from apps.wire.api_keys import make_key as make_key_text
 from tests.gateway.house import Origin, gateway_options, ok, serving
 from tests.httpcache.build import pairs
-from tests.support.cast import make_api, make_application, make_cast, make_key, make_subscription, make_user
+from tests.support.cast import (
+    make_api,
+    make_application,
+    make_cast,
+    make_introspection,
+    make_key,
+    make_subscription,
+    make_user,
+)
 
 HOST = settings.GATEWAY_URL.partition("//")[2]
 
@@ -300,6 +309,15 @@ def test_a_key_among_the_headers_says_who_calls(cast, bots):
     assert secret not in repr(found)
     wrong = explain(actor=cast.olga, url="/products/items", headers=[("X-API-Key", "nobody-has-this-key")])
     assert (wrong.result, wrong.reason) == ("REFUSED", "invalid_credential")
+
+
+def test_a_token_whose_server_would_have_to_be_asked_is_left_to_gateways(cast, bots):
+    make_introspection("legacy")
+    api_update(actor=PLATFORM, api=API.objects.get(), authentication=["introspection"], introspection="legacy")
+    found = explain(actor=cast.olga, url="/products/items", headers=[("Authorization", "Bearer an-opaque-token")])
+    assert (found.result, found.reason) == ("REFUSED", "not_ready")
+    assert "asked by gateways" in found.sentence
+    assert "an-opaque-token" not in repr(found)
 
 
 def test_an_application_without_a_subscription_is_refused(cast, bots):

@@ -17,13 +17,24 @@ import time_machine
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from apps.declarative.applying import apply
+from apps.declarative.reader import read_text
+from apps.fleet import compile as compiler
 from apps.gateway.gateway import Gateway
 from apps.gateway.pipeline.authenticators.introspection import asking, failed_tokens
 from apps.httpcache.policy import PERSONAL, Policy
 from apps.wire.circuit_breaker import Breaker
 from apps.wire.snapshot import Egress, Issuer, ScopeRule, TokenRules
 from tests.gateway.house import Answered, Door, Origin, Published, ok, serving
-from tests.gateway.introspection_server import IntrospectionServer, authlib_server, client, opaque, said, server_part
+from tests.gateway.introspection_server import (
+    PATH,
+    IntrospectionServer,
+    authlib_server,
+    client,
+    opaque,
+    said,
+    server_part,
+)
 from tests.gateway.test_policies import everything_in
 from tests.support.waiting import until
 
@@ -94,6 +105,45 @@ async def test_a_token_of_an_unknown_client_is_not_subscribed(asking_lane: Door,
     for claims in ({"client_id": "stranger"}, {"client_id": None}, {"client_id": 7}, {"client_id": "x" * 5000}):
         answer = await called(asking_lane, server.knows(f"token-{len(server.tokens)}", **claims))
         assert (answer.status, code_of(answer)) == (403, "not_subscribed"), claims
+
+
+FILE = """
+version: 1
+tenants: [{slug: platform}, {slug: acme}]
+plans: [{slug: unlimited}]
+introspections: [{slug: legacy, url: "%s", client_id: gateway, client_secret: the secret, cache: 30s, negative_cache: 5s}]
+apis:
+  - slug: products
+    tenant: platform
+    listen_path: /products/
+    upstreams: [{url: "%s"}]
+    published: true
+    authentication: [introspection]
+    introspection: legacy
+    jwt: {required_scopes: [read], required_claims: {tier: [gold, silver]}}
+applications: [{tenant: acme, slug: bot, client_ids: [bot-client]}]
+subscriptions: [{application: acme/bot, api: products, plan: unlimited}]
+"""
+
+
+@pytest.fixture
+def from_file(db: None, origin: Origin, server: IntrospectionServer) -> list[Any]:
+    """What gateways hold of ``FILE``."""
+    apply(read_text((FILE % (server.url, origin.url)).encode()))
+    parts = [part for some in compiler.all_parts() for part in some.values() if not isinstance(part, Egress)]
+    return [*parts, *(record for some in compiler.all_credentials() for record in some.values() if record is not None)]
+
+
+async def test_what_stands_in_the_file_is_what_the_gateway_does(
+    lane: Door, published: Published, origin: Origin, server: IntrospectionServer, from_file: list[Any]
+):
+    origin.paths["/items"] = ok(b"items")
+    await publish(lane.gateway, published, *from_file)
+    token = server.knows("gold", scope="read", tier="gold")
+    assert (await called(lane, token)).body == b"items"
+    assert lane.calls()[-1].application == "acme/bot"
+    assert (await called(lane, server.knows("tin", scope="read", tier="tin"))).status == 403
+    assert base64.b64decode(server.questions[0].fields["authorization"].removeprefix("Basic ")) == b"gateway:the+secret"
 
 
 # How long
@@ -402,6 +452,22 @@ async def test_while_the_server_is_gone_known_tokens_work_and_others_wait_for_it
         back = IntrospectionServer(again, server.tokens)
         await until(lambda: status_is(asking_lane, "new", 200))
         assert len(back.questions) == 1
+
+
+async def test_a_kept_connection_that_the_server_closes_costs_no_call(asking_lane: Door, server: IntrospectionServer):
+    assert (await called(asking_lane, server.knows("first"))).status == 200
+    closed = []
+
+    async def close_once(
+        origin: Origin, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        closed.append(head)
+        origin.paths[PATH] = server._answer
+        raise ConnectionError
+
+    server.origin.paths[PATH] = close_once
+    assert (await called(asking_lane, server.knows("second"))).status == 200
+    assert len(closed) == 1
 
 
 async def test_a_frozen_server_costs_a_few_calls_their_wait_and_the_others_nothing(

@@ -16,13 +16,13 @@ from time import monotonic, time
 from apps.gateway.call.call import Call
 from apps.gateway.limits.client_limits import client_key
 from apps.gateway.pipeline.authenticators.introspection.failed_tokens import FailedTokens
-from apps.gateway.pipeline.authenticators.introspection.questions import KeyUnusable, Questions
+from apps.gateway.pipeline.authenticators.introspection.questions import Fields, KeyUnusable, Questions
 from apps.gateway.pipeline.authenticators.introspection.responses import TokenInfo, UnusableResponse, read_response
 from apps.gateway.pipeline.authenticators.token_faults import TokenFault
 from apps.gateway.pipeline.client_address import client_behind
 from apps.gateway.upstream.concurrency import ConcurrencyLimits
-from apps.gateway.upstream.errors import Busy
-from apps.gateway.upstream.exchange import Exchange, ExchangeFailed
+from apps.gateway.upstream.errors import Broken, Busy
+from apps.gateway.upstream.exchange import Exchange, ExchangeFailed, ExchangeResponse
 from apps.httpcache.bounded_table import Recent
 from apps.wire.circuit_breaker import Breaker
 from apps.wire.snapshot import Concurrency, Introspection
@@ -121,8 +121,7 @@ class Introspector:
                 return TokenFault.SERVER_AWAY
             asked = time()
             fields, body = server.questions.about(token, asked)
-            response = await self._exchange(part.tenant, "POST", part.url, fields, body, DEADLINE)
-            found = read_response(part, response, asked)
+            found = read_response(part, await self._sent(part, fields, body), asked)
         except ExchangeFailed as error:
             server.failed(began, str(error))
             return TokenFault.SERVER_AWAY
@@ -137,6 +136,17 @@ class Introspector:
             place.leave()
         server.breaker.succeeded()
         return found
+
+    async def _sent(self, part: Introspection, fields: Fields, body: bytes) -> ExchangeResponse:
+        """The response. A question changes nothing at the server, so it is put again where the connection broke: a kept one may
+        be closed by the other side just when it is used.
+        """
+        try:
+            return await self._exchange(part.tenant, "POST", part.url, fields, body, DEADLINE)
+        except ExchangeFailed as error:
+            if not isinstance(error.__cause__, Broken):
+                raise
+            return await self._exchange(part.tenant, "POST", part.url, fields, body, DEADLINE)
 
     def _remember(self, key: _Key, found: TokenInfo, client: str) -> None:
         if found.fault is not None:
