@@ -415,6 +415,7 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
     "Problem": lambda text: Problem.INVALID_REQUEST,
     "TokenFault": lambda text: TokenFault.MALFORMED,
     "TokenRules": lambda text: API.jwt,
+    "tuple[str, bytes, bytes]": lambda text: ("https", text, b"/" + text),
     "CacheEntry | None": lambda text: None,
     "collections.abc.Sequence[Rewrite]": lambda text: [Rewrite((None,), (0, "x"), rest=True, passes_rest=True)],
     "tuple[tuple[str, str], ...]": lambda text: API.operations,

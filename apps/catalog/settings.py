@@ -89,7 +89,7 @@ WORDS = Kind(field_names.many(field_names.text), list)
 PLANS = Kind(field_names.many(field_names.text), list, field_checks.check_plans)
 """A list of plans, by slug."""
 AUTHENTICATION = Kind(
-    field_names.many(field_names.one_of(list(WAYS), not_yet=tuple({"jwt", "introspection"} - WAYS.keys()))),
+    field_names.many(field_names.one_of(list(WAYS))),
     list,
     field_checks.check_authentication,
     tuple,

@@ -17,6 +17,7 @@ from apps.gateway.fetch import body_fanout, collected_bodies, owed_purges
 from apps.gateway.pipeline import graphql, pipeline
 from apps.gateway.pipeline.authenticators import used_nonces
 from apps.gateway.pipeline.authenticators.introspection import asking, failed_tokens
+from apps.gateway.pipeline.authenticators.jwt import verified_tokens
 from apps.gateway.pipeline.stages import addresses
 from apps.gateway.records import metrics
 from apps.gateway.upstream import (
@@ -64,6 +65,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.pipeline.authenticators.introspection.failed_tokens:FailedTokens._owed": MemoryUse(
         failed_tokens.MEMORY
     ),
+    "apps.gateway.pipeline.authenticators.jwt.verified_tokens:VerifiedTokens._tokens": MemoryUse(verified_tokens.BYTES),
     "apps.gateway.upstream.headers:_remembered_node": _of(4096, 4 * headers.LONGEST_ADDRESS),
     "apps.httpcache.normalise:_remembered": _of(4096, 6 * normalise._REMEMBERED),
     "apps.httpcache.normalise:_selected": _of(2048, 3 * normalise._REMEMBERED),
@@ -129,6 +131,8 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.pipeline.authenticators.introspection.asking:Introspector._servers": MemoryUse(
         32 * KIB, CONFIGURATION
     ),
+    "apps.gateway.pipeline.authenticators.jwt.issuer_keys:IssuerKeys._held": MemoryUse(512 * KIB, CONFIGURATION),
+    "apps.gateway.pipeline.authenticators.sources:Sources._parts": _of(16, 1 * KIB),
     "apps.gateway.config.worker_config:WorkerConfig.refused": MemoryUse(512, CONFIGURATION),
     # For each connection, each call and each fetch under way.
     "apps.gateway.limits.client_limits:ClientConnections._held": MemoryUse(512, CONNECTION),

@@ -231,7 +231,7 @@ BAD = [
     ("hosts", "a.test"),
     ("hosts", [1]),
     ("authentication", []),
-    ("authentication", ["jwt"]),
+    ("authentication", ["something_newer"]),
     ("authentication", "none"),
     ("api_key_header", "X API Key"),
     ("api_key_header", ""),

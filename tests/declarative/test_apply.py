@@ -174,7 +174,7 @@ def test_an_api_is_taken_from_the_gateways_and_given_back():
         ("breaker: off", "breaker: {failures: 5, window: 10s, open: 30s}", "not available yet"),
         ("active: off", "active: on", "not available yet"),
         ("sensitivity: internal", "sensitivity: private", "one of"),
-        ("authentication: [api_key]", "authentication: [jwt]", "not available yet"),
+        ("authentication: [api_key]", "authentication: [something_newer]", "one of"),
         ("listen_path: /products/", "listen_path: products", "/"),
         ("http://127.0.0.1:9000/", "ftp://127.0.0.1/", "http"),
         ("http://127.0.0.1:9000/", "http://169.254.169.254/", "metadata"),

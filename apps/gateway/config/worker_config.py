@@ -247,9 +247,9 @@ class Snapshot:
 class WorkerConfig:
     """What one worker knows. All parts of the gateway read it; only the subscriber changes it.
 
-    ``position`` is the last event applied; ``None``: nothing is known yet. ``version`` grows with everything that is
-    applied but purges. ``refused`` are the names of values whose seal is broken: what stood there before still
-    holds, and the worker doesn't claim to be up to date. ``workers`` is how many serve in the whole installation.
+    ``position`` is the last event applied; ``None``: nothing is known yet. ``version`` grows with everything that is applied but
+    purges, and with whatever else decisions depend on. ``refused`` are the names of values whose seal is broken: what stood there
+    before still holds, and the worker doesn't claim to be up to date. ``workers`` is how many serve in the whole installation.
     """
 
     def __init__(self, purges: Purges, trust_lease: float, own_places: Iterable[Place] = ()) -> None:
@@ -334,6 +334,10 @@ class WorkerConfig:
     def drop(self, name: str) -> None:
         """Have the part ``name`` (like ``api:products``) no more."""
         self.snapshot.drop(name)
+
+    def outdate_decisions(self) -> None:
+        """What was decided so far with what is known here counts no more."""
+        self.version += 1
 
     def moved(self, position: Position) -> None:
         """Everything up to ``position`` is applied."""

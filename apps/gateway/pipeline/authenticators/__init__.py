@@ -9,16 +9,13 @@ a worker has and remembers for them is in its ``sources``.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
+from apps.gateway.pipeline.authenticators.sources import Sources
 from apps.gateway.pipeline.stages import FOREVER, Need
 from apps.httpcache.messages import Headers
 from apps.wire.snapshot import API, Credential
-
-if TYPE_CHECKING:
-    from apps.gateway.pipeline.authenticators.sources import Sources
 
 
 @dataclass(slots=True, frozen=True)
@@ -104,7 +101,7 @@ class Authenticator:
         """
         return Presented(self.secret_in(values[0]) if len(values) == 1 else None)
 
-    def identify(self, x: Call, presented: Presented, sources: "Sources") -> Identified | Need | Refused:
+    def identify(self, x: Call, presented: Presented, sources: Sources) -> Identified | Need | Refused:
         """Whose it is. After ``Need`` it is asked again."""
         return Refused(Problem.INVALID_CREDENTIAL) if presented.secret is None else Identified(presented.secret)
 

@@ -1,7 +1,7 @@
 """Bearer tokens (RFC 6750): where one stands in a head, and what is said to callers whose token opens nothing."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from apps.gateway.call.problems import Problem
 from apps.gateway.pipeline.authenticators import Authenticator, Presented, Refused
@@ -73,7 +73,7 @@ def invalid_token(api: API, fault: TokenFault, *, scheme: str = "Bearer", passes
     return Refused(Problem.INVALID_TOKEN, fault.code, fault.sentence, said, passes=passes)
 
 
-def insufficient_scope(api: API, fault: TokenFault, scopes: Iterable[str] = (), scheme: str = "Bearer") -> Refused:
+def insufficient_scope(api: API, fault: TokenFault, scopes: Sequence[str] = (), scheme: str = "Bearer") -> Refused:
     """The refusal of a token that doesn't allow this call (403), with the scopes that would."""
     needed = " ".join(each for each in scopes if _SCOPE.fullmatch(each))
     parameters = {"scope": needed} if needed else {}

@@ -8,11 +8,13 @@ from apps.gateway.pipeline.authenticators.api_key import KEY_FIELD, APIKeys
 from apps.gateway.pipeline.authenticators.basic import Basic
 from apps.gateway.pipeline.authenticators.http_signature import HTTPSignatures
 from apps.gateway.pipeline.authenticators.introspection.opaque_tokens import OpaqueTokens
+from apps.gateway.pipeline.authenticators.jwt import SignedTokens
 from apps.gateway.pipeline.authenticators.mtls import ClientCertificates
 from apps.wire.snapshot import API
 
 AUTHENTICATORS: tuple[Authenticator, ...] = (
     APIKeys(),
+    SignedTokens(),
     OpaqueTokens(),
     Basic(),
     ClientCertificates(),

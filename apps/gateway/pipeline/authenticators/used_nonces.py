@@ -1,4 +1,4 @@
-"""What made a call its own, and makes no other: the nonces of signed requests that a worker took."""
+"""What made a call its own, and makes no other: the nonces of signed requests, and proofs beside tokens, that a worker took."""
 
 from apps.httpcache.bounded_table import Recent
 
