@@ -72,7 +72,7 @@ def test_an_api_that_cannot_be_published_is_not_registered_either(cast, calls_as
         ({"tenant": None}, "tenant"),
         ({"colour": "red"}, "colour"),
         ({"published": "perhaps"}, "published"),
-        ({"authentication": ["jwt"]}, "authentication.0"),
+        ({"authentication": ["passport"]}, "authentication.0"),
         ({"expected_revision": "x"}, "expected_revision"),
     ],
 )
