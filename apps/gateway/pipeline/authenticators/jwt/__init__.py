@@ -1,8 +1,9 @@
 """Signed access tokens (JWT, RFC 9068) of issuers that the platform, or the API's tenant, trusts.
 
 ``parsing`` reads a token, ``key_sets`` the keys of an issuer, ``checks`` says what is wrong with a token, all of them pure;
-``issuer_keys`` fetches and keeps keys, ``verified_tokens`` remembers good tokens, ``dpop`` checks proofs. What an API wants of
-any token is in ``token_rules``, beside the other ways.
+``issuer_keys`` fetches and keeps keys, ``verified_tokens`` remembers good tokens, ``dpop`` checks proofs, and
+``examination`` says all that is right and wrong with a token. What an API wants of any token is in ``token_rules``, beside the
+other ways.
 """
 
 from apps.gateway.call.call import Call

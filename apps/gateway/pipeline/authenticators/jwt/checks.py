@@ -1,7 +1,7 @@
 """Whether a token is good (RFC 8725, RFC 9068 §4): signature and claims, each check by itself. Pure: time is an argument."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from apps.gateway.pipeline.authenticators.jwt.key_sets import KeySet
 from apps.gateway.pipeline.authenticators.jwt.parsing import ParsedToken
@@ -9,6 +9,9 @@ from apps.gateway.pipeline.authenticators.token_faults import TokenFault
 from apps.wire.snapshot import Issuer
 
 USUAL_CLIENT_CLAIM = "azp"
+
+CLIENT = "client"
+"""What the check of the client is called, whose claim is the issuer's choice."""
 
 LATEST = 1e15
 """No date lies behind this second: what is larger is no date."""
@@ -63,13 +66,17 @@ def _expiry_fault(claims: Claims, issuer: Issuer, now: float) -> TokenFault | No
 
 
 def _not_before_fault(claims: Claims, issuer: Issuer, now: float) -> TokenFault | None:
-    for name in ("nbf", "iat"):
-        if name in claims:
-            if not is_date(claims[name]):
-                return TokenFault.MALFORMED
-            if claims[name] - issuer.leeway > now:
-                return TokenFault.NOT_YET_VALID
-    return None
+    return _beginning_fault(claims.get("nbf", 0), issuer, now)
+
+
+def _issued_fault(claims: Claims, issuer: Issuer, now: float) -> TokenFault | None:
+    return _beginning_fault(claims.get("iat", 0), issuer, now)
+
+
+def _beginning_fault(said: object, issuer: Issuer, now: float) -> TokenFault | None:
+    if not is_date(said):
+        return TokenFault.MALFORMED
+    return TokenFault.NOT_YET_VALID if said - issuer.leeway > now else None
 
 
 def _audience_fault(claims: Claims, issuer: Issuer, now: float) -> TokenFault | None:
@@ -104,10 +111,11 @@ CLAIM_CHECKS: tuple[tuple[str, Callable[[Claims, Issuer, float], TokenFault | No
     ("iss", _issuer_fault),
     ("exp", _expiry_fault),
     ("nbf", _not_before_fault),
+    ("iat", _issued_fault),
     ("aud", _audience_fault),
     ("sub", _subject_fault),
     ("cnf", _holder_fault),
-    ("client", _client_fault),
+    (CLIENT, _client_fault),
 )
 """Each by the claim that it is about, in the order in which they are made."""
 
@@ -138,6 +146,6 @@ def proof_key(claims: Claims) -> str:
     return bound["jkt"] if bound else ""
 
 
-def is_date(found: object) -> bool:
+def is_date(found: object) -> TypeGuard[float]:
     """Whether it is a number of seconds (``NumericDate``, RFC 7519 §2)."""
     return isinstance(found, int | float) and not isinstance(found, bool) and abs(found) <= LATEST
