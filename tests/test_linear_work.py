@@ -380,6 +380,7 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
     "tuple[tuple[bytes, bytes], ...]": headers_of,
     "collections.abc.Sequence[tuple[bytes, bytes]]": headers_of,
     "tuple[bytes, int]": lambda text: (text, 1),
+    "collections.abc.Mapping[str, bytes]": lambda text: {"sha-256": text},
     "collections.abc.Mapping[str, str]": lambda text: {"method": "PURGE", "url": "{url}" + text.decode("latin-1")},
     "collections.abc.Mapping[str, collections.abc.Mapping[str, str]]": lambda text: {
         "a": {"url": text.decode("latin-1")}

@@ -47,19 +47,21 @@ def entry(table: dict[str, field_names.Reader], *required: str) -> field_names.R
 
 _MEMBERSHIP = entry({"tenant": field_names.text, "role": field_names.one_of(Role.values)}, "tenant", "role")
 _KEY_OPERATION = entry({"path": field_names.text, "methods": field_names.many(field_names.text)}, "path")
-_KEY = entry(
-    {
-        "name": field_names.text,
-        "secret": field_names.text,
-        "secret_env": field_names.text,
-        "expires_at": field_names.optional(moment),
-        "apis": field_names.optional(field_names.many(field_names.text)),
-        "methods": field_names.optional(field_names.many(field_names.text)),
-        "operations": field_names.optional(field_names.many(_KEY_OPERATION)),
-        "addresses": field_names.optional(field_names.many(field_names.text)),
-    },
-    "name",
-)
+_BOUNDS: dict[str, field_names.Reader] = {
+    "apis": field_names.optional(field_names.many(field_names.text)),
+    "methods": field_names.optional(field_names.many(field_names.text)),
+    "operations": field_names.optional(field_names.many(_KEY_OPERATION)),
+    "addresses": field_names.optional(field_names.many(field_names.text)),
+}
+_SECRET: dict[str, field_names.Reader] = {
+    "name": field_names.text,
+    "secret": field_names.text,
+    "secret_env": field_names.text,
+    "expires_at": field_names.optional(moment),
+}
+_KEY = entry(_SECRET | _BOUNDS, "name")
+_SIGNING_KEY = entry({"key_id": field_names.text} | _SECRET | _BOUNDS, "key_id")
+_CERTIFICATE = entry({"name": field_names.text, "certificate": field_names.text} | _BOUNDS, "name")
 
 
 def _client_id(value: object) -> dict[str, Any]:
@@ -100,6 +102,8 @@ APPLICATION = entry(
         "description": field_names.text,
         "keys": field_names.many(_KEY),
         "client_ids": field_names.many(_client_id),
+        "certificates": field_names.many(_CERTIFICATE),
+        "signing_keys": field_names.many(_SIGNING_KEY),
     },
     "tenant",
     "slug",

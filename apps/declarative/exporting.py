@@ -95,22 +95,31 @@ def _user(user: User) -> dict[str, Any]:
 
 def _application(application: Application) -> dict[str, Any]:
     active = [row for row in application.keys.all() if row.state == KeyState.ACTIVE and row.api_id is None]
-    keys = [
-        {"name": key.name}
-        | ({"expires_at": key.expires_at.isoformat()} if key.expires_at else {})
-        | {bound: kept for bound in BOUNDS if (kept := getattr(key, bound)) is not None}
-        for key in active
-        if key.kind == CredentialKind.API_KEY
-    ]
-    client_ids = [_client_id(row) for row in active if row.kind == CredentialKind.CLIENT_ID]
+    by_kind = {kind: [row for row in active if row.kind == kind] for kind in CredentialKind}
+    further = {
+        "client_ids": [_client_id(row) for row in by_kind[CredentialKind.CLIENT_ID]],
+        "certificates": [{"name": row.name} | _bounds(row) for row in by_kind[CredentialKind.CERTIFICATE]],
+        "signing_keys": [
+            {"name": row.name, "key_id": row.identifier} | _end(row) | _bounds(row)
+            for row in by_kind[CredentialKind.SIGNING_KEY]
+        ],
+    }
     return {
         "tenant": application.tenant.slug,
         "slug": application.slug,
         "name": application.name,
         "description": application.description,
-        "keys": keys,
-        **({"client_ids": client_ids} if client_ids else {}),
+        "keys": [{"name": row.name} | _end(row) | _bounds(row) for row in by_kind[CredentialKind.API_KEY]],
+        **{word: listed for word, listed in further.items() if listed},
     }
+
+
+def _end(row: Credential) -> dict[str, Any]:
+    return {"expires_at": row.expires_at.isoformat()} if row.expires_at else {}
+
+
+def _bounds(row: Credential) -> dict[str, Any]:
+    return {bound: kept for bound in BOUNDS if (kept := getattr(row, bound)) is not None}
 
 
 def _client_id(row: Credential) -> str | dict[str, str]:

@@ -14,7 +14,6 @@ from apps.access.choices import LIVE, CredentialKind, KeyState, SubscriptionStat
 from apps.access.document import WORDS as PLAN_WORDS
 from apps.access.document import PlanFields, plan_document, read_plan
 from apps.access.models import Application, Credential, Plan, Subscription
-from apps.access.services.key_bounds import BOUNDS
 from apps.catalog import services as catalog
 from apps.catalog.choices import SERVED, APIState, HostMethod, HostState
 from apps.catalog.document import (
@@ -30,6 +29,7 @@ from apps.catalog.field_checks import normal_host
 from apps.catalog.models import API, HostName, OpenAPIDocument
 from apps.catalog.validation import operations_error
 from apps.declarative import entries, token_sources
+from apps.declarative.credentials import bind, bounds_in, certificate, signing_key
 from apps.declarative.entries import FileEntry
 from apps.declarative.run import FileRun
 from apps.foundation import field_names
@@ -324,6 +324,16 @@ def _applications(run: FileRun, listed: list[FileEntry]) -> None:
             _key(run, FileEntry((*entry.path, "keys", index), key), application, f"{name}/{key['name']}")
         for index, client in enumerate(said.get("client_ids", ())):
             token_sources.client_id(run, FileEntry((*entry.path, "client_ids", index), client), application, name)
+        for index, each in enumerate(said.get("certificates", ())):
+            certificate(
+                run, FileEntry((*entry.path, "certificates", index), each), application, f"{name}/{each['name']}"
+            )
+        for index, each in enumerate(said.get("signing_keys", ())):
+            path = (*entry.path, "signing_keys", index)
+            signing_key(run, FileEntry(path, each), application, f"{name}/{each['key_id']}")
+        for word in ("certificates", "signing_keys"):
+            if word in said:
+                run.named.setdefault(f"applications with {word}", set()).add(application.pk)
         if "client_ids" in said:
             run.named.setdefault("applications with client IDs", set()).add(application.pk)
         if "keys" in said:
@@ -343,7 +353,7 @@ def _key(run: FileRun, entry: FileEntry, application: Application, name: str) ->
                 entry.path, f"{name} is new: give its secret_env, the name of the variable that holds it"
             )
         for key in same_name:
-            _bind(run, entry, key, name)
+            bind(run, entry, key, "key", name)
         run.named.setdefault("key", set()).update(same_name.values_list("pk", flat=True))
         return
     existing = Credential.objects.filter(digest=digest(settings.KEY_PEPPER, secret)).first()
@@ -360,7 +370,7 @@ def _key(run: FileRun, entry: FileEntry, application: Application, name: str) ->
                 name=said["name"],
                 secret=secret,
                 expires_at=said.get("expires_at"),
-                **{bound: said[bound] for bound in BOUNDS if bound in said},
+                **bounds_in(entry),
             )
             for key in replaced:
                 access.key_revoke(actor=PLATFORM, key=key, comment="Replaced by the declarative file.")
@@ -369,23 +379,13 @@ def _key(run: FileRun, entry: FileEntry, application: Application, name: str) ->
         else:
             run.added("key", name)
     else:
-        _bind(run, entry, existing, name)
+        bind(run, entry, existing, "key", name)
     run.named.setdefault("key", set()).add(existing.pk)
 
 
 def active_keys() -> QuerySet[Credential]:
     """API keys of all applications, without the passing ones of "Try it"."""
     return Credential.objects.filter(kind=CredentialKind.API_KEY, state=KeyState.ACTIVE, api=None)
-
-
-def _bind(run: FileRun, entry: FileEntry, key: Credential, name: str) -> None:
-    """Have a key be good for what the file names for it, where it does."""
-    bounds = {bound: entry.data[bound] for bound in BOUNDS if bound in entry.data}
-    if bounds:
-        before = {bound: getattr(key, bound) for bound in bounds}
-        with run.blaming(entry):
-            access.key_update(actor=PLATFORM, key=key, **bounds)
-        run.changed("key", name, before, {bound: getattr(key, bound) for bound in bounds})
 
 
 def _subscriptions(run: FileRun, listed: list[FileEntry]) -> None:

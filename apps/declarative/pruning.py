@@ -7,11 +7,12 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from apps.access import services as access
-from apps.access.choices import LIVE
+from apps.access.choices import LIVE, CredentialKind
 from apps.access.models import Application, Credential, Introspection, Issuer, Plan, Subscription
 from apps.catalog import services as catalog
 from apps.catalog.choices import SERVED, HostState
 from apps.catalog.models import API, HostName
+from apps.declarative.credentials import active
 from apps.declarative.entries import blaming
 from apps.declarative.making import active_keys
 from apps.declarative.run import FileRun
@@ -59,6 +60,12 @@ def _prune_applications(run: FileRun) -> None:
         client_ids.exclude(pk__in=run.named.get("client ID row", set())),
         lambda client_id: client_id.identifier,
     )
+    for kind, noun, word in (
+        (CredentialKind.CERTIFICATE, "certificate", "certificates"),
+        (CredentialKind.SIGNING_KEY, "signing key", "signing_keys"),
+    ):
+        listed = active(kind).filter(application__in=run.named.get(f"applications with {word}", set()))
+        _prune_credentials(run, noun, listed.exclude(pk__in=run.named.get(noun, set())), lambda row: row.name)
     named = run.named.get("application", set())
     rows = [row for row in Application.objects.select_related("tenant") if f"{row.tenant.slug}/{row.slug}" not in named]
     _prune(

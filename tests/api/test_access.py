@@ -12,8 +12,10 @@ from django.utils import timezone
 from apps.access.choices import KeyState, RequestState, SubscriptionState
 from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
 from apps.audit.models import Entry
+from apps.gateway.pipeline.authenticators.mtls import fingerprint_of
 from apps.wire.api_keys import digest
 from tests.support.cast import make_api, make_application, make_key, make_plan, make_request, make_subscription
+from tests.support.client_certificates import der, make_certificate, pem
 
 # Plans
 
@@ -527,3 +529,58 @@ def test_forwarding_credentials_over_rest_is_the_administrators(cast, calls_as):
     words = {"forward_credential": True, "underscore_headers": ["X_Region"], "credential_headers": ["X-Badge"]}
     changed = calls_as(cast.ada).patch("/api/v1/apis/products/", words).json()
     assert {word: changed[word] for word in words} == words
+
+
+def test_certificates_and_signing_keys_are_made_listed_bound_and_revoked(cast, calls_as, state_redis):
+    make_application(cast.acme)
+    bob = calls_as(cast.bob)
+    body = {"application": "acme/bot", "name": "ci", "methods": ["GET"]}
+    certificate = make_certificate()
+    added = bob.post("/api/v1/keys/", body | {"kind": "certificate", "certificate": pem(certificate)})
+    assert added.status_code == 201, added.content
+    assert (added.json()["kind"], added.json()["methods"]) == ("certificate", ["GET"])
+    assert added.json()["identifier"] == fingerprint_of(der(certificate))
+    assert "certificate" not in added.json()
+    signing = {"kind": "signing_key", "operations": [{"path": "/items/{id}"}], "addresses": ["10.0.0.1"]}
+    made = bob.post("/api/v1/keys/", body | signing)
+    assert made.status_code == 201, made.content
+    secret = made.json()["secret"]
+    assert made.json()["identifier"].startswith("sk-")
+    imported = bob.post("/api/v1/keys/", body | {"kind": "signing_key", "identifier": "p-7", "secret": "s" * 32})
+    assert (imported.status_code, imported.json()["secret"]) == (201, "s" * 32)
+    listed = bob.get("/api/v1/keys/")
+    assert sorted(each["kind"] for each in listed.json()["results"]) == ["certificate", "signing_key", "signing_key"]
+    assert secret not in listed.content.decode()
+    assert "s" * 32 not in listed.content.decode()
+    address = f"/api/v1/keys/{made.json()['id']}/"
+    changed = bob.patch(address, {"methods": None, "addresses": ["10.0.0.0/8"]}).json()
+    assert (changed["methods"], changed["operations"], changed["addresses"]) == (
+        None,
+        [{"path": "/items/{id}"}],
+        ["10.0.0.0/8"],
+    )
+    assert bob.post(f"{address}rotate/", {}).status_code == 409
+    assert bob.post(f"{address}revoke/", {}).json()["state"] == "revoked"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"kind": "certificate"}, "certificate"),
+        ({"kind": "certificate", "certificate": "none"}, "certificate"),
+        ({"kind": "certificate", "certificate": "none", "expires_at": "2099-01-01T00:00:00Z"}, "expires_at"),
+        ({"kind": "signing_key", "identifier": "p-7"}, "secret"),
+        ({"kind": "signing_key", "identifier": "p 7", "secret": "s" * 32}, "identifier"),
+        ({"kind": "signing_key", "identifier": "p-7", "secret": "short"}, "secret"),
+        ({"kind": "signing_key", "certificate": "none"}, "certificate"),
+        ({"certificate": "none"}, "certificate"),
+        ({"methods": ["FETCH"]}, "methods"),
+        ({"operations": []}, "operations"),
+        ({"addresses": ["here"]}, "addresses"),
+    ],
+)
+def test_what_is_wrong_with_another_credential_is_named_by_its_field(cast, calls_as, body, field):
+    make_application(cast.acme)
+    refused = calls_as(cast.bob).post("/api/v1/keys/", {"application": "acme/bot", "name": "ci", **body})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, [field]), refused.content
+    assert not Credential.objects.exists()

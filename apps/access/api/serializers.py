@@ -1,6 +1,7 @@
 """Plans, applications, keys, access requests and subscriptions as the REST API shows and takes them."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -103,11 +104,13 @@ class KeyOperationSerializer(Words):
 
 
 class KeySerializer(WithReceipt, ObjectWords):
-    """What an application is known by: an API key, or by ``kind`` a client ID in tokens. ``secret`` is in the response to a key's
-    creation and nowhere else, ever.
+    """What an application is known by: an API key, or by ``kind`` a client ID in tokens, a certificate, a key that signs requests.
+    ``secret`` is in the response to a key's creation and nowhere else, ever.
     """
 
-    fixed = frozenset({"application", "kind", "name", "identifier", "issuer", "introspection", "expires_at", "secret"})
+    fixed = frozenset(
+        {"application", "kind", "name", "identifier", "issuer", "introspection", "expires_at", "secret", "certificate"}
+    )
     application = ApplicationField(visible=selectors.applications_visible_to)
     kind = serializers.ChoiceField(CredentialKind.choices, required=False, default=CredentialKind.API_KEY)
     name = serializers.CharField(max_length=64, required=False, help_text="Needed of a key; a client ID has its own.")
@@ -155,7 +158,11 @@ class KeySerializer(WithReceipt, ObjectWords):
         source="shown_secret",  # never the column, which holds what signing keys are checked with
         required=False,
         trim_whitespace=False,
-        help_text="Leave it out and a key is made, which is better. A given one is taken as it is.",
+        help_text="Leave it out and one is made, which is better. A given one is taken as it is.",
+    )
+
+    certificate = serializers.CharField(
+        write_only=True, required=False, help_text="Of a certificate: itself, in PEM. What is kept is its fingerprint."
     )
 
     class Meta:
@@ -178,15 +185,14 @@ class KeySerializer(WithReceipt, ObjectWords):
             "revoked_at",
             "last_used_at",
             "secret",
+            "certificate",
             "receipt",
         ]
         read_only_fields = ["prefix", "state", "revoked_at", "last_used_at"]
 
     def create(self, validated_data: dict[str, Any]) -> Credential:
-        """A new key, or the given one, or a client ID."""
-        make = _MAKERS.get(validated_data.pop("kind"))
-        if make is None:
-            raise serializers.ValidationError({"kind": ["Here keys and client IDs are made."]})
+        """A new one of its kind, or the given one."""
+        make = _MAKERS[validated_data.pop("kind")]
         if "shown_secret" in validated_data:
             validated_data["secret"] = validated_data.pop("shown_secret")
         return make(self.caller, validated_data)
@@ -198,18 +204,42 @@ class KeySerializer(WithReceipt, ObjectWords):
 
 
 def _make_key(actor: Any, fields: dict[str, Any]) -> Credential:
-    _check_fields(fields, {"name"}, {"identifier", "issuer", "introspection"})
+    _check_fields(fields, {"name"}, {"identifier", "issuer", "introspection", "certificate"})
     if "secret" not in fields:
         return shown_once(*services.key_create(actor=actor, **fields))
     return shown_once(services.key_import(actor=actor, **fields), fields["secret"])
 
 
 def _add_client_id(actor: Any, fields: dict[str, Any]) -> Credential:
-    _check_fields(fields, {"identifier"}, {"name", "secret"})
-    try:
+    _check_fields(fields, {"identifier"}, {"name", "secret", "certificate"})
+    with _identifier_for("client_id"):
         return services.client_id_add(actor=actor, client_id=fields.pop("identifier"), **fields)
+
+
+def _add_certificate(actor: Any, fields: dict[str, Any]) -> Credential:
+    foreign = {"identifier", "issuer", "introspection", "secret", "expires_at"}
+    _check_fields(fields, {"name", "certificate"}, foreign)
+    return services.certificate_add(actor=actor, **fields)
+
+
+def _make_signing_key(actor: Any, fields: dict[str, Any]) -> Credential:
+    given = {"identifier", "secret"} & fields.keys()
+    needed = {"name", "identifier", "secret"} if given else {"name"}
+    _check_fields(fields, needed, {"issuer", "introspection", "certificate"})
+    if not given:
+        return shown_once(*services.signing_key_create(actor=actor, **fields))
+    with _identifier_for("key_id"):
+        imported = services.signing_key_import(actor=actor, key_id=fields.pop("identifier"), **fields)
+    return shown_once(imported, fields["secret"])
+
+
+@contextmanager
+def _identifier_for(word: str) -> Iterator[None]:
+    """Errors of what a service calls ``word`` under the field that it came in."""
+    try:
+        yield
     except ValidationError as refusal:
-        found = {"identifier" if name == "client_id" else name: told for name, told in refusal.message_dict.items()}
+        found = {"identifier" if name == word else name: told for name, told in refusal.message_dict.items()}
         raise ValidationError(found) from None
 
 
@@ -224,6 +254,8 @@ def _check_fields(fields: Mapping[str, Any], needed: Set[str], foreign: Set[str]
 _MAKERS: dict[str, Callable[[Any, dict[str, Any]], Credential]] = {
     CredentialKind.API_KEY: _make_key,
     CredentialKind.CLIENT_ID: _add_client_id,
+    CredentialKind.CERTIFICATE: _add_certificate,
+    CredentialKind.SIGNING_KEY: _make_signing_key,
 }
 
 

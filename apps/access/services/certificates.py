@@ -35,7 +35,7 @@ def certificate_add(
         application=application,
         kind=CredentialKind.CERTIFICATE,
         name=name,
-        identifier=fingerprint_of(read.public_bytes(Encoding.DER)),
+        identifier=fingerprint(read),
         expires_at=read.not_valid_after_utc,
     )
     return credential_add(actor, "certificate.add", added, bounds, "certificate", "certificate")
@@ -55,6 +55,11 @@ def read_client_certificate(text: str, now: datetime) -> x509.Certificate:
     if refusal := _refusal_of(read, now):
         raise ValidationError({"certificate": refusal})
     return read
+
+
+def fingerprint(read: x509.Certificate) -> str:
+    """By what a certificate's record is known."""
+    return fingerprint_of(read.public_bytes(Encoding.DER))
 
 
 def _refusal_of(read: x509.Certificate, now: datetime) -> str | None:
