@@ -128,7 +128,8 @@ class Gateway:
             options.redis_url, self.store.purges, self.config, self.subscriber.worker, self.spawn
         )
         exchange = Exchange(self.client, self.config)
-        self.sources = Sources(self.config, exchange, self.spawn, Introspector(exchange, self.spawn, self.trusts))
+        self.introspector = Introspector(exchange, self.spawn, self.trusts)
+        self.sources = Sources(self.config, exchange, self.spawn, self.introspector)
         self.stopping = False
         self.own_endpoints = OwnEndpoints(self.config, self.metrics_readers, self.metrics, lambda: self.stopping)
         self.stages: tuple[Stage, ...] = (
@@ -182,7 +183,15 @@ class Gateway:
         self.spool.close()
 
     def _samples(self, now: float) -> list[Sample]:
-        return samples_of(self.store, self.concurrency, self.connections, self.spool, self.config, now)
+        return samples_of(
+            self.store,
+            self.concurrency,
+            self.connections,
+            self.spool,
+            self.config,
+            self.introspector.outcomes,
+            now,
+        )
 
     def _status(self) -> Status:
         held = self.store.local_stats

@@ -133,6 +133,7 @@ TABLES: dict[str, MemoryUse] = {
     ),
     "apps.gateway.pipeline.authenticators.jwt.issuer_keys:IssuerKeys._held": MemoryUse(512 * KIB, CONFIGURATION),
     "apps.gateway.pipeline.authenticators.sources:Sources._parts": _of(16, 1 * KIB),
+    "apps.gateway.pipeline.authenticators.introspection.asking:Introspector.outcomes": MemoryUse(KIB, CONFIGURATION),
     "apps.gateway.config.worker_config:WorkerConfig.refused": MemoryUse(512, CONFIGURATION),
     # For each connection, each call and each fetch under way.
     "apps.gateway.limits.client_limits:ClientConnections._held": MemoryUse(512, CONNECTION),

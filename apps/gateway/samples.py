@@ -1,5 +1,7 @@
 """What the parts of a worker count, as samples for its metrics."""
 
+from collections.abc import Mapping
+
 from apps.cachestore.store import ResponseStore
 from apps.gateway.config.worker_config import WorkerConfig
 from apps.gateway.limits.client_limits import ClientConnections
@@ -14,15 +16,18 @@ def samples_of(
     connections: ClientConnections,
     spool: SpoolWriter,
     config: WorkerConfig,
+    introspections: Mapping[tuple[str, str], int],
     now: float,
 ) -> list[Sample]:
-    """The present numbers; ``now`` is monotonic."""
+    """The present numbers. ``introspections`` are questions about tokens, by server and outcome; ``now`` is monotonic."""
     found: list[Sample] = []
     for api, running, waiting in concurrency.counts():
         found.append(("apimgr_upstream_calls_in_flight", (("api", api),), running))
         found.append(("apimgr_upstream_calls_queued", (("api", api),), waiting))
     for api, count in concurrency.refused.items():
         found.append(("apimgr_upstream_calls_refused_total", (("api", api),), count))
+    for (server, outcome), count in introspections.items():
+        found.append(("apimgr_introspections_total", (("server", server), ("outcome", outcome)), count))
     local, stats, locks = store.local_stats, store.stats, store.locks.stats
     for name, value in (
         ("apimgr_fetches_led_total", locks.led),

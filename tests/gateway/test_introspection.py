@@ -497,6 +497,20 @@ async def test_a_caller_who_leaves_ends_the_question_for_nobody_else(asking_lane
     assert len(server.questions) == 1
 
 
+async def test_metrics_count_how_questions_end_and_the_log_says_that_a_server_is_away(
+    asking_lane: Door, server: IntrospectionServer, caplog: pytest.LogCaptureFixture
+):
+    for token in (server.knows("active"), "inactive", server.knows("another"), "active"):
+        await called(asking_lane, token)
+    server.response = said({}, status="500 Oops")
+    for number in range(3):
+        await called(asking_lane, f"unknown-{number}")
+    text = asking_lane.gateway.metrics.text(0.0).decode()
+    for outcome, count in (("active", 2), ("refused", 1), ("failed", 3)):
+        assert f'apimgr_introspections_total{{server="legacy",outcome="{outcome}",worker="0"}} {count}\n' in text
+    assert "introspection server legacy is left alone" in caplog.text
+
+
 # Many
 
 
@@ -585,6 +599,47 @@ async def test_a_changed_server_is_asked_anew(
     server.tokens.clear()
     await publish(asking_lane.gateway, published, server_part(server.url, **changes))
     assert (await called(asking_lane, token)).status == 401
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        (lambda url: opaque(url, revision=3, jwt=TokenRules(required_scopes=("admin",))), 403),
+        (lambda url: opaque(url, revision=3, jwt=TokenRules(required_claims=(("tier", ("gold",)),))), 403),
+        (lambda url: opaque(url, revision=3, introspection="another"), 503),
+        (lambda url: opaque(url, revision=3, introspection=""), 503),
+        (lambda url: opaque(url, revision=3, authentication=("api_key",)), 401),
+        (lambda url: client(state="revoked"), 403),
+        (lambda url: client(expires_at=1.0), 403),
+        (lambda url: client(grants={}), 403),
+        (lambda url: client(apis=()), 403),
+    ],
+)
+async def test_what_was_let_through_is_not_once_anything_that_let_it_is_another(
+    asking_lane: Door,
+    published: Published,
+    origin: Origin,
+    server: IntrospectionServer,
+    changed: Callable[[str], Any],
+    status: int,
+):
+    token = server.knows("token", scope="read")
+    assert [(await called(asking_lane, token)).status for _ in range(3)] == [200] * 3
+    await publish(asking_lane.gateway, published, changed(origin.url))
+    assert (await called(asking_lane, token)).status == status
+
+
+async def test_one_servers_word_is_not_taken_for_anothers(
+    asking_lane: Door, published: Published, origin: Origin, server: IntrospectionServer
+):
+    token = server.knows("token")
+    assert (await called(asking_lane, token)).status == 200
+    async with Origin() as place:
+        other = IntrospectionServer(place)
+        things = server_part(other.url, slug="another"), opaque(origin.url, revision=3, introspection="another")
+        await publish(asking_lane.gateway, published, *things)
+        assert (await called(asking_lane, token)).status == 401
+        assert len(other.questions) == 1
 
 
 async def test_a_server_that_is_withdrawn_opens_nothing(

@@ -35,6 +35,7 @@ _HELP = {
     "apimgr_upstream_calls_in_flight": ("gauge", "Calls to upstreams under way, streamed responses among them."),
     "apimgr_upstream_calls_queued": ("gauge", "Calls that wait because as many as their API allows are under way."),
     "apimgr_upstream_calls_refused_total": ("counter", "Calls for which there was no place, in the queue neither."),
+    "apimgr_introspections_total": ("counter", "Questions to introspection servers about opaque tokens."),
     "apimgr_local_share_calls_total": ("counter", "Calls limited by the local share because Redis was away."),
     "apimgr_collapsed_calls_total": ("counter", "Calls that waited for an upstream call made for another."),
     "apimgr_fetches_led_total": ("counter", "Upstream calls made while holding the fetch lock."),

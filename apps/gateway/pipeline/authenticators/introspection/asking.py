@@ -9,6 +9,7 @@ show it; ``AT_ONCE`` bounds those to one server, and others wait in turns by cli
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from hashlib import blake2b
 from time import monotonic, time
@@ -71,6 +72,8 @@ class Introspector:
         self._under_way: dict[_Key, asyncio.Future[TokenInfo | TokenFault]] = {}
         self._servers: dict[str, _Server] = {}
         self.failed_tokens = FailedTokens()
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """Questions since the worker started, by server and how they ended: ``active``, ``refused`` (the token) or ``failed``."""
 
     def client_of(self, x: Call) -> str:
         """As whom the sender of a call is slowed: by its address, behind trusted proxies too."""
@@ -98,8 +101,12 @@ class Introspector:
     ) -> None:
         try:
             found = await self._asked(key[0], token, client)
-            if isinstance(found, TokenInfo):
+            if isinstance(found, TokenFault):
+                ended = "failed"
+            else:
                 self._remember(key, found, client)
+                ended = "active" if found.fault is None else "refused"
+            self.outcomes[key[0].slug, ended] += 1
             outcome.set_result(found)
         finally:
             del self._under_way[key]
