@@ -36,6 +36,9 @@ from tests.gateway.introspection_server import (
     server_part,
 )
 from tests.gateway.test_policies import everything_in
+from tests.gateway.tokens import issuer
+from tests.gateway.tokens import key as signing_key
+from tests.gateway.tokens import token as signed_token
 from tests.support.waiting import until
 
 SOON = 0.3
@@ -581,7 +584,7 @@ async def test_no_more_questions_are_under_way_at_once_than_a_server_is_to_be_as
     calls = [asyncio.create_task(called(asking_lane, server.knows(f"token-{n}"))) for n in range(9)]
     await until(lambda: sum(call.done() for call in calls) == 3)
     assert {call.result().status for call in calls if call.done()} == {503}
-    assert len(server.questions) == 4
+    await until(lambda: len(server.questions) == 4)
     server.may_answer.set()
     assert sorted([answer.status for answer in await asyncio.gather(*calls)]) == [200] * 6 + [503] * 3
     assert any("introspection_busy" in decision for record in asking_lane.calls() for _, decision, _ in record.trace)
@@ -812,6 +815,27 @@ async def test_a_key_and_a_token_are_taken_side_by_side_and_the_order_of_the_api
     )
     assert (await asking_lane.call("/products/items", authorization="Bearer bad")).status == 200
     assert not [head for head in origin.heads if b"authorization" in head.lower() or b"x-api-key" in head.lower()]
+
+
+async def test_a_jwt_of_a_known_issuer_is_checked_here_and_everything_else_is_asked_about(
+    asking_lane: Door, published: Published, origin: Origin, server: IntrospectionServer
+):
+    fields = {"authentication": ("jwt", "introspection"), "jwt": TokenRules(("corp",))}
+    await publish(asking_lane.gateway, published, opaque(origin.url, revision=3, **fields), issuer())
+    assert (await called(asking_lane, signed_token())).status == 200
+    assert (await called(asking_lane, signed_token(exp=1))).status == 401
+    assert (await called(asking_lane, signed_token(signing_key(number=1, key_id="one")))).status == 401
+    assert not server.questions
+    for other in ("opaque", signed_token(iss="https://id.other.test/"), "not.a.JWT", "a.b.c.d.e"):
+        asked = len(server.questions)
+        assert (await called(asking_lane, server.knows(other))).status == 200
+        assert len(server.questions) == asked + 1
+    first = opaque(origin.url, revision=4, **{**fields, "authentication": ("introspection", "jwt")})
+    await publish(asking_lane.gateway, published, first)
+    for signed in (signed_token(), signed_token(exp=1)):
+        asked = len(server.questions)
+        assert (await called(asking_lane, signed)).status == 401
+        assert len(server.questions) == asked + 1
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def _identified(server: Introspection, token: bytes, claims: dict[str, Any], unt
     elif len(client) > LONGEST_CLIENT:
         fault = TokenFault.UNKNOWN_CLIENT
     else:
-        caller = f"introspection {server.slug} {_caller(token, claims)}"
+        caller = f"introspection:{server.slug} {_caller(token, claims)}"
         return Identified(client.encode(), until, "client_id", server.namespace, caller)
     return Refused(Problem.NOT_SUBSCRIBED, fault.code, fault.sentence)
 
