@@ -27,6 +27,7 @@ VIOLATIONS: dict[str, dict[str, Any]] = {
     "access_plan_is_not_negative": {"trust_lease": -0.5},
     "access_credential_revoked_at_goes_with_its_state": {"state": "revoked"},
     "access_issuer_is_not_negative": {"leeway": -1},
+    "access_revocation_not_before_goes_with_its_state": {"not_before": NOW},
     "access_introspection_is_not_negative": {"negative_cache": -1},
     "access_accessrequest_decided_at_goes_with_its_state": {"state": "approved", "submitted_at": NOW},
     "request_was_submitted": {"state": "submitted"},

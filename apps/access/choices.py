@@ -21,6 +21,13 @@ class CredentialKind(models.TextChoices):
     SIGNING_KEY = "signing_key", "Signing key"
 
 
+class RevocationKind(models.TextChoices):
+    """What can be revoked at an issuer: one token by its ID, or all of a subject until a time."""
+
+    JTI = "jti", "Token"
+    SUBJECT = "subject", "Subject"
+
+
 class ClientAuthentication(models.TextChoices):
     """How the gateway proves to an introspection server who it is."""
 

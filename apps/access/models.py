@@ -12,6 +12,7 @@ from apps.access.choices import (
     QuotaPeriod,
     RequestState,
     RequestVerb,
+    RevocationKind,
     SubscriptionState,
 )
 from apps.catalog.models import API
@@ -127,6 +128,36 @@ class Issuer(models.Model):
     def clean(self) -> None:
         """Refuse a new one whose slug addresses need."""
         slugs.refuse_reserved(self)
+
+
+class Revocation(models.Model):
+    """A token of an issuer that opens nothing any more, or a subject whose tokens don't that were issued until then."""
+
+    kind = models.CharField(max_length=8, choices=RevocationKind.choices)
+    issuer = models.ForeignKey(Issuer, on_delete=models.CASCADE, related_name="revocations")
+    digest = models.CharField(
+        max_length=16,
+        unique=True,
+        help_text="Keyed hash of kind, issuer and value, hex: what gateways find it by.",
+    )
+    shown = models.CharField(max_length=16, help_text="The first characters of the value, to recognise it by.")
+    not_before = models.DateTimeField(
+        null=True, blank=True, help_text="Of a subject: tokens that were issued then or earlier are over."
+    )
+    expires_at = models.DateTimeField(help_text="After this none of the tokens that it is about can be good.")
+    comment = models.TextField(blank=True)
+    revoked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        indexes = [models.Index(fields=["expires_at"], name="revocation_expires_at")]
+        constraints = [known("kind", RevocationKind), goes_with("not_before", models.Q(kind=RevocationKind.SUBJECT))]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.shown}"
 
 
 class Introspection(models.Model):

@@ -7,7 +7,16 @@ approvers) decide.
 from django.db.models import Q, QuerySet
 
 from apps.access.choices import Side
-from apps.access.models import AccessRequest, Application, Credential, Introspection, Issuer, Plan, Subscription
+from apps.access.models import (
+    AccessRequest,
+    Application,
+    Credential,
+    Introspection,
+    Issuer,
+    Plan,
+    Revocation,
+    Subscription,
+)
 from apps.catalog.models import API
 from apps.tenants.actors import Actor
 from apps.tenants.choices import Role
@@ -48,6 +57,11 @@ def can_add_issuer(user: Actor | None, tenant: Tenant | None) -> bool:
 def can_edit_issuer(user: Actor | None, issuer: Issuer) -> bool:
     """Owners and developers of its tenant; administrators the platform's. They see what of it is no secret."""
     return can_add_issuer(user, issuer.tenant)
+
+
+def can_revoke_tokens(user: Actor | None, issuer: Issuer) -> bool:
+    """Who may edit the issuer: of its tokens, and of all that a subject has, and back."""
+    return can_edit_issuer(user, issuer)
 
 
 def can_add_introspection(user: Actor | None, tenant: Tenant | None) -> bool:
@@ -140,6 +154,14 @@ def keys_visible_to(user: Actor | None) -> QuerySet[Credential]:
 def issuers_visible_to(user: Actor | None) -> QuerySet[Issuer]:
     """The platform's, whose tokens any API may take, and those of one's own tenants."""
     return Issuer.objects.filter(_own_or_platform(user)).select_related("tenant")
+
+
+def revocations_visible_to(user: Actor | None) -> QuerySet[Revocation]:
+    """Those of issuers of one's own tenants, for owners and developers; those of the platform's for administrators."""
+    rows = Revocation.objects.select_related("issuer__tenant", "revoked_by")
+    if is_administrator(user):
+        return rows
+    return rows.filter(issuer__tenant__in=tenants_of(user, Role.OWNER, Role.DEVELOPER))
 
 
 def introspections_visible_to(user: Actor | None) -> QuerySet[Introspection]:

@@ -1,13 +1,14 @@
 """Reading applications, keys, plans, requests and subscriptions, scoped to who asks."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from apps.access.choices import LIVE, KeyState, RequestState, Side
-from apps.access.models import AccessRequest, Introspection, Issuer, Subscription
+from apps.access.models import AccessRequest, Introspection, Issuer, Revocation, Subscription
 from apps.access.policies import (
     applications_usable_by,
     applications_visible_to,
@@ -17,6 +18,7 @@ from apps.access.policies import (
     plans_visible_to,
     requests_decidable_by,
     requests_visible_to,
+    revocations_visible_to,
     subscriptions_visible_to,
 )
 from apps.access.token_documents import introspection_document, issuer_document
@@ -26,6 +28,7 @@ from apps.catalog.selectors import apis_in_catalogue
 from apps.tenants.actors import Actor
 from apps.tenants.choices import Role
 from apps.tenants.policies import is_administrator, tenants_of
+from apps.wire.revocations import revocation_hash
 
 __all__ = [
     "Evidence",
@@ -42,6 +45,9 @@ __all__ = [
     "request_evidence",
     "requests_decidable_by",
     "requests_visible_to",
+    "revocations_in",
+    "revocations_of_value",
+    "revocations_visible_to",
     "subscriptions_visible_to",
 ]
 
@@ -58,6 +64,23 @@ def in_force(now: datetime, prefix: str = "") -> Q:
     """
     endless, later = Q(**{f"{prefix}expires_at": None}), Q(**{f"{prefix}expires_at__gt": now})
     return Q(**{f"{prefix}state": KeyState.ACTIVE.value}) & (endless | later)
+
+
+REVOCATION_MARGIN = timedelta(hours=1)
+"""How long a revocation is in force after the token has expired, whatever clocks and leeways say."""
+
+
+def revocations_in(bucket: str, now: datetime) -> QuerySet[Revocation]:
+    """Those that count at ``now``, of the bucket (two hex digits) in which gateways hold them."""
+    ends = f"{bucket}{'0' * 14}", f"{bucket}{'f' * 14}"
+    return Revocation.objects.filter(digest__range=ends, expires_at__gt=now - REVOCATION_MARGIN)
+
+
+def revocations_of_value(rows: QuerySet[Revocation], kind: str, value: str) -> QuerySet[Revocation]:
+    """Those of ``rows`` that are about a token's ID, or a subject, whichever issuer's."""
+    issuers = rows.filter(kind=kind).values_list("issuer__slug", flat=True).order_by().distinct()
+    digests = [f"{revocation_hash(settings.KEY_PEPPER, kind, slug, value):016x}" for slug in issuers]
+    return rows.filter(digest__in=digests)
 
 
 def issuer_document_for(user: Actor | None, issuer: Issuer) -> dict[str, Any]:

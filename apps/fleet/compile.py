@@ -14,13 +14,15 @@ from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from apps.access.choices import LIVE, KeyState
 from apps.access.models import Credential as CredentialRow
 from apps.access.models import Introspection as IntrospectionRow
 from apps.access.models import Issuer as IssuerRow
 from apps.access.models import Plan as PlanRow
-from apps.access.models import Subscription
+from apps.access.models import Revocation, Subscription
+from apps.access.selectors import revocations_in
 from apps.caching.models import SETTINGS, CachePolicy
 from apps.caching.validation import with_operation
 from apps.catalog.choices import SERVED, UPSTREAM_HOST, HostState
@@ -35,6 +37,7 @@ from apps.httpcache.policy import Policy
 from apps.tenants.choices import TenantState
 from apps.tenants.egress import allowed_to_all
 from apps.tenants.models import Tenant
+from apps.wire.revocations import BUCKETS, FOR_GOOD, pack
 from apps.wire.snapshot import (
     API,
     Concurrency,
@@ -49,6 +52,7 @@ from apps.wire.snapshot import (
     OperationPolicy,
     Part,
     Plan,
+    Revoked,
     Upstream,
 )
 
@@ -100,6 +104,7 @@ class Affected:
     hosts: frozenset[str] = frozenset()
     issuers: frozenset[str] = frozenset()
     introspections: frozenset[str] = frozenset()
+    revoked: frozenset[str] = frozenset()
 
     @property
     def nothing(self) -> bool:
@@ -111,13 +116,16 @@ class UnknownKind(ValueError):
     """A change concerns something that this version doesn't know: a newer one made it, on the same database."""
 
 
-_KINDS = ("api", "plan", "key", "application", "tenant", "stored", "egress", "host", "issuer", "introspection")
+_KINDS = (
+    *("api", "plan", "key", "application", "tenant", "stored", "egress", "host", "issuer", "introspection"),
+    "revoked",
+)
 
 
 def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
     """The pairs of audit entries: ``api``, ``plan`` and ``tenant`` by slug, ``application`` by ``tenant/slug``,
     ``key`` by digest, ``stored`` by tag, ``egress`` by a tenant's slug (empty: of all),
-    ``host`` by name, ``issuer`` and ``introspection`` by slug.
+    ``host`` by name, ``issuer`` and ``introspection`` by slug, ``revoked`` by bucket.
 
     Raises ``UnknownKind`` for any other kind: nothing of a change may be lost silently.
     """
@@ -137,6 +145,7 @@ def affected_by(pairs: Iterable[Sequence[str]]) -> Affected:
         hosts=frozenset(found["host"]),
         issuers=frozenset(found["issuer"]),
         introspections=frozenset(found["introspection"]),
+        revoked=frozenset(found["revoked"]),
     )
 
 
@@ -164,7 +173,7 @@ def parts_of(affected: Affected) -> dict[str, Part | None]:
     for slugs in _chunks(sorted(affected.introspections)):
         found = _introspections().filter(slug__in=slugs)
         parts |= {f"introspection:{row.slug}": compile_introspection(row) for row in found}
-    return parts
+    return parts | {f"revoked:{bucket}": compile_revoked(bucket) for bucket in affected.revoked}
 
 
 def credentials_of(affected: Affected) -> Iterator[dict[str, Credential | None]]:
@@ -196,6 +205,9 @@ def all_parts() -> Iterator[dict[str, Part]]:
         yield {f"issuer:{row.slug}": compile_issuer(row) for row in issuers}
     for introspections in _by_pk(_introspections()):
         yield {f"introspection:{row.slug}": compile_introspection(row) for row in introspections}
+    for bucket in BUCKETS if Revocation.objects.exists() else ():
+        if (revoked := compile_revoked(bucket)) is not None:
+            yield {f"revoked:{bucket}": revoked}
 
 
 def all_credentials() -> Iterator[dict[str, Credential | None]]:
@@ -363,6 +375,13 @@ def compile_introspection(row: IntrospectionRow) -> Introspection:
         cache=row.cache,
         negative_cache=row.negative_cache,
     )
+
+
+def compile_revoked(bucket: str) -> Revoked | None:
+    """The revoked tokens and subjects of a bucket; ``None``: there are none. One query."""
+    rows = revocations_in(bucket, timezone.now()).values_list("digest", "not_before")
+    marks = [(int(digest, 16), FOR_GOOD if at is None else int(at.timestamp())) for digest, at in rows]
+    return pack(bucket, marks) if marks else None
 
 
 def _compiled(keys: Iterable[_Key]) -> dict[str, Credential | None]:

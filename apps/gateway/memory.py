@@ -12,7 +12,7 @@ from apps.cachestore import purges, store
 from apps.gateway import gateway
 from apps.gateway.call import head_limits
 from apps.gateway.call.keyed_body import KEYED_BYTES
-from apps.gateway.config import worker_config
+from apps.gateway.config import revoked, worker_config
 from apps.gateway.fetch import body_fanout, collected_bodies, owed_purges
 from apps.gateway.pipeline import graphql, pipeline
 from apps.gateway.pipeline.authenticators import used_nonces
@@ -89,6 +89,8 @@ TABLES: dict[str, MemoryUse] = {
     # What is remembered of the configuration.
     "apps.gateway.config.worker_config:WorkerConfig.credentials": MemoryUse(worker_config.CREDENTIALS_BYTES),
     "apps.gateway.config.worker_config:WorkerConfig.unknown": MemoryUse(worker_config.UNKNOWN_BYTES),
+    "apps.gateway.config.revoked:RevokedTable._buckets": MemoryUse(revoked.MEMORY),
+    "apps.wire.revocations:_key": _of(4, 1 * KIB),
     "apps.httpcache.patterns:template": MemoryUse(patterns.TEMPLATES_BYTES),
     "apps.httpcache.entity_tags:parse_path": _of(1024, 8 * KIB),
     "apps.gateway.upstream.client:_origin_of": _of(4096, 4 * KIB),

@@ -35,7 +35,7 @@ from apps.httpcache.decisions import (
 )
 from apps.httpcache.entity_tags import add_tags, reports_errors
 from apps.httpcache.entry import CacheEntry, PurgeClock, Variants
-from apps.httpcache.identity import ANONYMOUS, Identity, SharingScope, subject_of_key
+from apps.httpcache.identity import ANONYMOUS, Identity, SharingScope, subject_of_caller, subject_of_key
 from apps.httpcache.invalidation import (
     SAFE_METHODS,
     on_unsafe,
@@ -109,6 +109,7 @@ __all__ = [
     "plan_request",
     "reports_errors",
     "response_from",
+    "subject_of_caller",
     "subject_of_key",
     "tag_of_api",
     "tag_of_application",

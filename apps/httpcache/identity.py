@@ -125,13 +125,18 @@ def subject_of_key(key_id: int, caller: str = "") -> str:
     who that is.
     """
     key = f"key:{key_id}"
-    return f"{key}/{hashlib.sha256(caller.encode()).hexdigest()[:32]}" if caller else key
+    return key + subject_of_caller(caller) if caller else key
+
+
+def subject_of_caller(caller: str) -> str:
+    """The subject that a caller is with whichever key."""
+    return f"/{hashlib.sha256(caller.encode()).hexdigest()[:32]}"
 
 
 def subjects_over(subject: str) -> tuple[str, ...]:
-    """A subject, and the key that it calls with."""
-    key, slash, _ = subject.partition("/")
-    return (subject, key) if slash else (subject,)
+    """A subject, the key that it calls with, and who calls with whichever key."""
+    key, slash, caller = subject.partition("/")
+    return (subject, key, slash + caller) if slash else (subject,)
 
 
 def base_scope(policy: Policy, identity: Identity) -> SharingScope:

@@ -224,7 +224,17 @@ class Introspection(msgspec.Struct, frozen=True, array_like=True):
         return f"introspection:{self.slug}" if self.tenant else ""
 
 
-Part = API | Plan | Egress | HostOwner | Issuer | Introspection
+class Revoked(msgspec.Struct, frozen=True, array_like=True):
+    """Revoked tokens and subjects whose hashes begin with one byte, ``bucket`` (two hex digits): the ``hashes``, 8 bytes each and
+    ascending, and to each its mark in ``marks``, 4 bytes, all little-endian. See ``wire.revocations``.
+    """
+
+    bucket: str
+    hashes: bytes
+    marks: bytes
+
+
+Part = API | Plan | Egress | HostOwner | Issuer | Introspection | Revoked
 """What the snapshot is made of; each under a name like ``api:products``."""
 
 KINDS: dict[str, type[Part]] = {
@@ -234,6 +244,7 @@ KINDS: dict[str, type[Part]] = {
     "host": HostOwner,
     "issuer": Issuer,
     "introspection": Introspection,
+    "revoked": Revoked,
 }
 """Types of parts, by what their names begin with."""
 

@@ -4,13 +4,14 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from apps.access.models import Credential
+from apps.access.models import Credential, Revocation
 from apps.access.services import client_id_add
 from apps.catalog.services import api_update
 from apps.fleet import state
@@ -107,7 +108,12 @@ def catalogue() -> None:
             "operations": [{"path": "/items/{id}", "methods": ["GET"], "ttl": 5.0, "headers": ["X_Item"]}],
         },
     )
-    make_issuer("own", platform, jwks_url="https://id.corp.test/keys", leeway=5.0)
+    own = make_issuer("own", platform, jwks_url="https://id.corp.test/keys", leeway=5.0)
+    until = datetime(2030, 1, 1, tzinfo=UTC)
+    for kind, digest, not_before in (("jti", "ab" * 8, None), ("subject", "ab" + "01" * 7, until)):
+        Revocation.objects.create(
+            kind=kind, issuer=own, digest=digest, not_before=not_before, expires_at=datetime(2999, 1, 1, tzinfo=UTC)
+        )
     make_introspection("own", platform, client_id="gw", secret="made-up")
     rules = {"required_scopes": ["read"], "required_claims": {"tier": ["gold", 1]}, "issuers": ["own"]}
     rules |= {"operations": [{"methods": ["GET"], "path": "/items/{id}", "required_scopes": ["items"]}]}

@@ -13,6 +13,7 @@ from apps.httpcache.identity import (
     owner,
     permits_sharing,
     scope_of_response,
+    subject_of_caller,
     subject_of_key,
     subjects_over,
 )
@@ -132,7 +133,8 @@ def test_an_entrys_holder_is_named_as_far_as_its_scope_goes():
 def test_those_who_call_with_one_key_are_subjects_of_their_own_under_it():
     ann, ben = subject_of_key(7, "ann"), subject_of_key(7, "ben")
     assert len({ann, ben, subject_of_key(7), subject_of_key(8, "ann")}) == 4
-    assert subjects_over(ann) == (ann, "key:7")
+    assert subjects_over(ann) == (ann, "key:7", subject_of_caller("ann"))
+    assert subjects_over(subject_of_key(8, "ann"))[2] == subject_of_caller("ann"), "with whichever key"
     assert subjects_over("key:7") == ("key:7",)
     assert "ann" not in ann
 

@@ -23,7 +23,7 @@ from tests.notifications.conftest import Scene
 from tests.support.cast import make_application, make_plan, make_request
 
 APPS = Path(__file__).parents[2] / "apps"
-NOUNS = "request|subscription|key|client_id|certificate|signing_key|issuer|introspection|application|plan|api|tenant"
+NOUNS = "request|subscription|key|client_id|certificate|signing_key|issuer|revocation|introspection|application|plan|api|tenant"
 
 
 def verbs() -> set[str]:

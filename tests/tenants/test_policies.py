@@ -13,6 +13,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from apps.access import policies as access
+from apps.access.services import token_revoke
 from apps.audit.selectors import entries_visible_to
 from apps.catalog import policies as catalog
 from apps.catalog.models import API
@@ -78,6 +79,7 @@ ALLOWED: dict[str, str] = {
     "access.can_manage_keys": "alice bob ada",
     "access.can_add_issuer": "alice bob ada",
     "access.can_edit_issuer": "alice bob ada",
+    "access.can_revoke_tokens": "alice bob ada",
     "access.can_add_introspection": "alice bob ada",
     "access.can_edit_introspection": "alice bob ada",
     "access.can_add_client_id": "alice bob ada",
@@ -117,6 +119,7 @@ SEEN: dict[str, str] = {
     "access.applications_usable_by": "alice bob ada",
     "access.keys_visible_to": "alice bob vera ada",
     "access.issuers_visible_to": "alice bob vera ada",
+    "access.revocations_visible_to": "alice bob ada",
     "access.introspections_visible_to": "alice bob vera ada",
     "access.requests_visible_to": "alice bob vera olga ada",
     "access.requests_decidable_by": "olga ada",
@@ -176,6 +179,8 @@ def world(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     CDN.objects.create(api=api)
     host_grant(actor=PLATFORM, tenant=cast.acme, host="acme.test")
     RefusedMessage.objects.create(source="queue", detail="It isn't JSON.", body="?")
+    issuer = make_issuer("own", cast.acme)
+    token_revoke(actor=PLATFORM, issuer=issuer, jti="1")
     return {
         "cast": cast,
         "user": cast.bob,
@@ -183,7 +188,7 @@ def world(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "api": api,
         "application": application,
         "access_request": request,
-        "issuer": make_issuer("own", cast.acme),
+        "issuer": issuer,
         "server": make_introspection("own", cast.acme),
         "subscription": subscription,
         "token": token,

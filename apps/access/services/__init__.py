@@ -25,6 +25,7 @@ from apps.access.services.requests import (
     request_submit,
     request_update,
 )
+from apps.access.services.revocations import revocations_clean, subject_restore, subject_revoke, token_revoke
 from apps.access.services.signing_keys import NewSigningKey, signing_key_create, signing_key_import
 from apps.access.services.subscriptions import (
     subscription_change_plan,
@@ -64,14 +65,18 @@ __all__ = [
     "request_reject",
     "request_submit",
     "request_update",
+    "revocations_clean",
     "signing_key_create",
     "signing_key_import",
+    "subject_restore",
+    "subject_revoke",
     "subscription_change_plan",
     "subscription_create",
     "subscription_resume",
     "subscription_revoke",
     "subscription_suspend",
     "subscriptions_expire",
+    "token_revoke",
     "trial_key_create",
     "trial_keys_clean",
 ]

@@ -8,6 +8,7 @@ from apps.access.jwk_sets import SIGNATURES, check_jwk_set, described_keys
 from apps.access.models import Issuer
 from apps.access.policies import can_add_issuer, can_edit_issuer
 from apps.access.services.client_ids import client_ids_end
+from apps.access.services.revocations import forget_revocations_of
 from apps.access.token_documents import ANY, IssuerFields
 from apps.access.token_servers import private_hosts, refusal_of_address
 from apps.access.tokens_of_apis import apis_taking_tokens_of
@@ -66,7 +67,7 @@ def issuer_update(*, actor: Actor, row: Issuer, **fields: Unpack[IssuerFields]) 
 
 
 def issuer_delete(*, actor: Actor, row: Issuer) -> None:
-    """Remove an issuer with the client IDs that are known in it. ``Conflict`` while an API takes its tokens."""
+    """Remove an issuer with its client IDs and revocations. ``Conflict`` while an API takes its tokens."""
     allow(can_edit_issuer(actor, row), _REFUSAL)
     with _changing("issuer.delete", actor, row) as audit_entry:
         if naming := apis_taking_tokens_of(row):
@@ -74,6 +75,7 @@ def issuer_delete(*, actor: Actor, row: Issuer) -> None:
                 f"These APIs take tokens of {row}: {', '.join(map(str, naming))}. Take it out of their settings first."
             )
         client_ids_end(audit_entry, row)
+        forget_revocations_of(row, audit_entry)
         audit_entry.affect("issuer", row.slug)
         row.delete()
 

@@ -11,11 +11,23 @@ from typing import Literal, Protocol
 
 from apps.egress.rules import Guard, Place
 from apps.gateway.config.egress import EgressTable
+from apps.gateway.config.revoked import RevokedTable
 from apps.gateway.config.trust_lease import TrustLease
 from apps.httpcache.bounded_table import Recent
 from apps.wire.events import Position
 from apps.wire.host_names import is_wildcard, wildcard_over
-from apps.wire.snapshot import API, PROOF_PATH, Credential, Egress, HostOwner, Introspection, Issuer, Part, Plan
+from apps.wire.snapshot import (
+    API,
+    PROOF_PATH,
+    Credential,
+    Egress,
+    HostOwner,
+    Introspection,
+    Issuer,
+    Part,
+    Plan,
+    Revoked,
+)
 
 CREDENTIALS_BYTES = 64 * 2**20
 """Bytes of credential records that a worker holds, 50,000 and more of the usual ones; one more costs the longest unused
@@ -186,7 +198,7 @@ def bare_host(host: bytes) -> bytes:
 class Snapshot:
     """The parts of a snapshot, each in the table of its kind."""
 
-    __slots__ = ("egress", "introspections", "issuers", "plans", "routes")
+    __slots__ = ("egress", "introspections", "issuers", "plans", "revoked", "routes")
 
     def __init__(self, egress: EgressTable) -> None:
         self.egress = egress
@@ -194,6 +206,7 @@ class Snapshot:
         self.plans: dict[str, Plan] = {}
         self.issuers: dict[str, Issuer] = {}
         self.introspections: dict[str, Introspection] = {}
+        self.revoked = RevokedTable()
 
     def empty(self) -> "Snapshot":
         """Without parts yet, for the same worker."""
@@ -211,6 +224,8 @@ class Snapshot:
             self.issuers[part.slug] = part
         elif isinstance(part, Introspection):
             self.introspections[part.slug] = part
+        elif isinstance(part, Revoked):
+            self.revoked.put(part)
         else:
             self.plans[part.slug] = part
 
@@ -225,6 +240,8 @@ class Snapshot:
             return self.routes.owner(slug)
         if kind == "issuer":
             return self.issuers.get(slug)
+        if kind == "revoked":
+            return self.revoked.get(slug)
         return self.introspections.get(slug) if kind == "introspection" else self.plans.get(slug)
 
     def drop(self, name: str) -> None:
@@ -240,6 +257,8 @@ class Snapshot:
             self.issuers.pop(slug, None)
         elif kind == "introspection":
             self.introspections.pop(slug, None)
+        elif kind == "revoked":
+            self.revoked.drop(slug)
         else:
             self.plans.pop(slug, None)
 
@@ -301,6 +320,10 @@ class WorkerConfig:
     def introspection(self, slug: str) -> Introspection | None:
         """The server that says what opaque tokens are worth, under this slug."""
         return self.snapshot.introspections.get(slug)
+
+    def is_revoked(self, hashed: int, issued: int | None) -> bool:
+        """Whether a token with this hash, of its ID or its subject, is revoked: see ``RevokedTable``."""
+        return self.snapshot.revoked.is_over(hashed, issued)
 
     def credential(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN] | None:
         """The key with this digest; ``UNKNOWN`` when there is no such key; ``None`` when it must be looked up first."""
