@@ -13,7 +13,14 @@ from apps.access.models import Application, Plan
 from apps.catalog.models import API
 from apps.foundation import slugs
 from apps.tenants.models import Tenant
-from tests.support.cast import make_api, make_application, make_plan, make_tenant
+from tests.support.cast import (
+    make_api,
+    make_application,
+    make_introspection,
+    make_issuer,
+    make_plan,
+    make_tenant,
+)
 
 PARAMETER = "<>"
 
@@ -23,6 +30,8 @@ KINDS = {
     ("catalogue",): "api",
     ("plans",): "plan",
     ("tenants",): "tenant",
+    ("issuers",): "issuer",
+    ("introspections",): "introspection",
     ("applications",): "tenant",
     ("applications", PARAMETER): "application",
     ("api", "v1", "apis"): "api",
@@ -75,6 +84,8 @@ def test_words_that_addresses_have_in_the_place_of_a_slug_are_reserved_for_its_k
 
 MAKES = {
     "api": lambda slug: make_api(Tenant.objects.filter(slug="owner").first() or make_tenant("owner"), slug),
+    "introspection": make_introspection,
+    "issuer": make_issuer,
     "plan": make_plan,
     "tenant": make_tenant,
 }

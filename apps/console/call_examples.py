@@ -1,16 +1,22 @@
 """Calls that a reader can copy."""
 
 import shlex
+from typing import NamedTuple
 
 from django.conf import settings
 
 from apps.catalog.models import API
 from apps.foundation.path_templates import filled
+from apps.gateway.pipeline.authenticators import Authenticator
+from apps.gateway.pipeline.authenticators.api_key import APIKeys
 from apps.gateway.pipeline.authenticators.table import taken_by
 from apps.wire.host_names import is_wildcard
 from apps.wire.listen_paths import path_at
 
 KEY = "YOUR_KEY"
+BEARER = "YOUR_TOKEN"
+TOKENS = ("jwt", "introspection")
+"""Ways of saying who calls in which a token stands in place of a key."""
 NAME = "YOUR_NAME"
 APPLICATION = "YOUR_TENANT/YOUR_APPLICATION"
 
@@ -29,6 +35,26 @@ def gateway_address(api: API, path: str = "", host: str = "") -> str:
     return f"{base}{path_at(api.listen_path, path)}"
 
 
+class Example(NamedTuple):
+    """A way for callers of an API to say who they are, and a call in that way. ``field`` is where keys go; empty for other ways."""
+
+    label: str
+    field: str
+    curl: str
+
+
+def examples_of(api: API, *, application: str = APPLICATION) -> list[Example]:
+    """A call of ``api`` as ``application`` in each way that it takes, in their order; where it takes calls of everybody alone, one
+    without a credential.
+    """
+    found = []
+    for way in taken_by(tuple(api.authentication)):
+        field = api.api_key_header if way.word == APIKeys.word else ""
+        secret = BEARER if way.word in TOKENS else KEY
+        found.append(Example(way.label, field, curl_of(api, key=secret, application=application, way=way)))
+    return found or [Example("", "", curl_of(api))]
+
+
 def curl_of(
     api: API,
     path: str = "",
@@ -39,9 +65,11 @@ def curl_of(
     headers: dict[str, str] | None = None,
     body: str = "",
     host: str = "",
+    way: Authenticator | None = None,
 ) -> str:
-    """A ``curl`` that calls ``path`` of ``api`` as ``tenant/application``, its parts quoted for a shell. Where ``path`` is of
-    an operation, like ``/items/{id}``, what the reader has to put there is ``YOUR_ID``; of a wildcard, ``YOUR_NAME``.
+    """A ``curl`` that calls ``path`` of ``api`` as ``tenant/application`` in some ``way``, by default the first that the API takes,
+    its parts quoted for a shell. Where ``path`` is of an operation, like ``/items/{id}``, what the reader has to put there is
+    ``YOUR_ID``; of a wildcard, ``YOUR_NAME``.
     """
     words = ["curl", "-i"]
     path = filled(path, {})
@@ -51,7 +79,7 @@ def curl_of(
         words.append("-I")
     elif method != "GET":
         words += ["-X", method]
-    if taken := taken_by(tuple(api.authentication)):
+    if taken := (way,) if way else taken_by(tuple(api.authentication)):
         words += taken[0].curl(api.api_key_header, application, key)
     for name, value in (headers or {}).items():
         words += ["-H", f"{name}: {value}"]

@@ -60,8 +60,10 @@ def attempt(
             field = (names or {}).get(name, name)
             if field in form.fields:
                 form.add_error(field, errors)
-            else:
-                form.add_error(None, [] if elsewhere(name, errors) else errors)
+            elif not elsewhere(name, errors):
+                form.add_error(None, errors)
+            elif not form.errors:
+                form.add_error(None, [])  # it isn't valid, and says nothing itself
     except (Conflict, Unavailable) as refused:
         form.add_error(None, str(refused))
     return None

@@ -76,6 +76,7 @@ GROUPS = (
         (
             NavigationItem("Tenants", "building", "tenants", "t"),
             NavigationItem("Users", "users", "users", "u", administrators),
+            NavigationItem("Issuers", "shield-check", "issuers", "k"),
             NavigationItem("Gateways", "server", "gateways", "w", administrators),
             NavigationItem("Egress", "route", "egress", "n", administrators),
             NavigationItem("Audit", "history", "audit", "x"),

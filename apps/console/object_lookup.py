@@ -3,9 +3,11 @@
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
-from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
+from apps.access.models import AccessRequest, Application, Credential, Introspection, Issuer, Plan, Subscription
 from apps.access.selectors import (
     applications_visible_to,
+    introspections_visible_to,
+    issuers_visible_to,
     keys_visible_to,
     plans_visible_to,
     requests_visible_to,
@@ -81,6 +83,16 @@ def an_application(user: User, tenant: str, slug: str) -> Application:
 def a_key(user: User, number: int) -> Credential:
     """A key of one of the reader's applications."""
     return get_object_or_404(keys_visible_to(user).select_related("application__tenant"), pk=number)
+
+
+def an_issuer(user: User, slug: str) -> Issuer:
+    """An issuer of the platform, or of one of the reader's tenants."""
+    return get_object_or_404(issuers_visible_to(user).select_related("tenant"), slug=slug)
+
+
+def an_introspection(user: User, slug: str) -> Introspection:
+    """An introspection server of the platform, or of one of the reader's tenants."""
+    return get_object_or_404(introspections_visible_to(user).select_related("tenant"), slug=slug)
 
 
 def a_tenant(user: User, slug: str) -> Tenant:

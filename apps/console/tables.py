@@ -10,7 +10,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_tables2 import Column, Table
 
-from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
+from apps.access.choices import CredentialKind
+from apps.access.models import AccessRequest, Application, Credential, Introspection, Issuer, Plan, Subscription
 from apps.audit.models import Entry
 from apps.caching.models import Purge
 from apps.catalog.choices import SERVED
@@ -244,11 +245,12 @@ class ApplicationTable(ConsoleTable):
     )
 
 
-class KeyTable(ConsoleTable):
-    """Keys of an application."""
+class CredentialTable(ConsoleTable):
+    """What an application is known by."""
 
     name = Column()
-    prefix = Column(verbose_name="Starts with")
+    kind = Column()
+    known_by = Column(verbose_name="Known by", accessor="shown", orderable=False)
     state = StateColumn(verbose_name="State", accessor="shown_state", orderable=False)
     created = TimeColumn(verbose_name="Made", accessor="created_at")
     used = TimeColumn(verbose_name="Last used", accessor="last_used_at", none="never")
@@ -258,9 +260,13 @@ class KeyTable(ConsoleTable):
     class Meta:
         order_by = "-created"
 
-    def render_prefix(self, value: str) -> SafeString:
-        """The first characters, as they look in the key."""
-        return format_html("<code>{}…</code>", value)
+    def render_known_by(self, record: Credential) -> SafeString:
+        """A key's first characters, or what is no secret, with whose tokens a client ID counts in."""
+        shown = format_html('<code title="{}">{}</code>', record.shown, first_letters(record.shown, 24))
+        if record.kind != CredentialKind.CLIENT_ID:
+            return shown
+        whose = record.issuer or record.introspection or "the platform's issuers"
+        return format_html('{}<span class="cell-sub">of {}</span>', shown, whose)
 
     def render_name(self, record: Credential) -> SafeString:
         """The name, and what it is limited to."""
@@ -270,6 +276,51 @@ class KeyTable(ConsoleTable):
         return format_html(
             '<span class="table-name">{}</span><span class="cell-sub">only {}</span>', record.name, ", ".join(limits)
         )
+
+
+def issuer_url(issuer: Issuer) -> str:
+    """The page of an issuer of tokens."""
+    return reverse("console:issuer", args=[issuer.slug])
+
+
+def introspection_url(introspection: Introspection) -> str:
+    """The page of an introspection server."""
+    return reverse("console:introspection", args=[introspection.slug])
+
+
+class IssuerTable(ConsoleTable):
+    """Issuers of tokens."""
+
+    name = NameColumn(verbose_name="Name", accessor="slug", url=issuer_url, below=lambda issuer: issuer.issuer)
+    tenant = Column("Owner", accessor="tenant__name", default="the platform")
+    audience = Column(empty_values=(), orderable=False)
+    algorithms = Column(orderable=False)
+
+    class Meta:
+        order_by = "name"
+
+    def render_audience(self, record: Issuer) -> str:
+        """What aud must name."""
+        return ", ".join(record.audience) or "any"
+
+    def render_algorithms(self, value: list[str]) -> str:
+        """What a signature may have."""
+        return ", ".join(value)
+
+
+class IntrospectionTable(ConsoleTable):
+    """Introspection servers."""
+
+    name = NameColumn(verbose_name="Name", accessor="slug", url=introspection_url)
+    tenant = Column("Owner", accessor="tenant__name", default="the platform")
+    cache = Column("A token is remembered for", orderable=False)
+
+    class Meta:
+        order_by = "name"
+
+    def render_cache(self, value: float) -> str:
+        """For how long at most."""
+        return number_format.duration(value)
 
 
 class RevisionTable(ConsoleTable):

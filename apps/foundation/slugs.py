@@ -16,8 +16,8 @@ LONGEST = 64
 RESERVED: Mapping[str, frozenset[str]] = {
     "api": frozenset({"import", "register"}),
     "application": frozenset(),
-    "introspection": frozenset(),
-    "issuer": frozenset(),
+    "introspection": frozenset({"new"}),
+    "issuer": frozenset({"new"}),
     "plan": frozenset({"new"}),
     "tenant": frozenset({"new"}),
 }

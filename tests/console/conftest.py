@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.access.models import AccessRequest, Application, Plan, Subscription
-from apps.access.services import NewKey
+from apps.access.models import AccessRequest, Application, Credential, Introspection, Issuer, Plan, Subscription
+from apps.access.services import NewKey, client_id_add
 from apps.audit.models import Entry
 from apps.caching.models import Purge
 from apps.catalog.models import API, HostName
@@ -24,6 +24,8 @@ from tests.support.cast import (
     confirm,
     make_api,
     make_application,
+    make_introspection,
+    make_issuer,
     make_key,
     make_plan,
     make_request,
@@ -49,6 +51,9 @@ class World:
     purge: Purge
     warm_up: WarmUp
     host: HostName
+    issuer: Issuer
+    introspection: Introspection
+    client_id: Credential
 
 
 @pytest.fixture
@@ -79,6 +84,9 @@ def world(cast: Cast, state_redis: Any) -> World:
             api_slug="products", top=100, rate=10, state="running", total=100, done=40, stored=38, failed=2
         ),
         host=host_claim(actor=cast.alice, tenant=cast.acme, host="shop.acme.test"),
+        issuer=make_issuer(),
+        introspection=make_introspection(),
+        client_id=client_id_add(actor=cast.ada, application=application, client_id="bot-client"),
     )
 
 

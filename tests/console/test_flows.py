@@ -165,18 +165,25 @@ def test_settings_saved_by_two_at_once_are_not_lost(world, browse):
     assert API.objects.get(slug="products").name == "Wares"
 
 
-def test_saving_the_form_leaves_ways_of_saying_who_calls_that_it_does_not_show(world, browse):
+def test_ways_of_saying_who_calls_are_chosen_in_an_order(world, browse):
     olga, address = browse(world.people.olga), reverse("console:api_settings", args=["products"])
-    API.objects.filter(slug="products").update(authentication=["api_key", "none"])
+    API.objects.filter(slug="products").update(authentication=["none", "api_key"])
 
     def save(**changes):
         shown = olga.get(address).context["form"].initial
-        sent = {name: value for name, value in shown.items() if value not in (None, False, [])}
-        assert olga.post(address, sent | changes).status_code == 302
+        sent = {name: value for name, value in shown.items() if value not in (None, False, [], {})}
+        return olga.post(address, sent | changes)
+
+    def saved():
         return API.objects.get(slug="products").authentication
 
-    assert save(name="Wares") == ["api_key", "none"]
-    assert save(authentication="none") == ["none"]
+    assert save(name="Wares").status_code == 302
+    assert saved() == ["none", "api_key"]
+    save(authentication=["api_key", "", "none", "api_key"])
+    assert saved() == ["api_key", "none"]
+    assert save(authentication=["", ""]).status_code == 422
+    assert errors_of(save(authentication=["telepathy"])).keys() == {"authentication"}
+    assert saved() == ["api_key", "none"]
 
 
 def test_upstreams_are_changed_in_place(world, browse):
@@ -427,7 +434,7 @@ def test_a_caller_may_give_a_subscription_up_but_not_resume_it(world, browse):
 def test_an_application_is_made_and_its_first_key_shown_once(world, browse):
     bob = browse(world.people.bob)
     answer = bob.post(reverse("console:application_new"), {"name": "Night shop", "tenant": "acme"}, follow=True)
-    assert "No key yet" in text_of(answer)
+    assert "No credential yet" in text_of(answer)
     shown = bob.post(reverse("console:key_new", args=["acme", "night-shop"]), {"name": "ci"})
     secret = re.search(r'id="new-key"[^>]*>\s*(amk_\w+)', shown.content.decode())
     assert secret

@@ -10,8 +10,19 @@ from pathlib import Path
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.access.services import client_id_add
+from apps.catalog.models import API
 from tests.console.test_routes import ROUTES, address_of
-from tests.support.cast import make_api, make_application, make_key, make_request, make_subscription, make_user
+from tests.support.cast import (
+    make_api,
+    make_application,
+    make_introspection,
+    make_issuer,
+    make_key,
+    make_request,
+    make_subscription,
+    make_user,
+)
 
 BASELINE = Path(__file__).parent / "query_counts.json"
 #: what they show depends on files, not on rows
@@ -39,13 +50,18 @@ def test_each_page_costs_as_many_queries_as_the_baseline_says(world, browse):
 def test_more_rows_cost_no_more_queries(world, browse):
     ada, alice = browse(world.people.ada, confirmed=True), browse(world.people.alice, confirmed=True)
     lists = [name for name, route in ROUTES.items() if not route.pattern.converters]
-    lists += ["application", "tenant", "api_access", "catalogue_entry", "request"]
+    lists += ["application", "tenant", "api_access", "api_settings", "catalogue_entry", "request"]
+    lists += ["issuer", "introspection", "client_id_new"]
 
     def add(batch: int) -> None:
         for number in range(3):
             name = f"{batch}-{number}"
             api = make_api(world.people.platform, f"more-{name}")
+            API.objects.filter(pk=api.pk).update(jwt=api.jwt | {"issuers": ["corp"]}, introspection="legacy")
+            make_issuer(f"id-{name}")
+            make_introspection(f"server-{name}")
             make_key(world.application, name)
+            client_id_add(actor=world.people.ada, application=world.application, client_id=name)
             application = make_application(world.people.acme, f"bot-{name}")
             make_subscription(application, world.api, world.plan)
             make_request(world.people.alice, application, api, world.plan)

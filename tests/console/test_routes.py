@@ -40,6 +40,7 @@ OPEN = {
         "dashboard",
         "calls",
     ),
+    *("issuers", "issuer", "issuer_test", "introspection"),
 }
 #: these are the administrators'
 ADMINISTRATORS = {
@@ -83,11 +84,16 @@ def address_of(name: str, world: World) -> str:
         ("subscription_", {"number": world.subscription.pk}),
         ("plan", {"slug": world.plan.slug}),
         ("application", {"tenant": "acme", "slug": "bot"}),
+        ("client_id_new", {"tenant": "acme", "slug": "bot"}),
+        ("certificate_new", {"tenant": "acme", "slug": "bot"}),
+        ("signing_key_new", {"tenant": "acme", "slug": "bot"}),
         ("key_new", {"tenant": "acme", "slug": "bot"}),
         ("key_", {"number": world.key.key.pk}),
         ("member_", {"slug": "acme", "number": world.membership.pk}),
         ("host_", {"slug": "acme", "number": world.host.pk}),
         ("invitation_", {"slug": "acme", "number": world.invitation.pk}),
+        ("issuer", {"slug": world.issuer.slug}),
+        ("introspection", {"slug": world.introspection.slug}),
         ("tenant", {"slug": "acme"}),
         ("invite", {"slug": "acme"}),
         ("user", {"number": people.bob.pk}),
@@ -161,7 +167,15 @@ def test_an_administrator_opens_every_page(world, browse):
 def test_a_viewer_looks_and_changes_nothing(world, browse):
     vera = browse(world.people.vera)
     assert vera.get(reverse("console:application", args=["acme", "bot"])).status_code == 200
-    for name in ("key_new", "key_revoke", "key_rotate", "application_edit", "application_delete", "invite"):
+    for name in (
+        "key_new",
+        "client_id_new",
+        "key_revoke",
+        "key_rotate",
+        "application_edit",
+        "application_delete",
+        "invite",
+    ):
         assert vera.get(address_of(name, world)).status_code == 403, name
 
 

@@ -84,6 +84,27 @@ class KeyForm(KeyAPIsForm):
         return in_the_future(self.cleaned_data["expires_at"])
 
 
+class CertificateForm(ConsoleForm):
+    """A client certificate."""
+
+    name = forms.CharField(max_length=64, help_text="Where it is used, like “ci” or “production”.")
+    certificate = forms.CharField(
+        widget=forms.Textarea({"rows": 6, "spellcheck": "false", "placeholder": "-----BEGIN CERTIFICATE-----"}),
+        help_text="The client's own, in PEM, without its chain and without its private key. Its fingerprint is kept.",
+    )
+
+
+class SigningKeyForm(ConsoleForm):
+    """A key that signs requests."""
+
+    name = forms.CharField(max_length=64, help_text="Where it is used, like “ci” or “production”.")
+    expires_at = MomentField(label="Good until", help_text="In UTC. Empty: until it is revoked.")
+
+    def clean_expires_at(self) -> Any:
+        """In the future."""
+        return in_the_future(self.cleaned_data["expires_at"])
+
+
 class RotateForm(ConsoleForm):
     """A key's successor."""
 

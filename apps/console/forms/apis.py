@@ -5,19 +5,23 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
-from apps.access.models import Plan
+from apps.access.models import Introspection, Issuer, Plan
 from apps.caching.choices import CacheMode, PurgeKind
 from apps.catalog import settings as kinds
 from apps.catalog.choices import AUTHENTICATION, Approval
 from apps.catalog.models import API, SETTINGS
 from apps.catalog.settings import APISetting, Tab
+from apps.console.call_examples import TOKENS
 from apps.console.forms.declared import USUAL, FieldsByKind, field_of
 from apps.console.forms.fields import (
     APIField,
+    ClaimsField,
     ConsoleForm,
     DurationField,
     HeadersField,
     NamedForm,
+    OperationScopesField,
+    OrderedField,
     RewritesField,
     SluggedForm,
     WordsField,
@@ -79,10 +83,10 @@ class RegisterForm(NamedForm):
     tags = WordsField(separators=",", help_text="Separated by commas.")
     authentication = helped(
         forms.ChoiceField(
-            choices=[*AUTHENTICATION.items()],
+            choices=[(word, label) for word, label in AUTHENTICATION.items() if word not in TOKENS],
             initial=APIKeys.word,
             label="Callers",
-            help_text="How they say who they are.",
+            help_text="How they say who they are. Tokens, and several ways: in its settings.",
         ),
         "authentication",
     )
@@ -124,7 +128,7 @@ def _text(setting: APISetting, **options: Any) -> forms.Field:
 
 
 def _authentication(_: APISetting, **options: Any) -> forms.Field:
-    return forms.ChoiceField(choices=[*AUTHENTICATION.items()], **options)
+    return OrderedField(choices=[*AUTHENTICATION.items()], **options)
 
 
 #: kind of setting -> its field. Header rules have fields of their own.
@@ -136,7 +140,6 @@ _FIELDS: FieldsByKind = {
     kinds.PLANS: lambda _, **options: forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple, **options),
     kinds.AUTHENTICATION: _authentication,
     kinds.REWRITES: lambda _, **options: RewritesField(**options),
-    kinds.TOKEN_RULES: lambda _, **options: forms.JSONField(widget=text_area(4), **options),
 }
 
 
@@ -164,26 +167,94 @@ class RevisionForm(ConsoleForm):
 class SettingsForm(RevisionForm):
     """What an API is, and who may call it how."""
 
-    def __init__(self, *args: Any, may_forward: bool, plans: QuerySet[Plan], **kwargs: Any) -> None:
-        """``plans`` are those that the reader may see; what is chosen already stays a choice."""
+    token_issuers = helped(
+        forms.MultipleChoiceField(
+            required=False,
+            label="Issuers",
+            widget=forms.CheckboxSelectMultiple,
+            help_text="Whose tokens are taken.",
+        ),
+        "token-rules",
+    )
+    token_scopes = WordsField(label="Scopes", help_text="A token needs all of them. Separated by commas or spaces.")
+    token_claims = ClaimsField(
+        label="Claims", help_text="One per line, like tier: gold, silver; a token needs one of the values of each."
+    )
+    token_operations = OperationScopesField(
+        label="Scopes of operations",
+        help_text="One rule per line, like POST, PUT /orders/** -> orders.write: needed for these calls besides.",
+    )
+
+    introspection = helped(
+        forms.ChoiceField(
+            required=False, label="Introspection server", help_text="Which server is asked about opaque tokens."
+        ),
+        "introspection",
+    )
+
+    #: where what the service refuses stands in the form
+    PLACES = {
+        "jwt.issuers": "token_issuers",
+        "jwt.required_scopes": "token_scopes",
+        "jwt.required_claims": "token_claims",
+        "jwt.operations": "token_operations",
+        "jwt": "token_issuers",
+    }
+
+    def __init__(
+        self,
+        *args: Any,
+        may_forward: bool,
+        plans: QuerySet[Plan],
+        issuers: QuerySet[Issuer],
+        introspections: QuerySet[Introspection],
+        **kwargs: Any,
+    ) -> None:
+        """``plans``, ``issuers`` and ``introspections`` are those that the API may name; what is chosen already stays a choice."""
         super().__init__(*args, **kwargs)
         self.fields["forward_credential"].disabled = not may_forward
-        known = {plan.slug: str(plan) for plan in plans}
         for name in ("plans", "automatic_plans"):
-            others = {slug: slug for slug in self.initial.get(name, ()) if slug not in known}
-            self.fields[name].choices = (known | others).items()  # type: ignore[attr-defined]
+            self._offer(name, {plan.slug: str(plan) for plan in plans})
+        self._offer("token_issuers", {each.slug: f"{each.slug}: {each.issuer}" for each in issuers})
+        self._offer("introspection", {each.slug: each.slug for each in introspections}, none="None")
+
+    def _offer(self, name: str, known: dict[str, str], none: str = "") -> None:
+        chosen = self.initial.get(name) or ()
+        others = {slug: slug for slug in ((chosen,) if isinstance(chosen, str) else chosen) if slug not in known}
+        field: Any = self.fields[name]
+        field.choices = [*([("", none)] if none else ()), *(known | others).items()]
 
     @classmethod
     def initial_of(cls, api: API) -> dict[str, Any]:
         """What the form shows of ``api``."""
-        shown = super().initial_of(api)
-        return shown | {"authentication": api.authentication[0] if api.authentication else APIKeys.word}
+        rules = api.jwt
+        return super().initial_of(api) | {
+            "token_issuers": rules["issuers"],
+            "token_scopes": rules["required_scopes"],
+            "token_claims": rules["required_claims"],
+            "token_operations": rules["operations"],
+        }
 
     def arguments(self) -> dict[str, Any]:
-        """What ``api_update`` gets. The form shows one way of saying who calls: others stay, unless another is chosen."""
+        """What ``api_update`` gets."""
         data = dict(self.cleaned_data)
-        chosen = data.pop("authentication")
-        return data | ({"authentication": [chosen]} if "authentication" in self.changed_data else {})
+        data["jwt"] = {
+            "issuers": data.pop("token_issuers"),
+            "required_scopes": data.pop("token_scopes"),
+            "required_claims": data.pop("token_claims"),
+            "operations": data.pop("token_operations"),
+        }
+        return data
+
+    def took(self, name: str, errors: list[str]) -> bool:
+        """Put what the service refuses of the token rules, like ``jwt.operations.0.path``, beside the field that it is in."""
+        for place, field in self.PLACES.items():
+            if name == place or name.startswith(f"{place}."):
+                inside = name.removeprefix(place).strip(".").partition(".")[0]
+                where = f"Line {int(inside) + 1}: " if inside.isdecimal() else f"{inside}: " if inside else ""
+                self.add_error(field, [f"{where}{error}" for error in errors])
+                return True
+        return False
 
 
 SettingsForm.base_fields = _fields(Tab.SETTINGS) | SettingsForm.base_fields

@@ -1,5 +1,7 @@
 """Fields that people write as they would say it: durations, lists of words, header rules."""
 
+import contextlib
+import json
 from typing import Any, cast
 
 from django import forms
@@ -7,6 +9,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.db.models.functions import Lower
 from django.http import QueryDict
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from apimgr.environment import seconds
 from apps.explain.typed_request import header_of
@@ -167,6 +171,116 @@ class RewritesField(LinesField):
         if any(not arrow for _, arrow, _ in lines):
             raise forms.ValidationError("Write each rule like /old/{id} -> /new/{id}.")
         return [{"from": wanted.strip(), "to": made.strip()} for wanted, _, made in lines]
+
+
+class ClaimsField(LinesField):
+    """Values that claims may have, a line like ``tier: gold, silver`` for each claim; its value is a mapping to lists. Numbers,
+    true and false are themselves; a text that looks like one, or has a comma, stands in quotes.
+    """
+
+    def prepare_value(self, value: Any) -> Any:
+        """The claims, a line for each."""
+        return super().prepare_value(
+            [f"{name}: {_values_as_text(values)}" for name, values in value.items()]
+            if isinstance(value, dict)
+            else value
+        )
+
+    def to_python(self, value: Any) -> Any:
+        """The mapping."""
+        claims: dict[str, list[Any]] = {}
+        for line in super().to_python(value):
+            name, colon, values = line.partition(":")
+            if not colon or not name.strip() or not values.strip():
+                raise ValidationError("Write each claim like tier: gold, silver.")
+            claims.setdefault(name.strip(), []).extend(_values_of(values))
+        return claims
+
+
+def _values_of(text: str) -> list[Any]:
+    with contextlib.suppress(ValueError):
+        return cast(list[Any], json.loads(f"[{text}]"))
+    return [_literal(word.strip()) for word in text.split(",") if word.strip()]
+
+
+def _literal(word: str) -> Any:
+    try:
+        found = json.loads(word)
+    except ValueError:
+        return word
+    return found if isinstance(found, str | int | float | bool) else word
+
+
+def _values_as_text(values: list[Any]) -> str:
+    plain = ", ".join(str(value) for value in values)
+    return plain if _values_of(plain) == values else json.dumps(values, ensure_ascii=False)[1:-1]
+
+
+class OperationScopesField(LinesField):
+    """Scopes for some calls, a line like ``POST, PUT /orders/** -> orders.write`` for each, methods optional; its value is a list
+    of ``{"methods", "path", "required_scopes"}``.
+    """
+
+    def prepare_value(self, value: Any) -> Any:
+        """The rules, a line for each."""
+        return super().prepare_value([_rule_as_text(rule) for rule in value] if _is_rules(value) else value)
+
+    def to_python(self, value: Any) -> Any:
+        """The rules."""
+        rules = []
+        for line in super().to_python(value):
+            methods, slash, rest = line.partition("/")
+            path, arrow, scopes = f"{slash}{rest}".partition("->")
+            if not slash or not arrow:
+                raise ValidationError("Write each rule like POST /orders/** -> orders.write.")
+            rules.append(
+                {
+                    "methods": [word.upper() for word in methods.replace(",", " ").split()],
+                    "path": path.strip(),
+                    "required_scopes": scopes.replace(",", " ").split(),
+                }
+            )
+        return rules
+
+
+def _is_rules(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(rule, dict) for rule in value)
+
+
+def _rule_as_text(rule: dict[str, Any]) -> str:
+    methods = ", ".join(rule.get("methods", ()))
+    return f"{methods} {rule['path']} -> {' '.join(rule['required_scopes'])}".strip()
+
+
+class OrderedSelects(forms.SelectMultiple):
+    """As many drop-down lists as there are choices made, and two more for the next ones, in the order in which they count."""
+
+    use_fieldset = True
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """The lists, each with a name of its own for those who don't see them."""
+        chosen = list(value or ())
+        places = min(len(chosen) + 2, len(list(self.choices)))
+        attrs = {**self.attrs, **(attrs or {})}
+        lists = []
+        for number, word in enumerate((*chosen, *[""] * places)[:places], 1):
+            own = attrs | {"id": f"{attrs.get('id', name)}_{number}", "aria-label": f"Choice {number}"}
+            lists.append((forms.Select(own, [("", "–"), *self.choices]).render(name, word, renderer=renderer),))
+        return format_html_join("\n", "{}", lists)
+
+
+class OrderedField(forms.MultipleChoiceField):
+    """Some of the choices, in the order in which they count; its value is a list."""
+
+    widget = OrderedSelects
+
+    def to_python(self, value: Any) -> list[str]:
+        """What was chosen, each once."""
+        return list(dict.fromkeys(word for word in super().to_python(value) if word))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Another order is a change too."""
+        return list(initial or ()) != self.to_python(data)
 
 
 class HeaderLinesField(forms.CharField):

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from apps.analytics.explain import sentence_of
 from apps.console import figure_words, markdown, number_format, status_labels
+from apps.console.forms.fields import OrderedSelects
 
 register = template.Library()
 
@@ -211,6 +212,8 @@ def _dressed(bound: BoundField) -> tuple[str, dict[str, Any]]:
     if isinstance(widget, CheckboxSelectMultiple | RadioSelect):
         widget.attrs.setdefault("class", "form-check-input")  # the template writes each choice by itself
         return "choices", {"class": "form-check-input"}
+    if isinstance(widget, OrderedSelects):
+        return "ordered", {"class": "form-select"}
     if isinstance(widget, CheckboxInput):
         return "check", {"class": "form-check-input"}
     if isinstance(widget, Select | SelectMultiple):

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from apps.access.choices import LIVE
 from apps.access.selectors import plans_visible_to, subscriptions_visible_to
+from apps.access.tokens_of_apis import introspections_nameable_by, issuers_nameable_by
 from apps.analytics.upstream_failures import failures_by_cause
 from apps.catalog.choices import LIFECYCLE, Transition
 from apps.catalog.document import UpstreamFields, upstream_document
@@ -24,7 +25,7 @@ from apps.catalog.selectors import document_for, revision_changes_for, revision_
 from apps.catalog.services import api_update
 from apps.console import list_traffic
 from apps.console.analytics import embedded_chart
-from apps.console.call_examples import curl_of
+from apps.console.call_examples import examples_of
 from apps.console.form_responses import attempted, done_with_receipt, sent
 from apps.console.forms.apis import DocumentationForm, SettingsForm, TrafficForm, UpstreamFormSet
 from apps.console.lists import listing
@@ -88,7 +89,7 @@ def overview(request: SignedInRequest, api: API) -> HttpResponse:
         upstreams=upstreams,
         failures=failures_by_cause(request.user, api.slug),
         policy_words=sentences(api.cache_policy),
-        curl=curl_of(api),
+        examples=examples_of(api),
     )
 
 
@@ -194,10 +195,27 @@ def settings_tab(request: SignedInRequest, api: API) -> HttpResponse:
     """What it is, and who may call it how."""
     may_forward = is_administrator(request.user) or api.forward_credential
     plans = plans_visible_to(request.user)
-    form = SettingsForm(sent(request), initial=SettingsForm.initial_of(api), may_forward=may_forward, plans=plans)
-    if request.method == "POST" and attempted(
-        form, lambda: api_update(actor=request.user, api=api, **form.arguments())
-    ):
+    form = SettingsForm(
+        sent(request),
+        initial=SettingsForm.initial_of(api),
+        may_forward=may_forward,
+        plans=plans,
+        issuers=issuers_nameable_by(api),
+        introspections=introspections_nameable_by(api),
+    )
+
+    def save() -> API:
+        return api_update(actor=request.user, api=api, **form.arguments())
+
+    if request.method == "POST" and attempted(form, save, elsewhere=form.took):
         return done_with_receipt(request, _slug(api, "api_settings"), "The settings are saved")
     document = json.dumps(document_for(request.user, api), indent=2, ensure_ascii=False)
-    return tabbed(request, api, "apis/settings.html", status=422 if form.errors else 200, form=form, document=document)
+    return tabbed(
+        request,
+        api,
+        "apis/settings.html",
+        status=422 if form.errors else 200,
+        form=form,
+        document=document,
+        tokens_open=bool(form.errors) or "jwt" in api.authentication or "introspection" in api.authentication,
+    )

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.access.choices import LIVE, RequestState, Side
-from apps.access.models import AccessRequest
+from apps.access.models import AccessRequest, Issuer
 from apps.access.offers import plans_offered
 from apps.access.selectors import (
     applications_usable_by,
@@ -18,12 +18,13 @@ from apps.access.selectors import (
     subscriptions_visible_to,
 )
 from apps.access.services import request_create, trial_key_create
+from apps.access.tokens_of_apis import issuers_nameable_by
 from apps.catalog.choices import SERVED, APIState
 from apps.catalog.models import API
 from apps.catalog.policies import can_view_api, can_view_configuration
 from apps.catalog.selectors import deprecation_of
 from apps.console.actions import FORM, Action, action
-from apps.console.call_examples import curl_of
+from apps.console.call_examples import curl_of, examples_of
 from apps.console.filters import CatalogueFilters
 from apps.console.form_responses import done, done_with_receipt, sent
 from apps.console.forms.access import AskForm
@@ -73,13 +74,19 @@ def entry(request: SignedInRequest, api: API) -> HttpResponse:
             "plans": plans_offered(api, tenants_visible_to(user)),
             "held": held,
             "asked": asked,
-            "curl": curl_of(api),
+            "examples": examples_of(api),
+            "token_issuers": issuers_taken_by(api) if "jwt" in api.authentication else [],
             "may_configure": can_view_configuration(user, api),
             "may_ask": api.state == APIState.PUBLISHED and may_build(user),
             "may_try": api.state in SERVED and may_try(user, api),
             "may_build": may_build(user),
         },
     )
+
+
+def issuers_taken_by(api: API) -> list[Issuer]:
+    """Whose tokens an API takes: callers have to know where to get one. One query."""
+    return list(issuers_nameable_by(api).filter(slug__in=api.jwt["issuers"]))
 
 
 def may_ask(user: User, *_: object) -> bool:

@@ -1,0 +1,179 @@
+"""A typed token, claim by claim: what gateways would say of it, whose it is, and which APIs would take it. It is not kept."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+from msgspec import structs
+
+from apps.access.choices import CredentialKind
+from apps.access.models import Application, Credential
+from apps.access.models import Issuer as IssuerRow
+from apps.access.selectors import applications_visible_to, in_force
+from apps.access.tokens_of_apis import apis_taking_tokens_of
+from apps.catalog.choices import SERVED
+from apps.catalog.models import API
+from apps.catalog.policies import apis_visible_to
+from apps.explain.issuer_keys import KeysAway, keys_of
+from apps.fleet.compile import compile_api, compile_issuer
+from apps.gateway.pipeline.authenticators.jwt import SignedTokens
+from apps.gateway.pipeline.authenticators.jwt.checks import CLAIM_CHECKS, client_of, signature_fault
+from apps.gateway.pipeline.authenticators.jwt.parsing import ParsedToken, parse
+from apps.gateway.pipeline.authenticators.token_faults import TokenFault
+from apps.gateway.pipeline.authenticators.token_rules import missing, plain_claims, scopes_of
+from apps.tenants.actors import Actor
+from apps.wire.api_keys import identifier_digest
+from apps.wire.snapshot import Issuer
+
+
+@dataclass(frozen=True)
+class CheckedClaim:
+    """A claim, or the signature, with what is wrong with it; ``code`` and ``sentence`` are empty where nothing is."""
+
+    name: str
+    value: Any
+    code: str = ""
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class TokenAtAPI:
+    """What an API would say of a call with the token. ``closed`` are its operations that need scopes which the token lacks."""
+
+    api: API
+    code: str = ""
+    sentence: str = ""
+    closed: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class TypedToken:
+    """``malformed`` says why it can't be read at all. ``application`` is ``None`` where no application has the client ID, or one
+    that the reader may not see (``application_hidden``).
+    """
+
+    malformed: str = ""
+    checks: tuple[CheckedClaim, ...] = ()
+    others: tuple[tuple[str, Any], ...] = ()
+    scopes: tuple[str, ...] = ()
+    client: str = ""
+    application: Application | None = None
+    application_hidden: bool = False
+    apis: tuple[TokenAtAPI, ...] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether a gateway would find nothing wrong with it."""
+        return not self.malformed and not any(each.code for each in self.checks)
+
+
+def explain_token(actor: Actor, row: IssuerRow, token: str) -> TypedToken:
+    """What a gateway would say of a token of this issuer. Fetches the issuer's keys, where they aren't written down.
+
+    Whose client it is and where it would be taken is told of a good token alone: with any other, whoever types one would learn
+    which client IDs there are.
+    """
+    parsed = parse(token.encode("utf-8", "replace"))
+    if isinstance(parsed, TokenFault):
+        return TypedToken(malformed=parsed.sentence)
+    issuer, now = compile_issuer(row), timezone.now()
+    checks = (_signature(row, issuer, parsed), *_claims(parsed, issuer, now.timestamp()))
+    scopes, client = scopes_of(parsed.claims), client_of(parsed.claims, issuer) or ""
+    checked = {each.name for each in checks} | {"scope", "scp", issuer.client_claim}
+    found = TypedToken(
+        checks=checks,
+        others=tuple((name, value) for name, value in parsed.claims.items() if name not in checked),
+        scopes=tuple(sorted(scopes)),
+        client=client,
+    )
+    if not found.is_good:
+        return found
+    application = _application(issuer, client)
+    seen = application is not None and applications_visible_to(actor).filter(pk=application.pk).exists()
+    return replace(
+        found,
+        application=application if seen else None,
+        application_hidden=application is not None and not seen,
+        apis=tuple(_at_apis(actor, row, application, parsed)),
+    )
+
+
+def _signature(row: IssuerRow, issuer: Issuer, parsed: ParsedToken) -> CheckedClaim:
+    said = ", ".join([parsed.algorithm, *([f"key {parsed.key_id}"] if parsed.key_id else [])])
+    try:
+        fault = signature_fault(parsed, issuer, keys_of(row))
+    except KeysAway as away:
+        return CheckedClaim("signature", said, TokenFault.ISSUER_AWAY.code, f"{TokenFault.ISSUER_AWAY.sentence} {away}")
+    return CheckedClaim("signature", said, *_said(fault))
+
+
+def _claims(parsed: ParsedToken, issuer: Issuer, now: float) -> Iterator[CheckedClaim]:
+    """Each check by itself, so that all that is wrong is told at once; of what may be absent, only what is there or wrong."""
+    for name, check in CLAIM_CHECKS:
+        value = client_of(parsed.claims, issuer) if name == "client" else parsed.claims.get(name)
+        fault = check(parsed.claims, issuer, now)
+        if fault or value is not None:
+            yield CheckedClaim(name, value, *_said(fault))
+
+
+def _said(fault: TokenFault | None) -> tuple[str, str]:
+    return (fault.code, fault.sentence) if fault else ("", "")
+
+
+def _application(issuer: Issuer, client: str) -> Application | None:
+    """Whose client ID it is, as long as that is in force."""
+    kind = CredentialKind.CLIENT_ID
+    digest = identifier_digest(settings.KEY_PEPPER, kind.value, issuer.namespace, client.encode())
+    held = Credential.objects.filter(in_force(timezone.now()), kind=kind, digest=digest)
+    found = held.select_related("application__tenant").first()
+    return found.application if found else None
+
+
+def _at_apis(
+    actor: Actor, row: IssuerRow, application: Application | None, parsed: ParsedToken
+) -> Iterator[TokenAtAPI]:
+    """Of the APIs that name the issuer those that the reader may see."""
+    named = [api.pk for api in apis_taking_tokens_of(row)]
+    apis = apis_visible_to(actor).filter(pk__in=named).select_related("tenant", "cache_policy")
+    granted = _granted(application)
+    for api in apis.prefetch_related("upstreams", "operations").order_by("name", "slug"):
+        yield TokenAtAPI(api, *_verdict(api, application, granted, parsed), closed=_closed(api, parsed))
+
+
+def _granted(application: Application | None) -> set[int]:
+    if application is None:
+        return set()
+    return set(application.subscriptions.filter(in_force(timezone.now())).values_list("api", flat=True))
+
+
+def _verdict(api: API, application: Application | None, granted: set[int], parsed: ParsedToken) -> tuple[str, str]:
+    """The first thing that would have a call refused, by code and sentence, as gateways ask: the token, then the subscription."""
+    if api.state not in SERVED:
+        return "not_served", "It isn't served at the moment."
+    if SignedTokens.word not in api.authentication:
+        return (
+            "not_taken",
+            "It takes no tokens at the moment: its settings name the issuer, and another way for callers.",
+        )
+    compiled = compile_api(api)
+    whole = structs.replace(compiled, jwt=structs.replace(compiled.jwt, operations=()))
+    path = api.listen_path.encode()
+    if lacks := missing(whole, scopes_of(parsed.claims), plain_claims(parsed.claims), "GET", path):
+        fault, needed = lacks
+        return (
+            fault.code,
+            f"{fault.sentence} It needs {' '.join(needed)}." if fault is TokenFault.MISSING_SCOPE else fault.sentence,
+        )
+    if application is None:
+        return TokenFault.UNKNOWN_CLIENT.code, TokenFault.UNKNOWN_CLIENT.sentence
+    if api.pk not in granted:
+        return "not_subscribed", "The application has no access to this API."
+    return "", ""
+
+
+def _closed(api: API, parsed: ParsedToken) -> tuple[dict[str, Any], ...]:
+    """The operations whose scopes the token lacks."""
+    scopes = scopes_of(parsed.claims)
+    return tuple(rule for rule in api.jwt["operations"] if not scopes.issuperset(rule["required_scopes"]))
