@@ -117,7 +117,7 @@ def stages(
         Route(config, LoopDetection(master), trusts=lambda client: False),
         partial(_as, application, config)
         if application
-        else Authenticate(config, *digests, _known, master, Sources(config)),
+        else Authenticate(config, *digests, _known, master, Sources(config, pepper=pepper)),
         Authorize(config),
         PlanCache(),
         Validate(),

@@ -129,7 +129,7 @@ class Gateway:
         )
         exchange = Exchange(self.client, self.config)
         self.introspector = Introspector(exchange, self.spawn, self.trusts)
-        self.sources = Sources(self.config, exchange, self.spawn, self.introspector)
+        self.sources = Sources(self.config, exchange, self.spawn, self.introspector, options.key_pepper)
         self.stopping = False
         self.own_endpoints = OwnEndpoints(self.config, self.metrics_readers, self.metrics, lambda: self.stopping)
         self.stages: tuple[Stage, ...] = (

@@ -24,7 +24,19 @@ from apps.gateway.server.worker import Server
 from apps.httpcache.policy import Policy
 from apps.wire import api_keys, redis_names
 from apps.wire.call_records import SpooledCallRecord, decode
-from apps.wire.snapshot import API, KINDS, Credential, Egress, Grant, HeaderRules, HostOwner, Part, Plan, Upstream
+from apps.wire.snapshot import (
+    API,
+    KINDS,
+    Credential,
+    Egress,
+    Grant,
+    HeaderRules,
+    HostOwner,
+    Part,
+    Plan,
+    Revoked,
+    Upstream,
+)
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
@@ -83,6 +95,8 @@ def name_of(part: Part) -> str:
     """Under which name a part of the snapshot is kept, like ``api:products``."""
     if isinstance(part, Egress):
         return f"egress:{part.tenant}"
+    if isinstance(part, Revoked):
+        return f"revoked:{part.bucket}"
     kind = next(kind for kind, made in KINDS.items() if isinstance(part, made))
     return f"{kind}:{part.host if isinstance(part, HostOwner) else part.slug}"
 

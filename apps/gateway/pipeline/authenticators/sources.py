@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 class Sources:
     """One per worker. ``exchange`` asks other servers, ``spawn`` does so beside the calls, ``introspector`` knows opaque tokens;
-    without them (``None``) nothing is fetched: what isn't known then can't be checked.
+    without them (``None``) nothing is fetched: what isn't known then can't be checked. ``pepper`` is the installation's, by which
+    revoked tokens are hashed.
     """
 
     def __init__(
@@ -23,8 +24,9 @@ class Sources:
         exchange: Exchange | None = None,
         spawn: Callable[[Coroutine[None, None, None]], asyncio.Task[None]] | None = None,
         introspector: Introspector | None = None,
+        pepper: bytes = b"",
     ) -> None:
-        self.config, self.exchange, self.spawn = config, exchange, spawn
+        self.config, self.exchange, self.spawn, self.pepper = config, exchange, spawn, pepper
         self.introspector = introspector
         self.used_nonces = UsedNonces()
         self._parts: dict[Callable[[Sources], Any], Any] = {}

@@ -49,6 +49,7 @@ class TokenFault(Enum):
     # What it says.
     NO_END = "token_no_end", "The token doesn't say when it expires."
     EXPIRED = "token_expired", "The token has expired."
+    REVOKED = "token_revoked", "The token was revoked."
     NOT_YET_VALID = "token_not_yet_valid", "The token is not valid yet."
     WRONG_AUDIENCE = "token_wrong_audience", "The token is meant for somebody else."
     NO_CLIENT = "token_no_client", "The token doesn't name a client."

@@ -1,9 +1,9 @@
 """Signed access tokens (JWT, RFC 9068) of issuers that the platform, or the API's tenant, trusts.
 
-``parsing`` reads a token, ``key_sets`` the keys of an issuer, ``checks`` says what is wrong with a token, all of them pure;
-``issuer_keys`` fetches and keeps keys, ``verified_tokens`` remembers good tokens, ``dpop`` checks proofs, and
-``examination`` says all that is right and wrong with a token. What an API wants of any token is in ``token_rules``, beside the
-other ways.
+``parsing`` reads a token, ``key_sets`` the keys of an issuer, ``checks`` says what is wrong with a token and ``revocations`` by
+what it may be revoked, all of them pure; ``issuer_keys`` fetches and keeps keys, ``verified_tokens`` remembers good tokens,
+``dpop`` checks proofs, and ``examination`` says all that is right and wrong with a token. What an API wants of any token is in
+``token_rules``, beside the other ways.
 """
 
 from apps.gateway.call.call import Call
@@ -22,12 +22,14 @@ from apps.gateway.pipeline.authenticators.jwt.dpop import WINDOW, proof_fault
 from apps.gateway.pipeline.authenticators.jwt.issuer_keys import IssuerKeys
 from apps.gateway.pipeline.authenticators.jwt.key_sets import KeySet
 from apps.gateway.pipeline.authenticators.jwt.parsing import ParsedToken, parse
+from apps.gateway.pipeline.authenticators.jwt.revocations import hashes_of, issued_at
 from apps.gateway.pipeline.authenticators.jwt.verified_tokens import VerifiedToken, VerifiedTokens
 from apps.gateway.pipeline.authenticators.sources import Sources
 from apps.gateway.pipeline.authenticators.token_faults import TokenFault
 from apps.gateway.pipeline.authenticators.token_rules import missing, plain_claims, scopes_of
 from apps.gateway.pipeline.stages import Need
 from apps.httpcache.messages import Headers
+from apps.wire.revocations import caller_of
 from apps.wire.snapshot import API, Issuer
 
 DPOP = b"dpop"
@@ -55,6 +57,8 @@ class SignedTokens(BearerTokens):
         found = _verified(x, presented.secret, sources)
         if not isinstance(found, VerifiedToken):
             return found
+        if any(sources.config.is_revoked(each, found.issued) for each in found.hashes):
+            return invalid_token(x.api, TokenFault.REVOKED)
         if found.proof_key and (fault := _proof_fault(x, presented.secret, found, sources)):
             return invalid_token(x.api, fault, scheme="DPoP")
         lacks = missing(x.api, found.scopes, found.claims, x.method, x.path)
@@ -109,12 +113,12 @@ def _verify(
     fault = fault or claims_fault(parsed.claims, issuer, x.at)
     if fault is not None:
         return invalid_token(x.api, fault)
-    found = read_verified(parsed, issuer, keys)
+    found = read_verified(parsed, issuer, keys, sources.pepper)
     sources.of(VerifiedTokens).put(token, found)
     return found
 
 
-def read_verified(parsed: ParsedToken, issuer: Issuer, keys: KeySet) -> VerifiedToken:
+def read_verified(parsed: ParsedToken, issuer: Issuer, keys: KeySet, pepper: bytes) -> VerifiedToken:
     """What a token says in which no fault was found."""
     claims = parsed.claims
     subject = claims.get("sub", "")
@@ -123,10 +127,12 @@ def read_verified(parsed: ParsedToken, issuer: Issuer, keys: KeySet) -> Verified
         keys=keys,
         expires=float(claims["exp"]),
         client=client_of(claims, issuer) or "",
-        subject=f"{issuer.slug} {subject}" if subject else "",
+        subject=caller_of(issuer.slug, subject) if subject else "",
         scopes=scopes_of(claims),
         claims=plain_claims(claims),
         proof_key=proof_key(claims),
+        hashes=hashes_of(claims, issuer.slug, pepper),
+        issued=issued_at(claims),
     )
 
 

@@ -16,7 +16,8 @@ BYTES = 12 * 2**20
 @dataclass(slots=True, frozen=True)
 class VerifiedToken:
     """What a token says. That it is good depends on the ``issuer``'s configuration and on its ``keys``, on these very objects, and
-    on the clock: it is one until ``expires`` (Unix seconds). What an API wants of it is asked at each call.
+    on the clock: it is one until ``expires`` (Unix seconds). What an API wants of it is asked at each call, and whether one of the
+    ``hashes`` by which it is known is revoked for a token that was ``issued`` then.
     """
 
     issuer: Issuer
@@ -27,6 +28,8 @@ class VerifiedToken:
     scopes: frozenset[str]
     claims: Mapping[str, Plain | tuple[Plain, ...]]
     proof_key: str = ""
+    hashes: tuple[int, ...] = ()
+    issued: int | None = None
 
     @property
     def size(self) -> int:
