@@ -14,8 +14,8 @@ AUTHORIZATION = b"authorization"
 LARGEST = 8192
 """Bytes that a token may have."""
 
-_VALUE = re.compile(rb"([A-Za-z]+) +([A-Za-z0-9._~+/-]+=*) *")
-"""A scheme and a token (``token68`` in RFC 9110 §11.2, ``b64token`` in RFC 6750 §2.1)."""
+_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+"""Of a token (``token68`` in RFC 9110 §11.2, ``b64token`` in RFC 6750 §2.1), behind which ``=`` may stand."""
 
 _JWS = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
@@ -45,15 +45,18 @@ def presented_in(values: list[bytes], scheme: bytes = b"bearer") -> Presented | 
     """What the values of ``Authorization`` present under a scheme (in lower case); ``None``: they are all of other schemes. More
     than one value presents nothing that can be read.
     """
-    if not any(value[: len(scheme)].lower() == scheme for value in values):
-        return None
-    return Presented(token_in(values[0], scheme) if len(values) == 1 else None)
+    for value in values:
+        if value[: len(scheme)].lower() == scheme:
+            return Presented(token_in(value, scheme) if len(values) == 1 else None)
+    return None
 
 
 def token_in(value: bytes, scheme: bytes = b"bearer") -> bytes | None:
     """The token in a value of ``Authorization``; ``None``: it is of another scheme, or malformed."""
-    match = _VALUE.fullmatch(value)
-    return match[2] if match is not None and match[1].lower() == scheme else None
+    name, _, rest = value.partition(b" ")
+    token = rest.strip(b" ")
+    text = token.rstrip(b"=")
+    return token if name.lower() == scheme and text and not text.translate(None, _CHARACTERS) else None
 
 
 def has_form_of_jwt(token: bytes) -> bool:

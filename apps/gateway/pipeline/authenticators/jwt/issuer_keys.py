@@ -47,10 +47,7 @@ PAUSE = 10.0
 """Seconds between two questions: to an issuer that is away, and for keys that aren't known."""
 
 
-_Source = tuple[str, str, str, str, bool, str]
-
-
-def _source_of(issuer: Issuer) -> _Source:
+def _source_of(issuer: Issuer) -> tuple[str, str, str, str, bool, str]:
     """What an issuer's keys depend on, of its configuration."""
     return issuer.tenant, issuer.issuer, issuer.jwks, issuer.jwks_url, issuer.discovery, issuer.secret
 
@@ -59,7 +56,7 @@ def _source_of(issuer: Issuer) -> _Source:
 class _Held:
     """What is held for one issuer. Times are monotonic; ``failure`` says why the last fetch brought nothing."""
 
-    source: _Source
+    issuer: Issuer
     keys: KeySet | None = None
     fetched: bool = True
     refresh_at: float = 0.0
@@ -119,11 +116,15 @@ class IssuerKeys:
         return self._held_of(issuer).failure
 
     def _held_of(self, issuer: Issuer) -> _Held:
-        held, source = self._held.get(issuer.slug), _source_of(issuer)
-        if held is None or held.source != source:
-            if len(self._held) > len(self._config.snapshot.issuers):
-                self._held = {slug: each for slug, each in self._held.items() if slug in self._config.snapshot.issuers}
-            held = self._held[issuer.slug] = _held_without_fetch(issuer, source)
+        held = self._held.get(issuer.slug)
+        if held is not None and held.issuer is issuer:
+            return held
+        if held is not None and _source_of(held.issuer) == _source_of(issuer):
+            held.issuer = issuer
+            return held
+        if len(self._held) > len(self._config.snapshot.issuers):
+            self._held = {slug: each for slug, each in self._held.items() if slug in self._config.snapshot.issuers}
+        held = self._held[issuer.slug] = _held_without_fetch(issuer)
         return held
 
     def _fetching(self, held: _Held, issuer: Issuer) -> Need | None:
@@ -176,18 +177,18 @@ async def _end_of(flight: asyncio.Task[None]) -> None:
     await asyncio.wait({flight})
 
 
-def _held_without_fetch(issuer: Issuer, source: _Source) -> _Held:
+def _held_without_fetch(issuer: Issuer) -> _Held:
     """With the keys that stand in the configuration, where they do."""
     if not issuer.secret and not issuer.jwks:
-        return _Held(source)
+        return _Held(issuer)
     try:
         keys = key_of_secret(issuer.secret.encode()) if issuer.secret else read_key_set(issuer.jwks.encode())
     except ValueError as error:
         logger.warning("the keys of issuer %s can't be used: %s", issuer.slug, error)
-        return _Held(source, None, fetched=False, failure=str(error))
+        return _Held(issuer, None, fetched=False, failure=str(error))
     for sentence in keys.refused:
         logger.warning("a key of issuer %s isn't taken: %s", issuer.slug, sentence)
-    return _Held(source, keys, fetched=False, refused=keys.refused)
+    return _Held(issuer, keys, fetched=False, refused=keys.refused)
 
 
 async def _discovered(issuer: Issuer, exchange: Exchange) -> str:
