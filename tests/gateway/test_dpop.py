@@ -64,7 +64,7 @@ def test_a_token_that_is_not_bound_needs_no_proof():
     assert fault(token(), scheme="DPoP") is None
 
 
-GIVEN = bound()
+GIVEN = bound(exp=int(time()) + 36_000)
 HASH = base64url(hashlib.sha256(b"another token").digest())
 
 

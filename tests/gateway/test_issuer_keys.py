@@ -119,13 +119,14 @@ async def test_keys_are_fetched_once_for_all_who_wait(keys: Keys):
 async def test_keys_are_good_as_long_as_their_issuer_says_within_bounds(keys: Keys, said: str, seconds: float):
     keys.serve(said=said)
     await keys.ids()
-    assert keys.keys.usable_until(keys.issuer) == seconds + KEPT
+    assert keys.keys.hold_until(keys.issuer) == seconds * 0.75
     keys.clock.now += seconds * 0.75 - 1
     assert isinstance(keys.keys.of(keys.issuer), KeySet)
     await keys.settled()
     assert keys.fetches == 1
     keys.clock.now += 2
     assert isinstance(keys.keys.of(keys.issuer), KeySet), "nobody waits for those that come"
+    assert keys.keys.hold_until(keys.issuer) == pytest.approx(seconds * 0.25 - 1)
     await keys.settled()
     assert keys.fetches == 2
 
@@ -144,7 +145,7 @@ async def test_keys_are_kept_for_an_hour_while_their_issuer_is_away(keys: Keys):
     keys.clock.now += LIFETIME + 1
     assert await keys.ids() == ["one"]
     assert keys.keys.failure(keys.issuer)
-    assert keys.keys.usable_until(keys.issuer) == KEPT - 1
+    assert keys.keys.hold_until(keys.issuer) == PAUSE, "it is looked after again"
     asked = keys.fetches
     for _ in range(10):
         assert await keys.ids() == ["one"]

@@ -110,11 +110,6 @@ def test_a_shared_secret_signs_for_an_issuer_that_has_one(algorithm: str):
         {"aud": ["other", "apimgr"]},
         {"azp": None, "client_id": CLIENT},
         {"sub": None},
-        {"nbf": int(time()) - 5},
-        {"nbf": int(time()) + 20},
-        {"iat": int(time()) + 20},
-        {"exp": int(time()) - 20},
-        {"exp": time() + 20.5},
         {"iat": None},
         {"jti": "1", "anything": {"deep": [1, {"x": None}]}},
         {"cnf": None},
@@ -123,6 +118,11 @@ def test_a_shared_secret_signs_for_an_issuer_that_has_one(algorithm: str):
 )
 def test_good_claims(changes: dict[str, Any]):
     assert fault_of(token(None, None, **changes)) is None
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("nbf", -5), ("nbf", 20), ("iat", 20), ("exp", -20), ("exp", 20.5)])
+def test_clocks_may_differ_by_the_leeway(name: str, seconds: float):
+    assert fault_of(token(None, None, **{name: int(time()) + seconds})) is None
 
 
 @pytest.mark.parametrize("typ", [None, "JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import re
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from apps.cachestore.purges import MAX_BYTES, PurgedTags
 from apps.cachestore.store import ResponseStore
 from apps.catalog.certificates import LARGEST
 from apps.gateway import memory
-from apps.gateway.config.worker_config import _size_of_credential
+from apps.gateway.config.worker_config import WorkerConfig, _size_of_credential
 from apps.gateway.fetch import owed_purges
 from apps.gateway.fetch.owed_purges import OwedPurges
 from apps.gateway.gateway import Gateway
@@ -23,6 +24,11 @@ from apps.gateway.memory import TABLES
 from apps.gateway.pipeline import graphql
 from apps.gateway.pipeline.authenticators.introspection import asking
 from apps.gateway.pipeline.authenticators.introspection.responses import TokenInfo
+from apps.gateway.pipeline.authenticators.jwt import read_verified
+from apps.gateway.pipeline.authenticators.jwt.key_sets import read_key_set
+from apps.gateway.pipeline.authenticators.jwt.parsing import ParsedToken, read_object
+from apps.gateway.pipeline.authenticators.jwt.verified_tokens import VerifiedTokens
+from apps.gateway.pipeline.authenticators.sources import Sources
 from apps.gateway.pipeline.authenticators.token_faults import TokenFault
 from apps.gateway.records.metrics import Metrics
 from apps.gateway.server.http1 import HTTP1Connection
@@ -36,6 +42,7 @@ from apps.httpcache.directives import _request_directives, request_directives
 from apps.wire.snapshot import Credential, Grant
 from tests.gateway.house import Door, Origin, gateway_options, ok
 from tests.gateway.introspection_server import server_part
+from tests.gateway.tokens import claims, issuer, key_set
 from tests.support.tables import modules_loaded_by, names_of_tables, tables_of
 from tests.support.waiting import until
 
@@ -362,6 +369,32 @@ def test_credentials_that_are_for_many_apis_count_as_large() -> None:
         return table
 
     assert 2**20 / 8 < grown_by(filled) <= 2**20
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"roles": [f"role {number}" for number in range(200)]},
+        {"scope": " ".join(f"s{number}" for number in range(500))},
+        {f"c{number}": number for number in range(300)},
+        {"texts": "\u4e00" * 1500},
+    ],
+    ids=["usual", "list", "scopes", "claims", "wide text"],
+)
+def test_tokens_that_are_remembered_count_what_they_hold(more: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = 2**20
+    monkeypatch.setattr("apps.gateway.pipeline.authenticators.jwt.verified_tokens.BYTES", bound)
+    corp, its_keys = issuer(), read_key_set(key_set().encode())
+
+    def filled() -> VerifiedTokens:
+        table = VerifiedTokens(Sources(WorkerConfig(PurgedTags(), 900.0)))
+        for number in range(400):
+            text = json.dumps(claims(sub=f"subject {number}") | more).encode()
+            table.put(b"%0800d" % number, read_verified(ParsedToken({}, read_object(text), b"", b""), corp, its_keys))
+        return table
+
+    assert bound / 12 < grown_by(filled) <= bound
 
 
 async def test_idle_connections_are_bounded_over_all_upstreams() -> None:

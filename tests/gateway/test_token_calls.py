@@ -180,6 +180,18 @@ async def test_a_key_that_is_taken_back_ends_remembered_heads(lane: Door, publis
     assert (await called(lane, given)).status == 401
 
 
+async def test_a_remembered_head_ends_when_its_keys_are_to_be_fetched_anew(
+    lane: Door, published: Published, origin: Origin
+):
+    origin.paths["/keys"] = ok(key_set().encode(), "cache-control: max-age=400")
+    await opened(lane, published, origin, issuer(jwks_url=f"{origin.url}/keys"))
+    given = token(None, None, exp=int(time()) + 3600)
+    for _ in range(2):
+        assert (await called(lane, given)).status == 200
+    (entry,) = lane.gateway.pipeline._entries.values()
+    assert 200 < entry.expires - time() <= 300
+
+
 async def test_keys_rotate_under_load_and_no_call_fails(lane: Door, published: Published, origin: Origin):
     origin.paths["/keys"] = ok(key_set().encode())
     await opened(lane, published, origin, issuer(jwks_url=f"{origin.url}/keys"))

@@ -64,8 +64,8 @@ class SignedTokens(BearerTokens):
         lacks = missing(x.api, found.scopes, found.claims, x.method, x.path)
         if lacks is not None:
             return insufficient_scope(x.api, *lacks)
-        keys_until = sources.of(IssuerKeys).usable_until(found.issuer)
-        until = min(found.expires, keys_until) if not found.proof_key else x.at  # a proof is for one call
+        keys_until = sources.of(IssuerKeys).hold_until(found.issuer)
+        until = x.at if found.proof_key else min(found.expires, keys_until)  # a proof is for one call
         return Identified(found.client.encode(), until, "client_id", found.issuer.namespace, found.subject)
 
 

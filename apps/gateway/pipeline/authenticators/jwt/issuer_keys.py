@@ -102,10 +102,15 @@ class IssuerKeys:
             held.next_for_unknown = now + PAUSE
         return self._fetching(held, issuer) or False
 
-    def usable_until(self, issuer: Issuer) -> float:
-        """Until when (Unix seconds) its keys may be used if no newer ones come."""
-        held = self._held_of(issuer)
-        return self._wall() + held.fresh_until + KEPT - self._clock() if held.fetched else FOREVER
+    def hold_until(self, issuer: Issuer) -> float:
+        """Until when (Unix seconds) nobody has to ask for its keys again: what they let in is to be decided anew then, so that keys
+        are fetched, and one that the issuer took back is noticed, however few calls aren't remembered.
+        """
+        held, now = self._held_of(issuer), self._clock()
+        if not held.fetched:
+            return FOREVER
+        ends = next((each for each in (held.refresh_at, held.fresh_until) if now < each), held.next_fetch)
+        return self._wall() + min(ends, held.fresh_until + KEPT) - now
 
     def retry_after(self, issuer: Issuer) -> int:
         """Seconds until an issuer that is away is asked again."""
