@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.core.exceptions import ValidationError
 
 from apps.access.choices import ClientAuthentication
-from apps.access.jwk_sets import LONGEST_RSA, SHORTEST_RSA
 from apps.access.models import Introspection
 from apps.access.policies import can_add_introspection, can_edit_introspection
 from apps.access.services.client_ids import client_ids_end
@@ -24,6 +23,7 @@ from apps.catalog.document import HIDDEN
 from apps.catalog.egress import errors_of_places
 from apps.foundation import field_names
 from apps.foundation.errors import Conflict
+from apps.gateway.pipeline.authenticators.jwt.key_sets import LEAST_BITS, MOST_BITS
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
 from apps.tenants.services import allow
@@ -157,7 +157,7 @@ def _client_errors(server: Introspection) -> field_names.Errors:
         if _is_private_key(secret)
         else {
             "secret": [
-                f"An unencrypted private key in PEM: RSA of {SHORTEST_RSA} bits or more, P-256, P-384, P-521, or EdDSA."
+                f"An unencrypted private key in PEM: RSA of {LEAST_BITS} bits or more, P-256, P-384, P-521, or EdDSA."
             ]
         }
     )
@@ -169,7 +169,7 @@ def _is_private_key(pem: str) -> bool:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return False
     if isinstance(key, RSAPrivateKey):
-        return SHORTEST_RSA <= key.key_size <= LONGEST_RSA
+        return LEAST_BITS <= key.key_size <= MOST_BITS
     if isinstance(key, EllipticCurvePrivateKey):
         return isinstance(key.curve, SECP256R1 | SECP384R1 | SECP521R1)
     return isinstance(key, Ed25519PrivateKey | Ed448PrivateKey)
