@@ -77,6 +77,11 @@ KINDS: dict[str, Kind] = {
     "subscription.expire": Kind(Group.SUBSCRIPTIONS, BOTH, f"{_SUBSCRIPTION} has ended: its calls are refused"),
     "subscription.ends_soon": Kind(Group.ENDS, BOTH, f"{_SUBSCRIPTION} ends on {{ends}}"),
     "key.revoke": Kind(Group.SUBSCRIPTIONS, (Side.CALLER,), "The {credential} {key} of {application} was revoked"),
+    "key.leak": Kind(
+        Group.SUBSCRIPTIONS,
+        (Side.CALLER,),
+        "The {credential} {key} of {application} was found where others can read it: replace it",
+    ),
     "key.ends_soon": Kind(Group.ENDS, (Side.CALLER,), "The {credential} {key} of {application} ends on {ends}"),
     "plan.update": Kind(Group.SUBSCRIPTIONS, (Side.CALLER,), "The limits of the plan {plan} changed", limits),
     "api.publish": Kind(Group.APIS, BOTH, "{api} is published"),

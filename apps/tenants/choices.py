@@ -12,8 +12,11 @@ class Role(models.TextChoices):
 
 
 class TokenScope(models.TextChoices):
-    """What a token may do of what its user may: each includes those before it. Only ``admin`` carries an administrator's right."""
+    """What a token may do of what its user may: each includes those before it. ``scan`` has texts looked up that may be keys, and
+    sees nothing else; only ``admin`` carries an administrator's right.
+    """
 
+    SCAN = "scan"
     READ = "read"
     WRITE = "write"
     ADMIN = "admin"

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -13,12 +14,14 @@ from django.utils import timezone
 from apps.access import services as access
 from apps.access.choices import REQUEST_WORKFLOW, SUBSCRIPTION_WORKFLOW, Side
 from apps.access.models import AccessRequest, Credential, Subscription
+from apps.access.services.leaked_keys import FoundText
 from apps.catalog import services as catalog
 from apps.catalog.choices import LIFECYCLE
 from apps.notifications.kinds import KINDS, SILENT
 from apps.notifications.models import Notification
 from apps.notifications.services import ends_notify
 from apps.tenants import services as tenants
+from apps.wire.api_keys import digest
 from tests.notifications.conftest import Scene
 from tests.support.cast import make_application, make_plan, make_request
 
@@ -71,6 +74,12 @@ def on_its_end(scene: Scene) -> None:
     access.subscriptions_expire(now=timezone.now())
 
 
+def found_elsewhere(scene: Scene) -> None:
+    secret = "a-key-that-was-found"
+    Credential.objects.filter(pk=scene.key.pk).update(digest=digest(settings.KEY_PEPPER, secret))
+    access.leaked_keys_check(actor=scene.people.ada, found=[FoundText(secret)])
+
+
 def before_its_end(scene: Scene) -> None:
     ending(scene, 13)
     ends_notify(now=timezone.now())
@@ -107,6 +116,7 @@ MADE: dict[str, Callable[[Scene], object]] = {
     "subscription.expire": on_its_end,
     "subscription.ends_soon": before_its_end,
     "key.revoke": lambda s: access.key_revoke(actor=s.people.ada, key=s.key),
+    "key.leak": found_elsewhere,
     "key.ends_soon": before_its_end,
     "plan.update": lambda s: access.plan_update(actor=s.people.ada, plan=s.plan, quota=10),
     "api.publish": deprecated_before,

@@ -1,8 +1,10 @@
 """Routes of plans, issuers, applications, credentials, access requests and subscriptions, below ``/api/v1/``."""
 
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from apps.access.api import views
+from apps.access.api.leaked_keys import LeakedKeysView
 
 router = SimpleRouter()
 router.register("plans", views.PlanViewSet, "api-plan")
@@ -13,4 +15,4 @@ router.register("keys", views.KeyViewSet, "api-key")
 router.register("access-requests", views.AccessRequestViewSet, "api-access-request")
 router.register("subscriptions", views.SubscriptionViewSet, "api-subscription")
 
-urlpatterns = router.urls
+urlpatterns = [path("leaked-keys/", LeakedKeysView.as_view(), name="api-leaked-keys"), *router.urls]

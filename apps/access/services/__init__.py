@@ -15,6 +15,7 @@ from apps.access.services.keys import (
     trial_key_create,
     trial_keys_clean,
 )
+from apps.access.services.leaked_keys import leaked_keys_check
 from apps.access.services.plans import plan_create, plan_delete, plan_update
 from apps.access.services.requests import (
     request_approve,
@@ -55,6 +56,7 @@ __all__ = [
     "key_revoke",
     "key_rotate",
     "key_update",
+    "leaked_keys_check",
     "plan_create",
     "plan_delete",
     "plan_update",

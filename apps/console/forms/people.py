@@ -18,6 +18,7 @@ ROLES = [
 ]
 
 SCOPES = [
+    (TokenScope.SCAN, "Scan: asks which texts are keys that live, and revokes those; nothing else"),
     (TokenScope.READ, "Read: looks, and explains requests"),
     (TokenScope.WRITE, "Write: changes what you may change as a member too"),
     (TokenScope.ADMIN, "Admin: everything that you may as a platform administrator"),

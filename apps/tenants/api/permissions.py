@@ -39,7 +39,7 @@ def be_confirmed(request: Request) -> None:
 def scope_needed(method: str | None, view: object) -> TokenScope:
     """``read`` for safe methods (RFC 9110, section 9.2.1) and ``write`` for all others.
 
-    A view whose POST changes nothing says so: ``scopes = {"POST": TokenScope.READ}``. What only administrators may do needs no word
+    A view whose POST needs less says so: ``scopes = {"POST": TokenScope.READ}``. What only administrators may do needs no word
     here: without the scope ``admin`` a token doesn't carry that right (``User.administrates``), and policies refuse.
     """
     said: dict[str, TokenScope] = getattr(view, "scopes", {})
