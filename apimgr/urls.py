@@ -22,6 +22,8 @@ rest_api = [
 urlpatterns = [
     # An address is who somebody is, and invitations find people by it: administrators change it, and the audit log says so.
     path("accounts/email/", closed),
+    path("accounts/confirm-email/", closed),
+    path("accounts/confirm-email/<str:key>/", closed),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("invitations/<str:secret>/", invitation, name="invitation"),

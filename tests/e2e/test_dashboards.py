@@ -156,6 +156,15 @@ def test_what_is_stacked_differs_in_more_than_its_colour(reader, name):
     assert all(len(set(each)) == len(each) for each in patterns), patterns
 
 
+@pytest.mark.parametrize("width", [1360, 768, 375])
+def test_a_figure_of_millions_stands_on_one_line(reader, width):
+    reader.set_viewport_size({"width": width, "height": 900})
+    reader.goto("/analytics/?span=1h")
+    calls = reader.locator(".figure dd").first
+    calls.evaluate("(element) => { element.textContent = '8,082,467'; }")
+    assert calls.evaluate("(element) => element.clientHeight < 2 * parseFloat(getComputedStyle(element).lineHeight)")
+
+
 def test_a_new_call_appears_in_the_log_by_itself(reader):
     reader.goto("/calls/?span=1h")
     expect(reader.get_by_text("/products/new", exact=True)).to_have_count(0)

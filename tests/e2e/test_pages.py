@@ -6,34 +6,43 @@ One picture of each is kept in the folder that SCREENSHOTS names, var/screenshot
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import pytest
+from allauth.mfa import app_settings as mfa_settings
+from allauth.mfa.totp.internal import auth as totp
 from django.urls import resolve
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from apps.demo.credentials import Credentials
-from tests.e2e.conftest import DESKTOP, TELEPHONE, made
-from tests.e2e.looks import ALL, COLOURS, SHAPE, Rules, defects
-from tests.support.installation import EMAIL, PASSWORD
+from tests.e2e.conftest import DESKTOP, TELEPHONE, Complaints, Open, made
+from tests.e2e.looks import ALL, COLOURS, FIRST_ROWS, SHAPE, Rules, defects
+from tests.support.installation import EMAIL, PASSWORD, Installation
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or Path(__file__).parents[2] / "var" / "screenshots")
+Looks = list[tuple[str, int, Rules]]
+#: each colour scheme in each width
+EVERY_LOOK: Looks = [
+    ("light", 1360, ALL),
+    ("light", 768, SHAPE),
+    ("light", 375, {**ALL, **FIRST_ROWS}),
+    ("dark", 1360, COLOURS),
+    ("dark", 768, {**COLOURS, **FIRST_ROWS}),
+    ("dark", 375, {**COLOURS, **FIRST_ROWS}),
+]
+#: a page in the looks that differ most
+FEW_LOOKS: Looks = [("light", 1360, ALL), ("dark", 375, {**ALL, **FIRST_ROWS})]
 #: what each person's pages are looked at in; the administrator sees most of them
-LOOKS: dict[str, list[tuple[str, int, Rules]]] = {
-    "administrator": [
-        ("light", 1360, ALL),
-        ("light", 768, SHAPE),
-        ("light", 375, ALL),
-        ("dark", 1360, COLOURS),
-        ("dark", 375, COLOURS),
-    ],
-    "developer": [("light", 1360, ALL), ("dark", 375, ALL)],
+LOOKS: dict[str, Looks] = {
+    "administrator": EVERY_LOOK,
+    "developer": FEW_LOOKS,
 }
 #: what pictures are kept of
 PICTURES = {("light", 1360), ("dark", 375)}
@@ -49,11 +58,14 @@ OUTLINED = """() => {
 }"""
 
 UNFOLD = """() => document.querySelectorAll("details.fold").forEach((fold) => { fold.open = true; })"""
-LINKS = """() => [
-    ...[...document.querySelectorAll("a[href]")].map((link) => link.getAttribute("href")),
-    ...[...document.querySelectorAll("form:not([method=post])")].map((form) => form.getAttribute("action") ?? ""),
-    ...[...document.querySelectorAll("[hx-get]")].map((element) => element.getAttribute("hx-get")),
-].filter((address) => /^[/?]/.test(address))"""
+LINKS = """(text) => {
+    const page = text === null ? document : new DOMParser().parseFromString(text, "text/html");
+    return [
+        ...[...page.querySelectorAll("a[href]")].map((link) => link.getAttribute("href")),
+        ...[...page.querySelectorAll("form:not([method=post])")].map((form) => form.getAttribute("action") ?? ""),
+        ...[...page.querySelectorAll("[hx-get]")].map((element) => element.getAttribute("hx-get")),
+    ].filter((address) => /^[/?]/.test(address));
+}"""
 
 #: sign-in and second factor are allauth's, and what is below /api/ is no page
 ELSEWHERE = ("/accounts/", "/api/", "/static/")
@@ -93,8 +105,24 @@ class Visit:
         return re.sub(r"\W+", "-", self.address).strip("-") or "overview"
 
 
-def walk(page: Page) -> Iterator[Visit]:
-    """From the overview along all links, to a page of each kind; the browser shows the one that is told of.
+Opened = tuple[int, Callable[[], list[str]]]
+"""The status of a page, and what finds its links."""
+
+
+def shown(page: Page, address: str) -> Opened:
+    """The page in the browser."""
+    answer = page.goto(address)
+    return answer.status if answer else 0, lambda: page.evaluate(LINKS, None)
+
+
+def fetched(page: Page, address: str) -> Opened:
+    """The page as the browser would get it, not shown: that takes a third of the time."""
+    answer = page.request.get(address)
+    return answer.status, lambda: page.evaluate(LINKS, answer.text())
+
+
+def walk(page: Page, opened: Callable[[Page, str], Opened] = shown) -> Iterator[Visit]:
+    """From the overview along all links, to a page of each kind; the browser shows the one that is told of, if it is ``shown``.
 
     That every row of every list leads to an open page is tests/console/test_links.py's.
     """
@@ -107,9 +135,9 @@ def walk(page: Page) -> Iterator[Visit]:
         if kind in kinds:
             continue
         kinds.add(kind)
-        answer = page.goto(address)
-        yield Visit(address, before, answer.status if answer else 0)
-        for link in page.evaluate(LINKS):
+        status, links = opened(page, address)
+        yield Visit(address, before, status)
+        for link in links():
             further = urljoin(address, link).partition("#")[0]
             if further not in known and not further.startswith(ELSEWHERE):
                 known.add(further)
@@ -121,7 +149,7 @@ def refused(visit: Visit) -> list[str]:
     return [] if visit.status == 200 else [f"{visit.before} leads to {visit.address}: {visit.status}"]
 
 
-def looked_at(page: Page, looks: list[tuple[str, int, Rules]], picture: Path) -> Iterator[str]:
+def looked_at(page: Page, looks: Looks, picture: Path) -> Iterator[str]:
     """What is wrong with the page in each colour scheme and width; leaves its pictures beside ``picture``."""
     page.evaluate(UNFOLD)
     for scheme, width, rules in looks:
@@ -160,7 +188,7 @@ def test_every_link_opens(open_console, who, demo, busy, running):
         for tenant, role in (("acme", "viewer"), ("globex", "developer")):
             made(running.api("POST", f"tenants/{tenant}/memberships/", json={"user": who, "role": role}))
     page = open_console(who, demo.password, reduced_motion="reduce")
-    visits = list(walk(page))
+    visits = list(walk(page, fetched))
     assert not [said for visit in visits for said in refused(visit)]
     assert len(visits) > 20
 
@@ -225,3 +253,65 @@ def test_the_chosen_theme_stays(open_console, person):
     page.locator("summary.who").click()
     page.get_by_role("button", name="Theme of the system").click()
     expect(root).to_have_attribute("data-bs-theme", "light")
+
+
+def test_the_pages_of_signing_in_are_accessible_whole_and_readable(
+    browser: Browser, running: Installation, open_console: Open, complaints: Complaints
+):
+    """Each as it is first shown, and those that refuse something."""
+    complaints.expect("status of 400", "status of 404")
+    erin = {"email": "erin@factor.test", "name": "Erin", "password": PASSWORD}
+    made(running.api("POST", "users/", json=erin))
+    pictures = SCREENSHOTS / "signing-in"
+    shutil.rmtree(pictures, ignore_errors=True)
+    wrong = []
+
+    def look(page: Page, name: str, looks: Looks = FEW_LOOKS) -> None:
+        wrong.extend(f"{page.url} {defect}" for defect in looked_at(page, looks, pictures / name))
+
+    page = open_console(erin["email"], reduced_motion="reduce")
+    for address in ("password/change/", "logout/", "2fa/", "2fa/totp/activate/"):
+        page.goto(f"/accounts/{address}")
+        look(page, address.strip("/").replace("/", "-") if "reauthenticate" not in page.url else "reauthenticate")
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="Go on").click()
+    look(page, "2fa-totp-activate", EVERY_LOOK)
+    secret = page.get_by_label("Secret").input_value()
+    page.get_by_label("Code of the app").fill("000000")
+    page.get_by_role("main").get_by_role("button", name="Activate").click()
+    expect(page.get_by_text("Incorrect code")).to_be_visible()
+    look(page, "2fa-totp-activate-refused")
+    counter = int(time.time()) // mfa_settings.TOTP_PERIOD
+    page.get_by_label("Code of the app").fill(totp.format_hotp_value(totp.hotp_value(secret, counter)))
+    page.get_by_role("main").get_by_role("button", name="Activate").click()
+    expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+    look(page, "2fa-recovery-codes", EVERY_LOOK)
+    for address in ("2fa/", "2fa/totp/deactivate/", "2fa/recovery-codes/generate/", "2fa/reauthenticate/"):
+        page.goto(f"/accounts/{address}")
+        look(page, f"{address.strip('/').replace('/', '-')}-active")
+
+    context = browser.new_context(base_url=running.console, reduced_motion="reduce", viewport=DESKTOP)
+    stranger = context.new_page()
+    complaints.listen(stranger)
+    for address in (
+        "login/",
+        "signup/",
+        "password/reset/",
+        "password/reset/done/",
+        "password/reset/key/0-0/",
+        "inactive/",
+    ):
+        stranger.goto(f"/accounts/{address}")
+        look(stranger, address.strip("/").replace("/", "-"))
+    stranger.goto("/accounts/login/")
+    stranger.get_by_label("E-mail address").fill(erin["email"])
+    stranger.get_by_label("Password", exact=True).fill("wrong")
+    stranger.get_by_role("button", name="Sign in").click()
+    expect(stranger.get_by_role("alert")).to_be_visible()
+    look(stranger, "login-refused", EVERY_LOOK)
+    stranger.get_by_label("Password", exact=True).fill(PASSWORD)
+    stranger.get_by_role("button", name="Sign in").click()
+    expect(stranger.get_by_role("heading", name="Your second factor")).to_be_visible()
+    look(stranger, "2fa-authenticate", EVERY_LOOK)
+    context.close()
+    assert not wrong, "\n".join(wrong)

@@ -58,6 +58,14 @@ def test_nobody_takes_an_address_that_somebody_may_be_invited_by(vera: User):
     assert User.objects.get(pk=vera.pk).email == vera.email
 
 
+@pytest.mark.parametrize("page", ["email/", "confirm-email/", "confirm-email/key/"])
+def test_pages_that_nobody_needs_are_not_there(vera: User, page: str):
+    client = Client()
+    assert client.get(f"/accounts/{page}").status_code == 404
+    client.force_login(vera)
+    assert client.get(f"/accounts/{page}").status_code == 404
+
+
 def test_an_address_that_was_taken_away_opens_nothing(vera: User, cast: Cast, django_capture_on_commit_callbacks):
     old = vera.email
     assert sign_in(old) == 302  # from here on allauth remembers the address
