@@ -51,11 +51,11 @@
 
   // What is stacked differs in its pattern too, in the legend as in the chart. Only gaps are hatched like "/".
   const dots = (gap, size) => ({ symbol: "circle", symbolSize: size, dashArrayX: [[0, gap], [gap, 0]], dashArrayY: [gap / 2, 0], rotation: 0 });
-  const stripes = (rotation, gap) => ({ symbol: "rect", symbolSize: 1, dashArrayX: [1, 0], dashArrayY: [2, gap], rotation });
+  const stripes = (rotation, gap) => ({ symbol: "rect", symbolSize: 1, dashArrayX: [1, 0], dashArrayY: [1.5, gap], rotation });
   const PATTERNS = {
-    hit: null, revalidated: dots(8, 0.5), stale: stripes(0, 5), miss: stripes(Math.PI / 4, 6), bypass: stripes(Math.PI / 2, 6),
-    draft: dots(14, 0.4), active: null, pending: stripes(0, 5), error: stripes(Math.PI / 4, 6),
-    "series-1": null, "series-2": stripes(0, 5), "series-3": dots(8, 0.5), "series-4": stripes(Math.PI / 2, 6), "series-5": stripes(Math.PI / 4, 6),
+    hit: null, revalidated: dots(8, 0.5), stale: stripes(0, 2.5), miss: stripes(Math.PI / 4, 6), bypass: stripes(Math.PI / 2, 6),
+    draft: dots(14, 0.4), active: null, pending: stripes(0, 2.5), error: stripes(Math.PI / 4, 6),
+    "series-1": null, "series-2": stripes(0, 2.5), "series-3": dots(8, 0.5), "series-4": stripes(Math.PI / 2, 6), "series-5": stripes(Math.PI / 4, 6),
   };
   const patternOf = (line) => {
     const pattern = line.stacked && PATTERNS[line.colour];

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -814,6 +815,21 @@ def test_a_token_that_ends_soon_is_said_where_its_owner_looks(world, browse):
 
 def test_nobody_ends_a_token_of_others(world, browse):
     assert browse(world.people.bob).post(reverse("console:token_revoke", args=[world.token.pk])).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [
+        ("ada", "No mail server is set up: you find the letter under Installation."),
+        ("alice", "No mail server is set up: an administrator finds the letter under Installation."),
+    ],
+)
+def test_who_invites_hears_where_the_letter_is_if_letters_are_files(world, browse, settings, who, said):
+    invite = partial(browse(getattr(world.people, who)).post, reverse("console:invite", args=["acme"]), follow=True)
+    settings.EMAIL_IS_FILES = True
+    assert said in text_of(invite({"email": "dora@acme.test", "role": "developer"}))
+    settings.EMAIL_IS_FILES = False
+    assert "mail server" not in text_of(invite({"email": "erin@acme.test", "role": "developer"}))
 
 
 # Platform

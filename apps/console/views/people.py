@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.db.models import Count
@@ -166,7 +167,16 @@ def invite(request: SignedInRequest, found: Tenant) -> Action:
 
 def invited(email: str, tenant: Tenant, adds: bool) -> str:
     """What became of it: the same for every address, with or without an account."""
-    return f"{email} is a member of {tenant}." if adds else f"An invitation is on its way to {email}."
+    said = f"{email} is a member of {tenant}." if adds else f"An invitation is on its way to {email}."
+    return f"{said}{_where_the_letter_is(adds)}"
+
+
+def _where_the_letter_is(administers: bool) -> str:
+    """Of an installation that sends no letters: they are files, which administrators see."""
+    if not settings.EMAIL_IS_FILES:
+        return ""
+    who = "you find" if administers else "an administrator finds"
+    return f" No mail server is set up: {who} the letter under Installation."
 
 
 @action(load=an_invitation, may=of("tenant", can_manage_members))
@@ -180,7 +190,7 @@ def invitation_again(request: SignedInRequest, invitation: Invitation) -> Action
         explain="The new link works for seven days. The one before stops working.",
         service=partial(invitation_resend, invitation=invitation),
         names={"email": NON_FIELD_ERRORS},
-        said=f"A new invitation is on its way to {invitation.email}.",
+        said=f"A new invitation is on its way to {invitation.email}.{_where_the_letter_is(request.user.is_administrator)}",
     )
 
 
