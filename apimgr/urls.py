@@ -1,6 +1,6 @@
 """Addresses of the console's port. The gateway has its own."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from apimgr.errors import closed
 from apps.console.views.invitations import invitation
@@ -22,8 +22,7 @@ rest_api = [
 urlpatterns = [
     # An address is who somebody is, and invitations find people by it: administrators change it, and the audit log says so.
     path("accounts/email/", closed),
-    path("accounts/confirm-email/", closed),
-    path("accounts/confirm-email/<str:key>/", closed),
+    re_path("^accounts/confirm-email/", closed),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("invitations/<str:secret>/", invitation, name="invitation"),
