@@ -23,12 +23,14 @@ from apps.gateway.call.header_rules import ruled
 from apps.gateway.call.problems import Problem
 from apps.gateway.pipeline.authenticators.token_faults import TokenFault
 from apps.gateway.pipeline.stages.route import fields_taken
+from apps.gateway.validation.validators import Validators
 from apps.httpcache import CacheEntry, Identity, Policy, Request, RequestPlan, ResponseHead, StoredResponse
 from apps.httpcache.bounded_table import Remembered
 from apps.httpcache.directives import ResponseDirectives
 from apps.httpcache.entry import Variants
 from apps.httpcache.patterns import template
 from apps.wire.snapshot import HeaderRules, Operation, Rewrite, ScopeRule, TokenRules
+from tests.gateway.contracts import contract
 from tests.gateway.house import api
 from tests.support.cost import STEEPEST, steepness
 
@@ -342,6 +344,20 @@ API = api(
 )
 
 
+PARAMETERS = [
+    {"name": name, "in": place, "schema": {"type": "array", "items": {"type": "integer"}}, **more}
+    for name, place, more in (
+        ("a", "query", {}),
+        ("x", "query", {"explode": False}),
+        ("q", "query", {"style": "pipeDelimited", "explode": False}),
+        ("accept", "header", {}),
+        ("cookie", "header", {}),
+    )
+]
+CONTRACT = contract({"/{a}/{b}": {"get": {"parameters": PARAMETERS}}})
+VALIDATORS = Validators()
+
+
 def headers_of(text: bytes) -> httpcache.Headers:
     return tuple((name, text) for name in FIELDS)
 
@@ -421,6 +437,10 @@ ARGUMENTS: dict[str, Callable[[bytes], object]] = {
     "collections.abc.Sequence[Rewrite]": lambda text: [Rewrite((None,), (0, "x"), rest=True, passes_rest=True)],
     "tuple[tuple[str, str], ...]": lambda text: API.operations,
     "collections.abc.Iterable[tuple[str, str]]": lambda text: [(each.method, each.path) for each in API.operations],
+    "str | int": lambda text: text.decode("latin-1"),
+    "Validators": lambda text: VALIDATORS,
+    "Contract": lambda text: CONTRACT,
+    "OperationContract": lambda text: CONTRACT.operations[0],
 }
 
 CHOSEN: dict[str, dict[str, object]] = {
@@ -435,6 +455,7 @@ CHOSEN: dict[str, dict[str, object]] = {
     "apps.gateway.pipeline.stages.route.operation_of": {"method": "GET"},
     "apps.gateway.pipeline.stages.route.fields_taken": {"trusted": False},
     "apps.invalidation.signatures.check": {"secrets": ["secret"]},
+    "apps.gateway.validation.operations.operation_for": {"method": "GET"},
     "apps.wire.warm_up_token.scheme_of": {"master": b"m", "api": "products", "target": b"/"},
 }
 
@@ -458,6 +479,8 @@ ELSEWHERE = {
     "apps.gateway.fetch.revalidation.is_bounded": "reads a plan, no text: plan_request",
     "apps.gateway.fetch.results.on_error": "reads a plan, no text: plan_request",
     "apps.gateway.pipeline.client_address.networks_of": "reads a setting, at start",
+    "apps.wire.snapshot.with_needs": "its text is a definition's name, no client's",
+    "apps.gateway.validation.json_body.read": "refuses most: tests/gateway/test_validation.py",
     "apps.gateway.pipeline.stages.authorize.refusal_of": "its text is an API's slug, no client's",
 }
 

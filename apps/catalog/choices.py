@@ -71,6 +71,21 @@ UPSTREAM_HOST = "upstream"
 """The value of ``host_header`` that sends the host of the upstream's URL."""
 
 
+class RequestValidation(models.TextChoices):
+    """What is done about calls that the OpenAPI document doesn't allow."""
+
+    OFF = "off", "Nothing"
+    REPORT = "report", "Report them"
+    BLOCK = "block", "Refuse them"
+
+
+class Reported(models.TextChoices):
+    """Whether something is looked for and reported."""
+
+    OFF = "off", "Not looked for"
+    REPORT = "report", "Reported"
+
+
 class DebugHeaders(models.TextChoices):
     """Who sees key and detail in Cache-Status."""
 

@@ -7,7 +7,15 @@ from django.conf import settings
 from django.db import models
 
 from apps.caching.models import CachePolicy
-from apps.catalog.choices import APIState, Approval, DebugHeaders, HostMethod, HostState
+from apps.catalog.choices import (
+    APIState,
+    Approval,
+    DebugHeaders,
+    HostMethod,
+    HostState,
+    Reported,
+    RequestValidation,
+)
 from apps.catalog.settings import APISetting, APISettings, key_only, no_header_rules
 from apps.foundation import slugs
 from apps.foundation.constraints import goes_with, known, not_negative
@@ -49,6 +57,9 @@ class API(APISettings):
             known("state", APIState),
             known("approval", Approval),
             known("debug_headers", DebugHeaders),
+            known("validate_requests", RequestValidation),
+            known("validate_responses", Reported),
+            known("report_injections", Reported),
             not_negative("connect_timeout", "read_timeout", "queue_wait"),
         ]
 
@@ -122,6 +133,12 @@ class OpenAPIDocument(models.Model):
     imported_at = models.DateTimeField(auto_now=True)
     warnings = models.JSONField(
         default=list, blank=True, help_text="What isn't as OpenAPI has it: message, pointer, line and column of each."
+    )
+    contract = models.JSONField(
+        default=list,
+        blank=True,
+        null=True,
+        help_text="What calls are validated by; null: they can't be; empty: not read yet.",
     )
 
     def __str__(self) -> str:

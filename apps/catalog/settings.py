@@ -11,7 +11,7 @@ from django.db import models
 
 from apps.catalog import field_checks
 from apps.catalog.choices import AUTHENTICATION as WAYS
-from apps.catalog.choices import UPSTREAM_HOST, Approval, DebugHeaders
+from apps.catalog.choices import UPSTREAM_HOST, Approval, DebugHeaders, Reported, RequestValidation
 from apps.catalog.rewrites import check_rewrite, compile_rewrite
 from apps.catalog.token_rules import (
     check_token_rules,
@@ -23,6 +23,7 @@ from apps.catalog.token_rules import (
 from apps.foundation import declared_settings, field_names
 from apps.foundation.declared_settings import CHOICE, COUNT, DURATION, SWITCH, Between, Kind
 from apps.foundation.secrets import EncryptedJSONField
+from apps.gateway.call.keyed_body import KEYED_BYTES
 from apps.gateway.pipeline.authenticators.api_key import APIKeys
 from apps.wire.snapshot import HeaderRules
 
@@ -424,6 +425,110 @@ class APISettings(models.Model):
         description="Largest request body, in bytes.",
         own_check=Between(0, 2**40, "Between 0 and 1 TiB, in bytes."),
     ).of(models.PositiveBigIntegerField(default=10 * 2**20, help_text="Largest request body, in bytes."))
+    validate_requests = APISetting(
+        CHOICE,
+        Tab.TRAFFIC,
+        "Calls that the OpenAPI document doesn't allow",
+        help="Parameters, content types and JSON bodies are checked. Reported calls pass.",
+        description="off, report or block: what is done about calls that the OpenAPI document doesn't allow.",
+        anchor="validation",
+        word="validation.request",
+        younger=True,
+    ).of(
+        models.CharField(
+            max_length=8,
+            choices=RequestValidation.choices,
+            default=RequestValidation.OFF,
+            help_text="What is done about calls that the OpenAPI document doesn't allow.",
+        )
+    )
+    validate_responses = APISetting(
+        CHOICE,
+        Tab.TRAFFIC,
+        "Responses that it doesn't allow",
+        help="Some of the upstream's responses are checked once they are sent.",
+        description="off or report: whether responses that the OpenAPI document doesn't allow are reported.",
+        anchor="validation",
+        word="validation.response",
+        younger=True,
+    ).of(
+        models.CharField(
+            max_length=8,
+            choices=Reported.choices,
+            default=Reported.OFF,
+            help_text="Whether responses that the OpenAPI document doesn't allow are reported.",
+        )
+    )
+    report_injections = APISetting(
+        CHOICE,
+        Tab.TRAFFIC,
+        "Texts that look like an attack",
+        help="Of SQL, scripts, paths or templates, in the strings of JSON bodies. Such calls pass.",
+        description="off or report: whether strings of JSON bodies that look like an attack are reported.",
+        anchor="validation",
+        word="validation.injections",
+        younger=True,
+    ).of(
+        models.CharField(
+            max_length=8,
+            choices=Reported.choices,
+            default=Reported.OFF,
+            help_text="Whether strings of JSON bodies that look like an attack are reported.",
+        )
+    )
+    json_bytes = APISetting(
+        COUNT,
+        Tab.TRAFFIC,
+        "Bytes of a JSON body",
+        help="Longer ones can't be checked, and count as not allowed.",
+        description="Largest JSON body that is validated, in bytes.",
+        anchor="validation",
+        word="validation.body",
+        own_check=Between(1, KEYED_BYTES, f"Between 1 and {KEYED_BYTES:,} bytes."),
+        younger=True,
+    ).of(models.PositiveIntegerField(default=2**20, help_text="Largest JSON body that is validated, in bytes."))
+    json_depth = APISetting(
+        COUNT,
+        Tab.TRAFFIC,
+        "Levels",
+        help="Objects and lists inside each other.",
+        description="Objects and lists inside each other in a JSON body.",
+        anchor="validation",
+        word="validation.depth",
+        own_check=Between(1, 64, "Between 1 and 64."),
+        younger=True,
+    ).of(models.PositiveSmallIntegerField(default=32, help_text="Levels of a JSON body."))
+    json_names = APISetting(
+        COUNT,
+        Tab.TRAFFIC,
+        "Names",
+        help="In all objects together.",
+        description="Names in all objects of a JSON body together.",
+        anchor="validation",
+        word="validation.names",
+        own_check=Between(0, 1_000_000, "Between 0 and 1,000,000."),
+        younger=True,
+    ).of(models.PositiveIntegerField(default=10_000, help_text="Names in all objects of a JSON body together."))
+    json_items = APISetting(
+        COUNT,
+        Tab.TRAFFIC,
+        "Items of a list",
+        description="Items of a list in a JSON body.",
+        anchor="validation",
+        word="validation.items",
+        own_check=Between(0, 1_000_000, "Between 0 and 1,000,000."),
+        younger=True,
+    ).of(models.PositiveIntegerField(default=10_000, help_text="Items of a list in a JSON body."))
+    json_text = APISetting(
+        COUNT,
+        Tab.TRAFFIC,
+        "Bytes of a string",
+        description="Bytes of a string in a JSON body, as they came.",
+        anchor="validation",
+        word="validation.text",
+        own_check=Between(0, KEYED_BYTES, f"Between 0 and {KEYED_BYTES:,}."),
+        younger=True,
+    ).of(models.PositiveIntegerField(default=100_000, help_text="Bytes of a string in a JSON body."))
     debug_headers = APISetting(
         CHOICE,
         Tab.SETTINGS,

@@ -183,7 +183,8 @@ def prepare_documents(run: FileRun, listed: list[FileEntry]) -> None:
                 raise ValidationError({"openapi": "Expected an OpenAPI document: an object, or the text of one."})
             text = given if isinstance(given, str) else json.dumps(given)
             slug = _slug(run, entry)
-            kept = OpenAPIDocument.objects.filter(api__slug=slug).values_list("document", flat=True).first()
+            read = OpenAPIDocument.objects.exclude(contract=[])  # by a version that knew no contracts: read anew
+            kept = read.filter(api__slug=slug).values_list("document", flat=True).first()
             if description := catalog.openapi_read(text.encode(), kept):
                 run.documents[slug] = description
 

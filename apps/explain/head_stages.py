@@ -18,7 +18,7 @@ from apps.access.services.applications import named
 from apps.cachestore.purges import PurgedTags
 from apps.caching.models import CachePolicy
 from apps.catalog.choices import SERVED, HostState
-from apps.catalog.models import API, HostName
+from apps.catalog.models import API, HostName, OpenAPIDocument
 from apps.explain.typed_request import TypedRequest
 from apps.fleet import compile as compiler
 from apps.gateway.call import head_limits
@@ -35,11 +35,15 @@ from apps.gateway.pipeline.stages.authorize import Authorize
 from apps.gateway.pipeline.stages.cache import PlanCache
 from apps.gateway.pipeline.stages.route import Route
 from apps.gateway.pipeline.stages.validate import Validate
+from apps.gateway.pipeline.stages.validate_head import ValidateHead
 from apps.gateway.upstream.loop_detection import LoopDetection
+from apps.gateway.validation.validators import Validators
 from apps.wire import snapshot
 from apps.wire.api_keys import identifier_digest
 from apps.wire.events import Position
 from apps.wire.host_names import wildcard_of
+
+_VALIDATORS = Validators()
 
 
 class StoredConfig(WorkerConfig):
@@ -90,6 +94,11 @@ class StoredConfig(WorkerConfig):
         row = Issuer.objects.select_related("tenant").filter(slug=slug).first()
         return None if row is None else compiler.compile_issuer(row)
 
+    def contract(self, api: str) -> snapshot.Contract | None:
+        """As it stands in the database."""
+        row = OpenAPIDocument.objects.select_related("api").filter(api__slug=api).first()
+        return None if row is None else compiler.compile_contract(row)
+
     def introspection(self, slug: str) -> snapshot.Introspection | None:
         """As it stands in the database."""
         row = Introspection.objects.select_related("tenant").filter(slug=slug).first()
@@ -119,8 +128,9 @@ def stages(
         if application
         else Authenticate(config, *digests, _known, master, Sources(config, pepper=pepper)),
         Authorize(config),
+        ValidateHead(config, _VALIDATORS),
         PlanCache(),
-        Validate(),
+        Validate(_VALIDATORS),
     )
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -25,11 +26,11 @@ from apps.access.models import Revocation, Subscription
 from apps.access.selectors import revocations_in
 from apps.caching.models import SETTINGS, CachePolicy
 from apps.caching.validation import with_operation
-from apps.catalog.choices import SERVED, UPSTREAM_HOST, HostState
+from apps.catalog.choices import SERVED, UPSTREAM_HOST, HostState, Reported, RequestValidation
 from apps.catalog.field_checks import is_plain
 from apps.catalog.models import API as APIRow
 from apps.catalog.models import SETTINGS as API_SETTINGS
-from apps.catalog.models import HostName
+from apps.catalog.models import HostName, OpenAPIDocument
 from apps.foundation.secrets import SealedValue
 from apps.httpcache.identity import is_credential
 from apps.httpcache.patterns import parse_pattern, precedence
@@ -41,6 +42,7 @@ from apps.wire.revocations import BUCKETS, FOR_GOOD, pack
 from apps.wire.snapshot import (
     API,
     Concurrency,
+    Contract,
     Credential,
     Egress,
     Grant,
@@ -54,10 +56,14 @@ from apps.wire.snapshot import (
     Plan,
     Revoked,
     Upstream,
+    Validation,
 )
 
 CHUNK = 500
 """Rows read, and records compiled, at once: few enough for SQLite's limit on parameters too."""
+
+FEW = 10
+"""The same of rows that may have a megabyte each."""
 
 T = TypeVar("T")
 
@@ -155,8 +161,13 @@ def parts_of(affected: Affected) -> dict[str, Part | None]:
     parts: dict[str, Part | None] = {f"api:{slug}": None for slug in affected.apis}
     parts |= {f"plan:{slug}": None for slug in affected.plans}
     parts |= {f"host:{host}": None for host in affected.hosts}
+    parts |= {f"schema:{slug}": None for slug in affected.apis}
     for slugs in _chunks(sorted(affected.apis)):
-        parts |= {f"api:{row.slug}": compile_api(row) for row in _apis().filter(slug__in=slugs)}
+        served = list(_apis().filter(slug__in=slugs))
+        parts |= {f"api:{row.slug}": compile_api(row) for row in served}
+        if validated := [row.slug for row in served if _is_validated(row)]:
+            for rows in _by_pk(_contracts().filter(api__slug__in=validated), FEW):
+                parts |= {f"schema:{row.api.slug}": compile_contract(row) for row in rows}
     for slugs in _chunks(sorted(affected.plans)):
         parts |= {f"plan:{row.slug}": compile_plan(row) for row in PlanRow.objects.filter(slug__in=slugs)}
     parts |= {f"egress:{slug}": None for slug in affected.egress}
@@ -194,6 +205,8 @@ def all_parts() -> Iterator[dict[str, Part]]:
     """Every part of the snapshot, some at a time."""
     for rows in _by_pk(_apis()):
         yield {f"api:{row.slug}": compile_api(row) for row in rows}
+    for documents in _by_pk(_contracts(), FEW):
+        yield {f"schema:{row.api.slug}": contract for row in documents if (contract := compile_contract(row))}
     for plans in _by_pk(PlanRow.objects.all()):
         yield {f"plan:{row.slug}": compile_plan(row) for row in plans}
     yield {"egress:": installation_egress()}
@@ -229,6 +242,16 @@ def compile_api(row: APIRow) -> API:
             for each in sorted(row.operations.all(), key=lambda each: (precedence(each.path), each.method == "*"))
         ),
         operation_policies=compile_operation_policies(row, row.cache_policy),
+        validation=Validation(
+            request=row.validate_requests,
+            response=row.validate_responses,
+            body=row.json_bytes,
+            depth=row.json_depth,
+            names=row.json_names,
+            items=row.json_items,
+            text=row.json_text,
+            injections=row.report_injections != Reported.OFF,
+        ),
         **{name: API_SETTINGS[name].compiled(getattr(row, name)) for name in _SENT_AS_THEY_ARE}
         | {"api_key_header": row.api_key_header.lower(), "underscore_headers": _underscore_headers(row)}
         | {"host_header": "" if row.host_header == UPSTREAM_HOST else row.host_header},
@@ -236,6 +259,26 @@ def compile_api(row: APIRow) -> API:
 
 
 _SENT_AS_THEY_ARE = API_SETTINGS.keys() & set(API.__struct_fields__)
+
+
+def compile_contract(row: OpenAPIDocument) -> Contract | None:
+    """What calls of the document's API are validated by: no more of it than the API has checked. Reads the API."""
+    api = row.api
+    if not row.contract or not _is_validated(api):
+        return None
+    contract = msgspec.convert(row.contract, Contract)
+    operations = contract.operations
+    if api.validate_requests == RequestValidation.OFF:
+        operations = tuple(
+            msgspec.structs.replace(each, parameters=(), body_required=False, content=()) for each in operations
+        )
+    if api.validate_responses == Reported.OFF:
+        operations = tuple(msgspec.structs.replace(each, responses=()) for each in operations)
+    return msgspec.structs.replace(contract, slug=api.slug, operations=operations)
+
+
+def _is_validated(api: APIRow) -> bool:
+    return api.validate_requests != RequestValidation.OFF or api.validate_responses != Reported.OFF
 
 
 def compile_policy(api: APIRow, row: CachePolicy) -> Policy:
@@ -438,6 +481,13 @@ def _apis() -> QuerySet[APIRow]:
     return served.select_related("tenant", "cache_policy").prefetch_related("upstreams", "operations")
 
 
+def _contracts() -> QuerySet[OpenAPIDocument]:
+    """The documents of served APIs whose calls are validated."""
+    checked = Q(api__validate_requests=RequestValidation.OFF, api__validate_responses=Reported.OFF)
+    rows = OpenAPIDocument.objects.filter(api__state__in=SERVED).exclude(checked).select_related("api")
+    return rows.only("contract", "api__slug", "api__validate_requests", "api__validate_responses")
+
+
 def _hosts() -> QuerySet[HostName]:
     return HostName.objects.filter(state=HostState.PROVED).select_related("tenant")
 
@@ -463,10 +513,10 @@ def _keys_where(condition: Q) -> Iterator[dict[str, Credential | None]]:
         yield _compiled(chunk)
 
 
-def _by_pk(rows: QuerySet[Any]) -> Iterator[list[Any]]:
-    """All rows in chunks by primary key: no long transaction, no cursor held open, at most ``CHUNK`` in memory."""
+def _by_pk(rows: QuerySet[Any], size: int | None = None) -> Iterator[list[Any]]:
+    """All rows in chunks by primary key: no long transaction, no cursor held open, at most ``size`` (``CHUNK``) in memory."""
     last = 0
-    while chunk := list(rows.filter(pk__gt=last).order_by("pk")[:CHUNK]):
+    while chunk := list(rows.filter(pk__gt=last).order_by("pk")[: size or CHUNK]):
         last = chunk[-1].pk
         yield chunk
 

@@ -34,6 +34,7 @@ from apps.gateway.pipeline.stages.limit import Limit
 from apps.gateway.pipeline.stages.record import Recorder
 from apps.gateway.pipeline.stages.route import Route
 from apps.gateway.pipeline.stages.validate import Validate
+from apps.gateway.pipeline.stages.validate_head import ValidateHead
 from apps.gateway.records.metrics import Metrics, Sample
 from apps.gateway.records.spool import SpoolWriter
 from apps.gateway.records.unknown_calls import ROWS, UnknownCallTally
@@ -44,6 +45,7 @@ from apps.gateway.upstream.concurrency import ConcurrencyLimits
 from apps.gateway.upstream.exchange import Exchange
 from apps.gateway.upstream.failure_log import FailureLog
 from apps.gateway.upstream.loop_detection import LoopDetection
+from apps.gateway.validation.validators import Validators
 from apps.wire import api_keys
 from apps.wire.worker_reports import L1
 
@@ -132,6 +134,7 @@ class Gateway:
         self.sources = Sources(self.config, exchange, self.spawn, self.introspector, options.key_pepper)
         self.stopping = False
         self.own_endpoints = OwnEndpoints(self.config, self.metrics_readers, self.metrics, lambda: self.stopping)
+        self.validators = Validators()
         self.stages: tuple[Stage, ...] = (
             Route(self.config, self.loop_detection, self.trusts),
             Authenticate(
@@ -144,9 +147,10 @@ class Gateway:
             ),
             Authorize(self.config),
             Addresses(self.trusts),
+            ValidateHead(self.config, self.validators),
             PlanCache(),
             Limit(self.allowances),
-            Validate(),
+            Validate(self.validators),
         )
         """The one place where a stage is named. Behind them comes the cache."""
         self.pipeline = self.through(self.stages)

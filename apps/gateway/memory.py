@@ -29,6 +29,7 @@ from apps.gateway.upstream import (
     loop_detection,
     resolver,
 )
+from apps.gateway.validation import validators
 from apps.httpcache import normalise, patterns
 from apps.httpcache.keys import _MEMO_LIMIT as KEY_BYTES
 from apps.wire import api_keys
@@ -56,6 +57,7 @@ TABLES: dict[str, MemoryUse] = {
     # What is remembered of requests.
     "apps.gateway.pipeline.pipeline:Pipeline._entries": MemoryUse(pipeline.MEMORY),
     "apps.gateway.pipeline.pipeline:Pipeline.heads": MemoryUse(pipeline.MEMORY),
+    "apps.gateway.validation.validators:Validators._table": MemoryUse(validators.MEMORY),
     "apps.gateway.gateway:Gateway._digest": _of(gateway.DIGESTS_KEPT, api_keys.LONGEST + 256),
     "apps.gateway.gateway:Gateway._digest_of_identifier": _of(gateway.IDENTIFIERS_KEPT, 1024),
     "apps.wire.api_keys:_identifier_key": _of(16, 256),
@@ -129,6 +131,7 @@ TABLES: dict[str, MemoryUse] = {
     "apps.gateway.config.worker_config:Routes._wildcards": MemoryUse(1 * KIB, CONFIGURATION),
     "apps.gateway.config.worker_config:Snapshot.plans": MemoryUse(1 * KIB, CONFIGURATION),
     "apps.gateway.config.worker_config:Snapshot.issuers": MemoryUse(64 * KIB, CONFIGURATION),
+    "apps.gateway.config.worker_config:Snapshot.contracts": MemoryUse(4 * MIB, CONFIGURATION),
     "apps.gateway.config.worker_config:Snapshot.introspections": MemoryUse(16 * KIB, CONFIGURATION),
     "apps.gateway.pipeline.authenticators.introspection.asking:Introspector._servers": MemoryUse(
         32 * KIB, CONFIGURATION

@@ -22,6 +22,9 @@ SYNTHETIC = "synthetic"
 SYNTHETIC_IDS = f"{SYNTHETIC}-"
 """What their call IDs begin with, by which queries know them: flags are no column of their own."""
 
+INVALID = "invalid_request"
+"""The flag of calls that aren't as their API's OpenAPI document has them, and went on: the API reports such calls only."""
+
 QUERY = "with_query"
 """The flag of calls that went upstream with a query, which the log doesn't hold."""
 

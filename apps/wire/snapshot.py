@@ -4,12 +4,14 @@ Each part travels on its own (msgpack with a MAC), so that a change to one API c
 Everything is plain data, ready to use on the hot path: durations in seconds, times in Unix seconds, header names lower-case.
 """
 
+from collections.abc import Iterable, Mapping
+
 import msgspec
 
 from apps.httpcache.patterns import matches, segments_of
 from apps.httpcache.policy import OFF, Policy
 
-EDITION = 6
+EDITION = 7
 """Which way the publisher of this version writes rows: raised whenever the same rows become other parts or records (a test
 knows). What an older version wrote is written anew: no gateway goes on by what that version left out.
 """
@@ -74,6 +76,22 @@ class TokenRules(msgspec.Struct, frozen=True, array_like=True):
     operations: tuple[ScopeRule, ...] = ()
 
 
+class Validation(msgspec.Struct, frozen=True, array_like=True):
+    """How calls of an API are held against its OpenAPI document. ``request`` is ``off``, ``report`` or ``block``, ``response`` is
+    ``off`` or ``report``. JSON bodies have at most ``body`` bytes, ``depth`` levels, ``names`` in all objects together, ``items``
+    in a list and ``text`` bytes in a string; with ``injections`` strings that look like code are reported.
+    """
+
+    request: str = "off"
+    response: str = "off"
+    body: int = 2**20
+    depth: int = 32
+    names: int = 10_000
+    items: int = 10_000
+    text: int = 100_000
+    injections: bool = False
+
+
 class Operation(msgspec.Struct, frozen=True, array_like=True):
     """A method and path template below the listen path, for the call record."""
 
@@ -123,6 +141,7 @@ class API(msgspec.Struct, frozen=True, array_like=True):
     api_key_query: str = ""  # parameter, cookie: where keys may stand besides the header; empty: nowhere
     api_key_cookie: str = ""
     api_key_basic_user: bool = False
+    validation: Validation = Validation()
 
     def policy_for(self, method: str, path: bytes) -> Policy:
         """The cache policy of a call: the first operation's that it falls under, else the API's own. ``path`` is
@@ -234,7 +253,77 @@ class Revoked(msgspec.Struct, frozen=True, array_like=True):
     marks: bytes
 
 
-Part = API | Plan | Egress | HostOwner | Issuer | Introspection | Revoked
+class Definition(msgspec.Struct, frozen=True, array_like=True):
+    """A JSON Schema (2020-12) as JSON text; ``needs`` names the definitions to which it refers as ``#/$defs/NAME``, and
+    ``patterns`` is how many regular expressions it has. ``plain``: it has no alternatives, so that what is wrong is told at one
+    place.
+    """
+
+    name: str
+    schema: str
+    needs: tuple[str, ...] = ()
+    patterns: int = 0
+    plain: bool = True
+
+
+PATTERN_BYTES = 2**16
+"""Of a regular expression of a schema, compiled, and again of what matching it remembers."""
+
+
+def memory_of(definitions: Iterable[Definition]) -> int:
+    """Bytes that a validator made of these takes at most, about (measured)."""
+    return 4096 + sum(40 * len(each.schema) + 2 * PATTERN_BYTES * each.patterns for each in definitions)
+
+
+def with_needs(name: str, definitions: Mapping[str, Definition]) -> dict[str, Definition]:
+    """The definition ``name`` and all to which it leads."""
+    found: dict[str, Definition] = {}
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in definitions:
+            found[name] = definitions[name]
+            waiting += definitions[name].needs
+    return found
+
+
+class ParameterRule(msgspec.Struct, frozen=True, array_like=True):
+    """A parameter of an operation. ``place`` is ``path``, ``query`` or ``header``; ``schema`` names its definition (empty: any
+    value). ``types`` are those that its text may stand for, ``items`` those of a list's items; ``separator`` is what stands between
+    these in one text (empty: each has a field of its own).
+    """
+
+    place: str
+    name: str
+    required: bool
+    schema: str = ""
+    types: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    separator: str = ""
+
+
+class OperationContract(msgspec.Struct, frozen=True, array_like=True):
+    """What calls of an operation must be like. ``content`` are the media types of its body with their definitions (empty: any
+    value); without one nothing is said of bodies. ``responses``: the same by status (``200``, ``2XX``, ``default``).
+    """
+
+    method: str
+    path: str
+    parameters: tuple[ParameterRule, ...] = ()
+    body_required: bool = False
+    content: tuple[tuple[str, str], ...] = ()
+    responses: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+
+
+class Contract(msgspec.Struct, frozen=True, array_like=True):
+    """What the OpenAPI document of an API says of its calls, for validation; operations in the order in which they are tried."""
+
+    slug: str
+    operations: tuple[OperationContract, ...] = ()
+    definitions: tuple[Definition, ...] = ()
+
+
+Part = API | Plan | Egress | HostOwner | Issuer | Introspection | Revoked | Contract
 """What the snapshot is made of; each under a name like ``api:products``."""
 
 KINDS: dict[str, type[Part]] = {
@@ -245,6 +334,7 @@ KINDS: dict[str, type[Part]] = {
     "issuer": Issuer,
     "introspection": Introspection,
     "revoked": Revoked,
+    "schema": Contract,
 }
 """Types of parts, by what their names begin with."""
 

@@ -13,8 +13,12 @@ from tests.support.cast import make_api, make_tenant
 KEPT_FROM_GATEWAYS = {"name", "summary", "documentation", "tags", "approval", "plans", "automatic_plans"}
 """What says nothing of how a call is handled."""
 
-SENT_OTHERWISE = {"concurrent_calls", "queued_calls", "queue_wait", "credential_headers"}
-"""In ``Concurrency``, and in the policies."""
+SENT_OTHERWISE = {
+    *("concurrent_calls", "queued_calls", "queue_wait", "credential_headers"),
+    *("validate_requests", "validate_responses", "report_injections"),
+    *("json_bytes", "json_depth", "json_names", "json_items", "json_text"),
+}
+"""In ``Concurrency`` and ``Validation``, and in the policies."""
 
 FORMS = {Tab.SETTINGS: SettingsForm, Tab.TRAFFIC: TrafficForm, Tab.DOCUMENTATION: DocumentationForm}
 

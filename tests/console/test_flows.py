@@ -187,6 +187,19 @@ def test_ways_of_saying_who_calls_are_chosen_in_an_order(world, browse):
     assert saved() == ["api_key", "none"]
 
 
+VALIDATION = {
+    "validate_requests": "report",
+    "validate_responses": "off",
+    "report_injections": "off",
+    "json_bytes": "1048576",
+    "json_depth": "16",
+    "json_names": "10000",
+    "json_items": "10000",
+    "json_text": "100000",
+}
+"""What the form says of validation."""
+
+
 def test_upstreams_are_changed_in_place(world, browse):
     olga, address = browse(world.people.olga), reverse("console:api_traffic", args=["products"])
     fields = {
@@ -196,6 +209,7 @@ def test_upstreams_are_changed_in_place(world, browse):
         "concurrent_calls": "64",
         "queued_calls": "32",
         "queue_wait": "500ms",
+        **VALIDATION,
         "body_mib": "10",
         "expected_revision": str(world.api.revision),
         "set_request_headers": "X-Region: eu",
@@ -216,6 +230,7 @@ def test_upstreams_are_changed_in_place(world, browse):
     assert CERTIFICATE.pem.strip() in olga.get(address).content.decode().replace("&#x27;", "'")
     assert api.connect_timeout == 3
     assert (api.concurrent_calls, api.queued_calls, api.queue_wait) == (64, 32, 0.5)
+    assert (api.validate_requests, api.json_depth) == ("report", 16)
     assert api.request_headers["set"] == {"X-Region": "eu"}
 
 
@@ -227,6 +242,7 @@ def test_a_bad_upstream_is_named_beside_its_row(world, browse):
         "concurrent_calls": "64",
         "queued_calls": "32",
         "queue_wait": "500ms",
+        **VALIDATION,
         "body_mib": "10",
         "expected_revision": str(world.api.revision),
         "upstreams-TOTAL_FORMS": "1",

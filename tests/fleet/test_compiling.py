@@ -1,5 +1,6 @@
 """Rows in, what gateways read out."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ from apps.access import services as access
 from apps.access.models import Credential
 from apps.catalog import services as catalog
 from apps.catalog.models import API
+from apps.catalog.services import api_update, openapi_import
 from apps.fleet.compile import (
     affected_by,
     all_credentials,
@@ -82,9 +84,44 @@ def test_the_caches_policy_knows_whether_anybody_may_call():
 def test_what_is_not_served_or_gone_is_a_tombstone():
     make_api(make_tenant("platform"), publish=False)
     parts = parts_of(affected_by([["api", "products"], ["api", "never"], ["plan", "never"]]))
-    assert parts == {"api:products": None, "api:never": None, "plan:never": None}
+    assert parts == dict.fromkeys(("api:products", "schema:products", "api:never", "schema:never", "plan:never"))
     digest = "00" * 32
     assert list(credentials_of(affected_by([["key", digest]]))) == [{digest: None}]
+
+
+DOCUMENT = {
+    "openapi": "3.1.0",
+    "info": {"title": "Shop", "version": "1"},
+    "paths": {
+        "/items": {
+            "post": {
+                "parameters": [{"name": "q", "in": "query", "schema": {"type": "integer"}}],
+                "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
+                "responses": {"200": {"content": {"application/json": {"schema": {"type": "array"}}}}},
+            }
+        }
+    },
+}
+
+
+def test_gateways_get_of_a_document_what_its_api_has_checked():
+    api = make_api(make_tenant("platform"))
+    openapi_import(actor=PLATFORM, api=api, content=json.dumps(DOCUMENT).encode())
+
+    def compiled(**settings):
+        api_update(actor=PLATFORM, api=api, **settings)
+        found = parts_of(affected_by([["api", "products"]]))["schema:products"]
+        everything = {name: part for parts in all_parts() for name, part in parts.items()}
+        assert everything.get("schema:products") == found
+        return found
+
+    assert compiled() is None
+    operation = compiled(validate_requests="report").operations[0]
+    assert (operation.parameters[0].name, [kind for kind, _ in operation.content]) == ("q", ["application/json"])
+    assert operation.responses == ()
+    operation = compiled(validate_requests="off", validate_responses="report").operations[0]
+    assert (operation.parameters, operation.content, operation.responses[0][0]) == ((), (), "200")
+    assert compiled(validate_responses="off") is None
 
 
 def test_a_plan_without_limits_has_none():
@@ -160,7 +197,7 @@ def test_the_number_of_queries_does_not_grow_with_what_is_compiled(django_assert
         make_subscription(application, make_api(platform, slug=f"api{number}"))
         make_key(application, name=f"key{number}")
     with django_assert_num_queries(3):  # APIs, their upstreams, their operations
-        assert len(parts_of(affected_by([["api", f"api{number}"] for number in range(6)]))) == 6
+        assert len(parts_of(affected_by([["api", f"api{number}"] for number in range(6)]))) == 12
     affected = affected_by([["tenant", "platform"]])
     with django_assert_num_queries(3):  # keys, their subscriptions; no more keys
         assert sum(map(len, credentials_of(affected))) == 6

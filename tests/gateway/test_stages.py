@@ -12,7 +12,7 @@ from apps.gateway.pipeline.stages import DependsOn, Stage
 from tests.gateway.house import KEY, Door, Origin, Published, api, ok
 from tests.support.waiting import until
 
-STAGES = 7
+STAGES = 8
 """As many as a worker has."""
 
 PLACES = range(STAGES + 1)
@@ -196,6 +196,7 @@ async def test_each_stage_says_what_it_depends_on(gateway: Gateway) -> None:
         "authenticate": "HEAD",
         "authorize": "HEAD",
         "addresses": "ADDRESS",
+        "validate_head": "HEAD",
         "plan_cache": "HEAD",
         "limit": "CALL",
         "validate": "BODY",

@@ -131,6 +131,12 @@ class ConcurrencyWords(_Words):
     inside = "concurrency"
 
 
+class ValidationWords(_Words):
+    """How calls are held against the OpenAPI document, and the bounds of JSON bodies then."""
+
+    inside = "validation"
+
+
 class APISerializer(WithReceipt, DocumentWords):
     """An API in the words of the declarative file. The fields below are for the schema; ``apps.catalog.document`` reads."""
 
@@ -142,6 +148,7 @@ class APISerializer(WithReceipt, DocumentWords):
     upstreams = UpstreamWords(many=True, required=False)
     timeouts = TimeoutWords(required=False)
     concurrency = ConcurrencyWords(required=False)
+    validation = ValidationWords(required=False)
     cache = CacheWords(required=False)
     sensitivity = serializers.CharField(required=False, help_text="public, internal, personal or secret.")
     comment = serializers.CharField(write_only=True, required=False, help_text="Said with this change.")

@@ -34,7 +34,8 @@ _Parameters = dict[tuple[str, str], dict[str, Any]]
 @dataclass
 class Description:
     """What a document says. ``servers`` are absolute http(s) URLs; ``base_path`` is the first server's path where that one has no
-    host; ``version`` is like 3.1.0 or 2.0. ``warnings`` are findings as JSON.
+    host; ``version`` is like 3.1.0 or 2.0. ``warnings`` are findings as JSON. ``contract`` is what calls are validated by
+    (``contract.contract_of``); ``None``: they can't be.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Description:
     operations: "list[OperationFields]"
     document: dict[str, Any] = field(repr=False)
     warnings: list[dict[str, Any]] = field(default_factory=list)
+    contract: list[Any] | None = field(default=None, repr=False)
 
 
 def describe(document: dict[str, Any]) -> tuple[Description, list[Finding]]:

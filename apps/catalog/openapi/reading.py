@@ -7,6 +7,7 @@ from itertools import chain
 from django.core.exceptions import ValidationError
 
 from apps.catalog.openapi.checking import faults, schema_of
+from apps.catalog.openapi.contract import contract_of
 from apps.catalog.openapi.describing import Description, describe
 from apps.catalog.openapi.findings import DocumentRefused, Finding, Place
 from apps.catalog.openapi.loading import decode, load
@@ -36,7 +37,8 @@ def understood(content: bytes) -> Description:
         if found.place and found.line is None:
             [found] = _located(text, [found])
         raise DocumentRefused(found.message, found.place, found.line, found.column) from None
-    findings = _first_of_each_place(chain(left_out, faults(document, schema)), MOST_WARNINGS + 1)
+    description.contract, unchecked = contract_of(document, schema, description.operations)
+    findings = _first_of_each_place(chain(left_out, faults(document, schema), unchecked), MOST_WARNINGS + 1)
     description.warnings = [finding.as_json() for finding in _located(text, findings[:MOST_WARNINGS])]
     if len(findings) > MOST_WARNINGS:
         more = Finding(

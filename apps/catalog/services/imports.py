@@ -168,6 +168,7 @@ def _take(actor: Actor, api: API, description: openapi.Description) -> ImportRes
                 "version": description.version,
                 "digest": _digest(description.document),
                 "warnings": description.warnings,
+                "contract": description.contract,
             },
         )
         keep_revision(actor, api, kept, f"Imported OpenAPI {description.version}")

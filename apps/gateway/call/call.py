@@ -12,7 +12,7 @@ from apps.gateway.call.keyed_body import ReadAhead
 from apps.gateway.call.request_body import RequestBody
 from apps.httpcache import ANONYMOUS, Fetch, Policy, Request, Revalidate, StoredResponse, plan_request
 from apps.wire.api_keys import holds_secret, without_secrets
-from apps.wire.snapshot import API, Credential, Grant, HeaderRules, Plan
+from apps.wire.snapshot import API, Contract, Credential, Grant, HeaderRules, OperationContract, Plan
 
 if TYPE_CHECKING:
     from apps.gateway.limits.allowances import Allowance
@@ -79,6 +79,11 @@ class Call:
     grant: Grant | None = None
     plan: Plan | None = None
     cache_plan = NO_PLAN
+    contract: Contract | None = None
+    """What its API's calls are validated by, and of that its own operation."""
+    described: OperationContract | None = None
+    fault = ""
+    """What is wrong with it by that, where it may go on nevertheless."""
     head_memo: HeadMemo | None = None
 
     # What the call meets.

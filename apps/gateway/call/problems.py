@@ -44,9 +44,22 @@ class Problem(Enum):
     KEY_NOT_FOR_API = "key_not_for_api", 403, "Key not for this API", "This key is good for other APIs only."
     FORBIDDEN = "forbidden", 403, "Forbidden", "This address answers the machine itself and named networks only."
     UNKNOWN_API = "unknown_api", 404, "Unknown API", "Nothing is published at this address."
+    UNKNOWN_OPERATION = "unknown_operation", 404, "Unknown operation", "The API's document has no such path."
+    METHOD_NOT_ALLOWED = (
+        "method_not_allowed",
+        405,
+        "Method not allowed",
+        "The API's document has no such method at this path.",
+    )
     REQUEST_TIMEOUT = "request_timeout", 408, "Request timeout", "The request did not arrive in time."
     BODY_TOO_LARGE = "body_too_large", 413, "Body too large", "The request's body is larger than this API allows."
     TARGET_TOO_LONG = "target_too_long", 414, "Target too long", "The request target is too long."
+    UNSUPPORTED_MEDIA_TYPE = (
+        "unsupported_media_type",
+        415,
+        "Unsupported media type",
+        "The API takes no body of this type here.",
+    )
     RATE_LIMITED = "rate_limited", 429, "Rate limited", "The plan's rate limit is reached."
     QUOTA_EXCEEDED = "quota_exceeded", 429, "Quota exceeded", "The plan's quota for this period is used up."
     TOO_MANY_CONNECTIONS = (
@@ -91,13 +104,14 @@ _TEXTS = {
 }
 
 
-def document(problem: Problem, detail: str | None, request_id: bytes, call_id: bytes) -> bytes:
+def document(problem: Problem, detail: str | None, request_id: bytes, call_id: bytes, errors: bytes = b"") -> bytes:
     """The JSON text of a problem. ``detail`` must be a sentence of ours (it is not escaped); identities are already
-    plain.
+    plain. ``errors`` is a list in JSON: what is wrong at which place.
     """
-    return b'%b%b","request_id":"%b","call_id":"%b"}' % (
+    return b'%b%b","request_id":"%b","call_id":"%b"%b}' % (
         _TEXTS[problem],
         (problem.detail if detail is None else detail).encode(),
         request_id,
         call_id,
+        b',"errors":' + errors if errors else b"",
     )

@@ -81,14 +81,16 @@ def date() -> bytes:
     return _Date.value
 
 
-def refuse(x: Call, problem: Problem, detail: str | None = None, extra: Fields = ()) -> GatewayResponse:
+def refuse(
+    x: Call, problem: Problem, detail: str | None = None, extra: Fields = (), errors: bytes = b""
+) -> GatewayResponse:
     """The problem as a response; the call keeps its code for the record. ``detail`` is a sentence of ours, never a
-    caller's text.
+    caller's text; ``errors`` is a list in JSON.
     """
     x.code = x.reason = problem.code
     x.cache = b"BYPASS"
     x.cache_status = b"apimgr;detail=" + problem.code.encode()
-    body = problems.document(problem, detail, x.request_id.encode(), x.call_id.encode())
+    body = problems.document(problem, detail, x.request_id.encode(), x.call_id.encode(), errors)
     headers = (
         (b"content-type", problems.CONTENT_TYPE),
         (b"content-length", b"%d" % len(body)),

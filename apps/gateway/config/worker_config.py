@@ -19,6 +19,7 @@ from apps.wire.host_names import is_wildcard, wildcard_over
 from apps.wire.snapshot import (
     API,
     PROOF_PATH,
+    Contract,
     Credential,
     Egress,
     HostOwner,
@@ -198,7 +199,7 @@ def bare_host(host: bytes) -> bytes:
 class Snapshot:
     """The parts of a snapshot, each in the table of its kind."""
 
-    __slots__ = ("egress", "introspections", "issuers", "plans", "revoked", "routes")
+    __slots__ = ("contracts", "egress", "introspections", "issuers", "plans", "revoked", "routes")
 
     def __init__(self, egress: EgressTable) -> None:
         self.egress = egress
@@ -207,6 +208,7 @@ class Snapshot:
         self.issuers: dict[str, Issuer] = {}
         self.introspections: dict[str, Introspection] = {}
         self.revoked = RevokedTable()
+        self.contracts: dict[str, Contract] = {}
 
     def empty(self) -> "Snapshot":
         """Without parts yet, for the same worker."""
@@ -226,6 +228,8 @@ class Snapshot:
             self.introspections[part.slug] = part
         elif isinstance(part, Revoked):
             self.revoked.put(part)
+        elif isinstance(part, Contract):
+            self.contracts[part.slug] = part
         else:
             self.plans[part.slug] = part
 
@@ -242,6 +246,8 @@ class Snapshot:
             return self.issuers.get(slug)
         if kind == "revoked":
             return self.revoked.get(slug)
+        if kind == "schema":
+            return self.contracts.get(slug)
         return self.introspections.get(slug) if kind == "introspection" else self.plans.get(slug)
 
     def drop(self, name: str) -> None:
@@ -259,6 +265,8 @@ class Snapshot:
             self.introspections.pop(slug, None)
         elif kind == "revoked":
             self.revoked.drop(slug)
+        elif kind == "schema":
+            self.contracts.pop(slug, None)
         else:
             self.plans.pop(slug, None)
 
@@ -324,6 +332,10 @@ class WorkerConfig:
     def is_revoked(self, hashed: int, issued: int | None) -> bool:
         """Whether a token with this hash, of its ID or its subject, is revoked: see ``RevokedTable``."""
         return self.snapshot.revoked.is_over(hashed, issued)
+
+    def contract(self, api: str) -> Contract | None:
+        """What calls of an API are validated by."""
+        return self.snapshot.contracts.get(api)
 
     def credential(self, digest: str) -> Credential | Literal[Unknown.UNKNOWN] | None:
         """The key with this digest; ``UNKNOWN`` when there is no such key; ``None`` when it must be looked up first."""
