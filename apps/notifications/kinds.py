@@ -83,6 +83,11 @@ KINDS: dict[str, Kind] = {
         "The {credential} {key} of {application} was found where others can read it: replace it",
     ),
     "key.ends_soon": Kind(Group.ENDS, (Side.CALLER,), "The {credential} {key} of {application} ends on {ends}"),
+    "replaced_key.ends_soon": Kind(
+        Group.ENDS,
+        (Side.CALLER,),
+        "The replaced {credential} {key} of {application} is still used, and ends on {ends}",
+    ),
     "plan.update": Kind(Group.SUBSCRIPTIONS, (Side.CALLER,), "The limits of the plan {plan} changed", limits),
     "api.publish": Kind(Group.APIS, BOTH, "{api} is published"),
     "api.unpublish": Kind(Group.APIS, BOTH, "{api} was taken from the gateways: calls to it are refused"),

@@ -28,6 +28,8 @@ KEPT = timedelta(days=90)
 """How long a notification is listed."""
 SOON = timedelta(days=14)
 """How long before the end of a key or a subscription its people are notified."""
+REPLACED = "replaced_key.ends_soon"
+"""The kind of the end of a key that is used although it has a successor."""
 BATCH = 500
 """Rows of one INSERT, and things that end soon in one run."""
 
@@ -41,15 +43,18 @@ def notify(entry: Entry, actor: Actor, about: About) -> None:
 def ends_notify(*, now: datetime) -> int:
     """Notify people of keys and subscriptions that end within ``SOON``, once for each end; of how many things.
 
-    Not of those that were made for a shorter time than twice that, nor of a key that has a successor.
+    Not of those that were made for a shorter time than twice that. Of a key that has a successor they are notified in the last
+    quarter of the time in which both work, if the old one is still used.
     """
     keys = Credential.objects.filter(state=KeyState.ACTIVE, api=None, successor=None).select_related(
         "application__tenant"
     )
     subscriptions = Subscription.objects.filter(state__in=LIVE)
     related = ("application__tenant", "api__tenant", "plan")
-    return _ends_notify("key.ends_soon", keys, now) + _ends_notify(
-        "subscription.ends_soon", subscriptions.select_related(*related), now
+    return (
+        _ends_notify("key.ends_soon", keys, now)
+        + _ends_notify("subscription.ends_soon", subscriptions.select_related(*related), now)
+        + sum(_end_notify(REPLACED, key, key.expires_at) for key in _used_beside_their_successors(now))
     )
 
 
@@ -78,6 +83,25 @@ def notifications_clean(*, now: datetime) -> int:
 def _ends_notify(kind: str, rows: QuerySet[Any], now: datetime) -> int:
     """Notify of those of ``rows`` whose end is near; of how many."""
     return sum(_end_notify(kind, row, row.expires_at) for row in _ending(kind, rows, now))
+
+
+def _used_beside_their_successors(now: datetime) -> list[Credential]:
+    """Keys that were replaced, are used all the same, and end soon for the time that both were given."""
+    noticed = EndNotice.objects.filter(kind=REPLACED, number=OuterRef("pk"), ends_at=OuterRef("expires_at"))
+    rows = Credential.objects.filter(
+        state=KeyState.ACTIVE,
+        successor__isnull=False,
+        expires_at__gt=now,
+        last_used_at__gt=F("successor__created_at"),
+    )
+    rows = rows.filter(~Exists(noticed)).select_related("application__tenant", "successor").order_by("expires_at")
+    return [
+        row
+        for row in rows[:BATCH]
+        if row.expires_at is not None
+        and row.successor is not None
+        and row.expires_at - now <= (row.expires_at - row.successor.created_at) / 4
+    ]
 
 
 def _ending(kind: str, rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:

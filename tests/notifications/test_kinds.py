@@ -80,6 +80,14 @@ def found_elsewhere(scene: Scene) -> None:
     access.leaked_keys_check(actor=scene.people.ada, found=[FoundText(secret)])
 
 
+def used_after_it_was_replaced(scene: Scene) -> None:
+    now = timezone.now()
+    new = access.key_rotate(actor=scene.people.ada, key=scene.key).key
+    Credential.objects.filter(pk=new.pk).update(created_at=now - timedelta(hours=20))
+    Credential.objects.filter(pk=scene.key.pk).update(expires_at=now + timedelta(hours=4), last_used_at=now)
+    ends_notify(now=now)
+
+
 def before_its_end(scene: Scene) -> None:
     ending(scene, 13)
     ends_notify(now=timezone.now())
@@ -118,6 +126,7 @@ MADE: dict[str, Callable[[Scene], object]] = {
     "key.revoke": lambda s: access.key_revoke(actor=s.people.ada, key=s.key),
     "key.leak": found_elsewhere,
     "key.ends_soon": before_its_end,
+    "replaced_key.ends_soon": used_after_it_was_replaced,
     "plan.update": lambda s: access.plan_update(actor=s.people.ada, plan=s.plan, quota=10),
     "api.publish": deprecated_before,
     "api.unpublish": lambda s: catalog.api_unpublish(actor=s.people.ada, api=s.api),

@@ -414,3 +414,21 @@ def test_notifications_are_listed_and_marked_over_rest(scene: Scene, state_redis
     assert bob.post("/api/v1/notifications/read/").json() == {"read": 1}
     assert bob.get("/api/v1/notifications/?unread=true").json()["results"] == []
     assert bob.get("/api/v1/notifications/?colour=red").status_code == 400
+
+
+def test_a_replaced_key_that_is_still_used_near_its_end_is_told_of_once(scene: Scene):
+    now = timezone.now()
+    new = access.key_rotate(actor=scene.people.bob, key=scene.key).key
+    old = Credential.objects.filter(pk=scene.key.pk)
+    Credential.objects.filter(pk=new.pk).update(created_at=now - timedelta(hours=20))
+    for changes, count in (
+        ({"expires_at": now + timedelta(hours=4), "last_used_at": None}, 0),
+        ({"last_used_at": now - timedelta(hours=21)}, 0),
+        ({"last_used_at": now, "expires_at": now + timedelta(hours=10)}, 0),
+        ({"expires_at": now + timedelta(hours=4)}, 1),
+        ({}, 0),
+    ):
+        old.update(state="active", **changes)
+        assert services.ends_notify(now=now) == count, changes
+    kinds = Notification.objects.filter(kind="replaced_key.ends_soon")
+    assert {each.user for each in kinds} == {scene.people.alice, scene.people.bob}
