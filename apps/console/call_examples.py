@@ -50,8 +50,7 @@ def examples_of(api: API, *, application: str = APPLICATION) -> list[Example]:
     found = []
     for way in taken_by(tuple(api.authentication)):
         field = api.api_key_header if way.word == APIKeys.word else ""
-        secret = BEARER if way.word in TOKENS else KEY
-        found.append(Example(way.label, field, curl_of(api, key=secret, application=application, way=way)))
+        found.append(Example(way.label, field, curl_of(api, application=application, way=way)))
     return found or [Example("", "", curl_of(api))]
 
 
@@ -59,7 +58,7 @@ def curl_of(
     api: API,
     path: str = "",
     *,
-    key: str = KEY,
+    key: str = "",
     application: str = APPLICATION,
     method: str = "GET",
     headers: dict[str, str] | None = None,
@@ -80,7 +79,8 @@ def curl_of(
     elif method != "GET":
         words += ["-X", method]
     if taken := (way,) if way else taken_by(tuple(api.authentication)):
-        words += taken[0].curl(api.api_key_header, application, key)
+        secret = key or (BEARER if taken[0].word in TOKENS else KEY)
+        words += taken[0].curl(api.api_key_header, application, secret)
     for name, value in (headers or {}).items():
         words += ["-H", f"{name}: {value}"]
     if body:

@@ -9,10 +9,13 @@ from typing import Any
 from apps.access.models import Issuer
 from apps.explain.typed_token import TypedToken
 from apps.gateway.pipeline.authenticators.jwt.checks import is_date
+from apps.gateway.pipeline.authenticators.jwt.examination import Finding
 from apps.gateway.pipeline.authenticators.jwt.key_sets import Key, KeySet
+from apps.gateway.pipeline.authenticators.token_faults import TokenFault
 
 LABELS = {
     "signature": "Signature",
+    "form": "Form",
     "typ": "Type",
     "iss": "Issuer",
     "exp": "Expires",
@@ -42,10 +45,20 @@ class ClaimLine:
     checked: bool = True
 
 
-def claim_lines(found: TypedToken) -> list[ClaimLine]:
-    """What was checked, then the rest of what the token says."""
-    checked = [_line(each.name, each.value, wrong=each.sentence) for each in found.checks]
-    return checked + [_line(name, value, checked=False) for name, value in found.others]
+def claim_lines(found: TypedToken, issuer: Issuer) -> list[ClaimLine]:
+    """What was checked and is there, or isn't and should be; then the rest of what the token says."""
+    said = found.examination
+    checked = [each for each in said.findings if each.fault is not None or each.said is not None]
+    lines = [_line(each.about, each.said, _wrong(each, found.away)) for each in checked]
+    known = {each.about for each in said.findings} | {"scope", "scp", issuer.client_claim}
+    return lines + [_line(name, value, checked=False) for name, value in said.claims.items() if name not in known]
+
+
+def _wrong(finding: Finding, away: str) -> str:
+    if finding.fault is None:
+        return ""
+    more = f" {away}" if away and finding.fault is TokenFault.ISSUER_AWAY else ""
+    return f"{finding.fault.sentence}{more}"
 
 
 def _line(name: str, value: Any, wrong: str = "", checked: bool = True) -> ClaimLine:

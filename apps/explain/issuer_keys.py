@@ -60,10 +60,10 @@ class NotFound(ValueError):
 def _found(http: httpx.Client, url: str) -> bytes:
     with http.stream("GET", url, headers=HEADERS) as response:
         if response.status_code != 200:
-            raise NotFound(f"{url} answered with {response.status_code}.")
+            raise NotFound(f"The server answered with {response.status_code}.")
         body = b""
         for part in response.iter_raw(16 * 1024):
             body += part
             if len(body) > LARGEST:
-                raise ValueError(f"{url} answered with more than {LARGEST // 2**20} MiB.")
+                raise ValueError(f"The server answered with more than {LARGEST // 2**20} MiB.")
     return body

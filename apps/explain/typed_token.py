@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from time import time
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from msgspec import structs
 from apps.access.choices import CredentialKind
 from apps.access.models import Application, Credential
 from apps.access.models import Issuer as IssuerRow
+from apps.access.policies import can_edit_issuer
 from apps.access.selectors import applications_visible_to, in_force
 from apps.access.tokens_of_apis import apis_taking_tokens_of
 from apps.catalog.choices import SERVED
@@ -19,23 +21,12 @@ from apps.catalog.policies import apis_visible_to
 from apps.explain.issuer_keys import KeysAway, keys_of
 from apps.fleet.compile import compile_api, compile_issuer
 from apps.gateway.pipeline.authenticators.jwt import SignedTokens
-from apps.gateway.pipeline.authenticators.jwt.checks import CLAIM_CHECKS, client_of, signature_fault
-from apps.gateway.pipeline.authenticators.jwt.parsing import ParsedToken, parse
+from apps.gateway.pipeline.authenticators.jwt.examination import Examination, examine
 from apps.gateway.pipeline.authenticators.token_faults import TokenFault
-from apps.gateway.pipeline.authenticators.token_rules import missing, plain_claims, scopes_of
+from apps.gateway.pipeline.authenticators.token_rules import missing, plain_claims
 from apps.tenants.actors import Actor
 from apps.wire.api_keys import identifier_digest
 from apps.wire.snapshot import Issuer
-
-
-@dataclass(frozen=True)
-class CheckedClaim:
-    """A claim, or the signature, with what is wrong with it; ``code`` and ``sentence`` are empty where nothing is."""
-
-    name: str
-    value: Any
-    code: str = ""
-    sentence: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,15 +41,12 @@ class TokenAtAPI:
 
 @dataclass(frozen=True)
 class TypedToken:
-    """``malformed`` says why it can't be read at all. ``application`` is ``None`` where no application has the client ID, or one
-    that the reader may not see (``application_hidden``).
+    """``away`` says to those who manage the issuer why its keys can't be had. ``application`` is ``None`` where no application has
+    the client ID, or one that the reader may not see (``application_hidden``).
     """
 
-    malformed: str = ""
-    checks: tuple[CheckedClaim, ...] = ()
-    others: tuple[tuple[str, Any], ...] = ()
-    scopes: tuple[str, ...] = ()
-    client: str = ""
+    examination: Examination
+    away: str = ""
     application: Application | None = None
     application_hidden: bool = False
     apis: tuple[TokenAtAPI, ...] = ()
@@ -66,7 +54,7 @@ class TypedToken:
     @property
     def is_good(self) -> bool:
         """Whether a gateway would find nothing wrong with it."""
-        return not self.malformed and not any(each.code for each in self.checks)
+        return self.examination.fault is None
 
 
 def explain_token(actor: Actor, row: IssuerRow, token: str) -> TypedToken:
@@ -75,51 +63,29 @@ def explain_token(actor: Actor, row: IssuerRow, token: str) -> TypedToken:
     Whose client it is and where it would be taken is told of a good token alone: with any other, whoever types one would learn
     which client IDs there are.
     """
-    parsed = parse(token.encode("utf-8", "replace"))
-    if isinstance(parsed, TokenFault):
-        return TypedToken(malformed=parsed.sentence)
-    issuer, now = compile_issuer(row), timezone.now()
-    checks = (_signature(row, issuer, parsed), *_claims(parsed, issuer, now.timestamp()))
-    scopes, client = scopes_of(parsed.claims), client_of(parsed.claims, issuer) or ""
-    checked = {each.name for each in checks} | {"scope", "scp", issuer.client_claim}
-    found = TypedToken(
-        checks=checks,
-        others=tuple((name, value) for name, value in parsed.claims.items() if name not in checked),
-        scopes=tuple(sorted(scopes)),
-        client=client,
-    )
+    found = _examined(actor, row, token.encode("utf-8", "replace"))
     if not found.is_good:
         return found
-    application = _application(issuer, client)
+    said, issuer = found.examination, compile_issuer(row)
+    application = _application(issuer, said.client or "")
     seen = application is not None and applications_visible_to(actor).filter(pk=application.pk).exists()
     return replace(
         found,
         application=application if seen else None,
         application_hidden=application is not None and not seen,
-        apis=tuple(_at_apis(actor, row, application, parsed)),
+        apis=tuple(_at_apis(actor, row, application, said)),
     )
 
 
-def _signature(row: IssuerRow, issuer: Issuer, parsed: ParsedToken) -> CheckedClaim:
-    said = ", ".join([parsed.algorithm, *([f"key {parsed.key_id}"] if parsed.key_id else [])])
+def _examined(actor: Actor, row: IssuerRow, token: bytes) -> TypedToken:
+    issuer, now = compile_issuer(row), time()
+    without_keys = examine(token, issuer, None, now)
+    if len(without_keys.findings) == 1:  # it can't be read
+        return TypedToken(without_keys)
     try:
-        fault = signature_fault(parsed, issuer, keys_of(row))
+        return TypedToken(examine(token, issuer, keys_of(row), now))
     except KeysAway as away:
-        return CheckedClaim("signature", said, TokenFault.ISSUER_AWAY.code, f"{TokenFault.ISSUER_AWAY.sentence} {away}")
-    return CheckedClaim("signature", said, *_said(fault))
-
-
-def _claims(parsed: ParsedToken, issuer: Issuer, now: float) -> Iterator[CheckedClaim]:
-    """Each check by itself, so that all that is wrong is told at once; of what may be absent, only what is there or wrong."""
-    for name, check in CLAIM_CHECKS:
-        value = client_of(parsed.claims, issuer) if name == "client" else parsed.claims.get(name)
-        fault = check(parsed.claims, issuer, now)
-        if fault or value is not None:
-            yield CheckedClaim(name, value, *_said(fault))
-
-
-def _said(fault: TokenFault | None) -> tuple[str, str]:
-    return (fault.code, fault.sentence) if fault else ("", "")
+        return TypedToken(without_keys, str(away) if can_edit_issuer(actor, row) else "")
 
 
 def _application(issuer: Issuer, client: str) -> Application | None:
@@ -131,15 +97,13 @@ def _application(issuer: Issuer, client: str) -> Application | None:
     return found.application if found else None
 
 
-def _at_apis(
-    actor: Actor, row: IssuerRow, application: Application | None, parsed: ParsedToken
-) -> Iterator[TokenAtAPI]:
+def _at_apis(actor: Actor, row: IssuerRow, application: Application | None, said: Examination) -> Iterator[TokenAtAPI]:
     """Of the APIs that name the issuer those that the reader may see."""
     named = [api.pk for api in apis_taking_tokens_of(row)]
     apis = apis_visible_to(actor).filter(pk__in=named).select_related("tenant", "cache_policy")
     granted = _granted(application)
     for api in apis.prefetch_related("upstreams", "operations").order_by("name", "slug"):
-        yield TokenAtAPI(api, *_verdict(api, application, granted, parsed), closed=_closed(api, parsed))
+        yield TokenAtAPI(api, *_verdict(api, application, granted, said), closed=_closed(api, said))
 
 
 def _granted(application: Application | None) -> set[int]:
@@ -148,7 +112,7 @@ def _granted(application: Application | None) -> set[int]:
     return set(application.subscriptions.filter(in_force(timezone.now())).values_list("api", flat=True))
 
 
-def _verdict(api: API, application: Application | None, granted: set[int], parsed: ParsedToken) -> tuple[str, str]:
+def _verdict(api: API, application: Application | None, granted: set[int], said: Examination) -> tuple[str, str]:
     """The first thing that would have a call refused, by code and sentence, as gateways ask: the token, then the subscription."""
     if api.state not in SERVED:
         return "not_served", "It isn't served at the moment."
@@ -160,7 +124,7 @@ def _verdict(api: API, application: Application | None, granted: set[int], parse
     compiled = compile_api(api)
     whole = structs.replace(compiled, jwt=structs.replace(compiled.jwt, operations=()))
     path = api.listen_path.encode()
-    if lacks := missing(whole, scopes_of(parsed.claims), plain_claims(parsed.claims), "GET", path):
+    if lacks := missing(whole, said.scopes, plain_claims(said.claims), "GET", path):
         fault, needed = lacks
         return (
             fault.code,
@@ -173,7 +137,6 @@ def _verdict(api: API, application: Application | None, granted: set[int], parse
     return "", ""
 
 
-def _closed(api: API, parsed: ParsedToken) -> tuple[dict[str, Any], ...]:
+def _closed(api: API, said: Examination) -> tuple[dict[str, Any], ...]:
     """The operations whose scopes the token lacks."""
-    scopes = scopes_of(parsed.claims)
-    return tuple(rule for rule in api.jwt["operations"] if not scopes.issuperset(rule["required_scopes"]))
+    return tuple(rule for rule in api.jwt["operations"] if not said.scopes.issuperset(rule["required_scopes"]))

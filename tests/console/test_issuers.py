@@ -1,6 +1,7 @@
 """Issuers of tokens, introspection servers and client IDs in the console: who sees, makes, changes and removes which."""
 
 import json
+import time
 
 import pytest
 from django.urls import reverse
@@ -8,6 +9,7 @@ from django.urls import reverse
 from apps.access.models import Credential, Introspection, Issuer
 from apps.catalog.models import API
 from tests.console.conftest import errors_of, last_entry, text_of
+from tests.explain.test_typed_token import PUBLIC, token
 from tests.support.cast import make_api, make_introspection, make_issuer
 from tests.support.client_certificates import make_certificate, pem
 from tests.support.public_keys import EC_KEY
@@ -336,3 +338,41 @@ def test_callers_are_shown_how_to_call_with_each_way_and_whose_tokens_count(worl
     assert "X-API-Key: YOUR_KEY" in page
     for part in ("https://id.corp.test/", "apimgr", "read"):
         assert part in page
+
+
+def test_a_token_is_explained_claim_by_claim_and_not_given_back(world, browse):
+    make_issuer("lab", jwks={"keys": [PUBLIC]})
+    API.objects.filter(pk=world.api.pk).update(authentication=["jwt"], jwt=world.api.jwt | {"issuers": ["lab"]})
+    bob, address = browse(world.people.bob), reverse("console:issuer_test", args=["lab"])
+    good = token(azp="bot-client", sub="alice", scope="read", tier="gold", exp=int(time.time()) + 290)
+    answer = bob.post(address, {"token": f"Bearer {good[:40]}\n{good[40:]} "})
+    page = text_of(answer)
+    for part in ("Nothing is wrong with this token", "Expires exp", "in 4 minutes", "tier", "gold", "read"):
+        assert part in page
+    assert "The client bot-client is Bot of Acme." in page
+    assert "Products /products/" in page
+    assert good not in answer.content.decode()
+    assert "no-store" in answer["Cache-Control"]
+
+    page = text_of(bob.post(address, {"token": token(aud="others", exp=1)}, headers={"HX-Request": "true"}))
+    for part in ("Gateways refuse this token", "The token has expired.", "The token is meant for somebody else."):
+        assert part in page
+    assert "Whose it is" not in page
+    assert "The token is malformed." in text_of(bob.post(address, {"token": "no token"}))
+    assert errors_of(bob.post(address, {"token": ""})).keys() == {"token"}
+
+
+def test_keys_are_fetched_when_asked_for(world, browse):
+    make_issuer("away", jwks_url="http://127.0.0.1:1/jwks")
+    ada, address = browse(world.people.ada), reverse("console:issuer_keys", args=["away"])
+    assert "Fetch now" in text_of(ada.get(address))
+    assert "There was no answer" in text_of(ada.post(address))
+    assert "Fetch now" not in text_of(ada.get(reverse("console:issuer_keys", args=["corp"])))
+
+
+def test_an_api_that_takes_tokens_alone_is_tried_with_one_and_without_an_application(world, browse):
+    API.objects.filter(pk=world.api.pk).update(authentication=["jwt"], jwt=world.api.jwt | {"issuers": ["corp"]})
+    answer = browse(world.people.vera).get(reverse("console:try", args=["products"]))
+    assert "This API takes no keys. Write what it takes into the headers below: Token (JWT)" in text_of(answer)
+    assert "Authorization: Bearer YOUR_TOKEN" in text_of(answer)
+    assert "application" not in answer.context["form"].fields

@@ -36,7 +36,7 @@ from apps.console.preview import headers_of
 from apps.console.tables import APITable, request_url
 from apps.console.try_it import Trial, call
 from apps.console.views.applications import may_build
-from apps.gateway.pipeline.authenticators.table import OPEN
+from apps.gateway.pipeline.authenticators.table import OPEN, way_of_keys
 from apps.tenants.models import User
 from apps.tenants.selectors import tenants_visible_to
 
@@ -120,8 +120,13 @@ def _asked(request: SignedInRequest, asked: AccessRequest) -> HttpResponse:
 
 
 def may_try(user: User, api: API) -> bool:
-    """Users who build applications, which calls are made in the name of; everybody where an API takes calls without a key."""
-    return OPEN in api.authentication or may_build(user)
+    """Users who build applications, which calls are made in the name of; everybody where calls are made without a key."""
+    return tried_without_key(api) or may_build(user)
+
+
+def tried_without_key(api: API) -> bool:
+    """Whether an API is tried without a key of an application: it takes calls without a credential, or takes no keys."""
+    return OPEN in api.authentication or way_of_keys(api.authentication) is None
 
 
 @page(load=an_api, may=can_view_api, methods=FORM)
@@ -130,26 +135,28 @@ def try_it(request: SignedInRequest, api: API) -> HttpResponse:
     user = request.user
     granted = subscriptions_visible_to(user).filter(in_force(timezone.now()), api=api).values("application")
     applications = applications_usable_by(user).filter(pk__in=granted)
-    open_to_all = OPEN in api.authentication
+    without_key = tried_without_key(api)
     start = {"method": request.GET.get("method", "GET"), "path": request.GET.get("path", "")}
     form = TryForm(
         sent(request), applications=applications, operations=api.operations.all(), hosts=api.hosts, initial=start
     )
-    if open_to_all:
+    if without_key:
         del form.fields["application"]
     trial: Trial | None = None
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
-        key = None if open_to_all else trial_key_create(actor=user, application=data["application"], api=api)
+        key = None if without_key else trial_key_create(actor=user, application=data["application"], api=api)
         headers = headers_of(data["headers"])
         trial = call(api, data["method"], data["path"], headers, data["body"], key, data.get("host", ""))
     context = {
         "api": api,
         "form": form,
         "trial": trial,
-        "may_call": open_to_all or applications.exists(),
+        "may_call": without_key or applications.exists(),
         "may_ask": api.state == APIState.PUBLISHED and may_build(user),
         "may_try": may_try(user, api),
+        "examples": examples_of(api),
+        "takes_no_key": without_key and OPEN not in api.authentication,
         "curl": curl_of(api, form.example_path, method=form["method"].value() or "GET"),
     }
     template = "catalogue/try_panel.html" if request.htmx else "catalogue/try.html"

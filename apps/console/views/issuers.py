@@ -205,6 +205,6 @@ def test(request: SignedInRequest, issuer: Issuer) -> HttpResponse:
     context = _context(request, issuer, form)
     if request.method == "POST" and form.is_valid():
         tested = explain_token(request.user, issuer, form.cleaned_data["token"])
-        context |= {"tested": tested, "claims": claim_lines(tested), "form": TestTokenForm()}
+        context |= {"tested": tested, "claims": claim_lines(tested, issuer), "form": TestTokenForm()}
     template = "tokens/test_panel.html" if request.htmx else "tokens/test_page.html"
     return render(request, template, context, status=422 if form.errors else 200)
