@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 GOOD_BYTES = 16 * 2**20
 """Bytes of what is remembered of tokens that are worth something."""
 
-FAILED_BYTES = 4 * 2**20
-"""The same of those that are worth nothing, which is some 8,000 of them."""
+FAILED_BYTES = 2 * 2**20
+"""The same of those that are worth nothing, which is some 4,000 of them."""
 
 LARGEST = 16 * 2**10
 """Bytes of a response that is remembered. A larger one is good for the calls that wait for it."""
