@@ -1,5 +1,6 @@
 """What the cache would do with a typed request, who may ask, and who sees whose entries."""
 
+import json
 import time
 from datetime import timedelta
 
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from apps import httpcache
 from apps.access.models import Credential
-from apps.access.services import key_create, trial_key_create
+from apps.access.services import client_id_add, key_create, trial_key_create
 from apps.cachestore import path_index
 from apps.cachestore.backend import close_clients
 from apps.cachestore.inspection import CacheInspection
@@ -37,12 +38,14 @@ from apps.tenants.choices import Role
 from apps.wire import redis_names
 from apps.wire.api_keys import make_key as make_key_text
 from tests.gateway.house import Origin, gateway_options, ok, serving
+from tests.gateway.tokens import CLIENT, key_set, token
 from tests.httpcache.build import pairs
 from tests.support.cast import (
     make_api,
     make_application,
     make_cast,
     make_introspection,
+    make_issuer,
     make_key,
     make_subscription,
     make_user,
@@ -318,6 +321,25 @@ def test_a_token_whose_server_would_have_to_be_asked_is_left_to_gateways(cast, b
     assert (found.result, found.reason) == ("REFUSED", "not_ready")
     assert "asked by gateways" in found.sentence
     assert "an-opaque-token" not in repr(found)
+
+
+def test_a_token_among_the_headers_is_checked_as_gateways_do(cast, bots):
+    make_issuer("corp", jwks=json.loads(key_set()))
+    rules = {"issuers": ["corp"], "required_scopes": ["read"]}
+    api_update(actor=PLATFORM, api=API.objects.get(), authentication=["jwt"], jwt=rules)
+    client_id_add(actor=PLATFORM, application=bots[0], client_id=CLIENT)
+
+    def asked(given):
+        return explain(actor=cast.olga, url="/products/items", headers=[("Authorization", f"Bearer {given}")])
+
+    good = token(None, None, scope="read")
+    found = asked(good)
+    assert (found.result, found.application) == ("MISS", "acme/bot")
+    assert good not in repr(found)
+    assert (asked(token()).result, asked(token()).reason) == ("REFUSED", "insufficient_scope")
+    expired = asked(token(None, None, exp=1))
+    assert (expired.result, expired.reason) == ("REFUSED", "invalid_token")
+    assert "expired" in expired.sentence
 
 
 def test_an_application_without_a_subscription_is_refused(cast, bots):

@@ -289,6 +289,18 @@ async def test_where_nothing_is_fetched_the_keys_can_not_be_known(keys: Keys):
     assert keys.keys.anew(keys.issuer) is False
 
 
+async def test_an_issuer_that_says_nothing_is_not_waited_for(keys: Keys, monkeypatch: pytest.MonkeyPatch):
+    async def silent(origin: Origin, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    assert await keys.fault(token()) is None
+    monkeypatch.setattr("apps.gateway.pipeline.authenticators.jwt.issuer_keys.DEADLINE", 0.1)
+    keys.origin.paths["/keys"] = silent
+    keys.clock.now += LIFETIME + 1
+    assert await keys.fault(token()) is None
+    assert "within 0.1 s" in keys.keys.failure(keys.issuer)
+
+
 def metadata(keys: Keys, **changes: Any) -> bytes:
     return ok(json.dumps({"issuer": keys.origin.url, "jwks_uri": f"{keys.origin.url}/keys"} | changes).encode())
 

@@ -43,6 +43,9 @@ SHORTEST, LONGEST = 60.0, 86400.0
 KEPT = 3600.0
 """Seconds that keys are used beyond their lifetime, while the issuer is away."""
 
+DEADLINE = 5.0
+"""Seconds that a fetch may take, that of the issuer's metadata included: calls are waiting for it."""
+
 PAUSE = 10.0
 """Seconds between two questions: to an issuer that is away, and for keys that aren't known."""
 
@@ -144,13 +147,16 @@ class IssuerKeys:
 
     async def _fetch(self, held: _Held, issuer: Issuer, exchange: Exchange) -> None:
         try:
-            url = issuer.jwks_url or await _discovered(issuer, exchange)
-            response = await exchange(issuer.tenant, "GET", url)
+            async with asyncio.timeout(DEADLINE):
+                url = issuer.jwks_url or await _discovered(issuer, exchange)
+                response = await exchange(issuer.tenant, "GET", url)
             if response.status != 200:
                 raise ExchangeFailed(f"The JWK set came with status {response.status}.")
             keys = read_key_set(response.body)
         except (ExchangeFailed, ValueError) as error:
             self._failed(held, issuer, str(error))
+        except TimeoutError:
+            self._failed(held, issuer, f"They did not come within {DEADLINE:g} s.")
         else:
             self._fetched(held, issuer, keys, _lifetime(response))
         finally:
