@@ -4,8 +4,8 @@ import django_filters
 from django.db.models import QuerySet
 
 from apps.access import selectors
-from apps.access.choices import CredentialKind, KeyState, RequestState, Side, SubscriptionState
-from apps.access.models import AccessRequest, Plan, Subscription
+from apps.access.choices import CredentialKind, KeyState, RequestState, RevocationKind, Side, SubscriptionState
+from apps.access.models import AccessRequest, Plan, Revocation, Subscription
 from apps.access.offers import plans_offered
 from apps.catalog.selectors import apis_visible_to
 from apps.rest.filters import ApplicationFilter as OfApplication
@@ -48,6 +48,20 @@ class IssuerFilter(StrictFilterSet):
     platform = django_filters.BooleanFilter("tenant", lookup_expr="isnull", label="The platform's, or tenants' own.")
     slug = django_filters.CharFilter()
     ordering = django_filters.OrderingFilter(fields=["slug", "created_at"])
+
+
+class RevocationFilter(StrictFilterSet):
+    """Of revoked tokens and subjects."""
+
+    issuer = django_filters.CharFilter("issuer__slug")
+    kind = django_filters.ChoiceFilter(choices=RevocationKind.choices)
+    jti = django_filters.CharFilter(method="of_value", label="The ID of a token, whole.")
+    subject = django_filters.CharFilter(method="of_value", label="A subject, whole.")
+    ordering = django_filters.OrderingFilter(fields=["created_at", "expires_at"])
+
+    def of_value(self, rows: QuerySet[Revocation], name: str, value: str) -> QuerySet[Revocation]:
+        """Those of one token or subject."""
+        return selectors.revocations_of_value(rows, name, value)
 
 
 class KeyFilter(StrictFilterSet):

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from apps.access import selectors, services
 from apps.access.choices import ClientAuthentication
-from apps.access.models import Introspection, Issuer
+from apps.access.models import Introspection, Issuer, Revocation
 from apps.access.services.issuers import ALGORITHMS
 from apps.access.token_documents import (
     IntrospectionFields,
@@ -16,8 +16,9 @@ from apps.access.token_documents import (
     read_introspection,
     read_issuer,
 )
+from apps.rest.fields import NameField, PersonField
 from apps.rest.receipts import ReceiptSerializer, WithReceipt
-from apps.rest.serializers import DocumentWords
+from apps.rest.serializers import DocumentWords, ObjectWords
 from apps.tenants.selectors import tenants_visible_to
 
 
@@ -146,3 +147,48 @@ class IntrospectionSerializer(_TokenSource):
         """Change what is named, for all APIs that ask it."""
         with in_introspection_words():
             return services.introspection_update(actor=self.caller, server=instance, **validated_data)
+
+
+class RevocationSerializer(WithReceipt, ObjectWords):
+    """A token that was revoked by its ID (``jti``), or a ``subject`` whose tokens are over that were issued until ``not_before``.
+    What was revoked is kept as a hash: ``shown`` is the beginning of it.
+    """
+
+    issuer = NameField(visible=selectors.issuers_visible_to)
+    jti = serializers.CharField(
+        write_only=True, required=False, trim_whitespace=False, help_text="The ID of a token, exactly as it has it."
+    )
+    subject = serializers.CharField(
+        write_only=True,
+        required=False,
+        trim_whitespace=False,
+        help_text="Whose tokens are over; with a jti, whose that one is.",
+    )
+    not_before = serializers.DateTimeField(
+        required=False, help_text="Of a subject: tokens that were issued then or earlier are over; now."
+    )
+    expires_at = serializers.DateTimeField(required=False, help_text="When a token expires by itself; in 30 days.")
+    revoked_by = PersonField()
+
+    class Meta:
+        model = Revocation
+        fields = [
+            *("id", "issuer", "kind", "jti", "subject", "shown", "not_before", "expires_at"),
+            *("comment", "revoked_by", "created_at", "receipt"),
+        ]
+        read_only_fields = ("kind", "shown", "created_at")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """A token or a subject, with what goes with it."""
+        if "jti" not in attrs and "subject" not in attrs:
+            raise serializers.ValidationError({"jti": ["Name a jti, or a subject."]})
+        misplaced = "not_before" if "jti" in attrs else "expires_at"
+        if misplaced in attrs:
+            other = "a subject's tokens, without a jti" if misplaced == "not_before" else "one token"
+            raise serializers.ValidationError({misplaced: [f"This is for {other}."]})
+        return attrs
+
+    def create(self, validated_data: dict[str, Any]) -> Revocation:
+        """Revoke it. What is revoked already is shown as it is."""
+        revoke = services.token_revoke if "jti" in validated_data else services.subject_revoke
+        return revoke(actor=self.caller, **validated_data)

@@ -9,7 +9,16 @@ from rest_framework.response import Response
 
 from apps.access import selectors, services
 from apps.access.api import filtersets, serializers, token_serializers
-from apps.access.models import AccessRequest, Application, Credential, Introspection, Issuer, Plan, Subscription
+from apps.access.models import (
+    AccessRequest,
+    Application,
+    Credential,
+    Introspection,
+    Issuer,
+    Plan,
+    Revocation,
+    Subscription,
+)
 from apps.rest.fields import application_terms
 from apps.rest.views import Creatable, Deletable, Updatable, verb
 
@@ -60,6 +69,22 @@ class IntrospectionViewSet(Creatable, Updatable, Deletable):
     def remove(self, found: Introspection) -> None:
         """Remove one that no API asks."""
         services.introspection_delete(actor=self.actor, server=found)
+
+
+class RevocationViewSet(Creatable, Deletable):
+    """Tokens and subjects of issuers that were revoked. A subject is restored by DELETE; a token never."""
+
+    serializer_class = token_serializers.RevocationSerializer
+    filterset_class = filtersets.RevocationFilter
+    lookup_value_regex = r"\d{1,18}"
+
+    def get_queryset(self) -> QuerySet[Revocation]:
+        """Those of issuers that one may edit."""
+        return selectors.revocations_visible_to(self.request.user)
+
+    def remove(self, found: Revocation) -> None:
+        """Let a subject's older tokens be good again."""
+        services.subject_restore(actor=self.actor, revocation=found)
 
 
 class ApplicationViewSet(Creatable, Updatable, Deletable):

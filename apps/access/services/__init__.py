@@ -12,6 +12,7 @@ from apps.access.services.keys import (
     key_revoke,
     key_rotate,
     key_update,
+    keys_revoke,
     trial_key_create,
     trial_keys_clean,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "key_revoke",
     "key_rotate",
     "key_update",
+    "keys_revoke",
     "leaked_keys_check",
     "plan_create",
     "plan_delete",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Unpack
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils import timezone
 
 from apps.access.choices import CredentialKind, KeyState
@@ -143,6 +144,16 @@ def key_revoke(*, actor: Actor, key: Credential, comment: str = "") -> Credentia
         audit_entry.affect("stored", tag_of_subject(subject_of_key(key.pk)))
     key.refresh_from_db()
     return key
+
+
+def keys_revoke(*, actor: Actor, application: Application, comment: str = "") -> list[Credential]:
+    """End all credentials of an application, of every kind, together. Its subscriptions stay. Returns those that were active."""
+    allow(can_manage_keys(actor, application), _REFUSAL)
+    active = Credential.objects.select_related("application__tenant").filter(
+        application=application, state=KeyState.ACTIVE
+    )
+    with transaction.atomic():
+        return [key_revoke(actor=actor, key=key, comment=comment) for key in active]
 
 
 def trial_key_create(*, actor: Actor, application: Application, api: API) -> NewKey:
