@@ -12,6 +12,7 @@ from django_tables2 import Column, Table
 
 from apps.access.choices import CredentialKind
 from apps.access.models import AccessRequest, Application, Credential, Introspection, Issuer, Plan, Subscription
+from apps.access.services.key_bounds import operation_text
 from apps.audit.models import Entry
 from apps.caching.models import Purge
 from apps.catalog.choices import SERVED
@@ -270,11 +271,15 @@ class CredentialTable(ConsoleTable):
 
     def render_name(self, record: Credential) -> SafeString:
         """The name, and what it is limited to."""
-        limits = [str(record.api)] if record.api_id is not None else record.apis
-        if limits is None:
+        apis = [str(record.api)] if record.api_id is not None else record.apis or []
+        operations = [operation_text(each) for each in record.operations or ()]
+        limits = [", ".join(each) for each in (apis, record.methods or [], operations) if each]
+        if record.addresses:
+            limits.append(f"from {', '.join(record.addresses)}")
+        if not limits:
             return format_html('<span class="table-name">{}</span>', record.name)
         return format_html(
-            '<span class="table-name">{}</span><span class="cell-sub">only {}</span>', record.name, ", ".join(limits)
+            '<span class="table-name">{}</span><span class="cell-sub">only {}</span>', record.name, "; ".join(limits)
         )
 
 

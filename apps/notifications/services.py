@@ -54,7 +54,7 @@ def ends_notify(*, now: datetime) -> int:
     return (
         _ends_notify("key.ends_soon", keys, now)
         + _ends_notify("subscription.ends_soon", subscriptions.select_related(*related), now)
-        + sum(_end_notify(REPLACED, key, key.expires_at) for key in _used_beside_their_successors(now))
+        + sum(_end_notify(REPLACED, key, ends) for key, ends in _used_beside_their_successors(now))
     )
 
 
@@ -85,8 +85,8 @@ def _ends_notify(kind: str, rows: QuerySet[Any], now: datetime) -> int:
     return sum(_end_notify(kind, row, row.expires_at) for row in _ending(kind, rows, now))
 
 
-def _used_beside_their_successors(now: datetime) -> list[Credential]:
-    """Keys that were replaced, are used all the same, and end soon for the time that both were given."""
+def _used_beside_their_successors(now: datetime) -> list[tuple[Credential, datetime]]:
+    """Keys that were replaced, are used all the same, and end soon for the time that both were given; with their ends."""
     noticed = EndNotice.objects.filter(kind=REPLACED, number=OuterRef("pk"), ends_at=OuterRef("expires_at"))
     rows = Credential.objects.filter(
         state=KeyState.ACTIVE,
@@ -96,7 +96,7 @@ def _used_beside_their_successors(now: datetime) -> list[Credential]:
     )
     rows = rows.filter(~Exists(noticed)).select_related("application__tenant", "successor").order_by("expires_at")
     return [
-        row
+        (row, row.expires_at)
         for row in rows[:BATCH]
         if row.expires_at is not None
         and row.successor is not None

@@ -1032,10 +1032,22 @@ def test_a_key_is_limited_when_it_is_made_and_changed_later(world, browse):
     page = alice.get(reverse("console:key_new", args=["acme", lonely.slug]))
     assert "may call no API yet" in text_of(page)
     address = reverse("console:key_apis", args=[key.pk])
-    assert alice.get(address).context["form"].initial == {"apis": ["products"]}
+    none: dict[str, list[str]] = {"methods": [], "operations": [], "addresses": []}
+    assert alice.get(address).context["form"].initial == {"apis": ["products"], **none}
+    wanted = {"methods": "get, POST", "operations": "GET /items/{id}\n/search/**", "addresses": "10.0.0.0/8 192.0.2.7"}
+    assert alice.post(address, wanted).status_code == 302
+    key.refresh_from_db()
+    assert (key.apis, key.methods, key.addresses) == (None, ["GET", "POST"], ["10.0.0.0/8", "192.0.2.7"])
+    assert key.operations == [{"path": "/items/{id}", "methods": ["GET"]}, {"path": "/search/**"}]
+    shown = text_of(alice.get(reverse("console:application", args=["acme", "bot"])))
+    assert "only GET, POST; GET /items/{id}, /search/**; from 10.0.0.0/8, 192.0.2.7" in shown
+    assert "GET /items/{id}\n/search/**" in alice.get(address).content.decode()
+    for field, value in (("methods", "FETCH"), ("operations", "items"), ("addresses", "here")):
+        answer = alice.post(address, {field: value})
+        assert (answer.status_code, list(errors_of(answer))) == (422, [field])
     assert alice.post(address, {}).status_code == 302
     key.refresh_from_db()
-    assert key.apis is None
+    assert (key.apis, key.methods, key.operations, key.addresses) == (None, None, None, None)
     assert last_entry().verb == "key.update"
     answer = alice.post(address, {"apis": ["nothing"]})
     assert (answer.status_code, list(errors_of(answer))) == (422, ["apis"])

@@ -57,6 +57,11 @@ def checked(actor: Actor, given: Bounds, before: Mapping[str, Any]) -> dict[str,
     return kept
 
 
+def operation_text(operation: Mapping[str, Any]) -> str:
+    """An operation of a key as people read and write it: ``GET,HEAD /items/{id}``, or the path alone."""
+    return f"{','.join(operation.get('methods', ()))} {operation['path']}".strip()
+
+
 def _apis(actor: Actor, value: Any, before: list[str] | None) -> list[str]:
     wanted = sorted(set(_texts(value)))
     if not wanted:

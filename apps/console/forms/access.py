@@ -11,10 +11,20 @@ from django.utils import timezone
 from apps.access.choices import QuotaPeriod
 from apps.access.models import Application, Plan
 from apps.access.offers import is_granted_automatically
+from apps.access.services.key_bounds import operation_text
 from apps.catalog.choices import Approval
 from apps.catalog.models import API
 from apps.console.forms.apis import TenantField
-from apps.console.forms.fields import ConsoleForm, DurationField, MomentField, NamedForm, helped, text_area
+from apps.console.forms.fields import (
+    ConsoleForm,
+    DurationField,
+    LinesField,
+    MomentField,
+    NamedForm,
+    WordsField,
+    helped,
+    text_area,
+)
 from apps.tenants.models import Tenant
 
 
@@ -55,10 +65,36 @@ class KeyAPIsField(forms.ModelMultipleChoiceField):
         )
 
 
+class KeyOperationsField(LinesField):
+    """Operations, a line like ``GET,HEAD /items/{id}`` for each, or the path alone; its value is a list of ``{path, methods}``."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """The operations, a line for each."""
+        if not isinstance(value, list):
+            return super().prepare_value(value)
+        return super().prepare_value([operation_text(each) for each in value])
+
+    def to_python(self, value: Any) -> Any:
+        """The operations."""
+        lines = [line.rpartition(" ") for line in super().to_python(value)]
+        return [
+            {"path": path} | ({"methods": methods.replace(",", " ").split()} if methods else {})
+            for methods, _, path in lines
+        ]
+
+
 class KeyAPIsForm(ConsoleForm):
-    """Which APIs a key is good for."""
+    """What a key is good for."""
 
     apis = KeyAPIsField()
+    methods = WordsField(label="For these methods alone", help_text="Separated by commas, like GET, POST. Empty: any.")
+    operations = KeyOperationsField(
+        label="For these operations alone",
+        help_text="A line for each, like GET /items/{id} or /search/**, below the listen path. Empty: any.",
+    )
+    addresses = WordsField(
+        label="From these networks alone", help_text="Clients' addresses, like 10.0.0.0/8 or 192.0.2.7. Empty: any."
+    )
 
     def __init__(self, *args: Any, apis: QuerySet[API], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,13 +107,25 @@ class KeyAPIsForm(ConsoleForm):
         """Their slugs; ``None``: all."""
         return [api.slug for api in self.cleaned_data["apis"]] or None
 
+    def clean_methods(self) -> list[str] | None:
+        """``None``: any."""
+        return self.cleaned_data["methods"] or None
+
+    def clean_operations(self) -> list[dict[str, Any]] | None:
+        """``None``: any."""
+        return self.cleaned_data["operations"] or None
+
+    def clean_addresses(self) -> list[str] | None:
+        """``None``: any."""
+        return self.cleaned_data["addresses"] or None
+
 
 class KeyForm(KeyAPIsForm):
     """A new key."""
 
     name = forms.CharField(max_length=64, help_text="Where it is used, like “ci” or “production”.")
     expires_at = MomentField(label="Good until", help_text="In UTC. Empty: until it is revoked.")
-    field_order = ["name", "expires_at", "apis"]
+    field_order = ["name", "expires_at", "apis", "methods", "operations", "addresses"]
 
     def clean_expires_at(self) -> Any:
         """In the future."""

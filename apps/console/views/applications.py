@@ -35,6 +35,7 @@ from apps.access.services import (
     signing_key_create,
 )
 from apps.access.services.applications import named
+from apps.access.services.key_bounds import BOUNDS
 from apps.access.services.signing_keys import NewSigningKey
 from apps.catalog.models import API
 from apps.catalog.policies import apis_visible_to
@@ -301,16 +302,16 @@ def _callable_apis(user: User, application: Application, *more: str) -> QuerySet
 
 @action(load=a_key, may=of("application", can_manage_keys))
 def key_apis(request: SignedInRequest, key: Credential) -> Action:
-    """Which APIs a key is good for."""
+    """What a key is good for."""
     named = key.apis or ()
     return Action(
         heading=f"What is {key.name} good for?",
         submit="Save",
         back=application_url(key.application),
         back_label=str(key.application),
-        explain="Calls with it to other APIs are refused with 403.",
+        explain="Other calls with it are refused with 403.",
         form=partial(KeyAPIsForm, apis=_callable_apis(request.user, key.application, *named)),
-        initial={"apis": list(named)},
+        initial={name: getattr(key, name) or [] for name in BOUNDS},
         service=partial(key_update, key=key),
         said=f"{key.name} is changed",
         receipt=True,
