@@ -12,6 +12,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 
 from apps.analytics import bulk_insert
 from apps.analytics.choices import DIMENSIONS, Level, LossCause, Period
+from apps.analytics.contract_reports import count_faults
 from apps.analytics.figures import Figures, decode, encode
 from apps.analytics.intervals import Intervals
 from apps.analytics.models import CallRecord, Incarnation, Ingestion, Interval, Loss, RollUp, SetAside, roll_up_id
@@ -87,6 +88,7 @@ def ingest_batch(batches: Sequence[Batch], *, unreadable: Exception | None = Non
             elif record.kind != call_records.BEGUN:
                 items.append(_Item(record, batch.incarnation, frame))
     calls = _insert(_without_known_endings(items), account)
+    count_faults(calls)
     add_figures((call for call in calls if not _IN_NO_FIGURE.intersection(call.flags)), tallies)
     account.save()
     keys: dict[int, float] = {}

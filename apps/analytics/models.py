@@ -71,6 +71,30 @@ def roll_up_id(period: int, bucket: float, level: str, names: Sequence[str], *, 
     return uuid.UUID(bytes=blake2b(text.encode(), digest_size=16).digest())
 
 
+class ContractReport(models.Model):
+    """Something in which calls of an API were not as its OpenAPI document has them: how often since it was first seen, and the
+    newest call in which it was.
+    """
+
+    api = models.CharField(max_length=64)
+    operation = models.CharField(max_length=311, blank=True)
+    place = models.CharField(max_length=300, help_text="Where it was: a JSON pointer, with * for each item of a list.")
+    rule = models.CharField(max_length=64, help_text="What it broke, like required or pattern.")
+    calls = models.PositiveBigIntegerField(default=0)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    call_id = models.CharField(max_length=32, help_text="The newest of these calls.")
+
+    class Meta:
+        ordering = ["-last_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["api", "operation", "place", "rule"], name="one_report_of_a_kind")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.api} {self.operation} {self.place} {self.rule}"
+
+
 class RollUp(models.Model):
     """The figures of one bucket of time at one level."""
 

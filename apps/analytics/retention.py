@@ -10,7 +10,16 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from apps.analytics.choices import LossCause, Period
-from apps.analytics.models import CallRecord, Incarnation, Interval, Loss, RollUp, SetAside, SyntheticEvent
+from apps.analytics.models import (
+    CallRecord,
+    ContractReport,
+    Incarnation,
+    Interval,
+    Loss,
+    RollUp,
+    SetAside,
+    SyntheticEvent,
+)
 from apps.wire import redis_names
 from apps.wire.redis_client import AWAY, connect
 
@@ -36,6 +45,7 @@ def delete_old(*, now: datetime | None = None, seconds: float = float("inf")) ->
     for period, kept in days.items():
         old = RollUp.objects.filter(period=period, bucket__lt=now - timedelta(days=kept)).order_by()
         deleted[f"figures by {period.label.lower()}"] = delete_in_steps(old, until)
+    deleted["contract reports"] = delete_in_steps(ContractReport.objects.filter(last_at__lt=log).order_by(), until)
     deleted["set aside"] = delete_in_steps(SetAside.objects.filter(at__lt=log).order_by(), until)
     last = now - timedelta(days=settings.DAY_FIGURES_DAYS)
     deleted["synthetic events"] = delete_in_steps(SyntheticEvent.objects.filter(at__lt=last).order_by(), until)

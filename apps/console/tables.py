@@ -498,6 +498,24 @@ class UserTable(ConsoleTable):
         return ", ".join((["platform administrator"] if record.is_administrator else []) + roles) or number_format.DASH
 
 
+class ContractReportTable(ConsoleTable):
+    """In what calls were not as the OpenAPI document has them."""
+
+    operation = Column(verbose_name="Operation", default="not described")
+    place = Column(verbose_name="Place")
+    rule = Column(verbose_name="Rule")
+    calls = NumberColumn(verbose_name="Calls")
+    last_at = TimeColumn(verbose_name="Last")
+    call_id = Column(verbose_name="Newest call", orderable=False)
+
+    class Meta:
+        order_by = "-last_at"
+
+    def render_call_id(self, value: str) -> SafeString:
+        """A link to the call, which explains it."""
+        return link(reverse("console:call", args=[value]), value, css="")
+
+
 class NotificationTable(ConsoleTable):
     """What the reader was notified of; unread ones have a mark and a button."""
 

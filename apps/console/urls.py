@@ -55,6 +55,7 @@ urlpatterns = [
     path("apis/<slug:slug>/cache/warm-up/", warming.warm_up_api, name="api_warm_up"),
     path("apis/<slug:slug>/traffic/", api_pages.traffic_tab, name="api_traffic"),
     path("apis/<slug:slug>/documentation/", api_pages.documentation, name="api_documentation"),
+    path("apis/<slug:slug>/contract/", api_pages.contract, name="api_contract"),
     path("apis/<slug:slug>/revisions/", api_pages.revisions, name="api_revisions"),
     path("apis/<slug:slug>/revisions/<int:number>/", api_pages.revision, name="api_revision"),
     path("apis/<slug:slug>/revisions/<int:number>/restore/", api_actions.restore, name="api_restore"),

@@ -7,10 +7,18 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.analytics.models import CallRecord
+from apps.analytics.models import CallRecord, ContractReport
 from apps.rest.fields import Measured
 from apps.rest.serializers import Words
 from apps.rest.times import read_time
+
+
+class ContractReportSerializer(serializers.ModelSerializer):
+    """Something in which calls were not as the OpenAPI document has them; ``call_id`` is the newest of them."""
+
+    class Meta:
+        model = ContractReport
+        fields = ["operation", "place", "rule", "calls", "first_at", "last_at", "call_id"]
 
 
 class CallSerializer(serializers.ModelSerializer):

@@ -1,18 +1,23 @@
 """Routes of the call log and of figures."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
+from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from apps.analytics import selectors
 from apps.analytics.api import filtersets, serializers
-from apps.analytics.models import CallRecord
+from apps.analytics.contract_reports import reports_of
+from apps.analytics.models import CallRecord, ContractReport
+from apps.catalog.selectors import apis_configured_by
 from apps.rest.pagination import NewestFirst
 from apps.rest.views import Resource, ViaAPI
+from apps.tenants.models import User
 
 
 class CallViewSet(Resource):
@@ -27,6 +32,21 @@ class CallViewSet(Resource):
     def get_queryset(self) -> QuerySet[CallRecord]:
         """Calls of one's own tenants, and of one's own APIs."""
         return selectors.calls(scope=filtersets.scope_of(self.request))
+
+
+class ContractReportsView(ViaAPI, ListAPIView):
+    """In what calls of an API were not as its OpenAPI document has them, newest first. 404 where one may not see its
+    configuration.
+    """
+
+    serializer_class = serializers.ContractReportSerializer
+
+    def get_queryset(self) -> QuerySet[ContractReport]:
+        """Those of the API of the address."""
+        if getattr(self, "swagger_fake_view", False):
+            return ContractReport.objects.none()
+        user = cast(User, self.request.user)
+        return reports_of(user, get_object_or_404(apis_configured_by(user), slug=self.kwargs["api"]))
 
 
 class FiguresView(ViaAPI):

@@ -10,11 +10,12 @@ from django.urls import reverse
 from apps.access.choices import LIVE
 from apps.access.selectors import plans_visible_to, subscriptions_visible_to
 from apps.access.tokens_of_apis import introspections_nameable_by, issuers_nameable_by
+from apps.analytics.contract_reports import reports_of
 from apps.analytics.upstream_failures import failures_by_cause
 from apps.catalog.choices import LIFECYCLE, Transition
 from apps.catalog.document import UpstreamFields, upstream_document
 from apps.catalog.egress import refused_upstreams
-from apps.catalog.models import API, Revision
+from apps.catalog.models import API, OpenAPIDocument, Revision
 from apps.catalog.policies import (
     can_delete_api,
     can_edit_api,
@@ -33,7 +34,7 @@ from apps.console.object_lookup import a_revision, an_api
 from apps.console.page_access import SignedInRequest, of, page
 from apps.console.pending_decisions import waiting_for
 from apps.console.policy_sentences import sentences
-from apps.console.tables import QueueTable, RevisionTable, SubscriptionTable
+from apps.console.tables import ContractReportTable, QueueTable, RevisionTable, SubscriptionTable
 from apps.console.who_may import who_may
 from apps.tenants.policies import is_administrator
 
@@ -46,6 +47,7 @@ TABS = (
     ("api_access", "Access"),
     ("api_cache", "Cache"),
     ("api_traffic", "Upstreams"),
+    ("api_contract", "Contract"),
     ("api_documentation", "Documentation"),
     ("api_revisions", "Revisions"),
     ("api_settings", "Settings"),
@@ -163,6 +165,14 @@ def documentation(request: SignedInRequest, api: API) -> HttpResponse:
     ):
         return done_with_receipt(request, _slug(api, "api_documentation"), "The documentation is saved")
     return tabbed(request, api, "apis/documentation.html", status=422 if form.errors else 200, form=form)
+
+
+@page(load=an_api, may=can_view_configuration)
+def contract(request: SignedInRequest, api: API) -> HttpResponse:
+    """In what its calls are not as its OpenAPI document has them."""
+    document = OpenAPIDocument.objects.filter(api=api).defer("document").first()
+    table = listing(request, reports_of(request.user, api), ContractReportTable)["table"]
+    return tabbed(request, api, "apis/contract.html", table=table, document=document)
 
 
 @page(load=an_api, may=can_view_configuration)
