@@ -196,7 +196,7 @@ class APISettings(models.Model):
         AUTHENTICATION,
         Tab.SETTINGS,
         "Callers",
-        help="How they say who they are.",
+        help="How they say who they are. Of several ways, the first that a call has something for decides.",
         anchor="authentication",
         in_catalogue=True,
     ).of(models.JSONField(default=key_only))

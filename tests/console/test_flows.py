@@ -183,6 +183,8 @@ def test_ways_of_saying_who_calls_are_chosen_in_an_order(world, browse):
     save(authentication=["api_key", "", "none", "api_key"])
     assert saved() == ["api_key", "none"]
     assert save(authentication=["", ""]).status_code == 422
+    again = save(authentication=["none", "", ""], name="").content.decode()
+    assert again.count('name="authentication"') == 3
     assert errors_of(save(authentication=["telepathy"])).keys() == {"authentication"}
     assert saved() == ["api_key", "none"]
 

@@ -259,7 +259,7 @@ class OrderedSelects(forms.SelectMultiple):
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """The lists, each with a name of its own for those who don't see them."""
-        chosen = list(value or ())
+        chosen = [word for word in value or () if word]
         places = min(len(chosen) + 2, len(list(self.choices)))
         attrs = {**self.attrs, **(attrs or {})}
         lists = []
