@@ -11,6 +11,7 @@ from apps.audit.models import Entry
 from apps.fleet.compile import all_credentials, compile_introspection, compile_issuer
 from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
+from apps.tenants.services import tenant_suspend
 from apps.wire.api_keys import identifier_digest
 from tests.support.cast import make_api, make_application, make_introspection, make_issuer, make_subscription
 
@@ -119,3 +120,10 @@ def test_a_client_id_has_no_secret_to_rotate_but_apis_that_it_is_good_for(cast):
     with pytest.raises(Conflict, match="bot is no API key"):
         key_rotate(actor=cast.alice, key=row)
     assert key_update(actor=cast.alice, key=row, apis=["products"]).apis == ["products"]
+
+
+def test_client_ids_of_a_suspended_tenant_open_nothing(cast):
+    client_id_add(actor=PLATFORM, application=make_application(cast.acme), client_id="bot")
+    tenant_suspend(actor=PLATFORM, tenant=cast.acme)
+    records = {digest: record for each in all_credentials() for digest, record in each.items()}
+    assert records[found_by("", "bot")].state == "tenant_suspended"
