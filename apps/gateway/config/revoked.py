@@ -4,7 +4,7 @@ import logging
 from array import array
 from bisect import bisect_left
 
-from apps.wire.revocations import BUCKETS, HASH_BYTES, MARK_BYTES, bucket_of, pack, unpack
+from apps.wire.revocations import BUCKETS, HASH_BYTES, MARK_BYTES, pack, unpack
 from apps.wire.snapshot import Revoked
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class RevokedTable:
         """Whether a token with this hash, of its ID or its subject, is revoked, where it was ``issued`` in this second (Unix time).
         One that doesn't say when counts as issued before everything.
         """
-        bucket = self._buckets.get(bucket_of(hashed))
+        bucket = self._buckets.get(hashed >> 56)
         if bucket is None:
             return False
         hashes, marks = bucket
