@@ -3,7 +3,16 @@
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
-from apps.access.models import AccessRequest, Application, Credential, Introspection, Issuer, Plan, Subscription
+from apps.access.models import (
+    AccessRequest,
+    Application,
+    Credential,
+    Introspection,
+    Issuer,
+    Plan,
+    Revocation,
+    Subscription,
+)
 from apps.access.selectors import (
     applications_visible_to,
     introspections_visible_to,
@@ -11,6 +20,7 @@ from apps.access.selectors import (
     keys_visible_to,
     plans_visible_to,
     requests_visible_to,
+    revocations_visible_to,
     subscriptions_visible_to,
 )
 from apps.catalog.choices import Transition
@@ -88,6 +98,11 @@ def a_key(user: User, number: int) -> Credential:
 def an_issuer(user: User, slug: str) -> Issuer:
     """An issuer of the platform, or of one of the reader's tenants."""
     return get_object_or_404(issuers_visible_to(user).select_related("tenant"), slug=slug)
+
+
+def a_revocation(user: User, number: int) -> Revocation:
+    """A revoked subject or token, of an issuer that the reader may change."""
+    return get_object_or_404(revocations_visible_to(user), pk=number)
 
 
 def an_introspection(user: User, slug: str) -> Introspection:

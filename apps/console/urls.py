@@ -22,6 +22,7 @@ from apps.console.views import (
     plans,
     platform,
     requests,
+    revocations,
     subscriptions,
     warming,
 )
@@ -127,6 +128,8 @@ urlpatterns = [
     path("issuers/<slug:slug>/delete/", issuers.delete, name="issuer_delete"),
     path("issuers/<slug:slug>/keys/", issuers.keys, name="issuer_keys"),
     path("issuers/<slug:slug>/test/", issuers.test, name="issuer_test"),
+    path("issuers/<slug:slug>/revoke/", revocations.new, name="issuer_revoke"),
+    path("revocations/<int:number>/restore/", revocations.restore, name="revocation_restore"),
     path("introspections/new/", introspections.new, name="introspection_new"),
     path("introspections/<slug:slug>/", introspections.one, name="introspection"),
     path("introspections/<slug:slug>/edit/", introspections.edit, name="introspection_edit"),

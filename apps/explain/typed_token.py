@@ -10,7 +10,7 @@ from django.utils import timezone
 from msgspec import structs
 
 from apps.access.choices import CredentialKind
-from apps.access.models import Application, Credential
+from apps.access.models import Application, Credential, Revocation
 from apps.access.models import Issuer as IssuerRow
 from apps.access.policies import can_edit_issuer
 from apps.access.selectors import applications_visible_to, in_force
@@ -21,7 +21,8 @@ from apps.catalog.policies import apis_visible_to
 from apps.explain.issuer_keys import KeysAway, keys_of
 from apps.fleet.compile import compile_api, compile_issuer
 from apps.gateway.pipeline.authenticators.jwt import SignedTokens
-from apps.gateway.pipeline.authenticators.jwt.examination import Examination, examine
+from apps.gateway.pipeline.authenticators.jwt.examination import Examination, Finding, examine
+from apps.gateway.pipeline.authenticators.jwt.revocations import hashes_of, issued_at
 from apps.gateway.pipeline.authenticators.token_faults import TokenFault
 from apps.gateway.pipeline.authenticators.token_rules import missing, plain_claims
 from apps.tenants.actors import Actor
@@ -83,9 +84,23 @@ def _examined(actor: Actor, row: IssuerRow, token: bytes) -> TypedToken:
     if len(without_keys.findings) == 1:  # it can't be read
         return TypedToken(without_keys)
     try:
-        return TypedToken(examine(token, issuer, keys_of(row), now))
+        return TypedToken(_with_revocations(examine(token, issuer, keys_of(row), now), issuer))
     except KeysAway as away:
         return TypedToken(without_keys, str(away) if can_edit_issuer(actor, row) else "")
+
+
+def _with_revocations(found: Examination, issuer: Issuer) -> Examination:
+    """With what a gateway would find last of all: that the token, or its subject until then, is revoked."""
+    if found.fault is not None:
+        return found
+    digests = [f"{each:016x}" for each in hashes_of(found.claims, issuer.slug, settings.KEY_PEPPER)]
+    issued = issued_at(found.claims)
+    for each in Revocation.objects.filter(digest__in=digests):
+        if each.not_before is None or issued is None or issued <= int(each.not_before.timestamp()):
+            about = "jti" if each.not_before is None else "sub"
+            others = tuple(other for other in found.findings if other.about != about)
+            return replace(found, findings=(*others, Finding(about, found.claims.get(about), TokenFault.REVOKED)))
+    return found
 
 
 def _application(issuer: Issuer, client: str) -> Application | None:

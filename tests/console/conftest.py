@@ -9,8 +9,17 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.access.models import AccessRequest, Application, Credential, Introspection, Issuer, Plan, Subscription
-from apps.access.services import NewKey, client_id_add
+from apps.access.models import (
+    AccessRequest,
+    Application,
+    Credential,
+    Introspection,
+    Issuer,
+    Plan,
+    Revocation,
+    Subscription,
+)
+from apps.access.services import NewKey, client_id_add, subject_revoke
 from apps.audit.models import Entry
 from apps.caching.models import Purge
 from apps.catalog.models import API, HostName
@@ -54,6 +63,7 @@ class World:
     issuer: Issuer
     introspection: Introspection
     client_id: Credential
+    revocation: Revocation
 
 
 @pytest.fixture
@@ -66,6 +76,7 @@ def world(cast: Cast, state_redis: Any) -> World:
     subscription = make_subscription(application, api, plan)
     asked = make_request(cast.charlie, make_application(cast.globex, "mobile"), api, plan)
     make_calls({"api": "products"}, HIT, {"status": 502, "cache": "BYPASS", "code": "upstream_unreachable"})
+    issuer = make_issuer()
     return World(
         people=cast,
         api=api,
@@ -84,9 +95,10 @@ def world(cast: Cast, state_redis: Any) -> World:
             api_slug="products", top=100, rate=10, state="running", total=100, done=40, stored=38, failed=2
         ),
         host=host_claim(actor=cast.alice, tenant=cast.acme, host="shop.acme.test"),
-        issuer=make_issuer(),
+        issuer=issuer,
         introspection=make_introspection(),
         client_id=client_id_add(actor=cast.ada, application=application, client_id="bot-client"),
+        revocation=subject_revoke(actor=cast.ada, issuer=issuer, subject="ann@corp.test"),
     )
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from django.urls import reverse
 
-from apps.access.models import Credential, Introspection, Issuer
+from apps.access.models import Credential, Introspection, Issuer, Revocation
 from apps.catalog.models import API
 from tests.console.conftest import errors_of, last_entry, text_of
 from tests.explain.test_typed_token import PUBLIC, token
@@ -376,3 +376,35 @@ def test_an_api_that_takes_tokens_alone_is_tried_with_one_and_without_an_applica
     assert "This API takes no keys. Write what it takes into the headers below: Token (JWT)" in text_of(answer)
     assert "Authorization: Bearer YOUR_TOKEN" in text_of(answer)
     assert "application" not in answer.context["form"].fields
+
+
+def test_a_subject_and_a_token_are_revoked_on_the_issuers_page_and_a_subject_restored(world, browse):
+    ada, address = browse(world.people.ada), reverse("console:issuer_revoke", args=["corp"])
+    for kind, value, said in (
+        ("subject", "ben@corp.test", "The subject's tokens are revoked"),
+        ("jti", "the-id-of-a-token", "The token is revoked"),
+    ):
+        answer = ada.post(address, {"kind": kind, "value": value, "comment": "left"}, follow=True)
+        assert said in text_of(answer)
+        assert value not in answer.content.decode(), "a masked form alone"
+        assert last_entry().verb == {"jti": "revocation.token"}.get(kind, "revocation.subject")
+    page = shown(ada, "issuer", "corp")
+    assert "ben@…" in page
+    assert "the-…" in page
+    found = Revocation.objects.get(shown="ben@…")
+    restored = ada.post(reverse("console:revocation_restore", args=[found.pk]), {"comment": ""}, follow=True)
+    assert "The subject is restored" in text_of(restored)
+    assert not Revocation.objects.filter(pk=found.pk).exists()
+
+
+def test_what_is_no_subject_is_said_beside_its_field(world, browse):
+    ada, address = browse(world.people.ada), reverse("console:issuer_revoke", args=["corp"])
+    assert errors_of(ada.post(address, {"kind": "subject", "value": ""})).keys() == {"value"}
+    assert errors_of(ada.post(address, {"kind": "all", "value": "x"})).keys() == {"kind"}
+
+
+def test_who_may_not_change_an_issuer_sees_nothing_of_what_is_revoked(world, browse):
+    alice = browse(world.people.alice)
+    assert "Revoked" not in shown(alice, "issuer", "corp")
+    assert alice.get(reverse("console:issuer_revoke", args=["corp"])).status_code == 403
+    assert alice.get(reverse("console:revocation_restore", args=[world.revocation.pk])).status_code == 404

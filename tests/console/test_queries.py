@@ -10,7 +10,7 @@ from pathlib import Path
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.access.services import client_id_add
+from apps.access.services import client_id_add, token_revoke
 from apps.catalog.models import API
 from tests.console.test_routes import ROUTES, address_of
 from tests.support.cast import (
@@ -60,6 +60,7 @@ def test_more_rows_cost_no_more_queries(world, browse):
             API.objects.filter(pk=api.pk).update(jwt=api.jwt | {"issuers": ["corp"]}, introspection="legacy")
             make_issuer(f"id-{name}")
             make_introspection(f"server-{name}")
+            token_revoke(actor=world.people.ada, issuer=world.issuer, jti=name)
             make_key(world.application, name)
             client_id_add(actor=world.people.ada, application=world.application, client_id=name)
             application = make_application(world.people.acme, f"bot-{name}")

@@ -94,6 +94,7 @@ def address_of(name: str, world: World) -> str:
         ("invitation_", {"slug": "acme", "number": world.invitation.pk}),
         ("issuer", {"slug": world.issuer.slug}),
         ("introspection", {"slug": world.introspection.slug}),
+        ("revocation_", {"number": world.revocation.pk}),
         ("tenant", {"slug": "acme"}),
         ("invite", {"slug": "acme"}),
         ("user", {"number": people.bob.pk}),

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from jwt.algorithms import ECAlgorithm
 
 from apps.access.models import Issuer
-from apps.access.services import client_id_add, key_revoke
+from apps.access.services import client_id_add, key_revoke, subject_revoke, token_revoke
 from apps.catalog.models import API
 from apps.explain.issuer_keys import LARGEST, KeysAway, keys_of
 from apps.explain.typed_token import TypedToken, explain_token
@@ -59,6 +59,15 @@ def test_nothing_is_wrong_with_a_good_token(cast, corp):
     found = explain_token(cast.ada, corp, token(scope="read write", sub="alice"))
     assert found.is_good
     assert found.examination.client == "robot"
+
+
+def test_a_revoked_token_is_told_of_as_one(cast, corp):
+    now = int(time.time())
+    token_revoke(actor=PLATFORM, issuer=corp, jti="lost")
+    subject_revoke(actor=PLATFORM, issuer=corp, subject="alice")
+    assert wrong(explain_token(cast.ada, corp, token(jti="lost"))) == {"jti": "token_revoked"}
+    assert wrong(explain_token(cast.ada, corp, token(sub="alice", iat=now - 60))) == {"sub": "token_revoked"}
+    assert wrong(explain_token(cast.ada, corp, token(sub="alice", iat=now + 20))) == {}
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,15 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
-from apps.access.choices import ClientAuthentication
+from apps.access.choices import ClientAuthentication, RevocationKind
 from apps.access.jwk_sets import SIGNATURES
-from apps.access.models import Introspection, Issuer
+from apps.access.models import Introspection, Issuer, Revocation
+from apps.access.services import subject_revoke, token_revoke
 from apps.access.token_documents import ANY
 from apps.console.forms.access import in_the_future
 from apps.console.forms.apis import TenantField
 from apps.console.forms.fields import ConsoleForm, DurationField, MomentField, WordsField, helped, needed
+from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
 
 SHARED_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
@@ -293,6 +295,42 @@ class ClientIDForm(ConsoleForm):
         data = dict(self.cleaned_data)
         known = self.known[data.pop("known_to")]
         return data | known
+
+
+class RevocationForm(ConsoleForm):
+    """What is revoked at an issuer: a token by its ID, or a subject's tokens until now."""
+
+    kind = forms.ChoiceField(
+        choices=[
+            (RevocationKind.SUBJECT, "All tokens of a subject that were issued until now"),
+            (RevocationKind.JTI, "One token"),
+        ],
+        label="What",
+        widget=forms.RadioSelect,
+        initial=RevocationKind.SUBJECT,
+    )
+    value = forms.CharField(
+        max_length=512,
+        strip=False,
+        label="Subject or token ID",
+        help_text="What the token says in sub, or in jti, to the letter. It is kept as a hash.",
+    )
+    comment = forms.CharField(required=False, max_length=300, label="Why", help_text="For the audit log.")
+
+    def __init__(self, *args: Any, issuer: Issuer, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.issuer = issuer
+
+    def arguments(self) -> dict[str, Any]:
+        """With the issuer."""
+        return self.cleaned_data | {"issuer": self.issuer}
+
+    @staticmethod
+    def revoke(*, actor: Actor, issuer: Issuer, kind: str, value: str, comment: str) -> Revocation:
+        """By the service for its kind."""
+        if kind == RevocationKind.JTI:
+            return token_revoke(actor=actor, issuer=issuer, jti=value, comment=comment)
+        return subject_revoke(actor=actor, issuer=issuer, subject=value, comment=comment)
 
 
 class TestTokenForm(ConsoleForm):

@@ -12,7 +12,13 @@ from django.views.decorators.cache import never_cache
 
 from apps.access.choices import CredentialKind, KeyState
 from apps.access.models import Credential, Introspection, Issuer
-from apps.access.policies import can_edit_issuer, introspections_visible_to, issuers_visible_to, keys_visible_to
+from apps.access.policies import (
+    can_edit_issuer,
+    introspections_visible_to,
+    issuers_visible_to,
+    keys_visible_to,
+    revocations_visible_to,
+)
 from apps.access.services import issuer_create, issuer_delete, issuer_update
 from apps.access.tokens_of_apis import apis_taking_tokens_of
 from apps.catalog.choices import SERVED
@@ -32,6 +38,9 @@ from apps.explain.typed_token import explain_token
 from apps.tenants.choices import Role
 from apps.tenants.models import User
 from apps.tenants.policies import tenants_of
+
+REVOKED_SHOWN = 10
+"""The newest ones; the REST API lists all."""
 
 
 def may_add_some(user: User, *_: object) -> bool:
@@ -129,11 +138,14 @@ def _keys(issuer: Issuer) -> dict[str, Any]:
 @page(load=an_issuer, may=readers)
 def one(request: SignedInRequest, issuer: Issuer) -> HttpResponse:
     """An issuer: its keys, the APIs that take its tokens, the client IDs known of it, and a place to test a token."""
-    context = {
+    context = _context(request, issuer) | {
         "apis": naming(request.user, apis_taking_tokens_of(issuer)),
         "client_ids": client_ids_of(request.user, issuer),
     }
-    return render(request, "tokens/issuer.html", _context(request, issuer) | context)
+    if context["may_edit"]:
+        revoked = revocations_visible_to(request.user).filter(issuer=issuer)
+        context |= {"revoked": revoked[:REVOKED_SHOWN], "revoked_in_all": revoked.count()}
+    return render(request, "tokens/issuer.html", context)
 
 
 @action(may=may_add_some)
