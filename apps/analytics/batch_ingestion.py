@@ -72,6 +72,7 @@ def ingest_batch(batches: Sequence[Batch], *, unreadable: Exception | None = Non
     account = SettledNumbers.of(_nodes(came))
     items: list[_Item] = []
     tallies: list[call_records.TallyRecord] = []
+    faults: list[call_records.ResponseFaultRecord] = []
     for batch, decoded in came:
         for frame, record in decoded:
             if frame.number in account.settled[batch.incarnation]:
@@ -85,10 +86,12 @@ def ingest_batch(batches: Sequence[Batch], *, unreadable: Exception | None = Non
             elif isinstance(record, call_records.TallyRecord):
                 if account.settle_first(record):
                     tallies.append(record)
+            elif isinstance(record, call_records.ResponseFaultRecord):
+                faults.append(record)
             elif record.kind != call_records.BEGUN:
                 items.append(_Item(record, batch.incarnation, frame))
     calls = _insert(_without_known_endings(items), account)
-    count_faults(calls)
+    count_faults(calls, faults)
     add_figures((call for call in calls if not _IN_NO_FIGURE.intersection(call.flags)), tallies)
     account.save()
     keys: dict[int, float] = {}
@@ -256,6 +259,10 @@ def _check(record: call_records.SpooledRecord) -> None:
         return
     if isinstance(record, call_records.TallyRecord):
         _check_tally(record)
+        return
+    if isinstance(record, call_records.ResponseFaultRecord):
+        record.call_id, record.api = _text(record.call_id, 32), _text(record.api, 64)
+        record.operation = _text(record.operation, 311)
         return
     if record.kind not in (call_records.CALL, call_records.BEGUN, call_records.ENDED):
         raise ValueError(f"{record.kind!r} is no kind of record")

@@ -10,7 +10,7 @@ from apps.analytics.models import ContractReport
 from apps.catalog.models import API
 from apps.catalog.policies import can_view_configuration
 from apps.tenants.actors import Actor
-from apps.wire.call_records import INVALID, SpooledCallRecord
+from apps.wire.call_records import INVALID, ResponseFaultRecord, SpooledCallRecord
 
 MOST_PER_API = 200
 """Kinds of faults that are told apart: callers choose the names of an object's members, and so the places."""
@@ -20,6 +20,7 @@ OTHERS = ("…", "others")
 
 _STAGES = ("validate_head", "validate")
 _SIGNS = "injection_"
+_NO_NUL = "\N{REPLACEMENT CHARACTER}"
 
 _Key = tuple[str, str, str, str]
 
@@ -31,24 +32,34 @@ def fault_of(call: SpooledCallRecord) -> tuple[str, str] | None:
     for stage, decision, _ in call.trace:
         place, space, rule = decision.rpartition(" ")
         if stage in _STAGES and space and place.startswith("/"):
-            return place.replace("\0", "\N{REPLACEMENT CHARACTER}")[:300], rule[:64]
+            return _cut(place, rule)
     return None
 
 
-def count_faults(calls: Iterable[SpooledCallRecord]) -> None:
-    """Add what was reported of these calls; in the transaction that stores them. No query where nothing was."""
+def count_faults(calls: Iterable[SpooledCallRecord], responses: Iterable[ResponseFaultRecord] = ()) -> None:
+    """Add what was reported of these calls and responses; in the transaction that stores them. No query where nothing was."""
     counted: dict[_Key, ContractReport] = {}
     for call in calls:
         if fault := fault_of(call):
-            key = (call.api, call.operation, *fault)
-            at = datetime.fromtimestamp(call.at, UTC)
-            report = counted.setdefault(key, _new(key, at))
-            report.calls += 1
-            report.first_at = min(report.first_at, at)
-            if at >= report.last_at:
-                report.last_at, report.call_id = at, call.call_id
+            _count(counted, (call.api, call.operation, *fault), call.at, call.call_id)
+    for response in responses:
+        key = (response.api, response.operation, *_cut(response.place, response.rule))
+        _count(counted, key, response.at, response.call_id)
     if counted:
         _store(counted)
+
+
+def _count(counted: dict[_Key, ContractReport], key: _Key, unix: float, call_id: str) -> None:
+    at = datetime.fromtimestamp(unix, UTC)
+    report = counted.setdefault(key, _new(key, at))
+    report.calls += 1
+    report.first_at = min(report.first_at, at)
+    if at >= report.last_at:
+        report.last_at, report.call_id = at, call_id
+
+
+def _cut(place: str, rule: str) -> tuple[str, str]:
+    return place.replace("\0", _NO_NUL)[:300], rule.replace("\0", _NO_NUL)[:64]
 
 
 def reports_of(user: Actor | None, api: API) -> QuerySet[ContractReport]:

@@ -45,6 +45,7 @@ from apps.gateway.upstream.concurrency import ConcurrencyLimits
 from apps.gateway.upstream.exchange import Exchange
 from apps.gateway.upstream.failure_log import FailureLog
 from apps.gateway.upstream.loop_detection import LoopDetection
+from apps.gateway.validation.responses import ResponseReports
 from apps.gateway.validation.validators import Validators
 from apps.wire import api_keys
 from apps.wire.worker_reports import L1
@@ -160,7 +161,12 @@ class Gateway:
         return Pipeline(
             stages,
             Cache(self.store, self.lookups, self.coalescer),
-            Forward(self.coalescer, self.calls, self.invalidation),
+            Forward(
+                self.coalescer,
+                self.calls,
+                self.invalidation,
+                ResponseReports(self.config, self.validators, self.spool.offer),
+            ),
             self.own_endpoints,
             self.config,
             self.trusts,

@@ -91,7 +91,20 @@ class TallyRecord(msgspec.Struct, array_like=True, tag=3):
     number: int = 0
 
 
-SpooledRecord = SpooledCallRecord | LossRecord | TallyRecord
+class ResponseFaultRecord(msgspec.Struct, array_like=True, tag=4):
+    """An upstream's response that isn't as the API's OpenAPI document has it, found after it was sent: ``place`` and ``rule`` say
+    in what, ``call_id`` to which call it was.
+    """
+
+    at: float  # of the call
+    call_id: str
+    api: str
+    operation: str
+    place: str
+    rule: str
+
+
+SpooledRecord = SpooledCallRecord | LossRecord | TallyRecord | ResponseFaultRecord
 
 encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(SpooledRecord).decode

@@ -15,7 +15,7 @@ from apps.catalog.services import api_update, openapi_import
 from apps.gateway.records.spool import frame, new_incarnation
 from apps.tenants.actors import PLATFORM
 from apps.tenants.choices import TokenScope
-from apps.wire.call_records import encode
+from apps.wire.call_records import ResponseFaultRecord, encode
 from tests.analytics.records import NODE, record
 from tests.support.cast import Cast, make_api, make_token
 
@@ -60,6 +60,14 @@ def test_signs_of_an_attack_are_counted_too_and_calls_without_a_report_are_not()
 def test_a_name_with_characters_that_no_database_takes_is_counted():
     take("/body/a\x00b type")
     assert reports()[0][0] == "/body/a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_responses_are_counted_with_the_calls():
+    found = ResponseFaultRecord(AT, f"{LIFE}00000001", "products", "GET /items", "/response/body/a", "type")
+    frames = frame(1, encode(found)) + frame(2, encode(found))
+    ingest_batch([Batch(LIFE, NODE, frames)])
+    ingest_batch([Batch(LIFE, NODE, frames)])
+    assert reports() == [("/response/body/a", "type", 2, "00000001")]
 
 
 def test_the_kinds_that_are_told_apart_are_bounded(monkeypatch):

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from apps.gateway.gateway import Gateway
+from apps.gateway.records.spool import frames
 from apps.gateway.validation import json_body
 from apps.gateway.validation.faults import Fault
 from apps.gateway.validation.injections import injection_in
+from apps.wire.call_records import ResponseFaultRecord, decode
 from apps.wire.snapshot import Validation
 from tests.gateway.contracts import accepting, contract
 from tests.gateway.house import Answered, Door, Origin, Published, api, ok
@@ -314,6 +316,77 @@ async def test_a_contract_that_is_gone_holds_no_more(lane: Door, gateway: Gatewa
     assert gateway.config.part("schema:products") is gateway.config.contract("products")
     gateway.config.drop("schema:products")
     assert gateway.config.contract("products") is None
+
+
+def shows(*statuses: str, schema: Any = None) -> dict[str, Any]:
+    """An operation whose responses of these statuses are JSON."""
+    return {"responses": {status: {"content": {JSON: {"schema": schema or {}}}} for status in statuses}}
+
+
+ANSWERS: dict[str, Any] = {
+    "/items": {"get": shows("200", schema={"type": "array", "items": {"$ref": "#/components/schemas/Item"}})},
+    "/wide": {"get": shows("2XX", "default")},
+}
+FULL = b'{"id": 1, "name": "A", "price": 1}'
+
+
+async def answers(gateway: Gateway, published: Published, origin: Origin) -> Callable[..., Any]:
+    """Responses of ``products`` are held against its document: asks for one, and gives what is reported of it."""
+    validation = Validation(response="report")
+    published.change(api("products", upstreams=origin.url, validation=validation), contract(ANSWERS))
+    await until(lambda: gateway.config.contract("products"))
+
+    async def reported(door: Door, target: str = "/items") -> list[tuple[str, str]]:
+        reports = gateway.pipeline._forward._reports
+        reports._next, looked = 0.0, reports.looked
+        assert (await door.call(f"/products{target}")).status
+        await until(lambda: reports.looked > looked)  # which is put off until the response was sent
+        return faults_of(gateway)
+
+    return reported
+
+
+def faults_of(gateway: Gateway) -> list[tuple[str, str]]:
+    """Of responses, as the spool has them."""
+    found = []
+    for path in sorted(gateway.spool.folder.glob(f"{gateway.spool.incarnation}-*.spool")):
+        found += [decode(frame.record) for frame in frames(path.read_bytes())]
+    return [(each.place, each.rule) for each in found if isinstance(each, ResponseFaultRecord)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (ok(b"[" + FULL + b"]", f"content-type: {JSON}"), None),
+        (ok(b"[" + FULL + b', {"id": 1}]', f"content-type: {JSON}"), ("/response/body/*", "required")),
+        (ok(b'[{"id": "x", "name": "A", "price": 1}]', f"content-type: {JSON}"), ("/response/body/*/id", "type")),
+        (ok(b"[", f"content-type: {JSON}"), ("/response/body", "json")),
+        (ok(b"[]", "content-type: text/html"), ("/response/content-type", "content_type")),
+        (ok(b"x", f"content-type: {JSON}", status="418 I'm a teapot"), ("/response", "status_418")),
+        (ok(b"[5]", f"content-type: {JSON}", "content-encoding: gzip"), None),
+        (ok(b"[" + b" " * 300_000 + b"5]", f"content-type: {JSON}"), None),
+        (ok(b"[5]", f"content-type: {JSON}", "cache-control: max-age=60"), ("/response/body/*", "type")),
+    ],
+)
+async def test_responses_that_the_document_does_not_have_are_reported(
+    lane: Door, gateway: Gateway, published: Published, origin: Origin, answer: bytes, fault: tuple[str, str] | None
+) -> None:
+    origin.paths["/items"] = answer
+    reported = await answers(gateway, published, origin)
+    assert await reported(lane) == ([] if fault is None else [fault])
+
+
+async def test_a_hit_is_not_looked_at_and_only_some_responses_are(
+    lane: Door, gateway: Gateway, published: Published, origin: Origin
+) -> None:
+    origin.paths |= {"/items": ok(b"[5]", f"content-type: {JSON}"), "/wide": ok(b"5", f"content-type: {JSON}")}
+    reported = await answers(gateway, published, origin)
+    gateway.pipeline._forward._reports._next = float("inf")
+    for _ in range(3):
+        await lane.call("/products/items")
+    assert faults_of(gateway) == []
+    assert await reported(lane, "/wide") == []
+    assert len(await reported(lane)) == 1
 
 
 def read(text: bytes) -> object:

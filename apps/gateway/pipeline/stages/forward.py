@@ -9,22 +9,28 @@ from apps.gateway.fetch.invalidation import Invalidation
 from apps.gateway.fetch.responses import failed, passed_on
 from apps.gateway.upstream.calls import UpstreamCalls
 from apps.gateway.upstream.errors import UpstreamError
+from apps.gateway.validation.refusal import OFF
+from apps.gateway.validation.responses import ResponseReports
 from apps.wire.call_records import QUERY
 
 
 class Forward:
     """Asks the upstream for the response of a call that no stage answered."""
 
-    def __init__(self, coalescer: Coalescer, calls: UpstreamCalls, invalidation: Invalidation) -> None:
-        self._coalescer, self._calls, self._invalidation = coalescer, calls, invalidation
+    def __init__(
+        self, coalescer: Coalescer, calls: UpstreamCalls, invalidation: Invalidation, reports: ResponseReports
+    ) -> None:
+        self._coalescer, self._calls, self._invalidation, self._reports = coalescer, calls, invalidation, reports
 
     async def __call__(self, x: Call) -> AnyResponse:
         """Get the response from the upstream, by way of the cache's fetches where the response may be stored or shared."""
         if x.cache_plan.bypass is None:
             if x.query is not None:
                 x.flags += (QUERY,)
-            return await self._coalescer.respond(x)
-        return await self._pass_by(x)
+            response = await self._coalescer.respond(x)
+        else:
+            response = await self._pass_by(x)
+        return response if x.api.validation.response == OFF else self._reports.watch(x, response)
 
     async def _pass_by(self, x: Call) -> AnyResponse:
         """Forward a call that the cache has no part in. A call that may have written something ends what it made wrong
