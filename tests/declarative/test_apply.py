@@ -8,7 +8,7 @@ from apps.access.choices import KeyState, SubscriptionState
 from apps.access.models import Application, Credential, Plan, Subscription
 from apps.audit.models import Entry
 from apps.catalog.choices import APIState
-from apps.catalog.models import API
+from apps.catalog.models import API, OpenAPIDocument
 from apps.declarative.applying import apply
 from apps.declarative.exporting import as_yaml, export
 from apps.declarative.reader import FileError, read_text
@@ -360,6 +360,29 @@ def test_operations_are_exported_and_are_the_same_elsewhere(described):
     assert applied(exported) == ["+ api pets"]
     assert as_yaml(export()) == exported
     assert list(API.objects.get().operations.values("method", "path", "parameters")) == operations
+
+
+VALIDATED = "validation: {request: block, response: report, depth: 8}\n    "
+
+
+def test_how_calls_are_validated_is_exported_and_the_same_elsewhere():
+    applied(DESCRIBED % (VALIDATED + DOCUMENT))
+    api = API.objects.get()
+    assert (api.validate_requests, api.validate_responses, api.json_depth) == ("block", "report", 8)
+    exported = as_yaml(export())
+    assert applied(exported) == []
+    [line] = applied(DESCRIBED % ("validation: {request: report}\n    " + DOCUMENT))
+    assert "validation.request block → report" in line
+    assert applied(exported) != []
+    assert as_yaml(export()) == exported
+    assert "validation.request" in refusal_of(DESCRIBED % "validation: {request: maybe}")[0]
+
+
+def test_a_document_from_before_validation_is_read_anew():
+    applied(DESCRIBED % DOCUMENT)
+    OpenAPIDocument.objects.update(contract=[])
+    applied(DESCRIBED % DOCUMENT)
+    assert OpenAPIDocument.objects.get().contract
 
 
 def test_a_plan_names_the_operations_that_come_and_go():
