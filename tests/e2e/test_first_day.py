@@ -55,7 +55,7 @@ def make_application_and_key(page: Page, gateway: str) -> str:
     expect(dialog.locator("#new-key-curl")).to_contain_text(gateway)
     expect(dialog.locator("#new-key-curl")).to_contain_text(key)
     dialog.get_by_role("link", name="I have it").click()
-    expect(page.get_by_role("heading", name="Keys")).to_be_visible()
+    expect(page.get_by_role("heading", name="Credentials")).to_be_visible()
     assert key not in page.content()
     return key
 
