@@ -21,6 +21,8 @@ if not all(FIELD_KEYS):
 # What travels through Redis carries a MAC: whoever can write to Redis still can't mint a key or a cached answer.
 SNAPSHOT_MAC_KEY = derived(KEY_PEPPER.decode(), "snapshot")
 ENTRY_MAC_KEY = derived(KEY_PEPPER.decode(), "cached entry")
+# And each entry of the audit log: whoever can write to the database alone can't write its chain anew.
+AUDIT_MAC_KEY = derived(KEY_PEPPER.decode(), "audit entry")
 
 DEBUG = read("DEBUG", False, parsers.flag)
 # Whether the first start makes the demo.

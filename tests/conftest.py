@@ -15,6 +15,7 @@ import redis.asyncio
 from django.conf import settings
 
 from apps.supervisor.valkey import EmbeddedValkey, ValkeyRole, ValkeySettings
+from tests.support.audit_log import let_tests_empty_it
 from tests.support.cast import cast
 from tests.support.examples import examples
 from tests.support.letters import sent
@@ -42,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes says something of the machine: no test is about that.
     hypothesis.settings.register_profile("untimed", deadline=None, max_examples=examples(100))
     hypothesis.settings.load_profile("untimed")
+    let_tests_empty_it()
     if config.getoption("--random-order") == "":
         config.option.random_order = str(random.randrange(10**6))
 

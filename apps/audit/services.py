@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.utils import timezone
 
+from apps.audit import chain, verification
 from apps.audit.models import Entry, Epoch
 from apps.foundation.hooks import Hook
 from apps.foundation.via import via
@@ -79,9 +80,7 @@ def change(
         yield audit_entry
         if audit_entry.dropped:
             return
-        Epoch.objects.filter(pk=1).update(n=F("n") + 1)
-        entry = Entry.objects.create(
-            epoch=Epoch.objects.values_list("n", flat=True).get(pk=1),
+        entry = _append(
             actor_email=getattr(actor, "email", ""),
             via=via.get(),
             verb=audit_entry.verb,
@@ -96,6 +95,15 @@ def change(
             recorded(entry, actor, audit_entry.about)
         if audit_entry.affects:
             transaction.on_commit(partial(_wake, entry.epoch), robust=True)
+
+
+def _append(**content: Any) -> Entry:
+    """Write the next entry of the chain, with its number. The row of ``Epoch`` is locked."""
+    before = verification.head()
+    content |= {"epoch": before.epoch + 1, "previous_hash": before.hash, "at": timezone.now()}
+    links = chain.links_of(content)
+    Epoch.objects.filter(pk=1).update(n=before.epoch + 1, head=links.hash)
+    return Entry.objects.create(**content, **links._asdict())
 
 
 def _wake(epoch: int) -> None:

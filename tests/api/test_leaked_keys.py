@@ -12,6 +12,7 @@ from apps.notifications.models import Notification
 from apps.tenants.choices import TokenScope
 from apps.wire.api_keys import make_key
 from tests.api.test_scopes import calls_with
+from tests.support.audit_log import age
 from tests.support.cast import make_application
 
 ADDRESS = "/api/v1/leaked-keys/"
@@ -72,7 +73,7 @@ def test_people_of_a_key_that_lives_are_told_where_it_was_found_once_a_day(cast,
     entry = Entry.objects.get(verb="key.leak")
     assert URL in entry.comment
     assert live.secret not in str(Entry.objects.values_list("target", "comment", "changes"))
-    Entry.objects.filter(pk=entry.pk).update(at=timezone.now() - timedelta(days=2))
+    age(Entry.objects.filter(pk=entry.pk), timedelta(days=2))
     ask(calls_with(cast.charlie, TokenScope.SCAN), live.secret)
     assert Notification.objects.filter(kind="key.leak").count() == 4
 

@@ -22,6 +22,7 @@ from apps.tenants.choices import Role
 from apps.tenants.models import Invitation, Membership, User
 from apps.tenants.selectors import invitation_find
 from apps.tenants.tasks import notify
+from tests.support.audit_log import age
 from tests.support.cast import PASSWORD, Cast, make_tenant, make_token, make_user
 
 Sent = Callable[[Callable[[], Any]], Any]
@@ -318,7 +319,7 @@ def test_a_tenant_writes_to_an_address_three_times_a_day(cast: Cast):
     invitations.invitation_cancel(actor=cast.alice, invitation=asked)
     with pytest.raises(ValidationError, match="3 times in a day"):
         invite(cast)
-    Entry.objects.filter(verb__startswith="invitation.").update(at=timezone.now() - timedelta(days=1, seconds=1))
+    age(Entry.objects.filter(verb__startswith="invitation."), timedelta(days=1, seconds=1))
     invite(cast)
 
 
@@ -327,7 +328,7 @@ def test_who_declined_is_left_alone_for_a_month(cast: Cast):
     with pytest.raises(ValidationError, match="may ask again after 30 days"):
         invite(cast)
     invitations.invitation_create(actor=cast.charlie, tenant=cast.globex, email="nina@else.test", role="viewer")
-    Entry.objects.filter(verb__startswith="invitation.").update(at=timezone.now() - timedelta(days=30, seconds=1))
+    age(Entry.objects.filter(verb__startswith="invitation."), timedelta(days=30, seconds=1))
     invite(cast)
 
 
@@ -344,7 +345,7 @@ def test_a_tenant_writes_twenty_letters_an_hour(cast: Cast):
     with pytest.raises(ValidationError, match="20 invitations in an hour"):
         invite(cast)
     invitations.invitation_create(actor=cast.charlie, tenant=cast.globex, email="x@y.test", role="viewer")
-    Entry.objects.filter(verb="invitation.create").update(at=timezone.now() - timedelta(hours=1, seconds=1))
+    age(Entry.objects.filter(verb="invitation.create"), timedelta(hours=1, seconds=1))
     invite(cast)
 
 
