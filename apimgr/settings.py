@@ -341,6 +341,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    # Fields of one name with choices of their own each.
+    "ENUM_NAME_OVERRIDES": {
+        "CredentialKindEnum": "apps.access.choices.CredentialKind",
+        "RevocationKindEnum": "apps.access.choices.RevocationKind",
+        "PurgeKindEnum": "apps.caching.choices.PurgeKind",
+    },
 }
 
 DJANGO_TABLES2_TEMPLATE = "tables/table.html"

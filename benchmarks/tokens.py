@@ -37,7 +37,7 @@ NAME = "https://id.corp.test/"
 
 def key_for(algorithm: str) -> Any:
     """A new key pair."""
-    parameters = {"kid": "one"}
+    parameters: Any = {"kid": "one"}
     return (
         jwk.ECKey.generate_key("P-256", parameters)
         if algorithm == "ES256"

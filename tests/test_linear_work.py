@@ -482,6 +482,7 @@ ELSEWHERE = {
     "apps.gateway.pipeline.client_address.networks_of": "reads a setting, at start",
     "apps.wire.snapshot.with_needs": "its text is a definition's name, no client's",
     "apps.gateway.validation.json_body.read": "refuses most: tests/gateway/test_validation.py",
+    "apps.gateway.samples.samples_of": "its texts are slugs and outcomes, no client's",
     "apps.gateway.pipeline.stages.authorize.refusal_of": "its text is an API's slug, no client's",
 }
 

@@ -101,6 +101,6 @@ def test_a_certificate_by_which_no_client_should_be_known_is_refused_with_the_re
     ids=["Ed25519", "RSA", "for clients", "no authority", "begins tomorrow"],
 )
 def test_usual_certificates_are_taken(cast: Cast, make: object):
-    certificate = make()  # type: ignore[operator]
+    certificate = make()
     application = make_application(cast.acme)
     assert services.certificate_add(actor=cast.bob, application=application, name="ci", certificate=pem(certificate)).pk

@@ -71,7 +71,7 @@ def test_what_makes_no_signing_key_is_refused_next_to_its_field(cast: Cast, fiel
     given = {"name": "ci", "key_id": "partner-7", "secret": SECRET, field: value}
     application = make_application(cast.acme)
     with pytest.raises(ValidationError) as refused:
-        services.signing_key_import(actor=cast.bob, application=application, **given)  # type: ignore[arg-type]
+        services.signing_key_import(actor=cast.bob, application=application, **given)
     assert refused.value.message_dict.keys() == {field}
 
 

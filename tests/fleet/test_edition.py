@@ -115,7 +115,7 @@ def catalogue() -> None:
             kind=kind, issuer=own, digest=digest, not_before=not_before, expires_at=datetime(2999, 1, 1, tzinfo=UTC)
         )
     make_introspection("own", platform, client_id="gw", secret="made-up")
-    rules = {"required_scopes": ["read"], "required_claims": {"tier": ["gold", 1]}, "issuers": ["own"]}
+    rules: dict[str, Any] = {"required_scopes": ["read"], "required_claims": {"tier": ["gold", 1]}, "issuers": ["own"]}
     rules |= {"operations": [{"methods": ["GET"], "path": "/items/{id}", "required_scopes": ["items"]}]}
     api_update(actor=PLATFORM, api=api, jwt=rules, introspection="own")
     bot = make_application(acme)

@@ -285,7 +285,7 @@ class Decisions(RuleBasedStateMachine):
     def gateways_answer_what_is_allowed_and_nothing_else(self) -> None:
         receipt = wait_for_receipt()
         assert (receipt.workers, receipt.in_force) == (2, 2)
-        calls = [{"key": secret} for secret in self.keys]
+        calls: list[dict[str, str | None]] = [{"key": secret} for secret in self.keys]
         calls += [{"key": None, "authorization": f"Bearer {each.text}"} for each in self.tokens]
         allowed = [good for _, good in self.keys.values()] + [self._is_good(each) for each in self.tokens]
         open_to_it = self.active and not self.suspended_tenant

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import product
 from typing import Any
 from urllib.parse import unquote_plus
@@ -453,7 +454,7 @@ async def test_while_the_server_is_gone_known_tokens_work_and_others_wait_for_it
     assert (await called(asking_lane, "inactive")).status == 401
     async with Origin(server.origin.port) as again:
         back = IntrospectionServer(again, server.tokens)
-        await until(lambda: status_is(asking_lane, "new", 200))
+        await until(partial(status_is, asking_lane, "new", 200))
         assert len(back.questions) == 1
 
 
@@ -701,7 +702,7 @@ async def test_a_server_is_asked_under_the_egress_rules_of_its_tenant(
     assert (answer.status, code_of(answer)) == (503, "not_ready")
     assert not server.questions
     await publish(asking_lane.gateway, published, Egress("acme", ("127.0.0.0/8",)))
-    await until(lambda: status_is(asking_lane, "token", 200))
+    await until(partial(status_is, asking_lane, "token", 200))
 
 
 RULES = TokenRules(

@@ -80,7 +80,7 @@ class Keys:
         while isinstance(found, Need):
             await found.wait()
             found = identified(given, self.sources)
-        return None if isinstance(found, Identified) or found is None else TokenFault(found.why)
+        return None if isinstance(found, Identified) or found is None else TokenFault(found.why)  # type: ignore[call-arg]
 
     async def settled(self) -> None:
         """What was started beside the calls has ended."""

@@ -71,7 +71,7 @@ def identified(
 def fault_of(given: str, sources: Sources | None = None, **how: Any) -> TokenFault | None:
     found = identified(given, sources, **how)
     assert not isinstance(found, Need)
-    return TokenFault(found.why) if isinstance(found, Refused) else None
+    return TokenFault(found.why) if isinstance(found, Refused) else None  # type: ignore[call-arg]
 
 
 # Good ones
