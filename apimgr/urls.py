@@ -15,6 +15,7 @@ rest_api = [
     path("", include("apps.purging.api.urls")),
     path("", include("apps.warming.api.urls")),
     path("", include("apps.invalidation.api.urls")),
+    path("", include("apps.security_events.api.urls")),
     path("", include("apps.explain.api.urls")),
     path("", include("apps.notifications.api.urls")),
 ]

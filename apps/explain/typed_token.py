@@ -18,8 +18,8 @@ from apps.access.tokens_of_apis import apis_taking_tokens_of
 from apps.catalog.choices import SERVED
 from apps.catalog.models import API
 from apps.catalog.policies import apis_visible_to
-from apps.explain.issuer_keys import KeysAway, keys_of
 from apps.fleet.compile import compile_api, compile_issuer
+from apps.fleet.issuer_keys import KeysAway, keys_of
 from apps.gateway.pipeline.authenticators.jwt import SignedTokens
 from apps.gateway.pipeline.authenticators.jwt.examination import Examination, Finding, examine
 from apps.gateway.pipeline.authenticators.jwt.revocations import hashes_of, issued_at

@@ -20,6 +20,7 @@ CALLS_WRITTEN = "apimgr:calls:written"  # hash: incarnation -> JSON [last frame,
 CALLS_LOCK = "apimgr:calls:ingesting"  # who ingests now
 WARMING = "apimgr:warming"  # who works on warm-ups now
 COPIES = "apimgr:copies"  # hash: id of a disk copy -> what its agent last said of it
+SECURITY_EVENT = "apimgr:security-event:"  # + hash of issuer and ID: there while the same token could be taken again
 AGENTS = "apimgr:agents"  # hash: node -> JSON of what its agent last said of its spool
 
 

@@ -35,7 +35,7 @@ LISTED: dict[str, dict[str, str]] = {
     "apps/wire/redis_client.py": {".from_url": OPERATOR, "Sentinel": OPERATOR, "AsyncSentinel": OPERATOR},
     "apps/invalidation/consumer.py": {".create_connection": OPERATOR, "Connection": OPERATOR},
     "apps/invalidation/forwarding.py": {"httpx.Client": "names the type of the guard's client"},
-    "apps/explain/issuer_keys.py": {"httpx.Client": "names the type of the guard's client"},
+    "apps/fleet/issuer_keys.py": {"httpx.Client": "names the type of the guard's client"},
     "apps/supervisor/valkey.py": {
         "socket.socket": "a Unix socket of the embedded servers",
         ".connect": OPERATOR,

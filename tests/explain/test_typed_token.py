@@ -15,8 +15,8 @@ from jwt.algorithms import ECAlgorithm
 from apps.access.models import Issuer
 from apps.access.services import client_id_add, key_revoke, subject_revoke, token_revoke
 from apps.catalog.models import API
-from apps.explain.issuer_keys import LARGEST, KeysAway, keys_of
 from apps.explain.typed_token import TypedToken, explain_token
+from apps.fleet.issuer_keys import LARGEST, KeysAway, keys_of
 from apps.tenants.actors import PLATFORM
 from tests.support.cast import Cast, make_api, make_application, make_issuer, make_plan, make_subscription
 

@@ -33,8 +33,8 @@ from apps.console.object_lookup import an_issuer
 from apps.console.page_access import SignedInRequest, anyone, page
 from apps.console.tables import IntrospectionTable, IssuerTable, api_url, issuer_url
 from apps.console.token_words import claim_lines, key_lines
-from apps.explain.issuer_keys import KeysAway, keys_of
 from apps.explain.typed_token import explain_token
+from apps.fleet.issuer_keys import KeysAway, keys_of
 from apps.tenants.choices import Role
 from apps.tenants.models import User
 from apps.tenants.policies import tenants_of

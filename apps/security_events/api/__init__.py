@@ -1,0 +1,1 @@
+"""Where issuers push security events."""
