@@ -3,12 +3,16 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
-from django.core.management import call_command
+from django.conf import settings
+from django.core.management import call_command, get_commands, load_command_class
 from django.core.management.base import CommandError
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, ProgrammingError, connection
 
+from apps.foundation.database_command import DatabaseCommand
 from apps.supervisor.checks import state_server_keeps_what_it_is_given, the_console_has_a_host_of_its_own
 from apps.supervisor.data_lock import DataDirectoryInUse, DataLock, holder
 from apps.supervisor.orphan_guard import left_over
@@ -140,3 +144,44 @@ def test_the_guard_keeps_the_groups_that_have_not_ended():
 def test_a_console_that_shares_its_host_with_the_gateways_is_warned_of(settings, listen, console, warned):
     settings.LISTEN_HOST, settings.CONSOLE_URL, settings.GATEWAY_URL = listen, console, "https://api.test"
     assert [each.id for each in the_console_has_a_host_of_its_own(None)] == warned
+
+
+WITHOUT_ROWS = {"agent", "console", "events", "gateway", "roll", "up"}
+"""Commands that start something, which lives through a database that is away, or makes it what it has to be."""
+
+
+def test_every_command_that_needs_rows_says_what_to_do_where_there_are_none():
+    ours = {name: app for name, app in get_commands().items() if app.startswith("apps.")}
+    needing = {name for name, app in ours.items() if isinstance(load_command_class(app, name), DatabaseCommand)}
+    assert ours.keys() - needing == WITHOUT_ROWS
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("", "CommandError: The database isn't as this version has it: run `manage.py migrate` first,"),
+        ("postgres://a:b@127.0.0.1:1/x", "CommandError: The database can't be reached: "),
+    ],
+)
+def test_a_command_on_an_empty_or_absent_database_says_one_clear_thing(tmp_path, url, sentence):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "export"],
+        cwd=settings.BASE_DIR,
+        env={"PATH": "/usr/bin:/bin", "APIMGR_DATA": str(tmp_path), "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(sentence)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.django_db
+def test_what_else_a_database_refuses_is_told_as_it_is(monkeypatch):
+    def refuse(self, *args, **options):
+        raise ProgrammingError("a fault of ours")
+
+    monkeypatch.setattr("apps.analytics.management.commands.retention.Command.handle", refuse)
+    with pytest.raises(ProgrammingError, match="a fault of ours"):
+        call_command("retention")

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from apps.analytics.retention import delete_old
+from apps.foundation.database_command import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Delete calls and figures older than the settings say. Celery does the same each hour."""
 
     help = "Delete calls and figures that are older than they are kept."

@@ -4,15 +4,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from apps.declarative.applying import apply
 from apps.declarative.reader import FileError, read_file
 from apps.fleet.receipts import wait_for_receipt
+from apps.foundation.database_command import DatabaseCommand
 from apps.foundation.via import coming_by
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Plan lines start with ``+ ``, ``~ `` or ``- ``; no other line does."""
 
     help = (

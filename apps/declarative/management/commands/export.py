@@ -4,12 +4,11 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from apps.declarative.exporting import as_yaml, export
+from apps.foundation.database_command import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Secrets are left out; applied again, the file keeps the keys that exist."""
 
     help = "Write the platform as a declarative file to standard output."

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from apps.access.models import Application
@@ -15,12 +14,13 @@ from apps.access.services.applications import application_named
 from apps.explain.lookup import Explanation, explain
 from apps.explain.nearest import NearestEntry
 from apps.explain.typed_request import header_of
+from apps.foundation.database_command import DatabaseCommand
 from apps.foundation.errors import Unavailable
 from apps.rest.dataclass_serializers import serializer_of
 from apps.tenants.actors import PLATFORM
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Nothing is called: the decision is made here, over what the shared tier holds."""
 
     help = (

@@ -4,11 +4,12 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.access import services
 from apps.access.models import Application, Credential, Issuer
 from apps.fleet.receipts import wait_for_receipt
+from apps.foundation.database_command import DatabaseCommand
 from apps.foundation.errors import Conflict
 from apps.foundation.via import coming_by
 from apps.tenants.actors import PLATFORM
@@ -20,7 +21,7 @@ class Missing(Exception):
     """What was named isn't there."""
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """One thing at a time: what was ended is said, and on how many workers that is in force."""
 
     help = "Revoke a credential, a token, a subject's tokens or an application's credentials, or suspend a tenant."

@@ -3,13 +3,14 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from apps.foundation.database_command import DatabaseCommand
 from apps.supervisor.first_start import AdministratorWishes, administrator_make, administrator_token
 from apps.tenants.egress import egress_announce
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Does what the first ``up`` does: from ``APIMGR_ADMIN_*``, or with secrets made here and shown once."""
 
     help = "Make the first administrator, unless there is one."

@@ -9,17 +9,18 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from apps.analytics import synthetic
 from apps.demo import history, traffic
 from apps.demo.credentials import Credentials, kept
+from apps.foundation.database_command import DatabaseCommand
 from apps.foundation.field_names import duration
 from apps.supervisor.demo import demo_prepare
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Without an option it makes tenants, APIs and keys; the next ``up`` serves their origin."""
 
     help = "Make the demo's tenants, APIs and keys (in an empty installation), send its traffic, or make up its past."

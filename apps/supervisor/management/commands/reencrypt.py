@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from apps.foundation.database_command import DatabaseCommand
 from apps.foundation.secrets import Undecipherable, reencrypt
 from apps.tenants.sign_in import reencrypt_second_factors
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Encrypts with the first key of FIELD_KEYS what older ones encrypted. Afterwards the older ones may go."""
 
     help = "Encrypt with the first key of FIELD_KEYS whatever an older one encrypted; the older ones may go then."

@@ -4,12 +4,12 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand
 
 from apps.caching.choices import PurgeKind
 from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.fleet.receipts import wait_for_receipt
+from apps.foundation.database_command import DatabaseCommand
 from apps.foundation.errors import Conflict, Unavailable
 from apps.foundation.via import coming_by
 from apps.purging import services
@@ -19,7 +19,7 @@ from apps.warming.progress import see_through
 from apps.warming.services import warm_up_check, warm_up_start
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """The whole API, one path with its variants, a path prefix, a tag, what an operation answered, or what is a
     tenant's or an application's own.
     """

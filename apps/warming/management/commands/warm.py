@@ -4,9 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand
 
 from apps.catalog.models import API
+from apps.foundation.database_command import DatabaseCommand
 from apps.foundation.errors import Conflict
 from apps.foundation.field_names import by_path, sentences
 from apps.foundation.via import coming_by
@@ -16,7 +16,7 @@ from apps.warming.progress import see_through
 from apps.warming.services import warm_up_start
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Named URLs, the most called ones of the last day, or what the API's policy says."""
 
     help = "Warm an API's cache up and show how far it is. Ctrl-C cancels."
