@@ -3,10 +3,11 @@
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from apps.audit.chain import Head, read_head
 from apps.audit.verification import Broken, verify
+from apps.foundation.database_command import DatabaseCommand
 
 
 def _head(text: str) -> Head:
@@ -16,7 +17,7 @@ def _head(text: str) -> Head:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Exit status: 0 the chain holds, 1 it doesn't."""
 
     help = "Check the audit log."
