@@ -109,6 +109,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "apimgr.transport.SecureCookies",
     "apimgr.transport.PlainCookies",
+    "apimgr.request_origin.request_origin",
     "django.middleware.security.SecurityMiddleware",
     "apimgr.static_files.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",

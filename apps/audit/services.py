@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.audit import chain, verification
 from apps.audit.models import Entry, Epoch
 from apps.foundation.hooks import Hook
-from apps.foundation.via import via
+from apps.foundation.via import origin, via
 
 committed: Hook[[], None] = Hook()
 """Called after the commit of changes that gateways must hear of."""
@@ -83,6 +83,7 @@ def change(
         entry = _append(
             actor_email=getattr(actor, "email", ""),
             via=via.get(),
+            **origin.get()._asdict(),
             verb=audit_entry.verb,
             target_type=audit_entry.target_type,
             target=audit_entry.target,

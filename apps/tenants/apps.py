@@ -9,5 +9,5 @@ class TenantsConfig(AppConfig):
     name = "apps.tenants"
 
     def ready(self) -> None:
-        """Have the checks known."""
-        from apps.tenants import checks  # noqa: F401
+        """Have the checks known, and signing in recorded."""
+        from apps.tenants import checks, sign_in_log  # noqa: F401

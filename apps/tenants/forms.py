@@ -8,7 +8,7 @@ from allauth.core import context
 from allauth.mfa.base import forms
 from django.http import HttpRequest
 
-from apps.tenants import emails, throttle
+from apps.tenants import emails, sign_in_log, throttle
 from apps.tenants.sign_in import AccountAdapter, began_with_todays_password
 
 
@@ -31,6 +31,7 @@ class _Counted(forms.BaseAuthenticateForm):
         """The code, if it is right. Raises ``ValidationError`` for a wrong one, and for one guess too many."""
         attempt = throttle.code_attempt(context.request, self.user.email)
         if attempt is None:
+            sign_in_log.failed(context.request, self.user.email, "Too many wrong codes of the second factor")
             raise AccountAdapter().validation_error("too_many_login_attempts")
         code: str = super().clean_code()
         attempt.succeeded()

@@ -15,7 +15,7 @@ from django.utils.crypto import constant_time_compare
 
 from apps.foundation.secrets import ring
 from apps.foundation.via import coming_by
-from apps.tenants import throttle
+from apps.tenants import sign_in_log, throttle
 from apps.tenants.models import User
 from apps.tenants.services import user_set_password
 
@@ -41,7 +41,12 @@ class AccountAdapter(DefaultAccountAdapter):
         """Raises ``ValidationError`` for one guess too many."""
         self._attempt = throttle.password_attempt(request, credentials.get("email", ""))
         if self._attempt is None:
+            sign_in_log.failed(request, credentials.get("email", ""), "Too many failed attempts")
             raise self.validation_error("too_many_login_attempts")
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """A wrong password, or an account that isn't there: the audit log tells no difference."""
+        sign_in_log.failed(request, credentials.get("email", ""), "Wrong password")
 
     def _rollback_login_failed_rl_usage(self) -> None:
         if self._attempt is not None:

@@ -40,4 +40,4 @@ def let_tests_empty_it() -> None:
         with changeable():
             flush(self, sql_list)
 
-    BaseDatabaseOperations.execute_sql_flush = flush_changeable  # type: ignore[method-assign]
+    BaseDatabaseOperations.execute_sql_flush = flush_changeable

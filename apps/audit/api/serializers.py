@@ -13,4 +13,27 @@ class EntrySerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Entry
-        fields = ["epoch", "at", "actor", "via", "verb", "target_type", "target", "tenant", "comment", "changes"]
+        fields = [
+            *(
+                "epoch",
+                "at",
+                "actor",
+                "via",
+                "address",
+                "agent",
+                "request_id",
+                "verb",
+                "target_type",
+                "target",
+                "tenant",
+            ),
+            *("comment", "changes", "affects", "previous_hash", "hash", "mac"),
+        ]
+
+
+class HeadSerializer(serializers.Serializer):
+    """The last entry, for who keeps it elsewhere."""
+
+    epoch = serializers.IntegerField(help_text="Its number; 0 before the first change.")
+    hash = serializers.CharField(allow_blank=True)
+    head = serializers.CharField(help_text="Both, as `manage.py audit verify --head` takes them.")
