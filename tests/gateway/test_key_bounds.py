@@ -37,7 +37,7 @@ async def test_a_key_for_some_methods_is_refused_with_others(door: Door, publish
     statuses = {method: (await door.call("/products/items", method=method, key=KEY)).status for method in METHODS}
     assert statuses == {"GET": 200, "HEAD": 200, "DELETE": 403, "POST": 403}
     refused = json.loads((await door.call("/products/items", method="PUT", key=KEY)).body)
-    assert (refused["code"], refused["detail"]) == ("key_not_for_api", "This key is good for other methods only.")
+    assert (refused["code"], refused["detail"]) == ("key_not_for_api", "This credential is good for other methods only.")
     assert {each.application for each in door.calls()} == {"acme/bot"}
     assert {head.split(b" ")[0] for head in origin.heads} <= {b"GET", b"HEAD"}
 
@@ -75,7 +75,7 @@ async def test_a_key_for_some_operations_is_refused_elsewhere(
         answer.status == 404 and status == 200
     )  # what the origin has is its own business
     if status == 403:
-        assert json.loads(answer.body)["detail"] == "This key is good for other operations only."
+        assert json.loads(answer.body)["detail"] == "This credential is good for other operations only."
         assert not origin.heads
 
 
@@ -99,7 +99,7 @@ async def test_a_key_for_some_networks_is_refused_from_elsewhere_with_the_same_h
     clients = ["127.0.0.2", "127.0.0.2", "127.0.0.1", "127.0.0.2", "127.0.0.3"]
     answers = [await lane.raw(head, client=client) for client in clients]
     assert [answer.status for answer in answers] == [200, 200, 403, 200, 403]
-    assert json.loads(answers[2].body)["detail"] == "This key is good for clients at other addresses only."
+    assert json.loads(answers[2].body)["detail"] == "This credential is good for clients at other addresses only."
 
 
 async def test_behind_a_trusted_proxy_the_client_is_whom_it_names(

@@ -118,7 +118,7 @@ def new(request: SignedInRequest) -> Action:
 
 @page(load=an_application, may=can_view_application)
 def one(request: SignedInRequest, application: Application) -> HttpResponse:
-    """An application: its keys, what it may call, what it asked for, how much it calls."""
+    """An application: its credentials, what it may call, what it asked for, how much it calls."""
     return render(request, "access/application.html", _context(request, application))
 
 
@@ -146,11 +146,11 @@ def _context(request: SignedInRequest, application: Application) -> dict[str, An
     }
 
 
-def shown_state(key: Credential) -> str:
-    """The state of a key as people see it: an active one past its end is expired."""
-    if key.state == KeyState.ACTIVE and key.expires_at and key.expires_at <= timezone.now():
+def shown_state(credential: Credential) -> str:
+    """The state of a credential as people see it: an active one past its end is expired."""
+    if credential.state == KeyState.ACTIVE and credential.expires_at and credential.expires_at <= timezone.now():
         return "expired"
-    return str(key.state)
+    return str(credential.state)
 
 
 @action(load=an_application, may=can_edit_application)
@@ -170,13 +170,13 @@ def edit(request: SignedInRequest, application: Application) -> Action:
 
 @action(load=an_application, may=can_edit_application)
 def delete(request: SignedInRequest, application: Application) -> Action:
-    """Remove it with its keys and subscriptions."""
+    """Remove it with its credentials and subscriptions."""
     return Action(
         heading=f"Delete {application}?",
         submit="Delete for good",
         back=application_url(application),
         back_label=str(application),
-        explain="Its keys stop working at once, and its subscriptions end. This can't be undone.",
+        explain="Its keys and other credentials stop working at once, and its subscriptions end. This can't be undone.",
         danger=True,
         form=partial(ConfirmForm, name=application.slug),
         service=partial(application_delete, application=application),

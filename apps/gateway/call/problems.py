@@ -26,14 +26,24 @@ class Problem(Enum):
         return member
 
     INVALID_REQUEST = "invalid_request", 400, "Invalid request", "The request is not well-formed."
-    MISSING_CREDENTIAL = "missing_credential", 401, "Missing credential", "This API needs a key, and the call has none."
-    INVALID_CREDENTIAL = "invalid_credential", 401, "Invalid credential", "The key is unknown, expired or revoked."
+    MISSING_CREDENTIAL = (
+        "missing_credential",
+        401,
+        "Missing credential",
+        "This API needs a credential, and the call has none.",
+    )
+    INVALID_CREDENTIAL = (
+        "invalid_credential",
+        401,
+        "Invalid credential",
+        "The credential is unknown, expired or revoked.",
+    )
     INVALID_TOKEN = "invalid_token", 401, "Invalid token", "The token does not open this API."
     NOT_SUBSCRIBED = (
         "not_subscribed",
         403,
         "Not subscribed",
-        "The key's application has no active subscription to this API.",
+        "The application has no active subscription to this API.",
     )
     INSUFFICIENT_SCOPE = (
         "insufficient_scope",
@@ -41,7 +51,12 @@ class Problem(Enum):
         "Insufficient scope",
         "The token does not allow as much as this call needs.",
     )
-    KEY_NOT_FOR_API = "key_not_for_api", 403, "Key not for this API", "This key is good for other APIs only."
+    KEY_NOT_FOR_API = (
+        "key_not_for_api",
+        403,
+        "Credential not for this call",
+        "This credential is good for other APIs only.",
+    )
     FORBIDDEN = "forbidden", 403, "Forbidden", "This address answers the machine itself and named networks only."
     UNKNOWN_API = "unknown_api", 404, "Unknown API", "Nothing is published at this address."
     UNKNOWN_OPERATION = "unknown_operation", 404, "Unknown operation", "The API's document has no such path."

@@ -1,4 +1,4 @@
-"""May this client use the key."""
+"""May this client use the credential."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -14,7 +14,7 @@ REMEMBERED = 256
 
 
 class Addresses(Stage):
-    """Checks from where a key that is bound to networks is used. ``trusts`` says whether an address is a trusted proxy's."""
+    """Checks from where a credential that is bound to networks is used. ``trusts`` says whether an address is a trusted proxy's."""
 
     name = "addresses"
     depends_on = DependsOn.ADDRESS
@@ -23,11 +23,11 @@ class Addresses(Stage):
         self._trusts = trusts
 
     def __call__(self, x: Call) -> GatewayResponse | None:
-        """Refuse with 403 a client that is in none of the key's networks, or whose address nobody knows."""
+        """Refuse with 403 a client that is in none of the credential's networks, or whose address nobody knows."""
         bound = x.credential.addresses if x.credential is not None else ()
         if not bound or is_within(client_of(x, self._trusts), _networks(bound)):
             return None
-        return refuse(x, Problem.KEY_NOT_FOR_API, "This key is good for clients at other addresses only.")
+        return refuse(x, Problem.KEY_NOT_FOR_API, "This credential is good for clients at other addresses only.")
 
     def describe(self, x: Call) -> str:
         return "ok" if x.credential is not None and x.credential.addresses else ""

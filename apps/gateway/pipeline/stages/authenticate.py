@@ -157,7 +157,7 @@ class Authenticate(Stage):
     def describe(self, x: Call) -> str:
         if x.credential is not None:
             return f"{_KINDS.get(x.credential.kind, x.credential.kind)} {x.credential.key_id}"
-        return "warm-up" if x.warms else "no key"
+        return "warm-up" if x.warms else "no credential"
 
 
 def _challenge(x: Call, problem: Problem) -> GatewayResponse:

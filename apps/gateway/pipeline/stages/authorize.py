@@ -1,4 +1,4 @@
-"""May this key call this API."""
+"""May this credential call this API."""
 
 from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
@@ -21,7 +21,7 @@ class Authorize(Stage):
         self._config = config
 
     def __call__(self, x: Call) -> GatewayResponse | None:
-        """Check what the key is for, and the subscription. Refuses with 403; a call without a key needs none."""
+        """Check what the credential is for, and the subscription. Refuses with 403; a call without a credential needs none."""
         credential, api = x.credential, x.api
         if credential is None:
             return None
@@ -29,7 +29,7 @@ class Authorize(Stage):
         if refusal is not None:
             return refuse(x, *refusal)
         if credential.methods or credential.operations:
-            # By these an origin would take the call for one that the key is not good for.
+            # By these an origin would take the call for one that the credential is not good for.
             x.request_headers = without(x.request_headers, UNKEYED_ECHOES)
         x.grant = grant = credential.grants[api.slug]
         plan = x.plan = self._config.plan(grant.plan)
@@ -64,7 +64,7 @@ def refusal_of(credential: Credential, api: str, at: float) -> tuple[Problem, st
 def refusal_of_bounds(credential: Credential, x: Call) -> tuple[Problem, str] | None:
     """Why a credential is not for this method or operation: the problem, and which of its bounds says so."""
     if credential.methods and x.method not in credential.methods:
-        return Problem.KEY_NOT_FOR_API, "This key is good for other methods only."
+        return Problem.KEY_NOT_FOR_API, "This credential is good for other methods only."
     if not credential.allows(x.method, relative_path(x.api, x.path)):
-        return Problem.KEY_NOT_FOR_API, "This key is good for other operations only."
+        return Problem.KEY_NOT_FOR_API, "This credential is good for other operations only."
     return None
