@@ -1,6 +1,7 @@
 """Public keys of issuers, as their administrators write them: JWK sets (RFC 7517), checked by what gateways take. Pure."""
 
 import json
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -14,6 +15,9 @@ SIGNATURES = tuple(sorted(ASYMMETRIC))
 
 LARGEST = 256 * 1024
 """Bytes of a set as JSON."""
+
+DEEPEST = 8
+"""Levels of objects and lists in it; keys alone have four."""
 
 _LONGEST_ID = 256
 
@@ -50,6 +54,19 @@ def described_keys(jwks: Mapping[str, Any] | None) -> list[str]:
     listed = jwks["keys"] if jwks else []
     keys = [read_key(key) for key in listed if not _is_for_encryption(key)]
     return [f"{key.key_id or 'without kid'} ({key.thumbprint[:12]})" for key in keys]
+
+
+def check_values(value: object, deepest: int = DEEPEST) -> None:
+    """Raise ``ValueError`` for what a database, or JSON, can't hold, whatever member of a key it is in."""
+    if isinstance(value, str):
+        field_names.text(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number of JSON.")
+    elif isinstance(value, Mapping | list | tuple):
+        if not deepest:
+            raise ValueError(f"At most {DEEPEST} levels.")
+        for each in (*value, *value.values()) if isinstance(value, Mapping) else value:
+            check_values(each, deepest - 1)
 
 
 def _is_for_encryption(key: object) -> bool:

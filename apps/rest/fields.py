@@ -8,6 +8,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.foundation import field_names
+
 Visible = Callable[[Any], QuerySet]
 
 
@@ -47,6 +49,10 @@ class NameField(serializers.Field):
         """The object of that name: one query."""
         if not isinstance(data, str):
             self.fail("form")
+        try:
+            field_names.text(data)
+        except ValueError:  # no database holds such a name, and some can't even be asked for it
+            self.fail("unknown", name=data[:120])
         visible = self.visible(self.context["request"].user) if self.visible else None
         found = visible.filter(**self.terms(data)).first() if visible is not None else None
         if found is None:

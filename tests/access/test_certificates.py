@@ -60,6 +60,14 @@ def test_a_certificate_is_one_applications_and_a_revoked_one_nobodys(cast: Cast)
         assert "acme" not in str(refused.value)
         if told == "An application":
             services.key_revoke(actor=cast.bob, key=added)
+    with pytest.raises(ValidationError):  # not what this very tenant revoked, which may have leaked
+        services.certificate_add(actor=cast.ada, application=added.application, name="ci", certificate=pem(CERTIFICATE))
+    anew = services.certificate_add(actor=cast.ada, application=other, name="ci", certificate=pem(CERTIFICATE))
+    added.refresh_from_db()
+    assert (anew.state, added.state) == ("active", "revoked")
+    assert anew.digest != added.digest
+    (records,) = credentials_of(affected_by([("key", anew.digest)]))
+    assert records[anew.digest].key_id == anew.pk
 
 
 def ca() -> x509.BasicConstraints:

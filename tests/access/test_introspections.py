@@ -128,3 +128,18 @@ def test_one_that_an_api_asks_is_not_deleted_and_says_which_does(cast):
     catalog.api_update(actor=PLATFORM, api=api, introspection="")
     introspection_delete(actor=cast.ada, server=server)
     assert Entry.objects.first().affects == [["introspection", "legacy"]]
+
+
+def test_a_secret_that_is_kept_goes_to_no_other_server(cast):
+    server = make_server()
+    for url in ("https://evil.test/introspect", "https://id.corp.test:8443/introspect"):
+        with pytest.raises(ValidationError) as refused:
+            introspection_update(actor=cast.ada, server=server, url=url)
+        assert "give the secret anew" in refused.value.message_dict["secret"][0]
+    assert introspection_update(actor=cast.ada, server=server, url=f"{URL}/v2").secret == "s3cret"
+    moved = introspection_update(actor=cast.ada, server=server, url="https://new.corp.test/", secret="an0ther")
+    assert (moved.url, moved.secret) == ("https://new.corp.test/", "an0ther")
+    without = make_server("open", client_id="", secret=None)
+    assert introspection_update(actor=cast.ada, server=without, url="https://new.corp.test/").url.endswith(
+        "new.corp.test/"
+    )

@@ -237,3 +237,8 @@ def test_a_tenant_with_an_issuer_is_not_deleted():
     make_issuer("own", tenant)
     with pytest.raises(ValidationError, match="issuers or introspection servers"):
         tenant_delete(actor=PLATFORM, tenant=tenant)
+
+
+@pytest.mark.parametrize("note", ["a\0", "\ud800", float("nan"), {"\0": 1}, [[[[[[[[1]]]]]]]]])
+def test_what_no_database_holds_is_refused_in_whatever_member_of_a_key(cast, note):
+    assert list(refused(jwks={"keys": [EC_KEY | {"note": note}]})) == ["jwks"]

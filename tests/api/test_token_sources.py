@@ -1,5 +1,7 @@
 """Issuers, introspection servers and client IDs over REST: made, shown without secrets, changed, refused."""
 
+import json
+
 import pytest
 
 from apps.access.models import Credential, Introspection, Issuer
@@ -197,3 +199,35 @@ def test_client_ids_of_the_platforms_issuers_are_administrators_to_add(cast, cal
     body = {"application": "acme/bot", "kind": "client_id", "identifier": "bot-client"}
     assert calls_as(cast.alice).post("/api/v1/keys/", body).status_code == 403
     assert calls_as(cast.ada).post("/api/v1/keys/", body).json()["issuer"] is None
+
+
+def test_names_that_no_database_holds_name_nothing(cast, calls_as, state_redis):
+    """JSON can write a NUL and half of a pair, PostgreSQL can't be asked for one, and no driver for the other."""
+    make_issuer("own", cast.acme)
+    make_application(cast.acme)
+    alice = calls_as(cast.alice)
+    for name in ("a\0", "\ud800"):
+        bodies = {
+            "keys": {"application": "acme/bot", "kind": "client_id", "identifier": "x", "issuer": name},
+            "revocations": {"issuer": name, "jti": "x"},
+            "issuers": ISSUER | {"tenant": name},
+        }
+        for noun, body in bodies.items():
+            refused = alice.post(f"/api/v1/{noun}/", json.dumps(body), content_type="application/json")
+            assert (refused.status_code, list(refused.json()["errors"])) == (
+                400,
+                ["tenant" if noun == "issuers" else "issuer"],
+            )
+
+
+def test_a_key_nested_deeper_than_keys_are_is_refused(cast, calls_as, state_redis):
+    nested = f"{'[' * 500}1{']' * 500}"
+    body = json.dumps(ISSUER).replace('"kty"', f'"note": {nested}, "kty"')
+    refused = calls_as(cast.ada).post("/api/v1/issuers/", body, content_type="application/json")
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["jwks"])
+
+
+def test_a_revocations_comment_is_bounded(cast, calls_as, state_redis):
+    make_issuer("own", cast.acme)
+    body = {"issuer": "own", "jti": "x", "comment": "c" * 1001}
+    assert list(calls_as(cast.alice).post("/api/v1/revocations/", body).json()["errors"]) == ["comment"]

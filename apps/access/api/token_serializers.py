@@ -16,9 +16,11 @@ from apps.access.token_documents import (
     read_introspection,
     read_issuer,
 )
+from apps.foundation import field_names
 from apps.rest.fields import NameField, PersonField
 from apps.rest.receipts import ReceiptSerializer, WithReceipt
 from apps.rest.serializers import DocumentWords, ObjectWords
+from apps.tenants.models import Tenant
 from apps.tenants.selectors import tenants_visible_to
 
 
@@ -42,6 +44,13 @@ class _TokenSource(WithReceipt, DocumentWords):
         """The fields that a body names. Raises ``ValidationError`` by path."""
         raise NotImplementedError
 
+    def owner_named(self, slug: object) -> Tenant:
+        """The tenant of this slug. Raises ``ValueError`` where the caller sees none."""
+        found = tenants_visible_to(self.caller).filter(slug=field_names.text(slug)).first()
+        if found is None:
+            raise ValueError(f"There is no {str(slug)[:64]!r}, or you may not see it.")
+        return found
+
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Its document, as the caller may see it."""
         shown = self.shown_to_caller(instance)
@@ -58,9 +67,7 @@ class _TokenSource(WithReceipt, DocumentWords):
                 if owner != self.to_representation(self.instance)["tenant"]:
                     errors["tenant"] = ["This is set at creation and never changes."]
             elif owner is not None:
-                fields["tenant"] = tenants_visible_to(self.caller).filter(slug=str(owner)).first()
-                if fields["tenant"] is None:
-                    errors["tenant"] = [f"There is no {str(owner)[:64]!r}, or you may not see it."]
+                fields["tenant"] = field_names.attempt(errors, "tenant", self.owner_named, owner)
         try:
             fields |= self.read(told)
         except ValidationError as refusal:
@@ -177,6 +184,7 @@ class RevocationSerializer(WithReceipt, ObjectWords):
             *("comment", "revoked_by", "created_at", "receipt"),
         ]
         read_only_fields = ("kind", "shown", "created_at")
+        extra_kwargs = {"comment": {"max_length": 1000}}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """A token or a subject, with what goes with it."""

@@ -1,6 +1,5 @@
 """Client IDs: as whom tokens name an application. Revoked by ``key_revoke``, like any credential."""
 
-import hashlib
 import re
 from datetime import datetime
 from typing import TypeVar, Unpack
@@ -12,6 +11,7 @@ from apps.access.choices import CredentialKind, KeyState
 from apps.access.models import Application, Credential, Introspection, Issuer
 from apps.access.policies import can_add_client_id, keys_visible_to
 from apps.access.services.applications import named
+from apps.access.services.credentials import give_up_digest
 from apps.access.services.key_bounds import Bounds, checked
 from apps.access.services.subscriptions import check_end
 from apps.audit.services import Change, change
@@ -70,8 +70,7 @@ def client_id_add(
             holder = f"{named(held.application)}'s" if seen else "another application's"
             raise Conflict(f"{client_id} is {holder} already: a client ID names one application.")
         if held is not None:
-            # It stays in the list of what was revoked, and is found by nothing any more.
-            Credential.objects.filter(pk=held.pk).update(digest=hashlib.sha256(f"was {held.pk}".encode()).hexdigest())
+            give_up_digest(held)
         row = Credential(
             application=application,
             kind=CredentialKind.CLIENT_ID,

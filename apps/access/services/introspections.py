@@ -21,6 +21,7 @@ from apps.access.tokens_of_apis import apis_asking
 from apps.audit.services import Change, change
 from apps.catalog.document import HIDDEN
 from apps.catalog.egress import errors_of_places
+from apps.egress.rules import place_of
 from apps.foundation import field_names
 from apps.foundation.errors import Conflict
 from apps.gateway.pipeline.authenticators.jwt.key_sets import LEAST_BITS, MOST_BITS
@@ -67,7 +68,7 @@ def introspection_update(
     *, actor: Actor, server: Introspection, **fields: Unpack[IntrospectionFields]
 ) -> Introspection:
     """Change a server, for all APIs that ask it. Returns the saved one; without a difference nothing is written. A secret that
-    isn't named stays.
+    isn't named stays, but for another host or port: who may edit a server could read its secret there.
     """
     allow(can_edit_introspection(actor, server), _REFUSAL)
     private = private_hosts(actor, server.tenant, [str(fields.get("url", ""))])
@@ -108,6 +109,8 @@ def _write(
     for name, value in values.items():
         setattr(server, name, value)
     errors = _errors(server)
+    if server.pk and server.secret and "secret" not in fields and place_of(server.url) != place_of(known):
+        errors["secret"] = ["Another server is to be asked: give the secret anew. What is kept goes nowhere else."]
     if "url" not in errors and server.url != known:
         errors |= errors_of_places(actor, server.tenant, {"url": server.url}, private)
     try:

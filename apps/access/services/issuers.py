@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from django.core.exceptions import ValidationError
 
-from apps.access.jwk_sets import SIGNATURES, check_jwk_set, described_keys
+from apps.access.jwk_sets import SIGNATURES, check_jwk_set, check_values, described_keys
 from apps.access.models import Issuer
 from apps.access.policies import can_add_issuer, can_edit_issuer
 from apps.access.services.client_ids import client_ids_end
@@ -134,6 +134,10 @@ def _values(fields: IssuerFields) -> dict[str, Any]:
     for name in ("secret", "jwks"):
         if name in values:
             values[name] = values[name] or None
+    try:
+        check_values(values.get("jwks"))
+    except ValueError as refusal:
+        raise ValidationError({"jwks": str(refusal)}) from None
     return values
 
 
