@@ -41,7 +41,7 @@ class Change:
 
     def affect(self, kind: str, identifier: object) -> None:
         """Have gateways read ``identifier`` anew, which is a ``kind``: ``api``, ``plan``, ``key``, ``application``, ``tenant``,
-        ``egress`` or ``host``.
+        ``egress``, ``host``, ``issuer``, ``introspection`` or ``revoked`` (a bucket).
 
         ``stored`` is the tag of cached responses that end with the change: those made under a right that is gone.
         """

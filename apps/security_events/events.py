@@ -6,6 +6,7 @@ from typing import Any
 from apps.gateway.pipeline.authenticators.jwt.checks import is_date
 from apps.gateway.pipeline.authenticators.jwt.parsing import ParsedToken, parse
 from apps.gateway.pipeline.authenticators.token_faults import TokenFault
+from apps.wire.revocations import LONGEST_VALUE
 from apps.wire.snapshot import Issuer
 
 TYPES = frozenset({"secevent+jwt", "application/secevent+jwt"})
@@ -23,9 +24,6 @@ ENDING = {
     f"{RISC}account-purged": "account purged",
 }
 """Events after which no token that the subject has is good, in words. Others are taken, and nothing is done."""
-
-LONGEST = 512
-"""Characters of an ID or a subject."""
 
 
 class Refused(Exception):
@@ -76,7 +74,7 @@ def event_of(token: ParsedToken, issuer: Issuer) -> SecurityEvent:
     """What it is about. Raises ``Refused`` where that can't be understood."""
     claims = token.claims
     jti, events = claims.get("jti"), claims.get("events")
-    if not isinstance(jti, str) or not 0 < len(jti) <= LONGEST:
+    if not isinstance(jti, str) or not 0 < len(jti) <= LONGEST_VALUE:
         raise Refused("invalid_request", "The token has no ID (jti).")
     if not isinstance(events, dict) or not all(isinstance(each, dict) for each in events.values()):
         raise Refused("invalid_request", "The token names no events.")
@@ -98,7 +96,7 @@ def _subject(said: Any, issuer: Issuer) -> str:
             found = said.get("sub")
         elif form == "opaque":
             found = said.get("id")
-    if not isinstance(found, str) or not 0 < len(found) <= LONGEST:
+    if not isinstance(found, str) or not 0 < len(found) <= LONGEST_VALUE:
         raise Refused("invalid_request", "The subject is named by iss_sub, of this issuer, or by opaque.")
     return found
 

@@ -21,6 +21,9 @@ JTI, SUBJECT = "jti", "subject"
 FOR_GOOD = 2**32 - 1
 """The mark of a token: whenever it was issued, it is over."""
 
+LONGEST_VALUE = 4096
+"""Characters of an ID or a subject: longer ones fit in no token that gateways take."""
+
 HASH_BYTES, MARK_BYTES = 8, 4
 
 BUCKETS = tuple(f"{number:02x}" for number in range(256))

@@ -19,7 +19,7 @@ from apps.foundation.errors import Conflict
 from apps.httpcache import subject_of_caller, tag_of_subject
 from apps.tenants.actors import PLATFORM, Actor, user_of
 from apps.tenants.services import allow
-from apps.wire.revocations import bucket_of, caller_of, revocation_hash
+from apps.wire.revocations import LONGEST_VALUE, bucket_of, caller_of, revocation_hash
 
 TOKEN_KEPT = timedelta(days=30)
 """For how long the ID of a token is kept where nobody says when the token expires."""
@@ -29,9 +29,6 @@ SUBJECT_KEPT = timedelta(days=400)
 
 AHEAD = timedelta(minutes=5)
 """By how much an issuer's clock may be ahead of this one."""
-
-LONGEST_VALUE = 512
-"""Characters."""
 
 MOST = 1_000_000
 """Revocations at once, which every worker holds in memory."""

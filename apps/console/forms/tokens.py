@@ -15,6 +15,7 @@ from apps.console.forms.apis import TenantField
 from apps.console.forms.fields import ConsoleForm, DurationField, MomentField, WordsField, helped, needed
 from apps.tenants.actors import Actor
 from apps.tenants.models import Tenant
+from apps.wire.revocations import LONGEST_VALUE
 
 SHARED_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
 SOURCES = (
@@ -310,7 +311,7 @@ class RevocationForm(ConsoleForm):
         initial=RevocationKind.SUBJECT,
     )
     value = forms.CharField(
-        max_length=512,
+        max_length=LONGEST_VALUE,
         strip=False,
         label="Subject or token ID",
         help_text="What the token says in sub, or in jti, to the letter. It is kept as a hash.",

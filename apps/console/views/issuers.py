@@ -189,7 +189,7 @@ def delete(request: SignedInRequest, issuer: Issuer) -> Action:
         back=issuer_url(issuer),
         back_label=str(issuer),
         explain=used_by(apis_taking_tokens_of(issuer), "take its tokens")
-        or "No API takes its tokens. Its client IDs go with it. This can't be undone.",
+        or "No API takes its tokens. Its client IDs go with it, and what is revoked. This can't be undone.",
         danger=True,
         form=partial(ConfirmForm, name=issuer.slug),
         service=partial(issuer_delete, row=issuer),
