@@ -97,6 +97,18 @@ def test_a_worker_that_does_not_answer_makes_it_3_and_the_time_is_told(silent_wo
     assert "in force on 0 of 1 worker, everywhere by" in output
 
 
+def test_the_first_call_with_a_token_is_a_file_that_can_be_applied(tmp_path):
+    page = (settings.BASE_DIR / "docs" / "access.md").read_text()
+    (block,) = [each for each in page.split("```")[1::2] if each.startswith("\nissuers:")]
+    file = tmp_path / "first.yaml"
+    file.write_text(
+        "version: 1\ntenants: [{slug: platform, name: P}, {slug: acme, name: A}]\nplans: [{slug: standard}]\n" + block
+    )
+    status, output, errors = run("apply", str(file))
+    assert (status, errors) == (0, "")
+    assert "+ subscription acme/bot" in output
+
+
 def test_an_export_applied_again_prints_no_plan_line(tmp_path):
     run("apply", str(EXAMPLE))
     exported = tmp_path / "exported.yaml"

@@ -37,7 +37,10 @@ async def test_a_key_for_some_methods_is_refused_with_others(door: Door, publish
     statuses = {method: (await door.call("/products/items", method=method, key=KEY)).status for method in METHODS}
     assert statuses == {"GET": 200, "HEAD": 200, "DELETE": 403, "POST": 403}
     refused = json.loads((await door.call("/products/items", method="PUT", key=KEY)).body)
-    assert (refused["code"], refused["detail"]) == ("key_not_for_api", "This credential is good for other methods only.")
+    assert (refused["code"], refused["detail"]) == (
+        "key_not_for_api",
+        "This credential is good for other methods only.",
+    )
     assert {each.application for each in door.calls()} == {"acme/bot"}
     assert {head.split(b" ")[0] for head in origin.heads} <= {b"GET", b"HEAD"}
 
