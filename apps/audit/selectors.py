@@ -22,6 +22,21 @@ def entries_visible_to(user: Any | None) -> QuerySet[Entry]:
     return Entry.objects.filter(tenant_slug__in=memberships.values("tenant__slug"))
 
 
+def entries_audited_by(user: Any | None) -> QuerySet[Entry]:
+    """All for a platform administrator; for an owner what concerns their tenant. They alone see where entries came from."""
+    seen = entries_visible_to(user)
+    if user is None or getattr(user, "administrates", False):
+        return seen
+    return seen.filter(tenant_slug__in=owned_tenants(user))
+
+
+def owned_tenants(user: Any) -> list[str]:
+    """The slugs of the tenants that a user owns, as far as they act for them. One query."""
+    memberships = getattr(user, "held_memberships", None)
+    owned = [] if memberships is None else memberships.filter(role="owner").values_list("tenant__slug", flat=True)
+    return list(owned)
+
+
 def others_had(target_type: str, target: str, tenant: str) -> bool:
     """Whether a thing of this name was deleted by another tenant than ``tenant``, so that what is kept of it under its name
     (calls, purges) is another app's. One query.

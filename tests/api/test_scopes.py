@@ -118,6 +118,8 @@ def without_oneself(value: Any) -> Any:
 
 def shown(client: APIClient, address: str) -> tuple[int, Any]:
     answer = client.get(address)
+    if answer.headers.get("Content-Type", "").startswith("application/x-ndjson") and answer.status_code < 400:
+        return answer.status_code, answer.content.splitlines()
     refused = answer.status_code >= 400  # whose sentence may name the scope that it takes
     return answer.status_code, without_oneself(answer.json()) if answer.content and not refused else None
 

@@ -17,4 +17,5 @@ class EntryFilter(StrictFilterSet):
     tenant = django_filters.CharFilter("tenant_slug")
     since = TimeFilter("at", lookup_expr="gte")
     until = TimeFilter("at", lookup_expr="lt")
+    after = django_filters.NumberFilter("epoch", lookup_expr="gt", min_value=0, max_value=2**62)
     ordering = django_filters.OrderingFilter(fields=["epoch"])

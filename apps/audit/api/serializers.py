@@ -1,8 +1,12 @@
 """Audit entries as the REST API shows them."""
 
+from typing import Any
+
+from django.utils.functional import cached_property
 from rest_framework import serializers
 
 from apps.audit.models import Entry
+from apps.audit.selectors import owned_tenants
 
 
 class EntrySerializer(serializers.ModelSerializer):
@@ -29,6 +33,17 @@ class EntrySerializer(serializers.ModelSerializer):
             ),
             *("comment", "changes", "affects", "previous_hash", "hash", "mac"),
         ]
+
+    def to_representation(self, instance: Entry) -> dict[str, Any]:
+        """Where it came from is for administrators and for owners of the tenant."""
+        shown: dict[str, Any] = super().to_representation(instance)
+        if not self.context["request"].user.administrates and instance.tenant_slug not in self._owned:
+            shown |= {"address": "", "agent": "", "request_id": ""}
+        return shown
+
+    @cached_property
+    def _owned(self) -> list[str]:
+        return owned_tenants(self.context["request"].user)
 
 
 class HeadSerializer(serializers.Serializer):
