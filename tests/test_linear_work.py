@@ -472,7 +472,7 @@ _NOT_MEASURED_HERE = {
 }
 
 ELSEWHERE = {
-    "apps.gateway.pipeline.authenticators.jwt.read_verified": "its text is the pepper: scopes_of and plain_claims",
+    "apps.gateway.pipeline.authenticators.jwt.read_verified": "its text is hashed: scopes_of and plain_claims",
     "apps.gateway.pipeline.authenticators.jwt.examination.examine": "reads a token by parse and read_object, as calls do",
     "apps.httpcache.patterns.template": "a template is an author's, and short: test_templates_match_in_linear_time",
     "apps.httpcache.serving.on_error": "reads a plan, no text: plan_request",

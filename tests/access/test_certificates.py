@@ -1,5 +1,6 @@
 """Certificates of applications: which are taken, by whom, and what gateways are told."""
 
+import ssl
 from datetime import timedelta
 
 import pytest
@@ -74,6 +75,11 @@ def ca() -> x509.BasicConstraints:
     return x509.BasicConstraints(ca=True, path_length=None)
 
 
+def of_version_6() -> str:
+    version = b"\xa0\x03\x02\x01"  # before its number (RFC 5280 §4.1.2.1)
+    return ssl.DER_cert_to_PEM_cert(der(CERTIFICATE).replace(version + b"\x02", version + b"\x05", 1))
+
+
 REFUSED = {
     "ended": lambda: pem(make_certificate(begins=NOW - timedelta(days=9), ends=NOW - timedelta(days=1))),
     "authority": lambda: pem(make_certificate(ca())),
@@ -83,6 +89,7 @@ REFUSED = {
     "other uses": lambda: pem(make_certificate(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]))),
     "One certificate": lambda: pem(CERTIFICATE) * 2,
     "in PEM": lambda: "hello",
+    "PEM: the client's own": lambda: of_version_6(),
     "the client's own": lambda: "",
     "private key": lambda: pem(CERTIFICATE) + "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
 }

@@ -70,6 +70,9 @@ async def test_from_anyone_but_a_trusted_proxy_a_certificate_is_nothing(door: Do
     assert b"client-cert" not in b"".join(origin.heads).lower()
 
 
+VERSION = b"\xa0\x03\x02\x01"
+"""Of a certificate, before its number (RFC 5280 §4.1.2.1)."""
+
 BAD = {
     "another certificate": field(make_certificate()),
     "two of them": f"{field(CERTIFICATE)}\r\n{field(CERTIFICATE)}",
@@ -81,6 +84,7 @@ BAD = {
     "no certificate": field(b"not a certificate"),
     "a certificate that is cut off": field(der(CERTIFICATE)[:-9]),
     "more behind the certificate": field(der(CERTIFICATE) + b"more"),
+    "a version that there isn't": field(der(CERTIFICATE).replace(VERSION + b"\x02", VERSION + b"\x05", 1)),
     "hostile DER": field(b"\x30\x84\xff\xff\xff\xff" + b"\x30\x80" * 2000),
 }
 

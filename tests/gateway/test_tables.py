@@ -392,7 +392,7 @@ def test_tokens_that_are_remembered_count_what_they_hold(more: dict[str, Any], m
         for number in range(400):
             text = json.dumps(claims(sub=f"subject {number}") | more).encode()
             read = ParsedToken({}, read_object(text), b"", b"")
-            table.put(b"%0800d" % number, read_verified(read, corp, its_keys, b"pepper"))
+            table.put(b"%0800d" % number, read_verified(b"", read, corp, its_keys, b"pepper"))
         return table
 
     assert bound / 12 < grown_by(filled) <= bound

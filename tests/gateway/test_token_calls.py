@@ -8,7 +8,7 @@ import pytest
 
 from apps.httpcache import subject_of_key, tag_of_subject
 from apps.httpcache.policy import Policy
-from apps.wire.snapshot import Grant, TokenRules
+from apps.wire.snapshot import Grant, ScopeRule, TokenRules
 from tests.gateway.house import KEY, Answered, Door, Origin, Published, api, ok
 from tests.gateway.test_issuer_keys import DOWN
 from tests.gateway.tokens import client_credential, issuer, key, key_set, token
@@ -30,8 +30,8 @@ async def opened(door: Door, published: Published, origin: Origin, *more: Any, *
     await until(lambda: door.gateway.config.route(b"", b"/products/") == wanted)
 
 
-async def called(door: Door, given: str, target: str = "/products/items", **headers: str) -> Answered:
-    return await door.call(target, key=None, authorization=f"Bearer {given}", **headers)
+async def called(door: Door, given: str, target: str = "/products/items", **more: Any) -> Answered:
+    return await door.call(target, key=None, authorization=f"Bearer {given}", **more)
 
 
 async def test_a_token_opens_what_its_client_is_subscribed_to(door: Door, published: Published, origin: Origin):
@@ -237,6 +237,27 @@ async def test_two_users_of_one_client_never_share_a_private_response(lane: Door
     again = token(None, None, jti="another token of hers")
     assert (await called(lane, again)).cache == "HIT"
     assert (await called(lane, token(None, None, sub=None))).cache == "MISS"
+
+
+async def test_tokens_that_do_not_say_whose_they_are_share_no_private_response(
+    lane: Door, published: Published, origin: Origin
+):
+    origin.paths["/items"] = ok(b"items", "cache-control: max-age=60")
+    await opened(lane, published, origin, policy=Policy(api="products", scope="subject"))
+    one, other, empty = (token(None, None, sub=sub, jti=str(jti)) for jti, sub in ((1, None), (2, None), (3, "")))
+    given = (one, one, other, one, other, empty)
+    assert [(await called(lane, each)).cache for each in given] == ["MISS", "HIT", "MISS", "HIT", "HIT", "MISS"]
+
+
+async def test_no_header_makes_another_call_of_one_that_a_token_has_the_scopes_for(
+    lane: Door, published: Published, origin: Origin
+):
+    rules = TokenRules(("corp",), operations=(ScopeRule(("DELETE",), ("items",), ("write",)),))
+    await opened(lane, published, origin, jwt=rules)
+    lines = {"X_HTTP_Method_Override": "DELETE", "X_Original_URL": "/admin"}
+    assert (await called(lane, token(), method="POST", body=b"x", **lines)).status == 200
+    assert b"override" not in origin.heads[0].lower()
+    assert b"/admin" not in origin.heads[0]
 
 
 async def test_a_forwarded_token_is_its_subjects_own(lane: Door, published: Published, origin: Origin):

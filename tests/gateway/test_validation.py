@@ -14,7 +14,7 @@ from apps.gateway.validation.injections import injection_in
 from apps.wire.call_records import ResponseFaultRecord, decode
 from apps.wire.snapshot import Validation
 from tests.gateway.contracts import accepting, contract
-from tests.gateway.house import Answered, Door, Origin, Published, api, ok
+from tests.gateway.house import KEY, Answered, Door, Origin, Published, api, ok
 from tests.support.cost import STEEPEST, steepness
 from tests.support.waiting import until
 
@@ -85,6 +85,51 @@ async def test_a_body_as_the_document_has_it_goes_on_as_its_caller_wrote_it(lane
         assert (await post(lane, body)).body == b"taken"
         assert origin.bodies[-1] == body
     assert (await post(lane, GOOD, "application/json; charset=UTF-8")).status == 200
+
+
+HIDDEN = {
+    "identity": ([f"content-type: {JSON}", "content-encoding: identity"], 400),
+    "Identity": ([f"content-type: {JSON}", "content-encoding: Identity"], 400),
+    "an empty coding": ([f"content-type: {JSON}", "content-encoding:"], 400),
+    "a coding": ([f"content-type: {JSON}", "content-encoding: gzip"], 415),
+    "two codings": ([f"content-type: {JSON}", "content-encoding: identity", "content-encoding: gzip"], 415),
+    "two types": ([f"content-type: {JSON}", "content-type: text/plain"], 415),
+    "two types in a list": ([f"content-type: {JSON}, text/plain"], 415),
+    "no type": ([], 415),
+}
+
+
+@pytest.mark.usefixtures("blocked")
+@pytest.mark.parametrize(("lines", "status"), HIDDEN.values(), ids=HIDDEN)
+async def test_no_field_hides_a_body_from_validation(lane: Door, origin: Origin, lines: list[str], status: int) -> None:
+    body = b'{"name": 1}'
+    head = ["POST /products/items HTTP/1.1", "host: a", f"x-api-key: {KEY}", f"content-length: {len(body)}", *lines]
+    answer = await lane.raw("\r\n".join([*head, "", ""]).encode() + body, "POST")
+    assert (answer.status, origin.heads) == (status, [])
+
+
+@pytest.mark.usefixtures("blocked")
+async def test_of_two_content_types_the_upstream_may_read_the_other(lane: Door, origin: Origin) -> None:
+    body = b'{"a": 1, "a": 2}'
+    head = ["PUT /products/items/7 HTTP/1.1", "host: a", f"x-api-key: {KEY}", f"content-length: {len(body)}"]
+    lines = [*head, "content-type: text/plain", f"content-type: {JSON}", "", ""]
+    answer = await lane.raw("\r\n".join(lines).encode() + body, "PUT")
+    assert (answer.status, origin.heads) == (415, [])
+
+
+@pytest.mark.usefixtures("blocked")
+async def test_no_header_makes_another_call_of_one_that_the_document_has(lane: Door, origin: Origin) -> None:
+    answer = await lane.call(
+        "/products/items",
+        method="POST",
+        body=GOOD,
+        content_type=JSON,
+        X_HTTP_Method_Override="PURGE",
+        X_Original_URL="/x",
+    )
+    assert answer.status == 200
+    assert b"override" not in origin.heads[0].lower()
+    assert b"original-url" not in origin.heads[0].lower()
 
 
 @pytest.mark.usefixtures("blocked")

@@ -45,7 +45,7 @@ def read_client_certificate(text: str, now: datetime) -> x509.Certificate:
     """The one certificate in ``text`` (PEM), if a client can be known by it. Raises ``ValidationError`` with what to do."""
     try:
         (read,) = x509.load_pem_x509_certificates(read_certificates(text).encode() or b" ")
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         told = (
             str(error)
             if "private key" in str(error)

@@ -1,5 +1,6 @@
 """Which operation of the document a call is for, and which content types its body may have."""
 
+from apps.httpcache.messages import Headers
 from apps.httpcache.patterns import template
 from apps.wire.snapshot import Contract, OperationContract
 
@@ -30,6 +31,11 @@ def media_type(value: bytes) -> tuple[str, str]:
         if name.strip() == "charset":
             return kind.strip(), charset.strip().strip('"')
     return kind.strip(), ""
+
+
+def is_coded(headers: Headers) -> bool:
+    """Whether a body has a content coding (RFC 9110 §8.4). ``identity`` is none, and a field that says so hides nothing."""
+    return any(name == b"content-encoding" and value.lower() not in (b"", b"identity") for name, value in headers)
 
 
 def is_json(kind: str) -> bool:

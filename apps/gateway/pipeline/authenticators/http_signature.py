@@ -144,10 +144,13 @@ def signed(x: Call, signature: bytes, said: InnerList) -> Signed | None:
 
 
 def covers_enough(x: Call, covered: Collection[str]) -> bool:
-    """Whether a signature over these components is one of this call: its method, its target, and the digest of its body."""
+    """Whether a signature over these components is one of this call: its method, its target, the host where the API is found by
+    that, and the digest of its body.
+    """
     whole = "@target-uri" in covered or "@request-target" in covered
     parts = "@path" in covered and ("@query" in covered or b"?" not in x.target)
-    return "@method" in covered and (whole or parts) and (x.body is None or DIGEST in covered)
+    placed = not x.api.hosts or not {"@target-uri", "@authority", "host"}.isdisjoint(covered)
+    return "@method" in covered and (whole or parts) and placed and (x.body is None or DIGEST in covered)
 
 
 def signature_base(x: Call, said: InnerList) -> bytes | None:

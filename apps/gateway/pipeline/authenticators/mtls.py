@@ -77,7 +77,7 @@ def validity_of(certificate: bytes) -> tuple[float, float] | None:
     try:
         read = x509.load_der_x509_certificate(certificate)
         return read.not_valid_before_utc.timestamp(), read.not_valid_after_utc.timestamp()
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         return None
 
 

@@ -28,8 +28,8 @@ class Authorize(Stage):
         refusal = refusal_of(credential, api.slug, x.at) or refusal_of_bounds(credential, x)
         if refusal is not None:
             return refuse(x, *refusal)
-        if credential.methods or credential.operations:
-            # By these an origin would take the call for one that the credential is not good for.
+        if credential.methods or credential.operations or credential.kind == "signing_key" or api.jwt.operations:
+            # By these an origin would take the call for one that the credential is not good for, or that nobody signed.
             x.request_headers = without(x.request_headers, UNKEYED_ECHOES)
         x.grant = grant = credential.grants[api.slug]
         plan = x.plan = self._config.plan(grant.plan)

@@ -10,7 +10,7 @@ from apps.gateway.pipeline.stages.cache import plan_of
 from apps.gateway.validation import json_body
 from apps.gateway.validation.faults import Fault
 from apps.gateway.validation.injections import injection_in
-from apps.gateway.validation.operations import is_json, media_type, schema_for
+from apps.gateway.validation.operations import is_coded, is_json, media_type, schema_for
 from apps.gateway.validation.refusal import OFF, fault_or_refusal
 from apps.gateway.validation.validators import Validators
 
@@ -85,7 +85,7 @@ def _kind(x: Call) -> str:
 
 def _is_validated(x: Call) -> bool:
     """Whether the body is JSON that can be read. The head's own faults are told already."""
-    return is_json(_kind(x)) and not any(name == b"content-encoding" for name, _ in x.headers)
+    return is_json(_kind(x)) and not is_coded(x.headers)
 
 
 def _read(x: Call) -> GatewayResponse | Need | None:

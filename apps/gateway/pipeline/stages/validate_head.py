@@ -7,10 +7,11 @@ from apps.gateway.config.worker_config import WorkerConfig
 from apps.gateway.pipeline.stages import DependsOn, Stage
 from apps.gateway.pipeline.stages.route import relative_path
 from apps.gateway.validation.faults import Fault, pointer
-from apps.gateway.validation.operations import is_json, media_type, operation_for, schema_for
+from apps.gateway.validation.operations import is_coded, is_json, media_type, operation_for, schema_for
 from apps.gateway.validation.parameters import parameter_faults
-from apps.gateway.validation.refusal import OFF, fault_or_refusal
+from apps.gateway.validation.refusal import BLOCK, OFF, fault_or_refusal
 from apps.gateway.validation.validators import Validators
+from apps.httpcache.fields import UNKEYED_ECHOES, without
 
 _UTF_8 = frozenset({"", "utf-8", "utf8", "us-ascii"})
 
@@ -39,6 +40,10 @@ class ValidateHead(Stage):
         if isinstance(found, list):
             return _undescribed(x, found)
         x.described = found
+        if api.validation.request == BLOCK:
+            # By these an origin would take the call for one that the document doesn't have.
+            told = {rule.name.encode() for rule in found.parameters if rule.place == "header"}
+            x.request_headers = without(x.request_headers, UNKEYED_ECHOES - told)
         faults = parameter_faults(self._validators, contract, found, path, x.query, x.headers)
         if found.body_required and x.body is None:
             faults.append(Fault("body", "/body", "It is missing.", "required"))
@@ -69,16 +74,16 @@ def _body_kind(x: Call) -> GatewayResponse | None:
     described = x.described
     if described is None or not described.content:
         return None
-    told = next((value for name, value in x.headers if name == b"content-type"), b"")
-    kind, charset = media_type(told)
+    told = [value for name, value in x.headers if name == b"content-type"]
+    kind, charset = media_type(told[0] if told else b"")
     detail = ""
-    if schema_for(described.content, kind) is None:
+    if len(told) > 1:
+        detail = "It stands there more than once."
+    elif schema_for(described.content, kind) is None:
         detail = f"It is none of {', '.join(sorted(name for name, _ in described.content)[:10])}."
     elif is_json(kind) and charset not in _UTF_8:
         detail = "JSON is UTF-8."
-    elif is_json(kind) and any(
-        name == b"content-encoding" and value.lower() != b"identity" for name, value in x.headers
-    ):
+    elif is_json(kind) and is_coded(x.headers):
         detail = "A body with a content coding can't be checked."
     if not detail:
         return None

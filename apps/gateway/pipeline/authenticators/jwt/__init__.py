@@ -6,6 +6,8 @@ what it may be revoked, all of them pure; ``issuer_keys`` fetches and keeps keys
 ``token_rules``, beside the other ways.
 """
 
+from hashlib import sha256
+
 from apps.gateway.call.call import Call
 from apps.gateway.pipeline.authenticators import Identified, Presented, Refused
 from apps.gateway.pipeline.authenticators.bearer import (
@@ -113,27 +115,35 @@ def _verify(
     fault = fault or claims_fault(parsed.claims, issuer, x.at)
     if fault is not None:
         return invalid_token(x.api, fault)
-    found = read_verified(parsed, issuer, keys, sources.pepper)
+    found = read_verified(token, parsed, issuer, keys, sources.pepper)
     sources.of(VerifiedTokens).put(token, found)
     return found
 
 
-def read_verified(parsed: ParsedToken, issuer: Issuer, keys: KeySet, pepper: bytes) -> VerifiedToken:
+def read_verified(token: bytes, parsed: ParsedToken, issuer: Issuer, keys: KeySet, pepper: bytes) -> VerifiedToken:
     """What a token says in which no fault was found."""
     claims = parsed.claims
-    subject = claims.get("sub", "")
     return VerifiedToken(
         issuer=issuer,
         keys=keys,
         expires=float(claims["exp"]),
         client=client_of(claims, issuer) or "",
-        subject=caller_of(issuer.slug, subject) if subject else "",
+        subject=_caller(token, claims.get("sub"), issuer),
         scopes=scopes_of(claims),
         claims=plain_claims(claims),
         proof_key=proof_key(claims),
         hashes=hashes_of(claims, issuer.slug, pepper),
         issued=issued_at(claims),
     )
+
+
+def _caller(token: bytes, subject: str | None, issuer: Issuer) -> str:
+    """Who calls with a client's token. Where it doesn't say, whoever has this very token: the client's next one may be another
+    user's.
+    """
+    if subject:
+        return caller_of(issuer.slug, subject)
+    return f"jwt:{issuer.slug} token {sha256(token).hexdigest()}"  # slugs have no colon: no subject is called so
 
 
 def _proof_fault(x: Call, token: bytes, found: VerifiedToken, sources: Sources) -> TokenFault | None:
