@@ -26,7 +26,7 @@ from apps.gateway.pipeline.authenticators.introspection import asking, failed_to
 from apps.httpcache.policy import PERSONAL, Policy
 from apps.wire.circuit_breaker import Breaker
 from apps.wire.snapshot import Egress, Issuer, ScopeRule, TokenRules
-from tests.gateway.house import Answered, Door, Origin, Published, ok, serving
+from tests.gateway.house import Answered, Door, Origin, Published, api, ok, serving
 from tests.gateway.introspection_server import (
     PATH,
     IntrospectionServer,
@@ -558,6 +558,25 @@ async def test_a_flood_of_random_tokens_is_slowed_for_its_address_and_for_nobody
     assert (await called(asking_lane, "random-0")).status == 401
     elsewhere = f"GET /products/items HTTP/1.1\r\nhost: api.test\r\nauthorization: Bearer {new}\r\n\r\n".encode()
     assert (await asking_lane.raw(elsewhere, client="127.0.0.2")).status == 200
+
+
+async def test_a_server_that_takes_all_tokens_back_ends_no_calls_with_anothers(
+    asking_lane: Door,
+    published: Published,
+    origin: Origin,
+    server: IntrospectionServer,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(failed_tokens, "BURST", 5.0)
+    monkeypatch.setattr(failed_tokens, "RATE", 0.001)
+    async with Origin() as their_origin:
+        theirs = IntrospectionServer(their_origin)
+        fields = {"tenant": "acme", "authentication": ("introspection",), "introspection": "theirs"}
+        wanted = api("theirs", upstreams=origin.url, **fields)
+        await publish(asking_lane.gateway, published, wanted, server_part(theirs.url, slug="theirs", tenant="acme"))
+        answers = [await called(asking_lane, f"token-{n}", "/theirs/items") for n in range(7)]
+        assert [answer.status for answer in answers] == [401] * 5 + [429] * 2
+    assert (await called(asking_lane, server.knows("new"))).status == 200
 
 
 async def test_behind_a_trusted_proxy_each_client_is_slowed_by_itself(

@@ -265,6 +265,20 @@ async def test_what_is_no_key_set_leaves_the_keys_as_they_were(keys: Keys, answe
     assert keys.keys.failure(keys.issuer)
 
 
+async def test_whatever_goes_wrong_with_a_fetch_calls_do_not_ask_without_a_pause(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def read(text: bytes) -> KeySet:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("apps.gateway.pipeline.authenticators.jwt.issuer_keys.read_key_set", read)
+    keys.serve()
+    assert await keys.fault(token()) is TokenFault.ISSUER_AWAY
+    assert await keys.fault(token()) is TokenFault.ISSUER_AWAY
+    assert keys.fetches == 1
+    assert "a fault of ours" in caplog.text
+
+
 async def test_bad_keys_are_said_once(keys: Keys, caplog: pytest.LogCaptureFixture):
     keys.serve(key("RS256"), key(), use="enc")
     for _ in range(3):

@@ -99,7 +99,7 @@ async def test_what_is_no_certificate_of_an_application_is_refused(door: Door, o
 
 
 @pytest.mark.parametrize(
-    ("begins", "ends"), [(timedelta(days=-9), timedelta(seconds=-5)), (timedelta(seconds=60), timedelta(days=9))]
+    ("begins", "ends"), [(timedelta(days=-9), timedelta(seconds=-5)), (timedelta(hours=1), timedelta(days=9))]
 )
 async def test_the_days_of_a_certificate_are_looked_at_with_each_call(
     door: Door, published: Published, begins: timedelta, ends: timedelta

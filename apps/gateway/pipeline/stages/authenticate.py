@@ -58,6 +58,9 @@ class Authenticate(Stage):
                 return self._withhold_keys(x)
             return _challenge(x, Problem.MISSING_CREDENTIAL)
         way, presented, identified = found
+        secret = presented.secret
+        if secret and x.request_id is not x.call_id and secret in x.request_id.encode():  # which records have
+            x.request_id = x.call_id
         if isinstance(identified, Need):
             return identified
         if isinstance(identified, Refused):
@@ -88,13 +91,10 @@ class Authenticate(Stage):
             )
         if presented.digests:
             x.body_digests = presented.digests
-        secret = presented.secret
         goes_on = api.forward_credential and not way.secret_is_key
         if secret is not None and not goes_on and not holds_secret(secret):  # what has our form is out already
             x.request_headers = without_keys(x.request_headers, secret)
             x.query = query_without_keys(x.query, secret)
-            if x.request_id is not x.call_id and secret in x.request_id.encode():
-                x.request_id = x.call_id
         return self._withhold_keys(x)
 
     def _identified(self, x: Call) -> tuple[Authenticator, Presented, Identified | Need | Refused] | None:

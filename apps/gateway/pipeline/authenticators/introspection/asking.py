@@ -157,7 +157,7 @@ class Introspector:
 
     def _remember(self, key: _Key, found: TokenInfo, client: str) -> None:
         if found.fault is not None:
-            self.failed_tokens.failed(client, monotonic())
+            self.failed_tokens.failed(key[0].slug, client, monotonic())
         kept = self._good if found.fault is None else self._failed
         for table in (self._good, self._failed):
             table.drop(key)

@@ -51,7 +51,7 @@ class OpaqueTokens(BearerTokens):
         found: TokenInfo | TokenFault | None = x.token_info or introspector.known(server, token, x.at)
         if found is None:
             client = introspector.client_of(x)
-            seconds = introspector.failed_tokens.wait(client, monotonic())
+            seconds = introspector.failed_tokens.wait(server.slug, client, monotonic())
             if seconds:
                 fault = TokenFault.TOO_MANY_FAILED
                 return Refused(Problem.RATE_LIMITED, fault.code, fault.sentence, retry_after=seconds)

@@ -157,6 +157,9 @@ class IssuerKeys:
             self._failed(held, issuer, str(error))
         except TimeoutError:
             self._failed(held, issuer, f"They did not come within {DEADLINE:g} s.")
+        except Exception:  # nothing known raises one, but calls that wait would ask again without a pause
+            logger.exception("fetching the keys of issuer %s failed", issuer.slug)
+            self._failed(held, issuer, "What came could not be read.")
         else:
             self._fetched(held, issuer, keys, _lifetime(response))
         finally:
