@@ -1,7 +1,9 @@
 """Calls are held against the OpenAPI document of their API: refused, or reported."""
 
+import gc
 import json
 from collections.abc import Callable
+from time import process_time
 from typing import Any
 
 import pytest
@@ -334,6 +336,7 @@ async def test_a_remembered_head_is_reported_each_time(lane: Door, origin: Origi
         ("../../etc/passwd", "path"),
         ("${jndi:ldap://x}", "template"),
         ("{{7*7}}", "template"),
+        ("{{{{ x.__class__ }}", "template"),
     ],
 )
 async def test_strings_that_look_like_an_attack_are_reported(lane: Door, text: str, name: str) -> None:
@@ -460,6 +463,28 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_reading_json_takes_linear_time(name: str) -> None:
     assert steepness(read, HOSTILE[name]) < STEEPEST
+
+
+def test_reading_many_lists_does_not_look_through_all_that_a_worker_holds() -> None:
+    text, found = b"[" + b",".join([b"[[]]"] * 9_000) + b"]", []
+
+    def count(phase: str, info: dict[str, int]) -> None:
+        found.append((phase, info["generation"]))
+
+    gc.callbacks.append(count)
+    try:
+        assert isinstance(read(text), tuple)
+    finally:
+        gc.callbacks.remove(count)
+    assert len(found) <= 4  # each has a start and an end
+
+
+def test_looking_for_injections_takes_little_time_whatever_is_looked_at() -> None:
+    for unit in ("'", "<", "{{", "${", "../", "; ", "union ", "<img ", "{{" + "x" * 40, "' or "):
+        text = [unit * (8192 // len(unit))] * 100
+        began = process_time()
+        injection_in(text)
+        assert process_time() - began < 0.6, unit
 
 
 def test_looking_for_injections_takes_linear_time() -> None:

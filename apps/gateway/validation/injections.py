@@ -1,7 +1,8 @@
 """Strings that look as if they were to be taken for code: of SQL, scripts, paths, templates. A sign and no proof, so it is only
 reported.
 
-Each pattern begins with what is rare and looks a bounded number of characters further, so that a text is read once.
+Each pattern begins with what is rare and looks a bounded number of characters further, not over its own beginning where these are
+many, so that a text is read once.
 """
 
 import re
@@ -16,7 +17,7 @@ PATTERNS = {
     ),
     "script": r"<script[\s>/]|javascript:|<(?:img|svg|iframe|body)[^<>]{0,80}\son[a-z]{3,20}\s{0,4}=",
     "path": r"(?:^|[/\\])\.\.[/\\]|/etc/(?:passwd|shadow)|%2e%2e(?:%2f|%5c|/)",
-    "template": r"\$\{(?:jndi|[a-z]{2,10}:)|\{\{.{0,40}(?:__|config|self|\d\*\d)|<%=|#\{",
+    "template": r"\$\{(?:jndi|[a-z]{2,10}:)|\{\{[^{}]{0,40}(?:__|config|self|\d\*\d)|<%=|#\{",
 }
 """By name, which is what reports call them."""
 

@@ -5,6 +5,7 @@ Parsing, counting and comparing are done by compiled code. Bounds are held again
 nearly every body; only what could be beyond one is taken apart.
 """
 
+import gc
 from typing import Any
 
 import msgspec
@@ -12,7 +13,6 @@ import msgspec
 from apps.gateway.validation.faults import Fault
 from apps.wire.snapshot import Validation
 
-_decode = msgspec.json.decode
 _encode = msgspec.json.encode
 
 
@@ -47,6 +47,19 @@ def read(text: bytes, bounds: Validation) -> tuple[Any, int]:
     if parts > bounds.items and _has_longer_list(value, bounds.items):
         raise NotTaken(f"A list has more than {bounds.items} items.", "items")
     return value, parts
+
+
+def _decode(text: bytes) -> Any:
+    """The value of a text, made without the garbage collector: JSON has no cycles, and for each few thousand lists in it all that a
+    worker holds would be looked through, while all its calls wait. Raises ``msgspec.MsgspecError`` and ``RecursionError``.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return msgspec.json.decode(text)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _hold(text: bytes, bounds: Validation) -> None:
