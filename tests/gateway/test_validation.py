@@ -11,8 +11,9 @@ import pytest
 from apps.gateway.gateway import Gateway
 from apps.gateway.records.spool import frames
 from apps.gateway.validation import json_body
-from apps.gateway.validation.faults import Fault
+from apps.gateway.validation.faults import Fault, pointer
 from apps.gateway.validation.injections import injection_in
+from apps.wire.api_keys import make_key
 from apps.wire.call_records import ResponseFaultRecord, decode
 from apps.wire.snapshot import Validation
 from tests.gateway.contracts import accepting, contract
@@ -132,6 +133,20 @@ async def test_no_header_makes_another_call_of_one_that_the_document_has(lane: D
     assert answer.status == 200
     assert b"override" not in origin.heads[0].lower()
     assert b"original-url" not in origin.heads[0].lower()
+
+
+@pytest.mark.usefixtures("blocked")
+async def test_no_header_makes_another_call_of_a_preflight(lane: Door, origin: Origin) -> None:
+    origin.paths["/admin"] = ok(b"")
+    asks = {"Access_Control_Request_Method": "PUT", "X_HTTP_Method_Override": "DELETE"}
+    assert (await lane.call("/products/admin", method="OPTIONS", **asks)).status == 200
+    assert b"override" not in origin.heads[0].lower()
+
+
+def test_a_key_that_is_a_name_stands_in_no_record() -> None:
+    key = make_key()
+    fault = Fault("body", pointer("body", key, 3, "price"), "It is less.", "minimum")
+    assert fault.summary == "/body/(secret)/*/price minimum"
 
 
 @pytest.mark.usefixtures("blocked")

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from apps.wire.api_keys import without_secrets
+
 MOST_FAULTS = 20
 LONGEST_DETAIL, LONGEST_POINTER, LONGEST_NAME = 200, 300, 64
 """Characters of what is told of a fault, and of a name in it."""
@@ -22,9 +24,9 @@ class Fault(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """For the call's record: the place, without the numbers of a list's items, and the rule."""
+        """For the call's record: the place, without the numbers of a list's items and without keys, and the rule."""
         steps = ["*" if step.isdecimal() else step for step in self.pointer.split("/")]
-        return f"{'/'.join(steps)} {self.rule}"
+        return f"{without_secrets('/'.join(steps).encode()).decode()} {self.rule}"
 
 
 def pointer(*steps: str | int) -> str:

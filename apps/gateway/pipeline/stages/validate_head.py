@@ -1,5 +1,7 @@
 """Is the head of the call as the API's OpenAPI document has it: path, method, parameters, and what is said of the body."""
 
+from collections.abc import Set
+
 from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.responses import GatewayResponse
@@ -33,17 +35,17 @@ class ValidateHead(Stage):
         if api.validation.request == OFF:
             return None
         contract = x.contract = self._config.contract(api.slug)
-        if contract is None or _is_preflight(x):
+        if contract is None:
+            return None
+        if _is_preflight(x):
+            _leave_as_it_is(x)
             return None
         path = relative_path(api, x.path)
         found = operation_for(contract, x.method, path)
         if isinstance(found, list):
             return _undescribed(x, found)
         x.described = found
-        if api.validation.request == BLOCK:
-            # By these an origin would take the call for one that the document doesn't have.
-            told = {rule.name.encode() for rule in found.parameters if rule.place == "header"}
-            x.request_headers = without(x.request_headers, UNKEYED_ECHOES - told)
+        _leave_as_it_is(x, {rule.name.encode() for rule in found.parameters if rule.place == "header"})
         faults = parameter_faults(self._validators, contract, found, path, x.query, x.headers)
         if found.body_required and x.body is None:
             faults.append(Fault("body", "/body", "It is missing.", "required"))
@@ -53,6 +55,14 @@ class ValidateHead(Stage):
 
     def describe(self, x: Call) -> str:
         return x.fault
+
+
+def _leave_as_it_is(x: Call, described: Set[bytes] = frozenset()) -> None:
+    """Leave out the fields by which an origin would take the call for another one, which the document may not have, where the API
+    blocks those; not what the document itself names.
+    """
+    if x.api.validation.request == BLOCK:
+        x.request_headers = without(x.request_headers, UNKEYED_ECHOES - described)
 
 
 def _is_preflight(x: Call) -> bool:
