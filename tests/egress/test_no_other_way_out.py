@@ -31,6 +31,7 @@ LISTED: dict[str, dict[str, str]] = {
     },
     "apps/egress/rules.py": {"socket.socket": PROBE, ".connect": PROBE},
     "apps/gateway/upstream/client.py": dict.fromkeys((".create_connection", ".sock_connect", "socket.socket"), GUARD),
+    "apps/audit/apps.py": {".connect": "of a signal of Django's"},
     "apps/gateway/server/worker.py": {"socket.socket": LISTENS},
     "apps/wire/redis_client.py": {".from_url": OPERATOR, "Sentinel": OPERATOR, "AsyncSentinel": OPERATOR},
     "apps/invalidation/consumer.py": {".create_connection": OPERATOR, "Connection": OPERATOR},
