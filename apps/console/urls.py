@@ -92,7 +92,7 @@ urlpatterns = [
     path(
         "applications/<slug:tenant>/<slug:slug>/signing-keys/new/", applications.signing_key_new, name="signing_key_new"
     ),
-    path("keys/<int:number>/apis/", applications.key_apis, name="key_apis"),
+    path("keys/<int:number>/limits/", applications.key_limits, name="key_limits"),
     path("keys/<int:number>/rotate/", applications.rotate, name="key_rotate"),
     path("keys/<int:number>/revoke/", applications.revoke, name="key_revoke"),
     path("cache/", cache.cache, name="cache"),

@@ -1033,7 +1033,7 @@ def test_a_key_is_limited_when_it_is_made_and_changed_later(world, browse):
     lonely = make_application(world.people.acme, "lonely")
     page = alice.get(reverse("console:key_new", args=["acme", lonely.slug]))
     assert "may call no API yet" in text_of(page)
-    address = reverse("console:key_apis", args=[key.pk])
+    address = reverse("console:key_limits", args=[key.pk])
     none: dict[str, list[str]] = {"methods": [], "operations": [], "addresses": []}
     assert alice.get(address).context["form"].initial == {"apis": ["products"], **none}
     wanted = {"methods": "get, POST", "operations": "GET /items/{id}\n/search/**", "addresses": "10.0.0.0/8 192.0.2.7"}

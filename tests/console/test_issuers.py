@@ -247,7 +247,7 @@ def test_a_client_id_may_be_known_to_an_introspection_server(world, browse):
 def test_a_credential_of_each_kind_is_limited_and_revoked_and_only_a_key_is_rotated(world, browse):
     page = shown(browse(world.people.bob), "application", "acme", "bot")
     for credential in (world.key.key, world.client_id):
-        for route in ("key_apis", "key_revoke"):
+        for route in ("key_limits", "key_revoke"):
             assert reverse(f"console:{route}", args=[credential.pk]) in page
     assert reverse("console:key_rotate", args=[world.key.key.pk]) in page
     assert reverse("console:key_rotate", args=[world.client_id.pk]) not in page

@@ -83,7 +83,7 @@ class KeyOperationsField(LinesField):
         ]
 
 
-class KeyAPIsForm(ConsoleForm):
+class KeyLimitsForm(ConsoleForm):
     """What a key is good for."""
 
     apis = KeyAPIsField()
@@ -120,7 +120,7 @@ class KeyAPIsForm(ConsoleForm):
         return self.cleaned_data["addresses"] or None
 
 
-class KeyForm(KeyAPIsForm):
+class KeyForm(KeyLimitsForm):
     """A new key."""
 
     name = forms.CharField(max_length=64, help_text="Where it is used, like “ci” or “production”.")

@@ -47,8 +47,8 @@ from apps.console.form_responses import done, show_once
 from apps.console.forms.access import (
     ApplicationForm,
     CertificateForm,
-    KeyAPIsForm,
     KeyForm,
+    KeyLimitsForm,
     NewApplicationForm,
     RotateForm,
     SigningKeyForm,
@@ -301,7 +301,7 @@ def _callable_apis(user: User, application: Application, *more: str) -> QuerySet
 
 
 @action(load=a_key, may=of("application", can_manage_keys))
-def key_apis(request: SignedInRequest, key: Credential) -> Action:
+def key_limits(request: SignedInRequest, key: Credential) -> Action:
     """What a key is good for."""
     named = key.apis or ()
     return Action(
@@ -310,7 +310,7 @@ def key_apis(request: SignedInRequest, key: Credential) -> Action:
         back=application_url(key.application),
         back_label=str(key.application),
         explain="Other calls with it are refused with 403.",
-        form=partial(KeyAPIsForm, apis=_callable_apis(request.user, key.application, *named)),
+        form=partial(KeyLimitsForm, apis=_callable_apis(request.user, key.application, *named)),
         initial={name: getattr(key, name) or [] for name in BOUNDS},
         service=partial(key_update, key=key),
         said=f"{key.name} is changed",

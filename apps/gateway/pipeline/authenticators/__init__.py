@@ -17,6 +17,9 @@ from apps.gateway.pipeline.stages import FOREVER, Need
 from apps.httpcache.messages import Headers
 from apps.wire.snapshot import API, Credential
 
+AUTHORIZATION = b"authorization"
+"""The field that several ways share, each under a scheme of its own (RFC 9110 §11.6.2)."""
+
 
 @dataclass(slots=True, frozen=True)
 class Presented:
@@ -109,7 +112,7 @@ class Authenticator:
         """Whether the record of the secret is that of whom the caller says to be. Asked with nothing that a caller can time."""
         return True
 
-    def is_used(self, x: Call, presented: Presented, sources: "Sources") -> bool:
+    def is_used(self, x: Call, presented: Presented, sources: Sources) -> bool:
         """Whether another call was let in by it, where it is good for one. Asked of what is right in all else, perhaps more than
         once for a call.
         """

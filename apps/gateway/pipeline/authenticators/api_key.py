@@ -2,8 +2,7 @@
 
 from apps.gateway.call.call import Call
 from apps.gateway.call.named_values import crumbs, parameters
-from apps.gateway.pipeline.authenticators import Authenticator, Presented
-from apps.gateway.pipeline.authenticators.basic import FIELD as AUTHORIZATION
+from apps.gateway.pipeline.authenticators import AUTHORIZATION, Authenticator, Presented
 from apps.gateway.pipeline.authenticators.basic import user_and_password
 from apps.wire.snapshot import API
 

@@ -3,10 +3,9 @@
 import base64
 import binascii
 
-from apps.gateway.pipeline.authenticators import Authenticator, Presented
+from apps.gateway.pipeline.authenticators import AUTHORIZATION, Authenticator, Presented
 from apps.wire.snapshot import API, Credential
 
-FIELD = b"authorization"
 SCHEME = b"basic "
 
 
@@ -16,7 +15,7 @@ class Basic(Authenticator):
     word = "basic"
     label = "User and password"
 
-    usual = frozenset({FIELD})
+    usual = frozenset({AUTHORIZATION})
 
     def secret_in(self, value: bytes) -> bytes | None:
         pair = user_and_password(value)

@@ -4,12 +4,10 @@ import re
 from collections.abc import Sequence
 
 from apps.gateway.call.problems import Problem
-from apps.gateway.pipeline.authenticators import Authenticator, Presented, Refused
+from apps.gateway.pipeline.authenticators import AUTHORIZATION, Authenticator, Presented, Refused
 from apps.gateway.pipeline.authenticators.token_faults import TokenFault
 from apps.httpcache.messages import Headers
 from apps.wire.snapshot import API
-
-AUTHORIZATION = b"authorization"
 
 LARGEST = 8192
 """Bytes that a token may have."""

@@ -10,19 +10,16 @@ import hmac
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from apps.gateway.call import content_digest
 from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
 from apps.gateway.call.structured_fields import InnerList, dictionary
 from apps.gateway.pipeline.authenticators import Authenticator, Identified, Presented, Refused
+from apps.gateway.pipeline.authenticators.sources import Sources
 from apps.httpcache.fields import lines_of
 from apps.httpcache.messages import Headers
 from apps.wire.snapshot import API, Credential
-
-if TYPE_CHECKING:
-    from apps.gateway.pipeline.authenticators.sources import Sources
 
 SIGNATURE, INPUT = b"signature", b"signature-input"
 DIGEST = content_digest.FIELD.decode()
@@ -71,7 +68,7 @@ class HTTPSignatures(Authenticator):
         read = signature_in(x.headers)
         return (signed(x, *read) if read is not None else None) or Presented(None)
 
-    def identify(self, x: Call, presented: Presented, sources: "Sources") -> Identified | Refused:
+    def identify(self, x: Call, presented: Presented, sources: Sources) -> Identified | Refused:
         if not isinstance(presented, Signed):
             return _refused("signature_malformed", "The signature is malformed, or doesn't cover what it has to.")
         if not presented.begins <= x.at < presented.until:
@@ -87,7 +84,7 @@ class HTTPSignatures(Authenticator):
         made = hmac.digest(credential.secret.encode(), presented.base, hashlib.sha256)
         return hmac.compare_digest(made, presented.secret)
 
-    def is_used(self, x: Call, presented: Presented, sources: "Sources") -> bool:
+    def is_used(self, x: Call, presented: Presented, sources: Sources) -> bool:
         if not isinstance(presented, Signed) or not presented.nonce:
             return False
         nonce = hashlib.sha256(presented.key_id + b" " + presented.nonce.encode()).digest()

@@ -6,17 +6,14 @@ else it is nothing, and goes no further.
 
 import binascii
 import hashlib
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from apps.gateway.call.call import Call
 from apps.gateway.call.problems import Problem
 from apps.gateway.pipeline.authenticators import Authenticator, Identified, Presented, Refused
+from apps.gateway.pipeline.authenticators.sources import Sources
 from apps.wire.snapshot import API
-
-if TYPE_CHECKING:
-    from apps.gateway.pipeline.authenticators.sources import Sources
 
 FIELD, CHAIN = b"client-cert", b"client-cert-chain"
 
@@ -42,7 +39,7 @@ class ClientCertificates(Authenticator):
         values = [value for name, value in x.headers if name == FIELD] if x.by_proxy else []
         return Presented(certificate_in(values[0]) if len(values) == 1 else None) if values else None
 
-    def identify(self, x: Call, presented: Presented, sources: "Sources") -> Identified | Refused:
+    def identify(self, x: Call, presented: Presented, sources: Sources) -> Identified | Refused:
         certificate = presented.secret
         days = validity_of(certificate) if certificate is not None else None
         if certificate is None or days is None:

@@ -9,9 +9,8 @@ what it may be revoked, all of them pure; ``issuer_keys`` fetches and keeps keys
 from hashlib import sha256
 
 from apps.gateway.call.call import Call
-from apps.gateway.pipeline.authenticators import Identified, Presented, Refused
+from apps.gateway.pipeline.authenticators import AUTHORIZATION, Identified, Presented, Refused
 from apps.gateway.pipeline.authenticators.bearer import (
-    AUTHORIZATION,
     BearerTokens,
     insufficient_scope,
     invalid_token,
