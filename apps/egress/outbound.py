@@ -95,6 +95,8 @@ class GuardedTransport(httpx.HTTPTransport):
         """As usual, to the first of the name's addresses that can be connected to. Raises ``OutboundRefused``."""
         self._backend.until = time.monotonic() + self._longest
         host = request.url.raw_host.decode("ascii")
+        if not host or request.url.scheme not in _PORTS:  # what others wrote may lead here, like an issuer's metadata
+            raise OutboundRefused("This is no address of the web: it starts with https://.", request=request)
         port = request.url.port or _PORTS[request.url.scheme]
         allowed, refusal = _allowed(self._guard, host, port)
         if refusal and not allowed:

@@ -244,3 +244,12 @@ def test_an_issuer_that_is_away_is_told_so(cast, state_redis, server):
     issuer.refresh_from_db()
     with pytest.raises(KeysAway, match="There was no answer"):
         keys_of(issuer)
+
+
+@pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://127.0.0.1/keys", "//x", "http://", "", "http://["])
+def test_metadata_that_leads_to_no_address_of_the_web_is_told_so(cast, state_redis, server, place):
+    issuer = make_issuer(issuer=server.url, discovery=True)
+    found = {"issuer": server.url, "jwks_uri": place}
+    server.bodies["/.well-known/openid-configuration"] = json.dumps(found).encode()
+    with pytest.raises(KeysAway):
+        keys_of(issuer)
