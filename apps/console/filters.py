@@ -4,7 +4,8 @@ from typing import Any
 
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
-from django_filters import CharFilter, ChoiceFilter, ModelChoiceFilter
+from django.forms import DateInput
+from django_filters import CharFilter, ChoiceFilter, DateFilter, ModelChoiceFilter
 from django_filters.fields import ModelChoiceField
 
 from apps.access.choices import RequestState, SubscriptionState
@@ -148,11 +149,16 @@ class PurgeFilters(ConsoleFilterSet):
 
 
 class AuditFilters(ConsoleFilterSet):
-    """The audit log by verb, person and object."""
+    """The audit log by verb, person, object and day (UTC, both included)."""
 
     q = CharFilter(method=text_in("verb", "target", "actor_email", "comment"), label="Search")
+    verb = CharFilter(label="Verb")
+    actor = CharFilter(field_name="actor_email", lookup_expr="iexact", label="By")
     tenant = CharFilter(field_name="tenant_slug", label="Tenant")
+    target_type = CharFilter(label="Kind of object")
     target = CharFilter(label="Object")
+    since = DateFilter(field_name="at", lookup_expr="date__gte", label="From", widget=DateInput({"type": "date"}))
+    until = DateFilter(field_name="at", lookup_expr="date__lte", label="To", widget=DateInput({"type": "date"}))
 
     class Meta:
         model = Entry

@@ -13,9 +13,11 @@ from django.utils import timezone
 from apps.access.choices import KeyState, RequestState, SubscriptionState
 from apps.access.models import AccessRequest, Application, Credential, Plan, Subscription
 from apps.access.services import plan_update, request_approve, request_ask, request_submit
+from apps.audit.models import Entry
 from apps.caching.models import Purge
 from apps.catalog.models import API
 from apps.catalog.services import api_update
+from apps.console.views.platform import page_of_object
 from apps.fleet.receipts import wait_for_receipt
 from apps.tenants.models import Invitation, Membership, Tenant, Token, User
 from apps.wire import redis_names
@@ -872,6 +874,47 @@ def test_an_audit_entry_shows_what_changed(world, browse):
     entry = last_entry()
     page = text_of(browse(world.people.ada).get(reverse("console:audit_entry", args=[entry.epoch])))
     assert entry.verb in page
+
+
+def test_an_audit_entry_leads_to_its_object_for_whom_may_open_it_and_to_its_other_entries(world, browse):
+    entry = Entry.objects.filter(verb="api.publish", target="products").latest("epoch")
+    address = reverse("console:audit_entry", args=[entry.epoch])
+    page = browse(world.people.ada).get(address).content.decode()
+    assert 'href="/apis/products/"' in page
+    assert "/audit/?target_type=api&amp;target=products" in page
+    gone = Entry(target_type="api", target="gone"), Entry(target_type="key", target="1"), Entry(target_type="tenant")
+    assert [page_of_object(world.people.ada, each) for each in gone] == ["", "", ""]
+    of_acme = Entry(target_type="application", target="acme/bot")
+    assert page_of_object(world.people.alice, of_acme) == "/applications/acme/bot/"
+    assert page_of_object(world.people.charlie, of_acme) == ""
+
+
+def test_where_an_entry_came_from_is_shown_to_owners_and_not_to_other_members(world, browse):
+    alice = browse(world.people.alice)
+    alice.post("/applications/acme/bot/edit/", {"name": "Robot"}, headers={"user-agent": "Lynx/2.9"})
+    entry = last_entry()
+    assert (entry.verb, entry.agent) == ("application.update", "Lynx/2.9")
+    address = reverse("console:audit_entry", args=[entry.epoch])
+    for user, shown in ((world.people.ada, True), (world.people.alice, True), (world.people.bob, False)):
+        assert ("Lynx/2.9" in text_of(browse(user).get(address))) is shown, user
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("verb=api.publish", True),
+        ("verb=api.nothing", False),
+        ("target_type=api&target=products", True),
+        ("target_type=plan&target=products", False),
+        ("since=2020-01-01", True),
+        ("since=2199-01-01", False),
+        ("until=2020-01-01", False),
+        ("actor=nobody@else.test", False),
+    ],
+)
+def test_the_audit_log_is_narrowed_by_verb_person_object_and_day(world, browse, query, found):
+    table = browse(world.people.ada).get(f"/audit/?{query}").context["table"]
+    assert bool(table.paginator.count) is found
 
 
 def test_the_search_finds_only_what_the_reader_may_see(world, browse):

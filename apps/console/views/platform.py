@@ -9,18 +9,18 @@ from typing import NamedTuple
 from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
+from django.urls import NoReverseMatch, resolve, reverse
 
 from apps.analytics.selectors import latest_completeness
 from apps.audit.models import Entry
-from apps.audit.selectors import entries_visible_to
+from apps.audit.selectors import entries_visible_to, owned_tenants
 from apps.catalog.egress import all_refused_upstreams
 from apps.console.actions import Action, action
 from apps.console.filters import AuditFilters
 from apps.console.forms.people import EgressForm
 from apps.console.lists import listing
 from apps.console.object_lookup import a_tenant
-from apps.console.page_access import SignedInRequest, administrators, anyone, page
+from apps.console.page_access import SignedInRequest, administrators, anyone, is_page, page
 from apps.console.tables import AuditTable, tenant_url
 from apps.fleet.receipts import receipt_of
 from apps.fleet.selectors import gateways as gateways_now
@@ -57,8 +57,35 @@ def an_entry(user: User, epoch: int) -> Entry:
 def audit_entry(request: SignedInRequest, entry: Entry) -> HttpResponse:
     """One decision, with what it changed."""
     changes = [(name, before, after) for name, (before, after) in entry.changes.items()]
-    context = {"entry": entry, "changes": changes, "receipt": receipt_of(entry)}
+    context = {
+        "entry": entry,
+        "changes": changes,
+        "receipt": receipt_of(entry),
+        "page_of_object": page_of_object(request.user, entry),
+        "shows_origin": request.user.administrates or entry.tenant_slug in owned_tenants(request.user),
+    }
     return render(request, "platform/audit_entry.html", context)
+
+
+OBJECT_PAGES = {
+    "api": "console:api",
+    "application": "console:application",
+    "introspection": "console:introspection",
+    "issuer": "console:issuer",
+    "plan": "console:plan",
+    "tenant": "console:tenant",
+}
+"""The pages of what entries are about, where the address holds what the entry calls it."""
+
+
+def page_of_object(user: User, entry: Entry) -> str:
+    """The address of what an entry is about, if that is still there and ``user`` may open it; else ""."""
+    try:
+        address = reverse(OBJECT_PAGES[entry.target_type], args=entry.target.split("/"))
+        view, _, parameters = resolve(address)
+        return address if is_page(view) and view.admit(user, **parameters) is not None else ""
+    except (KeyError, NoReverseMatch, Http404):
+        return ""
 
 
 @page(may=administrators)
