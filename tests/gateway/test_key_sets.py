@@ -59,6 +59,7 @@ def test_a_key_that_names_its_algorithm_is_for_that_alone():
         (RSA | {"n": ""}, "read"),
         (RSA | {"n": base64url(bytes(256))}, ""),
         (RSA | {"e": "AA"}, "read"),
+        (RSA | {"e": base64url(bytes([1, 0, 0, 0, 0, 0, 0, 0, 1]))}, "exponent"),
         ("key", "object"),
         (None, "object"),
     ],

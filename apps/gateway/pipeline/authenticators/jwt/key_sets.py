@@ -16,6 +16,11 @@ MOST_KEYS = 100
 LEAST_BITS, MOST_BITS = 2048, 8192
 """Of RSA keys: shorter ones are weak (RFC 7518 §3.3), longer ones make each call dear."""
 
+LONGEST_EXPONENT = 64
+"""Bits of an RSA key's public exponent: with one as long as the modulus each signature would cost more than 10 ms. It is OpenSSL's
+bound for moduli over 3072 bits.
+"""
+
 LEAST_SECRET = 32
 """Bytes of a shared secret: as many as SHA-256 has (RFC 7518 §3.2)."""
 
@@ -141,6 +146,8 @@ def read_key(found: Any) -> Key:
         raise ValueError("It can't be read.") from None
     if kind == "RSA" and not LEAST_BITS <= material.key_size <= MOST_BITS:
         raise ValueError(f"It has {material.key_size} bits, not {LEAST_BITS} to {MOST_BITS}.")
+    if kind == "RSA" and material.public_numbers().e.bit_length() > LONGEST_EXPONENT:
+        raise ValueError(f"Its exponent (e) has more than {LONGEST_EXPONENT} bits.")
     return Key(key_id, algorithms, thumbprint(public), material)
 
 
