@@ -6,6 +6,8 @@ import pytest
 import yaml
 from django.conf import settings
 
+from apps.gateway.pipeline.authenticators.token_faults import TokenFault
+
 DOCS = settings.BASE_DIR / "docs"
 SETTINGS = "".join((settings.BASE_DIR / "apimgr" / name).read_text() for name in ("settings.py", "environment.py"))
 VARIABLES = sorted(set(re.findall(r'\b(?:read|read_list|secret)\(\s*"([A-Z0-9_]+)"', SETTINGS)))
@@ -22,6 +24,18 @@ def test_every_decision_has_a_number_of_its_own_and_says_it():
     assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
     for page in pages:
         assert page.read_text().startswith(f"# {int(page.name[:4])}. "), page.name
+
+
+def test_every_reason_why_a_caller_is_not_known_stands_in_the_page_about_access():
+    """Operators read these codes in the traces of calls."""
+    folder = settings.BASE_DIR / "apps" / "gateway" / "pipeline"
+    sources = [*folder.glob("authenticators/*.py"), folder / "stages" / "authenticate.py"]
+    literal = {
+        code for each in sources for code in re.findall(r'"((?:certificate|signature|used)_\w+)"', each.read_text())
+    }
+    text = (DOCS / "access.md").read_text()
+    assert len(literal) >= 5
+    assert sorted(code for code in literal | {each.code for each in TokenFault} if f"`{code}`" not in text) == []
 
 
 def test_every_kind_of_fault_names_a_test_that_is_there():
