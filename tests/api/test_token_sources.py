@@ -231,3 +231,14 @@ def test_a_revocations_comment_is_bounded(cast, calls_as, state_redis):
     make_issuer("own", cast.acme)
     body = {"issuer": "own", "jti": "x", "comment": "c" * 1001}
     assert list(calls_as(cast.alice).post("/api/v1/revocations/", body).json()["errors"]) == ["comment"]
+
+
+def test_an_older_revision_brings_back_no_issuer_that_is_another_tenants_now(cast, calls_as, state_redis):
+    alice, charlie = calls_as(cast.alice), calls_as(cast.charlie)
+    make_issuer("own", cast.acme)
+    make_api(cast.acme, jwt={"issuers": ["own"]})
+    assert alice.patch("/api/v1/apis/products/", {"jwt": {"issuers": []}}).status_code == 200
+    assert alice.delete("/api/v1/issuers/own/").status_code == 204
+    assert charlie.post("/api/v1/issuers/", ISSUER | {"slug": "own", "tenant": "globex"}).status_code == 201
+    back = alice.post("/api/v1/apis/products/rollback/", {"number": 1})
+    assert (back.status_code, list(back.json()["errors"])) == (400, ["jwt.issuers"])

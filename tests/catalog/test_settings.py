@@ -33,7 +33,7 @@ def test_a_setting_stands_in_the_schema_and_in_the_form_of_its_tab(name):
     if setting.kind is HEADER_RULES:
         assert {f"set_{name}", f"remove_{name}"} <= fields.keys()
     else:
-        assert {"body_limit": "body_mib"}.get(name, name) in fields
+        assert {"body_limit": "body_mib", "jwt": "token_issuers"}.get(name, name) in fields
 
 
 @pytest.mark.parametrize("name", SETTINGS)
