@@ -93,8 +93,8 @@ KINDS: dict[str, Kind] = {
     "api.unpublish": Kind(Group.APIS, BOTH, "{api} was taken from the gateways: calls to it are refused"),
     "api.deprecate": Kind(Group.APIS, BOTH, "{api} is deprecated: it goes on, and takes no new subscriptions"),
     "api.retire": Kind(Group.APIS, BOTH, "{api} was retired: calls to it are refused"),
-    "tenant.suspend": Kind(Group.SUBSCRIPTIONS, (Side.CALLER,), "{tenant} was suspended: its keys are refused"),
-    "tenant.resume": Kind(Group.SUBSCRIPTIONS, (Side.CALLER,), "{tenant} was resumed: its keys work again"),
+    "tenant.suspend": Kind(Group.SUBSCRIPTIONS, (Side.CALLER,), "{tenant} was suspended: its calls are refused"),
+    "tenant.resume": Kind(Group.SUBSCRIPTIONS, (Side.CALLER,), "{tenant} was resumed: its calls are answered again"),
 }
 
 SILENT: dict[str, str] = {

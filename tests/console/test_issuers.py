@@ -331,12 +331,13 @@ def test_an_api_is_told_whose_tokens_it_takes_and_what_they_need(world, browse):
 
 def test_callers_are_shown_how_to_call_with_each_way_and_whose_tokens_count(world, browse):
     API.objects.filter(pk=world.api.pk).update(
-        authentication=["jwt", "api_key"], jwt=world.api.jwt | {"issuers": ["corp"], "required_scopes": ["read"]}
+        authentication=["jwt", "api_key"],
+        jwt=world.api.jwt | {"issuers": ["corp"], "required_scopes": ["read"], "required_claims": {"tier": ["gold"]}},
     )
     page = text_of(browse(world.people.bob).get(reverse("console:catalogue_entry", args=["products"])))
     assert "Authorization: Bearer YOUR_TOKEN" in page
     assert "X-API-Key: YOUR_KEY" in page
-    for part in ("https://id.corp.test/", "apimgr", "read"):
+    for part in ("https://id.corp.test/", "apimgr", "the scope read", "the claim tier"):
         assert part in page
 
 

@@ -139,7 +139,7 @@ def tenant_switch(request: SignedInRequest, found: Tenant) -> Action:
         submit="Suspend",
         back=tenant_url(found),
         back_label=str(found),
-        explain="All its keys are refused until it is resumed.",
+        explain="All its calls are refused until it is resumed.",
         danger=True,
         form=partial(CommentForm, readers="owners and developers of the tenant"),
         service=partial(tenant_suspend, tenant=found),

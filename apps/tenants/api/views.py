@@ -39,7 +39,7 @@ class TenantViewSet(Creatable, Updatable, Deletable):
 
     @verb()
     def resume(self, request: Request, slug: str) -> Response:
-        """Let its keys work again."""
+        """Let its keys and other credentials work again."""
         tenant = self.get_object()
         return self.answer(services.tenant_resume(actor=self.actor, tenant=tenant, comment=self.comment()))
 
