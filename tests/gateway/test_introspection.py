@@ -405,6 +405,13 @@ UNUSABLE = {
         ok(b'{"active": true, "client_id": "bot-client", "exp": %b}' % (b"9" * 400), "content-type: application/json"),
         "introspection_invalid",
     ),
+    "many lists": (
+        ok(
+            b'{"active": true, "client_id": "bot-client", "x": [[]%b]}' % (b",[]" * 22_000),
+            "content-type: application/json",
+        ),
+        "introspection_invalid",
+    ),
     "large": (
         ok(b'{"active": true, "client_id": "bot-client"}' + b" " * 2**20, "content-type: application/json"),
         "introspection_away",

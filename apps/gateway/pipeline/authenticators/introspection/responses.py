@@ -13,6 +13,9 @@ from apps.wire.snapshot import Introspection
 LEEWAY = 30.0
 """Seconds by which the server's clock may be ahead of this one, where a token isn't valid before some time."""
 
+LARGEST = 64 * 2**10
+"""Bytes of a response that is read. All calls that wait for it read it by themselves, and others wait meanwhile."""
+
 _ACCESS_TOKENS = frozenset({"bearer", "access_token"})
 """What ``token_type`` (RFC 6749 §7.1) or ``token_use`` says of an access token that its bearer may use, in lower case. A refresh
 token is active too, and was never meant for an API.
@@ -52,7 +55,7 @@ def read_response(server: Introspection, response: ExchangeResponse, asked: floa
     if status == 429 or status >= 500:
         raise UnusableResponse(TokenFault.SERVER_AWAY)
     media_type = response.field(b"content-type").partition(b";")[0].strip().lower()
-    if status != 200 or media_type != b"application/json":
+    if status != 200 or len(response.body) > LARGEST or media_type != b"application/json":
         raise UnusableResponse(TokenFault.SERVER_INVALID)
     try:
         claims: dict[str, Any] = msgspec.json.decode(response.body, type=dict[str, Any])
@@ -81,6 +84,8 @@ def read_response(server: Introspection, response: ExchangeResponse, asked: floa
 
 def _says_client_is_wrong(body: bytes) -> bool:
     """Whether an error (RFC 6749 §5.2) is about who asked: with credentials in the form, that may have status 400."""
+    if len(body) > LARGEST:
+        return False
     try:
         return msgspec.json.decode(body, type=dict[str, Any]).get("error") in ("invalid_client", "unauthorized_client")
     except (msgspec.DecodeError, RecursionError):
