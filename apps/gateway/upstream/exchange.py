@@ -11,8 +11,10 @@ from apps.gateway.upstream.client import UpstreamClient, UpstreamResponse, origi
 from apps.gateway.upstream.connection import Fields
 from apps.gateway.upstream.errors import UpstreamError
 
-LARGEST = 2**20
-"""Bytes that a response's body may have."""
+LARGEST = 2**18
+"""Bytes that a response's body may have. All calls of the worker wait while it is parsed, and it may be from a tenant's server. A
+set of a hundred RSA keys of 8192 bits has half of this.
+"""
 
 DEADLINE = 5.0
 """Seconds that an exchange may take, from the look-up of the name to the last byte."""
