@@ -14,7 +14,7 @@ from apps.foundation.errors import Conflict
 from apps.tenants.actors import PLATFORM
 from apps.tenants.egress import egress_update
 from apps.tenants.services import tenant_delete
-from tests.support.cast import make_api, make_application, make_issuer, make_tenant
+from tests.support.cast import make_api, make_application, make_introspection, make_issuer, make_tenant
 from tests.support.public_keys import EC_KEY, ED_KEY, RSA_KEY
 
 pytestmark = pytest.mark.django_db
@@ -242,3 +242,13 @@ def test_a_tenant_with_an_issuer_is_not_deleted():
 @pytest.mark.parametrize("note", ["a\0", "\ud800", float("nan"), {"\0": 1}, [[[[[[[[1]]]]]]]]])
 def test_what_no_database_holds_is_refused_in_whatever_member_of_a_key(cast, note):
     assert list(refused(jwks={"keys": [EC_KEY | {"note": note}]})) == ["jwks"]
+
+
+def test_a_tenant_has_no_more_issuers_and_servers_than_each_worker_can_hold(cast, monkeypatch):
+    monkeypatch.setattr("apps.access.services.issuers.MOST_OF_A_TENANT", 1)
+    make_issuer("own", cast.acme)
+    make_introspection("own", cast.acme)
+    for make in (make_issuer, make_introspection):
+        with pytest.raises(Conflict, match="has 1 already, which is as many as a tenant may have"):
+            make("another", cast.acme)
+        make("platforms")

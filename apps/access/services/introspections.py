@@ -15,6 +15,7 @@ from apps.access.choices import ClientAuthentication
 from apps.access.models import Introspection
 from apps.access.policies import can_add_introspection, can_edit_introspection
 from apps.access.services.client_ids import client_ids_end
+from apps.access.services.issuers import refuse_more
 from apps.access.token_documents import IntrospectionFields
 from apps.access.token_servers import private_hosts, refusal_of_address
 from apps.access.tokens_of_apis import apis_asking
@@ -59,6 +60,7 @@ def introspection_create(
         target=slug,
         tenant=tenant.slug if tenant else "",
     ) as audit_entry:
+        refuse_more(tenant, tenant.introspections.count() if tenant else 0)
         server = Introspection(slug=slug, tenant=tenant)
         _write(audit_entry, actor, server, fields, private)
     return server

@@ -30,6 +30,9 @@ NO_SOURCE: IssuerFields = {"jwks": None, "jwks_url": "", "discovery": False, "se
 """Where its keys may be: in one of these. Naming one ends the others."""
 
 MOST_AUDIENCES = 50
+
+MOST_OF_A_TENANT = 50
+"""Issuers, and introspection servers, that a tenant may have: each gateway worker holds them all."""
 LONGEST_SECRET = 4096
 LONGEST_LEEWAY = 300.0
 """Seconds."""
@@ -47,9 +50,16 @@ def issuer_create(*, actor: Actor, slug: str, tenant: Tenant | None = None, **fi
     with change(
         actor=actor, verb="issuer.create", target_type="issuer", target=slug, tenant=tenant.slug if tenant else ""
     ) as audit_entry:
+        refuse_more(tenant, tenant.issuers.count() if tenant else 0)
         issuer = Issuer(slug=slug, tenant=tenant)
         _write(audit_entry, actor, issuer, fields, private)
     return issuer
+
+
+def refuse_more(tenant: Tenant | None, there: int) -> None:
+    """Raises ``Conflict`` for one more where a tenant has as many as it may. The platform's aren't counted."""
+    if tenant is not None and there >= MOST_OF_A_TENANT:
+        raise Conflict(f"{tenant} has {there} already, which is as many as a tenant may have: delete one first.")
 
 
 def issuer_update(*, actor: Actor, row: Issuer, **fields: Unpack[IssuerFields]) -> Issuer:
