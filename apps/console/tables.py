@@ -231,11 +231,11 @@ class PlanTable(ConsoleTable):
 
 
 class ApplicationTable(ConsoleTable):
-    """Applications with their keys and subscriptions counted."""
+    """Applications with their credentials and subscriptions counted."""
 
     name = NameColumn(url=application_url, below=lambda row: row.description)
     tenant = Column("Tenant", accessor="tenant__name")
-    keys = NumberColumn(verbose_name="Keys", accessor="active_keys")
+    credentials = NumberColumn(verbose_name="Credentials", accessor="active_credentials")
     subscriptions = NumberColumn(verbose_name="May call", accessor="live_subscriptions")
     used = TimeColumn(verbose_name="Last call", accessor="last_used", none="never")
     calls = BesideColumn(

@@ -314,7 +314,7 @@ AROUND = [
     Fault(
         "a key goes on in another field",
         "apps.gateway.pipeline.stages.route",
-        "return without_keys(tuple(taken))",
+        "return without_keys(without_crumb(tuple(taken), cookie) if cookie else tuple(taken))",
         "return tuple(taken)",
     ),
     Fault(
@@ -333,8 +333,8 @@ AROUND = [
     Fault(
         "the policy of another method is used",
         "apps.wire.snapshot",
-        "(not each.methods or method in each.methods) and ",
-        "",
+        "if (not each.methods or method in each.methods) and ",
+        "if ",
     ),
     Fault(
         "an origin that sees keys is taken for one that doesn't",

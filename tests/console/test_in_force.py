@@ -24,7 +24,7 @@ def bob(world: World, browse: Any) -> Client:
 
 def test_a_key_that_ended_is_not_counted_as_active(bob: Client):
     (row,) = bob.get(reverse("console:applications")).context["table"].page
-    assert row.record.active_keys == 1
+    assert row.record.active_credentials == 2  # a key that lives, and a client ID
 
 
 def test_the_example_of_an_application_is_a_call_that_its_subscriptions_let_through(world: World, bob: Client):

@@ -22,6 +22,7 @@ from apps.gateway.config.worker_config import UNKNOWN
 from apps.purging import services as caching
 from apps.tenants.actors import PLATFORM
 from apps.wire import events, redis_names
+from tests.support.audit_log import changeable
 from tests.support.cast import make_api, make_application, make_key, make_tenant
 from tests.support.waiting import wait_until
 
@@ -164,7 +165,7 @@ def test_a_redis_that_is_ahead_of_the_database_is_filled_anew(valkey, workers):
     wait_for_receipt()
     from django.db import connection
 
-    with connection.cursor() as cursor:
+    with changeable(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM audit_entry WHERE epoch = (SELECT max(epoch) FROM audit_entry)")
     Epoch.objects.update(n=F("n") - 1)
     publish_pending()

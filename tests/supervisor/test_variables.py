@@ -79,7 +79,7 @@ OF_A_CHILD = {
     "apps/foundation/child_command.py",  # what a child inherits
     "apps/catalog/openapi/reader_process.py",
     "apps/supervisor/first_start.py",  # reads by ``read``, and takes secrets out
-    "apps/declarative/making.py",  # what a declarative file names
+    "apps/declarative/run.py",  # what a declarative file names
     *("apimgr/celery.py", "apimgr/asgi.py"),  # which settings there are
     "apimgr/variables.py",
 }

@@ -90,7 +90,7 @@ def applications(request: SignedInRequest) -> HttpResponse:
     """The reader's applications."""
     usable = in_force(timezone.now(), "keys__") & Q(keys__api=None)
     rows = applications_visible_to(request.user).annotate(
-        active_keys=Count("keys", filter=usable, distinct=True),
+        active_credentials=Count("keys", filter=usable, distinct=True),
         live_subscriptions=Count("subscriptions", filter=Q(subscriptions__state__in=LIVE), distinct=True),
         last_used=Max("keys__last_used_at"),
     )
