@@ -18,6 +18,7 @@ from apps.gateway.validation.validators import Validators
 from apps.wire.snapshot import Contract
 from tests.gateway.contracts import accepting, contract, document
 from tests.support.cost import STEEPEST, steepness
+from tests.support.examples import examples
 
 JSON = "application/json"
 
@@ -39,11 +40,17 @@ def unchecked(schema: Any, **schemas: Any) -> tuple[Contract, list[str]]:
     return body(schema, **schemas), [each.message for each in found]
 
 
-values = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 12) | st.sampled_from([0.5, 2.0, 1e300]) | st.text("abAB1", max_size=4),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
-    max_leaves=6,
-)
+def values_with(*floats: float) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        st.none() | st.booleans() | st.integers(-3, 12) | st.sampled_from(floats) | st.text("abAB1", max_size=4),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+        max_leaves=6,
+    )
+
+
+values = values_with(0.5, 2.0, 1e300)
+# Whether 2.0 is an integer is where the dialects differ: gateways say yes, as all newer ones do.
+values_of_both = values_with(0.5)
 types = st.sampled_from(["string", "integer", "number", "boolean", "array", "object"])
 
 
@@ -87,7 +94,7 @@ newer_schemas = st.recursive(st.just({}) | plain(st.just({}), False), lambda inn
 older_schemas = st.recursive(st.just({}) | plain(st.just({}), True), lambda inner: plain(inner, True), max_leaves=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(schema=newer_schemas, instances=st.lists(values, min_size=1, max_size=6))
 def test_values_are_allowed_as_another_validator_allows_them(schema: Any, instances: list[Any]):
     made = body(schema)
@@ -97,8 +104,8 @@ def test_values_are_allowed_as_another_validator_allows_them(schema: Any, instan
         assert allows(made, each) == Draft202012Validator(schema).is_valid(each), (schema, each)
 
 
-@settings(max_examples=60, deadline=None)
-@given(schema=older_schemas, instances=st.lists(values, min_size=1, max_size=6))
+@settings(max_examples=examples(60))
+@given(schema=older_schemas, instances=st.lists(values_of_both, min_size=1, max_size=6))
 def test_values_are_allowed_as_an_older_dialect_has_it(schema: Any, instances: list[Any]):
     made = body(schema, "3.0.3")
     if made.operations[0].content[0][1] == "" and schema:

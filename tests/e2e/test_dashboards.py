@@ -12,6 +12,7 @@ from apps.console.analytics.dashboards import DASHBOARDS
 from tests.e2e.conftest import Complaints, sign_in
 from tests.support.calls import HIT, make_calls
 from tests.support.cast import PASSWORD, make_api, make_cast
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
@@ -207,8 +208,14 @@ def test_filters_narrow_and_stay_in_the_address(reader):
 
 def test_the_rest_api_can_be_read_and_tried(reader):
     reader.goto("/api/docs/")
+    expect(reader.locator(".opblock").first).to_be_visible(timeout=20_000)
     operation = reader.locator("#operations-users-users_me_retrieve")
-    expect(operation).to_be_visible(timeout=20_000)
+
+    def scrolled_to() -> bool:
+        reader.mouse.wheel(0, 600)  # of so many operations the page holds those that are in sight
+        return operation.is_visible()
+
+    wait_until(scrolled_to, what="the operation comes in sight")
     operation.locator(".opblock-summary-control").click()
     operation.get_by_role("button", name="Try it out").click()
     operation.get_by_role("button", name="Execute").click()

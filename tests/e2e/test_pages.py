@@ -22,6 +22,7 @@ from apps.demo.credentials import Credentials
 from tests.e2e.conftest import DESKTOP, TELEPHONE, Complaints, Open, made
 from tests.e2e.looks import ALL, COLOURS, FIRST_ROWS, SHAPE, Rules, defects
 from tests.support.installation import EMAIL, PASSWORD, Installation
+from tests.support.public_keys import EC_KEY
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -84,10 +85,27 @@ def address_and_password(who: str, demo: Credentials) -> tuple[str, str]:
 
 @pytest.fixture
 def busy(running) -> None:
-    """The demo's calls have reached the log; one API has an operation with a policy of its own, and was warmed up."""
+    """The demo's calls have reached the log; one API has an operation with a policy of its own, and was warmed up. There is one
+    of what tokens need, and an application with a client ID.
+    """
     operations = [{"path": "/never/{called}", "mode": "off", "limits": {"variants": 2}}]
     made(running.api("PATCH", "cache-policies/catalogue/", json={"operations": operations}))
     made(running.api("POST", "apis/catalogue/warm-ups/", json={"urls": ["/items/1", "/items/1/stock"]}))
+    if running.api("GET", "issuers/corp/").status_code == 404:
+        issuer = {"slug": "corp", "issuer": "https://id.corp.test/", "jwks": {"keys": [EC_KEY]}}
+        made(running.api("POST", "issuers/", json=issuer | {"algorithms": ["ES256"], "audience": ["apimgr"]}))
+        server = {
+            "slug": "legacy",
+            "url": "http://127.0.0.1:9/introspect",
+            "client_id": "gw",
+            "client_secret": "made-up",
+        }
+        made(running.api("POST", "introspections/", json=server))
+        application = running.api("GET", "applications/").json()["results"][0]
+        named = f"{application['tenant']}/{application['slug']}"
+        client = {"application": named, "kind": "client_id", "identifier": "bot-client"}
+        made(running.api("POST", "keys/", json=client))
+        made(running.api("POST", "revocations/", json={"issuer": "corp", "subject": "ann@corp.test"}))
     wait_until(lambda: running.api("GET", "calls/").json()["results"], 30, what="calls of the demo")
 
 
