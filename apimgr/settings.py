@@ -21,7 +21,7 @@ if not all(FIELD_KEYS):
 # What travels through Redis carries a MAC: whoever can write to Redis still can't mint a key or a cached answer.
 SNAPSHOT_MAC_KEY = derived(KEY_PEPPER.decode(), "snapshot")
 ENTRY_MAC_KEY = derived(KEY_PEPPER.decode(), "cached entry")
-# And each entry of the audit log: whoever can write to the database alone can't write its chain anew.
+# Each audit entry carries a MAC too: write access to the database is not enough to forge the chain of entries.
 AUDIT_MAC_KEY = derived(KEY_PEPPER.decode(), "audit entry")
 
 DEBUG = read("DEBUG", False, parsers.flag)

@@ -76,7 +76,7 @@ def can_edit_introspection(user: Actor | None, server: Introspection) -> bool:
 
 def can_add_client_id(user: Actor | None, application: Application, issuer: Issuer | Introspection | None) -> bool:
     """Who manages the application's keys, of an issuer or introspection server of its own tenant. Of the platform's (``None``) and
-    of another tenant's, administrators: whoever claims a client ID there gets what its tokens open.
+    of another tenant's, only administrators: calls with tokens of a client ID count as its application's.
     """
     if issuer is None or issuer.tenant_id != application.tenant_id:
         return is_administrator(user)

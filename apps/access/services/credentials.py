@@ -60,8 +60,8 @@ def give_up_digest(revoked: Credential) -> None:
 
 
 def _refuse_held(actor: Actor, held: Credential, application: Application, field: str, noun: str) -> None:
-    """Whoever has seen a certificate could add and revoke it, so that its owner can't: an administrator may, after another
-    tenant did.
+    """Refuse an identifier that is in use, or was revoked. An administrator may add what another tenant revoked: otherwise that
+    tenant, having seen a certificate, could add and revoke it, and its owner could never use it.
     """
     if held.state == KeyState.ACTIVE:
         raise ValidationError({field: f"An application has this {noun} already."})

@@ -22,10 +22,10 @@ from apps.tenants.services import allow
 from apps.wire.revocations import LONGEST_VALUE, bucket_of, caller_of, revocation_hash
 
 TOKEN_KEPT = timedelta(days=30)
-"""For how long the ID of a token is kept where nobody says when the token expires."""
+"""How long a revoked token ID is kept if its expiry is not given."""
 
 SUBJECT_KEPT = timedelta(days=400)
-"""The same of a subject, and the longest that anybody may say of a token."""
+"""How long a revoked subject is kept, and the latest expiry that may be given for a token."""
 
 AHEAD = timedelta(minutes=5)
 """By how much an issuer's clock may be ahead of this one."""
